@@ -1,0 +1,116 @@
+"""What a prepared data set is: the contents of `dataset.json`. See docs/data.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+SCHEMA_VERSION = 1
+PADDING, UNKNOWN, FIRST_ID = 0, 1, 2
+SPLITS = ("train", "val", "test")
+MAX_HISTORY = 50
+
+Split = Literal["train", "val", "test"]
+
+
+class FieldSpec(BaseModel):
+    """One input column of a row. Codes of categorical fields: 0 padding, 1 unknown, real ids from 2."""
+
+    name: str
+    kind: Literal["categorical", "numeric"] = "categorical"
+    role: Literal["item", "category", "user", "context"] = "context"
+    vocabulary_size: int = Field(0, description="Codes including the two reserved ones; 0 for numeric fields.")
+    description: str = ""
+
+
+class SplitCounts(BaseModel):
+    """Rows and positives of one split; times are Unix seconds, or None where rows carry no time."""
+
+    rows: int
+    positives: int
+    first_time: int | None = None
+    last_time: int | None = None
+
+    @property
+    def positive_rate(self) -> float:
+        return self.positives / self.rows if self.rows else float("nan")
+
+
+class DatasetMeta(BaseModel):
+    """`dataset.json` of a prepared data set."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    source: str
+    options: dict[str, Any] = {}
+    title: str = ""
+    fields: list[FieldSpec]
+    history_fields: list[str] = Field([], description="Fields recorded for each history event; empty: no histories.")
+    has_time: bool = True
+    has_user: bool = True
+    has_oracle: bool = Field(False, description="Rows carry `true_probability` (synthetic data).")
+    timezone: str = "UTC"
+    label: str = Field("label", description="What a label of 1 means, in words.")
+    split: dict[str, Any] = Field({}, description="Kind of split and its parameters.")
+    splits: dict[str, SplitCounts] = {}
+    users: int = 0
+    events: int = 0
+    skipped_rows: int = 0
+    fingerprint: dict[str, Any] = Field({}, description="Per input file: bytes and sha256; for synthetic the seed.")
+    versions: dict[str, str] = {}
+    created: str = ""
+
+    @property
+    def categorical(self) -> dict[str, int]:
+        """Name → vocabulary size, in column order."""
+        return {f.name: f.vocabulary_size for f in self.fields if f.kind == "categorical"}
+
+    @property
+    def numeric(self) -> list[str]:
+        return [f.name for f in self.fields if f.kind == "numeric"]
+
+    def features(self) -> FeatureSpec:
+        roles = {f.role: f.name for f in self.fields if f.kind == "categorical" and f.role in ("item", "category")}
+        return FeatureSpec(
+            categorical=dict(self.categorical),
+            numeric=tuple(self.numeric),
+            history=tuple(self.history_fields),
+            item=roles.get("item"),
+            category=roles.get("category"),
+        )
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """What a model must know of a data set to be built: no data, only names and sizes.
+
+    Attributes:
+        categorical: field name → vocabulary size, in the order of `Batch.categorical_BF`'s columns.
+        numeric: numeric field names, in the order of `Batch.numeric_BG`'s columns.
+        history: names of the categorical fields recorded for each history event; they share the field's codes.
+        item, category: names of the fields that play these roles for the target, or None.
+    """
+
+    categorical: dict[str, int]
+    numeric: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
+    item: str | None = None
+    category: str | None = None
+
+    @classmethod
+    def from_vocabulary(cls, sizes: dict[str, int]) -> FeatureSpec:
+        """The usual layout from sizes alone: `item` and `category`, where named, make up the history."""
+        history = tuple(name for name in ("item", "category") if name in sizes)
+        return cls(
+            dict(sizes),
+            history=history,
+            item="item" if "item" in sizes else None,
+            category="category" if "category" in sizes else None,
+        )
+
+    @property
+    def context(self) -> tuple[str, ...]:
+        """Categorical fields that are not recorded in the history: user, hour, …"""
+        return tuple(name for name in self.categorical if name not in self.history)

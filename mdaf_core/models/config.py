@@ -1,0 +1,136 @@
+"""Configurations of the models: what the launch form shows and `--set model.<name>=…` changes.
+
+No torch here: the pages and the command line read these without loading it. The class that a configuration builds is
+named in `registry.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Dropout = Annotated[float, Field(ge=0.0, lt=1.0, description="Share of hidden units dropped while training.")]
+HiddenUnits = Annotated[list[Annotated[int, Field(ge=1, le=8192)]], Field(max_length=8)]
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+class LRConfig(_Config):
+    """Logistic regression on the same fields: one weight an id, one a numeric field."""
+
+    kind: Literal["lr"] = "lr"
+
+
+class GBDTConfig(_Config):
+    """LightGBM on smoothed target encodings (computed without leaking) and counts from the history."""
+
+    kind: Literal["gbdt"] = "gbdt"
+    num_leaves: int = Field(31, ge=2, le=1024, description="Leaves a tree.")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="Shrinkage of each tree.")
+    max_rounds: int = Field(400, ge=1, le=10000, description="Trees at most; validation AUC stops earlier.")
+    min_data_in_leaf: int = Field(50, ge=1, description="Rows a leaf at least.")
+    smoothing: float = Field(20.0, ge=0, description="Rows of prior mixed into each target encoding.")
+    match_features: bool = Field(True, description="Counts and recency of the target's ids in the history.")
+
+
+class AutoIntConfig(_Config):
+    """AutoInt (Song et al. 2019, arXiv:1810.11921): self-attention over field embeddings."""
+
+    kind: Literal["autoint"] = "autoint"
+    embedding_dim: int = Field(16, ge=1, le=512, description="Width of each field's embedding.")
+    layers: int = Field(3, ge=1, le=8, description="Attention layers.")
+    heads: int = Field(2, ge=1, le=16, description="Attention heads.")
+    attention_dim: int = Field(32, ge=1, le=512, description="Width of an attention layer, all heads together.")
+    hidden_units: HiddenUnits = Field([256, 128], description="DNN tower beside the attention; empty for none.")
+    dropout: Dropout = 0.3
+
+
+class DCNv2Config(_Config):
+    """DCN V2 (Wang et al. 2021, arXiv:2008.13535): explicit feature crosses with full or low-rank matrices."""
+
+    kind: Literal["dcnv2"] = "dcnv2"
+    embedding_dim: int = Field(16, ge=1, le=512, description="Width of each field's embedding.")
+    cross_layers: int = Field(3, ge=1, le=8, description="Cross layers.")
+    structure: Literal["parallel", "stacked"] = Field("parallel", description="Crosses beside or before the DNN.")
+    low_rank: int = Field(0, ge=0, le=1024, description="Rank of the cross matrices; 0 for full.")
+    experts: int = Field(4, ge=1, le=16, description="Experts of the low-rank mixture.")
+    hidden_units: HiddenUnits = Field([256, 128, 64], description="DNN tower; empty for none.")
+    dropout: Dropout = 0.3
+
+
+class DCNv3Config(_Config):
+    """DCNv3 (Li et al. 2024, arXiv:2407.13349): linear and exponential cross networks trained with Tri-BCE."""
+
+    kind: Literal["dcnv3"] = "dcnv3"
+    embedding_dim: int = Field(16, ge=2, le=512, description="Width of each field's embedding (even).")
+    linear_layers: int = Field(3, ge=1, le=8, description="Layers of the linear (shallow) cross network.")
+    exponential_layers: int = Field(3, ge=1, le=8, description="Layers of the exponential (deep) cross network.")
+    num_heads: int = Field(1, ge=1, le=16, description="Sub-spaces into which each embedding is split.")
+    dropout: Dropout = 0.3
+
+
+class SequenceConfig(_Config):
+    """What all history models share: the embeddings of events and of the static fields, and the MLP on top."""
+
+    item_dim: int = Field(64, ge=1, le=512, description="Width of the item embedding.")
+    category_dim: int = Field(32, ge=1, le=512, description="Width of the category embedding.")
+    static_dim: int = Field(16, ge=1, le=512, description="Width of each other field's embedding.")
+    hidden_dim: int = Field(128, ge=4, le=1024, description="Width of the sequence model.")
+    hidden_units: HiddenUnits = Field([256, 128, 64], description="MLP on top.")
+    match_features: bool = Field(True, description="Same item or category in the history: how often, how recently.")
+    dropout: Dropout = 0.3
+
+
+class BSTConfig(SequenceConfig):
+    """BST (Chen et al. 2019, arXiv:1905.06874): the target joins its history in a Transformer encoder."""
+
+    kind: Literal["bst"] = "bst"
+    blocks: int = Field(1, ge=1, le=8, description="Transformer blocks.")
+    heads: int = Field(4, ge=1, le=16, description="Attention heads.")
+
+
+class Mamba4RecConfig(SequenceConfig):
+    """Mamba4Rec (Liu et al. 2024, arXiv:2403.03900): a selective state space model over the history."""
+
+    kind: Literal["mamba4rec"] = "mamba4rec"
+    blocks: int = Field(2, ge=1, le=8, description="Mamba blocks.")
+    state_dim: int = Field(16, ge=1, le=128, description="States a channel (N).")
+    conv_width: int = Field(4, ge=2, le=8, description="Width of the causal convolution.")
+    expand: int = Field(2, ge=1, le=4, description="Inner width / hidden width.")
+    dt_rank: Literal["auto", "scalar"] = Field(
+        "auto", description="Step size Δ: low rank with a projection (auto), or one scalar a position (the report)."
+    )
+    pooling: Literal["mean", "last", "target"] = Field(
+        "target", description="How the events become one vector: mean, the last one, or attention by the target."
+    )
+    target_aware: bool = Field(True, description="The target's item and category enter the model.")
+    ffn: bool = Field(False, description="Position-wise feed-forward after each block, as in the Mamba4Rec paper.")
+
+
+class MDAFConfig(_Config):
+    """MDAF: DCNv3 and a sequential branch, fused for each impression; g is the weight of the sequential branch."""
+
+    kind: Literal["mdaf"] = "mdaf"
+    fusion: Literal["gate", "gate-vector", "fixed", "concat", "attention"] = Field(
+        "gate", description="How the two branch vectors become one."
+    )
+    static: DCNv3Config = DCNv3Config()
+    sequential: Annotated[Mamba4RecConfig | BSTConfig, Field(discriminator="kind")] = Mamba4RecConfig()
+    fusion_dim: int = Field(128, ge=4, le=1024, description="Width of each branch's vector.")
+    gate_hidden: int = Field(64, ge=1, le=1024, description="Hidden width of the gate.")
+    hidden_units: HiddenUnits = Field([128, 64], description="MLP on the fused vector.")
+    branch_loss_weight: float = Field(
+        0.1, ge=0, le=10, description="Weight of the loss on each branch's own prediction; 0 for none."
+    )
+    dropout: Dropout = 0.3
+
+
+ModelConfig = Annotated[
+    LRConfig | GBDTConfig | AutoIntConfig | DCNv2Config | DCNv3Config | BSTConfig | Mamba4RecConfig | MDAFConfig,
+    Field(discriminator="kind"),
+]
+
+NEEDS_HISTORY = {"bst", "mamba4rec", "mdaf"}

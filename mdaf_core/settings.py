@@ -1,0 +1,65 @@
+"""Where things live and how runs are executed. Every setting is an `MDAF_*` environment variable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Read afresh by `get_settings()` at each use, so that tests and workers see their own environment."""
+
+    model_config = SettingsConfigDict(env_prefix="MDAF_", extra="ignore")
+
+    home: Path = Field(PROJECT_ROOT / "artifacts", description="Folder for everything the program writes.")
+    scan: Literal["auto", "reference", "numba", "mamba_ssm"] = Field(
+        "auto", description="Implementation of the selective scan."
+    )
+    slots: int | None = Field(
+        None, ge=1, description="How many training jobs run at once; default: one a GPU, else one."
+    )
+    executor: Literal["local"] = Field("local", description="Where training jobs are executed.")
+    threads: int | None = Field(None, ge=1, description="CPU threads a training job uses; default: all cores / slots.")
+
+    @property
+    def datasets_dir(self) -> Path:
+        return self.home / "datasets"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Artifact root of the run store: one folder a run, named by the run's id."""
+        return self.home / "runs"
+
+    @property
+    def studies_dir(self) -> Path:
+        return self.home / "studies"
+
+    @property
+    def jobs_dir(self) -> Path:
+        return self.home / "jobs"
+
+    @property
+    def cache_dir(self) -> Path:
+        return self.home / "cache"
+
+    @property
+    def exports_dir(self) -> Path:
+        return self.home / "exports"
+
+    @property
+    def tracking_uri(self) -> str:
+        """`MLFLOW_TRACKING_URI` where set, else a SQLite file in `home`."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home.resolve() / 'mlflow.db'}"
+
+
+def get_settings() -> Settings:
+    """The settings of this process, from the environment; `home` is absolute."""
+    settings = Settings()
+    settings.home = settings.home.expanduser().resolve()
+    return settings

@@ -1,0 +1,72 @@
+"""The presets: every configuration of the report and of the ablations, by name."""
+
+from __future__ import annotations
+
+from mdaf_core.errors import UsageError
+from mdaf_core.models.config import (
+    AutoIntConfig,
+    BSTConfig,
+    DCNv2Config,
+    DCNv3Config,
+    GBDTConfig,
+    LRConfig,
+    Mamba4RecConfig,
+    MDAFConfig,
+    ModelConfig,
+)
+from mdaf_core.training.config import RunConfig, TrainingConfig
+
+# The report's v2: regularised, warm-up and cosine (report, "Training Configuration").
+V2 = TrainingConfig()
+# The report's v1: constant rate, no smoothing, no clipping, lighter weight decay.
+V1 = TrainingConfig(schedule="constant", warmup_epochs=0, weight_decay=1e-5, label_smoothing=0.0, gradient_clip=None)
+
+# The report's architecture as its parameter count reveals it: scalar Δ, mean pooling, blind to the target.
+REPORT_MAMBA = Mamba4RecConfig(dt_rank="scalar", pooling="mean", target_aware=False, match_features=False)
+
+_PRESETS: dict[str, tuple[str, ModelConfig, TrainingConfig]] = {
+    "lr": ("Logistic regression", LRConfig(), V2),
+    "gbdt": ("LightGBM on target encodings and history counts", GBDTConfig(), V2),
+    "autoint": ("AutoInt", AutoIntConfig(), V2),
+    "dcnv2": ("DCNv2", DCNv2Config(), V2),
+    "dcnv3": ("DCNv3 with Tri-BCE", DCNv3Config(), V2),
+    "bst": ("Behavior Sequence Transformer", BSTConfig(), V2),
+    "mamba4rec-v1": ("Mamba4Rec, the report's first settings", Mamba4RecConfig(dropout=0.2), V1),
+    "mamba4rec-v2": ("Mamba4Rec, regularised, target-aware", Mamba4RecConfig(), V2),
+    "mamba4rec-v2-report": ("Mamba4Rec exactly as reported: scalar Δ, target-blind", REPORT_MAMBA, V2),
+    "mdaf-full": ("DCNv3 + Mamba4Rec + gate", MDAFConfig(), V2),
+    "mdaf-static": ("Static branch alone: DCNv3", DCNv3Config(), V2),
+    "mdaf-sequential": ("Sequential branch alone: Mamba4Rec", Mamba4RecConfig(), V2),
+    "mdaf-bst": ("DCNv3 + BST + gate", MDAFConfig(sequential=BSTConfig()), V2),
+    "mdaf-concat": ("DCNv3 + Mamba4Rec, concatenated", MDAFConfig(fusion="concat"), V2),
+    "mdaf-fixed-gate": ("DCNv3 + Mamba4Rec, g fixed at 0.5", MDAFConfig(fusion="fixed"), V2),
+    "mdaf-gate-vector": ("DCNv3 + Mamba4Rec, one gate a dimension", MDAFConfig(fusion="gate-vector"), V2),
+    "mdaf-attention": ("DCNv3 + Mamba4Rec, attention over the branches", MDAFConfig(fusion="attention"), V2),
+    "mdaf-no-match": (
+        "MDAF without match features",
+        MDAFConfig(sequential=Mamba4RecConfig(match_features=False)),
+        V2,
+    ),
+}
+
+
+def preset_names() -> list[str]:
+    return list(_PRESETS)
+
+
+def describe(name: str) -> str:
+    """One line on a preset."""
+    get_preset(name)
+    return _PRESETS[name][0]
+
+
+def get_preset(name: str) -> RunConfig:
+    """A fresh configuration.
+
+    Raises:
+        UsageError: unknown name; the message lists the known ones.
+    """
+    if name not in _PRESETS:
+        raise UsageError(f"There is no preset {name!r}. Known: {', '.join(_PRESETS)}.")
+    _, model, training = _PRESETS[name]
+    return RunConfig(name=name, preset=name, model=model.model_copy(deep=True), training=training.model_copy(deep=True))

@@ -1,0 +1,69 @@
+"""What a run leaves behind: its metrics by epoch and at the end, as JSON-ready models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class EpochMetrics(BaseModel):
+    """Measured after one epoch (1-based). Gaps are train minus validation AUC, signed. Undefined metrics are None."""
+
+    epoch: int
+    lr: float
+    train_loss: float | None = None
+    val_loss: float | None = None
+    train_auc_online: float | None = Field(None, description="Accumulated while training, in training mode.")
+    train_auc_eval: float | None = Field(None, description="Evaluation mode, fixed sample as large as validation.")
+    val_auc: float | None = None
+    val_logloss: float | None = None
+    gap_online: float | None = None
+    gap_eval: float | None = None
+    grad_norm: float | None = Field(None, description="Mean gradient norm before clipping.")
+    gate_mean: float | None = Field(None, description="Mean g on validation rows.")
+    seconds: float = Field(0.0, description="Wall time of the epoch, evaluation included.")
+    rows_per_second: float = Field(0.0, description="Training rows / training seconds.")
+
+
+class SplitMetrics(BaseModel):
+    """Metrics of the best epoch's weights on one split. None: undefined, with the reason in `undefined`."""
+
+    rows: int
+    positives: int
+    auc: float | None = None
+    auc_se: float | None = Field(None, description="DeLong standard error.")
+    gauc: float | None = None
+    gauc_coverage: float | None = Field(None, description="Share of rows whose user has both labels.")
+    logloss: float | None = None
+    normalised_entropy: float | None = None
+    brier: float | None = None
+    ece: float | None = None
+    pr_auc: float | None = None
+    oracle_auc: float | None = Field(None, description="AUC of the true probabilities (synthetic data).")
+    oracle_share: float | None = Field(None, description="(AUC - 0.5) / (oracle AUC - 0.5).")
+    undefined: dict[str, str] = {}
+
+
+class RunResult(BaseModel):
+    """`result.json` of a finished run; also what `train --json` prints."""
+
+    run_id: str
+    preset: str
+    configuration: str
+    seed: int
+    dataset: str
+    best_epoch: int
+    stopped: str = Field(description="Why training ended, as a sentence.")
+    epochs: list[EpochMetrics]
+    val: SplitMetrics
+    test: SplitMetrics
+    rows_per_second: float
+    parameters: int
+    parameters_embedding: int = 0
+    parameters_dense: int = 0
+    multiply_adds: int | None = Field(None, description="Per row at the mean history length.")
+    wall_seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    gate: dict[str, Any] = Field({}, description="Test AUC with g learned, replaced by its mean, and permuted.")
+    provenance: dict[str, Any] = {}
