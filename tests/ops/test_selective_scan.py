@@ -1,0 +1,206 @@
+"""The scan and the convolution against definitions written out step by step in float64."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from mdaf_core.errors import StudioError
+from mdaf_core.ops.causal_conv import causal_conv1d
+from mdaf_core.ops.scan_numba import scan
+from mdaf_core.ops.selective_scan import implementation, scan_reference, selective_scan
+
+NAMES = ("u", "delta", "A", "B", "C", "D", "z")
+
+
+def cumulative(lengths: list[int]) -> torch.Tensor:
+    return torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32)
+
+
+def inputs(lengths: list[int], channels: int, states: int, seed: int) -> list[torch.Tensor]:
+    """u, delta (> 0), A (< 0), B, C, D, z in float64."""
+    generator = torch.Generator().manual_seed(seed)
+    tokens = sum(lengths)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+    return [
+        normal(tokens, channels),
+        F.softplus(normal(tokens, channels)),
+        -torch.exp(normal(channels, states)),
+        normal(tokens, states),
+        normal(tokens, states),
+        normal(channels),
+        normal(tokens, channels),
+    ]
+
+
+def by_hand(u, delta, A, B, C, D, z, cu):  # type: ignore[no-untyped-def]
+    """The recurrence with loops over sequences, steps, channels and states: nothing shared with the package."""
+    y = np.zeros_like(u)
+    for s in range(len(cu) - 1):
+        h = np.zeros_like(A)
+        for t in range(cu[s], cu[s + 1]):
+            for d in range(u.shape[1]):
+                for n in range(A.shape[1]):
+                    h[d, n] = np.exp(delta[t, d] * A[d, n]) * h[d, n] + delta[t, d] * B[t, n] * u[t, d]
+                y[t, d] = C[t] @ h[d] + D[d] * u[t, d]
+                y[t, d] *= z[t, d] / (1 + np.exp(-z[t, d]))
+    return y
+
+
+def outputs_and_gradients(function, tensors, cu, dtype, seed=0):  # type: ignore[no-untyped-def]
+    leaves = [x.to(dtype).requires_grad_() for x in tensors]
+    y = function(*leaves, cu)
+    weight = torch.randn(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).to(dtype)
+    return [y, *torch.autograd.grad(y, leaves, weight)]
+
+
+def test_reference_is_the_recurrence() -> None:
+    lengths = [3, 0, 1, 7]
+    tensors, cu = inputs(lengths, channels=3, states=2, seed=1), cumulative(lengths)
+    expected = by_hand(*[x.numpy() for x in tensors], cu.numpy())
+    np.testing.assert_allclose(scan_reference(*tensors, cu).numpy(), expected, rtol=1e-12, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    lengths=st.lists(st.integers(0, 60), min_size=1, max_size=12).filter(lambda x: sum(x) > 0),
+    channels=st.sampled_from([1, 7, 64, 70, 130]),
+    states=st.sampled_from([1, 4, 16]),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    seed=st.integers(0, 1000),
+)
+def test_numba_forward_and_every_gradient(lengths, channels, states, dtype, seed) -> None:  # type: ignore[no-untyped-def]
+    tensors, cu = inputs(lengths, channels, states, seed), cumulative(lengths)
+    expected = outputs_and_gradients(scan_reference, tensors, cu, torch.float64)
+    actual = outputs_and_gradients(scan, tensors, cu, dtype)
+    for name, e, a in zip(("y", *NAMES), expected, actual, strict=True):
+        error = (a.double() - e).norm() / e.norm().clamp(min=1e-12)
+        assert error < 1e-5, f"{name}: relative error {error:.2e}"
+
+
+@pytest.mark.parametrize("lengths", [[0, 5, 0, 60, 1, 33, 0], [50] * 4, [1] * 9])
+def test_packed_equals_one_sequence_at_a_time(lengths: list[int]) -> None:
+    tensors, cu = inputs(lengths, channels=20, states=16, seed=3), cumulative(lengths)
+    packed = outputs_and_gradients(scan, tensors, cu, torch.float32)
+    pieces = []
+    weight = torch.randn(packed[0].shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).float()
+    leaves = [x.float().requires_grad_() for x in tensors]
+    u, delta, A, B, C, D, z = leaves
+    for s in range(len(lengths)):
+        piece = slice(int(cu[s]), int(cu[s + 1]))
+        if lengths[s]:
+            pieces.append(scan(u[piece], delta[piece], A, B[piece], C[piece], D, z[piece], cumulative([lengths[s]])))
+    y = torch.cat(pieces)
+    alone = [y, *torch.autograd.grad(y, leaves, weight)]
+    for name, p, q in zip(("y", *NAMES), packed, alone, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def test_numba_gradients_by_finite_differences() -> None:
+    tensors, cu = inputs([3, 0, 4], channels=3, states=2, seed=5), cumulative([3, 0, 4])
+    leaves = [x.requires_grad_() for x in tensors]
+    assert torch.autograd.gradcheck(lambda *x: scan(*x, cu), leaves)
+
+
+def test_without_skip_and_gate() -> None:
+    tensors, cu = inputs([4, 9], channels=5, states=3, seed=2), cumulative([4, 9])
+    u, delta, A, B, C, _, _ = tensors
+    torch.testing.assert_close(
+        scan(u, delta, A, B, C, None, None, cu), scan_reference(u, delta, A, B, C, None, None, cu)
+    )
+
+
+def test_extreme_steps_stay_finite() -> None:
+    tensors, cu = inputs([50], channels=8, states=4, seed=2), cumulative([50])
+    tensors[1] = tensors[1] * 1e4  # exp(Δ A) underflows to 0
+    y, *gradients = outputs_and_gradients(scan, tensors, cu, torch.float32)
+    assert all(torch.isfinite(x).all() for x in (y, *gradients))
+
+
+def test_batched_layout_scalar_step_softplus_and_bias(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    u, z = torch.randn(2, 5, 6, generator=generator), torch.randn(2, 5, 6, generator=generator)
+    delta = torch.randn(2, 5, 1, generator=generator)
+    A, B, C = -torch.rand(6, 3, generator=generator), torch.randn(2, 5, 3), torch.randn(2, 5, 3)
+    bias = torch.randn(1, generator=generator)
+    results = {}
+    for name in ("numba", "reference"):
+        monkeypatch.setenv("MDAF_SCAN", name)
+        results[name] = selective_scan(u, delta, A, B, C, None, z, bias, delta_softplus=True)
+    torch.testing.assert_close(results["numba"], results["reference"], rtol=1e-5, atol=1e-6)
+    step = F.softplus(delta + bias).expand_as(u)
+    expected = by_hand(
+        *[x.reshape(10, -1).double().numpy() for x in (u, step)], A.double().numpy(),
+        *[x.reshape(10, -1).double().numpy() for x in (B, C)], np.zeros(6), z.reshape(10, 6).double().numpy(),
+        [0, 5, 10],
+    )  # fmt: skip
+    np.testing.assert_allclose(results["numba"].reshape(10, 6).numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_no_tokens_at_all() -> None:
+    empty = torch.zeros(0, 4)
+    y = selective_scan(
+        empty, empty, -torch.ones(4, 2), torch.zeros(0, 2), torch.zeros(0, 2), cu_seqlens=cumulative([0, 0])
+    )
+    assert y.shape == (0, 4)
+
+
+def test_results_do_not_depend_on_threads() -> None:
+    lengths = [7, 0, 50, 13, 22, 1, 9] * 5
+    tensors, cu = inputs(lengths, channels=70, states=16, seed=9), cumulative(lengths)
+    before = torch.get_num_threads()
+    try:
+        runs = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            runs.append(outputs_and_gradients(scan, tensors, cu, torch.float32))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+
+
+def test_dispatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MDAF_SCAN", "auto")
+    assert implementation("cpu") == "numba"
+    monkeypatch.setenv("MDAF_SCAN", "mamba_ssm")
+    with pytest.raises(StudioError, match="needs a GPU"):
+        implementation("cpu")
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    lengths=st.lists(st.integers(0, 9), min_size=1, max_size=8).filter(lambda x: sum(x) > 0),
+    width=st.integers(2, 6),
+    seed=st.integers(0, 100),
+)
+def test_convolution_is_conv1d_on_each_sequence(lengths: list[int], width: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(sum(lengths), 3, dtype=torch.float64, generator=generator, requires_grad=True)
+    weight = torch.randn(3, width, dtype=torch.float64, generator=generator, requires_grad=True)
+    bias = torch.randn(3, dtype=torch.float64, generator=generator, requires_grad=True)
+    cu = cumulative(lengths)
+    expected = torch.cat(
+        [
+            F.conv1d(F.pad(x[int(a) : int(b)].T[None], (width - 1, 0)), weight[:, None], bias, groups=3)[0].T
+            for a, b in pairwise(cu)
+            if b > a
+        ]
+    )
+    actual = causal_conv1d(x, weight, bias, cu)
+    torch.testing.assert_close(actual, expected)
+    upstream = torch.randn(actual.shape, dtype=torch.float64, generator=generator)
+    for a, e in zip(
+        torch.autograd.grad(actual, (x, weight, bias), upstream),
+        torch.autograd.grad(expected, (x, weight, bias), upstream),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, e)
