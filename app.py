@@ -1,0 +1,33 @@
+"""MDAF Studio: navigation and page configuration. `streamlit run app.py`."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from pages.shared import LOGO, warm_up
+
+PAGES = {
+    "Study": [("overview", "Overview", "dashboard")],
+    "Set up": [("data", "Data", "database"), ("launch", "Launch", "rocket_launch")],
+    "Watch": [("jobs", "Jobs", "list_alt"), ("curves", "Curves", "show_chart")],
+    "Understand": [("compare", "Compare", "balance"), ("gates", "Gates", "call_split")],
+    "Publish": [("export", "Export", "file_export")],
+}
+
+st.set_page_config(page_title="MDAF Studio", page_icon=":material/balance:", layout="wide")
+st.logo(LOGO, size="large")
+
+root = Path(__file__).parent
+navigation = st.navigation(
+    {
+        section: [
+            st.Page(f"pages/{file}.py", title=title, icon=f":material/{icon}:", default=file == "overview")
+            for file, title, icon in pages
+            if (root / "pages" / f"{file}.py").exists()
+        ]
+        for section, pages in PAGES.items()
+    },
+    expanded=True,
+)
+navigation.run()
+warm_up()

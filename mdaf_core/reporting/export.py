@@ -1,0 +1,72 @@
+"""Figures and tables as files: PDF, SVG, PNG, CSV and Vega-Lite, at the widths of a paper, without a browser."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from mdaf_core.errors import UsageError
+from mdaf_core.reporting import theme
+
+if TYPE_CHECKING:
+    import altair as alt
+
+FIGURE_KINDS = {"pdf": "application/pdf", "svg": "image/svg+xml", "png": "image/png"}
+WIDTH_INCHES = {1: 3.3, 2: 7.0}
+POINTS_PER_INCH = 72
+PNG_DPI = 300
+
+Columns = Literal[1, 2]
+
+
+def print_spec(chart: alt.TopLevelMixin, columns: Columns = 1) -> dict[str, Any]:
+    """The chart for paper: white, embedded fonts, as wide as one column (3.3 in) or two (7 in); 1 unit is 1 point."""
+    spec = theme.themed(chart, "print")
+    width = WIDTH_INCHES[columns] * POINTS_PER_INCH
+    spec["width"] = width
+    spec["autosize"] = {"type": "fit", "contains": "padding"}
+    height = spec.get("height")
+    if isinstance(height, dict):  # a step for each row of a discrete axis
+        spec["height"] = {"step": height["step"] * 0.6}
+        spec["autosize"] = {"type": "fit-x", "contains": "padding"}
+    elif isinstance(height, int | float):
+        spec["height"] = min(height, 260) * (0.62 if columns == 1 else 0.8)
+    return spec
+
+
+def render(chart: alt.TopLevelMixin, kind: str, *, columns: Columns = 1) -> bytes:
+    """A figure file of `kind` (pdf, svg, png) at print width."""
+    import vl_convert
+
+    if kind not in FIGURE_KINDS:
+        raise UsageError(f"There is no figure format {kind!r}. Known: {', '.join(FIGURE_KINDS)}.")
+    spec = print_spec(chart, columns)
+    offline: list[str] = []
+    if kind == "pdf":
+        return bytes(vl_convert.vegalite_to_pdf(spec, allowed_base_urls=offline))
+    if kind == "svg":
+        return str(vl_convert.vegalite_to_svg(spec, allowed_base_urls=offline)).encode()
+    return bytes(vl_convert.vegalite_to_png(spec, ppi=PNG_DPI, allowed_base_urls=offline))
+
+
+def vega_lite(chart: alt.TopLevelMixin) -> bytes:
+    """The specification as shown, self-contained (data included)."""
+    return json.dumps(theme.themed(chart, "light"), indent=1).encode()
+
+
+def chart_csv(chart: alt.TopLevelMixin, data: Any = None) -> bytes:
+    """The figures behind a chart; `data` where given, else what the chart itself was drawn from."""
+    if data is None:
+        data = getattr(chart, "data", None)
+    return table_csv(data)
+
+
+def table_csv(table: Any) -> bytes:
+    """A polars or pandas frame, or a Styler's frame, as CSV with full precision."""
+    table = getattr(table, "data", table)
+    if hasattr(table, "write_csv"):
+        return str(table.write_csv()).encode()
+    out = io.StringIO()
+    table.to_csv(out, index=False)
+    return out.getvalue().encode()

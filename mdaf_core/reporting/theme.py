@@ -1,0 +1,202 @@
+"""One look for every chart: colours, type and marks, as Vega-Lite configurations for screen and print.
+
+Charts name roles (`style="guide"`), never colours; `themed` turns a chart into a specification for the light or dark
+screen or for paper. The categorical palette keeps its neighbours apart for readers with protanopia or deuteranopia and
+alternates dark and light, so that grey print can tell the first colours too (tests/reporting/test_theme.py checks
+both).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import altair as alt
+
+Mode = Literal["light", "dark", "print"]
+
+PALETTE = ["#1f5aa6", "#e08a1e", "#00795f", "#cf6fa3", "#5b2a6e", "#6fb7e3", "#8a4b12", "#a9b23a"]
+PALETTE_DARK = ["#7fb2ee", "#f0a24b", "#37b394", "#f2b8d6", "#a97fd0", "#c5e3f6", "#c58653", "#dbe27c"]
+SEQUENTIAL = ["#eef3f8", "#c6d9ec", "#8fb4db", "#4f86c2", "#1f5aa6", "#0d3468"]
+SEQUENTIAL_DARK = ["#1b2530", "#23405f", "#2f6199", "#4f8bcf", "#7fb2ee", "#cfe3fa"]
+DIVERGING = ["#b35806", "#e08a1e", "#f7d9a8", "#f2f3f4", "#b9d1ea", "#4f86c2", "#1f5aa6"]
+DIVERGING_DARK = ["#f0a24b", "#b8722a", "#5e4425", "#2a3038", "#294a70", "#4f86c2", "#9cc6f5"]
+DASHES: list[list[int]] = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [4, 1], [1, 3], [10, 3], [3, 1, 1, 1]]
+SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
+
+
+@dataclass(frozen=True)
+class Colours:
+    """Colours of one mode. `muted` is for what is present but not the point (below the noise floor, not shown)."""
+
+    background: str
+    text: str
+    quiet: str
+    line: str
+    muted: str
+    accent: str
+    good: str
+    bad: str
+    categories: list[str]
+    sequential: list[str]
+    diverging: list[str]
+
+
+COLOURS: dict[Mode, Colours] = {
+    "light": Colours(
+        "#ffffff", "#1c2530", "#5f6b78", "#e3e8ed", "#9aa5b1", "#1f5aa6", "#00795f", "#b3261e",
+        PALETTE, SEQUENTIAL, DIVERGING,
+    ),
+    "dark": Colours(
+        "#14181d", "#e4e8ec", "#98a4b0", "#2a323b", "#6f7b87", "#7fb2ee", "#4fc2a3", "#f08a80",
+        PALETTE_DARK, SEQUENTIAL_DARK, DIVERGING_DARK,
+    ),
+    "print": Colours(
+        "#ffffff", "#000000", "#333333", "#dddddd", "#8a8a8a", "#1f5aa6", "#00795f", "#b3261e",
+        PALETTE, SEQUENTIAL, DIVERGING,
+    ),
+}  # fmt: skip
+
+FONT_SCREEN = "Source Sans, sans-serif"
+FONT_PRINT = "Liberation Sans, Arial, Helvetica, sans-serif"
+
+
+def config(mode: Mode) -> dict[str, Any]:
+    """Vega-Lite `config` of a mode. Sizes are in pixels on screen and in points on paper.
+
+    Named mark styles: `guide` (zero and threshold lines), `reference` (figures from elsewhere, dashed), `band`
+    (interval areas), `margin` (what counts as the same), `muted`, `accent`, `note` and `strong` (text beside marks),
+    `member` (thin lines of single seeds).
+    """
+    colours = COLOURS[mode]
+    on_paper = mode == "print"
+    font = FONT_PRINT if on_paper else FONT_SCREEN
+    label, title = (7, 8) if on_paper else (12, 12.5)
+    line = 1.1 if on_paper else 2
+    axis = {
+        "labelFont": font,
+        "titleFont": font,
+        "labelFontSize": label,
+        "titleFontSize": title,
+        "titleFontWeight": "normal",
+        "labelColor": colours.quiet,
+        "titleColor": colours.text,
+        "domainColor": colours.muted,
+        "tickColor": colours.muted,
+        "gridColor": colours.line,
+        "gridWidth": 0.4 if on_paper else 1,
+        "tickSize": 3 if on_paper else 4,
+        "domainWidth": 0.5 if on_paper else 1,
+        "tickWidth": 0.5 if on_paper else 1,
+        "labelPadding": 2 if on_paper else 4,
+        "titlePadding": 4 if on_paper else 8,
+        "labelLimit": 110 if on_paper else 220,
+        "titleAnchor": "middle",
+    }
+    return {
+        "background": colours.background if on_paper else "transparent",
+        "font": font,
+        "padding": 2 if on_paper else 4,
+        "view": {"stroke": "transparent", "continuousHeight": 260, "continuousWidth": 400},
+        "axis": axis,
+        "axisY": {"domain": False, "ticks": False},
+        "axisX": {"grid": False},
+        "legend": {
+            "labelFont": font,
+            "titleFont": font,
+            "labelFontSize": label,
+            "titleFontSize": label,
+            "titleFontWeight": "normal",
+            "labelColor": colours.text,
+            "titleColor": colours.quiet,
+            "labelLimit": 160 if on_paper else 260,
+            "orient": "top",
+            "direction": "horizontal",
+            "columns": 3 if on_paper else 5,
+            "columnPadding": 8 if on_paper else 16,
+            "rowPadding": 1 if on_paper else 3,
+            "symbolSize": 30 if on_paper else 70,
+            "symbolStrokeWidth": line,
+            "offset": 4 if on_paper else 8,
+            "padding": 0,
+        },
+        "title": {
+            "font": font,
+            "fontSize": title,
+            "fontWeight": 600,
+            "color": colours.text,
+            "anchor": "start",
+            "subtitleFont": font,
+            "subtitleFontSize": label,
+            "subtitleColor": colours.quiet,
+        },
+        "header": {"labelFont": font, "titleFont": font, "labelColor": colours.text, "labelFontSize": label},
+        "mark": {"color": colours.accent},
+        "line": {"strokeWidth": line, "strokeCap": "round", "strokeJoin": "round"},
+        "point": {"filled": True, "size": 22 if on_paper else 60, "opacity": 1},
+        "rule": {"color": colours.muted, "strokeWidth": 0.6 if on_paper else 1.2},
+        "tick": {"thickness": 1 if on_paper else 2},
+        "bar": {"color": colours.accent},
+        "rect": {"color": colours.accent},
+        "area": {"line": False},
+        "text": {"font": font, "fontSize": label, "color": colours.text},
+        "style": {
+            "guide": {"stroke": colours.muted, "strokeDash": [], "strokeWidth": 0.6 if on_paper else 1, "opacity": 1},
+            "reference": {"strokeDash": [4, 3], "strokeWidth": 0.8 if on_paper else 1.5, "stroke": colours.quiet},
+            "band": {"opacity": 0.18, "stroke": None},
+            "margin": {"fill": colours.muted, "opacity": 0.16, "stroke": None},
+            "member": {"strokeWidth": 0.4 if on_paper else 1, "opacity": 0.45},
+            "muted": {"fill": colours.muted, "stroke": colours.muted, "color": colours.muted},
+            "accent": {"fill": colours.accent, "stroke": colours.accent, "color": colours.accent},
+            "note": {"fill": colours.quiet, "font": font, "fontSize": label},
+            "strong": {"fill": colours.text, "font": font, "fontSize": label},
+        },
+        "range": {
+            "category": colours.categories,
+            "ordinal": colours.sequential,
+            "ramp": colours.sequential,
+            "heatmap": colours.sequential,
+            "diverging": colours.diverging,
+        },
+    }
+
+
+def themed(chart: alt.TopLevelMixin, mode: Mode) -> dict[str, Any]:
+    """The chart as a Vega-Lite specification in a mode's look. What the chart itself configures wins."""
+    spec: dict[str, Any] = chart.to_dict()  # type: ignore[attr-defined]
+    spec["config"] = _merge(config(mode), spec.get("config", {}))
+    return spec
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(out.get(key), dict):
+            out[key] = _merge(out[key], value)
+        elif key != "view":  # Altair writes its own default view size
+            out[key] = value
+    return out
+
+
+def plotly_layout(mode: Mode) -> dict[str, Any]:
+    """`layout` of a Plotly figure in the same look, for the one chart that needs WebGL."""
+    colours = COLOURS[mode]
+    axis = {
+        "gridcolor": colours.line,
+        "zerolinecolor": colours.muted,
+        "linecolor": colours.muted,
+        "tickfont": {"size": 12, "color": colours.quiet},
+        "title": {"font": {"size": 12.5, "color": colours.text}},
+    }
+    return {
+        "font": {"family": FONT_PRINT if mode == "print" else FONT_SCREEN, "size": 12, "color": colours.text},
+        "paper_bgcolor": colours.background if mode == "print" else "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "colorway": colours.categories,
+        "xaxis": axis,
+        "yaxis": axis,
+        "margin": {"l": 50, "r": 10, "t": 20, "b": 45},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "hoverlabel": {"bgcolor": colours.background, "bordercolor": colours.muted, "font": {"color": colours.text}},
+    }

@@ -1,0 +1,279 @@
+"""What every page is built from: header, pickers, charts with export, tables, words for states, number formats."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from mdaf_core.errors import StudioError
+from mdaf_core.reporting import theme
+
+if TYPE_CHECKING:
+    import altair as alt
+
+LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 132 28">
+<g fill="none" stroke-width="3.2" stroke-linecap="round">
+<path d="M3 22 C10 22 11 14 17 14 L25 14" stroke="#3d7fd0"/><path d="M3 6 C10 6 11 14 17 14" stroke="#e08a1e"/>
+</g>
+<text x="34" y="19.5" font-family="Source Sans, Helvetica, Arial, sans-serif" font-size="16" font-weight="600"
+fill="#5d7f9f">MDAF Studio</text></svg>"""
+
+STATES = {
+    "queued": (":material/schedule:", "queued", "gray"),
+    "running": (":material/play_arrow:", "running", "blue"),
+    "finished": (":material/check:", "finished", "green"),
+    "failed": (":material/error:", "failed", "red"),
+    "cancelled": (":material/block:", "cancelled", "gray"),
+    "missing": (":material/remove:", "not run", "gray"),
+}
+MISSING = "–"
+
+
+# ---- page frame ------------------------------------------------------------------------------------------------------
+
+
+def header(title: str, question: str) -> None:
+    """The page's title and, beside it, the question it answers."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.title(title, anchor=False, width="content")
+        st.markdown(f":gray[{question}]", width="content")
+
+
+def section(title: str, help: str | None = None) -> None:
+    """A heading inside a page; `help` defines the term."""
+    st.subheader(title, anchor=False, help=help)
+
+
+def empty(message: str, action: str | None = None, page: str | None = None) -> None:
+    """What an empty page says: what is missing, and the link to where it comes from (`page`: `pages/launch.py`)."""
+    with st.container(border=True, gap="small"):
+        st.markdown(message)
+        if action and page:
+            st.page_link(page, label=action, icon=":material/arrow_forward:")
+
+
+@contextmanager
+def guard() -> Iterator[None]:
+    """Show a `StudioError` as its sentence; log anything else and say where it is logged. Never a traceback."""
+    try:
+        yield
+    except StudioError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+    except Exception as error:
+        logging.getLogger("mdaf.pages").exception("page failed")
+        st.error(
+            f"This part of the page failed ({type(error).__name__}). The app's log holds the details; "
+            "the rest of the page, runs and data are not affected.",
+            icon=":material/error:",
+        )
+
+
+def plain(text: str) -> str:
+    """Text from data or users, escaped so that Markdown shows it as it is."""
+    return re.sub(r"([\\`*_{}\[\]<>#$~:|])", r"\\\1", text)
+
+
+@st.cache_resource
+def _warm_up_once() -> None:
+    def load() -> None:
+        import altair  # noqa: F401
+        import mlflow.entities
+        import mlflow.tracking  # noqa: F401
+        import pandas  # noqa: F401
+        import scipy.stats  # noqa: F401
+
+    threading.Thread(target=load, name="warm-up", daemon=True).start()
+
+
+def warm_up() -> None:
+    """Import the heavy libraries in the background, once a process, after the first page has been sent."""
+    _warm_up_once()
+
+
+# ---- pickers ---------------------------------------------------------------------------------------------------------
+
+
+def _linked_select(
+    label: str, name: str, options: list[str], format_func: Callable[[str], str], help: str | None
+) -> str | None:
+    """A select box whose value lives in the query string, follows it, and is remembered across pages."""
+    if not options:
+        return None
+    key = f"_{name}"
+    wanted = st.query_params.get(name) or st.session_state.get(f"last_{name}")
+    if wanted not in options:
+        if st.query_params.get(name):
+            st.warning(f"There is no {label.lower()} {plain(str(wanted))!r}; showing another.", icon=":material/info:")
+        wanted = options[0]
+    st.session_state[key] = wanted
+
+    def changed() -> None:
+        st.query_params[name] = st.session_state[key]
+
+    chosen = st.selectbox(label, options, key=key, format_func=format_func, on_change=changed, help=help)
+    st.session_state[f"last_{name}"] = chosen
+    if st.query_params.get(name) != chosen:
+        st.query_params[name] = chosen
+    return chosen
+
+
+def study_picker() -> str | None:
+    """Choose a study (newest first); None, with a way out, where there is none. In the link as `study`."""
+    from mdaf_core.studies.store import list_studies
+
+    titles = {study.id: study.title or study.id for study in list_studies()}
+    if not titles:
+        empty(
+            "There is no study yet. A study is a data set, named configurations and seeds.",
+            "Launch a study",
+            "pages/launch.py",
+        )
+        return None
+    return _linked_select("Study", "study", list(titles), lambda id: titles[id], None)
+
+
+def dataset_picker() -> str | None:
+    """Choose a prepared data set; None, with a way out, where there is none. In the link as `dataset`."""
+    from mdaf_core.data.dataset import list_datasets
+
+    names = list_datasets()
+    if not names:
+        empty("No data set is prepared yet.", "Prepare a data set", "pages/data.py")
+        return None
+    return _linked_select("Data set", "dataset", names, str, None)
+
+
+# ---- charts and tables -----------------------------------------------------------------------------------------------
+
+
+def mode() -> theme.Mode:
+    """The reader's theme."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
+def show_chart(
+    chart: alt.TopLevelMixin,
+    name: str,
+    data: Any = None,
+    *,
+    title: str | None = None,
+    help: str | None = None,
+) -> None:
+    """A chart in the reader's theme with a menu that exports exactly what is shown.
+
+    Args:
+        chart: from `mdaf_core.reporting.charts`.
+        name: file name of the exports without ending, unique on the page.
+        data: polars or pandas frame behind the chart, for CSV; default: the chart's own data.
+        title: heading above the chart; help: its definition, as a tooltip.
+    """
+    with st.container(key=f"chart-{name}", gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{title}**" if title else " ", help=help, width="stretch")
+            _export_menu(chart, name, data)
+        st.vega_lite_chart(spec=theme.themed(chart, mode()), theme=None, width="stretch", key=f"vega-{name}")
+
+
+def _export_menu(chart: alt.TopLevelMixin, name: str, data: Any) -> None:
+    from mdaf_core.reporting import export
+
+    def button(label: str, suffix: str, mime: str, make: Callable[[], bytes]) -> None:
+        st.download_button(label, make, f"{name}{suffix}", mime, key=f"save-{name}{suffix}", on_click="ignore")
+
+    with st.popover("", icon=":material/download:", type="tertiary", help="Save this chart"):
+        for columns, words in ((1, "One column, 3.3 in"), (2, "Two columns, 7 in")):
+            st.caption(words)
+            with st.container(horizontal=True, gap="xsmall"):
+                for kind, mime in export.FIGURE_KINDS.items():
+                    button(
+                        kind.upper(),
+                        f"-{columns}col.{kind}",
+                        mime,
+                        lambda kind=kind, columns=columns: export.render(chart, kind, columns=columns),
+                    )
+        st.caption("Data and specification")
+        with st.container(horizontal=True, gap="xsmall"):
+            button("CSV", ".csv", "text/csv", lambda: export.chart_csv(chart, data))
+            button("Vega-Lite", ".vl.json", "application/json", lambda: export.vega_lite(chart))
+
+
+def show_table(
+    df: Any,
+    name: str,
+    *,
+    title: str | None = None,
+    help: str | None = None,
+    column_config: dict[str, Any] | None = None,
+    **options: Any,
+) -> Any:
+    """A table (polars, pandas or Styler) without index, with a CSV download; `options` go to `st.dataframe`."""
+    from mdaf_core.reporting import export
+
+    with st.container(key=f"table-{name}", gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{title}**" if title else " ", help=help, width="stretch")
+            st.download_button(
+                "",
+                lambda: export.table_csv(df),
+                f"{name}.csv",
+                "text/csv",
+                key=f"save-{name}",
+                help="Save this table as CSV",
+                on_click="ignore",
+                type="tertiary",
+                icon=":material/download:",
+            )
+        return st.dataframe(df, hide_index=True, column_config=column_config, key=f"frame-{name}", **options)
+
+
+# ---- words and numbers -----------------------------------------------------------------------------------------------
+
+
+def state_label(state: str) -> str:
+    """A state as icon and word, for Markdown."""
+    icon, word, colour = STATES[state]
+    return f":{colour}[{icon} {word}]"
+
+
+def fmt_auc(value: float | None) -> str:
+    """Four decimals; a dash where undefined."""
+    return MISSING if value is None or value != value else f"{value:.4f}"
+
+
+def fmt_bp(difference: float | None) -> str:
+    """A difference of AUC as signed basis points (×10⁴): 0.00123 → `+12.3 bp`."""
+    if difference is None or difference != difference:
+        return MISSING
+    return f"{difference * 1e4:+.1f} bp".replace("-", "−")
+
+
+def fmt_time(seconds: float | None) -> str:
+    """A duration: `8 s`, `3 min 12 s`, `2 h 05 min`."""
+    if seconds is None or seconds != seconds:
+        return MISSING
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def fmt_when(timestamp: float | None) -> str:
+    """A moment (Unix seconds) in the reader's time zone: `24 Nov, 08:13`."""
+    if timestamp is None:
+        return MISSING
+    return datetime.fromtimestamp(timestamp, ZoneInfo(st.context.timezone or "UTC")).strftime("%-d %b, %H:%M")
+
+
+def fmt_count(value: float | None) -> str:
+    """A count with thin separators: 31190545 → `31,190,545`."""
+    return MISSING if value is None else f"{value:,.0f}"
