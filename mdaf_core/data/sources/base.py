@@ -1,0 +1,216 @@
+"""What a source is, and what it hands to `prepare`: a table of rows, a log of events, and words about both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from mdaf_core.data.schema import FieldSpec
+from mdaf_core.errors import UsageError
+
+Progress = Callable[[float, str], None]
+SplitKind = Literal["time", "last-day", "leave-last-out", "random"]
+
+RESERVED_COLUMNS = frozenset(
+    ("label", "timestamp", "user_index", "row_id", "history_start", "history_end", "true_probability", "split")
+)
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+class SourceOptions(BaseModel):
+    """Options every source has; a source's own class adds to them."""
+
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+
+    split: SplitKind = Field(
+        "time",
+        description="time: earliest rows train, latest test. last-day: the last day is the test, the day before it "
+        "validation. leave-last-out: each user's last row is test, the one before validation. random: only to "
+        "reproduce work that did so; the audit marks it.",
+    )
+    fractions: tuple[float, float, float] = Field(
+        (0.8, 0.1, 0.1), description="Shares of train, validation and test rows (splits time and random)."
+    )
+    val_from: datetime | None = Field(
+        None, description="Split time: first moment of validation, in the data set's timezone, instead of fractions."
+    )
+    test_from: datetime | None = Field(
+        None, description="Split time: first moment of test, in the data set's timezone, instead of fractions."
+    )
+    split_seed: int = Field(42, ge=0, description="Seed of the random split.")
+    min_count: int = Field(
+        1, ge=1, description="Training rows an id needs to get a code of its own; rarer ids are 'unknown'."
+    )
+    skip_bad_rows: bool = Field(False, description="Leave out rows that cannot be read, and count them.")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _split_lists(cls, value: Any, info: Any) -> Any:
+        """Lists may be given as text: `0.8,0.1,0.1`, `80/10/10` or `pv,cart`."""
+        if isinstance(value, str) and info.field_name is not None:
+            annotation = str(cls.model_fields[info.field_name].annotation)
+            if annotation.startswith(("tuple", "list")):
+                parts = value.replace("/", ",") if annotation.startswith("tuple[float") else value
+                return [part.strip() for part in parts.split(",") if part.strip()]
+            if value == "" and "None" in annotation:
+                return None
+        return value
+
+    @field_validator("fractions")
+    @classmethod
+    def _check_fractions(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
+        total = sum(value)
+        if min(value) <= 0 or not (abs(total - 1) < 1e-6 or abs(total - 100) < 1e-6):
+            raise ValueError("take three positive shares that add up to 1 (or to 100), for instance 0.8,0.1,0.1")
+        return (value[0] / total, value[1] / total, value[2] / total)
+
+
+@dataclass(frozen=True)
+class NegativeSampling:
+    """Turn rows that are all positive into positives and sampled negatives, once the split is known.
+
+    Attributes:
+        per_positive: negatives of each positive (k).
+        alpha: an item is drawn with probability proportional to (its rows in the same split) ** alpha.
+        seed: of the draw.
+        columns: what a drawn item brings along (its own columns); all other columns are the positive's.
+    """
+
+    per_positive: int
+    alpha: float
+    seed: int
+    columns: tuple[str, ...] = ("item", "category")
+
+
+@dataclass
+class RawTable:
+    """What a source read. `prepare` splits, codes and writes it.
+
+    Attributes:
+        rows: one row an impression, in input order. Columns: `label` (0/1 integer); `timestamp` (integer Unix seconds;
+            absent: input order is time order); `user` (absent: no users, no histories); one column each of `fields`
+            (raw ids of any integer or string type, null is its own id ''; or numbers, no nulls), `user` doubling as
+            the user field; optional `true_probability`; optional `split` ('train' | 'val' | 'test') if the source
+            assigns it.
+        fields: the inputs in column order; `vocabulary_size` is filled in by `prepare`.
+        history_fields: names of the categorical fields recorded for each event; empty: no histories.
+        events: columns `user`, `timestamp`, each history field (same raw ids as in `rows`) and, where known,
+            `positive` (whether the event was a click). A row's history is every event of its user with a strictly
+            earlier timestamp. Or, for ready-made histories: `row` (index into `rows`) instead of `user` and
+            `timestamp`, each row's events oldest first.
+        titles: field → frame with columns `id` (as in `rows`) and `title`, for people.
+        title: the data set in words; label: what a label of 1 means.
+        timezone: of hours and weekdays; `timezone_assumed` if nothing in the data says so.
+        window: first and last+1 second (Unix) the data is said to cover; `outside_window` rows lay outside, and
+            `outside_window_kept` says whether they are still in `rows`.
+        inputs: file name → {"bytes", "sha256"}; skipped_rows: bad rows left out on request.
+        negatives: sample negatives after splitting (all rows must be positive).
+    """
+
+    rows: pl.DataFrame
+    fields: list[FieldSpec]
+    history_fields: list[str] = field(default_factory=list)
+    events: pl.DataFrame | None = None
+    titles: dict[str, pl.DataFrame] = field(default_factory=dict)
+    title: str = ""
+    label: str = "label"
+    timezone: str = "UTC"
+    timezone_assumed: bool = False
+    window: tuple[int, int] | None = None
+    outside_window: int = 0
+    outside_window_kept: bool = True
+    inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    skipped_rows: int = 0
+    negatives: NegativeSampling | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of input. Each module of this package exposes one as `SOURCE`.
+
+    Attributes:
+        name: as on the command line.
+        title: one line for people.
+        path_help: what `path` must be, as a phrase; empty: the source needs no path.
+        options: pydantic class of its options.
+        read: reads `path`; reports progress from 0 to 1.
+        default_name: name of the prepared data set when none is given.
+    """
+
+    name: str
+    title: str
+    path_help: str
+    options: type[SourceOptions]
+    read: Callable[[Path | None, Any, Progress], RawTable]
+    default_name: Callable[[Path | None, Any], str]
+
+
+_MODULES = {
+    "synthetic": "synthetic",
+    "user-behavior": "user_behavior",
+    "movielens": "movielens",
+    "criteo": "criteo",
+    "table": "table",
+}
+
+
+def source_names() -> list[str]:
+    return list(_MODULES)
+
+
+def get_source(name: str) -> Source:
+    """The source of that name.
+
+    Raises:
+        UsageError: there is none; the message lists those there are.
+    """
+    if name not in _MODULES:
+        raise UsageError(f"There is no source {name!r}. Known: {', '.join(_MODULES)}.")
+    source: Source = import_module(f"mdaf_core.data.sources.{_MODULES[name]}").SOURCE
+    return source
+
+
+def parse_options(source: Source, options: dict[str, Any]) -> Any:
+    """Validated options of `source`.
+
+    Raises:
+        UsageError: an unknown option (the message lists the known ones) or a value it does not take.
+    """
+    unknown = [key for key in options if key not in source.options.model_fields]
+    if unknown:
+        raise UsageError(
+            f"The source {source.name!r} has no option {unknown[0]!r}. Known: {', '.join(source.options.model_fields)}."
+        )
+    try:
+        return source.options.model_validate(options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "options"
+        what = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"The option {where} does not take {first['input']!r}: {what}.") from None
+
+
+def calendar_columns(timezone: str) -> list[pl.Expr]:
+    """`hour` (0 to 23) and `dayofweek` (1 Monday to 7 Sunday) of `timestamp` in a timezone."""
+    local = pl.from_epoch(pl.col("timestamp").cast(pl.Int64), time_unit="s").dt.replace_time_zone("UTC")
+    local = local.dt.convert_time_zone(timezone)
+    return [local.dt.hour().cast(pl.Int8).alias("hour"), local.dt.weekday().cast(pl.Int8).alias("dayofweek")]
+
+
+def calendar_fields() -> list[FieldSpec]:
+    return [FieldSpec(name="hour", description="Hour of the day"), FieldSpec(name="dayofweek", description="Weekday")]
+
+
+def weekday_titles() -> pl.DataFrame:
+    return pl.DataFrame({"id": pl.Series(range(1, 8), dtype=pl.Int8), "title": list(WEEKDAYS)})
+
+
+def no_progress(_fraction: float, _message: str) -> None:
+    """Progress of someone who does not ask."""
