@@ -1,0 +1,460 @@
+"""Every chart of the app and of the paper, from tidy polars frames. Altair; looks come from `theme`.
+
+Conventions: a configuration keeps its colour and its shape whatever is selected (`order`: all configurations of the
+study, in its order); axes of AUC do not start at zero, therefore AUC is drawn as dots and lines, never as bars; every
+axis names its unit; tooltips hold full-precision figures. Differences of AUC are in basis points (bp, ×10⁴).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mdaf_core.reporting.theme import SHAPES
+
+if TYPE_CHECKING:
+    import altair as alt
+    import polars as pl
+
+REPORTED = "reported, not run here"
+ROW = 24
+HEIGHT = 280
+
+METRIC_TITLES = {
+    "train_auc_online": "Train AUC, while training",
+    "train_auc_eval": "Train AUC, evaluation mode",
+    "val_auc": "Validation AUC",
+    "train_loss": "Train loss",
+    "val_loss": "Validation loss",
+    "val_logloss": "Validation log loss",
+    "gap_eval": "Gap (train − validation AUC, evaluation mode)",
+    "gap_online": "Gap (train − validation AUC, train measured while training)",
+    "lr": "Learning rate",
+    "grad_norm": "Gradient norm before clipping",
+    "gate_mean": "Mean g on validation rows",
+    "auc": "AUC",
+    "gauc": "gAUC (rows-weighted mean of per-user AUC)",
+    "logloss": "Log loss",
+    "normalised_entropy": "Normalised entropy",
+    "brier": "Brier score",
+    "ece": "Expected calibration error",
+    "pr_auc": "PR-AUC",
+    "oracle_share": "Share of the oracle's lift over 0.5",
+}
+LOWER_IS_BETTER = {"logloss", "normalised_entropy", "brier", "ece", "train_loss", "val_loss", "val_logloss"}
+
+VERDICTS = ["better", "worse", "parity", "not shown"]
+_VERDICT_SHAPES = ["triangle-up", "triangle-down", "diamond", "circle"]
+
+
+def _shapes(count: int) -> list[str]:
+    """A shape for each configuration; with the eight colours cycling, colour and shape together stay unique to 64."""
+    return [SHAPES[(i + i // len(SHAPES)) % len(SHAPES)] for i in range(count)]
+
+
+def _colour(order: Sequence[str], shown: Sequence[str], title: str | None = None) -> alt.Color:
+    import altair as alt
+
+    legend = alt.Legend(title=title, values=list(shown)) if len(shown) > 1 else None
+    return alt.Color("configuration:N", scale=alt.Scale(domain=list(order)), legend=legend)
+
+
+def _shape(order: Sequence[str], shown: Sequence[str]) -> alt.Shape:
+    import altair as alt
+
+    scale = alt.Scale(domain=list(order), range=_shapes(len(order)))
+    return alt.Shape("configuration:N", scale=scale, legend=None)
+
+
+def _shown(frame: pl.DataFrame, order: Sequence[str]) -> list[str]:
+    present = set(frame["configuration"].unique())
+    return [name for name in order if name in present] + sorted(present - set(order))
+
+
+def _tooltips(**fields: str) -> list[alt.Tooltip]:
+    """`name="Title|format"`; the type is inferred."""
+    import altair as alt
+
+    out = []
+    for name, text in fields.items():
+        title, _, pattern = text.partition("|")
+        out.append(alt.Tooltip(f"{name}:Q", title=title, format=pattern) if pattern else alt.Tooltip(name, title=title))
+    return out
+
+
+# ---- learning curves -------------------------------------------------------------------------------------------------
+
+
+def learning_curves(
+    members: pl.DataFrame,
+    bands: pl.DataFrame,
+    reported: pl.DataFrame | None = None,
+    *,
+    order: Sequence[str],
+    y_title: str,
+    zero_line: bool = False,
+    log: bool = False,
+    height: int = HEIGHT,
+) -> alt.TopLevelMixin:
+    """Curves by epoch: each seed a thin line, mean ± standard deviation over seeds, best epochs marked.
+
+    Args:
+        members: one row a run, curve and epoch: run_id, configuration, seed, curve (name of the metric's curve), epoch,
+            value, best (whether it is the run's best epoch).
+        bands: one row a configuration, curve and epoch: mean, sd (null with one seed), low, high, seeds.
+        reported: curves from elsewhere: label, curve, epoch, value. Drawn dashed and named as such.
+        order: all configurations of the study.
+    """
+    import altair as alt
+
+    shown = _shown(members, order)
+    order = list(order) + [n for n in shown if n not in order]
+    curves = list(dict.fromkeys(members["curve"].to_list()))
+    last = max(1, *(max(frame["epoch"].to_list(), default=1) for frame in (members, reported) if frame is not None))
+    x = alt.X(
+        "epoch:Q",
+        title="Epoch",
+        scale=alt.Scale(domain=[1, max(2, last)], nice=False),
+        axis=alt.Axis(tickMinStep=1, format="d", tickCount=min(last, 12)),
+    )
+    scale = alt.Scale(type="log") if log else alt.Scale(zero=False, nice=True)
+    dash = alt.StrokeDash(
+        "curve:N",
+        scale=alt.Scale(domain=curves, range=[[1, 0], [5, 3], [1, 3]][: max(1, len(curves))]),
+        legend=alt.Legend(title=None, symbolType="stroke") if len(curves) > 1 else None,
+    )
+    colour = _colour(order, shown)
+
+    def y(field: str) -> alt.Y:
+        return alt.Y(f"{field}:Q", title=y_title, scale=scale)
+
+    member = alt.Chart(members).encode(x=x, detail="run_id:N", color=colour, strokeDash=dash)
+    mean = alt.Chart(bands).encode(x=x, color=colour, strokeDash=dash)
+    layers: list[Any] = []
+    if zero_line:
+        layers.append(alt.Chart(alt.Data(values=[{"y": 0}])).mark_rule(style="guide").encode(y=alt.Y("y:Q")))
+    layers += [
+        mean.mark_area(style="band").encode(y=y("low"), y2="high:Q"),
+        member.mark_line(style="member").encode(y=y("value")),
+        mean.mark_line().encode(y=y("mean")),
+        mean.mark_point(opacity=0, size=120).encode(
+            y=y("mean"),
+            tooltip=_tooltips(
+                configuration="Configuration", curve="Curve", epoch="Epoch", mean="Mean", sd="Sd", seeds="Seeds"
+            ),
+        ),
+        member.transform_filter("datum.best")
+        .mark_point(filled=True)
+        .encode(
+            y=y("value"),
+            shape=_shape(order, shown),
+            tooltip=_tooltips(
+                configuration="Configuration", seed="Seed", curve="Curve", epoch="Best epoch", value="Value"
+            ),
+        ),
+    ]
+    if reported is not None and len(reported):
+        ends = reported.sort("epoch").group_by("label", "curve", maintain_order=True).last()
+        base = alt.Chart(reported).encode(x=x, y=y("value"), detail=["label:N", "curve:N"])
+        layers += [
+            base.mark_line(style="reference"),
+            base.mark_point(opacity=0, size=120).encode(
+                tooltip=_tooltips(label="Reported curve", curve="Curve", epoch="Epoch", value="Value")
+            ),
+            alt.Chart(ends)
+            .mark_text(style="note", align="right", dy=-7)
+            .encode(x=x, y=y("value"), text=alt.Text("label:N")),
+        ]
+    return alt.layer(*layers).properties(height=height)
+
+
+# ---- comparison ------------------------------------------------------------------------------------------------------
+
+
+def leaderboard(frame: pl.DataFrame, members: pl.DataFrame, *, x_title: str, sort: Sequence[str]) -> alt.TopLevelMixin:
+    """Mean and t interval over seeds of each configuration, the seeds visible as ticks.
+
+    Args:
+        frame: configuration, mean, low, high (null with one seed), sd, seeds, reference (bool).
+        members: configuration, seed, value.
+        sort: configurations from the top.
+    """
+    import altair as alt
+
+    y = alt.Y("configuration:N", sort=list(sort), title=None, axis=alt.Axis(grid=True))
+    scale = alt.Scale(zero=False, nice=True, padding=8)
+    base = alt.Chart(frame).encode(y=y)
+    tooltip = _tooltips(
+        configuration="Configuration", mean="Mean", sd="Sd over seeds", low="95% low", high="95% high", seeds="Seeds"
+    )
+    shape = alt.condition("datum.reference", alt.value("diamond"), alt.value("circle"))
+    return alt.layer(
+        alt.Chart(members)
+        .mark_tick(style="muted", height=10, thickness=1.2, opacity=0.9)
+        .encode(
+            y=y,
+            x=alt.X("value:Q", scale=scale, title=x_title),
+            tooltip=_tooltips(configuration="Configuration", seed="Seed", value="Value"),
+        ),
+        base.mark_rule(style="accent", strokeWidth=1.5).encode(x=alt.X("low:Q", scale=scale, title=x_title), x2="high"),
+        base.mark_point(filled=True, size=70).encode(
+            x=alt.X("mean:Q", scale=scale, title=x_title), shape=shape, tooltip=tooltip
+        ),
+    ).properties(height=alt.Step(ROW))
+
+
+def differences(frame: pl.DataFrame, *, margin_bp: float, reference: str, sort: Sequence[str]) -> alt.TopLevelMixin:
+    """Forest plot of differences to the reference with intervals, the parity margin as a band, and the verdicts.
+
+    Args:
+        frame: configuration, difference_bp, low_bp, high_bp (null with one seed), p_adjusted, verdict, seeds,
+            under_noise (bool: smaller than the spread over seeds; drawn faint).
+    """
+    import altair as alt
+
+    y = alt.Y("configuration:N", sort=list(sort), title=None, axis=alt.Axis(grid=True))
+    title = f"Difference of AUC to {reference}, bp (1 bp = 0.0001)"
+    scale = alt.Scale(nice=True, padding=8)
+
+    def x(field: str) -> alt.X:
+        return alt.X(f"{field}:Q", scale=scale, title=title, axis=alt.Axis(format="+d"))
+
+    tooltip = _tooltips(
+        configuration="Configuration",
+        difference_bp="Difference, bp",
+        low_bp="Interval low, bp",
+        high_bp="Interval high, bp",
+        p_adjusted="Adjusted p",
+        verdict="Verdict",
+        seeds="Seeds",
+    )
+    opacity = alt.condition("datum.under_noise", alt.value(0.45), alt.value(1))
+    margin = alt.Chart(alt.Data(values=[{"low": -margin_bp, "high": margin_bp, "zero": 0}]))
+    base = alt.Chart(frame).encode(y=y, opacity=opacity)
+    return alt.layer(
+        margin.mark_rect(style="margin").encode(x=x("low"), x2="high:Q"),
+        margin.mark_rule(style="guide").encode(x=x("zero")),
+        base.mark_rule(style="accent", strokeWidth=1.5).encode(x=x("low_bp"), x2="high_bp:Q"),
+        base.mark_point(filled=True, size=80).encode(
+            x=x("difference_bp"),
+            shape=alt.Shape(
+                "verdict:N",
+                scale=alt.Scale(domain=VERDICTS, range=_VERDICT_SHAPES),
+                legend=alt.Legend(title=None, symbolFillColor="gray", symbolStrokeColor="gray"),
+            ),
+            tooltip=tooltip,
+        ),
+    ).properties(height=alt.Step(ROW))
+
+
+def roc(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
+    """ROC curves: configuration, fpr, tpr (and threshold where known)."""
+    import altair as alt
+
+    shown = _shown(frame, order)
+    unit = alt.Scale(domain=[0, 1], nice=False)
+    diagonal = alt.Chart(alt.Data(values=[{"fpr": 0, "tpr": 0}, {"fpr": 1, "tpr": 1}])).mark_line(style="guide")
+    lines = alt.Chart(frame).mark_line(strokeWidth=1.6)
+    x = alt.X("fpr:Q", scale=unit, title="False positive rate", axis=alt.Axis(format=".1f"))
+    y = alt.Y("tpr:Q", scale=unit, title="True positive rate", axis=alt.Axis(format=".1f"))
+    return alt.layer(
+        diagonal.encode(x=x, y=y),
+        lines.encode(
+            x=x,
+            y=y,
+            color=_colour(order, shown),
+            strokeDash=_dash(order),
+            order="fpr:Q",
+            tooltip=_tooltips(
+                configuration="Configuration", fpr="False positive rate|.4f", tpr="True positive rate|.4f"
+            ),
+        ),
+    ).properties(height=340)
+
+
+def _dash(order: Sequence[str]) -> alt.StrokeDash:
+    """Dashes by configuration, so that grey print tells lines apart."""
+    import altair as alt
+
+    from mdaf_core.reporting.theme import DASHES
+
+    pattern = [DASHES[i % len(DASHES)] for i in range(len(order))]
+    return alt.StrokeDash("configuration:N", scale=alt.Scale(domain=list(order), range=pattern), legend=None)
+
+
+def calibration(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
+    """Reliability: predicted against observed rate in bins of equal mass, with intervals and rows a bin.
+
+    Args:
+        frame: configuration, predicted, observed, low, high (interval of the observed rate), rows.
+    """
+    import altair as alt
+
+    shown = _shown(frame, order)
+    end = min(1.0, 1.05 * max([1e-9, *frame["predicted"].to_list(), *frame["high"].drop_nulls().to_list()]))
+    limit = alt.Scale(domain=[0, end], nice=False)
+    x = alt.X("predicted:Q", scale=limit, title="Mean predicted probability of a bin")
+    diagonal = alt.Chart(alt.Data(values=[{"predicted": 0, "observed": 0}, {"predicted": end, "observed": end}]))
+    base = alt.Chart(frame).encode(x=x, color=_colour(order, shown))
+
+    def y(field: str) -> alt.Y:
+        return alt.Y(f"{field}:Q", scale=limit, title="Observed rate")
+
+    return alt.layer(
+        diagonal.mark_line(style="guide").encode(x=x, y=y("observed")),
+        base.mark_rule(opacity=0.5).encode(y=y("low"), y2="high:Q"),
+        base.mark_line(strokeWidth=1.2, opacity=0.7).encode(y=y("observed"), strokeDash=_dash(order)),
+        base.mark_point(filled=True).encode(
+            y=y("observed"),
+            shape=_shape(order, shown),
+            tooltip=_tooltips(
+                configuration="Configuration",
+                predicted="Predicted",
+                observed="Observed",
+                low="95% low",
+                high="95% high",
+                rows="Rows in bin|,d",
+            ),
+        ),
+    ).properties(height=340)
+
+
+def slices(frame: pl.DataFrame, *, order: Sequence[str], y_title: str) -> alt.TopLevelMixin:
+    """AUC with interval on each slice of one dimension, configurations side by side.
+
+    Args:
+        frame: configuration, slice (label, in order of appearance), auc, low, high, rows.
+    """
+    import altair as alt
+
+    shown = _shown(frame, order)
+    labels = list(dict.fromkeys(frame["slice"].to_list()))
+    scale = alt.Scale(zero=False, nice=True, padding=8)
+    base = alt.Chart(frame).encode(
+        y=alt.Y("slice:N", sort=labels, title=y_title, axis=alt.Axis(grid=True, labelLimit=260)),
+        yOffset=alt.YOffset("configuration:N", sort=shown),
+        color=_colour(order, shown),
+    )
+    x_title = "AUC, 95% interval"
+    return alt.layer(
+        base.mark_rule(strokeWidth=1.3).encode(x=alt.X("low:Q", scale=scale, title=x_title), x2="high:Q"),
+        base.mark_point(filled=True).encode(
+            x=alt.X("auc:Q", scale=scale, title=x_title),
+            shape=_shape(order, shown),
+            tooltip=_tooltips(
+                configuration="Configuration", slice="Slice", auc="AUC", low="95% low", high="95% high", rows="Rows|,d"
+            ),
+        ),
+    ).properties(height=alt.Step(max(14, 9 * len(shown)), for_="position"))
+
+
+def cost(frame: pl.DataFrame, *, x: str, x_title: str, y_title: str, order: Sequence[str]) -> alt.TopLevelMixin:
+    """Quality against cost: configuration, mean (of the metric), sd, and the cost column `x` on a log axis."""
+    import altair as alt
+
+    shown = _shown(frame, order)
+    base = alt.Chart(frame).encode(
+        x=alt.X(f"{x}:Q", scale=alt.Scale(type="log", nice=False, padding=30), title=x_title),
+        y=alt.Y("mean:Q", scale=alt.Scale(zero=False, nice=True, padding=16), title=y_title),
+    )
+    colour = alt.Color("configuration:N", scale=alt.Scale(domain=list(order)), legend=None)
+    return alt.layer(
+        base.mark_point(filled=True, size=80).encode(
+            color=colour,
+            shape=_shape(order, shown),
+            tooltip=_tooltips(configuration="Configuration", mean=y_title, **{x: f"{x_title}|,.0f"}),
+        ),
+        base.mark_text(style="note", dy=-11).encode(text="configuration:N"),
+    ).properties(height=HEIGHT)
+
+
+def ablation_matrix(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
+    """Configurations × seeds: configuration, seed, state, text (what to write in the cell), reason."""
+    import altair as alt
+
+    states = ["finished", "running", "queued", "failed", "cancelled", "missing"]
+    base = alt.Chart(frame).encode(
+        x=alt.X("seed:O", title="Seed", axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False)),
+        y=alt.Y("configuration:N", sort=list(order), title=None),
+        tooltip=_tooltips(configuration="Configuration", seed="Seed", state="State", text="Cell", reason="Reason"),
+    )
+    opacity = alt.Opacity(
+        "state:N", scale=alt.Scale(domain=states, range=[0.22, 0.5, 0.08, 0.08, 0.08, 0.03]), legend=None
+    )
+    return alt.layer(
+        base.mark_rect(style="accent", stroke=None, cornerRadius=3).encode(opacity=opacity),
+        base.mark_text(style="strong").encode(text="text:N"),
+    ).properties(height=alt.Step(ROW + 4))
+
+
+# ---- general shapes --------------------------------------------------------------------------------------------------
+
+
+def histogram(
+    frame: pl.DataFrame, *, x_title: str, y_title: str = "Rows", series: str | None = None, height: int = 220
+) -> alt.TopLevelMixin:
+    """Counts by bin: `start`, `end` (bin edges), `count`, and optionally a series column (drawn as steps, overlaid)."""
+    import altair as alt
+
+    x, x2 = alt.X("start:Q", title=x_title, scale=alt.Scale(nice=False)), "end:Q"
+    y = alt.Y("count:Q", title=y_title, axis=alt.Axis(format="~s"))
+    tooltip = _tooltips(start="From", end="To", count=y_title)
+    if series is None:
+        chart = alt.Chart(frame).mark_rect(stroke=None).encode(x=x, x2=x2, y=y, y2=alt.datum(0), tooltip=tooltip)
+    else:
+        chart = (
+            alt.Chart(frame)
+            .mark_line(interpolate="step-after")
+            .encode(
+                x=x,
+                y=y,
+                color=alt.Color(f"{series}:N", title=None),
+                strokeDash=alt.StrokeDash(f"{series}:N", legend=None),
+                tooltip=[*_tooltips(**{series: series.capitalize()}), *tooltip],
+            )
+        )
+    return chart.properties(height=height)
+
+
+def bars(
+    frame: pl.DataFrame, *, x: str, y: str, x_title: str, sort: Sequence[str] | None = None, pattern: str = ",d"
+) -> alt.TopLevelMixin:
+    """Horizontal bars from zero, for counts and shares: never for AUC."""
+    import altair as alt
+
+    return (
+        alt.Chart(frame)
+        .mark_bar(height={"band": 0.7})
+        .encode(
+            x=alt.X(f"{x}:Q", title=x_title, scale=alt.Scale(zero=True)),
+            y=alt.Y(f"{y}:N", title=None, sort=list(sort) if sort else None),
+            tooltip=_tooltips(**{y: y.replace("_", " ").capitalize(), x: f"{x_title}|{pattern}"}),
+        )
+        .properties(height=alt.Step(ROW))
+    )
+
+
+def lines(
+    frame: pl.DataFrame,
+    *,
+    x: str,
+    y: str,
+    x_title: str,
+    y_title: str,
+    series: str | None = None,
+    zero: bool = False,
+    height: int = 220,
+) -> alt.TopLevelMixin:
+    """Lines over a number or a time (`x` a temporal column), one a series."""
+    import altair as alt
+
+    temporal = frame.schema[x].is_temporal()
+    encoding: dict[str, Any] = {
+        "x": alt.X(f"{x}:{'T' if temporal else 'Q'}", title=x_title, scale=alt.Scale(nice=False)),
+        "y": alt.Y(f"{y}:Q", title=y_title, scale=alt.Scale(zero=zero)),
+        "tooltip": [alt.Tooltip(name, title=name.replace("_", " ").capitalize()) for name in (series, x, y) if name],
+    }
+    if series:
+        encoding["color"] = alt.Color(f"{series}:N", title=None)
+        encoding["strokeDash"] = alt.StrokeDash(f"{series}:N", title=None)
+    return alt.Chart(frame).mark_line(point={"size": 18}).encode(**encoding).properties(height=height)
