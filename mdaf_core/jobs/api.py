@@ -1,0 +1,209 @@
+"""The door to the queue, for pages and the command line: submit, list, cancel, resume, retry, reorder, read logs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from mdaf_core.errors import UsageError
+from mdaf_core.files import check_name
+from mdaf_core.jobs import store
+from mdaf_core.jobs.locks import try_lock
+from mdaf_core.jobs.store import ACTIVE, Job, JobState, NewJob, get_job
+from mdaf_core.jobs.supervisor import supervisor_lock_path
+from mdaf_core.settings import PROJECT_ROOT, get_settings
+from mdaf_core.training.config import RunConfig
+
+__all__ = [
+    "ACTIVE",
+    "Job",
+    "JobState",
+    "NewJob",
+    "cancel",
+    "ensure_supervisor",
+    "get_job",
+    "list_jobs",
+    "log_tail",
+    "move",
+    "prepare_job",
+    "queue_position",
+    "resume",
+    "retry",
+    "submit",
+    "submit_prepare",
+    "submit_train",
+    "train_job",
+]
+
+SUPERVISOR: Sequence[str] = (sys.executable, "-m", "mdaf_core.jobs.supervisor")
+_children: list[subprocess.Popen] = []
+
+
+def ensure_supervisor() -> None:
+    """Start the supervisor unless there is one. Cheap (one file lock); call it whenever a job is added or looked at.
+
+    The caller takes the supervisor's lock and the new process inherits it, so that there is no moment between looking
+    and starting at which another caller could start a second one.
+    """
+    _children[:] = [child for child in _children if child.poll() is None]
+    lock = try_lock(supervisor_lock_path())
+    if lock is None:
+        return
+    try:
+        paths = [str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]
+        environment = {
+            **os.environ,
+            "MDAF_HOME": str(get_settings().home),
+            "PYTHONPATH": os.pathsep.join(p for p in paths if p),
+        }
+        with (get_settings().jobs_dir / "supervisor.log").open("ab") as log:
+            child = subprocess.Popen(
+                [*SUPERVISOR, "--lock", str(lock)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(lock,),
+                start_new_session=True,
+                env=environment,
+            )
+        _children.append(child)
+    finally:
+        os.close(lock)
+
+
+def train_job(
+    study: str,
+    config: RunConfig,
+    dataset: str,
+    seed: int,
+    provenance: dict[str, Any] | None = None,
+    after: int | NewJob | None = None,
+) -> NewJob:
+    """A job that trains `config` on the prepared data set `dataset`, as part of `study`."""
+    return NewJob(
+        kind="train",
+        title=f"{config.name}, seed {seed}",
+        study=check_name(study, "study"),
+        configuration=config.name,
+        seed=seed,
+        after=after,
+        payload={
+            "config": config.model_dump(mode="json"),
+            "dataset": check_name(dataset, "data set name"),
+            "seed": seed,
+            "provenance": provenance or {},
+        },
+    )
+
+
+def prepare_job(source: str, path: Path | str | None, name: str, options: dict[str, Any] | None = None) -> NewJob:
+    """A job that prepares a data set from raw files."""
+    return NewJob(
+        kind="prepare",
+        title=f"prepare {check_name(name, 'data set name')}",
+        payload={
+            "source": source,
+            "path": str(Path(path).expanduser().resolve()) if path else None,
+            "name": name,
+            "options": options or {},
+        },
+    )
+
+
+def submit(jobs: list[NewJob]) -> list[int]:
+    """Queue all of `jobs`, or none, and see to it that someone serves them; returns their ids."""
+    ids = store.add(jobs)
+    ensure_supervisor()
+    return ids
+
+
+def submit_train(
+    study: str,
+    config: RunConfig,
+    dataset: str,
+    seed: int,
+    provenance: dict[str, Any] | None = None,
+    depends_on: int | None = None,
+) -> int:
+    """Queue one training; returns the job's id."""
+    return submit([train_job(study, config, dataset, seed, provenance, depends_on)])[0]
+
+
+def submit_prepare(source: str, path: Path | str | None, name: str, options: dict[str, Any] | None = None) -> int:
+    """Queue the preparation of a data set; returns the job's id.
+
+    Raises:
+        UsageError: a data set of that name is being prepared already.
+    """
+    active = active_prepare(name)
+    if active is not None:
+        raise UsageError(f"Data set {name!r} is being prepared already (job {active.id}).")
+    return submit([prepare_job(source, path, name, options)])[0]
+
+
+def active_prepare(name: str) -> Job | None:
+    """The queued or running job that prepares this data set."""
+    jobs = list_jobs(states=ACTIVE, kind="prepare")
+    return next((job for job in jobs if job.payload["name"] == name), None)
+
+
+def list_jobs(study: str | None = None, states: Iterable[JobState] | None = None, kind: str | None = None) -> list[Job]:
+    """Jobs, running first, then queued in their order, then ended ones, latest first.
+
+    Whoever looks wakes the supervisor where it should be at work but is dead.
+    """
+    jobs = store.list_jobs(study, states, kind)
+    if any(job.state in ACTIVE for job in jobs):
+        ensure_supervisor()
+    return jobs
+
+
+def cancel(job_id: int) -> Job:
+    """Cancel a queued job at once, a running one within seconds; finished epochs are kept."""
+    job = store.cancel(job_id)
+    if job.state == "running":
+        ensure_supervisor()
+    return job
+
+
+def retry(job_id: int) -> Job:
+    """Run a failed or cancelled job again from scratch: a new run. See `store.requeue` for errors."""
+    job = store.requeue(job_id, resume=False)
+    ensure_supervisor()
+    return job
+
+
+def resume(job_id: int) -> Job:
+    """Continue a failed or cancelled training after its last finished epoch. See `store.requeue` for errors."""
+    job = store.requeue(job_id, resume=True)
+    ensure_supervisor()
+    return job
+
+
+def move(job_id: int, where: Literal["up", "down", "first"]) -> Job:
+    """Change a queued job's place in the queue."""
+    return store.move(job_id, where)
+
+
+def queue_position(job_id: int) -> int | None:
+    """1 for the job that starts next; None for a job that is not queued."""
+    queued = [job.id for job in store.list_jobs(states=["queued"])]
+    return queued.index(job_id) + 1 if job_id in queued else None
+
+
+def log_tail(job_id: int, lines: int = 200) -> list[str]:
+    """The last lines of a job's log; empty while it has none."""
+    get_job(job_id)
+    path = store.log_path(job_id)
+    if not path.exists():
+        return []
+    with path.open("rb") as log:
+        size = log.seek(0, os.SEEK_END)
+        log.seek(max(0, size - 400 * lines))
+        text = log.read().decode("utf-8", "replace")
+    # A progress bar rewrites its line: only what it last said counts.
+    return [line.rsplit("\r", 1)[-1] for line in text.rstrip("\r\n").split("\n")[-lines:]]

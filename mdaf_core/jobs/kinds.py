@@ -1,0 +1,54 @@
+"""What each kind of job does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mdaf_core.jobs.worker import Context
+
+Kind = Callable[["Context"], None]
+
+
+def train(context: Context) -> None:
+    """One training of one configuration with one seed."""
+    from mdaf_core.data.dataset import PreparedDataset
+    from mdaf_core.training import fit
+    from mdaf_core.training.config import RunConfig
+
+    job = context.job
+    fit.train(
+        RunConfig.model_validate(job.payload["config"]),
+        PreparedDataset.open(job.payload["dataset"]),
+        job.payload["seed"],
+        study=job.study or "",
+        run_id=job.run_id if job.resume else None,
+        on_progress=lambda progress: context.report(json.loads(progress.model_dump_json()), run_id=progress.run_id),
+        should_stop=context.should_stop,
+        provenance={**job.payload["provenance"], "job": job.id},
+    )
+
+
+def prepare(context: Context) -> None:
+    """Raw files to a prepared data set."""
+    from mdaf_core.data.prepare import prepare
+
+    def progress(fraction: float, message: str) -> None:
+        context.report({"fraction": fraction, "message": message})
+        context.stop_if_asked()
+
+    payload = context.job.payload
+    path = payload["path"]
+    prepare(
+        payload["source"],
+        path=Path(path) if path else None,
+        name=payload["name"],
+        options=payload["options"],
+        progress=progress,
+    )
+
+
+KINDS: Mapping[str, Kind] = {"train": train, "prepare": prepare}

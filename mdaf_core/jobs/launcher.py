@@ -1,0 +1,112 @@
+"""The launcher: loads torch, Lightning and MLflow once (about 6 s), then forks a worker for each job in milliseconds.
+
+It does no work of its own before a fork (no tensor, no thread pool, no connection), so that a fork copies nothing that
+is in use. It reads commands from the supervisor, one JSON object a line, and answers with events; end of file, that
+is, the supervisor's death, ends it. Workers go on without it.
+
+    {"do": "run", "job": 3, "token": "…", "environment": {…}}      {"do": "settle", "job": 3}
+    {"event": "ready"}      {"event": "exited", "job": 3, "token": "…", "status": -9}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mdaf_core.jobs import worker
+from mdaf_core.jobs.kinds import KINDS, Kind
+
+PRELOAD = (
+    "torch",
+    "lightning.pytorch",
+    "mlflow",
+    "sklearn.metrics",
+    "scipy.stats",
+    "lightgbm",
+    "mdaf_core.training.fit",
+    "mdaf_core.data.prepare",
+)
+
+
+def main(kinds: Mapping[str, Kind] = KINDS, preload: Iterable[str] = PRELOAD) -> None:
+    commands, events = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(2, 1)  # what libraries print goes to the log, not between the events
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for module in preload:
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # shared pages stay shared: the collector of a worker does not touch what was loaded here
+    _send(events, {"event": "ready"})
+
+    workers: dict[int, dict[str, Any]] = {}
+    buffer = b""
+    while True:
+        readable, _, _ = select.select([commands], [], [], 0.1 if workers else 1.0)
+        if readable:
+            chunk = os.read(commands, 65536)
+            if not chunk:
+                return
+            *lines, buffer = (buffer + chunk).split(b"\n")
+            for line in lines:
+                command = json.loads(line)
+                pid = os.fork()
+                if pid == 0:
+                    os.close(commands)
+                    os.close(events)
+                    _work(command, kinds)
+                workers[pid] = command
+        for pid, status in _reap(workers):
+            command = workers.pop(pid)
+            _send(events, {"event": "exited", "job": command["job"], "token": command.get("token"), "status": status})
+
+
+def _work(command: dict[str, Any], kinds: Mapping[str, Kind]) -> None:
+    """The life of a forked worker."""
+    code = 1
+    try:
+        os.setsid()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.environ.update(command.get("environment", {}))
+        if command["do"] == "run":
+            code = worker.run(command["job"], command["token"], kinds)
+        else:
+            code = worker.settle(command["job"])
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(ValueError, OSError):
+                stream.flush()
+        os._exit(code)  # nothing of the launcher's is torn down twice
+
+
+def _reap(workers: Iterable[int]) -> list[tuple[int, int]]:
+    """Ended workers with their status, negative for a signal. What they left in their process group is killed first."""
+    ended = []
+    for pid in list(workers):
+        found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is None:
+            continue
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)  # not reaped yet: the number cannot belong to anyone else
+        _, status = os.waitpid(pid, 0)
+        ended.append((pid, os.waitstatus_to_exitcode(status)))
+    return ended
+
+
+def _send(events: int, event: dict[str, Any]) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        os.write(events, json.dumps(event).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""The supervisor: one light process for each artifacts folder. It hands queued jobs to workers and notices deaths.
+
+It is born holding the supervisor lock (see `api.ensure_supervisor`) and keeps no state that matters: whatever is true
+stands in the queue and in the locks, so that it can be killed at any moment and the next one goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mdaf_core.jobs import memory, store
+from mdaf_core.jobs.locks import locked
+from mdaf_core.jobs.slots import slot_count, slot_environment
+from mdaf_core.jobs.store import Job
+from mdaf_core.settings import get_settings
+
+IDLE_SECONDS = 300.0
+TICK = 0.2
+TERM_AFTER, KILL_AFTER = 2.0, 4.0  # seconds after the request to stop
+CONFIRM_WITHIN = 30.0  # seconds a worker has to confirm its claim
+STATUS_WITHIN = 1.0  # seconds to wait for the exit status of a dead worker
+START_FAILURES = 3  # failed starts of the launcher after which queued jobs are refused
+LAUNCHER = (sys.executable, "-m", "mdaf_core.jobs.launcher")
+
+
+def supervisor_lock_path() -> Path:
+    return get_settings().jobs_dir / "supervisor.lock"
+
+
+class Launcher:
+    """The supervisor's end of a launcher process."""
+
+    def __init__(self, command: Sequence[str]):
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0
+        )
+        self.ready = False
+        self._buffer = b""
+
+    def send(self, **command: Any) -> bool:
+        """Whether the command could be delivered."""
+        assert self.process.stdin
+        try:
+            self.process.stdin.write(json.dumps(command).encode() + b"\n")
+        except OSError:
+            return False
+        return True
+
+    def events(self, seconds: float) -> list[dict[str, Any]]:
+        """Events that arrived, waiting up to `seconds` for the first."""
+        assert self.process.stdout
+        if not select.select([self.process.stdout], [], [], seconds)[0]:
+            return []
+        chunk = os.read(self.process.stdout.fileno(), 65536)
+        if not chunk:  # it is dying: do not spin until it is dead
+            time.sleep(0.05)
+        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def close(self) -> None:
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(2)
+
+
+class Supervisor:
+    """One pass of `step` looks at everything once; `run` repeats it until there has been nothing to do for a while."""
+
+    def __init__(self, launcher_command: Sequence[str] = LAUNCHER, idle_seconds: float = IDLE_SECONDS):
+        self.launcher_command, self.idle_seconds = launcher_command, idle_seconds
+        self.launcher: Launcher | None = None
+        self.failed_starts = 0
+        self.sent: dict[str, float] = {}  # token of each claim given to the present launcher → when
+        self.statuses: dict[str, int] = {}  # token → exit status of its worker
+        self.dead_since: dict[str, float] = {}
+        self.settling: dict[int, float] = {}
+        self.terminated: set[str] = set()
+        self.oom_kills = memory.oom_kills()
+
+    def run(self, lock: int) -> None:
+        """Serve the queue while the lock file open as `lock` is this artifacts folder's."""
+        active = time.monotonic()
+        while self._is_ours(lock):
+            if not store.is_idle():
+                active = time.monotonic()
+            elif time.monotonic() - active > self.idle_seconds:
+                # A job may be queued right now by someone who saw the lock held. Let go first, then look again:
+                # whoever adds a job before this look is seen here, and whoever adds one after it finds the lock free.
+                fcntl.flock(lock, fcntl.LOCK_UN)
+                if store.is_idle():
+                    break
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    break
+                active = time.monotonic()
+            self.step()
+        if self.launcher:
+            self.launcher.close()
+
+    def step(self) -> None:
+        self._keep_launcher()
+        self._dispatch()
+        for event in self.launcher.events(TICK) if self.launcher else ():
+            if event["event"] == "ready":
+                assert self.launcher
+                self.launcher.ready, self.failed_starts = True, 0
+            elif event["token"]:
+                self.statuses[event["token"]] = event["status"]
+            else:
+                self.settling.pop(event["job"], None)
+        self._watch()
+
+    def _is_ours(self, lock: int) -> bool:
+        """False once the artifacts folder was deleted or replaced."""
+        try:
+            return os.path.samestat(os.fstat(lock), supervisor_lock_path().stat())
+        except OSError:
+            return False
+
+    def _keep_launcher(self) -> None:
+        if self.launcher and self.launcher.process.poll() is not None:
+            if not self.launcher.ready and self.launcher.process.returncode > 0:
+                self.failed_starts += 1
+            self.launcher.close()
+            self.launcher = None
+            self.sent.clear()
+            self.settling.clear()
+        if self.launcher is None:
+            if self.failed_starts >= START_FAILURES:
+                for job in store.list_jobs(states=["queued"]):
+                    store.refuse(
+                        job, f"Workers cannot start; the reason is in {get_settings().jobs_dir / 'supervisor.log'}."
+                    )
+                self.failed_starts = 0
+                time.sleep(1)
+            self.launcher = Launcher(self.launcher_command)
+
+    def _dispatch(self) -> None:
+        launcher = self.launcher
+        if not launcher or not launcher.ready:
+            return
+        for job_id in store.unsettled():
+            if time.monotonic() - self.settling.get(job_id, -1e9) > CONFIRM_WITHIN:
+                self.settling[job_id] = time.monotonic()
+                launcher.send(do="settle", job=job_id)
+        slots = slot_count()
+        while (job := store.claim(slots)) is not None:
+            assert job.token and job.slot is not None
+            self.sent[job.token] = time.monotonic()
+            environment = slot_environment(job.slot, slots)
+            if not launcher.send(do="run", job=job.id, token=job.token, environment=environment):
+                break  # it just died: the claim is taken back when that is noticed
+
+    def _watch(self) -> None:
+        """Take back claims nobody will confirm, bury the dead, press those who were asked to stop."""
+        for job in store.list_jobs(states=store.ACTIVE):
+            if job.token is None or (job.state == "queued" and self._may_still_confirm(job.token)):
+                continue
+            with locked(store.lock_path(job.id)) as free:
+                if free and job.state == "queued":
+                    store.release_claim(job)
+                elif free and self._cause_is_known(job.token):
+                    store.bury(job, self._cause(job.token))
+            if not free and job.cancel_requested and job.pid:
+                self._press(job)
+
+    def _may_still_confirm(self, token: str) -> bool:
+        return token not in self.statuses and time.monotonic() - self.sent.get(token, -1e9) < CONFIRM_WITHIN
+
+    def _cause_is_known(self, token: str) -> bool:
+        """Whether the exit status has come in, or will not: the worker is another launcher's, or it is overdue."""
+        if token in self.statuses or token not in self.sent:
+            return True
+        return time.monotonic() - self.dead_since.setdefault(token, time.monotonic()) > STATUS_WITHIN
+
+    def _cause(self, token: str) -> str:
+        before, self.oom_kills = self.oom_kills, memory.oom_kills()
+        status = self.statuses.get(token)
+        if before is not None and self.oom_kills is not None and self.oom_kills > before and status in (None, -9):
+            return "Killed by the system because memory ran out: use smaller batches, fewer slots or a smaller model."
+        if status is None:
+            return (
+                "Killed, by what is not known (the process that started it had died before); "
+                "if you did not do this, the machine probably ran out of memory."
+            )
+        if status == -signal.SIGKILL:
+            return "Killed by signal 9 (SIGKILL); if you did not do this, the machine probably ran out of memory."
+        if status < 0:
+            with contextlib.suppress(ValueError):
+                return f"Killed by signal {-status} ({signal.Signals(-status).name})."
+            return f"Killed by signal {-status}."
+        return f"Its process ended with exit code {status} before the job was done; the log may say why."
+
+    def _press(self, job: Job) -> None:
+        """Stop a worker that does not stop by itself. Its lock is held, so its process group is still its own."""
+        assert job.token and job.pid and job.cancel_requested
+        waited = time.time() - job.cancel_requested
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if waited > KILL_AFTER:
+                os.killpg(job.pid, signal.SIGKILL)
+            elif waited > TERM_AFTER and job.token not in self.terminated:
+                self.terminated.add(job.token)
+                os.killpg(job.pid, signal.SIGTERM)
+
+
+def main(launcher_command: Sequence[str] = LAUNCHER, idle_seconds: float = IDLE_SECONDS) -> None:
+    parser = argparse.ArgumentParser(description="Serves the job queue of one artifacts folder.")
+    parser.add_argument("--lock", type=int, required=True, help="descriptor of the locked supervisor.lock")
+    lock = parser.parse_args().lock
+    os.set_inheritable(lock, False)
+    for name in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(name, signal.SIG_IGN)
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} Supervisor {os.getpid()} begins.", flush=True)
+    Supervisor(launcher_command, idle_seconds).run(lock)
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} Supervisor {os.getpid()} leaves.", flush=True)
+
+
+if __name__ == "__main__":
+    main()
