@@ -142,38 +142,78 @@ def placements(label: ArrayLike, score: ArrayLike) -> tuple[Floats, float]:
     return value, twice / (2 * positives * negatives)
 
 
+def placement_variance(label: Bools, value: Floats, cluster: NDArray[np.integer] | None = None) -> float:
+    """Variance of an AUC, or of a difference of AUCs of the same rows, from its rows' placement values.
+
+    Without clusters DeLong et al. 1988: var(V₁₀)/m + var(V₀₁)/n. With clusters Obuchowski 1997 (Biometrics 53):
+    rows of one cluster (user) may depend on each other; where every cluster is one row it is DeLong's.
+
+    Args:
+        label: (N,) booleans.
+        value: (N,) placements of one model, or the difference of two models' placements.
+        cluster: (N,) integers from 0, or None for independent rows.
+
+    Raises:
+        Undefined: fewer than two positives or negatives, or fewer than two clusters with one of them.
+    """
+    positives, negatives = _both_labels(label)
+    if min(positives, negatives) < 2:
+        raise Undefined("A standard error takes two rows of each label.")
+    area = value[label].mean()
+    if cluster is None:
+        return float(np.var(value[label], ddof=1) / positives + np.var(value[~label], ddof=1) / negatives)
+    n_clusters = int(cluster.max()) + 1
+    m = np.bincount(cluster, weights=label, minlength=n_clusters)
+    n = np.bincount(cluster, weights=~label, minlength=n_clusters)
+    of_positives = np.bincount(cluster, weights=np.where(label, value - area, 0.0), minlength=n_clusters)
+    of_negatives = np.bincount(cluster, weights=np.where(label, 0.0, value - area), minlength=n_clusters)
+    with_m, with_n, either = int((m > 0).sum()), int((n > 0).sum()), int((m + n > 0).sum())
+    if min(with_m, with_n) < 2:
+        raise Undefined("A standard error over users takes two users with rows of each label.")
+    return float(
+        with_m / (with_m - 1) * (of_positives @ of_positives) / positives**2
+        + with_n / (with_n - 1) * (of_negatives @ of_negatives) / negatives**2
+        + 2 * either / (either - 1) * (of_positives @ of_negatives) / (positives * negatives)
+    )
+
+
+def mean_variance(value: Floats, cluster: NDArray[np.integer] | None = None) -> float:
+    """Variance of the mean of `value` over the rows that have one (not NaN), rows of one cluster being dependent.
+
+    Clusters are the sampling units: the linearised variance of a ratio, Σ over clusters of (sum of residuals)².
+
+    Raises:
+        Undefined: fewer than two rows or clusters.
+    """
+    covered = ~np.isnan(value)
+    group = np.arange(int(covered.sum())) if cluster is None else cluster[covered]
+    total = np.bincount(group, weights=value[covered])
+    count = np.bincount(group).astype(np.float64)
+    total, count = total[count > 0], count[count > 0]
+    if len(count) < 2:
+        raise Undefined("A standard error takes at least two rows, of two users.")
+    residual = total - total.sum() / count.sum() * count
+    return float(len(count) / (len(count) - 1) * (residual @ residual) / count.sum() ** 2)
+
+
 def auc_se(label: ArrayLike, score: ArrayLike) -> float:
-    """Standard error of one AUC (DeLong et al. 1988): √(var(V₁₀)/m + var(V₀₁)/n), rows taken as independent.
+    """Standard error of one AUC (DeLong et al. 1988), rows taken as independent.
 
     Raises:
         Undefined: fewer than two positives or two negatives.
     """
     value, _ = placements(label, score)
-    y = np.asarray(label).astype(np.bool_)
-    positives, negatives = int(y.sum()), int((~y).sum())
-    if min(positives, negatives) < 2:
-        raise Undefined("A standard error takes two rows of each label.")
-    return float(np.sqrt(np.var(value[y], ddof=1) / positives + np.var(value[~y], ddof=1) / negatives))
+    return float(np.sqrt(placement_variance(np.asarray(label).astype(np.bool_), value)))
 
 
-def gauc(label: ArrayLike, score: ArrayLike, user: ArrayLike) -> GroupedAUC:
-    """AUC within each user, averaged with the users' row counts as weights; users with one label are skipped.
-
-    Vectorised: one sort by (user, score). Other definitions in use weight by positives, or not at all, or count
-    single-label users as 0.5; see docs/statistics.md.
-
-    Args:
-        label, score: as for `auc`.
-        user: (N,) integers.
-
-    Raises:
-        Undefined: no user has both labels.
-    """
+def user_auc(label: ArrayLike, score: ArrayLike, user: ArrayLike) -> Floats:
+    """(N,) the AUC within each row's user; NaN where the user has one label only. One sort by (user, score)."""
     y, s = checked(label, score)
     group = np.asarray(user)
     if group.shape != y.shape:
         raise StudioError(f"One user a row is needed; got {len(group):,} users for {len(y):,} rows.")
-    _both_labels(y)
+    if not len(y):
+        return np.empty(0)
     order = np.lexsort((s, group))
     y, s, group = y[order], s[order], group[order]
     new_user = np.r_[True, group[1:] != group[:-1]]
@@ -187,12 +227,33 @@ def gauc(label: ArrayLike, score: ArrayLike, user: ArrayLike) -> GroupedAUC:
     before = np.cumsum(negatives) - negatives
     below = before - np.repeat(before[first], np.diff(np.r_[first, len(start)]))
     twice = np.add.reduceat(positives * (2 * below + negatives), first)
-    both = (user_positives > 0) & (user_negatives > 0)
-    if not both.any():
+    pairs = user_positives * user_negatives
+    value = np.divide(twice, 2 * pairs, out=np.full(len(first), np.nan), where=pairs > 0)
+    out = np.empty(len(y))
+    out[order] = np.repeat(value, user_positives + user_negatives)
+    return out
+
+
+def gauc(label: ArrayLike, score: ArrayLike, user: ArrayLike) -> GroupedAUC:
+    """AUC within each user, averaged with the users' row counts as weights; users with one label are skipped.
+
+    Other definitions in use weight by positives, or not at all, or count single-label users as 0.5; see
+    docs/statistics.md.
+
+    Args:
+        label, score: as for `auc`.
+        user: (N,) integers.
+
+    Raises:
+        Undefined: no user has both labels.
+    """
+    y, s = checked(label, score)
+    _both_labels(y)
+    value = user_auc(y, s, user)
+    covered = ~np.isnan(value)
+    if not covered.any():
         raise Undefined("No user has rows of both labels, so nothing can be ranked within a user.")
-    value = twice[both] / (2 * user_positives[both] * user_negatives[both])
-    weight = (user_positives + user_negatives)[both]
-    return GroupedAUC(float(value @ weight / weight.sum()), float(weight.sum() / len(y)))
+    return GroupedAUC(float(value[covered].mean()), float(covered.mean()))
 
 
 def sigmoid(logit: ArrayLike) -> Floats:
@@ -202,12 +263,18 @@ def sigmoid(logit: ArrayLike) -> Floats:
     return np.where(z >= 0, 1.0, small) / (1.0 + small)
 
 
-def log_loss(label: ArrayLike, logit: ArrayLike) -> float:
-    """Mean of −ln p(label), in nats, from logits: log(1 + e^−|z|) + max(±z, 0), stable for any size of logit."""
+def row_loss(label: ArrayLike, logit: ArrayLike) -> Floats:
+    """(N,) −ln p(label) in nats, from logits: ln(1 + e^∓z), stable for any size of logit."""
     y, z = checked(label, logit)
-    if not len(y):
+    return np.logaddexp(0.0, np.where(y, -z, z))
+
+
+def log_loss(label: ArrayLike, logit: ArrayLike) -> float:
+    """Mean of `row_loss`."""
+    loss = row_loss(label, logit)
+    if not len(loss):
         raise Undefined("There are no rows.")
-    return float(np.logaddexp(0.0, np.where(y, -z, z)).mean())
+    return float(loss.mean())
 
 
 def normalised_entropy(label: ArrayLike, logit: ArrayLike) -> float:

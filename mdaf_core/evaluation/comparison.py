@@ -1,0 +1,461 @@
+"""Comparing configurations over seeds: what the Compare page, the command line and the export show.
+
+Every comparison is on the same rows of the same data, or carries the reason why it is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from mdaf_core.data.schema import Split
+from mdaf_core.errors import UsageError
+from mdaf_core.evaluation.cache import cached
+from mdaf_core.evaluation.metrics import Bools, Floats, Undefined, mean_variance, placement_variance
+from mdaf_core.evaluation.predictions import ROW_METRICS, difference_of_rows, load_predictions, row_values
+from mdaf_core.evaluation.significance import (
+    BP,
+    DEFAULT_MARGIN_BP,
+    LEVEL,
+    Component,
+    Difference,
+    Equivalence,
+    SeedSummary,
+    Verdict,
+    dense,
+    difference,
+    equivalence,
+    few_seeds,
+    holm,
+    noise_floor,
+    seed_component,
+    seed_summary,
+    verdict,
+)
+from mdaf_core.tracking import RunRecord
+
+# Metric → +1 where larger is better, −1 where smaller is.
+DIRECTIONS = {"auc": 1, "gauc": 1, "pr_auc": 1, "logloss": -1, "normalised_entropy": -1, "brier": -1, "ece": -1}
+
+
+class ComparedConfiguration(BaseModel):
+    """One configuration of a study, alone and against the reference. Differences: this one minus the reference."""
+
+    configuration: str
+    preset: str
+    model: str
+    run_ids: dict[int, str]
+    values: dict[int, float]
+    summary: SeedSummary | None = None
+    shared_seeds: list[int] = []
+    seed_differences: dict[int, float] = {}
+    difference: Difference | None = None
+    difference_seeds: Difference | None = None
+    difference_rows: Difference | None = None
+    p_adjusted: float | None = None
+    equivalence: Equivalence | None = None
+    p_equivalence_adjusted: float | None = None
+    below_noise_floor: bool | None = None
+    verdict: Verdict = "not comparable"
+    notes: list[str] = []
+
+
+class StudyComparison(BaseModel):
+    """All configurations of a study on one split by one metric, best first."""
+
+    reference: str
+    split: Split
+    metric: str
+    margin_bp: float
+    level: float = LEVEL
+    rows: int | None = None
+    users: int | None = None
+    noise_floor: float | None = None
+    tests: int = 0
+    configurations: list[ComparedConfiguration]
+    notes: list[str] = []
+
+    def frame(self) -> pl.DataFrame:
+        """One row a configuration; differences, intervals and margins in bp, metrics as they are."""
+
+        records = []
+        for c in self.configurations:
+            d, s, e = c.difference, c.summary, c.equivalence
+            records.append(
+                {
+                    "configuration": c.configuration,
+                    "model": c.model,
+                    "seeds": len(c.values),
+                    "mean": s and s.mean,
+                    "sd": s and s.sd,
+                    "low": s and s.low,
+                    "high": s and s.high,
+                    "difference_bp": d and d.estimate / BP,
+                    "difference_low_bp": d and d.low / BP,
+                    "difference_high_bp": d and d.high / BP,
+                    "covers": d and d.covers,
+                    "p": d and d.p,
+                    "p_adjusted": c.p_adjusted,
+                    "p_parity": e and e.p,
+                    "p_parity_adjusted": c.p_equivalence_adjusted,
+                    "below_noise_floor": c.below_noise_floor,
+                    "verdict": c.verdict,
+                    "notes": "; ".join(c.notes),
+                }
+            )
+        return pl.DataFrame(records, schema=_FRAME)
+
+
+_FRAME = {
+    "configuration": pl.String,
+    "model": pl.String,
+    "seeds": pl.Int64,
+    **{
+        name: pl.Float64
+        for name in ("mean", "sd", "low", "high", "difference_bp", "difference_low_bp", "difference_high_bp")
+    },
+    "covers": pl.String,
+    **{name: pl.Float64 for name in ("p", "p_adjusted", "p_parity", "p_parity_adjusted")},
+    "below_noise_floor": pl.Boolean,
+    "verdict": pl.String,
+    "notes": pl.String,
+}
+
+
+class RowSampling(BaseModel):
+    """Sampling variance over rows or users of a mean-over-seeds difference, or the reason why there is none."""
+
+    difference: float | None = None
+    component: Component | None = None
+    rows: int = 0
+    users: int | None = None
+    refused: str | None = None
+    missing: str | None = None
+
+
+def newest_by_seed(runs: Sequence[RunRecord]) -> dict[int, RunRecord]:
+    """Finished runs by seed, sorted; of repeats of a seed only the newest counts (a repeat is no further seed)."""
+    by_seed: dict[int, RunRecord] = {}
+    for run in sorted(runs, key=lambda r: r.started):
+        if run.state == "finished" and run.result is not None:
+            by_seed[run.seed] = run
+    return dict(sorted(by_seed.items()))
+
+
+def by_configuration(runs: Sequence[RunRecord]) -> dict[str, dict[int, RunRecord]]:
+    """Finished runs by configuration and seed; configurations in order of their first start."""
+    names = list(dict.fromkeys(run.configuration for run in sorted(runs, key=lambda r: r.started)))
+    groups = {name: newest_by_seed([r for r in runs if r.configuration == name]) for name in names}
+    return {name: group for name, group in groups.items() if group}
+
+
+def metric_of(run: RunRecord, split: Split, metric: str) -> float | None:
+    """One metric of a finished run at its best epoch; None where undefined."""
+    result = run.result
+    return None if result is None else getattr(getattr(result, split), metric)
+
+
+def _mixed(group: dict[int, RunRecord]) -> str | None:
+    """A sentence where the runs of one configuration do not share settings and data."""
+    settings = {tuple(sorted((k, v) for k, v in run.config.items() if k != "seed")) for run in group.values()}
+    if len(settings) > 1 or len({run.fingerprint for run in group.values()}) > 1:
+        return "its runs differ in settings or data although they share a name, so they are no repeats of one another"
+    return None
+
+
+def _clusters(user: NDArray[np.int64]) -> tuple[NDArray[np.int64] | None, int | None]:
+    codes = dense(user)
+    users = int(codes.max()) + 1 if len(codes) else 0
+    return (codes, users) if users > 1 else (None, None)
+
+
+def _variance(metric: str, label: Bools, value: Floats, cluster: NDArray[np.int64] | None) -> float:
+    if metric == "auc":
+        return placement_variance(label, value, cluster)
+    return mean_variance(value, cluster)
+
+
+def _row_sampling(
+    mine: dict[int, RunRecord], reference: dict[int, RunRecord], split: Split, metric: str
+) -> RowSampling:
+    """Sampling over rows of the difference averaged over shared seeds; slow (reads predictions), hence cached."""
+    shared = [seed for seed in mine if seed in reference]
+    try:
+        for seed in shared:
+            for run in (mine[seed], reference[seed]):
+                refused = difference_of_rows(run, reference[shared[0]], split)
+                if refused:
+                    return RowSampling(refused=refused)
+        frame = load_predictions(reference[shared[0]].run_id, split)
+        label = frame["label"].to_numpy().astype(np.bool_)
+        cluster, users = _clusters(frame["user"].to_numpy())
+        if metric not in ROW_METRICS:
+            return RowSampling(rows=len(frame), users=users, missing=f"{metric} has no closed form over rows")
+        value = np.zeros(len(frame))
+        for seed in shared:
+            value += row_values(mine[seed].run_id, split, metric) - row_values(reference[seed].run_id, split, metric)
+        value /= len(shared)
+        variance = _variance(metric, label, value, cluster)
+    except Undefined as error:
+        return RowSampling(missing=str(error))
+    mean = value[label].mean() if metric == "auc" else np.nanmean(value)
+    component = Component(name="rows" if cluster is None else "users", variance=max(variance, 0.0))
+    return RowSampling(difference=float(mean), component=component, rows=len(frame), users=users)
+
+
+def row_sampling(mine: dict[int, RunRecord], reference: dict[int, RunRecord], split: Split, metric: str) -> RowSampling:
+    """`_row_sampling`, kept on disk by the runs it is made from."""
+    shared = [seed for seed in mine if seed in reference]
+    key = [split, metric, [[r.run_id, r.ended, r.fingerprint] for s in shared for r in (mine[s], reference[s])]]
+    try:
+        return cached("comparisons", key, RowSampling, lambda: _row_sampling(mine, reference, split, metric))
+    except UsageError as error:  # predictions are missing: perhaps not for good
+        return RowSampling(missing=str(error))
+
+
+def _compare(
+    entry: ComparedConfiguration,
+    mine: dict[int, RunRecord],
+    reference: dict[int, RunRecord],
+    reference_values: dict[int, float],
+    split: Split,
+    metric: str,
+    margin_bp: float,
+) -> RowSampling | None:
+    """Fill in the differences of `entry`; p values are adjusted later, over all of them."""
+    seeds = [seed for seed in entry.values if seed in reference_values]
+    entry.shared_seeds = seeds
+    if not seeds:
+        entry.notes.append("no seed in common with the reference")
+        return None
+    left_out = sorted((entry.values.keys() | reference_values.keys()) - set(seeds))
+    if left_out:
+        entry.notes.append(f"paired by the seeds both have; left out: {', '.join(map(str, left_out))}")
+    sampling = row_sampling({s: mine[s] for s in seeds}, {s: reference[s] for s in seeds}, split, metric)
+    if sampling.refused:
+        entry.notes.append(sampling.refused)
+        return sampling
+    entry.seed_differences = {seed: entry.values[seed] - reference_values[seed] for seed in seeds}
+    estimate = float(np.mean(list(entry.seed_differences.values())))
+    components: list[Component] = []
+    what = "rows" if sampling.users is None else "users"
+    if sampling.component is not None:
+        entry.difference_rows = difference(
+            estimate, [sampling.component], f"other {what}, with these trained models", f"clustered by {what[:-1]}"
+        )
+        components.append(sampling.component)
+    else:
+        entry.notes.append(f"sampling of {what} is not in the interval: {sampling.missing}")
+    if len(seeds) == 1:
+        entry.difference = entry.difference_rows
+        entry.verdict = verdict(estimate, None, None, 1)
+        entry.notes.append(f"{few_seeds(1)}; the interval covers other {what} only")
+        return sampling
+    component = seed_component(list(entry.seed_differences.values()))
+    entry.difference_seeds = difference(
+        estimate, [component], "other seeds, on these rows", f"t test paired by seed, {len(seeds)} seeds"
+    )
+    components.append(component)
+    entry.difference = difference(
+        estimate,
+        components,
+        f"other seeds and other {what}" if len(components) == 2 else "other seeds, on these rows",
+        "Banerjee interval of both sources" if len(components) == 2 else "t test paired by seed",
+    )
+    entry.equivalence = equivalence(entry.difference, margin_bp)
+    if few_seeds(len(seeds)):
+        entry.notes.append(few_seeds(len(seeds)))
+    return sampling
+
+
+def compare_study(
+    runs: Sequence[RunRecord],
+    reference: str,
+    split: Split = "test",
+    metric: str = "auc",
+    margin_bp: float = DEFAULT_MARGIN_BP,
+) -> StudyComparison:
+    """Every configuration against `reference`, over seeds.
+
+    The difference is paired by seed and averaged. Its interval covers other seeds and other users (rows, where the
+    data has no users) at once; the two parts are also given alone. p values against no difference and against the
+    margin are adjusted by Holm's method over the comparisons that have two seeds or more; verdicts follow from them.
+
+    Args:
+        runs: of one study; unfinished ones are left out.
+        reference: name of the configuration the others are compared with.
+        metric: one of `DIRECTIONS`.
+        margin_bp: half-width of the region that counts as parity, in 1e-4 of the metric.
+
+    Raises:
+        UsageError: unknown metric, or a margin that is not above 0.
+    """
+    if metric not in DIRECTIONS:
+        raise UsageError(f"There is no metric {metric!r} to compare by. Known: {', '.join(DIRECTIONS)}.")
+    if not (margin_bp > 0 and math.isfinite(margin_bp)):
+        raise UsageError(f"The margin must be a number of bp above 0; got {margin_bp}.")
+    groups = by_configuration(runs)
+    out = StudyComparison(reference=reference, split=split, metric=metric, margin_bp=margin_bp, configurations=[])
+    for name, group in groups.items():
+        first = next(iter(group.values()))
+        entry = ComparedConfiguration(
+            configuration=name,
+            preset=first.preset,
+            model=first.model,
+            run_ids={seed: run.run_id for seed, run in group.items()},
+            values={s: v for s, run in group.items() if (v := metric_of(run, split, metric)) is not None},
+        )
+        if len(entry.values) < len(group):
+            entry.notes.append(f"{metric} is undefined for {len(group) - len(entry.values)} of {len(group)} seeds")
+        mixed = _mixed(group)
+        if mixed:
+            entry.notes.append(mixed)
+        elif entry.values:
+            entry.summary = seed_summary(list(entry.values.values()))
+        out.configurations.append(entry)
+
+    out.noise_floor = noise_floor([list(c.values.values()) for c in out.configurations if c.summary])
+    base = next((c for c in out.configurations if c.configuration == reference), None)
+    if base is None or base.summary is None:
+        why = "has no finished run" if base is None else "cannot be summed up"
+        out.notes.append(f"The reference {reference!r} {why}, so nothing is compared yet.")
+    else:
+        base.verdict = "reference"
+        for entry in out.configurations:
+            if entry is base or entry.summary is None:
+                continue
+            sampling = _compare(
+                entry, groups[entry.configuration], groups[reference], base.values, split, metric, margin_bp
+            )
+            if sampling is not None and sampling.rows:
+                out.rows, out.users = sampling.rows, sampling.users
+    _decide(out)
+    if split == "val":
+        out.notes.append("Validation rows chose each run's epoch, so their metrics are optimistic; test rows are not.")
+    out.configurations.sort(key=lambda c: -DIRECTIONS[metric] * c.summary.mean if c.summary else math.inf)
+    return out
+
+
+def _decide(out: StudyComparison) -> None:
+    """Adjust over all comparisons, then give each its word."""
+    tested = [c for c in out.configurations if c.difference_seeds is not None and c.difference is not None]
+    out.tests = len(tested)
+    adjusted = holm([c.difference.p for c in tested if c.difference])
+    parity = holm([c.equivalence.p for c in tested if c.equivalence])
+    for entry, p, p_parity in zip(tested, adjusted, parity, strict=True):
+        assert entry.difference is not None
+        entry.p_adjusted, entry.p_equivalence_adjusted = p, p_parity
+        improvement = DIRECTIONS[out.metric] * entry.difference.estimate
+        entry.verdict = verdict(improvement, p, p_parity, len(entry.shared_seeds))
+        if entry.verdict in ("better", "worse") and p_parity is not None and p_parity < 1 - LEVEL:
+            entry.notes.append(f"the difference is shown, and shown to be smaller than {out.margin_bp:g} bp")
+    for entry in out.configurations:
+        if entry.difference is not None and out.noise_floor is not None:
+            entry.below_noise_floor = abs(entry.difference.estimate) < out.noise_floor
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def leaderboard(runs: Sequence[RunRecord], split: Split = "test") -> pl.DataFrame:
+    """One row a configuration of a study, best mean AUC first within each data set; undefined metrics are null.
+
+    Columns: study, dataset, configuration, model, seeds, auc, auc_sd (null for one seed), auc_low, auc_high (t interval
+    over seeds), gauc, logloss, normalised_entropy, ece, pr_auc, oracle_share (means over seeds), best_epoch, run_ids.
+    """
+    records = []
+    for study, dataset in dict.fromkeys((r.study, r.dataset) for r in runs):
+        here = [r for r in runs if (r.study, r.dataset) == (study, dataset)]
+        for name, group in by_configuration(here).items():
+            members = list(group.values())
+            scores = [v for r in members if (v := metric_of(r, split, "auc")) is not None]
+            summary = seed_summary(scores) if scores else None
+            means = {
+                metric: _mean([metric_of(r, split, metric) for r in members])
+                for metric in ("gauc", "logloss", "normalised_entropy", "ece", "pr_auc", "oracle_share")
+            }
+            records.append(
+                {
+                    "study": study,
+                    "dataset": dataset,
+                    "configuration": name,
+                    "model": members[0].model,
+                    "seeds": len(scores),
+                    "auc": summary and summary.mean,
+                    "auc_sd": summary and summary.sd,
+                    "auc_low": summary and summary.low,
+                    "auc_high": summary and summary.high,
+                    **means,
+                    "best_epoch": _mean([r.result.best_epoch for r in members if r.result]),
+                    "run_ids": [r.run_id for r in members],
+                }
+            )
+    texts = ("study", "dataset", "configuration", "model")
+    floats = ("auc", "auc_sd", "auc_low", "auc_high", "gauc", "logloss", "normalised_entropy", "ece", "pr_auc")
+    schema: dict[str, Any] = {
+        **dict.fromkeys(texts, pl.String),
+        "seeds": pl.Int64,
+        **dict.fromkeys((*floats, "oracle_share", "best_epoch"), pl.Float64),
+        "run_ids": pl.List(pl.String),
+    }
+    frame = pl.DataFrame(records, schema=schema)
+    return frame.sort("dataset", "auc", descending=[False, True], nulls_last=True, maintain_order=True)
+
+
+def ledger(runs: Sequence[RunRecord], others: Sequence[RunRecord] = ()) -> pl.DataFrame:
+    """What each configuration cost, so that unequal budgets are visible.
+
+    Args:
+        runs: of a study.
+        others: further runs of the store, to count the settings tried of each kind of model on the same data.
+
+    Returns:
+        Columns configuration, model, seeds, parameters_embedding, parameters_dense, multiply_adds (a row),
+        rows_per_second (mean), epochs (mean, trained), best_epoch (mean), wall_seconds (mean a run),
+        total_seconds (all runs), peak_memory_mb (largest), settings_tried.
+    """
+    records = []
+    for name, group in by_configuration(runs).items():
+        members = list(group.values())
+        results = [r.result for r in members if r.result]
+        first = members[0]
+        tried = {
+            tuple(sorted((k, v) for k, v in r.config.items() if k not in ("seed", "dataset")))
+            for r in [*runs, *others]
+            if r.model == first.model and r.fingerprint == first.fingerprint
+        }
+        records.append(
+            {
+                "configuration": name,
+                "model": first.model,
+                "seeds": len(members),
+                "parameters_embedding": results[0].parameters_embedding,
+                "parameters_dense": results[0].parameters_dense,
+                "multiply_adds": results[0].multiply_adds,
+                "rows_per_second": _mean([r.rows_per_second for r in results]),
+                "epochs": _mean([len(r.epochs) for r in results]),
+                "best_epoch": _mean([r.best_epoch for r in results]),
+                "wall_seconds": _mean([r.wall_seconds for r in results]),
+                "total_seconds": sum(r.wall_seconds for r in results),
+                "peak_memory_mb": max(r.peak_memory_mb for r in results),
+                "settings_tried": len(tried),
+            }
+        )
+    integers = ("seeds", "parameters_embedding", "parameters_dense", "multiply_adds", "settings_tried")
+    floats = ("rows_per_second", "epochs", "best_epoch", "wall_seconds", "total_seconds", "peak_memory_mb")
+    schema: dict[str, Any] = {"configuration": pl.String, "model": pl.String}
+    schema |= dict.fromkeys(integers, pl.Int64) | dict.fromkeys(floats, pl.Float64)
+    return pl.DataFrame(records, schema=schema).select(
+        "configuration", "model", "seeds", *integers[1:4], *floats, "settings_tried"
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return float(np.mean(known)) if known else None

@@ -1,0 +1,90 @@
+"""Comparing two trained models on the same rows."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from mdaf_core.data.schema import Split
+from mdaf_core.errors import StudioError
+from mdaf_core.evaluation.cache import cached
+from mdaf_core.evaluation.metrics import Undefined
+from mdaf_core.evaluation.predictions import difference_of_rows, load_predictions
+from mdaf_core.evaluation.significance import (
+    DEFAULT_MARGIN_BP,
+    Equivalence,
+    PairedTest,
+    Verdict,
+    bootstrap_auc,
+    equivalence,
+    paired_auc,
+    verdict,
+)
+from mdaf_core.tracking import RunRecord
+
+
+class RunComparison(BaseModel):
+    """Two trained models on the same rows: run `a` minus run `b`. It says nothing about other seeds."""
+
+    run_a: str
+    run_b: str
+    split: Split
+    margin_bp: float
+    delong: PairedTest
+    clustered: PairedTest | None
+    bootstrap: PairedTest | None
+    equivalence: Equivalence
+    verdict: Verdict
+    notes: list[str]
+
+
+class _PairTests(BaseModel):
+    delong: PairedTest
+    clustered: PairedTest | None = None
+    bootstrap: PairedTest | None = None
+    notes: list[str] = []
+
+
+def _pair_tests(a: RunRecord, b: RunRecord, split: Split, replicates: int) -> _PairTests:
+    refused = difference_of_rows(a, b, split)
+    if refused:
+        raise StudioError(refused)
+    mine, theirs = load_predictions(a.run_id, split), load_predictions(b.run_id, split)
+    label, user = mine["label"].to_numpy(), mine["user"].to_numpy()
+    score_a, score_b = mine["logit"].to_numpy(), theirs["logit"].to_numpy()
+    out = _PairTests(delong=paired_auc(label, score_a, score_b))
+    try:
+        out.clustered = paired_auc(label, score_a, score_b, user)
+        out.bootstrap = bootstrap_auc(label, score_a, score_b, user, replicates)
+    except Undefined as reason:
+        out.notes.append(f"Without users: {reason}")
+    return out
+
+
+def compare_runs(
+    a: RunRecord, b: RunRecord, split: Split = "test", margin_bp: float = DEFAULT_MARGIN_BP, replicates: int = 1000
+) -> RunComparison:
+    """DeLong's test, its version clustered by user, and the bootstrap over users, for two runs.
+
+    The verdict is about these two trained models and follows the clustered test (DeLong's where rows have no users).
+
+    Raises:
+        StudioError: the runs are not of the same rows; the message is the reason.
+        Undefined: AUC is undefined on these rows.
+    """
+    key = [split, replicates, a.run_id, a.ended, a.fingerprint, b.run_id, b.ended, b.fingerprint]
+    tests = cached("run-pairs", key, _PairTests, lambda: _pair_tests(a, b, split, replicates))
+    main = tests.clustered or tests.delong
+    parity = equivalence(main, margin_bp)
+    notes = [*tests.notes, "This compares two trained models; what another seed would give is not in the interval."]
+    return RunComparison(
+        run_a=a.run_id,
+        run_b=b.run_id,
+        split=split,
+        margin_bp=margin_bp,
+        delong=tests.delong,
+        clustered=tests.clustered,
+        bootstrap=tests.bootstrap,
+        equivalence=parity,
+        verdict=verdict(main.estimate, main.p, parity.p, seeds=2),
+        notes=notes,
+    )

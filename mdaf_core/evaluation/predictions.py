@@ -1,0 +1,80 @@
+"""The predictions that runs left behind, and whether those of two runs are of the same rows."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import polars as pl
+
+from mdaf_core.data.schema import Split
+from mdaf_core.errors import StudioError
+from mdaf_core.evaluation import metrics
+from mdaf_core.evaluation.metrics import Floats
+from mdaf_core.tracking import RunRecord, artifact
+
+# Metrics that are means of a value a row has, so that their sampling error over rows and users is known in closed form.
+ROW_METRICS = ("auc", "gauc", "logloss", "brier")
+
+
+def load_predictions(run_id: str, split: Split) -> pl.DataFrame:
+    """Predictions of a run, one row a row of the split, in the data set's order.
+
+    Columns: row_id, user, label, logit, probability, history_length, timestamp, and for MDAF g, logit_static,
+    logit_sequential, logit_g_mean, logit_g_permuted.
+
+    Raises:
+        UsageError: the run has none (yet).
+    """
+    path = artifact(run_id, f"predictions/{split}.parquet")
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, _mtime: int) -> pl.DataFrame:
+    return pl.read_parquet(path)
+
+
+def difference_of_rows(run: RunRecord, other: RunRecord, split: Split) -> str | None:
+    """Why the predictions of two runs cannot be compared, as a sentence, or None if they are of the same rows."""
+    if run.fingerprint != other.fingerprint:
+        return (
+            f"Run {run.run_id[:8]} is on data set {run.dataset!r} ({run.fingerprint[:8]}), run {other.run_id[:8]} on "
+            f"{other.dataset!r} ({other.fingerprint[:8]}): different data cannot be compared."
+        )
+    mine, theirs = load_predictions(run.run_id, split), load_predictions(other.run_id, split)
+    if len(mine) != len(theirs) or not mine["row_id"].equals(theirs["row_id"]):
+        return (
+            f"The {split} rows of run {run.run_id[:8]} ({len(mine):,}) are not those of run {other.run_id[:8]} "
+            f"({len(theirs):,}): only predictions of the same rows can be compared."
+        )
+    if not mine["label"].equals(theirs["label"]):
+        return f"The {split} rows of runs {run.run_id[:8]} and {other.run_id[:8]} have different labels."
+    return None
+
+
+def row_values(run_id: str, split: Split, metric: str) -> Floats:
+    """(N,) values whose mean over rows (those not NaN) is the metric: placements (AUC), users' AUCs, losses.
+
+    For AUC the mean over the rows of either label is the AUC.
+
+    Raises:
+        Undefined: AUC of one label.
+    """
+    path = artifact(run_id, f"predictions/{split}.parquet")
+    return _row_values(run_id, split, metric, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=24)
+def _row_values(run_id: str, split: Split, metric: str, _mtime: int) -> Floats:
+    frame = load_predictions(run_id, split)
+    label, logit = frame["label"].to_numpy(), frame["logit"].to_numpy()
+    if metric == "auc":
+        return metrics.placements(label, logit)[0]
+    if metric == "gauc":
+        return metrics.user_auc(label, logit, frame["user"].to_numpy())
+    if metric == "logloss":
+        return metrics.row_loss(label, logit)
+    if metric == "brier":
+        return (metrics.sigmoid(logit) - label) ** 2
+    raise StudioError(f"{metric!r} is not a mean over rows.")

@@ -1,0 +1,368 @@
+"""Tests and intervals for differences. What each covers is part of its result; docs/statistics.md has the definitions.
+
+Differences are in AUC (not basis points) here; margins that people set are in basis points (bp, 1e-4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, Field
+
+from mdaf_core.errors import StudioError
+from mdaf_core.evaluation.metrics import Undefined, checked, placement_variance, placements
+
+LEVEL = 0.95
+BP = 1e-4
+DEFAULT_MARGIN_BP = 20.0
+
+Verdict = Literal[
+    "better", "worse", "parity", "not shown", "one seed: no variance known", "reference", "not comparable"
+]
+ONE_SEED: Verdict = "one seed: no variance known"
+
+
+class Component(BaseModel):
+    """One source of variance of an estimate: its squared standard error and the degrees of freedom behind it."""
+
+    name: Literal["rows", "users", "seeds"]
+    variance: float
+    df: float | None = Field(None, description="None: many; the normal distribution.")
+
+    def quantile(self, tail: float) -> float:
+        """Standard errors that leave `tail` on one side."""
+        from scipy.special import ndtri, stdtrit
+
+        return -float(ndtri(tail) if self.df is None else stdtrit(self.df, tail))
+
+
+class Difference(BaseModel):
+    """An estimated difference with its two-sided interval and test against zero."""
+
+    estimate: float
+    se: float
+    low: float
+    high: float
+    p: float | None = Field(description="Two-sided; None where the standard error is 0 and the estimate is not.")
+    covers: str = Field(description="What varies from sample to sample in this interval.")
+    method: str
+    level: float = LEVEL
+    components: list[Component] = []
+
+
+class PairedTest(Difference):
+    """Two scores of the same rows: AUC of `a` minus AUC of `b`."""
+
+    auc_a: float
+    auc_b: float
+    rows: int
+
+
+class SeedSummary(BaseModel):
+    """Mean of one configuration over seeds. With one seed there is no spread, and the sentence says so."""
+
+    n: int
+    mean: float
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+
+class Equivalence(BaseModel):
+    """Two one-sided tests (Schuirmann 1987): is the difference inside ± the margin?"""
+
+    margin: float
+    p: float
+    low: float = Field(description="Interval of level 1 - 2 alpha; parity is shown when it lies inside the margin.")
+    high: float
+
+
+# --- one estimate whose variance has one or more sources -------------------------------------------------------------
+
+
+def half_width(components: Sequence[Component], alpha: float) -> float:
+    """Half the width of the two-sided 1 − alpha interval of an estimate: √Σ t²(1 − alpha/2, df) · variance.
+
+    Banerjee 1960 (Sankhyā 22): with variances of several sources, each estimated with its own degrees of freedom, this
+    interval covers with probability at least 1 − alpha, whatever the true variances. With one source it is Student's t.
+    The usual alternative (Welch-Satterthwaite) is narrower but fails when few seeds happen to agree.
+    """
+    return float(np.sqrt(sum(c.quantile(alpha / 2) ** 2 * c.variance for c in components)))
+
+
+def two_sided_p(distance: float, components: Sequence[Component]) -> float | None:
+    """The smallest alpha whose interval excludes a value `distance` away; None: a distance, but no variance."""
+    live = [c for c in components if c.variance > 0]
+    if distance == 0:
+        return 1.0
+    if not live:
+        return None
+    low, high = -690.0, 0.0  # ln alpha
+    for _ in range(60):
+        middle = (low + high) / 2
+        if half_width(live, float(np.exp(middle))) > abs(distance):
+            low = middle
+        else:
+            high = middle
+    return float(np.exp(high))
+
+
+def difference(
+    estimate: float, components: list[Component], covers: str, method: str, level: float = LEVEL
+) -> Difference:
+    """Interval and test of an estimate from its sources of variance."""
+    width = half_width(components, 1 - level)
+    return Difference(
+        estimate=estimate,
+        se=float(np.sqrt(sum(c.variance for c in components))),
+        low=estimate - width,
+        high=estimate + width,
+        p=two_sided_p(estimate, components),
+        covers=covers,
+        method=method,
+        level=level,
+        components=components,
+    )
+
+
+def equivalence(test: Difference, margin_bp: float = DEFAULT_MARGIN_BP) -> Equivalence:
+    """TOST against ± `margin_bp`: p is the larger of the two one-sided p values, from the same variance as `test`."""
+    if not margin_bp > 0:
+        raise StudioError(f"The margin of an equivalence test must be above 0 bp; got {margin_bp:g}.")
+    margin = margin_bp * BP
+
+    def one_sided(distance: float) -> float:  # P of a shift this far above the margin's edge by chance
+        p = two_sided_p(distance, test.components)
+        if p is None:
+            return 0.0 if distance > 0 else 1.0
+        return p / 2 if distance > 0 else 1 - p / 2
+
+    width = half_width(test.components, 2 * (1 - test.level))
+    return Equivalence(
+        margin=margin,
+        p=max(one_sided(test.estimate + margin), one_sided(margin - test.estimate)),
+        low=test.estimate - width,
+        high=test.estimate + width,
+    )
+
+
+# --- one pair of runs on the same rows -------------------------------------------------------------------------------
+
+
+def dense(group: ArrayLike) -> NDArray[np.int64]:
+    """Codes 0…U−1 of arbitrary group labels."""
+    return np.unique(np.asarray(group), return_inverse=True)[1].reshape(-1)
+
+
+def paired_auc(
+    label: ArrayLike, a: ArrayLike, b: ArrayLike, user: ArrayLike | None = None, level: float = LEVEL
+) -> PairedTest:
+    """Difference of two AUCs of the same rows: DeLong et al. 1988 by the O(n log n) algorithm of Sun & Xu 2014.
+
+    Args:
+        label: (N,) 0 or 1.
+        a, b: (N,) scores of the two models.
+        user: (N,) integers: rows of one user may depend on each other, and the variance is Obuchowski's (1997);
+            None: rows are independent, and the variance is DeLong's.
+
+    Raises:
+        Undefined: one label only, or fewer than two rows (users) of a label.
+    """
+    y, score_a = checked(label, a)
+    value_a, auc_a = placements(y, score_a)
+    value_b, auc_b = placements(y, b)
+    variance = placement_variance(y, value_a - value_b, None if user is None else dense(user))
+    what: Literal["rows", "users"] = "rows" if user is None else "users"
+    test = difference(
+        auc_a - auc_b,
+        [Component(name=what, variance=max(variance, 0.0))],
+        covers=f"other {what} from the same population, with these two trained models",
+        method="DeLong" if user is None else "DeLong, clustered by user (Obuchowski)",
+        level=level,
+    )
+    return PairedTest(**test.model_dump(), auc_a=auc_a, auc_b=auc_b, rows=len(y))
+
+
+def bootstrap_auc(
+    label: ArrayLike,
+    a: ArrayLike,
+    b: ArrayLike,
+    user: ArrayLike,
+    replicates: int = 1000,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> PairedTest:
+    """The same difference by resampling users with replacement; percentile interval.
+
+    Each replicate draws as many users as there are and weighs every row by how often its user was drawn; scores are
+    sorted once. The p value is twice the smaller share of replicates on one side of 0 (at least 1 / replicates).
+
+    Raises:
+        Undefined: fewer than two users, or too few of a label for most resamples to hold both.
+    """
+    from mdaf_core.evaluation.bootstrap import weighted_auc
+
+    y, score_a = checked(label, a)
+    _, score_b = checked(label, b)
+    cluster = dense(user)
+    users = int(cluster.max()) + 1 if len(cluster) else 0
+    if users < 2:
+        raise Undefined("Resampling users takes at least two users.")
+    _, auc_a = placements(y, score_a)
+    _, auc_b = placements(y, score_b)
+    rng = np.random.default_rng(seed)
+    evaluate_a, evaluate_b = weighted_auc(y, score_a, cluster), weighted_auc(y, score_b, cluster)
+    found = np.empty(replicates)
+    for r in range(replicates):
+        drawn = np.bincount(rng.integers(0, users, users), minlength=users).astype(np.int32)
+        found[r] = evaluate_a(drawn) - evaluate_b(drawn)
+    valid = found[~np.isnan(found)]
+    if len(valid) < 0.9 * replicates:
+        raise Undefined("Too few users have a label of each kind: most resamples hold one label only.")
+    low, high = np.quantile(valid, [(1 - level) / 2, (1 + level) / 2])
+    if auc_a == auc_b and not valid.any():
+        p = 1.0
+    else:
+        p = min(1.0, max(2 * min((valid <= 0).mean(), (valid >= 0).mean()), 1 / len(valid)))
+    return PairedTest(
+        estimate=auc_a - auc_b,
+        se=float(valid.std(ddof=1)),
+        low=float(low),
+        high=float(high),
+        p=float(p),
+        covers="other users from the same population, with these two trained models",
+        method=f"bootstrap over users ({replicates:,} replicates, seed {seed})",
+        level=level,
+        auc_a=auc_a,
+        auc_b=auc_b,
+        rows=len(y),
+    )
+
+
+# --- over seeds ------------------------------------------------------------------------------------------------------
+
+
+def seed_summary(values: Sequence[float], level: float = LEVEL) -> SeedSummary:
+    """Mean, standard deviation (n − 1) and t interval of the mean over seeds.
+
+    Raises:
+        Undefined: no values.
+    """
+    x = np.asarray(values, np.float64)
+    if not len(x):
+        raise Undefined("No seed has finished.")
+    if len(x) == 1:
+        return SeedSummary(n=1, mean=float(x[0]), note=ONE_SEED)
+    component = seed_component(x)
+    width = half_width([component], 1 - level)
+    mean = float(x.mean())
+    return SeedSummary(
+        n=len(x), mean=mean, sd=float(x.std(ddof=1)), low=mean - width, high=mean + width, note=few_seeds(len(x))
+    )
+
+
+def seed_component(values: ArrayLike) -> Component:
+    """Variance of a mean over seeds, n − 1 degrees of freedom. `values`: (n ≥ 2,) metrics, or paired differences."""
+    x = np.asarray(values, np.float64)
+    return Component(name="seeds", variance=float(x.var(ddof=1) / len(x)), df=len(x) - 1)
+
+
+def few_seeds(n: int) -> str:
+    """What to know about an interval from so few seeds."""
+    from scipy.special import stdtrit
+
+    if n == 1:
+        return ONE_SEED
+    if n > 4:
+        return ""
+    t = -float(stdtrit(n - 1, (1 - LEVEL) / 2))
+    return f"{n} seeds: the interval takes {t:.1f} standard errors to each side (1.96 with many), so it is wide"
+
+
+def noise_floor(groups: Sequence[Sequence[float]]) -> float | None:
+    """Pooled standard deviation over seeds within configurations; None where no configuration has two seeds."""
+    arrays = [np.asarray(g, np.float64) for g in groups if len(g) > 1]
+    if not arrays:
+        return None
+    squares = sum(float(((x - x.mean()) ** 2).sum()) for x in arrays)
+    return float(np.sqrt(squares / sum(len(x) - 1 for x in arrays)))
+
+
+# --- many comparisons, and the words ---------------------------------------------------------------------------------
+
+
+def holm(p: Sequence[float | None]) -> list[float | None]:
+    """Holm's step-down adjustment (1979) over the comparisons that have a p value; None stays None."""
+    known = [i for i, value in enumerate(p) if value is not None]
+    out: list[float | None] = [None] * len(p)
+    largest = 0.0
+    for step, i in enumerate(sorted(known, key=lambda j: p[j])):  # type: ignore[arg-type, return-value]
+        largest = max(largest, min(1.0, (len(known) - step) * p[i]))  # type: ignore[operator]
+        out[i] = largest
+    return out
+
+
+def verdict(
+    improvement: float, p: float | None, p_equivalence: float | None, seeds: int, alpha: float = 1 - LEVEL
+) -> Verdict:
+    """The word for a comparison: from these tests and from nothing else.
+
+    Args:
+        improvement: the difference, signed so that above 0 is better.
+        p: two-sided p against no difference, adjusted.
+        p_equivalence: TOST p, adjusted.
+        seeds: seeds the two configurations share.
+    """
+    if seeds < 2:
+        return ONE_SEED
+    if p is not None and p < alpha:
+        return "better" if improvement > 0 else "worse"
+    if p_equivalence is not None and p_equivalence < alpha:
+        return "parity"
+    return "not shown"
+
+
+# --- power -----------------------------------------------------------------------------------------------------------
+
+
+def rows_needed(test: Difference, rows: int, difference_bp: float, power: float = 0.8) -> int:
+    """Rows (with as many rows a user as here) at which this pair's test finds a true difference of `difference_bp`.
+
+    The standard error falls with √rows: n · ((z₁₋α/₂ + z_power) · se / δ)². Seeds are left out.
+
+    Raises:
+        Undefined: the standard error is 0.
+    """
+    from scipy.special import ndtri
+
+    variance = sum(c.variance for c in test.components if c.name != "seeds")
+    if variance <= 0:
+        raise Undefined("The two models rank these rows alike, so no number of rows can be derived.")
+    reach = ndtri((1 + test.level) / 2) + ndtri(power)
+    return int(np.ceil(rows * variance * (reach / (difference_bp * BP)) ** 2))
+
+
+def seeds_needed(sd: float, difference_bp: float, power: float = 0.8, level: float = LEVEL, most: int = 1000) -> int:
+    """Seeds at which a paired t test finds a true mean difference of `difference_bp`, by the noncentral t distribution.
+
+    Args:
+        sd: standard deviation over seeds of the paired differences, in AUC.
+        most: the search ends here.
+
+    Raises:
+        Undefined: more than `most` seeds would be needed.
+    """
+    from scipy.special import nctdtr, stdtrit
+
+    if sd <= 0:
+        return 2
+    effect = difference_bp * BP / sd
+    for n in range(2, most + 1):
+        critical = -stdtrit(n - 1, (1 - level) / 2)
+        if 1 - nctdtr(n - 1, effect * np.sqrt(n), critical) >= power:
+            return n
+    raise Undefined(f"More than {most:,} seeds would be needed for {difference_bp:g} bp.")
