@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,9 @@ from torch.nn import functional as F
 
 from mdaf_core.data.loader import Batch
 from mdaf_core.data.schema import UNKNOWN, FeatureSpec
+from mdaf_core.models.layers import Table
+
+MATCHES_PER_FIELD = 4  # see `mdaf_core.data.loader.match_names`
 
 
 @dataclass
@@ -20,12 +23,14 @@ class Output:
         logit_B: the prediction.
         parts: further logits (B,) that enter the loss, by name (DCNv3: `deep`, `shallow`).
         gate_B: g in [0, 1], the weight of the sequential branch, where there is one (mean over dimensions for vectors).
+        gate_BD: g by dimension, where the fusion has a gate a dimension.
         logit_static_B, logit_sequential_B: the logit with g set to 0 and to 1.
     """
 
     logit_B: Tensor
     parts: dict[str, Tensor] | None = None
     gate_B: Tensor | None = None
+    gate_BD: Tensor | None = None
     logit_static_B: Tensor | None = None
     logit_sequential_B: Tensor | None = None
 
@@ -50,10 +55,24 @@ class CTRModel(nn.Module):
         """Scalar training loss; `target_B` are (smoothed) targets in [0, 1]. Default: mean binary cross-entropy."""
         return F.binary_cross_entropy_with_logits(output.logit_B, target_B)
 
-    def codes_BF(self, batch: Batch) -> Tensor:
-        """The batch's categorical codes, some replaced by 'unknown' while training (see `unknown_rate`)."""
-        codes = batch.categorical_BF
-        if self.training and self.unknown_rate > 0:
-            hide = torch.rand(codes.shape, device=codes.device) < self.unknown_rate
-            codes = torch.where(hide, torch.full_like(codes, UNKNOWN), codes)
-        return codes
+    def hide_ids(self, batch: Batch) -> Batch:
+        """While training, the batch with some ids of its rows replaced by 'unknown' (see `unknown_rate`).
+
+        A target id that is hidden matches nothing in the history, so its match features become those of no match.
+        """
+        if not self.training or self.unknown_rate == 0:
+            return batch
+        codes_BF = batch.categorical_BF
+        hidden_BF = torch.rand(codes_BF.shape, device=codes_BF.device) < self.unknown_rate
+        match_BM = batch.match_BM
+        if self.features.history:
+            names = list(self.features.categorical)
+            hidden_BH = hidden_BF[:, [names.index(name) for name in self.features.history]]
+            hidden_BM = hidden_BH.repeat_interleave(MATCHES_PER_FIELD, dim=1)
+            hidden_BM = F.pad(hidden_BM, (0, match_BM.shape[1] - hidden_BM.shape[1]))
+            match_BM = match_BM.masked_fill(hidden_BM, 0.0)
+        return replace(batch, categorical_BF=codes_BF.masked_fill(hidden_BF, UNKNOWN), match_BM=match_BM)
+
+    def embedding_parameters(self) -> list[Tensor]:
+        """The weights of all embedding tables, which grow with the vocabularies."""
+        return [module.weight for module in self.modules() if isinstance(module, Table)]

@@ -6,9 +6,9 @@ named in `registry.py`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0, description="Share of hidden units dropped while training.")]
 HiddenUnits = Annotated[list[Annotated[int, Field(ge=1, le=8192)]], Field(max_length=8)]
@@ -16,6 +16,11 @@ HiddenUnits = Annotated[list[Annotated[int, Field(ge=1, le=8192)]], Field(max_le
 
 class _Config(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+def _divides(part: str, divisor: int, whole: str, number: int) -> None:
+    if number % divisor:
+        raise ValueError(f"{whole} ({number}) must be a multiple of {part} ({divisor})")
 
 
 class LRConfig(_Config):
@@ -47,6 +52,11 @@ class AutoIntConfig(_Config):
     hidden_units: HiddenUnits = Field([256, 128], description="DNN tower beside the attention; empty for none.")
     dropout: Dropout = 0.3
 
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        _divides("heads", self.heads, "attention_dim", self.attention_dim)
+        return self
+
 
 class DCNv2Config(_Config):
     """DCN V2 (Wang et al. 2021, arXiv:2008.13535): explicit feature crosses with full or low-rank matrices."""
@@ -71,6 +81,11 @@ class DCNv3Config(_Config):
     num_heads: int = Field(1, ge=1, le=16, description="Sub-spaces into which each embedding is split.")
     dropout: Dropout = 0.3
 
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        _divides("twice num_heads", 2 * self.num_heads, "embedding_dim", self.embedding_dim)
+        return self
+
 
 class SequenceConfig(_Config):
     """What all history models share: the embeddings of events and of the static fields, and the MLP on top."""
@@ -90,6 +105,17 @@ class BSTConfig(SequenceConfig):
     kind: Literal["bst"] = "bst"
     blocks: int = Field(1, ge=1, le=8, description="Transformer blocks.")
     heads: int = Field(4, ge=1, le=16, description="Attention heads.")
+    positions: int = Field(
+        50,
+        ge=1,
+        le=1000,
+        description="Distances to the target with a vector of their own; older events share the last.",
+    )
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        _divides("heads", self.heads, "hidden_dim", self.hidden_dim)
+        return self
 
 
 class Mamba4RecConfig(SequenceConfig):
@@ -108,6 +134,12 @@ class Mamba4RecConfig(SequenceConfig):
     )
     target_aware: bool = Field(True, description="The target's item and category enter the model.")
     ffn: bool = Field(False, description="Position-wise feed-forward after each block, as in the Mamba4Rec paper.")
+
+    @model_validator(mode="after")
+    def _target_pooling_sees_target(self) -> Self:
+        if self.pooling == "target" and not self.target_aware:
+            raise ValueError("pooling by the target needs target_aware; choose mean or last, or turn target_aware on")
+        return self
 
 
 class MDAFConfig(_Config):

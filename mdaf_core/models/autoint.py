@@ -1,0 +1,60 @@
+"""AutoInt: self-attention over field embeddings (Song et al. 2019, arXiv:1810.11921)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mdaf_core.data.loader import Batch
+from mdaf_core.data.schema import FeatureSpec
+from mdaf_core.models.base import CTRModel, Output
+from mdaf_core.models.config import AutoIntConfig
+from mdaf_core.models.layers import MLP, FieldVectors, require_fields
+
+
+class InteractingLayer(nn.Module):
+    """Fields attend to fields (the paper's section 4.4): y = ReLU(softmax(QKᵀ)V, heads side by side, + W_res x).
+
+    Scores are plain inner products, as in the paper's equation 5.
+    """
+
+    def __init__(self, in_dim: int, out_dim: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.qkv = nn.Linear(in_dim, 3 * out_dim, bias=False)
+        self.residual = nn.Linear(in_dim, out_dim, bias=False)
+
+    def forward(self, x_BFD: Tensor) -> Tensor:
+        rows, fields, _ = x_BFD.shape
+        q, k, v = self.qkv(x_BFD).view(rows, fields, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        dropout = self.dropout if self.training else 0.0
+        mixed_BHFD = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=1.0)
+        return F.relu(mixed_BHFD.transpose(1, 2).reshape(rows, fields, -1) + self.residual(x_BFD))
+
+
+class AutoInt(CTRModel):
+    """Interacting layers over the fields, flattened to a logit; beside it a DNN on the embeddings where asked for."""
+
+    def __init__(self, config: AutoIntConfig, features: FeatureSpec):
+        require_fields(features)
+        super().__init__(features)
+        self.fields = FieldVectors(features, config.embedding_dim, std=0.01)
+        widths = [config.embedding_dim] + [config.attention_dim] * config.layers
+        self.attention = nn.Sequential(
+            *(InteractingLayer(a, b, config.heads, config.dropout) for a, b in pairwise(widths))
+        )
+        self.tower = MLP(self.fields.count * config.embedding_dim, config.hidden_units, config.dropout)
+        self.has_tower = bool(config.hidden_units)
+        tower_dim = self.tower.out_dim if self.has_tower else 0
+        self.out = nn.Linear(self.fields.count * config.attention_dim + tower_dim, 1)
+
+    def forward(self, batch: Batch) -> Output:
+        batch = self.hide_ids(batch)
+        x_BFD = self.fields(batch.categorical_BF, batch.numeric_BG)
+        vectors = [self.attention(x_BFD).flatten(1)]
+        if self.has_tower:
+            vectors.append(self.tower(x_BFD.flatten(1)))
+        return Output(self.out(torch.cat(vectors, dim=1)).squeeze(1))

@@ -1,0 +1,100 @@
+"""What the history models share: embeddings of events, target and context, and the MLP that joins them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mdaf_core.data.loader import Batch, match_names
+from mdaf_core.data.schema import FeatureSpec
+from mdaf_core.errors import StudioError
+from mdaf_core.models.base import CTRModel, Output
+from mdaf_core.models.config import SequenceConfig
+from mdaf_core.models.layers import MLP, FieldVectors, Table
+
+# Event vectors need a scale at which equal ids stand out from the start; context vectors start almost silent.
+EVENT_STD = 0.05
+CONTEXT_STD = 0.01
+
+
+class HistoryEncoder(nn.Module):
+    """Maps a batch to one vector a row: [pooled history ‖ target ‖ context ‖ match features] → MLP.
+
+    Events and target share one embedding table a field, so that the same id is the same vector on both sides. A
+    subclass turns events into the pooled vector (`pool`).
+
+    Args:
+        config: widths, dropout, match features.
+        features: the data set's fields; it must have histories.
+        target_aware: whether the target's own fields enter. If not, item and category are left out even where the
+            history does not record them.
+
+    Attributes:
+        event_dim: width of an event's (and the target's) embedding, its fields side by side.
+        out_dim: width of the representation.
+    """
+
+    def __init__(self, config: SequenceConfig, features: FeatureSpec, target_aware: bool):
+        super().__init__()
+        if not features.history:
+            raise StudioError(
+                "The data set has no histories, and this model reads them. Choose lr, gbdt, autoint, dcnv2 or dcnv3, "
+                "or prepare the data with a user and a time column."
+            )
+        self.target_aware, self.match_features = target_aware, config.match_features
+        roles = {features.item: config.item_dim, features.category: config.category_dim}
+        self.history = features.history
+        self.columns = [list(features.categorical).index(name) for name in features.history]
+        self.widths = [roles.get(name, config.static_dim) for name in features.history]
+        self.tables = nn.ModuleList(
+            Table([features.categorical[name]], width, EVENT_STD)
+            for name, width in zip(features.history, self.widths, strict=True)
+        )
+        self.event_dim = sum(self.widths)
+        blind = () if target_aware else (features.item, features.category)
+        context = [name for name in features.context if name not in blind]
+        self.context = FieldVectors(features, config.static_dim, CONTEXT_STD, names=context)
+        inputs = config.hidden_dim + self.context.count * config.static_dim
+        inputs += self.event_dim if target_aware else 0
+        inputs += len(match_names(features.history)) if config.match_features else 0
+        self.mlp = MLP(inputs, config.hidden_units, config.dropout)
+        self.out_dim = self.mlp.out_dim
+
+    def pool(self, event_TE: Tensor, target_BE: Tensor | None, batch: Batch) -> Tensor:
+        """The history as one vector a row, (B, hidden_dim); defined for empty histories too."""
+        raise NotImplementedError
+
+    def look_up(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Embeddings of the events (T, event_dim) and, where the model sees it, of the target (B, event_dim)."""
+        events, targets = [], []
+        for column, name, table in zip(self.columns, self.history, self.tables, strict=True):
+            codes = batch.history[name]
+            if self.target_aware:  # one gather: the backward pass then fills one gradient of the table's size, not two
+                codes = torch.cat([codes, batch.categorical_BF[:, column]])
+            vectors = table(codes.unsqueeze(1)).squeeze(1)
+            events.append(vectors[: len(batch.history[name])])
+            targets.append(vectors[len(batch.history[name]) :])
+        return torch.cat(events, dim=1), torch.cat(targets, dim=1) if self.target_aware else None
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The representation (B, out_dim)."""
+        event_TE, target_BE = self.look_up(batch)
+        parts = [self.pool(event_TE, target_BE, batch)]
+        if target_BE is not None:
+            parts.append(target_BE)
+        parts.append(self.context(batch.categorical_BF, batch.numeric_BG).flatten(1))
+        if self.match_features:
+            parts.append(batch.match_BM)
+        return self.mlp(torch.cat(parts, dim=1))
+
+
+class HistoryModel(CTRModel):
+    """A history encoder and one linear layer to the logit."""
+
+    def __init__(self, features: FeatureSpec, encoder: HistoryEncoder):
+        super().__init__(features)
+        self.encoder = encoder
+        self.out = nn.Linear(encoder.out_dim, 1)
+
+    def forward(self, batch: Batch) -> Output:
+        return Output(self.out(self.encoder(self.hide_ids(batch))).squeeze(1))

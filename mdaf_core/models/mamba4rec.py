@@ -1,0 +1,162 @@
+"""Mamba4Rec: a selective state space model over the history (Liu et al. 2024, arXiv:2403.03900)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mdaf_core.data.loader import Batch
+from mdaf_core.data.schema import FeatureSpec
+from mdaf_core.models.config import Mamba4RecConfig
+from mdaf_core.models.history import HistoryEncoder, HistoryModel
+from mdaf_core.models.layers import append_token
+from mdaf_core.ops.causal_conv import causal_conv1d
+from mdaf_core.ops.segments import lengths, segment_ids, segment_last, segment_mean, segment_softmax, segment_sum
+from mdaf_core.ops.selective_scan import selective_scan
+
+DELTA_MIN, DELTA_MAX = 1e-3, 1e-1  # steps at the start, as in Mamba's own initialisation
+
+
+class Mamba(nn.Module):
+    """The Mamba block (Gu & Dao 2023, arXiv:2312.00752, section 3.4 and figure 3) over packed sequences.
+
+    u, z = in_proj(x); u = silu(conv(u)); Δ, B, C = x_proj(u); y = selective_scan(u, Δ, A, B, C, D, z); out_proj(y).
+    Δ comes from a low-rank projection with a bias (`scalar_delta=False`), or is one number a position for all
+    channels, without projection or bias (`scalar_delta=True`, as the report's parameter count implies).
+    """
+
+    def __init__(self, dim: int, state_dim: int, conv_width: int, expand: int, scalar_delta: bool):
+        super().__init__()
+        inner = expand * dim
+        self.rank = 1 if scalar_delta else math.ceil(dim / 16)
+        self.state_dim = state_dim
+        self.in_proj = nn.Linear(dim, 2 * inner, bias=False)
+        bound = conv_width**-0.5  # as torch.nn.Conv1d with one input channel a group
+        self.conv_DK = nn.Parameter(torch.empty(inner, conv_width).uniform_(-bound, bound))
+        self.conv_bias_D = nn.Parameter(torch.empty(inner).uniform_(-bound, bound))
+        self.x_proj = nn.Linear(inner, self.rank + 2 * state_dim, bias=False)
+        self.dt_proj = None if scalar_delta else nn.Linear(self.rank, inner)
+        if self.dt_proj is not None:
+            nn.init.uniform_(self.dt_proj.weight, -(self.rank**-0.5), self.rank**-0.5)
+            step_D = torch.empty(inner).uniform_(math.log(DELTA_MIN), math.log(DELTA_MAX)).exp()
+            with torch.no_grad():  # softplus(bias) = step
+                self.dt_proj.bias.copy_(step_D + torch.log(-torch.expm1(-step_D)))
+        self.A_log_DN = nn.Parameter(torch.arange(1, state_dim + 1, dtype=torch.float32).log().repeat(inner, 1))
+        self.D_D = nn.Parameter(torch.ones(inner))
+        self.out_proj = nn.Linear(inner, dim, bias=False)
+
+    def multiply_adds_per_event(self) -> int:
+        """Of convolution and scan, which no matrix product accounts for: K, 4 N and 3 a channel."""
+        return len(self.D_D) * (self.conv_DK.shape[1] + 4 * self.state_dim + 3)
+
+    def forward(self, x_TD: Tensor, cu_seqlens: Tensor) -> Tensor:
+        u_TD, z_TD = self.in_proj(x_TD).chunk(2, dim=1)
+        u_TD = F.silu(causal_conv1d(u_TD, self.conv_DK, self.conv_bias_D, cu_seqlens))
+        delta, B_TN, C_TN = self.x_proj(u_TD).split([self.rank, self.state_dim, self.state_dim], dim=1)
+        bias = None
+        if self.dt_proj is not None:
+            delta, bias = F.linear(delta, self.dt_proj.weight), self.dt_proj.bias
+        A_DN = -self.A_log_DN.exp()
+        y_TD = selective_scan(u_TD, delta, A_DN, B_TN, C_TN, self.D_D, z_TD, bias, True, cu_seqlens)
+        return self.out_proj(y_TD)
+
+
+class MambaLayer(nn.Module):
+    """x + Mamba(LayerNorm(x)), then x + FFN(LayerNorm(x)) where asked for; dropout on each branch."""
+
+    def __init__(self, config: Mamba4RecConfig):
+        super().__init__()
+        dim = config.hidden_dim
+        self.norm = nn.LayerNorm(dim)
+        self.mamba = Mamba(dim, config.state_dim, config.conv_width, config.expand, config.dt_rank == "scalar")
+        self.dropout = nn.Dropout(config.dropout)
+        self.ffn = None
+        if config.ffn:
+            self.ffn = nn.Sequential(
+                nn.LayerNorm(dim),
+                nn.Linear(dim, 4 * dim),
+                nn.GELU(),
+                nn.Dropout(config.dropout),
+                nn.Linear(4 * dim, dim),
+                nn.Dropout(config.dropout),
+            )
+
+    def forward(self, x_TD: Tensor, cu_seqlens: Tensor) -> Tensor:
+        x_TD = x_TD + self.dropout(self.mamba(self.norm(x_TD), cu_seqlens))
+        return x_TD if self.ffn is None else x_TD + self.ffn(x_TD)
+
+
+class TargetAttention(nn.Module):
+    """Attention of the target over its history, with a learned vector that stands for "nothing there".
+
+    The score of an event is Σ_f a_f · ⟨norm(target_f), norm(event_f)⟩ / √d_f over the fields f of width d_f: scaled
+    dot products of the embeddings that target and history share, normalised (LayerNorm without weights) so that an
+    equal id scores √d_f and an unrelated one about 0 ± 1 whatever the embeddings' scale, from the first step on.
+    Values are the sequence model's outputs. The extra vector takes part in every softmax with a learned score: it is
+    the whole result of an empty history, and most of it where nothing resembles the target.
+    """
+
+    def __init__(self, widths: list[int], dim: int):
+        super().__init__()
+        self.widths = widths
+        self.weight_H = nn.Parameter(torch.ones(len(widths)))
+        self.nothing_score = nn.Parameter(torch.tensor(3.0))
+        self.nothing_D = nn.Parameter(torch.empty(dim).normal_())
+
+    def multiply_adds_per_event(self) -> int:
+        """One score and one weighted vector."""
+        return sum(self.widths) + len(self.nothing_D)
+
+    def forward(self, event_TE: Tensor, target_BE: Tensor, value_TD: Tensor, cu_seqlens: Tensor) -> Tensor:
+        """The pooled vector (B, D)."""
+        row_T = segment_ids(cu_seqlens)
+        score_T = value_TD.new_zeros(len(row_T))
+        fields = zip(self.widths, event_TE.split(self.widths, 1), target_BE.split(self.widths, 1), strict=True)
+        for i, (width, event, target) in enumerate(fields):
+            agreement_T = (F.layer_norm(event, (width,)) * F.layer_norm(target, (width,))[row_T]).sum(1)
+            score_T = score_T + self.weight_H[i] * agreement_T / math.sqrt(width)
+        nothing_B1 = self.nothing_score.expand(len(target_BE), 1)
+        joined, joined_cu = append_token(score_T.unsqueeze(1), nothing_B1, cu_seqlens)
+        weight = segment_softmax(joined, joined_cu)
+        event_T1 = weight[torch.arange(len(row_T), device=row_T.device) + row_T]
+        nothing_B1 = weight[joined_cu[1:].long() - 1]
+        return segment_sum(event_T1 * value_TD, cu_seqlens) + nothing_B1 * self.nothing_D
+
+
+class Mamba4RecEncoder(HistoryEncoder):
+    """Events → Linear → Mamba layers → LayerNorm → pooling by mean, last event, or the target's attention.
+
+    An empty history gives the final LayerNorm of zero, which is its bias (mean, last), or the attention's vector for
+    "nothing there": learned in both cases, without a special parameter.
+    """
+
+    def __init__(self, config: Mamba4RecConfig, features: FeatureSpec):
+        super().__init__(config, features, config.target_aware)
+        self.pooling = config.pooling
+        self.project = nn.Linear(self.event_dim, config.hidden_dim)
+        self.layers = nn.ModuleList(MambaLayer(config) for _ in range(config.blocks))
+        self.norm = nn.LayerNorm(config.hidden_dim)
+        if self.pooling == "target":
+            self.attention = TargetAttention(self.widths, config.hidden_dim)
+
+    def pool(self, event_TE: Tensor, target_BE: Tensor | None, batch: Batch) -> Tensor:
+        x_TD = self.project(event_TE)
+        for layer in self.layers:
+            x_TD = layer(x_TD, batch.cu_seqlens)
+        x_TD = self.norm(x_TD)
+        if self.pooling == "target":
+            assert target_BE is not None
+            return self.attention(event_TE, target_BE, x_TD, batch.cu_seqlens)
+        pool = segment_mean if self.pooling == "mean" else segment_last
+        empty_B1 = (lengths(batch.cu_seqlens) == 0).unsqueeze(1)
+        return torch.where(empty_B1, self.norm.bias, pool(x_TD, batch.cu_seqlens))
+
+
+class Mamba4Rec(HistoryModel):
+    """Mamba4Rec's encoder and a linear layer to the logit."""
+
+    def __init__(self, config: Mamba4RecConfig, features: FeatureSpec):
+        super().__init__(features, Mamba4RecEncoder(config, features))
