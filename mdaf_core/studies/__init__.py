@@ -1,0 +1,1 @@
+"""A study = data set × named configurations × seeds."""

@@ -1,0 +1,171 @@
+"""From a definition to a study whose jobs are queued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mdaf_core.data.dataset import PreparedDataset, list_datasets
+from mdaf_core.errors import UsageError
+from mdaf_core.jobs import api as jobs
+from mdaf_core.jobs.store import NewJob
+from mdaf_core.studies.definitions import Definition, configurations, get_definition
+from mdaf_core.studies.status import cells
+from mdaf_core.studies.store import Study, create_study
+from mdaf_core.training.config import RunConfig
+
+DEMO_DATASET = "synthetic-tiny"
+
+
+def run(
+    definition: str,
+    dataset: str,
+    seeds: Sequence[int] | None = None,
+    overrides: Iterable[str] = (),
+    title: str = "",
+    acknowledged: Sequence[str] = (),
+) -> Study:
+    """Create a study from a definition and queue all its jobs.
+
+    Args:
+        overrides: `path=value` settings, applied to every configuration that has them.
+        acknowledged: ids of failed audit checks that the user accepts.
+
+    Raises:
+        UsageError: unknown definition, data set or setting, a bad seed, or a failed audit check nobody acknowledged.
+    """
+    found = get_definition(definition)
+    check_audit(dataset, acknowledged)
+    return run_configurations(
+        definition=found.name,
+        dataset=dataset,
+        configs=override_all(configurations(found), overrides),
+        seeds=found.seeds if seeds is None else seeds,
+        reference=found.reference,
+        title=title or f"{found.title.split(':')[0]} on {dataset}",
+        criteria=found.criteria,
+        acknowledged=acknowledged,
+    )
+
+
+def run_configurations(
+    *,
+    definition: str,
+    dataset: str,
+    configs: Sequence[RunConfig],
+    seeds: Sequence[int],
+    reference: str,
+    title: str = "",
+    criteria: Sequence[str] = (),
+    acknowledged: Sequence[str] = (),
+    after: NewJob | int | None = None,
+) -> Study:
+    """Create a study of these configurations and queue all its jobs (behind `after`, the preparation of its data)."""
+    from mdaf_core.evaluation.criteria import preset_criteria
+
+    study = create_study(
+        title=title,
+        definition=definition,
+        dataset=dataset,
+        configurations=configs,
+        seeds=seeds,
+        reference=reference,
+        criteria=[c.model_dump(mode="json") for name in criteria for c in preset_criteria(name)],
+        acknowledged=acknowledged,
+    )
+    queue_missing(study, after)
+    return study
+
+
+def queue_missing(study: Study, after: NewJob | int | None = None) -> list[int]:
+    """Queue every configuration and seed that has neither a job nor a run; returns the jobs' ids.
+
+    All at once or none, so that a study whose launch was interrupted can be completed by calling this again.
+    """
+    provenance: dict[str, Any] = {"study": study.id, "acknowledged": study.acknowledged}
+    missing = {(cell.configuration, cell.seed) for cell in cells(study) if cell.state == "missing"}
+    trainings = [
+        jobs.train_job(study.id, config, study.dataset, seed, provenance, after)
+        for seed in study.seeds  # all configurations of one seed first: a comparison stands early
+        for config in study.configurations
+        if (config.name, seed) in missing
+    ]
+    first = [after] if isinstance(after, NewJob) else []
+    return jobs.submit([*first, *trainings])[len(first) :]
+
+
+def run_demo() -> Study:
+    """Prepare `synthetic tiny` unless it is there, and run the demo study on it."""
+    definition: Definition = get_definition("demo")
+    after: NewJob | int | None = None
+    if DEMO_DATASET not in list_datasets():
+        active = jobs.active_prepare(DEMO_DATASET)
+        after = active.id if active else jobs.prepare_job("synthetic", None, DEMO_DATASET, {"size": "tiny"})
+    return run_configurations(
+        definition="demo",
+        dataset=DEMO_DATASET,
+        configs=configurations(definition),
+        seeds=definition.seeds,
+        reference=definition.reference,
+        title="Demo study",
+        criteria=definition.criteria,
+        after=after,
+    )
+
+
+def override_all(configs: Sequence[RunConfig], overrides: Iterable[str]) -> list[RunConfig]:
+    """Each `path=value` applied to every configuration that has such a setting.
+
+    Raises:
+        UsageError: no configuration has it, or a value is not allowed.
+    """
+    changed = list(configs)
+    for override in overrides:
+        problems: list[UsageError] = []
+        applied = 0
+        for i, config in enumerate(changed):
+            path = override.partition("=")[0].strip()
+            if path.startswith("model.") and not _has(config.model_dump(), path.split(".")):
+                problems.append(UsageError(f"There is no setting {path!r} in any of these configurations."))
+                continue
+            changed[i] = config.with_overrides([override])
+            applied += 1
+        if not applied:
+            raise problems[0]
+    return changed
+
+
+def _has(node: Any, path: Sequence[str]) -> bool:
+    for key in path:
+        if not isinstance(node, dict) or key not in node:
+            return False
+        node = node[key]
+    return True
+
+
+def failed_checks(dataset: str) -> list[dict[str, Any]]:
+    """Failed checks of the data set's audit: dicts with at least `id` and `sentence`."""
+    audit = PreparedDataset.open(dataset).audit
+    return [check for check in audit.get("checks", []) if check["status"] == "fail"]
+
+
+def check_audit(dataset: str, acknowledged: Sequence[str]) -> None:
+    """Refuse a data set whose audit failed, unless each failed check is acknowledged by its id.
+
+    Raises:
+        UsageError: with the sentences of the checks that are not, or an id that did not fail.
+    """
+    failed = {check["id"]: check["sentence"] for check in failed_checks(dataset)}
+    unknown = [check_id for check_id in acknowledged if check_id not in failed]
+    if unknown:
+        raise UsageError(
+            f"{', '.join(unknown)} cannot be acknowledged: "
+            f"{'failed checks are ' + ', '.join(failed) if failed else 'no check of this data set failed'}."
+        )
+    left = {check_id: sentence for check_id, sentence in failed.items() if check_id not in acknowledged}
+    if left:
+        listed = " ".join(f"[{check_id}] {sentence}" for check_id, sentence in left.items())
+        raise UsageError(
+            f"The audit of {dataset!r} failed: {listed} Prepare the data differently, or acknowledge each check by "
+            f"name ({' '.join(f'--acknowledge {check_id}' for check_id in left)}); it is then recorded on every run."
+        )

@@ -1,0 +1,107 @@
+"""Where a study stands: every configuration and seed with its job, its run and its metrics."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mdaf_core import tracking
+from mdaf_core.jobs import api as jobs
+from mdaf_core.jobs.store import Job
+from mdaf_core.studies.store import Study
+from mdaf_core.training.results import RunResult
+
+CellState = Literal["missing", "queued", "running", "finished", "failed", "cancelled"]
+METRICS = ("auc", "gauc", "logloss")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One configuration with one seed.
+
+    Attributes:
+        state: its job's; without a job its run's; `missing` without either.
+        result: of its finished run.
+    """
+
+    configuration: str
+    seed: int
+    state: CellState
+    reason: str = ""
+    job: Job | None = None
+    run_id: str | None = None
+    result: RunResult | None = None
+
+    def metric(self, split: Literal["val", "test"], name: str) -> float | None:
+        return None if self.result is None else getattr(getattr(self.result, split), name)
+
+    def to_dict(self) -> dict[str, Any]:
+        value: dict[str, Any] = {
+            "configuration": self.configuration,
+            "seed": self.seed,
+            "state": self.state,
+            "reason": self.reason,
+            "job": self.job.id if self.job else None,
+            "run_id": self.run_id,
+        }
+        for split in ("val", "test"):
+            value[split] = {name: self.metric(split, name) for name in METRICS}  # type: ignore[arg-type]
+        return value
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation (ddof 1; None for one seed) over the `seeds` finished runs that define the metric."""
+
+    mean: float | None
+    sd: float | None
+    seeds: int
+
+
+def cells(study: Study) -> list[Cell]:
+    """One cell for each configuration and seed, configurations outermost."""
+    by_job = {(job.configuration, job.seed): job for job in reversed(jobs.list_jobs(study=study.id, kind="train"))}
+    by_run: dict[tuple[str, int], list[tracking.RunRecord]] = {}
+    for one in tracking.list_runs(study.id):
+        by_run.setdefault((one.configuration, one.seed), []).append(one)
+    found = []
+    for name in study.configuration_names:
+        for seed in study.seeds:
+            job = by_job.get((name, seed))
+            records = by_run.get((name, seed), [])
+            record: tracking.RunRecord | None
+            if job is not None:
+                record = next((r for r in records if r.run_id == job.run_id), None)
+                state: CellState = job.state
+            else:
+                record = next((r for r in records if r.state == "finished"), records[0] if records else None)
+                state = record.state if record else "missing"
+            found.append(
+                Cell(
+                    configuration=name,
+                    seed=seed,
+                    state=state,
+                    reason=job.reason if job else record.reason if record else "",
+                    job=job,
+                    run_id=record.run_id if record else None,
+                    result=record.result if record and state == "finished" else None,
+                )
+            )
+    return found
+
+
+def spread(cells_of_one: list[Cell], split: Literal["val", "test"], name: str) -> Spread:
+    """Mean ± standard deviation of a metric over one configuration's finished seeds."""
+    values = [v for cell in cells_of_one if (v := cell.metric(split, name)) is not None]
+    return Spread(
+        mean=statistics.fmean(values) if values else None,
+        sd=statistics.stdev(values) if len(values) > 1 else None,
+        seeds=len(values),
+    )
+
+
+def counts(found: list[Cell]) -> dict[CellState, int]:
+    """How many cells are in each state; states without any are left out."""
+    states: tuple[CellState, ...] = ("running", "queued", "finished", "failed", "cancelled", "missing")
+    return {s: n for s in states if (n := sum(cell.state == s for cell in found))}

@@ -1,0 +1,135 @@
+"""Studies on disk: one JSON file each, `<home>/studies/<id>.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.files import check_name, write_text
+from mdaf_core.jobs.locks import exclusive
+from mdaf_core.settings import get_settings
+from mdaf_core.training.config import RunConfig
+
+
+class Study(BaseModel):
+    """Runs to be compared: one data set × named configurations × seeds."""
+
+    id: str = Field(description="Also the name of its experiment in the run store.")
+    title: str
+    definition: str = Field(description="The definition it came from, or 'own'.")
+    dataset: str
+    configurations: list[RunConfig] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(min_length=1)
+    reference: str = Field(description="Name of the configuration all others are compared with.")
+    created: str = Field(description="ISO 8601, UTC.")
+    criteria: list[dict[str, Any]] = Field([], description="Success criteria, see `evaluation.criteria`.")
+    acknowledged: list[str] = Field([], description="Ids of failed audit checks that were acknowledged by name.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        names = [c.name for c in self.configurations]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two configurations share a name: {', '.join(names)}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"a seed is named twice: {', '.join(map(str, self.seeds))}")
+        if self.reference not in names:
+            raise ValueError(f"the reference {self.reference!r} is not among the configurations {', '.join(names)}")
+        return self
+
+    @property
+    def configuration_names(self) -> list[str]:
+        return [c.name for c in self.configurations]
+
+    def configuration(self, name: str) -> RunConfig:
+        """A configuration by its name.
+
+        Raises:
+            UsageError: the study has none of that name.
+        """
+        for config in self.configurations:
+            if config.name == name:
+                return config
+        raise UsageError(
+            f"Study {self.id} has no configuration {name!r}. It has: {', '.join(self.configuration_names)}."
+        )
+
+
+def create_study(
+    *,
+    title: str,
+    definition: str,
+    dataset: str,
+    configurations: Sequence[RunConfig],
+    seeds: Sequence[int],
+    reference: str,
+    criteria: Sequence[dict[str, Any]] = (),
+    acknowledged: Sequence[str] = (),
+) -> Study:
+    """Write a new study under the next free id, `<definition>-<dataset>-<n>`.
+
+    Raises:
+        UsageError: no configuration or seed, one named twice, or a reference that is not among them.
+    """
+    folder = get_settings().studies_dir
+    stem = check_name(f"{check_name(definition, 'definition')}-{check_name(dataset, 'data set name')}"[:70], "study")
+    with exclusive(folder / ".lock"):
+        number = 1
+        while (folder / f"{stem}-{number}.json").exists():
+            number += 1
+        try:
+            study = Study(
+                id=f"{stem}-{number}",
+                title=title.strip() or f"{definition} on {dataset}",
+                definition=definition,
+                dataset=dataset,
+                configurations=list(configurations),
+                seeds=list(seeds),
+                reference=reference,
+                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                criteria=list(criteria),
+                acknowledged=list(acknowledged),
+            )
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(part) for part in problem["loc"])
+            message = problem["msg"].removeprefix("Value error, ")
+            raise UsageError(f"This study cannot be created: {f'{where}: ' if where else ''}{message}.") from None
+        write_text(folder / f"{study.id}.json", study.model_dump_json(indent=2) + "\n")
+    return study
+
+
+def get_study(study_id: str) -> Study:
+    """One study.
+
+    Raises:
+        UsageError: there is none of that id; the message lists those there are.
+        StudioError: its file is damaged.
+    """
+    path = get_settings().studies_dir / f"{check_name(study_id, 'study')}.json"
+    if not path.exists():
+        known = ", ".join(study.id for study in list_studies()[:20]) or "none yet"
+        raise UsageError(f"There is no study {study_id!r}. Studies: {known}.")
+    return _read(path)
+
+
+def list_studies() -> list[Study]:
+    """All studies, newest first."""
+    folder = get_settings().studies_dir
+    if not folder.exists():
+        return []
+    studies = [_read(path) for path in folder.glob("*.json") if not path.name.startswith(".")]
+    return sorted(studies, key=lambda study: (study.created, study.id), reverse=True)
+
+
+def _read(path: Path) -> Study:
+    try:
+        return Study.model_validate_json(path.read_text("utf-8"))
+    except (OSError, ValidationError) as error:
+        raise StudioError(
+            f"The study file {path} cannot be read ({type(error).__name__}): remove or repair it."
+        ) from error
