@@ -1,0 +1,281 @@
+"""Tests and intervals against their definitions, against statsmodels and SciPy, and against simulated truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mdaf_core.errors import StudioError
+from mdaf_core.evaluation import significance as sig
+from mdaf_core.evaluation.metrics import Undefined, auc, mean_variance, placement_variance, placements
+from mdaf_core.evaluation.significance import Component
+
+
+def pair_scores(seed, n, distinct=None, gap=0.0):
+    """Two correlated scores of the same rows; the first is better by `gap` standard deviations."""
+    rng = np.random.default_rng(seed)
+    label = (rng.random(n) < 0.3).astype(int)
+    label[:4] = 0, 1, 0, 1
+    base = rng.normal(size=n)
+    a, b = (base + 0.5 * rng.normal(size=n) + shift * label for shift in (0.5 + gap, 0.5))
+    if distinct:
+        a, b = np.round(a * distinct), np.round(b * distinct)
+    return label, a, b
+
+
+def delong_by_definition(label, a, b):
+    """DeLong et al. 1988 with all pairs written out: difference and standard error."""
+
+    def components(score):
+        positive, negative = score[label == 1], score[label == 0]
+        psi = (positive[:, None] > negative[None]) + 0.5 * (positive[:, None] == negative[None])
+        return psi.mean(1), psi.mean(0)
+
+    (a10, a01), (b10, b01) = components(a), components(b)
+    s10, s01 = np.cov(a10, b10), np.cov(a01, b01)
+    s = s10 / len(a10) + s01 / len(a01)
+    return a10.mean() - b10.mean(), np.sqrt(s[0, 0] + s[1, 1] - 2 * s[0, 1])
+
+
+@pytest.mark.parametrize(("seed", "n", "distinct"), [(0, 12, None), (1, 80, None), (2, 300, 2), (3, 300, None)])
+def test_delong_is_the_definition(seed, n, distinct):
+    from scipy.stats import norm
+
+    label, a, b = pair_scores(seed, n, distinct, 0.3)
+    expected, se = delong_by_definition(label, a, b)
+    test = sig.paired_auc(label, a, b)
+    assert test.estimate == pytest.approx(expected, abs=1e-14)
+    assert test.se == pytest.approx(se, rel=1e-10)
+    assert test.p == pytest.approx(2 * norm.sf(abs(expected) / se), rel=1e-9)
+    assert (test.low, test.high) == pytest.approx(norm.interval(0.95, expected, se), abs=1e-12)
+
+
+def test_delong_is_symmetric_and_invariant():
+    label, a, b = pair_scores(5, 200, 3, 0.2)
+    one, other = sig.paired_auc(label, a, b), sig.paired_auc(label, b, a)
+    assert (one.estimate, one.low, one.p) == (-other.estimate, -other.high, pytest.approx(other.p))
+    assert sig.paired_auc(label, np.exp(a), b**3).p == pytest.approx(one.p, rel=1e-12)
+    order = np.random.default_rng(0).permutation(200)
+    assert sig.paired_auc(label[order], a[order], b[order]).se == pytest.approx(one.se, rel=1e-12)
+
+
+def test_identical_scores_are_no_difference_and_parity():
+    label, a, _ = pair_scores(6, 100)
+    test = sig.paired_auc(label, a, 2 * a)
+    assert (test.estimate, test.p, test.low, test.high) == (0, 1.0, 0, 0)
+    assert sig.equivalence(test, 1).p == 0.0
+
+
+def test_a_difference_without_variance_has_no_p():
+    label = np.array([0, 0, 1, 1])
+    test = sig.paired_auc(label, [0.0, 1, 2, 3], np.zeros(4))  # perfect against constant: placements do not vary
+    assert test.estimate == 0.5 and test.p is None
+    assert sig.verdict(0.5, test.p, sig.equivalence(test).p, 5) == "not shown"
+
+
+@pytest.mark.parametrize("label", [[1, 1, 1], [0, 0, 1], []])
+def test_too_few_rows_of_a_label_is_undefined(label):
+    with pytest.raises(Undefined):
+        sig.paired_auc(label, np.arange(len(label)), np.arange(len(label))[::-1])
+
+
+# --- users -----------------------------------------------------------------------------------------------------------
+
+
+def test_clusters_of_one_row_are_delong():
+    label, a, b = pair_scores(7, 150, None, 0.2)
+    plain, clustered = sig.paired_auc(label, a, b), sig.paired_auc(label, a, b, np.arange(150) * 3)
+    assert clustered.se == pytest.approx(plain.se, rel=1e-12)
+
+
+def test_clustered_variance_by_definition():
+    label, a, b = pair_scores(8, 120, 2, 0.2)
+    user = np.random.default_rng(1).integers(0, 25, 120)
+    value = placements(label, a)[0] - placements(label, b)[0]
+    theta, y = value[label == 1].mean(), label == 1
+    s10 = s01 = cross = 0.0
+    for u in np.unique(user):
+        p = (value[(user == u) & y] - theta).sum()
+        q = (value[(user == u) & ~y] - theta).sum()
+        s10, s01, cross = s10 + p * p, s01 + q * q, cross + p * q
+    i10, i01, i = (len(np.unique(user[mask])) for mask in (y, ~y, y | ~y))
+    m, n = y.sum(), (~y).sum()
+    expected = i10 / (i10 - 1) * s10 / m**2 + i01 / (i01 - 1) * s01 / n**2 + 2 * i / (i - 1) * cross / (m * n)
+    assert placement_variance(y, value, sig.dense(user)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_duplicated_rows_do_not_narrow_the_clustered_interval():
+    label, a, b = pair_scores(9, 300, None, 0.2)
+    once = sig.paired_auc(label, a, b, np.arange(300))
+    four = [np.tile(x, 4) for x in (label, a, b, np.arange(300))]
+    assert sig.paired_auc(*four).se == pytest.approx(once.se, rel=0.02)
+    assert sig.paired_auc(*four[:3]).se == pytest.approx(once.se / 2, rel=0.02)  # DeLong believes the copies
+
+
+def test_mean_variance_without_clusters_is_that_of_a_mean():
+    x = np.random.default_rng(2).normal(size=50)
+    assert mean_variance(x) == pytest.approx(x.var(ddof=1) / 50)
+    assert mean_variance(np.r_[x, np.nan], np.r_[np.arange(50), 0]) == pytest.approx(x.var(ddof=1) / 50)
+
+
+def test_bootstrap_agrees_with_the_closed_form_and_repeats():
+    label, a, b = pair_scores(10, 3000, 5, 0.05)
+    user = np.random.default_rng(3).integers(0, 700, 3000)
+    found = sig.bootstrap_auc(label, a, b, user, 800)
+    closed = sig.paired_auc(label, a, b, user)
+    assert found.estimate == closed.estimate
+    assert found.se == pytest.approx(closed.se, rel=0.12)
+    assert found.low == pytest.approx(closed.low, abs=0.4 * closed.se)
+    assert sig.bootstrap_auc(label, a, b, user, 800) == found
+    assert sig.bootstrap_auc(label, a, b, user, 800, seed=1) != found
+
+
+def test_weighted_auc_is_auc_of_repeated_rows():
+    from mdaf_core.evaluation.bootstrap import weighted_auc
+
+    label, a, _ = pair_scores(11, 60, 1)
+    user = np.random.default_rng(4).integers(0, 9, 60)
+    weight = np.random.default_rng(5).integers(0, 4, 9).astype(np.int32)
+    repeated = np.repeat(np.arange(60), weight[user])
+    assert weighted_auc(label == 1, a, user)(weight) == pytest.approx(auc(label[repeated], a[repeated]), abs=1e-14)
+    assert np.isnan(weighted_auc(label == 1, a, user)(np.zeros(9, np.int32)))
+
+
+def test_bootstrap_of_one_user_is_refused():
+    label, a, b = pair_scores(12, 30)
+    with pytest.raises(Undefined, match="two users"):
+        sig.bootstrap_auc(label, a, b, np.zeros(30), 10)
+
+
+# --- seeds and both --------------------------------------------------------------------------------------------------
+
+
+def test_seed_summary_is_the_t_interval():
+    from scipy.stats import t
+
+    x = [0.571, 0.573, 0.5725]
+    found = sig.seed_summary(x)
+    assert (found.mean, found.sd) == (pytest.approx(np.mean(x)), pytest.approx(np.std(x, ddof=1)))
+    assert (found.low, found.high) == pytest.approx(t.interval(0.95, 2, np.mean(x), np.std(x, ddof=1) / np.sqrt(3)))
+    assert "3 seeds" in found.note and "4.3" in found.note
+
+
+def test_one_seed_says_so():
+    found = sig.seed_summary([0.5716])
+    assert (found.sd, found.low, found.note) == (None, None, "one seed: no variance known")
+    assert sig.verdict(1.0, 1e-9, 1e-9, 1) == "one seed: no variance known"
+
+
+def test_paired_seeds_are_the_paired_t_test():
+    from scipy.stats import ttest_rel
+
+    rng = np.random.default_rng(6)
+    a, b = rng.normal(0.58, 0.001, 5), rng.normal(0.578, 0.001, 5)
+    found = sig.difference(float((a - b).mean()), [sig.seed_component(a - b)], "", "")
+    expected = ttest_rel(a, b)
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
+    interval = expected.confidence_interval()
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=1e-12)
+
+
+def test_two_sources_are_wider_than_each():
+    seeds, users = Component(name="seeds", variance=1e-7, df=2), Component(name="users", variance=4e-7)
+    both = sig.half_width([seeds, users], 0.05)
+    assert both == pytest.approx(np.hypot(sig.half_width([seeds], 0.05), sig.half_width([users], 0.05)))
+    assert sig.two_sided_p(both, [seeds, users]) == pytest.approx(0.05, rel=1e-9)
+
+
+@pytest.mark.parametrize(("seed_sd", "row_sd", "seeds"), [(1, 1, 2), (1, 4, 2), (3, 1, 3), (1, 1, 5)])
+def test_combined_interval_keeps_its_promise(seed_sd, row_sd, seeds):
+    """No true difference; S trainings share one sample of rows: at most 5% of intervals may exclude zero."""
+    rng = np.random.default_rng(7)
+    trials, wrong = 1500, 0
+    for _ in range(trials):
+        found = row_sd * rng.normal() + seed_sd * rng.normal(size=seeds)
+        parts = [sig.seed_component(found), Component(name="rows", variance=row_sd**2)]
+        wrong += abs(found.mean()) > sig.half_width(parts, 0.05)
+    assert wrong / trials < 0.05 + 3 * np.sqrt(0.05 * 0.95 / trials)
+
+
+def test_noise_floor_pools_within_configurations():
+    groups = [[0.50, 0.52], [0.6, 0.6, 0.63], [0.9]]
+    squares = sum(((np.array(g) - np.mean(g)) ** 2).sum() for g in groups)
+    assert sig.noise_floor(groups) == pytest.approx(np.sqrt(squares / 3))
+    assert sig.noise_floor([[0.5], [0.6]]) is None
+
+
+# --- Holm, TOST, words -----------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+@settings(max_examples=50, deadline=None)
+def test_holm_is_statsmodels(p):
+    from statsmodels.stats.multitest import multipletests
+
+    assert sig.holm(p) == pytest.approx(list(multipletests(p, method="holm")[1]), abs=1e-12)
+
+
+def test_holm_leaves_out_what_has_no_p():
+    assert sig.holm([None, 0.02, None, 0.03]) == [None, 0.04, None, 0.04]
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.0008, -0.0015, 0.004])
+def test_equivalence_is_statsmodels_tost(shift):
+    from statsmodels.stats.weightstats import ttost_paired
+
+    d = np.random.default_rng(8).normal(shift, 0.0006, 6)
+    found = sig.equivalence(sig.difference(float(d.mean()), [sig.seed_component(d)], "", ""), 20)
+    assert found.p == pytest.approx(ttost_paired(d, np.zeros(6), -0.002, 0.002)[0], rel=1e-8)
+    assert (found.p < 0.05) == (found.low > -0.002 and found.high < 0.002)
+
+
+def test_a_margin_of_nothing_is_refused():
+    label, a, b = pair_scores(13, 50)
+    with pytest.raises(StudioError, match="above 0 bp"):
+        sig.equivalence(sig.paired_auc(label, a, b), 0)
+
+
+@pytest.mark.parametrize(
+    ("improvement", "p", "parity", "seeds", "word"),
+    [
+        (0.01, 0.01, 0.5, 3, "better"),
+        (-0.01, 0.01, 0.5, 3, "worse"),
+        (0.0001, 0.4, 0.01, 3, "parity"),
+        (0.0001, 0.4, 0.3, 3, "not shown"),
+        (0.01, None, None, 3, "not shown"),
+        (0.01, 0.01, 0.5, 1, "one seed: no variance known"),
+    ],
+)
+def test_words(improvement, p, parity, seeds, word):
+    assert sig.verdict(improvement, p, parity, seeds) == word
+
+
+def test_delong_does_not_cry_wolf():
+    """Two scores of the same quality: about 5% of tests may be below 0.05."""
+    wrong = sum(sig.paired_auc(*pair_scores(1000 + i, 400)).p < 0.05 for i in range(400))
+    assert wrong / 400 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
+    found = sum(sig.paired_auc(*pair_scores(1000 + i, 400, gap=0.6)).p < 0.05 for i in range(100))
+    assert found > 90
+
+
+# --- power -----------------------------------------------------------------------------------------------------------
+
+
+def test_seeds_needed_is_statsmodels_power():
+    from statsmodels.stats.power import TTestPower
+
+    n = sig.seeds_needed(0.001, 10)
+    power = TTestPower().power
+    assert power(1.0, n, 0.05) >= 0.8 > power(1.0, n - 1, 0.05)
+    with pytest.raises(Undefined, match="1,000 seeds"):
+        sig.seeds_needed(0.01, 1)
+
+
+def test_rows_needed_gives_the_power_it_promises():
+    test = sig.difference(0.0, [Component(name="users", variance=1e-6)], "", "")
+    n = sig.rows_needed(test, 10_000, difference_bp=20)
+    rng = np.random.default_rng(9)
+    se = np.sqrt(1e-6 * 10_000 / n)
+    assert (np.abs(rng.normal(0.002, se, 20_000)) > 1.96 * se).mean() == pytest.approx(0.8, abs=0.01)
