@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from mdaf_core.reporting.theme import SHAPES
 
 if TYPE_CHECKING:
     import altair as alt
-    import polars as pl
 
 REPORTED = "reported, not run here"
 ROW = 24
@@ -55,7 +56,7 @@ def _shapes(count: int) -> list[str]:
 def _colour(order: Sequence[str], shown: Sequence[str], title: str | None = None) -> alt.Color:
     import altair as alt
 
-    legend = alt.Legend(title=title, values=list(shown)) if len(shown) > 1 else None
+    legend = alt.Legend(title=title, values=list(shown), symbolOpacity=1) if len(shown) > 1 else None
     return alt.Color("configuration:N", scale=alt.Scale(domain=list(order)), legend=legend)
 
 
@@ -118,10 +119,13 @@ def learning_curves(
         axis=alt.Axis(tickMinStep=1, format="d", tickCount=min(last, 12)),
     )
     scale = alt.Scale(type="log") if log else alt.Scale(zero=False, nice=True)
+    dash_legend = alt.Legend(title=None, symbolType="stroke", symbolSize=400, symbolOpacity=1)
     dash = alt.StrokeDash(
         "curve:N",
         scale=alt.Scale(domain=curves, range=[[1, 0], [5, 3], [1, 3]][: max(1, len(curves))]),
-        legend=alt.Legend(title=None, symbolType="stroke") if len(curves) > 1 else None,
+        legend=alt.Legend(title=None, symbolType="stroke", symbolSize=400, symbolOpacity=1)
+        if len(curves) > 1
+        else None,
     )
     colour = _colour(order, shown)
 
@@ -130,11 +134,12 @@ def learning_curves(
 
     member = alt.Chart(members).encode(x=x, detail="run_id:N", color=colour, strokeDash=dash)
     mean = alt.Chart(bands).encode(x=x, color=colour, strokeDash=dash)
+    band = alt.Chart(bands).encode(x=x, color=colour, detail="curve:N")
     layers: list[Any] = []
     if zero_line:
         layers.append(alt.Chart(alt.Data(values=[{"y": 0}])).mark_rule(style="guide").encode(y=alt.Y("y:Q")))
     layers += [
-        mean.mark_area(style="band").encode(y=y("low"), y2="high:Q"),
+        band.mark_area(style="band").encode(y=y("low"), y2="high:Q"),
         member.mark_line(style="member").encode(y=y("value")),
         mean.mark_line().encode(y=y("mean")),
         mean.mark_point(opacity=0, size=120).encode(
@@ -158,13 +163,18 @@ def learning_curves(
         base = alt.Chart(reported).encode(x=x, y=y("value"), detail=["label:N", "curve:N"])
         layers += [
             base.mark_line(style="reference"),
-            base.mark_point(opacity=0, size=120).encode(
-                tooltip=_tooltips(label="Reported curve", curve="Curve", epoch="Epoch", value="Value")
+            base.mark_point(style="note", filled=False, size=20, strokeWidth=0.8).encode(
+                tooltip=_tooltips(label="Curve", epoch="Epoch", value="Value"),
             ),
-            alt.Chart(ends)
-            .mark_text(style="note", align="right", dy=-7)
-            .encode(x=x, y=y("value"), text=alt.Text("label:N")),
         ]
+        spots: list[tuple[bool, dict[str, Any]]] = [
+            (False, {"align": "left", "dx": 6}),
+            (True, {"align": "right", "dy": -8}),
+        ]
+        for at_edge, where in spots:
+            part = ends.filter((pl.col("epoch") > 0.6 * last) == at_edge)
+            text = alt.Chart(part).mark_text(style="note", baseline="middle", **where)
+            layers.append(text.encode(x=x, y=y("value"), text="label:N"))
     return alt.layer(*layers).properties(height=height)
 
 
@@ -196,7 +206,7 @@ def leaderboard(frame: pl.DataFrame, members: pl.DataFrame, *, x_title: str, sor
             x=alt.X("value:Q", scale=scale, title=x_title),
             tooltip=_tooltips(configuration="Configuration", seed="Seed", value="Value"),
         ),
-        base.mark_rule(style="accent", strokeWidth=1.5).encode(x=alt.X("low:Q", scale=scale, title=x_title), x2="high"),
+        base.mark_rule(style="interval").encode(x=alt.X("low:Q", scale=scale, title=x_title), x2="high"),
         base.mark_point(filled=True, size=70).encode(
             x=alt.X("mean:Q", scale=scale, title=x_title), shape=shape, tooltip=tooltip
         ),
@@ -234,7 +244,7 @@ def differences(frame: pl.DataFrame, *, margin_bp: float, reference: str, sort: 
     return alt.layer(
         margin.mark_rect(style="margin").encode(x=x("low"), x2="high:Q"),
         margin.mark_rule(style="guide").encode(x=x("zero")),
-        base.mark_rule(style="accent", strokeWidth=1.5).encode(x=x("low_bp"), x2="high_bp:Q"),
+        base.mark_rule(style="interval").encode(x=x("low_bp"), x2="high_bp:Q"),
         base.mark_point(filled=True, size=80).encode(
             x=x("difference_bp"),
             shape=alt.Shape(

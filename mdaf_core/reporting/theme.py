@@ -63,12 +63,7 @@ FONT_PRINT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
 
 def config(mode: Mode) -> dict[str, Any]:
-    """Vega-Lite `config` of a mode. Sizes are in pixels on screen and in points on paper.
-
-    Named mark styles: `guide` (zero and threshold lines), `reference` (figures from elsewhere, dashed), `band`
-    (interval areas), `margin` (what counts as the same), `muted`, `accent`, `note` and `strong` (text beside marks),
-    `member` (thin lines of single seeds).
-    """
+    """Vega-Lite `config` of a mode. Sizes are in pixels on screen and in points on paper."""
     colours = COLOURS[mode]
     on_paper = mode == "print"
     font = FONT_PRINT if on_paper else FONT_SCREEN
@@ -116,10 +111,11 @@ def config(mode: Mode) -> dict[str, Any]:
             "columns": 3 if on_paper else 5,
             "columnPadding": 8 if on_paper else 16,
             "rowPadding": 1 if on_paper else 3,
-            "symbolSize": 30 if on_paper else 70,
+            "symbolSize": 40 if on_paper else 80,
             "symbolStrokeWidth": line,
             "offset": 4 if on_paper else 8,
             "padding": 0,
+            "layout": {"top": {"anchor": "start", "direction": "vertical", "margin": 2 if on_paper else 4}},
         },
         "title": {
             "font": font,
@@ -141,17 +137,6 @@ def config(mode: Mode) -> dict[str, Any]:
         "rect": {"color": colours.accent},
         "area": {"line": False},
         "text": {"font": font, "fontSize": label, "color": colours.text},
-        "style": {
-            "guide": {"stroke": colours.muted, "strokeDash": [], "strokeWidth": 0.6 if on_paper else 1, "opacity": 1},
-            "reference": {"strokeDash": [4, 3], "strokeWidth": 0.8 if on_paper else 1.5, "stroke": colours.quiet},
-            "band": {"opacity": 0.18, "stroke": None},
-            "margin": {"fill": colours.muted, "opacity": 0.16, "stroke": None},
-            "member": {"strokeWidth": 0.4 if on_paper else 1, "opacity": 0.45},
-            "muted": {"fill": colours.muted, "stroke": colours.muted, "color": colours.muted},
-            "accent": {"fill": colours.accent, "stroke": colours.accent, "color": colours.accent},
-            "note": {"fill": colours.quiet, "font": font, "fontSize": label},
-            "strong": {"fill": colours.text, "font": font, "fontSize": label},
-        },
         "range": {
             "category": colours.categories,
             "ordinal": colours.sequential,
@@ -162,11 +147,44 @@ def config(mode: Mode) -> dict[str, Any]:
     }
 
 
+def styles(mode: Mode) -> dict[str, dict[str, Any]]:
+    """What the roles that charts name (`mark_line(style="guide")`) look like in a mode."""
+    colours = COLOURS[mode]
+    on_paper = mode == "print"
+
+    def width(points: float) -> float:
+        """Screen lines are about twice as wide, in pixels, as paper's in points."""
+        return points if on_paper else 2 * points
+
+    return {
+        "guide": {"color": colours.muted, "strokeWidth": width(0.5)},  # zero and threshold lines
+        "reference": {"color": colours.quiet, "strokeWidth": width(0.75), "strokeDash": [4, 3]},  # from elsewhere
+        "band": {"opacity": 0.16},  # mean ± sd
+        "margin": {"color": colours.muted, "opacity": 0.16},  # what counts as the same
+        "member": {"strokeWidth": width(0.4), "opacity": 0.5},  # one seed of several
+        "interval": {"color": colours.accent, "strokeWidth": width(0.8)},
+        "muted": {"color": colours.muted},
+        "accent": {"color": colours.accent},
+        "note": {"color": colours.quiet},
+        "strong": {"color": colours.text},
+    }
+
+
 def themed(chart: alt.TopLevelMixin, mode: Mode) -> dict[str, Any]:
     """The chart as a Vega-Lite specification in a mode's look. What the chart itself configures wins."""
     spec: dict[str, Any] = chart.to_dict()  # type: ignore[attr-defined]
     spec["config"] = _merge(config(mode), spec.get("config", {}))
+    _apply_styles(spec, styles(mode))
     return spec
+
+
+def _apply_styles(node: Any, named: dict[str, dict[str, Any]]) -> None:
+    """Write the properties of named styles into the marks: Vega-Lite's own `config.style` loses to `config.line`."""
+    mark = node.get("mark")
+    if isinstance(mark, dict) and mark.get("style") in named:
+        node["mark"] = named[mark.pop("style")] | mark
+    for layer in node.get("layer", []):
+        _apply_styles(layer, named)
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
