@@ -1,0 +1,239 @@
+"""One run from beginning to end: train, evaluate the best epoch's weights, keep everything."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mdaf_core import tracking
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.schema import Split
+from mdaf_core.errors import StudioError
+from mdaf_core.evaluation.metrics import Undefined, auc, split_metrics
+from mdaf_core.files import write_json
+from mdaf_core.models.config import NEEDS_HISTORY
+from mdaf_core.models.summary import count_parameters, multiply_adds
+from mdaf_core.settings import get_settings
+from mdaf_core.training import provenance as origin
+from mdaf_core.training.config import RunConfig
+from mdaf_core.training.neural import CHECKPOINT, WEIGHTS, device_name, load_model, scan_name, train_neural
+from mdaf_core.training.predict import predict, write_predictions
+from mdaf_core.training.progress import Cancelled, Monitor, Progress
+from mdaf_core.training.results import EpochMetrics, RunResult, SplitMetrics
+from mdaf_core.training.schedule import best_epoch, stop_reason
+
+__all__ = ["Cancelled", "Progress", "train"]
+
+EVALUATED: tuple[Split, ...] = ("val", "test")
+
+
+def train(
+    config: RunConfig,
+    dataset: PreparedDataset,
+    seed: int,
+    *,
+    study: str = tracking.SINGLE_RUNS,
+    run_id: str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    provenance: dict[str, Any] | None = None,
+) -> RunResult:
+    """Train one configuration with one seed and record the run.
+
+    Args:
+        run_id: go on with this interrupted run from its last finished epoch; metrics equal an uninterrupted run's.
+        on_progress: called about twice a second.
+        should_stop: asked about twice a second; once true the run ends as cancelled.
+        provenance: further facts to record (acknowledged audit findings, job).
+
+    Raises:
+        Cancelled: `should_stop` turned true.
+        StudioError: the model cannot be trained on this data set, or training diverged.
+
+    The run is closed in the run store in every case that this process survives.
+    """
+    meta = dataset.meta
+    check_trainable(config, dataset)
+    threads = _set_threads()
+    facts = origin.describe(device_name(), scan_name(), threads) | {
+        "dataset": {"name": meta.name, "fingerprint": meta.fingerprint, "versions": meta.versions},
+        "seed": seed,
+        **(provenance or {}),
+    }
+    if run_id is None:
+        run_id = tracking.start_run(config, seed, meta.name, fingerprint(dataset), study, facts)
+        epochs: list[EpochMetrics] = []
+    else:
+        tracking.resume_run(run_id)
+        epochs = _finished_epochs(run_id, config)
+    monitor = Monitor(on_progress, should_stop)
+    try:
+        monitor.tick(
+            lambda: Progress(run_id=run_id, phase="starting", max_epochs=config.training.max_epochs), force=True
+        )
+        result = _train_and_evaluate(config, dataset, seed, run_id, epochs, monitor, facts)
+        tracking.finish_run(run_id, result)
+    except Cancelled as stop:
+        tracking.close_run(run_id, "cancelled", str(stop))
+        raise
+    except BaseException as error:
+        tracking.close_run(run_id, "failed", str(error) or type(error).__name__)
+        raise
+    return result
+
+
+def check_trainable(config: RunConfig, dataset: PreparedDataset) -> None:
+    """Raise a StudioError if this model cannot be trained on this data set, with the reason."""
+    meta = dataset.meta
+    if config.model.kind in NEEDS_HISTORY and not meta.history_fields:
+        raise StudioError(f"{config.name} reads the user's history, and data set {meta.name!r} has none.")
+    for split in ("train", *EVALUATED):
+        if meta.splits[split].rows == 0:
+            raise StudioError(f"Data set {meta.name!r} has no {split} rows: prepare it with another split.")
+    counts = meta.splits["train"]
+    if counts.positives in (0, counts.rows):
+        raise StudioError(
+            f"All training rows of {meta.name!r} have the same label: nothing can be learned. Check the label column."
+        )
+
+
+def fingerprint(dataset: PreparedDataset) -> str:
+    """Short id of a data set's content: runs are comparable where it is the same."""
+    from hashlib import sha256
+    from json import dumps
+
+    facts = {"input": dataset.meta.fingerprint, "split": dataset.meta.split, "options": dataset.meta.options}
+    return sha256(dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _train_and_evaluate(
+    config: RunConfig,
+    dataset: PreparedDataset,
+    seed: int,
+    run_id: str,
+    epochs: list[EpochMetrics],
+    monitor: Monitor,
+    facts: dict[str, Any],
+) -> RunResult:
+    start = time.perf_counter()
+    directory = tracking.run_directory(run_id)
+    before = sum(e.seconds for e in epochs)
+
+    def on_epoch(done: list[EpochMetrics]) -> None:
+        tracking.log_epoch(run_id, done)
+
+    hooks: dict[str, Any] = {"run_id": run_id, "epochs": epochs, "monitor": monitor, "on_epoch": on_epoch}
+    columns: dict[Split, dict[str, np.ndarray]] = {}
+    operations: int | None = None
+    if config.model.kind == "gbdt":
+        from mdaf_core.training.gbdt import train_gbdt
+
+        threads = torch.get_num_threads()
+        logits, total, speed = train_gbdt(config, dataset, seed, directory, threads=threads, **hooks)
+        columns = {split: {"logit": logits[split]} for split in EVALUATED}
+        embedding, dense = 0, total
+    else:
+        module = train_neural(config, dataset, seed, directory, **hooks)
+        if module.train_seconds:
+            speed = module.rows_seen / module.train_seconds
+        else:
+            speed = float(np.mean([e.rows_per_second for e in epochs]))
+        model = load_model(config, dataset, directory / WEIGHTS, device_name())
+
+        def evaluating() -> None:
+            last = len(epochs)
+            monitor.tick(
+                lambda: Progress(run_id=run_id, phase="evaluating", epoch=last, max_epochs=config.training.max_epochs)
+            )
+
+        for split in EVALUATED:
+            columns[split] = predict(model, dataset, split, config.training, evaluating)
+        counts = count_parameters(config.model, dataset.meta.features())
+        total, embedding, dense = counts.total, counts.embedding, counts.dense
+        operations = multiply_adds(config.model, dataset.meta.features(), _mean_history(dataset, config))
+
+    metrics: dict[Split, SplitMetrics] = {}
+    for split in EVALUATED:
+        rows = dataset.rows(split)
+        user = rows.user if dataset.meta.has_user else None
+        metrics[split] = split_metrics(rows.label, columns[split]["logit"], user, rows.true_probability)
+        path = directory / "predictions" / f"{split}.parquet"
+        write_predictions(path, rows, columns[split], config.training.max_history)
+    (directory / CHECKPOINT).unlink(missing_ok=True)
+    result = RunResult(
+        run_id=run_id,
+        preset=config.preset,
+        configuration=config.name,
+        seed=seed,
+        dataset=dataset.name,
+        best_epoch=best_epoch(epochs),
+        stopped=stop_reason(epochs, config.training) or f"All {len(epochs)} epochs done.",
+        epochs=epochs,
+        val=metrics["val"],
+        test=metrics["test"],
+        rows_per_second=speed,
+        parameters=total,
+        parameters_embedding=embedding,
+        parameters_dense=dense,
+        multiply_adds=operations,
+        wall_seconds=before + time.perf_counter() - start,
+        peak_memory_mb=_peak_memory_mb(),
+        gate=_gate_summary(dataset, columns["test"]),
+        provenance=facts,
+    )
+    write_json(directory / "provenance.json", facts)
+    return result
+
+
+def _finished_epochs(run_id: str, config: RunConfig) -> list[EpochMetrics]:
+    """Epochs that the checkpoint of an interrupted run holds; none where it was stopped before the first."""
+    path = tracking.run_directory(run_id) / CHECKPOINT
+    if not path.exists():
+        done = tracking.load_epochs(run_id)
+        return done if done and stop_reason(done, config.training) and _has_weights(path.parent) else []
+    saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["epoch"] + 1
+    return tracking.load_epochs(run_id)[:saved]
+
+
+def _has_weights(directory: Path) -> bool:
+    return (directory / WEIGHTS).exists()
+
+
+def _mean_history(dataset: PreparedDataset, config: RunConfig) -> float:
+    rows = dataset.rows("train")
+    return float(np.minimum(rows.history_end - rows.history_start, config.training.max_history).mean())
+
+
+def _gate_summary(dataset: PreparedDataset, columns: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Test AUC with g as learned and replaced, and each branch alone; empty for a model without a gate."""
+    if "g" not in columns:
+        return {}
+    label = dataset.rows("test").label
+    summary: dict[str, Any] = {"mean": float(columns["g"].mean()), "sd": float(columns["g"].std())}
+    for name in ("logit", "logit_g_mean", "logit_g_permuted", "logit_static", "logit_sequential"):
+        try:
+            summary[f"auc_{name.removeprefix('logit_')}"] = auc(label, columns[name])
+        except Undefined:
+            summary[f"auc_{name.removeprefix('logit_')}"] = None
+    return summary
+
+
+def _set_threads() -> int:
+    """CPU threads of this process: `MDAF_THREADS`, else an equal share of the cores for each slot."""
+    settings = get_settings()
+    threads = settings.threads or max((os.cpu_count() or 1) // (settings.slots or 1), 1)
+    torch.set_num_threads(threads)
+    return threads
+
+
+def _peak_memory_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

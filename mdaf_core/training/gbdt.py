@@ -1,0 +1,189 @@
+"""The gradient-boosted baseline: LightGBM on target encodings and counts (Ke et al. 2017, LightGBM).
+
+An "epoch" of this model is a batch of trees, so that its curves, its early stopping and its tables are those of the
+other models.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import polars as pl
+
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.loader import BatchLoader, match_names
+from mdaf_core.data.schema import UNKNOWN, Split
+from mdaf_core.evaluation.metrics import Undefined, auc, log_loss
+from mdaf_core.models.config import GBDTConfig
+from mdaf_core.training.config import RunConfig
+from mdaf_core.training.module import sample_of_training_rows
+from mdaf_core.training.progress import Monitor, Progress
+from mdaf_core.training.results import EpochMetrics
+from mdaf_core.training.schedule import best_epoch, quality, stop_reason
+
+EPOCHS = 20
+"""A full training is cut into this many epochs of trees."""
+MODEL = "model.txt"
+
+
+def feature_names(config: GBDTConfig, dataset: PreparedDataset) -> list[str]:
+    """Names of the columns of `features`."""
+    spec = dataset.meta.features()
+    encoded = [f"{name}_{what}" for name in spec.categorical for what in ("rate", "count")]
+    return [*encoded, *spec.numeric, *(match_names(spec.history) if config.match_features else [])]
+
+
+def features(config: GBDTConfig, dataset: PreparedDataset, split: Split, max_history: int) -> np.ndarray:
+    """Inputs of one split, (N, features) float32.
+
+    For each categorical field the smoothed click rate and the log count of the row's id (Micci-Barreca 2001), counted
+    over training rows. A training row counts only training rows **strictly earlier** than itself (those before it in
+    file order where rows carry no time), so that neither its own label nor a later one enters its inputs: ordered
+    target statistics (Prokhorenkova et al. 2018, CatBoost, section 3.2). Then numeric fields and match features.
+    """
+    train = dataset.rows("train")
+    rows = train if split == "train" else dataset.rows(split)
+    prior = float(np.mean(train.label)) if len(train) else 0.5
+    columns = []
+    for name in dataset.meta.categorical:
+        if split == "train":
+            clicks, count = _earlier_counts(train.columns[name], train.label, train.timestamp, dataset.meta.has_time)
+        else:
+            size = dataset.meta.categorical[name]
+            all_count = np.bincount(train.columns[name], minlength=size).astype(np.float64)
+            all_clicks = np.bincount(train.columns[name], weights=train.label, minlength=size)
+            code = rows.columns[name]
+            known = code > UNKNOWN
+            clicks, count = np.where(known, all_clicks[code], 0.0), np.where(known, all_count[code], 0.0)
+        columns += [(clicks + config.smoothing * prior) / (count + config.smoothing + 1e-12), np.log1p(count)]
+    columns += [rows.columns[name].astype(np.float64) for name in dataset.meta.numeric]
+    matrix = np.stack(columns, axis=1).astype(np.float32) if columns else np.empty((len(rows), 0), np.float32)
+    if config.match_features and dataset.meta.history_fields:
+        loader = BatchLoader(dataset, split, 65536, max_history=max_history)
+        matches = [batch.match_BM.numpy() for batch in loader]
+        matrix = np.concatenate([matrix, *([np.concatenate(matches)] if matches else [])], axis=1)
+    return matrix
+
+
+def _earlier_counts(
+    code: np.ndarray, label: np.ndarray, timestamp: np.ndarray, has_time: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Clicks and rows with the same code at strictly earlier times, for each row; float64 (N,)."""
+    time_key = timestamp if has_time else np.arange(len(code))
+    frame = pl.DataFrame({"code": code, "time": time_key, "label": label.astype(np.int64)}).with_row_index("row")
+    moments = (
+        frame.group_by("code", "time")
+        .agg(pl.len().alias("n"), pl.col("label").sum().alias("clicks"))
+        .sort("code", "time")
+        .with_columns(
+            (pl.col("n").cum_sum().over("code") - pl.col("n")).alias("before"),
+            (pl.col("clicks").cum_sum().over("code") - pl.col("clicks")).alias("clicks_before"),
+        )
+    )
+    joined = frame.join(moments, on=["code", "time"], how="left").sort("row")
+    return joined["clicks_before"].to_numpy().astype(np.float64), joined["before"].to_numpy().astype(np.float64)
+
+
+def train_gbdt(
+    config: RunConfig,
+    dataset: PreparedDataset,
+    seed: int,
+    directory: Path,
+    *,
+    threads: int,
+    run_id: str,
+    epochs: list[EpochMetrics],
+    monitor: Monitor,
+    on_epoch: Callable[[list[EpochMetrics]], None],
+) -> tuple[dict[str, np.ndarray], int, float]:
+    """Train; returns logits by split name (`val`, `test`), leaves as the parameter count, and rows per second.
+
+    An interrupted training starts again: it takes seconds, and gives the same trees.
+    """
+    model = config.model
+    assert isinstance(model, GBDTConfig)
+    epochs.clear()
+    history = config.training.max_history
+    monitor.tick(lambda: Progress(run_id=run_id, phase="encoding"), force=True)
+    x = {split: features(model, dataset, split, history) for split in ("train", "val", "test")}  # type: ignore[arg-type]
+    y = {split: dataset.rows(split).label for split in ("train", "val")}  # type: ignore[arg-type]
+    sample = sample_of_training_rows(dataset)
+    rounds = max(model.max_rounds // EPOCHS, 1)
+    total = -(-model.max_rounds // rounds)
+    parameters: dict[str, Any] = {
+        "objective": "binary",
+        "metric": "none",
+        "num_leaves": model.num_leaves,
+        "learning_rate": model.learning_rate,
+        "min_data_in_leaf": model.min_data_in_leaf,
+        "feature_fraction": 0.8,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": threads,
+        "verbosity": -1,
+    }
+    data = lgb.Dataset(x["train"], y["train"], feature_name=feature_names(model, dataset), free_raw_data=False)
+    booster = lgb.Booster(parameters, data)
+    spent = 0.0
+    while not epochs or stop_reason(epochs, config.training, total) is None:
+        start = time.perf_counter()
+        for _ in range(rounds):
+            booster.update()
+            monitor.tick(
+                lambda: Progress(
+                    run_id=run_id,
+                    epoch=len(epochs) + 1,
+                    max_epochs=total,
+                    step=booster.current_iteration(),
+                    steps=total * rounds,
+                    best_val_auc=max((quality(e) for e in epochs if e.val_auc is not None), default=None),
+                )
+            )
+        trained = time.perf_counter() - start
+        spent += trained
+        logit = {
+            "train": np.asarray(booster.predict(x["train"][sample], raw_score=True)),
+            "val": np.asarray(booster.predict(x["val"], raw_score=True)),
+        }
+        train_auc, val_auc = _auc(y["train"][sample], logit["train"]), _auc(y["val"], logit["val"])
+        loss = log_loss(y["val"], logit["val"])
+        epochs.append(
+            EpochMetrics(
+                epoch=len(epochs) + 1,
+                lr=model.learning_rate,
+                train_loss=log_loss(y["train"][sample], logit["train"]),
+                val_loss=loss,
+                train_auc_eval=train_auc,
+                val_auc=val_auc,
+                val_logloss=loss,
+                gap_eval=None if train_auc is None or val_auc is None else train_auc - val_auc,
+                seconds=time.perf_counter() - start,
+                rows_per_second=len(x["train"]) * rounds / trained,
+            )
+        )
+        on_epoch(epochs)
+    trees = best_epoch(epochs) * rounds
+    temporary = directory / f".{MODEL}"
+    booster.save_model(str(temporary), num_iteration=trees)
+    temporary.replace(directory / MODEL)
+    logits = {
+        split: np.asarray(booster.predict(x[split], raw_score=True, num_iteration=trees), np.float64)
+        for split in ("val", "test")
+    }
+    leaves = sum(tree["num_leaves"] for tree in booster.dump_model(num_iteration=trees)["tree_info"])
+    return logits, leaves, len(x["train"]) * len(epochs) * rounds / spent
+
+
+def _auc(label: np.ndarray, logit: np.ndarray) -> float | None:
+    try:
+        return auc(label, logit)
+    except Undefined:
+        return None

@@ -1,0 +1,207 @@
+"""The Lightning module: one epoch of training, its validation, and what is measured on the way."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.loader import Batch, BatchLoader
+from mdaf_core.evaluation.metrics import Undefined, auc
+from mdaf_core.evaluation.metrics import log_loss as exact_log_loss
+from mdaf_core.models.base import CTRModel
+from mdaf_core.training.config import TrainingConfig
+from mdaf_core.training.losses import smooth_targets
+from mdaf_core.training.progress import Monitor, Progress
+from mdaf_core.training.results import EpochMetrics
+from mdaf_core.training.schedule import learning_rate, quality, stop_reason
+
+VALIDATION, TRAIN_SAMPLE = 0, 1
+
+
+class _Scores:
+    """Labels and logits of the rows seen so far."""
+
+    def __init__(self) -> None:
+        self.labels: list[Tensor] = []
+        self.logits: list[Tensor] = []
+
+    def add(self, label_B: Tensor, logit_B: Tensor) -> None:
+        self.labels.append(label_B.detach().cpu())
+        self.logits.append(logit_B.detach().float().cpu())
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        return torch.cat(self.labels).numpy(), torch.cat(self.logits).double().numpy()
+
+    def auc(self) -> float | None:
+        """AUC, or None where it is undefined (one label)."""
+        try:
+            return auc(*self.arrays())
+        except Undefined:
+            return None
+
+
+def sample_of_training_rows(dataset: PreparedDataset) -> np.ndarray:
+    """Indices of a fixed sample of training rows as large as validation, the same for every run on the data set."""
+    n_train, n_val = dataset.meta.splits["train"].rows, dataset.meta.splits["val"].rows
+    if n_val >= n_train:
+        return np.arange(n_train)
+    return np.sort(np.random.default_rng(0).choice(n_train, n_val, replace=False))
+
+
+class CTRModule(pl.LightningModule):
+    """Trains a `CTRModel` by the report's recipe (see `TrainingConfig`).
+
+    Args:
+        model: the network.
+        dataset: prepared data set.
+        config: training settings.
+        seed: fixes the order of rows and every random draw of an epoch; an epoch depends on (seed, epoch) and the
+            state before it only, so that a resumed run repeats an uninterrupted one.
+        epochs: metrics of the epochs finished before (when resuming).
+        monitor: progress out, request to stop in.
+        on_epoch: called after each epoch with all epochs so far.
+    """
+
+    def __init__(
+        self,
+        model: CTRModel,
+        dataset: PreparedDataset,
+        config: TrainingConfig,
+        seed: int,
+        run_id: str,
+        epochs: list[EpochMetrics],
+        monitor: Monitor,
+        on_epoch: Callable[[list[EpochMetrics]], None],
+    ):
+        super().__init__()
+        self.model = model
+        self.dataset, self.config, self.seed, self.run_id = dataset, config, seed, run_id
+        self.epochs, self.monitor, self.on_epoch = epochs, monitor, on_epoch
+        self.train_sample = sample_of_training_rows(dataset)
+        self.rows_seen, self.train_seconds = 0, 0.0
+
+    # Data ---------------------------------------------------------------------------------------------------------
+
+    def train_dataloader(self) -> BatchLoader:
+        seed = (self.seed, self.current_epoch)
+        return BatchLoader(
+            self.dataset, "train", self.config.batch_size, shuffle_seed=seed, max_history=self.config.max_history
+        )
+
+    def val_dataloader(self) -> list[BatchLoader]:
+        size, history = self.config.eval_batch_size, self.config.max_history
+        return [
+            BatchLoader(self.dataset, "val", size, max_history=history),
+            BatchLoader(self.dataset, "train", size, max_history=history, rows=self.train_sample),
+        ]
+
+    # Optimisation -------------------------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        tables = {id(p) for m in self.model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+        parameters = list(self.model.parameters())
+        embedding_decay = (
+            self.config.weight_decay if self.config.embedding_decay is None else self.config.embedding_decay
+        )
+        groups = [
+            {"params": [p for p in parameters if id(p) not in tables], "weight_decay": self.config.weight_decay},
+            {"params": [p for p in parameters if id(p) in tables], "weight_decay": embedding_decay},
+        ]
+        return torch.optim.Adam([g for g in groups if g["params"]], lr=self.config.learning_rate)
+
+    def on_train_epoch_start(self) -> None:
+        epoch = self.current_epoch + 1
+        torch.manual_seed(self.seed * 1_000_003 + epoch)
+        for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
+            group["lr"] = learning_rate(epoch, self.config)
+        self.model.unknown_rate = self.config.unknown_rate
+        self._online, self._losses, self._norms = _Scores(), 0.0, 0.0
+        self._epoch_start = time.perf_counter()
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        output = self.model(batch)
+        loss = self.model.loss(output, smooth_targets(batch.label_B, self.config.label_smoothing))
+        self._online.add(batch.label_B, output.logit_B)
+        self._losses += float(loss.detach()) * len(batch)
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        limit = math.inf if self.config.gradient_clip is None else self.config.gradient_clip
+        self._norms += float(nn.utils.clip_grad_norm_(self.model.parameters(), limit))
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, index: int) -> None:
+        self.monitor.tick(lambda: self._progress(index + 1))
+
+    # Validation ---------------------------------------------------------------------------------------------------
+
+    def on_validation_epoch_start(self) -> None:
+        self._train_end = time.perf_counter()
+        self._eval = [_Scores(), _Scores()]
+        self._gates: list[Tensor] = []
+
+    def validation_step(self, batch: Batch, index: int, dataloader_idx: int = 0) -> None:
+        output = self.model(batch)
+        self._eval[dataloader_idx].add(batch.label_B, output.logit_B)
+        if dataloader_idx == VALIDATION and output.gate_B is not None:
+            self._gates.append(output.gate_B.detach().float().cpu())
+        self.monitor.tick(lambda: self._progress(self._steps, "validating"))
+
+    def on_train_epoch_end(self) -> None:
+        rows = self.dataset.meta.splits["train"].rows
+        seconds = self._train_end - self._epoch_start
+        self.rows_seen, self.train_seconds = self.rows_seen + rows, self.train_seconds + seconds
+        val_auc, eval_auc, online_auc = self._eval[VALIDATION].auc(), self._eval[TRAIN_SAMPLE].auc(), self._online.auc()
+        val_logloss = exact_log_loss(*self._eval[VALIDATION].arrays())
+        metrics = EpochMetrics(
+            epoch=self.current_epoch + 1,
+            lr=learning_rate(self.current_epoch + 1, self.config),
+            train_loss=self._losses / rows,
+            val_loss=val_logloss,
+            train_auc_online=online_auc,
+            train_auc_eval=eval_auc,
+            val_auc=val_auc,
+            val_logloss=val_logloss,
+            gap_online=None if val_auc is None or online_auc is None else online_auc - val_auc,
+            gap_eval=None if val_auc is None or eval_auc is None else eval_auc - val_auc,
+            grad_norm=self._norms / self._steps,
+            gate_mean=float(torch.cat(self._gates).mean()) if self._gates else None,
+            seconds=time.perf_counter() - self._epoch_start,
+            rows_per_second=rows / seconds,
+        )
+        self.epochs.append(metrics)
+        self.on_epoch(self.epochs)
+        if stop_reason(self.epochs, self.config):
+            self.trainer.should_stop = True
+
+    # Progress -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _steps(self) -> int:
+        return -(-self.dataset.meta.splits["train"].rows // self.config.batch_size)
+
+    def _progress(self, step: int, phase: str = "training") -> Progress:
+        elapsed = time.perf_counter() - self._epoch_start
+        rows = min(step * self.config.batch_size, self.dataset.meta.splits["train"].rows)
+        epoch = self.current_epoch + 1
+        an_epoch = self.epochs[-1].seconds if self.epochs else elapsed / max(step / self._steps, 1e-9)
+        left = max(an_epoch - elapsed, 0.0) + an_epoch * (self.config.max_epochs - epoch)
+        return Progress(
+            run_id=self.run_id,
+            phase=phase,
+            epoch=epoch,
+            max_epochs=self.config.max_epochs,
+            step=step,
+            steps=self._steps,
+            rows_per_second=rows / max(elapsed, 1e-9) if phase == "training" else 0.0,
+            seconds_left=left,
+            val_auc=self.epochs[-1].val_auc if self.epochs else None,
+            best_val_auc=max((quality(e) for e in self.epochs if e.val_auc is not None), default=None),
+        )

@@ -1,0 +1,101 @@
+"""Training of a neural model by Lightning, with a checkpoint after every epoch."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from safetensors.torch import load_file, save_file
+
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.models.base import CTRModel
+from mdaf_core.models.registry import build_model
+from mdaf_core.ops.selective_scan import implementation
+from mdaf_core.training.config import RunConfig
+from mdaf_core.training.module import CTRModule
+from mdaf_core.training.results import EpochMetrics
+from mdaf_core.training.schedule import best_epoch, stop_reason
+
+WEIGHTS = "weights.safetensors"
+CHECKPOINT = "checkpoint.ckpt"
+
+
+def device_name() -> str:
+    """`cuda`, `mps` or `cpu`: what Lightning's automatic choice comes to here."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def scan_name() -> str:
+    return implementation(device_name())
+
+
+class _KeepState(pl.callbacks.Checkpoint):
+    """After each epoch: the best weights so far, then everything needed to go on, each written aside and renamed.
+
+    A Checkpoint, because Lightning runs those last: the state it saves is the epoch's final one.
+    """
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, CTRModule)
+        if best_epoch(module.epochs) == module.epochs[-1].epoch:
+            save_weights(module.model, self.directory / WEIGHTS)
+        temporary = self.directory / f".{CHECKPOINT}"
+        trainer.save_checkpoint(temporary)
+        temporary.replace(self.directory / CHECKPOINT)
+
+
+def save_weights(model: torch.nn.Module, path: Path) -> None:
+    """Write a model's weights as safetensors."""
+    temporary = path.with_name(f".{path.name}")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, temporary)
+    temporary.replace(path)
+
+
+def load_model(config: RunConfig, dataset: PreparedDataset, weights: Path, device: str = "cpu") -> CTRModel:
+    """A trained model in evaluation mode."""
+    model = build_model(config.model, dataset.meta.features())
+    model.load_state_dict(load_file(weights))
+    return model.to(device).eval()
+
+
+def train_neural(config: RunConfig, dataset: PreparedDataset, seed: int, directory: Path, **hooks: Any) -> CTRModule:
+    """Train until early stopping or the last epoch; goes on from `directory`'s checkpoint where there is one.
+
+    Args:
+        directory: receives the best weights and the checkpoint.
+        hooks: `run_id`, `epochs`, `monitor`, `on_epoch` of `CTRModule`.
+    """
+    torch.manual_seed(seed)
+    model = build_model(config.model, dataset.meta.features())
+    module = CTRModule(model, dataset, config.training, seed, **hooks)
+    epochs: list[EpochMetrics] = hooks["epochs"]
+    if epochs and stop_reason(epochs, config.training):
+        return module
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    trainer = pl.Trainer(
+        accelerator="auto",
+        devices=1,
+        max_epochs=config.training.max_epochs,
+        deterministic="warn",
+        logger=False,
+        callbacks=[_KeepState(directory)],
+        enable_checkpointing=True,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        default_root_dir=directory,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice on workers of data loaders that are not torch's
+        trainer.fit(module, ckpt_path=directory / CHECKPOINT if epochs else None, weights_only=True)
+    return module

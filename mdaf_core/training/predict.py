@@ -1,0 +1,102 @@
+"""Predictions of a trained model on one split, and their file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from mdaf_core.data.dataset import PreparedDataset, Rows
+from mdaf_core.data.loader import Batch, BatchLoader
+from mdaf_core.data.schema import Split
+from mdaf_core.models.base import CTRModel, Output
+from mdaf_core.training.config import TrainingConfig
+
+GATE_COLUMNS = ("g", "logit_static", "logit_sequential", "logit_g_mean", "logit_g_permuted")
+
+
+@torch.inference_mode()
+def predict(
+    model: CTRModel,
+    dataset: PreparedDataset,
+    split: Split,
+    config: TrainingConfig,
+    on_batch: Callable[[], None] = lambda: None,
+) -> dict[str, np.ndarray]:
+    """Logits of all rows of a split, in row order, with the model in evaluation mode; float64 (N,).
+
+    Always `logit`. For a gated model also `g`, the logits of each branch alone (g = 0, g = 1), and the logits with g
+    replaced: by its mean over the split, and by a seeded permutation of itself.
+    """
+    device = next(model.parameters()).device
+    model.eval()
+    loader = BatchLoader(dataset, split, config.eval_batch_size, max_history=config.max_history)
+
+    def batches() -> Iterator[Batch]:
+        for batch in loader:
+            on_batch()
+            yield batch.to(device)
+
+    outputs = [_to_cpu(model(batch)) for batch in batches()]
+    columns = {"logit": _join([o.logit_B for o in outputs])}
+    if not outputs or outputs[0].gate_B is None:
+        return columns
+
+    columns["g"] = _join([o.gate_B for o in outputs])
+    columns["logit_static"] = _join([o.logit_static_B for o in outputs])
+    columns["logit_sequential"] = _join([o.logit_sequential_B for o in outputs])
+    gate = columns["g"]
+    replacements = {
+        "logit_g_mean": np.full_like(gate, gate.mean()),
+        "logit_g_permuted": np.random.default_rng(0).permutation(gate),
+    }
+    for name, replaced in replacements.items():
+        logits, start = [], 0
+        for batch in batches():
+            given = torch.as_tensor(replaced[start : start + len(batch)], dtype=torch.float32, device=device)
+            logits.append(model(batch, gate_B=given).logit_B.cpu())
+            start += len(batch)
+        columns[name] = _join(logits)
+    return columns
+
+
+def _to_cpu(output: Output) -> Output:
+    def move(x: Tensor | None) -> Tensor | None:
+        return None if x is None else x.cpu()
+
+    return Output(
+        output.logit_B.cpu(), None, move(output.gate_B), move(output.logit_static_B), move(output.logit_sequential_B)
+    )
+
+
+def _join(parts: list[Tensor | None] | list[Tensor]) -> np.ndarray:
+    present = [part for part in parts if part is not None]
+    if not present:
+        return np.empty(0)
+    return torch.cat(present).double().numpy()
+
+
+def write_predictions(path: Path, rows: Rows, columns: dict[str, np.ndarray], max_history: int) -> None:
+    """Predictions of one split as Parquet; row order is that of the data set."""
+    logit = columns["logit"]
+    length = np.minimum(rows.history_end - rows.history_start, max_history)
+    frame = pl.DataFrame(
+        {
+            "row_id": rows.row_id.astype(np.int64),
+            "user": rows.user.astype(np.int64),
+            "label": rows.label.astype(np.uint8),
+            "timestamp": rows.timestamp.astype(np.int64),
+            "history_length": length.astype(np.int32),
+            "logit": logit,
+            "probability": np.exp(-np.logaddexp(0.0, -logit)),
+            **{name: columns[name] for name in GATE_COLUMNS if name in columns},
+        }
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
+    frame.write_parquet(temporary)
+    temporary.replace(path)
