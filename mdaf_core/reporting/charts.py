@@ -123,9 +123,7 @@ def learning_curves(
     dash = alt.StrokeDash(
         "curve:N",
         scale=alt.Scale(domain=curves, range=[[1, 0], [5, 3], [1, 3]][: max(1, len(curves))]),
-        legend=alt.Legend(title=None, symbolType="stroke", symbolSize=400, symbolOpacity=1)
-        if len(curves) > 1
-        else None,
+        legend=dash_legend if len(curves) > 1 else None,
     )
     colour = _colour(order, shown)
 
