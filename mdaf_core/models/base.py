@@ -23,16 +23,16 @@ class Output:
         logit_B: the prediction.
         parts: further logits (B,) that enter the loss, by name (DCNv3: `deep`, `shallow`).
         gate_B: g in [0, 1], the weight of the sequential branch, where there is one (mean over dimensions for vectors).
-        gate_BD: g by dimension, where the fusion has a gate a dimension.
         logit_static_B, logit_sequential_B: the logit with g set to 0 and to 1.
+        gate_BD: g by dimension, where the fusion has a gate a dimension.
     """
 
     logit_B: Tensor
     parts: dict[str, Tensor] | None = None
     gate_B: Tensor | None = None
-    gate_BD: Tensor | None = None
     logit_static_B: Tensor | None = None
     logit_sequential_B: Tensor | None = None
+    gate_BD: Tensor | None = None
 
 
 class CTRModel(nn.Module):
