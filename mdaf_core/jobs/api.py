@@ -100,14 +100,25 @@ def train_job(
     )
 
 
-def prepare_job(source: str, path: Path | str | None, name: str, options: dict[str, Any] | None = None) -> NewJob:
-    """A job that prepares a data set from raw files."""
+def prepare_job(
+    source: str, path: Path | str | None = None, name: str | None = None, options: dict[str, Any] | None = None
+) -> NewJob:
+    """A job that prepares a data set from raw files; without a name it gets the source's default.
+
+    Raises:
+        UsageError: unknown source or option, or a bad name: what can be refused now does not wait for its turn.
+    """
+    from mdaf_core.data.sources.base import get_source, parse_options
+
+    found = get_source(source)
+    absolute = Path(path).expanduser().resolve() if path else None
+    name = check_name(name or found.default_name(absolute, parse_options(found, options or {})), "data set name")
     return NewJob(
         kind="prepare",
-        title=f"prepare {check_name(name, 'data set name')}",
+        title=f"prepare {name}",
         payload={
             "source": source,
-            "path": str(Path(path).expanduser().resolve()) if path else None,
+            "path": str(absolute) if absolute else None,
             "name": name,
             "options": options or {},
         },
@@ -133,16 +144,19 @@ def submit_train(
     return submit([train_job(study, config, dataset, seed, provenance, depends_on)])[0]
 
 
-def submit_prepare(source: str, path: Path | str | None, name: str, options: dict[str, Any] | None = None) -> int:
+def submit_prepare(
+    source: str, path: Path | str | None = None, name: str | None = None, options: dict[str, Any] | None = None
+) -> int:
     """Queue the preparation of a data set; returns the job's id.
 
     Raises:
-        UsageError: a data set of that name is being prepared already.
+        UsageError: as `prepare_job`, or a data set of that name is being prepared already.
     """
-    active = active_prepare(name)
+    job = prepare_job(source, path, name, options)
+    active = active_prepare(job.payload["name"])
     if active is not None:
-        raise UsageError(f"Data set {name!r} is being prepared already (job {active.id}).")
-    return submit([prepare_job(source, path, name, options)])[0]
+        raise UsageError(f"Data set {job.payload['name']!r} is being prepared already (job {active.id}).")
+    return submit([job])[0]
 
 
 def active_prepare(name: str) -> Job | None:

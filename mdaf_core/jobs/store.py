@@ -109,7 +109,7 @@ class Job:
 
     @property
     def can_resume(self) -> bool:
-        return self.state in ("failed", "cancelled") and self.kind == "train" and not self.blocked
+        return self.state in ("failed", "cancelled") and self.kind != "prepare" and not self.blocked
 
     @property
     def can_retry(self) -> bool:
@@ -303,7 +303,7 @@ def requeue(job_id: int, resume: bool) -> Job:
         raise UsageError(f"Job {job_id} finished: there is nothing to {'resume' if resume else 'retry'}.")
     if job.state in ACTIVE:
         raise UsageError(f"Job {job_id} is {job.state}: cancel it first.")
-    if resume and job.kind != "train":
+    if resume and job.kind == "prepare":
         raise UsageError(f"Job {job_id} prepares data, which starts afresh: retry it instead.")
     with _transaction() as db:
         chain = [job.id]

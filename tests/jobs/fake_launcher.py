@@ -1,0 +1,62 @@
+"""A launcher whose jobs do nothing but what tests need; each attempt is written to `<home>/attempts.log`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from mdaf_core.errors import StudioError
+from mdaf_core.jobs.launcher import main
+from mdaf_core.jobs.worker import Context
+from mdaf_core.settings import get_settings
+
+
+def _note(context: Context, what: str) -> None:
+    with (get_settings().home / "attempts.log").open("a") as log:
+        log.write(f"{what} {context.job.id} {context.job.attempts} {os.getpid()}\n")
+
+
+def sleep(context: Context) -> None:
+    _note(context, "begin")
+    steps = int(context.job.payload["seconds"] / 0.05)
+    for step in range(steps):
+        context.report({"fraction": step / steps, "resumed": context.job.resume}, run_id="r1")
+        context.stop_if_asked()
+        time.sleep(0.05)
+    _note(context, "end")
+
+
+def stubborn(context: Context) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _note(context, "begin")
+    time.sleep(60)
+
+
+def with_child(context: Context) -> None:
+    """Leaves a forked child behind that shares the job's lock."""
+    if os.fork() == 0:
+        time.sleep(60)
+        os._exit(0)
+    _note(context, "begin")
+    time.sleep(60)
+
+
+def refuse(context: Context) -> None:
+    raise StudioError("The data are no good.")
+
+
+def broken(context: Context) -> None:
+    raise ValueError("seven is not eight")
+
+
+def memory(context: Context) -> None:
+    raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried")
+
+
+def leave(context: Context) -> None:
+    os._exit(3)
+
+
+if __name__ == "__main__":
+    main({f.__name__: f for f in (sleep, stubborn, with_child, refuse, broken, memory, leave)}, preload=())
