@@ -9,10 +9,10 @@ from pydantic import BaseModel, Field
 
 SCHEMA_VERSION = 1
 PADDING, UNKNOWN, FIRST_ID = 0, 1, 2
-SPLITS = ("train", "val", "test")
 MAX_HISTORY = 50
 
 Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 class FieldSpec(BaseModel):
@@ -57,8 +57,15 @@ class DatasetMeta(BaseModel):
     splits: dict[str, SplitCounts] = {}
     users: int = 0
     events: int = 0
-    skipped_rows: int = 0
-    fingerprint: dict[str, Any] = Field({}, description="Per input file: bytes and sha256; for synthetic the seed.")
+    skipped_rows: int = Field(0, description="Bad rows left out on request.")
+    ready_made_history: bool = Field(False, description="Histories came with the rows: events have order, no times.")
+    timezone_assumed: bool = Field(False, description="Nothing in the data states the timezone.")
+    window: tuple[int, int] | None = Field(None, description="Period stated for the data: first, last + 1 second.")
+    outside_window: int = Field(0, description="Input events outside that period.")
+    outside_window_kept: bool = Field(True, description="Whether they are still in the data set.")
+    fingerprint: dict[str, Any] = Field(
+        {}, description="`sha256` of all that was written; `inputs`: bytes and sha256 of each file read."
+    )
     versions: dict[str, str] = {}
     created: str = ""
 

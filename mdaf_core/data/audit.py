@@ -1,0 +1,94 @@
+"""Can this data set be trusted? Checks recomputed from the files alone, whoever wrote them."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, Field
+
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.errors import StudioError
+from mdaf_core.files import write_json
+
+Status = Literal["pass", "warn", "fail"]
+
+
+class Check(BaseModel):
+    """One question to the data and its answer."""
+
+    id: str
+    title: str
+    status: Status
+    number: float | None = Field(None, description="What was measured; None where it does not apply.")
+    sentence: str
+    details: dict[str, float] = Field({}, description="The same measure by split and field.")
+
+
+class Audit(BaseModel):
+    """`audit.json` of a prepared data set."""
+
+    dataset: str
+    created: str
+    checks: list[Check]
+
+    def with_status(self, status: Status) -> list[Check]:
+        return [check for check in self.checks if check.status == status]
+
+
+def audit_dataset(dataset: PreparedDataset) -> Audit:
+    """Run every check on the written files. Nothing that the preparation computed is taken on trust."""
+    from mdaf_core.data.audit_checks import run_checks
+
+    try:
+        checks = run_checks(dataset)
+    except (OSError, pa.ArrowException, KeyError, ValueError, IndexError) as error:
+        checks = [
+            Check(
+                id="integrity",
+                title="Files as written",
+                status="fail",
+                number=1,
+                sentence=f"The data set's files cannot be read ({type(error).__name__}: {error}): prepare it again.",
+            )
+        ]
+    return Audit(dataset=dataset.name, created=datetime.now(UTC).isoformat(timespec="seconds"), checks=checks)
+
+
+def refresh_audit(dataset: PreparedDataset) -> Audit:
+    """Audit again and store the result."""
+    audit = audit_dataset(dataset)
+    write_json(dataset.path / "audit.json", audit.model_dump(mode="json"))
+    return audit
+
+
+def stored_audit(dataset: PreparedDataset) -> Audit:
+    """The audit stored with the data set.
+
+    Raises:
+        StudioError: there is none, or it cannot be read.
+    """
+    try:
+        return Audit.model_validate(dataset.audit)
+    except ValueError:
+        raise StudioError(
+            f"Data set {dataset.name!r} has no audit that can be read: run `python -m mdaf_core data audit "
+            f"{dataset.name}`."
+        ) from None
+
+
+def failed(dataset: PreparedDataset) -> list[Check]:
+    """The failed checks of the stored audit. A launch needs each of them acknowledged by its `id`."""
+    return stored_audit(dataset).with_status("fail")
+
+
+def content_hashes(folder: Path) -> dict[str, str]:
+    """sha256 of every Arrow file of a prepared data set, by its path inside the folder."""
+    found = {}
+    for path in sorted(folder.rglob("*.arrow")):
+        with path.open("rb") as file:
+            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found

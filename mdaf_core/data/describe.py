@@ -1,0 +1,109 @@
+"""Rows and histories as people read them: raw ids, titles, local times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from mdaf_core.data.dataset import PreparedDataset, Rows
+from mdaf_core.data.schema import FIRST_ID, MAX_HISTORY, Split
+
+UNKNOWN_WORD = "unknown"
+MISSING_WORD = "missing"
+
+
+def describe_codes(dataset: PreparedDataset, field: str, codes: np.ndarray) -> pl.Series:
+    """Text of each code: `Toy Story (1995)` where there is a title, else the raw id; `unknown`, `missing`."""
+    table = _vocabulary(dataset.path / "vocabulary" / f"{field}.arrow", _changed(dataset, field))
+    codes = np.asarray(codes, np.int64)
+    known = np.isin(codes, np.arange(FIRST_ID)) == np.False_
+    found = table.gather(np.where(known, codes - FIRST_ID, 0)) if len(table) else table
+    if not len(table):
+        return pl.Series(field, [UNKNOWN_WORD] * len(codes), dtype=pl.String)
+    text = found.select(
+        pl.when(pl.col("id") == "").then(pl.lit(MISSING_WORD)).otherwise(pl.coalesce("title", "id")).alias(field)
+    )[field]
+    return text.zip_with(pl.Series(known), pl.Series(field, [UNKNOWN_WORD] * len(codes), dtype=pl.String))
+
+
+def describe_rows(
+    dataset: PreparedDataset, split: Split, positions: Sequence[int] | np.ndarray, *, events: int = 5
+) -> pl.DataFrame:
+    """Rows at these positions of a split, for people.
+
+    Columns: `row`, `time` (local), `label`, `user` (raw id) where there are users, each field as text or number,
+    `history length`, and `history`: its newest `events` events, newest first.
+    """
+    rows, meta = dataset.rows(split), dataset.meta
+    at = np.asarray(positions, np.int64)
+    columns: dict[str, pl.Series] = {"row": pl.Series(rows.row_id[at])}
+    if meta.has_time:
+        columns["time"] = local_times(rows.timestamp[at], meta.timezone)
+    columns["label"] = pl.Series(rows.label[at])
+    if meta.has_user:
+        columns["user"] = dataset.users.gather(rows.user[at])
+    for field in meta.fields:
+        if field.role == "user" and meta.has_user:
+            continue  # the raw id says more than a code that may be unknown
+        values = rows.columns[field.name][at]
+        columns[field.name] = (
+            describe_codes(dataset, field.name, values) if field.kind == "categorical" else pl.Series(values)
+        )
+    if meta.history_fields:
+        columns["history length"] = pl.Series(np.minimum(rows.history_end - rows.history_start, MAX_HISTORY)[at])
+        columns["history"] = pl.Series([_history_text(dataset, rows, int(i), events) for i in at], dtype=pl.String)
+    return pl.DataFrame(columns)
+
+
+def describe_history(
+    dataset: PreparedDataset, split: Split, position: int, *, limit: int = MAX_HISTORY
+) -> pl.DataFrame:
+    """The history of one row, oldest first.
+
+    Columns: `time` (local; absent where histories came ready-made), `age` (seconds before the row), and each history
+    field as text.
+    """
+    return _history(dataset, dataset.rows(split), position, limit)
+
+
+def local_times(timestamp: np.ndarray, timezone: str) -> pl.Series:
+    """Unix seconds as local datetimes without zone."""
+    moments = pl.from_epoch(pl.Series("time", np.asarray(timestamp, np.int64)), time_unit="s")
+    return moments.dt.replace_time_zone("UTC").dt.convert_time_zone(timezone).dt.replace_time_zone(None)
+
+
+def _history(dataset: PreparedDataset, rows: Rows, position: int, limit: int) -> pl.DataFrame:
+    end = int(rows.history_end[position])
+    start = max(int(rows.history_start[position]), end - limit)
+    log, columns = dataset.events, {}
+    if not dataset.meta.ready_made_history:
+        columns["time"] = local_times(log["timestamp"][start:end], dataset.meta.timezone)
+        columns["age"] = pl.Series(rows.timestamp[position] - log["timestamp"][start:end])
+    for name in dataset.meta.history_fields:
+        columns[name] = describe_codes(dataset, name, log[name][start:end])
+    return pl.DataFrame(columns)
+
+
+def _history_text(dataset: PreparedDataset, rows: Rows, position: int, events: int) -> str:
+    length = int(rows.history_end[position] - rows.history_start[position])
+    if not length:
+        return "none"
+    newest = _history(dataset, rows, position, events).reverse()
+    shown = [
+        text if not others else f"{text} ({', '.join(others)})"
+        for text, *others in newest.select(dataset.meta.history_fields).iter_rows()
+    ]
+    return "; ".join(shown) + (f"; … {length - len(shown)} more" if length > len(shown) else "")
+
+
+def _changed(dataset: PreparedDataset, field: str) -> int:
+    return (dataset.path / "vocabulary" / f"{field}.arrow").stat().st_mtime_ns
+
+
+@lru_cache(maxsize=64)
+def _vocabulary(path: Path, _changed: int) -> pl.DataFrame:
+    return pl.read_ipc(path)

@@ -1,0 +1,333 @@
+"""Reading delimited text without quoting: block by block, strictly, and with the line number of what is wrong.
+
+One pass reads, checks and fingerprints a file. A block that Polars' fast parser takes whole is done; any other is
+halved until the line at fault stands alone, so that a good file costs nothing and a bad one names its line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from mdaf_core.data.sources.base import Progress
+from mdaf_core.errors import BadInputError
+
+BLOCK_BYTES = 32 << 20
+_HASH_BYTES = 4 << 20
+_LEAF_LINES = 16
+
+_DTYPES: dict[str, Any] = {"int": pl.Int64, "float": pl.Float64, "text": pl.String}
+_KIND_WORDS = {"int": "an integer", "float": "a number", "text": "text"}
+_INTEGER = re.compile(r"\s*[+-]?\d+")
+_SKIP_HINT = "Correct the line, or prepare with skip_bad_rows=true to leave out such lines."
+
+_MAGIC = {
+    b"PK\x03\x04": "a ZIP archive: unpack it first",
+    b"\x1f\x8b": "a gzip archive: unpack it first",
+    b"BZh": "a bzip2 archive: unpack it first",
+    b"7z\xbc\xaf": "a 7-Zip archive: unpack it first",
+    b"\xfd7zXZ": "an xz archive: unpack it first",
+    b"Rar!": "a RAR archive: unpack it first",
+    b"PAR1": "a Parquet file; the source 'table' reads those",
+    b"ARROW1": "an Arrow file, not text",
+    b"\xff\xfe": "encoded in UTF-16: save it as UTF-8",
+    b"\xfe\xff": "encoded in UTF-16: save it as UTF-8",
+    b"SQLite format 3": "a SQLite database, not text",
+    b"%PDF": "a PDF document, not text",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the text: what its values must look like. Optional ones may be empty."""
+
+    name: str
+    kind: Literal["int", "float", "text"] = "int"
+    optional: bool = False
+    choices: tuple[str, ...] = ()
+
+    def problem(self, value: str) -> str | None:
+        """What is wrong with a value, or None."""
+        if value == "":
+            return None if self.optional else f"The field {self.name} is empty"
+        if self.choices and value not in self.choices:
+            return f"The field {self.name} must be one of {', '.join(self.choices)}"
+        good = True
+        if self.kind == "int":
+            good = _INTEGER.fullmatch(value) is not None and -(2**63) <= int(value) < 2**63
+        elif self.kind == "float":
+            try:
+                good = math.isfinite(float(value))
+            except ValueError:
+                good = False
+        return None if good else f"The field {self.name} must be {_KIND_WORDS[self.kind]}"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file is written.
+
+    Attributes:
+        columns: in file order.
+        separator: of one or two characters.
+        header: the first line names the columns; it is checked.
+        latin1: text that is not UTF-8 is taken as Latin-1 (as older GroupLens files are).
+        expected: what the file should be, for messages.
+    """
+
+    columns: tuple[Column, ...]
+    separator: str = ","
+    header: bool = False
+    latin1: bool = False
+    expected: str = ""
+
+
+@dataclass
+class Text:
+    """What was read: `frame` in file order, lines skipped, and {"bytes", "sha256"} of the file."""
+
+    frame: pl.DataFrame
+    skipped: int = 0
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+
+
+def read_text(
+    path: Path,
+    layout: Layout,
+    *,
+    skip_bad_rows: bool = False,
+    progress: Progress | None = None,
+    keep: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame,
+) -> Text:
+    """Read a delimited text file strictly.
+
+    A byte order mark, Windows line ends and empty lines at the end are tolerated; nothing else is.
+
+    Args:
+        skip_bad_rows: leave out and count lines that are not as `layout` says, instead of raising.
+        progress: called with the share of bytes read.
+        keep: applied to each block, to drop or shrink what is not needed while the file streams.
+
+    Raises:
+        BadInputError: missing, empty or wrong kind of file, or a line at fault, with its number and text.
+    """
+    blocks = _Blocks(path, layout)
+    frames: list[pl.DataFrame] = []
+    skipped = 0
+    for block, line in blocks:
+        for piece in _parse(block, line, path, layout, skip_bad_rows):
+            if isinstance(piece, int):
+                skipped += piece
+            else:
+                frames.append(keep(piece))
+        if progress:
+            progress(blocks.share, f"Reading {path.name}: {blocks.share:.0%}")
+    if not any(len(frame) for frame in frames) and skipped:
+        raise BadInputError(f"Not one of its {skipped:,} lines could be read. Is it {layout.expected}?", path)
+    frame = pl.concat(frames, how="vertical_relaxed", rechunk=False) if frames else keep(_empty(layout))
+    return Text(frame, skipped, blocks.fingerprint)
+
+
+def shrink(frame: pl.DataFrame) -> pl.DataFrame:
+    """Integer columns as 32 bits where the block's values fit; blocks of both widths concatenate."""
+    for name, dtype in frame.schema.items():
+        if dtype == pl.Int64 and len(frame) and not frame[name].null_count():
+            values = frame[name].to_numpy()
+            if values.min() >= -(2**31) and values.max() < 2**31:
+                frame = frame.with_columns(pl.col(name).cast(pl.Int32))
+    return frame
+
+
+def check_file(path: Path, expected: str) -> int:
+    """Size of an input file.
+
+    Raises:
+        BadInputError: it is missing, a folder, unreadable or empty.
+    """
+    try:
+        if path.is_dir():
+            raise BadInputError(f"This is a folder; expected {expected}.", path)
+        if not path.exists():
+            raise BadInputError(f"There is no such file; expected {expected}.", path)
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(1)
+    except OSError as error:
+        raise BadInputError(f"The file cannot be read: {error.strerror}.", path) from None
+    if not head:
+        raise BadInputError(f"The file is empty; expected {expected}.", path)
+    return size
+
+
+def fingerprint_file(path: Path) -> dict[str, Any]:
+    """{"bytes", "sha256"} of a file."""
+    with path.open("rb") as file:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+class _Blocks:
+    """Iterates over (whole lines with '\\n' ends in UTF-8, number of the first line); hashes the file on the way."""
+
+    def __init__(self, path: Path, layout: Layout):
+        self.path, self.layout = path, layout
+        self.size = check_file(path, layout.expected or "a text file")
+        self.done = 0
+        self.fingerprint: dict[str, Any] = {}
+
+    @property
+    def share(self) -> float:
+        return min(1.0, self.done / self.size)
+
+    def __iter__(self) -> Iterator[tuple[bytes, int]]:
+        digest = hashlib.sha256()
+        line = 1
+        rest = b""
+        with self.path.open("rb") as file:
+            while True:
+                data = file.read(BLOCK_BYTES)
+                digest.update(data)
+                self.done += len(data)
+                if line == 1 and not rest:
+                    data = self._check_start(data)
+                cut = data.rfind(b"\n") + 1
+                if data and not cut:
+                    rest += data
+                    continue
+                block = rest + data[:cut] if data else rest
+                rest = data[cut:]
+                if block:
+                    block = self._clean(block, last=not data or (not rest and self.done >= self.size))
+                    if line == 1 and self.layout.header:
+                        block = self._check_header(block)
+                        line = 2
+                    if block:
+                        yield block, line
+                        line += block.count(b"\n") + (not block.endswith(b"\n"))
+                if not data:
+                    break
+        self.fingerprint = {"bytes": self.done, "sha256": digest.hexdigest()}
+
+    def _check_start(self, data: bytes) -> bytes:
+        for magic, words in _MAGIC.items():
+            if data.startswith(magic):
+                raise BadInputError(f"This is {words}. Expected {self.layout.expected}.", self.path)
+        if b"\0" in data[:65536]:
+            raise BadInputError(f"This is not a text file. Expected {self.layout.expected}.", self.path)
+        return data.removeprefix(b"\xef\xbb\xbf")
+
+    def _clean(self, block: bytes, last: bool) -> bytes:
+        if b"\r\n" in block:
+            block = block.replace(b"\r\n", b"\n")
+        if last:
+            block = block.rstrip(b"\r\n")
+        if self.layout.latin1:
+            try:
+                block.decode("utf-8")
+            except UnicodeDecodeError:
+                block = block.decode("latin-1").encode("utf-8")
+        return block
+
+    def _check_header(self, block: bytes) -> bytes:
+        first, _, others = block.partition(b"\n")
+        names = [name.strip().strip('"') for name in first.decode("utf-8", "replace").split(self.layout.separator)]
+        expected = [column.name for column in self.layout.columns]
+        if names != expected:
+            raise BadInputError(
+                f"The header must name the columns {', '.join(expected)}.",
+                self.path,
+                1,
+                first.decode("utf-8", "replace"),
+            )
+        return others
+
+
+def _empty(layout: Layout) -> pl.DataFrame:
+    return pl.DataFrame(schema={column.name: _DTYPES[column.kind] for column in layout.columns})
+
+
+def _parse(block: bytes, line: int, path: Path, layout: Layout, skip: bool) -> Iterator[pl.DataFrame | int]:
+    """Frames of the good lines in order, and counts of skipped ones."""
+    frame = _parse_fast(block, layout)
+    if frame is not None:
+        yield frame
+        return
+    lines = block.removesuffix(b"\n").split(b"\n")
+    if len(lines) > _LEAF_LINES:
+        middle = len(lines) // 2
+        yield from _parse(b"\n".join(lines[:middle]), line, path, layout, skip)
+        yield from _parse(b"\n".join(lines[middle:]), line + middle, path, layout, skip)
+        return
+    for offset, raw in enumerate(lines):
+        problem, text = _problem(raw, layout)
+        if problem is None:
+            alone = _parse_fast(raw, layout)
+            if alone is not None:
+                yield alone
+                continue
+            problem, text = "The line cannot be read", raw.decode("utf-8", "replace")
+        if not skip:
+            raise BadInputError(f"{problem}. {_hint(line + offset, raw, layout)}", path, line + offset, text)
+        yield 1
+
+
+def _parse_fast(block: bytes, layout: Layout) -> pl.DataFrame | None:
+    """The whole block by Polars, or None where anything about it is not as it should be."""
+    separator = layout.separator
+    lines = block.count(b"\n") + (not block.endswith(b"\n"))
+    if block.count(separator.encode()) != (len(layout.columns) - 1) * lines:
+        return None
+    if len(separator) > 1:  # Polars takes one byte; \x1f does not occur in text
+        if b"\x1f" in block:
+            return None
+        block, separator = block.replace(separator.encode(), b"\x1f"), "\x1f"
+    schema = {column.name: _DTYPES[column.kind] for column in layout.columns}
+    try:
+        frame = pl.read_csv(io.BytesIO(block), has_header=False, schema=schema, separator=separator, quote_char=None)
+    except (pl.exceptions.PolarsError, UnicodeDecodeError):
+        return None
+    if len(frame) != lines:
+        return None
+    for column in layout.columns:
+        values = frame[column.name]
+        if not column.optional and values.null_count():
+            return None
+        if column.kind == "float" and not values.is_finite().all():
+            return None
+        if column.choices and not values.drop_nulls().is_in(list(column.choices)).all():
+            return None
+    return frame
+
+
+def _problem(raw: bytes, layout: Layout) -> tuple[str | None, str]:
+    """What is wrong with one line, and the text at fault."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return "The line is not UTF-8 text", raw.decode("utf-8", "backslashreplace")
+    if not text.strip():
+        return "The line is empty", text
+    values = text.split(layout.separator)
+    if len(values) != len(layout.columns):
+        return f"The line must have {len(layout.columns)} fields, it has {len(values)}", text
+    for column, value in zip(layout.columns, values, strict=True):
+        problem = column.problem(value)
+        if problem:
+            return problem, value
+    return None, ""
+
+
+def _hint(line: int, raw: bytes, layout: Layout) -> str:
+    if line == 1 and not layout.header:
+        names = {column.name.lower() for column in layout.columns}
+        found = {part.strip().lower() for part in raw.decode("utf-8", "replace").split(layout.separator)}
+        if names & found:
+            return "This looks like a header; the file as published has none: remove the first line."
+    return (f"Expected {layout.expected}. " if layout.expected else "") + _SKIP_HINT

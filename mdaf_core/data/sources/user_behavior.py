@@ -1,0 +1,157 @@
+"""Taobao's UserBehavior (Tianchi data set 649): views, carts, favourites and purchases of about a million users."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import polars as pl
+from pydantic import Field
+
+from mdaf_core.data.schema import FieldSpec
+from mdaf_core.data.sources.base import (
+    NegativeSampling,
+    Progress,
+    RawTable,
+    Source,
+    SourceOptions,
+    calendar_columns,
+    calendar_fields,
+    weekday_titles,
+)
+from mdaf_core.data.sources.text import Column, Layout, read_text, shrink
+from mdaf_core.errors import BadInputError
+
+TIMEZONE = "Asia/Shanghai"
+Behavior = Literal["pv", "cart", "fav", "buy"]
+BEHAVIORS: tuple[Behavior, ...] = ("pv", "cart", "fav", "buy")
+
+
+def _midnight(year: int, month: int, day: int) -> int:
+    return int(datetime(year, month, day, tzinfo=ZoneInfo(TIMEZONE)).timestamp())
+
+
+# The period that the data set's description states: 25 November to 3 December 2017.
+WINDOW = (_midnight(2017, 11, 25), _midnight(2017, 12, 4))
+
+LAYOUT = Layout(
+    (
+        Column("user_id"),
+        Column("item_id"),
+        Column("category_id"),
+        Column("behavior", "text", choices=BEHAVIORS),
+        Column("timestamp"),
+    ),
+    expected="lines 'user_id,item_id,category_id,behavior,timestamp' without a header (UserBehavior.csv)",
+)
+
+
+class UserBehaviorOptions(SourceOptions):
+    """Options of `user-behavior`."""
+
+    task: Literal["conversion", "next-click"] = Field(
+        "conversion",
+        description="conversion: every event is a row, 1 for buy, cart or fav, 0 for a page view. next-click: every "
+        "page view is a positive, against sampled items.",
+    )
+    history: list[Behavior] = Field(
+        list(BEHAVIORS), min_length=1, description="Earlier events of these behaviours make up a history."
+    )
+    negatives: int = Field(1, ge=1, le=100, description="next-click: sampled items for each page view (k).")
+    alpha: float = Field(
+        1.0,
+        ge=0,
+        le=2,
+        description="next-click: items are drawn by popularity^alpha among those viewed in the row's own part of the "
+        "split. At 1 unseen ids are as likely among negatives as among positives; below, they are likelier.",
+    )
+    negatives_seed: int = Field(42, ge=0, description="next-click: seed of the draw.")
+    outside_window: Literal["drop", "keep"] = Field(
+        "drop",
+        description="Events outside 2017-11-25 to 2017-12-03 (Asia/Shanghai), of which the published file holds some, "
+        "up to decades away: leave them out, or keep them. The audit counts them.",
+    )
+
+
+def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) -> RawTable:
+    """Read UserBehavior.csv, or the folder that holds it."""
+    assert path is not None
+    if path.is_dir():
+        path = path / "UserBehavior.csv"
+    outside = 0
+
+    def keep(block: pl.DataFrame) -> pl.DataFrame:
+        nonlocal outside
+        block = block.select(
+            pl.col("user_id").alias("user"),
+            pl.col("item_id").alias("item"),
+            pl.col("category_id").alias("category"),
+            pl.col("behavior").cast(pl.Enum(BEHAVIORS)),
+            "timestamp",
+        )
+        inside = pl.col("timestamp").is_between(*WINDOW, closed="left")
+        within = block.filter(inside)
+        outside += len(block) - len(within)
+        return shrink(within if options.outside_window == "drop" else block)
+
+    text = read_text(path, LAYOUT, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep)
+    events = text.frame
+    if events.is_empty():
+        raise BadInputError(
+            "No event lies within 2017-11-25 to 2017-12-03 (Asia/Shanghai), the period of this data set. "
+            "Set outside_window=keep to use these events all the same.",
+            path,
+        )
+    conversion = options.task == "conversion"
+    rows = events if conversion else events.filter(pl.col("behavior") == "pv")
+    if rows.is_empty():
+        raise BadInputError("The file holds no page view (pv), so there is no row for next-click.", path)
+    rows = rows.select(
+        (pl.col("behavior") != "pv" if conversion else pl.lit(True)).cast(pl.UInt8).alias("label"),
+        "user",
+        "item",
+        "category",
+        "timestamp",
+        *calendar_columns(TIMEZONE),
+    )
+    in_history = (
+        events if len(options.history) == len(BEHAVIORS) else events.filter(pl.col("behavior").is_in(options.history))
+    )
+    return RawTable(
+        rows=rows,
+        fields=[
+            FieldSpec(name="item", role="item", description="Item of the event"),
+            FieldSpec(name="category", role="category", description="Category of the item"),
+            FieldSpec(name="user", role="user", description="User"),
+            *calendar_fields(),
+        ],
+        history_fields=["item", "category"],
+        events=in_history.select("user", "timestamp", "item", "category"),
+        titles={"dayofweek": weekday_titles()},
+        title="Taobao UserBehavior, " + ("conversion" if conversion else "next click"),
+        label="bought, put in the cart or marked as favourite (0: viewed)"
+        if conversion
+        else f"viewed (0: one of {options.negatives} sampled items a view)",
+        timezone=TIMEZONE,
+        timezone_assumed=True,
+        window=WINDOW,
+        outside_window=outside,
+        outside_window_kept=options.outside_window == "keep",
+        inputs={path.name: text.fingerprint},
+        skipped_rows=text.skipped,
+        negatives=None
+        if conversion
+        else NegativeSampling(options.negatives, options.alpha, options.negatives_seed, ("item", "category")),
+    )
+
+
+SOURCE = Source(
+    name="user-behavior",
+    title="Taobao UserBehavior: page views, carts, favourites and purchases",
+    path_help="UserBehavior.csv or its folder",
+    options=UserBehaviorOptions,
+    read=read,
+    default_name=lambda _path, options: f"user-behavior-{options.task}",
+)

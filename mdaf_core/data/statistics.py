@@ -1,0 +1,130 @@
+"""Figures about a prepared data set, computed once at preparation, so that large data shows at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, Field
+
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.schema import MAX_HISTORY, SPLITS, UNKNOWN
+from mdaf_core.files import write_text
+
+_BINS = 72
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_WIDTHS = (
+    *(_MINUTE * n for n in (1, 5, 15)),
+    *(_HOUR * n for n in (1, 2, 3, 6, 12)),
+    *(_DAY * n for n in (1, 2, 7, 14, 28, 91, 182, 365, 1826)),
+)
+
+
+class FieldStatistics(BaseModel):
+    """One input. Rates are shares of rows, by split."""
+
+    name: str
+    kind: str
+    role: str
+    description: str = ""
+    vocabulary_size: int
+    unknown: dict[str, float] = Field({}, description="Share of rows whose id is unknown.")
+    mean: float | None = Field(None, description="Mean over training rows of a numeric field.")
+    std: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class TimeBin(BaseModel):
+    """Rows of one split in one interval. `start` is Unix seconds, or the row number where rows carry no time."""
+
+    split: str
+    start: int
+    rows: int
+    positives: int
+
+
+class Statistics(BaseModel):
+    """`statistics.json` of a prepared data set."""
+
+    history_lengths: dict[str, list[int]] = Field(
+        {}, description="By split, rows with a history of 0, 1, … 50 events; the last counts all longer ones too."
+    )
+    mean_history: dict[str, float] = {}
+    bin_seconds: int = Field(0, description="Width of a time bin; 0: bins of row numbers.")
+    over_time: list[TimeBin] = []
+    outside_bins: int = Field(0, description="Rows left out of `over_time`: far from all others in time.")
+    fields: list[FieldStatistics] = []
+    users: dict[str, int] = Field({}, description="By split, users with a row there.")
+
+
+def compute_statistics(dataset: PreparedDataset) -> Statistics:
+    """Read the written files and count."""
+    meta = dataset.meta
+    rows = {split: dataset.rows(split) for split in SPLITS}
+    out = Statistics()
+    for split, part in rows.items():
+        if meta.has_user:
+            out.users[split] = len(np.unique(part.user))
+        if meta.history_fields:
+            lengths = part.history_end - part.history_start
+            out.history_lengths[split] = np.bincount(
+                np.minimum(lengths, MAX_HISTORY), minlength=MAX_HISTORY + 1
+            ).tolist()
+            out.mean_history[split] = float(np.minimum(lengths, MAX_HISTORY).mean())
+
+    times = np.concatenate([part.timestamp for part in rows.values()])
+    first, last = (int(t) for t in np.quantile(times, (0.0005, 0.9995), method="nearest")) if len(times) else (0, 0)
+    if meta.has_time:
+        width = next((w for w in _WIDTHS if (last - first) / w <= _BINS), _WIDTHS[-1])
+        out.bin_seconds = width
+    else:
+        width = max(1, -(-len(times) // _BINS))
+        first, last = 0, len(times) - 1
+    # Bins begin at local midnight, so that a day's bin is a day.
+    shift = _offset(first, meta.timezone) if meta.has_time else 0
+    origin = (first + shift) // width * width - shift
+    for split, part in rows.items():
+        bins = (part.timestamp - origin) // width
+        inside = (bins >= 0) & (bins <= (last - origin) // width)
+        out.outside_bins += int((~inside).sum())
+        counts = (
+            pl.DataFrame({"bin": bins[inside], "label": part.label[inside]})
+            .group_by("bin")
+            .agg(rows=pl.len(), positives=pl.col("label").cast(pl.Int64).sum())
+        )
+        out.over_time += [
+            TimeBin(split=split, start=origin + width * number, rows=count, positives=positives)
+            for number, count, positives in counts.sort("bin").iter_rows()
+        ]
+
+    for field in meta.fields:
+        figures = FieldStatistics(**field.model_dump())
+        if field.kind == "categorical":
+            figures.unknown = {split: float((p.columns[field.name] == UNKNOWN).mean()) for split, p in rows.items()}
+        else:
+            values = rows["train"].columns[field.name].astype(np.float64)
+            figures.mean, figures.std = float(values.mean()), float(values.std())
+            figures.low, figures.high = float(values.min()), float(values.max())
+        out.fields.append(figures)
+    return out
+
+
+def write_statistics(dataset: PreparedDataset) -> None:
+    """Compute and store beside the data set."""
+    write_text(dataset.path / "statistics.json", compute_statistics(dataset).model_dump_json(indent=1) + "\n")
+
+
+def read_statistics(dataset: PreparedDataset) -> Statistics:
+    """The stored statistics, computed now where they are missing or of another version."""
+    path = dataset.path / "statistics.json"
+    try:
+        return Statistics.model_validate_json(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return compute_statistics(dataset)
+
+
+def _offset(timestamp: int, timezone: str) -> int:
+    """Seconds east of UTC at a moment."""
+    moment = pl.from_epoch(pl.Series([timestamp]), time_unit="s").dt.replace_time_zone("UTC")
+    local = moment.dt.convert_time_zone(timezone)
+    return int((local.dt.base_utc_offset() + local.dt.dst_offset()).dt.total_seconds()[0])

@@ -1,0 +1,72 @@
+"""Raw ids and their codes. Code 0 is padding, 1 is unknown, real ids follow from 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from mdaf_core.data.schema import FIRST_ID, UNKNOWN
+
+
+class Vocabulary:
+    """The ids of one field that occur in training rows, in ascending order.
+
+    Attributes:
+        ids: raw ids; the one at position i has code i + 2. A missing value is the id ''.
+    """
+
+    def __init__(self, ids: pl.Series):
+        self.ids = ids
+
+    @classmethod
+    def build(cls, training: pl.Series, min_count: int = 1) -> Vocabulary:
+        """The ids that occur at least `min_count` times in `training` (a field's column of the training rows)."""
+        counts = _plain(training).alias("id").to_frame().group_by("id").agg(pl.len().alias("rows"))
+        return cls(counts.filter(pl.col("rows") >= min_count)["id"].sort())
+
+    @property
+    def size(self) -> int:
+        """Codes, the two reserved ones included."""
+        return len(self.ids) + FIRST_ID
+
+    def encode(self, values: pl.Series) -> np.ndarray:
+        """(N,) int32 codes of raw ids; ids that are not in the vocabulary are unknown."""
+        if self.ids.dtype == pl.String:
+            values = values.cast(pl.String)
+        values = _plain(values).alias("id")
+        known = (
+            self.ids.alias("id")
+            .to_frame()
+            .with_columns(code=pl.int_range(FIRST_ID, self.size, dtype=pl.Int32, eager=False))
+        )
+        if values.dtype != self.ids.dtype and values.dtype.is_integer() and self.ids.dtype.is_integer():
+            values = values.cast(pl.Int64)
+            known = known.with_columns(pl.col("id").cast(pl.Int64))
+        elif values.dtype != self.ids.dtype:  # integers in training, text (a missing value) elsewhere
+            values = values.cast(pl.String)
+            known = known.with_columns(pl.col("id").cast(pl.String))
+        codes = values.to_frame().join(known, on="id", how="left", maintain_order="left")["code"]
+        return codes.fill_null(UNKNOWN).to_numpy()
+
+    def write(self, path: Path, titles: pl.DataFrame | None = None) -> None:
+        """Write columns `code` int32, `id` text, `title` text or null.
+
+        Args:
+            titles: columns `id` (raw) and `title`.
+        """
+        table = pl.DataFrame({"id": self.ids.cast(pl.String)}).select(
+            code=pl.int_range(FIRST_ID, self.size, dtype=pl.Int32), id="id"
+        )
+        if titles is None:
+            table = table.with_columns(title=pl.lit(None, pl.String))
+        else:
+            named = titles.select(pl.col("id").cast(pl.String), "title").unique("id", keep="first")
+            table = table.join(named, on="id", how="left", maintain_order="left")
+        table.write_ipc(path, compression="uncompressed")
+
+
+def _plain(values: pl.Series) -> pl.Series:
+    """`values` without nulls: a missing value is the id ''."""
+    return values.cast(pl.String).fill_null("") if values.null_count() else values
