@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mdaf_core.data.dataset import PreparedDataset, list_datasets
 from mdaf_core.errors import UsageError
 from mdaf_core.jobs import api as jobs
 from mdaf_core.jobs.store import NewJob
+from mdaf_core.models.config import NEEDS_HISTORY
 from mdaf_core.studies.definitions import Definition, configurations, get_definition
 from mdaf_core.studies.status import cells
 from mdaf_core.studies.store import Study, create_study
 from mdaf_core.training.config import RunConfig
+
+if TYPE_CHECKING:
+    from mdaf_core.data.audit import Check
 
 DEMO_DATASET = "synthetic-tiny"
 
@@ -24,10 +28,12 @@ def run(
     overrides: Iterable[str] = (),
     title: str = "",
     acknowledged: Sequence[str] = (),
+    only: Sequence[str] = (),
 ) -> Study:
     """Create a study from a definition and queue all its jobs.
 
     Args:
+        only: names of the definition's configurations to run; empty for all.
         overrides: `path=value` settings, applied to every configuration that has them.
         acknowledged: ids of failed audit checks that the user accepts.
 
@@ -35,13 +41,18 @@ def run(
         UsageError: unknown definition, data set or setting, a bad seed, or a failed audit check nobody acknowledged.
     """
     found = get_definition(definition)
+    unknown = [name for name in only if name not in found.presets]
+    if unknown:
+        raise UsageError(f"{found.name} has no {', '.join(unknown)}. It has: {', '.join(found.presets)}.")
+    chosen = [config for config in configurations(found) if not only or config.name in only]
     check_audit(dataset, acknowledged)
+    check_histories(dataset, chosen)
     return run_configurations(
         definition=found.name,
         dataset=dataset,
-        configs=override_all(configurations(found), overrides),
+        configs=override_all(chosen, overrides),
         seeds=found.seeds if seeds is None else seeds,
-        reference=found.reference,
+        reference=found.reference if found.reference in {c.name for c in chosen} else chosen[0].name,
         title=title or f"{found.title.split(':')[0]} on {dataset}",
         criteria=found.criteria,
         acknowledged=acknowledged,
@@ -143,10 +154,32 @@ def _has(node: Any, path: Sequence[str]) -> bool:
     return True
 
 
-def failed_checks(dataset: str) -> list[dict[str, Any]]:
-    """Failed checks of the data set's audit: dicts with at least `id` and `sentence`."""
-    audit = PreparedDataset.open(dataset).audit
-    return [check for check in audit.get("checks", []) if check["status"] == "fail"]
+def failed_checks(dataset: str) -> list[Check]:
+    """Failed checks of the data set's audit.
+
+    Raises:
+        UsageError: there is no such data set.
+        StudioError: it has no readable audit.
+    """
+    from mdaf_core.data.audit import stored_audit
+
+    return stored_audit(PreparedDataset.open(dataset)).with_status("fail")
+
+
+def check_histories(dataset: str, configs: Sequence[RunConfig]) -> None:
+    """Refuse configurations that read the user's history where the data set has none.
+
+    Raises:
+        UsageError: names them.
+    """
+    if PreparedDataset.open(dataset).meta.history_fields:
+        return
+    blind = [config.name for config in configs if config.model.kind in NEEDS_HISTORY]
+    if blind:
+        raise UsageError(
+            f"Data set {dataset!r} has no histories, and these configurations read them: {', '.join(blind)}. "
+            "Leave them out (`--only` names the ones to run)."
+        )
 
 
 def check_audit(dataset: str, acknowledged: Sequence[str]) -> None:
@@ -155,7 +188,7 @@ def check_audit(dataset: str, acknowledged: Sequence[str]) -> None:
     Raises:
         UsageError: with the sentences of the checks that are not, or an id that did not fail.
     """
-    failed = {check["id"]: check["sentence"] for check in failed_checks(dataset)}
+    failed = {check.id: check.sentence for check in failed_checks(dataset)}
     unknown = [check_id for check_id in acknowledged if check_id not in failed]
     if unknown:
         raise UsageError(

@@ -1,0 +1,99 @@
+"""`jobs`: the queue from a shell."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from mdaf_core.cli.output import JsonOption, emit, table
+from mdaf_core.jobs import api
+from mdaf_core.jobs.store import Job
+
+app = typer.Typer(help="The queue of jobs; alone it lists them.", invoke_without_command=True)
+JobId = Annotated[int, typer.Argument(metavar="ID", min=1, help="A job's number, as `jobs` lists it.")]
+
+
+@app.callback()
+def default(context: typer.Context, as_json: JsonOption = False) -> None:
+    if context.invoked_subcommand is None:
+        list_jobs(as_json)
+
+
+@app.command("list")
+def list_jobs(as_json: JsonOption = False) -> None:
+    """List all jobs: running, queued in their order, ended."""
+    jobs = api.list_jobs()
+    emit([job.to_dict() for job in jobs], as_json, lambda: _table(jobs))
+
+
+@app.command()
+def cancel(job_id: JobId, as_json: JsonOption = False) -> None:
+    """Cancel a job; a running one stops within seconds and keeps its finished epochs."""
+    job = api.cancel(job_id)
+    text = f"Job {job_id} was asked to stop." if job.state == "running" else f"Job {job_id} is {job.state}."
+    emit(job.to_dict(), as_json, lambda: text)
+
+
+@app.command()
+def retry(job_id: JobId, as_json: JsonOption = False) -> None:
+    """Run a failed or cancelled job again from scratch."""
+    emit(api.retry(job_id).to_dict(), as_json, lambda: f"Job {job_id} is queued again, from scratch.")
+
+
+@app.command()
+def resume(job_id: JobId, as_json: JsonOption = False) -> None:
+    """Continue a failed or cancelled training after its last finished epoch."""
+    emit(api.resume(job_id).to_dict(), as_json, lambda: f"Job {job_id} is queued again and goes on where it was.")
+
+
+@app.command()
+def move(
+    job_id: JobId, where: Annotated[str, typer.Argument(help="up, down or first")], as_json: JsonOption = False
+) -> None:
+    """Change a queued job's place."""
+    if where not in ("up", "down", "first"):
+        raise typer.BadParameter("give up, down or first")
+    job = api.move(job_id, where)  # type: ignore[arg-type]
+    emit(job.to_dict(), as_json, lambda: f"Job {job_id} is now number {api.queue_position(job_id)} in the queue.")
+
+
+@app.command()
+def log(
+    job_id: JobId,
+    lines: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 200,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the end of a job's log."""
+    tail = api.log_tail(job_id, lines)
+    emit({"job": job_id, "lines": tail}, as_json, lambda: "\n".join(tail))
+
+
+def _table(jobs: list[Job]) -> str:
+    if not jobs:
+        return "No jobs yet. `python -m mdaf_core study run DEFINITION --data NAME` adds some."
+    rows = [(job.id, job.state, job.study or "", job.title, describe(job)) for job in jobs]
+    return table(rows, ("job", "state", "study", "what", "how it stands"))
+
+
+def describe(job: Job) -> str:
+    """Progress of a running job, the reason of one that ended badly, the duration of one that finished."""
+    progress = job.progress
+    if job.state == "running":
+        if job.cancel_requested:
+            return "stopping"
+        if "fraction" in progress:
+            return f"{progress['fraction']:.0%} {progress['message']}"
+        if "epoch" in progress:
+            parts = [
+                f"epoch {progress['epoch']}/{progress['max_epochs']}",
+                f"{progress['rows_per_second']:,.0f} rows/s",
+            ]
+            if progress.get("best_val_auc") is not None:
+                parts.append(f"best val AUC {progress['best_val_auc']:.4f}")
+            return ", ".join(parts)
+        return "starting"
+    if job.state == "finished" and job.started and job.ended:
+        return f"{job.ended - job.started:.0f} s, ended {time.strftime('%Y-%m-%d %H:%M', time.localtime(job.ended))}"
+    return job.reason

@@ -1,0 +1,184 @@
+"""`study`: run a study through the queue, and see where it stands."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from mdaf_core.cli.jobs import describe
+from mdaf_core.cli.output import JsonOption, emit, number, say, table
+from mdaf_core.errors import UsageError
+from mdaf_core.jobs import api as jobs
+from mdaf_core.studies import launch
+from mdaf_core.studies.definitions import definition_names, get_definition
+from mdaf_core.studies.status import METRICS, Cell, cells, counts, spread
+from mdaf_core.studies.store import Study, get_study, list_studies
+
+app = typer.Typer(help="Studies: a data set × named configurations × seeds.", no_args_is_help=True)
+
+
+@app.command()
+def run(
+    definition: Annotated[str, typer.Argument(help=f"One of: {', '.join(definition_names())}.")],
+    data: Annotated[str, typer.Option("--data", help="Name of a prepared data set.")],
+    seeds: Annotated[str | None, typer.Option(help="Seeds, e.g. 42,43; default: the definition's.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of every configuration that has it."),
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="Only these configurations, e.g. mdaf-full,lr.")] = None,
+    title: Annotated[str, typer.Option(help="Shown in the app.")] = "",
+    acknowledge: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Accept a failed audit check by its id.")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stay until all jobs have ended; exit with 1 if one failed.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Queue a study's runs."""
+    study = launch.run(
+        definition,
+        data,
+        seeds=parse_seeds(seeds) if seeds is not None else None,
+        overrides=settings or [],
+        title=title,
+        acknowledged=acknowledge or [],
+        only=[name.strip() for name in only.split(",")] if only else (),
+    )
+    if wait:
+        say(f"Study {study.id}: {len(study.configurations)} configurations × {len(study.seeds)} seeds.")
+        _wait(study)
+    found = cells(study)
+    emit(_status(study, found), as_json, lambda: _text(study, found) if wait else _queued(study))
+    if wait and any(cell.state != "finished" for cell in found):
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_all(as_json: JsonOption = False) -> None:
+    """List the studies, newest first."""
+    rows: list[dict[str, Any]] = []
+    for study in list_studies():
+        state = counts(cells(study))
+        rows.append(
+            {"id": study.id, "title": study.title, "dataset": study.dataset, "created": study.created, "runs": state}
+        )
+    emit(
+        rows,
+        as_json,
+        lambda: (
+            table(
+                [
+                    (r["id"], r["title"], r["dataset"], ", ".join(f"{n} {s}" for s, n in r["runs"].items()))
+                    for r in rows
+                ],
+                ("study", "title", "data set", "runs"),
+            )
+            if rows
+            else "No studies yet. `python -m mdaf_core study run DEFINITION --data NAME` begins one."
+        ),
+    )
+
+
+@app.command()
+def show(study: Annotated[str, typer.Argument(help="A study's id.")], as_json: JsonOption = False) -> None:
+    """Configurations × seeds with states, and metrics as mean ± standard deviation over seeds."""
+    found = get_study(study)
+    state = cells(found)
+    emit(_status(found, state), as_json, lambda: _text(found, state))
+
+
+@app.command()
+def complete(study: Annotated[str, typer.Argument(help="A study's id.")], as_json: JsonOption = False) -> None:
+    """Queue the runs of a study that were never queued."""
+    ids = launch.queue_missing(get_study(study))
+    emit({"study": study, "jobs": ids}, as_json, lambda: f"{len(ids)} jobs queued.")
+
+
+@app.command()
+def definitions(as_json: JsonOption = False) -> None:
+    """List the study definitions."""
+    rows = [get_definition(name) for name in definition_names()]
+    emit(
+        rows, as_json, lambda: table([(d.name, d.title, ", ".join(d.presets)) for d in rows], ("name", "title", "runs"))
+    )
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`42,43` or `42-46` as a list.
+
+    Raises:
+        UsageError: anything else.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) - int(first) not in range(1000)):
+            raise UsageError(f"Seeds look like 42,43,44 or 42-46; got {text!r}.")
+        seeds.extend(range(int(first), int(last) + 1) if dash else [int(first)])
+    return seeds
+
+
+def _wait(study: Study) -> None:
+    """Until no job of the study is queued or running, say on stderr what changes."""
+    said: dict[int, str] = {}
+    while True:
+        found = jobs.list_jobs(study=study.id)
+        waited_for = {job.depends_on for job in found if job.depends_on and job.state == "queued"}
+        for job in [*(jobs.get_job(i) for i in waited_for), *found]:
+            line = f"{job.state}, {describe(job)}" if describe(job) else job.state
+            if job.state != "queued" and said.get(job.id) != line:
+                say(f"Job {job.id}, {job.title}: {line}")
+                said[job.id] = line
+        if not any(job.state in jobs.ACTIVE for job in found):
+            return
+        time.sleep(1)
+
+
+def _status(study: Study, found: list[Cell]) -> dict[str, Any]:
+    configurations = []
+    for name in study.configuration_names:
+        mine = [cell for cell in found if cell.configuration == name]
+        metrics = {split: {m: spread(mine, split, m) for m in METRICS} for split in ("val", "test")}  # type: ignore[arg-type]
+        configurations.append({"name": name, **metrics})
+    return {
+        "study": study.id,
+        "title": study.title,
+        "definition": study.definition,
+        "dataset": study.dataset,
+        "seeds": study.seeds,
+        "reference": study.reference,
+        "acknowledged": study.acknowledged,
+        "states": counts(found),
+        "configurations": configurations,
+        "runs": [cell.to_dict() for cell in found],
+    }
+
+
+def _queued(study: Study) -> str:
+    runs = len(study.configurations) * len(study.seeds)
+    return f"Study {study.id}: {runs} runs queued. `python -m mdaf_core study show {study.id}` tells where it stands."
+
+
+def _text(study: Study, found: list[Cell]) -> str:
+    rows = []
+    for name in study.configuration_names:
+        mine = [cell for cell in found if cell.configuration == name]
+        values = []
+        for split in ("val", "test"):
+            for metric in METRICS:
+                one = spread(mine, split, metric)  # type: ignore[arg-type]
+                values.append(f"{number(one.mean)} ± {number(one.sd)}" if one.sd is not None else number(one.mean))
+        states = ", ".join(f"{cell.seed} {cell.state}" for cell in mine)
+        rows.append((name, *values, states))
+    header = (
+        "configuration",
+        *(f"{split} {m}" for split in ("val", "test") for m in ("AUC", "gAUC", "log loss")),
+        "seeds",
+    )
+    lines = [f"{study.title} ({study.id}), data set {study.dataset}", "", table(rows, header)]
+    reasons = [f"Job {c.job.id}, {c.configuration}, seed {c.seed}: {c.reason}" for c in found if c.job and c.reason]
+    return "\n".join([*lines, *(["", *reasons] if reasons else [])])
