@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import LOGO, warm_up
+from pages.shared import ICON, LOGO, warm_up
 
 PAGES = {
     "Study": [("overview", "Overview", "dashboard")],
@@ -14,8 +14,8 @@ PAGES = {
     "Publish": [("export", "Export", "file_export")],
 }
 
-st.set_page_config(page_title="MDAF Studio", page_icon=":material/balance:", layout="wide")
-st.logo(LOGO, size="large")
+st.set_page_config(page_title="MDAF Studio", page_icon=ICON, layout="wide")
+st.logo(LOGO, size="large", icon_image=ICON)
 
 root = Path(__file__).parent
 navigation = st.navigation(

@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 from mdaf_core.errors import StudioError
 from mdaf_core.reporting import theme
 
 if TYPE_CHECKING:
     import altair as alt
+    import polars as pl
 
-LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 132 28">
-<g fill="none" stroke-width="3.2" stroke-linecap="round">
-<path d="M3 22 C10 22 11 14 17 14 L25 14" stroke="#3d7fd0"/><path d="M3 6 C10 6 11 14 17 14" stroke="#e08a1e"/>
-</g>
-<text x="34" y="19.5" font-family="Source Sans, Helvetica, Arial, sans-serif" font-size="16" font-weight="600"
-fill="#5d7f9f">MDAF Studio</text></svg>"""
+_MARK = """<g fill="none" stroke-width="3.2" stroke-linecap="round">
+<path d="M3 22 C10 22 11 14 17 14 L25 14" stroke="#3d7fd0"/><path d="M3 6 C10 6 11 14 17 14" stroke="#e08a1e"/></g>"""
+ICON = f'<svg xmlns="http://www.w3.org/2000/svg" width="28" height="28" viewBox="0 0 28 28">{_MARK}</svg>'
+LOGO = f"""<svg xmlns="http://www.w3.org/2000/svg" width="148" height="28" viewBox="0 0 148 28">{_MARK}
+<text x="34" y="19.5" font-family="Helvetica, Arial, sans-serif" font-size="16" font-weight="600" fill="#5d7f9f"
+textLength="108">MDAF Studio</text></svg>"""
 
 STATES = {
     "queued": (":material/schedule:", "queued", "gray"),
@@ -41,7 +43,12 @@ MISSING = "–"
 
 
 def header(title: str, question: str) -> None:
-    """The page's title and, beside it, the question it answers."""
+    """The page's title and, beside it, the question it answers. The first call of every page."""
+    if PagesManager.uses_pages_directory:
+        # A link straight to a page of a fresh server: until the first `st.navigation`, Streamlit takes the folder
+        # `pages/` for its older kind of app and runs the page without app.py. Start over, through app.py.
+        PagesManager.uses_pages_directory = False
+        st.rerun()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.title(title, anchor=False, width="content")
         st.markdown(f":gray[{question}]", width="content")
@@ -151,6 +158,31 @@ def dataset_picker() -> str | None:
     return _linked_select("Data set", "dataset", names, str, None)
 
 
+# ---- cached reads: keyed on what changes -----------------------------------------------------------------------------
+
+
+def is_live(study_id: str) -> bool:
+    """Whether jobs of the study are running or queued."""
+    from mdaf_core.jobs import api, store
+
+    return bool(api.list_jobs(study=study_id, states=store.ACTIVE))
+
+
+def epochs(study_id: str) -> pl.DataFrame:
+    """`frames.epochs` of the runs of a study."""
+    from mdaf_core import tracking
+
+    return _epochs(study_id, tracking.store_version())
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _epochs(study_id: str, version: tuple[Any, ...]) -> pl.DataFrame:
+    from mdaf_core.reporting import frames
+    from mdaf_core.studies.store import get_study
+
+    return frames.epochs(frames.study_runs(get_study(study_id)))
+
+
 # ---- charts and tables -----------------------------------------------------------------------------------------------
 
 
@@ -214,23 +246,15 @@ def show_table(
     column_config: dict[str, Any] | None = None,
     **options: Any,
 ) -> Any:
-    """A table (polars, pandas or Styler) without index, with a CSV download; `options` go to `st.dataframe`."""
-    from mdaf_core.reporting import export
+    """A table (polars, pandas or Styler) without index; its toolbar searches and saves CSV.
 
+    Args:
+        name: unique on the page; title: heading above the table; help: its definition, as a tooltip.
+        options: for `st.dataframe`.
+    """
     with st.container(key=f"table-{name}", gap="xsmall"):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{title}**" if title else " ", help=help, width="stretch")
-            st.download_button(
-                "",
-                lambda: export.table_csv(df),
-                f"{name}.csv",
-                "text/csv",
-                key=f"save-{name}",
-                help="Save this table as CSV",
-                on_click="ignore",
-                type="tertiary",
-                icon=":material/download:",
-            )
+        if title:
+            st.markdown(f"**{title}**", help=help)
         return st.dataframe(df, hide_index=True, column_config=column_config, key=f"frame-{name}", **options)
 
 

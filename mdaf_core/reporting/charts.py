@@ -94,7 +94,7 @@ def learning_curves(
     order: Sequence[str],
     y_title: str,
     zero_line: bool = False,
-    log: bool = False,
+    zero: bool = False,
     height: int = HEIGHT,
 ) -> alt.TopLevelMixin:
     """Curves by epoch: each seed a thin line, mean ± standard deviation over seeds, best epochs marked.
@@ -105,6 +105,7 @@ def learning_curves(
         bands: one row a configuration, curve and epoch: mean, sd (null with one seed), low, high, seeds.
         reported: curves from elsewhere: label, curve, epoch, value. Drawn dashed and named as such.
         order: all configurations of the study.
+        zero_line: draw a line at 0; zero: let the axis begin there.
     """
     import altair as alt
 
@@ -118,7 +119,7 @@ def learning_curves(
         scale=alt.Scale(domain=[1, max(2, last)], nice=False),
         axis=alt.Axis(tickMinStep=1, format="d", tickCount=min(last, 12)),
     )
-    scale = alt.Scale(type="log") if log else alt.Scale(zero=False, nice=True)
+    scale = alt.Scale(zero=zero, nice=True)
     dash_legend = alt.Legend(title=None, symbolType="stroke", symbolSize=400, symbolOpacity=1)
     dash = alt.StrokeDash(
         "curve:N",

@@ -1,0 +1,179 @@
+"""Curves: does it overfit?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages import shared
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from mdaf_core.studies.store import Study
+
+# Train AUC is measured in two ways; both are shown under their own names.
+TRAIN = {
+    "eval": ("Evaluation mode", "train_auc_eval", "gap_eval"),
+    "online": ("While training", "train_auc_online", "gap_online"),
+}
+TRAIN_HELP = (
+    "**Evaluation mode**: measured after the epoch as validation is (no dropout, final weights), on a fixed sample of "
+    "training rows. **While training**: accumulated during the epoch with dropout on and weights still changing, as "
+    "the report does; part of its gap is an artefact of that."
+)
+OTHERS = {
+    "loss": ("Loss", "Binary cross-entropy", {"val_loss": "validation", "train_loss": "train"}),
+    "lr": ("Learning rate", "Learning rate", {"lr": "learning rate"}),
+    "grad": ("Gradient norm", "Gradient norm", {"grad_norm": "gradient norm"}),
+    "gate": ("Gate", "Mean g on validation rows", {"gate_mean": "mean g"}),
+}
+HELP = {
+    "loss": "Mean binary cross-entropy of an epoch. Train loss is against smoothed targets where labels are smoothed.",
+    "lr": "Learning rate of the epoch.",
+    "grad": "Mean norm of the gradient, before clipping.",
+    "gate": "Mean weight of the sequential branch on validation rows, for MDAF.",
+}
+MANY = 6  # configurations shown at first; more are chosen by hand
+POLL_SECONDS = 3
+
+
+def main() -> None:
+    shared.header("Curves", "Does it overfit?")
+    with shared.guard():
+        left, right = st.columns([2, 3], vertical_alignment="bottom")
+        with left:
+            study_id = shared.study_picker()
+        if study_id is None:
+            return
+        from mdaf_core.studies.store import get_study
+
+        study = get_study(study_id)
+        names = study.configuration_names
+        chosen = right.multiselect(
+            "Configurations", names, default=names[:MANY], key="configurations", bind="query-params",
+            placeholder="Choose configurations", help=f"At first the study's first {MANY}. Each keeps its colour.",
+        )  # fmt: skip
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+            seeds = st.pills(
+                "Seeds", study.seeds, selection_mode="multi", default=study.seeds, key="seeds", bind="query-params"
+            )
+            train = st.segmented_control(
+                "Train AUC", list(TRAIN), format_func=lambda k: TRAIN[k][0], default="eval", required=True,
+                key="train", bind="query-params", help=TRAIN_HELP,
+            )  # fmt: skip
+            reported = st.toggle(
+                "Reported curves", key="reported", bind="query-params",
+                help="The epoch tables printed in the report (v1: 4 epochs, v2: 8). They were not run here.",
+            )  # fmt: skip
+        if not chosen or not seeds:
+            st.info("Choose at least one configuration and one seed.", icon=":material/info:")
+            return
+        live = shared.is_live(study_id)
+        body = st.fragment(_body, run_every=POLL_SECONDS if live else None)
+        body(study, tuple(chosen), tuple(seeds), train, reported, live)
+
+
+def _body(
+    study: Study, chosen: tuple[str, ...], seeds: tuple[int, ...], train: str, reported: bool, live: bool
+) -> None:
+    """All that changes while runs go on; polls only while something does."""
+    with shared.guard():
+        if live and not shared.is_live(study.id):
+            st.rerun()  # the last run ended: draw once more, without polling
+        import polars as pl
+
+        frame = shared.epochs(study.id).filter(
+            pl.col("configuration").is_in(chosen) & pl.col("seed").is_in(list(seeds))
+        )
+        if frame.is_empty():
+            shared.empty("No epoch has finished yet for this choice.", "See what is running", "pages/jobs.py")
+            return
+        silent = [name for name in chosen if name not in set(frame["configuration"])]
+        if silent:
+            st.caption(f"No epochs recorded (yet): {shared.plain(', '.join(silent))}.")
+        _charts(frame, study, train, reported)
+        _overfitting(study, frame, train)
+        _others(frame, study)
+
+
+def _charts(frame: pl.DataFrame, study: Study, train: str, reported: bool) -> None:
+    from mdaf_core.reporting import charts, frames
+
+    label, auc, gap = TRAIN[train]
+    left, right = st.columns([3, 2], gap="medium")
+    for column, name, title, y_title, curves, zero in (
+        (left, "auc-by-epoch", "AUC by epoch", "AUC",
+         {"val_auc": "validation", auc: f"train, {label.lower()}"}, False),
+        (right, "gap-by-epoch", "Gap by epoch", "Train − validation AUC", {gap: f"gap, {label.lower()}"}, True),
+    ):  # fmt: skip
+        members, bands = frames.curves(frame, curves)
+        overlay = frames.reported(curves) if reported else None
+        chart = charts.learning_curves(
+            members, bands, overlay, order=study.configuration_names, y_title=y_title, zero_line=zero, height=340
+        )
+        with column:
+            shared.show_chart(chart, name, members, title=title, help=CURVE_HELP)
+
+
+CURVE_HELP = (
+    "Thick lines: mean over seeds with a band of ± one standard deviation, as far as every seed goes. Thin lines: "
+    "single seeds. Marks: the epoch whose weights were kept. Gap: train minus validation AUC, signed."
+)
+
+
+def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
+    from mdaf_core.reporting import frames
+
+    shown = set(frame["run_id"])
+    runs = [run for run in frames.study_runs(study) if run.run_id in shown]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        shared.section(
+            "How far training and validation came apart",
+            help=f"Train AUC: {TRAIN[train][0].lower()}. Epochs count from 1. Gaps are signed, and say at which epoch.",
+        )
+        each = st.toggle("Each run", key="each", bind="query-params", help="One row a run instead of means over seeds.")
+    shared.show_table(
+        frames.overfitting(runs, train, each),
+        "overfitting",
+        column_config={
+            "Best epoch": st.column_config.NumberColumn(format="%.1f", help="Epoch whose weights were kept."),
+            "Val AUC at best": st.column_config.NumberColumn(format="%.4f"),
+            "Turned down at": st.column_config.NumberColumn(
+                format="%.1f", help="First epoch whose validation AUC is below the one before it."
+            ),
+            "Gap at best": st.column_config.NumberColumn(format="%+.4f", help="Train − validation AUC, best epoch."),
+            "Gap at last": st.column_config.NumberColumn(format="%+.4f", help="Train − validation AUC, last epoch."),
+            "Area after best": st.column_config.NumberColumn(
+                format="%.4f", help="Area between both curves from the best to the last epoch, AUC × epochs."
+            ),
+            "Kept by best, bp": st.column_config.NumberColumn(
+                format="%.1f",
+                help="Validation AUC at the best epoch minus the last: what keeping the best weights saved.",
+            ),
+            "Epochs after best": st.column_config.NumberColumn(format="%.1f"),
+            "Epochs saved": st.column_config.NumberColumn(
+                format="%.1f", help="Epochs not trained because training stopped early."
+            ),
+            "Time saved, s": st.column_config.NumberColumn(format="%.0f"),
+        },
+    )
+
+
+def _others(frame: pl.DataFrame, study: Study) -> None:
+    from mdaf_core.reporting import charts, frames
+
+    recorded = [(name, frames.curves(frame, curves)) for name, (_, _, curves) in OTHERS.items()]
+    recorded = [(name, pair) for name, pair in recorded if len(pair[0])]
+    columns = st.columns(3 if len(recorded) == 3 else 2, gap="medium")
+    for i, (name, (members, bands)) in enumerate(recorded):
+        title, y_title, _ = OTHERS[name]
+        chart = charts.learning_curves(
+            members, bands, order=study.configuration_names, y_title=y_title, zero=name in ("lr", "grad"), height=240
+        )
+        with columns[i % len(columns)]:
+            shared.show_chart(chart, f"{name}-by-epoch", members, title=title, help=HELP[name])
+
+
+main()
