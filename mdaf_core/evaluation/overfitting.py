@@ -123,7 +123,8 @@ def analyse_run(run: RunRecord) -> Overfitting | None:
 def overfitting_table(runs: Sequence[RunRecord]) -> pl.DataFrame:
     """One row a run that has epochs.
 
-    Columns: configuration, seed, run_id, best_epoch, best_val_auc, turn_down_epoch, last_epoch, last_val_auc, gap_{online,eval}_{best,last}, area_{online,eval}_after_best, kept_by_best, epochs_after_best,
+    Columns: configuration, seed, run_id, best_epoch, best_val_auc, turn_down_epoch, last_epoch, last_val_auc,
+    gap_{online,eval}_{best,last}, area_{online,eval}_after_best, kept_by_best, epochs_after_best,
     epochs_saved, seconds_saved.
     """
     records = []
