@@ -503,8 +503,7 @@ def _label_leak(data: _Data) -> Iterator[Check]:
 
 def _unknown_by_label(data: _Data) -> Iterator[Check]:
     differences: dict[str, float] = {}
-    worst, words = 0.0, "Unknown ids are as frequent among positives as among negatives"
-    significant = False
+    found: list[tuple[bool, float, str]] = []  # significant, difference, words
     for split in ("val", "test"):
         rows = data.rows[split]
         positive = rows.label == 1
@@ -515,21 +514,25 @@ def _unknown_by_label(data: _Data) -> Iterator[Check]:
             unknown = rows.columns[field.name] == UNKNOWN
             rates = (float(unknown[positive].mean()), float(unknown[~positive].mean()))
             difference = rates[0] - rates[1]
+            pooled = float(unknown.mean())
+            error = math.sqrt(pooled * (1 - pooled) * (1 / counts[0] + 1 / counts[1]))
             differences[f"{split} {field.name}"] = difference
-            if abs(difference) > abs(worst):
-                pooled = float(unknown.mean())
-                error = math.sqrt(pooled * (1 - pooled) * (1 / counts[0] + 1 / counts[1]))
-                worst, significant = difference, error > 0 and abs(difference) > 4 * error
-                words = (
-                    f"In {_WORDS[split]}, {rates[0]:.1%} of positives and {rates[1]:.1%} of negatives have an unknown "
-                    f"{field.name}"
-                )
+            words = (
+                f"In {_WORDS[split]}, {rates[0]:.1%} of positives and {rates[1]:.1%} of negatives have an unknown "
+                f"{field.name}"
+            )
+            found.append((error > 0 and abs(difference) > 4 * error, abs(difference), words))
+    if not found:
+        return
+    significant, worst, words = max(found)
     status: Status = "pass"
-    if significant and abs(worst) > 0.25:
+    if significant and worst > 0.25:
         status, words = "fail", words + ": being unknown alone tells the label, as when negatives are drawn elsewhere"
-    elif significant and abs(worst) > 0.05:
+    elif significant and worst > 0.05:
         status, words = "warn", words + ": being unknown tells something of the label"
-    yield _check("unknown-by-label", "Unknown ids by label", status, abs(worst), words + ".", differences)
+    elif not significant:
+        words += ", no more apart than chance allows"
+    yield _check("unknown-by-label", "Unknown ids by label", status, worst, words + ".", differences)
 
 
 def _unseen(data: _Data) -> Iterator[Check]:
@@ -548,12 +551,13 @@ def _unseen(data: _Data) -> Iterator[Check]:
 
 def _unseen_check(id: str, title: str, what: str, shares: dict[str, float]) -> Check:
     many = max(shares.values()) > 0.5
+    article = "an" if what[0] in "aeio" else "a"
     return _check(
         id,
         title,
         "warn" if many else "pass",
         shares["val"],
-        f"{shares['val']:.1%} of validation rows and {shares['test']:.1%} of test rows have a {what} that training "
+        f"{shares['val']:.1%} of validation rows and {shares['test']:.1%} of test rows have {article} {what} that training "
         "does not know" + (": its embedding says nothing about most of them." if many else "."),
         shares,
     )
@@ -594,6 +598,8 @@ def _input(data: _Data) -> Iterator[Check]:
         )
     else:
         yield _check("skipped-rows", "Skipped input", "pass", 0, "No input line was skipped.")
+    if meta.notes:
+        yield _check("input-notes", "Notes on the input", "warn", len(meta.notes), " ".join(meta.notes))
     if meta.has_time:
         yield _check(
             "timezone",

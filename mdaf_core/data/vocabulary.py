@@ -33,20 +33,11 @@ class Vocabulary:
 
     def encode(self, values: pl.Series) -> np.ndarray:
         """(N,) int32 codes of raw ids; ids that are not in the vocabulary are unknown."""
-        if self.ids.dtype == pl.String:
-            values = values.cast(pl.String)
         values = _plain(values).alias("id")
-        known = (
-            self.ids.alias("id")
-            .to_frame()
-            .with_columns(code=pl.int_range(FIRST_ID, self.size, dtype=pl.Int32, eager=False))
-        )
-        if values.dtype != self.ids.dtype and values.dtype.is_integer() and self.ids.dtype.is_integer():
-            values = values.cast(pl.Int64)
-            known = known.with_columns(pl.col("id").cast(pl.Int64))
-        elif values.dtype != self.ids.dtype:  # integers in training, text (a missing value) elsewhere
-            values = values.cast(pl.String)
-            known = known.with_columns(pl.col("id").cast(pl.String))
+        known = self.ids.alias("id").to_frame().with_columns(code=pl.int_range(FIRST_ID, self.size, dtype=pl.Int32))
+        if values.dtype != self.ids.dtype:  # for instance integers in training, and a missing value elsewhere
+            common = pl.Int64 if values.dtype.is_integer() and self.ids.dtype.is_integer() else pl.String
+            values, known = values.cast(common), known.with_columns(pl.col("id").cast(common))
         codes = values.to_frame().join(known, on="id", how="left", maintain_order="left")["code"]
         return codes.fill_null(UNKNOWN).to_numpy()
 
@@ -68,5 +59,7 @@ class Vocabulary:
 
 
 def _plain(values: pl.Series) -> pl.Series:
-    """`values` without nulls: a missing value is the id ''."""
-    return values.cast(pl.String).fill_null("") if values.null_count() else values
+    """Integers, or text without nulls: a missing value is the id ''."""
+    if values.null_count() or not values.dtype.is_integer():
+        return values.cast(pl.String).fill_null("")
+    return values

@@ -47,12 +47,13 @@ _MAGIC = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the text: what its values must look like. Optional ones may be empty."""
+    """One column of the text: what its values must look like. Optional ones may be empty; `width` is in characters."""
 
     name: str
     kind: Literal["int", "float", "text"] = "int"
     optional: bool = False
     choices: tuple[str, ...] = ()
+    width: int | None = None
 
     def problem(self, value: str) -> str | None:
         """What is wrong with a value, or None."""
@@ -60,6 +61,8 @@ class Column:
             return None if self.optional else f"The field {self.name} is empty"
         if self.choices and value not in self.choices:
             return f"The field {self.name} must be one of {', '.join(self.choices)}"
+        if self.width and len(value) != self.width:
+            return f"The field {self.name} must be {self.width} characters long"
         good = True
         if self.kind == "int":
             good = _INTEGER.fullmatch(value) is not None and -(2**63) <= int(value) < 2**63
@@ -80,6 +83,7 @@ class Layout:
         separator: of one or two characters.
         header: the first line names the columns; it is checked.
         latin1: text that is not UTF-8 is taken as Latin-1 (as older GroupLens files are).
+        least: fewest fields of a line whose empty fields at the end were stripped; None: lines are always whole.
         expected: what the file should be, for messages.
     """
 
@@ -87,6 +91,7 @@ class Layout:
     separator: str = ","
     header: bool = False
     latin1: bool = False
+    least: int | None = None
     expected: str = ""
 
 
@@ -209,7 +214,7 @@ class _Blocks:
                         block = self._check_header(block)
                         line = 2
                     if block:
-                        yield block, line
+                        yield self._pad(block), line
                         line += block.count(b"\n") + (not block.endswith(b"\n"))
                 if not data:
                     break
@@ -234,6 +239,18 @@ class _Blocks:
             except UnicodeDecodeError:
                 block = block.decode("latin-1").encode("utf-8")
         return block
+
+    def _pad(self, block: bytes) -> bytes:
+        """Give lines that lost their empty fields at the end these fields back."""
+        separator, most = self.layout.separator.encode(), len(self.layout.columns) - 1
+        if self.layout.least is None or block.count(separator) == most * (block.count(b"\n") + 1):
+            return block
+        ended = block.endswith(b"\n")
+        lines = block.removesuffix(b"\n").split(b"\n")
+        missing = [most - line.count(separator) for line in lines]
+        allowed = range(1, len(self.layout.columns) - self.layout.least + 1)
+        padded = [line + separator * n if n in allowed else line for line, n in zip(lines, missing, strict=True)]
+        return b"\n".join(padded) + (b"\n" if ended else b"")
 
     def _check_header(self, block: bytes) -> bytes:
         first, _, others = block.partition(b"\n")
@@ -302,6 +319,8 @@ def _parse_fast(block: bytes, layout: Layout) -> pl.DataFrame | None:
         if column.kind == "float" and not values.is_finite().all():
             return None
         if column.choices and not values.drop_nulls().is_in(list(column.choices)).all():
+            return None
+        if column.width and not (values.drop_nulls().str.len_chars() == column.width).all():
             return None
     return frame
 

@@ -1,0 +1,113 @@
+"""Criteo's Display Advertising Challenge (Kaggle 2014): 13 counts and 26 hashed ids an impression."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+from pydantic import Field
+
+from mdaf_core.data.schema import FieldSpec
+from mdaf_core.data.sources.base import Progress, RawTable, Source, SourceOptions
+from mdaf_core.data.sources.text import Column, Layout, read_text
+from mdaf_core.errors import BadInputError
+
+NUMERIC = tuple(f"I{i}" for i in range(1, 14))
+CATEGORICAL = tuple(f"C{i}" for i in range(1, 27))
+LAYOUT = Layout(
+    (
+        Column("label", "text", choices=("0", "1")),
+        *(Column(name, "int", optional=True) for name in NUMERIC),
+        *(Column(name, "text", optional=True, width=8) for name in CATEGORICAL),
+    ),
+    "\t",
+    least=37,  # C24 to C26 may be missing; tools that strip lines take their tabs with them
+    expected="tab-separated label, I1 to I13, C1 to C26 without a header (40 fields; train.txt)",
+)
+
+
+class CriteoOptions(SourceOptions):
+    """Options of `criteo`."""
+
+    min_count: int = Field(
+        10, ge=1, description="Training rows an id needs to get a code of its own; rarer ids are 'unknown'."
+    )
+    counts: Literal["buckets", "numbers"] = Field(
+        "buckets",
+        description="I1 to I13 as ids of buckets, floor(ln(x)^2) for x > 2 (as the challenge's winners did), with a "
+        "bucket for 'missing'; or as numbers, sign(x) ln(1 + |x|), missing as 0 beside a field that says so.",
+    )
+
+
+def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTable:
+    """Read train.txt, or the folder that holds it. Rows carry neither user nor time: file order is time order."""
+    assert path is not None
+    if path.is_dir():
+        path = path / "train.txt"
+
+    def keep(block: pl.DataFrame) -> pl.DataFrame:
+        if options.counts == "buckets":
+            counts = [bucket(pl.col(name)).alias(name) for name in NUMERIC]
+        else:
+            counts = [
+                *(log_scale(pl.col(name)).alias(name) for name in NUMERIC),
+                *(pl.col(name).is_null().cast(pl.Int8).alias(f"{name}_missing") for name in NUMERIC),
+            ]
+        return block.select(pl.col("label").cast(pl.UInt8), *counts, pl.col(CATEGORICAL).cast(pl.Categorical))
+
+    text = read_text(path, LAYOUT, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep)
+    if text.frame.is_empty():
+        raise BadInputError("The file holds no rows.", path)
+    if options.counts == "buckets":
+        fields = [FieldSpec(name=name, description="Count, in buckets") for name in NUMERIC]
+    else:
+        fields = [FieldSpec(name=name, kind="numeric", description="Count, log-scaled") for name in NUMERIC]
+        fields += [FieldSpec(name=f"{name}_missing", description=f"Whether {name} is missing") for name in NUMERIC]
+    return RawTable(
+        rows=text.frame,
+        fields=[*fields, *(FieldSpec(name=name, description="Hashed id") for name in CATEGORICAL)],
+        title="Criteo Display Advertising Challenge",
+        label="clicked",
+        titles=dict.fromkeys(NUMERIC, bucket_titles()) if options.counts == "buckets" else {},
+        inputs={path.name: text.fingerprint},
+        skipped_rows=text.skipped,
+    )
+
+
+def bucket(value: pl.Expr) -> pl.Expr:
+    """'SPx' for x up to 2 (negative ones too), else floor(ln(x)²), as text; null where missing.
+
+    The challenge's winners, "3 Idiots" (Juan, Zhuang, Chin 2014), whose names of the buckets these are.
+    """
+    large = (value.cast(pl.Float64).log() ** 2).floor().cast(pl.Int32).cast(pl.String)
+    return pl.when(value > 2).then(large).otherwise(pl.lit("SP") + value.cast(pl.String)).cast(pl.Categorical)
+
+
+def bucket_titles() -> pl.DataFrame:
+    """What each bucket holds, for people: 'SP0' is 0, '5' is 10 to 11."""
+    ids = [f"SP{x}" for x in range(-10, 3)]
+    titles = [str(x) for x in range(-10, 3)]
+    for number in range(1, 480):  # up to the largest 32-bit count
+        low, high = max(3, math.ceil(math.exp(math.sqrt(number)))), math.ceil(math.exp(math.sqrt(number + 1))) - 1
+        if low <= high:
+            ids.append(str(number))
+            titles.append(f"{low:,}" if low == high else f"{low:,} to {high:,}")
+    return pl.DataFrame({"id": ids, "title": titles})
+
+
+def log_scale(value: pl.Expr) -> pl.Expr:
+    """sign(x) ln(1 + |x|), 0 where missing."""
+    number = value.cast(pl.Float64)
+    return (number.sign() * number.abs().log1p()).fill_null(0.0).cast(pl.Float32)
+
+
+SOURCE = Source(
+    name="criteo",
+    title="Criteo Display Advertising Challenge: counts and hashed ids, no users, no histories",
+    path_help="train.txt or its folder",
+    options=CriteoOptions,
+    read=read,
+    default_name=lambda _path, options: "criteo" if options.counts == "buckets" else "criteo-numbers",
+)

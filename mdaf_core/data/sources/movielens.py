@@ -1,0 +1,264 @@
+"""MovieLens as GroupLens ships it: 100K, 1M, and the CSV releases (20M, 25M, 32M, latest)."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import polars as pl
+from pydantic import Field
+
+from mdaf_core.data.schema import FieldSpec
+from mdaf_core.data.sources.base import (
+    Progress,
+    RawTable,
+    Source,
+    SourceOptions,
+    calendar_columns,
+    calendar_fields,
+    weekday_titles,
+)
+from mdaf_core.data.sources.text import Column, Layout, check_file, fingerprint_file, read_text, shrink
+from mdaf_core.errors import BadInputError
+
+# u.item's genre flags, in the order of its last 19 columns (u.genre).
+GENRES = (
+    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
+    "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
+)  # fmt: skip
+NO_GENRE = "(no genres listed)"
+AGES = {1: "under 18", 18: "18-24", 25: "25-34", 35: "35-44", 45: "45-49", 50: "50-55", 56: "56 and over"}
+OCCUPATIONS = (
+    "other", "academic/educator", "artist", "clerical/admin", "college/grad student", "customer service",
+    "doctor/health care", "executive/managerial", "farmer", "homemaker", "K-12 student", "lawyer", "programmer",
+    "retired", "sales/marketing", "scientist", "self-employed", "technician/engineer", "tradesman/craftsman",
+    "unemployed", "writer",
+)  # fmt: skip
+EXPECTED = "a MovieLens folder with u.data (100K), ratings.dat (1M) or ratings.csv (20M, 25M, 32M, latest)"
+
+_RATING = (Column("user"), Column("item"), Column("rating", "float"), Column("timestamp"))
+_100K_RATINGS = Layout(_RATING, "\t", expected="tab-separated user, item, rating, timestamp")
+_1M_RATINGS = Layout(_RATING, "::", expected="user::item::rating::timestamp")
+_CSV_RATINGS = Layout(
+    (Column("userId"), Column("movieId"), Column("rating", "float"), Column("timestamp")),
+    header=True,
+    expected="a CSV file with the header userId,movieId,rating,timestamp",
+)
+_100K_ITEMS = Layout(
+    (
+        Column("item"),
+        Column("title", "text"),
+        Column("released", "text", optional=True),
+        Column("video", "text", optional=True),
+        Column("url", "text", optional=True),
+        *(Column(f"genre {name}", "text", choices=("0", "1")) for name in GENRES),
+    ),
+    "|",
+    latin1=True,
+    expected="pipe-separated movies as in u.item (24 fields)",
+)
+_100K_USERS = Layout(
+    (
+        Column("user"),
+        Column("age"),
+        Column("gender", "text", choices=("M", "F")),
+        Column("occupation", "text"),
+        Column("zip", "text", optional=True),
+    ),
+    "|",
+    latin1=True,
+    expected="pipe-separated users as in u.user (5 fields)",
+)
+_1M_MOVIES = Layout(
+    (Column("item"), Column("title", "text"), Column("genres", "text")),
+    "::",
+    latin1=True,
+    expected="item::title::genres",
+)
+_1M_USERS = Layout(
+    (
+        Column("user"),
+        Column("gender", "text", choices=("M", "F")),
+        Column("age"),
+        Column("occupation"),
+        Column("zip", "text", optional=True),
+    ),
+    "::",
+    latin1=True,
+    expected="user::gender::age::occupation::zip",
+)
+
+
+class MovieLensOptions(SourceOptions):
+    """Options of `movielens`."""
+
+    positive_from: float = Field(4.0, ge=0.5, le=5, description="Ratings of at least this many stars are positives.")
+
+
+def read(path: Path | None, options: MovieLensOptions, progress: Progress) -> RawTable:
+    """Read a MovieLens folder (or its ratings file)."""
+    assert path is not None
+    folder, ratings_file = _find(path)
+    reader = {"u.data": _read_100k, "ratings.dat": _read_1m, "ratings.csv": _read_csv}[ratings_file]
+    return reader(folder, options, progress)
+
+
+def _find(path: Path) -> tuple[Path, str]:
+    """The folder and its ratings file; a folder that only holds the folder will do."""
+    folder = path if path.is_dir() else path.parent
+    nested = [child for child in sorted(folder.iterdir()) if child.is_dir()] if path.is_dir() else []
+    for candidate in [folder, *nested]:
+        for name in ("u.data", "ratings.dat", "ratings.csv"):
+            if (candidate / name).exists() and (path.is_dir() or path.name == name):
+                return candidate, name
+    raise BadInputError(f"Expected {EXPECTED}.", path)
+
+
+def _read_100k(folder: Path, options: MovieLensOptions, progress: Progress) -> RawTable:
+    ratings = read_text(folder / "u.data", _100K_RATINGS, skip_bad_rows=options.skip_bad_rows, progress=progress)
+    items = read_text(folder / "u.item", _100K_ITEMS)
+    users = read_text(folder / "u.user", _100K_USERS)
+    flags = [f"genre {name}" for name in GENRES]
+    first = pl.coalesce(pl.when(pl.col(flag) == "1").then(pl.lit(flag.removeprefix("genre "))) for flag in flags)
+    movies = items.frame.select("item", "title", first.fill_null(NO_GENRE).alias("category"))
+    people = users.frame.select("user", "age", "gender", "occupation")
+    inputs = {"u.data": ratings.fingerprint, "u.item": items.fingerprint, "u.user": users.fingerprint}
+    notes = _undescribed(ratings.frame, movies, "item", folder / "u.item")
+    notes += _undescribed(ratings.frame, people, "user", folder / "u.user")
+    return _table(ratings.frame, movies, people, "MovieLens-100K", inputs, ratings.skipped, notes, options)
+
+
+def _read_1m(folder: Path, options: MovieLensOptions, progress: Progress) -> RawTable:
+    ratings = read_text(folder / "ratings.dat", _1M_RATINGS, skip_bad_rows=options.skip_bad_rows, progress=progress)
+    items = read_text(folder / "movies.dat", _1M_MOVIES)
+    users = read_text(folder / "users.dat", _1M_USERS)
+    movies = items.frame.select("item", "title", pl.col("genres").str.split("|").list.first().alias("category"))
+    people = users.frame.select("user", "age", "gender", "occupation")
+    inputs = {"ratings.dat": ratings.fingerprint, "movies.dat": items.fingerprint, "users.dat": users.fingerprint}
+    notes = _undescribed(ratings.frame, movies, "item", folder / "movies.dat")
+    notes += _undescribed(ratings.frame, people, "user", folder / "users.dat")
+    table = _table(ratings.frame, movies, people, "MovieLens-1M", inputs, ratings.skipped, notes, options)
+    table.titles["age"] = pl.DataFrame({"id": list(AGES), "title": list(AGES.values())})
+    table.titles["occupation"] = pl.DataFrame({"id": range(len(OCCUPATIONS)), "title": list(OCCUPATIONS)})
+    return table
+
+
+def _read_csv(folder: Path, options: MovieLensOptions, progress: Progress) -> RawTable:
+    ratings = read_text(
+        folder / "ratings.csv", _CSV_RATINGS, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=shrink
+    )
+    movies = _movies_csv(folder / "movies.csv")
+    frame = ratings.frame.rename({"userId": "user", "movieId": "item"})
+    inputs = {"ratings.csv": ratings.fingerprint, "movies.csv": fingerprint_file(folder / "movies.csv")}
+    notes = _undescribed(frame, movies, "item", folder / "movies.csv")
+    name = folder.name if folder.name.startswith("ml-") else "CSV release"
+    return _table(frame, movies, None, f"MovieLens, {name}", inputs, ratings.skipped, notes, options)
+
+
+def _movies_csv(path: Path) -> pl.DataFrame:
+    """Columns item, title, category of movies.csv, whose titles may be quoted."""
+    check_file(path, "movies.csv with the header movieId,title,genres")
+    items, titles, categories = [], [], []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, strict=True)
+            for values in lines:
+                if lines.line_num == 1:
+                    if values != ["movieId", "title", "genres"]:
+                        raise BadInputError("The header must name movieId,title,genres.", path, 1, ",".join(values))
+                    continue
+                if len(values) != 3 or not values[0].isdecimal():
+                    raise BadInputError(
+                        "A movie must have an integer movieId, a title and genres.",
+                        path,
+                        lines.line_num,
+                        ",".join(values),
+                    )
+                items.append(int(values[0]))
+                titles.append(values[1])
+                categories.append(values[2].split("|")[0])
+    except UnicodeDecodeError:
+        raise BadInputError("The file is not UTF-8 text.", path) from None
+    except csv.Error as error:
+        raise BadInputError(f"The file is not well-formed CSV ({error}).", path) from None
+    return pl.DataFrame(
+        {"item": items, "title": titles, "category": categories},
+        schema={"item": pl.Int64, "title": pl.String, "category": pl.String},
+    )
+
+
+def _undescribed(ratings: pl.DataFrame, table: pl.DataFrame, key: str, path: Path) -> list[str]:
+    """A note where ratings name users or movies that `path`, read into `table`, does not describe.
+
+    Raises:
+        BadInputError: it describes one twice.
+    """
+    if table[key].n_unique() != len(table):
+        double = table[key].filter(table[key].is_duplicated())[0]
+        raise BadInputError(f"The {key} {double} is described twice.", path)
+    strangers = ratings[key].filter(~ratings[key].cast(pl.Int64).is_in(table[key].implode()))
+    if strangers.is_empty():
+        return []
+    what, count = ("movie" if key == "item" else "user"), strangers.n_unique()
+    return [
+        f"{path.name} does not describe {count:,} {what}{'s' if count > 1 else ''} of {len(strangers):,} ratings "
+        f"(for instance {what} {strangers[0]}): what it would say of them is 'missing'."
+    ]
+
+
+def _table(
+    ratings: pl.DataFrame,
+    movies: pl.DataFrame,
+    people: pl.DataFrame | None,
+    title: str,
+    inputs: dict[str, dict[str, object]],
+    skipped: int,
+    notes: list[str],
+    options: MovieLensOptions,
+) -> RawTable:
+    frame = ratings.with_columns(
+        pl.col("item").cast(pl.Int64),
+        pl.col("user").cast(pl.Int64),
+        label=(pl.col("rating") >= options.positive_from).cast(pl.UInt8),
+    ).join(movies.select("item", "category"), on="item", how="left", maintain_order="left")
+    traits = [] if people is None else ["age", "gender", "occupation"]
+    if people is not None:
+        frame = frame.join(people, on="user", how="left", maintain_order="left")
+    rows = frame.select("label", "user", "item", "category", *traits, "timestamp", *calendar_columns("UTC"))
+    return RawTable(
+        rows=rows,
+        fields=[
+            FieldSpec(name="item", role="item", description="Movie"),
+            FieldSpec(name="category", role="category", description="First genre of the movie"),
+            FieldSpec(name="user", role="user", description="User"),
+            *(FieldSpec(name=trait, description=f"{trait.capitalize()} of the user") for trait in traits),
+            *calendar_fields(),
+        ],
+        history_fields=["item", "category"],
+        events=rows.select("user", "timestamp", "item", "category", positive="label"),
+        titles={"item": movies.select(pl.col("item").alias("id"), "title"), "dayofweek": weekday_titles()},
+        title=title,
+        label=f"rated {options.positive_from:g} stars or more",
+        timezone="UTC",
+        timezone_assumed=True,
+        inputs=inputs,
+        skipped_rows=skipped,
+        notes=notes,
+    )
+
+
+def _default_name(path: Path | None, _options: MovieLensOptions) -> str:
+    assert path is not None
+    folder, ratings_file = _find(path)
+    release = {"u.data": "ml-100k", "ratings.dat": "ml-1m"}.get(ratings_file)
+    return f"movielens-{release or (folder.name if folder.name.startswith('ml-') else 'csv')}"
+
+
+SOURCE = Source(
+    name="movielens",
+    title="MovieLens: 100K, 1M, 20M, 25M, 32M or latest",
+    path_help="the folder of a release, unpacked",
+    options=MovieLensOptions,
+    read=read,
+    default_name=_default_name,
+)
