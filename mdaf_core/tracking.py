@@ -136,7 +136,7 @@ def start_run(
         "mlflow.runName": f"{config.name}-{seed}",
     }
     run_id: str = client.create_run(_experiment(client, study), tags=tags).info.run_id
-    flat = _flatten(config.model_dump(exclude={"name", "preset"})) | {"seed": seed, "dataset": dataset}
+    flat = flatten(config.model_dump(exclude={"name", "preset"})) | {"seed": seed, "dataset": dataset}
     client.log_batch(run_id, params=[Param(k, str(v)[:6000]) for k, v in flat.items()])
     directory = run_directory(run_id)
     directory.mkdir(parents=True, exist_ok=True)
@@ -317,11 +317,12 @@ def _read_epochs(path: Path, _mtime: int) -> tuple[EpochMetrics, ...]:
     return tuple(EpochMetrics.model_validate(e) for e in json.loads(path.read_text("utf-8")))
 
 
-def _flatten(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level of dotted paths: `{"training": {"max_epochs": 2}}` → `training.max_epochs`."""
     flat: dict[str, Any] = {}
     for key, item in value.items():
         if isinstance(item, dict):
-            flat |= _flatten(item, f"{prefix}{key}.")
+            flat |= flatten(item, f"{prefix}{key}.")
         else:
             flat[prefix + key] = item
     return flat
