@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 import typer
 
 from mdaf_core.cli.output import JsonOption, emit, table
 from mdaf_core.jobs import api
+from mdaf_core.jobs.describe import standing
 from mdaf_core.jobs.store import Job
 
 app = typer.Typer(help="The queue of jobs; alone it lists them.", invoke_without_command=True)
@@ -73,27 +73,5 @@ def log(
 def _table(jobs: list[Job]) -> str:
     if not jobs:
         return "No jobs yet. `python -m mdaf_core study run DEFINITION --data NAME` adds some."
-    rows = [(job.id, job.state, job.study or "", job.title, describe(job)) for job in jobs]
+    rows = [(job.id, job.state, job.study or "", job.title, standing(job)) for job in jobs]
     return table(rows, ("job", "state", "study", "what", "how it stands"))
-
-
-def describe(job: Job) -> str:
-    """Progress of a running job, the reason of one that ended badly, the duration of one that finished."""
-    progress = job.progress
-    if job.state == "running":
-        if job.cancel_requested:
-            return "stopping"
-        if "fraction" in progress:
-            return f"{progress['fraction']:.0%} {progress['message']}"
-        if "epoch" in progress:
-            parts = [
-                f"epoch {progress['epoch']}/{progress['max_epochs']}",
-                f"{progress['rows_per_second']:,.0f} rows/s",
-            ]
-            if progress.get("best_val_auc") is not None:
-                parts.append(f"best val AUC {progress['best_val_auc']:.4f}")
-            return ", ".join(parts)
-        return "starting"
-    if job.state == "finished" and job.started and job.ended:
-        return f"{job.ended - job.started:.0f} s, ended {time.strftime('%Y-%m-%d %H:%M', time.localtime(job.ended))}"
-    return job.reason

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from mdaf_core.cli.jobs import describe
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.errors import UsageError
 from mdaf_core.jobs import api as jobs
+from mdaf_core.jobs.describe import standing
 from mdaf_core.studies import launch
 from mdaf_core.studies.definitions import definition_names, get_definition
 from mdaf_core.studies.status import METRICS, Cell, cells, counts, spread
@@ -129,7 +129,7 @@ def _wait(study: Study) -> None:
         found = jobs.list_jobs(study=study.id)
         waited_for = {job.depends_on for job in found if job.depends_on and job.state == "queued"}
         for job in [*(jobs.get_job(i) for i in waited_for), *found]:
-            line = f"{job.state}, {describe(job)}" if describe(job) else job.state
+            line = f"{job.state}, {standing(job)}" if standing(job) else job.state
             if job.state != "queued" and said.get(job.id) != line:
                 say(f"Job {job.id}, {job.title}: {line}")
                 said[job.id] = line

@@ -1,0 +1,165 @@
+"""Jobs: what is running?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from mdaf_core.errors import StudioError
+from mdaf_core.jobs import api
+from mdaf_core.jobs.describe import progress_text, share_done
+from mdaf_core.jobs.store import Job
+from pages import shared
+
+POLL_SECONDS = 1.0
+MOST_ROWS = 12  # rows with buttons in each list; the rest is counted
+LOG_LINES = 200
+
+
+def main() -> None:
+    shared.header("Jobs", "What is running?")
+    _live()
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def _live() -> None:
+    """Everything on this page: one poller, nothing else re-runs."""
+    with shared.guard():
+        jobs = api.list_jobs()
+        if not jobs:
+            shared.empty(
+                "Nothing has been queued yet. Preparing data and training both run here, in processes of their own: "
+                "you may close this tab, or the app, and they go on.",
+                "Launch a study",
+                "pages/launch.py",
+            )
+            return
+        running = [job for job in jobs if job.state == "running"]
+        queued = [job for job in jobs if job.state == "queued"]
+        ended = [job for job in jobs if job.state not in api.ACTIVE]
+        shared.section("Running")
+        if not running:
+            st.caption("Starting the next job …" if queued else "Nothing is running.")
+        for job in running:
+            _running(job)
+        if queued:
+            shared.section(f"Queue: {len(queued)}")
+            _queue(queued)
+        if ended:
+            _ended(ended)
+        _log(jobs)
+
+
+def _act(action: Callable[..., Any], *args: Any) -> None:
+    """A button's work; what cannot be done (any more) is said, not raised."""
+    try:
+        action(*args)
+    except StudioError as error:
+        st.toast(shared.plain(str(error)), icon=":material/error:")
+
+
+def _button(icon: str, help: str, key: str, action: Callable[..., Any], *args: Any, disabled: bool = False) -> None:
+    st.button(
+        "", icon=f":material/{icon}:", help=help, key=key, type="tertiary", on_click=_act, args=(action, *args),
+        disabled=disabled,
+    )  # fmt: skip
+
+
+def _name(job: Job) -> str:
+    study = f" :gray[{shared.plain(job.study)}]" if job.study else ""
+    return f"**{job.id}** {shared.plain(job.title)}{study}"
+
+
+def _running(job: Job) -> None:
+    with st.container(border=True, gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"{shared.state_label('running')} {_name(job)}", width="stretch")
+            st.button(
+                "Cancel", key=f"cancel-{job.id}", icon=":material/stop_circle:", on_click=_act,
+                args=(api.cancel, job.id), disabled=job.cancel_requested is not None,
+                help="Stops within seconds. Finished epochs are kept, and the job can be resumed.",
+            )  # fmt: skip
+        st.progress(share_done(job) or 0.0, shared.plain(progress_text(job).capitalize()))
+        facts = [f"running for {shared.fmt_time(time.time() - (job.started or time.time()))}"]
+        if job.progress.get("seconds_left") is not None:
+            facts.append(f"at most {shared.fmt_time(job.progress['seconds_left'])} left")
+        if job.progress.get("val_auc") is not None:
+            facts.append(f"validation AUC of the last epoch {shared.fmt_auc(job.progress['val_auc'])}")
+        if job.attempts > 1:
+            facts.append(f"attempt {job.attempts}{', resumed' if job.resume else ''}")
+        st.caption(", ".join(facts))
+
+
+def _queue(queued: list[Job]) -> None:
+    with st.container(border=True, gap=None):
+        for place, job in enumerate(queued[:MOST_ROWS], 1):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                waits = f" :gray[waits for job {job.depends_on}]" if job.depends_on else ""
+                st.markdown(f"{place}. {shared.state_label('queued')} {_name(job)}{waits}", width="stretch")
+                first, last = place == 1, place == len(queued)
+                _button(
+                    "vertical_align_top", "To the front", f"first-{job.id}", api.move, job.id, "first", disabled=first
+                )
+                _button("arrow_upward", "Earlier", f"up-{job.id}", api.move, job.id, "up", disabled=first)
+                _button("arrow_downward", "Later", f"down-{job.id}", api.move, job.id, "down", disabled=last)
+                _button("close", "Cancel", f"cancel-{job.id}", api.cancel, job.id)
+        if len(queued) > MOST_ROWS:
+            st.caption(f"… and {len(queued) - MOST_ROWS} more.")
+
+
+def _ended(ended: list[Job]) -> None:
+    broken = [job for job in ended if job.state != "finished"]
+    if broken:
+        shared.section(f"Failed or cancelled: {len(broken)}")
+        with st.container(border=True, gap=None):
+            for job in broken[:MOST_ROWS]:
+                with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                    when = f":gray[{shared.fmt_when(job.ended)}]"
+                    reason = shared.plain(job.reason)
+                    st.markdown(f"{shared.state_label(job.state)} {_name(job)} {when}  \n{reason}", width="stretch")
+                    if job.can_resume:
+                        st.button(
+                            "Resume", key=f"resume-{job.id}", icon=":material/resume:", on_click=_act,
+                            args=(api.resume, job.id), help="Goes on after the last finished epoch, in the same run.",
+                        )  # fmt: skip
+                    st.button(
+                        "Retry", key=f"retry-{job.id}", icon=":material/replay:", on_click=_act,
+                        args=(api.retry, job.id), help="Starts again from scratch, as a new run.",
+                    )  # fmt: skip
+            if len(broken) > MOST_ROWS:
+                st.caption(f"… and {len(broken) - MOST_ROWS} more: `python -m mdaf_core jobs` lists them all.")
+    finished = [job for job in ended if job.state == "finished"]
+    if finished:
+        shared.section(f"Finished: {len(finished)}")
+        st.dataframe(
+            {
+                "job": [job.id for job in finished],
+                "what": [job.title for job in finished],
+                "study": [job.study or shared.MISSING for job in finished],
+                "ended": [shared.fmt_when(job.ended) for job in finished],
+                "took": [shared.fmt_time((job.ended or 0) - (job.started or 0)) for job in finished],
+            },
+            hide_index=True,
+            height=min(38 * len(finished) + 40, 300),
+            key="finished",
+        )
+
+
+def _log(jobs: list[Job]) -> None:
+    shared.section("Log")
+    titles = {job.id: f"{job.id}  {job.title}{f', {job.study}' if job.study else ''}" for job in jobs}
+    latest = next((job.id for job in jobs if job.started), jobs[0].id)
+    if st.session_state.get("job") not in titles:
+        st.session_state["job"] = latest
+    chosen = st.selectbox("Job", sorted(titles, reverse=True), format_func=titles.__getitem__, key="job")
+    lines = api.log_tail(chosen, LOG_LINES)
+    if lines:
+        st.code("\n".join(lines), language=None, height=320)
+    else:
+        st.caption("This job has written nothing yet.")
+
+
+main()
