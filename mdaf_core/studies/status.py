@@ -105,3 +105,36 @@ def counts(found: list[Cell]) -> dict[CellState, int]:
     """How many cells are in each state; states without any are left out."""
     states: tuple[CellState, ...] = ("running", "queued", "finished", "failed", "cancelled", "missing")
     return {s: n for s in states if (n := sum(cell.state == s for cell in found))}
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """What to do next: a sentence, and the page (or, for `complete`, the action) that it leads to."""
+
+    sentence: str
+    label: str
+    target: Literal["jobs", "compare", "complete"]
+
+
+def next_step(study: Study, found: list[Cell]) -> NextStep:
+    """The most useful thing to do with a study as it stands."""
+    number = counts(found)
+    active = number.get("queued", 0) + number.get("running", 0)
+    broken = number.get("failed", 0) + number.get("cancelled", 0)
+    if number.get("missing"):
+        return NextStep(f"{_runs(number['missing'])} of this study were never queued.", "Queue them", "complete")
+    if active:
+        return NextStep(f"{_runs(active)} still to finish.", "Watch them", "jobs")
+    if broken:
+        return NextStep(f"{_runs(broken)} did not finish; they can be resumed or retried.", "See why", "jobs")
+    if len(study.seeds) == 1:
+        return NextStep(
+            "All runs finished, with one seed: no variance over seeds is known. Add seeds before you conclude.",
+            "Compare",
+            "compare",
+        )
+    return NextStep("All runs finished: see which differences are shown and which are not.", "Compare", "compare")
+
+
+def _runs(number: int) -> str:
+    return "1 run" if number == 1 else f"{number} runs"

@@ -1,0 +1,215 @@
+"""Overview: where does the study stand?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from mdaf_core.errors import StudioError
+from mdaf_core.jobs import api
+from mdaf_core.jobs.describe import progress_text, share_done
+from mdaf_core.studies import launch
+from mdaf_core.studies.status import Cell, cells, counts, next_step, spread
+from mdaf_core.studies.store import Study, get_study, list_studies
+from mdaf_core.studies.visits import begin_visit, changes_since
+from pages import shared
+
+POLL_SECONDS = 2.0
+SPLITS = {"val": "Validation AUC", "test": "Test AUC"}
+PAGES = {"jobs": "pages/jobs.py", "compare": "pages/compare.py"}
+
+
+def main() -> None:
+    shared.header("Overview", "Where does the study stand?")
+    with shared.guard():
+        if not list_studies():
+            _first_start()
+            return
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            study_id = shared.study_picker()
+            split = st.segmented_control(
+                "Shown", list(SPLITS), format_func=SPLITS.__getitem__, default="val", required=True, key="split",
+                bind="query-params", help="AUC of the best epoch's weights, the epoch chosen on validation.",
+            )  # fmt: skip
+        if study_id is None:
+            return
+        study = get_study(study_id)
+        previous = _previous_visit(study_id)
+        live = shared.is_live(study_id)
+        st.fragment(_body, run_every=POLL_SECONDS if live else None)(study, split, previous, live)
+
+
+def _first_start() -> None:
+    """Nothing is there yet: what this is, and one thing to do."""
+    if "warmed" not in st.session_state:
+        st.session_state["warmed"] = True
+        api.ensure_supervisor()  # its libraries load while the reader reads: the first run starts at once
+    st.markdown(
+        "MDAF Studio runs click-through-rate ablation studies and tells what their numbers support.  \n"
+        "Raw data → prepared data set → training in the background → curves, comparison, gates → the paper's figures."
+    )
+    st.button("Run the demo study", type="primary", icon=":material/play_arrow:", key="demo", on_click=_start_demo)
+    st.caption(
+        "Generates a small data set whose click probabilities are known, then trains the full model, each of its "
+        "branches alone and two baselines with two seeds each: a few minutes on two cores, nothing to download."
+    )
+    st.page_link("pages/data.py", label="Or prepare data of your own", icon=":material/database:")
+
+
+def _start_demo() -> None:
+    try:
+        study = launch.run_demo()
+    except StudioError as error:
+        st.toast(shared.plain(str(error)), icon=":material/error:")
+    else:
+        st.query_params["study"] = study.id
+
+
+def _complete(study: Study) -> None:
+    try:
+        launch.queue_missing(study)
+    except StudioError as error:
+        st.toast(shared.plain(str(error)), icon=":material/error:")
+
+
+def _previous_visit(study_id: str) -> float | None:
+    """When the study was looked at before this session."""
+    visits: dict[str, float | None] = st.session_state.setdefault("previous_visits", {})
+    if study_id not in visits:
+        visits[study_id] = begin_visit(study_id)
+    return visits[study_id]
+
+
+def _body(study: Study, split: str, previous: float | None, live: bool) -> None:
+    with shared.guard():
+        if live and not shared.is_live(study.id):
+            st.rerun()  # the last run ended: draw once more, without polling
+        found = cells(study)
+        _summary(study, found, previous)
+        _preparation(found)
+        left, right = st.columns([3, 2], gap="large")
+        with left:
+            _matrix(study, found, split)
+        with right:
+            _criteria(study)
+
+
+def _summary(study: Study, found: list[Cell], previous: float | None) -> None:
+    number = counts(found)
+    done, total = number.get("finished", 0), len(found)
+    states = "   ".join(f"{shared.state_label(state)} {n}" for state, n in number.items())
+    st.markdown(f"**{shared.plain(study.title)}** on **{shared.plain(study.dataset)}** :gray[{shared.plain(study.id)}]")
+    st.progress(done / total, f"{done} of {total} runs finished")
+    st.markdown(states)
+    if study.acknowledged:
+        st.warning(
+            f"Run although these audit checks failed: {shared.plain(', '.join(study.acknowledged))}.",
+            icon=":material/warning:",
+        )
+    step = next_step(study, found)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**Next:** {step.sentence}", width="content")
+        if step.target == "complete":
+            st.button(step.label, on_click=_complete, args=(study,), key="complete", icon=":material/playlist_add:")
+        else:
+            st.page_link(
+                PAGES[step.target], label=step.label, icon=":material/arrow_forward:", query_params={"study": study.id}
+            )
+    if previous is not None:
+        changed = changes_since(found, previous)
+        ended = {state: sum(c.state == state for c in changed) for state in ("finished", "failed", "cancelled")}
+        words = ", ".join(f"{n} {state}" for state, n in ended.items() if n) or "nothing changed"
+        latest = [f"{c.configuration}, seed {c.seed}: {c.state}" for c in changed[:3]]
+        st.caption(
+            f"Since your last visit ({shared.fmt_when(previous)}): {words}."
+            + (f" Latest: {shared.plain('; '.join(latest))}." if latest else "")
+        )
+
+
+def _preparation(found: list[Cell]) -> None:
+    """The preparation that queued runs wait for, while it goes on."""
+    waited_for = {cell.job.depends_on for cell in found if cell.job and cell.state == "queued" and cell.job.depends_on}
+    for job_id in sorted(waited_for):
+        job = api.get_job(job_id)
+        if job.state in api.ACTIVE:
+            what = progress_text(job) if job.state == "running" else "waits for its turn"
+            st.progress(share_done(job) or 0.0, f"Job {job.id}, {shared.plain(job.title)}: {shared.plain(what)}")
+
+
+def _matrix(study: Study, found: list[Cell], split: str) -> None:
+    shared.section("Configurations × seeds", help=f"{SPLITS[split]} of each run; mean ± standard deviation over seeds.")
+    rows = [["configuration", *(f"seed {seed}" for seed in study.seeds), "mean ± sd"]]
+    rows.append([":---", *("---:" for _ in study.seeds), "---:"])
+    for name in study.configuration_names:
+        mine = [cell for cell in found if cell.configuration == name]
+        over = spread(mine, split, "auc")  # type: ignore[arg-type]
+        mean = shared.fmt_auc(over.mean) + (f" ± {shared.fmt_auc(over.sd)}" if over.sd is not None else "")
+        mark = " :gray[reference]" if name == study.reference else ""
+        rows.append([shared.plain(name) + mark, *(_cell(cell, split) for cell in mine), mean])
+    st.markdown("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    for cell in found:
+        if cell.state == "failed":
+            job = f"job {cell.job.id}: " if cell.job else ""
+            st.caption(
+                f"{shared.state_label('failed')} {shared.plain(cell.configuration)}, seed {cell.seed}, "
+                f"{job}{shared.plain(cell.reason)}"
+            )
+
+
+def _cell(cell: Cell, split: str) -> str:
+    label = shared.state_label(cell.state)
+    if cell.state == "finished":
+        return f"{shared.fmt_auc(cell.metric(split, 'auc'))} {label}"  # type: ignore[arg-type]
+    if cell.state == "running" and cell.job:
+        share = share_done(cell.job)
+        return f"{label} {share:.0%}" if share is not None else label
+    return label
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _scores(study_id: str, version: tuple[Any, ...]) -> list[dict[str, Any]]:
+    """Every criterion for every configuration; computed anew when the run store changes."""
+    from mdaf_core import tracking
+    from mdaf_core.evaluation.criteria import evaluate_study, read_criteria
+
+    results = evaluate_study(read_criteria(get_study(study_id).criteria), tracking.list_runs(study_id))
+    return [result.model_dump() for result in results]
+
+
+def _criteria(study: Study) -> None:
+    from mdaf_core import tracking
+
+    shared.section(
+        "Success criteria",
+        help="Passed or failed by the mean over seeds. 'Sure' where the whole 95% interval is on one side.",
+    )
+    if not study.criteria:
+        st.caption("This study carries no criteria.")
+        return
+    scores = _scores(study.id, tracking.store_version())
+    if not scores:
+        st.caption("Criteria are judged as runs finish.")
+        return
+    chosen = st.selectbox(
+        "Configuration", list(dict.fromkeys(score["configuration"] for score in scores)), key="scored"
+    )
+    rows = ["| criterion | figure | verdict |", "|:---|---:|:---|"]
+    for score in scores:
+        if score["configuration"] != chosen:
+            continue
+        figure = shared.fmt_auc(score["value"])
+        if score["low"] is not None:
+            figure += f" :gray[{shared.fmt_auc(score['low'])} to {shared.fmt_auc(score['high'])}]"
+        rows.append(f"| {shared.plain(score['requirement'])} | {figure} | {_verdict(score)} |")
+    st.markdown("\n".join(rows))
+
+
+def _verdict(score: dict[str, Any]) -> str:
+    if score["passed"] is None:
+        return f":gray[{shared.plain(score['note'])}]"
+    word = ":green[:material/check: pass]" if score["passed"] else ":red[:material/close: fail]"
+    return word + {True: ", sure", False: ", not sure", None: ""}[score["certain"]]
+
+
+main()
