@@ -1,0 +1,303 @@
+"""One row as people read it: what was shown, what the user did before, and what of it moved the prediction."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.schema import FIRST_ID, Split
+from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.evaluation.gates import without_gate
+from mdaf_core.evaluation.metrics import sigmoid
+from mdaf_core.evaluation.predictions import load_predictions
+from mdaf_core.evaluation.slices import dataset_of
+from mdaf_core.tracking import RunRecord, artifact
+from mdaf_core.training.config import RunConfig
+
+if TYPE_CHECKING:
+    from mdaf_core.data.loader import Batch
+    from mdaf_core.models.base import CTRModel
+
+UNSEEN = "unseen in training"
+RESPONSE_POINTS = 21
+
+
+class StoryEvent(BaseModel):
+    """One event of the history. Effects: the prediction as it is minus the prediction without this event."""
+
+    place: int = Field(description="1 is the newest.")
+    when: str | None = Field(None, description="Local time of the data set.")
+    seconds_before: int | None = None
+    fields: dict[str, str]
+    same: list[str] = Field([], description="Fields in which it equals the row.")
+    effect_logit: float | None = None
+    effect_probability: float | None = None
+    effect_g: float | None = None
+
+
+class WhatIf(BaseModel):
+    """The prediction with g set to a value."""
+
+    name: str
+    g: float
+    logit: float
+    probability: float
+
+
+class RowStory(BaseModel):
+    """A row, its history, and what its prediction is made of. None and empty lists: see `notes`."""
+
+    run_id: str
+    configuration: str
+    split: Split
+    row_id: int
+    user: str | None
+    when: str | None
+    label: int
+    label_meaning: str
+    true_probability: float | None
+    fields: dict[str, str]
+    logit: float
+    probability: float
+    g: float | None = None
+    logit_static: float | None = None
+    logit_sequential: float | None = None
+    what_if: list[WhatIf] = []
+    response: list[WhatIf] = Field([], description="The prediction over the whole range of g.")
+    history: list[StoryEvent] = Field([], description="Newest first.")
+    history_recorded: int = Field(0, description="Events before the row in the data set; the model reads the newest.")
+    notes: list[str] = []
+
+
+def readable(dataset: PreparedDataset, field: str, codes: NDArray[Any]) -> list[str]:
+    """Titles, where there are any, else raw ids of one field's codes; 'unseen in training' for the unknown code."""
+    wanted = np.unique(codes[codes >= FIRST_ID])
+    vocabulary = dataset.vocabulary(field)
+    found = vocabulary.filter(pl.col("code").is_in(wanted.tolist()))
+    if "title" in found.columns:
+        found = found.with_columns(pl.coalesce("title", "id").alias("text"))
+    else:
+        found = found.with_columns(pl.col("id").alias("text"))
+    names = dict(zip(found["code"].to_list(), found["text"].to_list(), strict=True))
+    return [names.get(int(code), UNSEEN) for code in codes]
+
+
+def local_times(dataset: PreparedDataset, timestamps: NDArray[np.int64]) -> list[str]:
+    """Local times of a data set as text: `2017-11-30 14:05:12`."""
+    utc = pl.from_epoch(pl.Series(timestamps)).dt.replace_time_zone("UTC")
+    return utc.dt.convert_time_zone(dataset.meta.timezone).dt.strftime("%Y-%m-%d %H:%M:%S").to_list()
+
+
+def readable_rows(run: RunRecord, split: Split, chosen: pl.DataFrame) -> pl.DataFrame:
+    """Predictions (with their `position` in the split) joined with what people call user, time, item and category."""
+    columns: dict[str, Any] = {"row_id": chosen["row_id"]}
+    try:
+        dataset = dataset_of(run, split)
+        meta, rows = dataset.meta, dataset.rows(split)
+        position = chosen["position"].to_numpy()
+        if meta.has_user:
+            columns["user"] = dataset.users.gather(chosen["user"])
+        if meta.has_time:
+            columns["time"] = local_times(dataset, chosen["timestamp"].to_numpy())
+        for name in [f.name for f in meta.fields if f.kind == "categorical" and f.role in ("item", "category")]:
+            columns[name] = readable(dataset, name, rows.columns[name][position])
+    except UsageError:
+        raise
+    except StudioError:
+        columns["user"] = chosen["user"]  # the data set is gone: the dense index is all there is
+    numbers = ("label", "probability", "history_length", "g", "logit_static", "logit_sequential")
+    return pl.DataFrame(columns | {name: chosen[name] for name in numbers if name in chosen.columns})
+
+
+def row_story(run: RunRecord, split: Split, row_id: int) -> RowStory:
+    """Everything about one row; re-predicts it without each of its history events (in one batch) where a model can.
+
+    Raises:
+        UsageError: the split has no such row, or the run no predictions.
+        StudioError: the data set is gone or has changed since.
+    """
+    frame = load_predictions(run.run_id, split)
+    position = (frame["row_id"] == row_id).arg_max() if len(frame) else None
+    if position is None or frame["row_id"][position] != row_id:
+        raise UsageError(f"The {split} split of run {run.run_id[:8]} has no row {row_id}.")
+    dataset = dataset_of(run, split)
+    config = RunConfig.model_validate_json(artifact(run.run_id, "config.json").read_text("utf-8"))
+    prediction = frame.row(position, named=True)
+    meta, rows = dataset.meta, dataset.rows(split)
+    story = RowStory(
+        run_id=run.run_id,
+        configuration=run.configuration,
+        split=split,
+        row_id=row_id,
+        user=dataset.users[prediction["user"]] if meta.has_user else None,
+        when=local_times(dataset, rows.timestamp[position : position + 1])[0] if meta.has_time else None,
+        label=prediction["label"],
+        label_meaning=meta.label,
+        true_probability=None if rows.true_probability is None else float(rows.true_probability[position]),
+        fields=_fields(dataset, split, position),
+        history=_history(dataset, split, position, config.training.max_history),
+        history_recorded=int(rows.history_end[position] - rows.history_start[position]),
+        **{name: prediction.get(name) for name in ("logit", "probability", "g", "logit_static", "logit_sequential")},
+    )
+    reason = without_gate(run)
+    if reason:
+        story.notes.append(reason)
+    elif story.g is not None:
+        mean = frame["g"].mean()
+        settings = (
+            ("g as it is", story.g, story.logit),
+            ("static branch alone", 0.0, prediction["logit_static"]),
+            ("sequential branch alone", 1.0, prediction["logit_sequential"]),
+            ("g at its mean", mean, prediction["logit_g_mean"]),
+        )
+        story.what_if = [_what_if(name, g, logit) for name, g, logit in settings]
+    _add_occlusion(story, run, config, dataset, position)
+    return story
+
+
+def _what_if(name: str, g: Any, logit: float) -> WhatIf:
+    return WhatIf(name=name, g=float(g), logit=logit, probability=float(sigmoid(logit)))
+
+
+def _fields(dataset: PreparedDataset, split: Split, position: int) -> dict[str, str]:
+    columns = dataset.rows(split).columns
+    out = {}
+    for field in dataset.meta.fields:
+        value = columns[field.name][position]
+        if field.kind == "numeric":
+            out[field.name] = f"{value:g}"
+        else:
+            out[field.name] = readable(dataset, field.name, np.array([value]))[0]
+    return out
+
+
+def _history(dataset: PreparedDataset, split: Split, position: int, most: int) -> list[StoryEvent]:
+    meta, rows = dataset.meta, dataset.rows(split)
+    if not meta.history_fields:
+        return []
+    end = int(rows.history_end[position])
+    start = max(int(rows.history_start[position]), end - most)
+    codes = {name: dataset.events[name][start:end] for name in meta.history_fields}
+    texts = {name: readable(dataset, name, values) for name, values in codes.items()}
+    stamps = dataset.events["timestamp"][start:end]
+    timed = meta.has_time and not meta.ready_made_history
+    when = local_times(dataset, stamps) if timed and end > start else []
+    events = []
+    for i in reversed(range(end - start)):
+        same = [n for n in codes if codes[n][i] >= FIRST_ID and codes[n][i] == rows.columns[n][position]]
+        events.append(
+            StoryEvent(
+                place=end - start - i,
+                when=when[i] if timed else None,
+                seconds_before=int(rows.timestamp[position] - stamps[i]) if timed else None,
+                fields={name: values[i] for name, values in texts.items()},
+                same=same,
+            )
+        )
+    return events
+
+
+def _add_occlusion(story: RowStory, run: RunRecord, config: RunConfig, dataset: PreparedDataset, position: int) -> None:
+    """Effects of single events and the response to g, from the model itself."""
+    if config.model.kind == "gbdt":
+        story.notes.append("Effects of single events need a neural network; this is LightGBM on counts.")
+        return
+    try:
+        path = artifact(run.run_id, "weights.safetensors")
+    except UsageError:
+        story.notes.append("The run's weights are gone, so it cannot be asked what single events do.")
+        return
+    if config.model.kind not in ("bst", "mamba4rec", "mdaf"):
+        story.notes.append(f"{run.configuration} does not read the history, so no event of it has an effect.")
+        return
+    import torch
+
+    model = _load_model(path, path.stat().st_mtime_ns, dataset.path)
+    batch = _without_each_event(dataset, story.split, position, config.training.max_history)
+    with torch.inference_mode():
+        output = model(batch)
+        logit = output.logit_B.double().numpy()
+        g = None if output.gate_B is None else output.gate_B.double().numpy()
+    if abs(logit[0] - story.logit) > 1e-3:
+        story.notes.append(
+            f"The model now gives the logit {logit[0]:.4f} where {story.logit:.4f} was recorded: its weights, or the "
+            "machine's arithmetic, are not those of the run."
+        )
+    probability = sigmoid(logit)
+    for event in story.history:  # newest first; variant 1 + i leaves out the i-th oldest
+        i = 1 + len(story.history) - event.place
+        event.effect_logit = float(logit[0] - logit[i])
+        event.effect_probability = float(probability[0] - probability[i])
+        event.effect_g = None if g is None else float(g[0] - g[i])
+    if g is not None:
+        story.response = _response(model, batch)
+
+
+def _response(model: CTRModel, batch: Batch) -> list[WhatIf]:
+    """The prediction of the batch's first row for g from 0 to 1."""
+    import torch
+
+    from mdaf_core.models.mdaf import MDAF
+
+    assert isinstance(model, MDAF)
+    with torch.inference_mode():
+        grid = torch.linspace(0, 1, RESPONSE_POINTS)
+        static_BD, sequential_BD = (branch[:1].expand(RESPONSE_POINTS, -1) for branch in model.branches(batch))
+        logits = model.fuse(static_BD, sequential_BD, grid).logit_B.double().numpy()
+    return [_what_if("", g, float(logit)) for g, logit in zip(grid.tolist(), logits, strict=True)]
+
+
+@lru_cache(maxsize=2)
+def _load_model(weights: Path, _mtime: int, dataset: Path) -> CTRModel:
+    from safetensors.torch import load_model
+
+    from mdaf_core.models.registry import build_model
+
+    config = RunConfig.model_validate_json((weights.parent / "config.json").read_text("utf-8"))
+    model = build_model(config.model, PreparedDataset(dataset).meta.features())
+    load_model(model, weights)
+    return model.eval()
+
+
+def _without_each_event(dataset: PreparedDataset, split: Split, position: int, most: int) -> Batch:
+    """A batch of L + 1 rows: the row as it is, then without its oldest event, without the second oldest, …
+
+    The variants are rows over an event log made of their histories, so that the usual loader computes all inputs.
+    """
+    from mdaf_core.data.loader import BatchLoader
+
+    rows = dataset.rows(split)
+    end = int(rows.history_end[position])
+    start = max(int(rows.history_start[position]), end - most)
+    length = end - start
+    kept = [np.arange(length), *(np.delete(np.arange(length), i) for i in range(length))]
+    bounds = np.cumsum([0, *(len(events) for events in kept)])
+    order = start + np.concatenate(kept)
+    variants = _Variants(
+        {name: np.repeat(column[position : position + 1], len(kept)) for name, column in rows.columns.items()}
+        | {"history_start": bounds[:-1], "history_end": bounds[1:]}
+    )
+    log = {name: column[order] for name, column in dataset.events.items()}
+    views = SimpleNamespace(meta=dataset.meta, rows=lambda _split: variants, events=log)
+    return BatchLoader(views, split, len(kept), max_history=most).gather(np.arange(len(kept)))  # type: ignore[arg-type]
+
+
+class _Variants:
+    """Rows in memory with what the loader reads of `dataset.Rows`."""
+
+    def __init__(self, columns: dict[str, NDArray[Any]]):
+        self.columns = columns
+        self.label, self.timestamp, self.user = columns["label"], columns["timestamp"], columns["user_index"]
+        self.row_id = columns["row_id"]
+        self.history_start, self.history_end = columns["history_start"], columns["history_end"]
+
+    def __len__(self) -> int:
+        return len(self.label)
