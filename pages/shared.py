@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import altair as alt
     import polars as pl
 
+    from mdaf_core.data.schema import Split
+    from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.tracking import RunRecord
+
 _MARK = """<g fill="none" stroke-width="3.2" stroke-linecap="round">
 <path d="M3 22 C10 22 11 14 17 14 L25 14" stroke="#3d7fd0"/><path d="M3 6 C10 6 11 14 17 14" stroke="#e08a1e"/></g>"""
 ICON = f'<svg xmlns="http://www.w3.org/2000/svg" width="28" height="28" viewBox="0 0 28 28">{_MARK}</svg>'
@@ -183,6 +187,30 @@ def _epochs(study_id: str, version: tuple[Any, ...]) -> pl.DataFrame:
     return frames.epochs(frames.study_runs(get_study(study_id)))
 
 
+def finished_runs(study_id: str) -> list[RunRecord]:
+    """The finished runs of a study, one a configuration and seed."""
+    from mdaf_core.reporting import frames
+    from mdaf_core.studies.store import get_study
+
+    return [run for run in frames.study_runs(get_study(study_id)) if run.state == "finished"]
+
+
+def comparison(study_id: str, reference: str, split: Split, metric: str, margin_bp: float) -> StudyComparison:
+    """`compare_study` of the finished runs of a study."""
+    from mdaf_core import tracking
+
+    return _comparison(study_id, reference, split, metric, margin_bp, tracking.store_version())
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _comparison(
+    study_id: str, reference: str, split: Split, metric: str, margin_bp: float, version: tuple[Any, ...]
+) -> StudyComparison:
+    from mdaf_core.evaluation.comparison import compare_study
+
+    return compare_study(finished_runs(study_id), reference, split, metric, margin_bp)
+
+
 # ---- charts and tables -----------------------------------------------------------------------------------------------
 
 
@@ -255,7 +283,9 @@ def show_table(
     with st.container(key=f"table-{name}", gap="xsmall"):
         if title:
             st.markdown(f"**{title}**", help=help)
-        return st.dataframe(df, hide_index=True, column_config=column_config, key=f"frame-{name}", **options)
+        return st.dataframe(
+            df, hide_index=True, column_config=column_config, key=f"frame-{name}", placeholder=MISSING, **options
+        )
 
 
 # ---- words and numbers -----------------------------------------------------------------------------------------------

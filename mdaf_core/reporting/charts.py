@@ -44,8 +44,14 @@ METRIC_TITLES = {
 }
 LOWER_IS_BETTER = {"logloss", "normalised_entropy", "brier", "ece", "train_loss", "val_loss", "val_logloss"}
 
-VERDICTS = ["better", "worse", "parity", "not shown"]
-_VERDICT_SHAPES = ["triangle-up", "triangle-down", "diamond", "circle"]
+# A verdict's shape; `frames.VERDICT_MARKS` shows the same beside the words of tables.
+_VERDICT_SHAPES = {
+    "better": "triangle-up",
+    "worse": "triangle-down",
+    "parity": "diamond",
+    "not shown": "circle",
+    "one seed: no variance known": "cross",
+}
 
 
 def _shapes(count: int) -> list[str]:
@@ -180,26 +186,23 @@ def learning_curves(
 # ---- comparison ------------------------------------------------------------------------------------------------------
 
 
-def leaderboard(frame: pl.DataFrame, members: pl.DataFrame, *, x_title: str, sort: Sequence[str]) -> alt.TopLevelMixin:
-    """Mean and t interval over seeds of each configuration, the seeds visible as ticks.
+def leaderboard(frame: pl.DataFrame, members: pl.DataFrame, *, x_title: str) -> alt.TopLevelMixin:
+    """Mean and t interval over seeds of each configuration, best first, the seeds visible as ticks.
 
     Args:
-        frame: configuration, mean, low, high (null with one seed), sd, seeds, reference (bool).
+        frame: `StudyComparison.frame()`.
         members: configuration, seed, value.
-        sort: configurations from the top.
     """
     import altair as alt
 
-    y = alt.Y("configuration:N", sort=list(sort), title=None, axis=alt.Axis(grid=True))
+    frame = frame.drop_nulls("mean")
+    y = alt.Y("configuration:N", sort=frame["configuration"].to_list(), title=None, axis=alt.Axis(grid=True))
     scale = alt.Scale(zero=False, nice=True, padding=8)
     base = alt.Chart(frame).encode(y=y)
-    tooltip = _tooltips(
-        configuration="Configuration", mean="Mean", sd="Sd over seeds", low="95% low", high="95% high", seeds="Seeds"
-    )
-    shape = alt.condition("datum.reference", alt.value("diamond"), alt.value("circle"))
+    shape = alt.condition("datum.verdict == 'reference'", alt.value("diamond"), alt.value("circle"))
     return alt.layer(
         alt.Chart(members)
-        .mark_tick(style="muted", height=10, thickness=1.2, opacity=0.9)
+        .mark_tick(style="muted", height=10, thickness=1.2)
         .encode(
             y=y,
             x=alt.X("value:Q", scale=scale, title=x_title),
@@ -207,57 +210,64 @@ def leaderboard(frame: pl.DataFrame, members: pl.DataFrame, *, x_title: str, sor
         ),
         base.mark_rule(style="interval").encode(x=alt.X("low:Q", scale=scale, title=x_title), x2="high"),
         base.mark_point(filled=True, size=70).encode(
-            x=alt.X("mean:Q", scale=scale, title=x_title), shape=shape, tooltip=tooltip
+            x=alt.X("mean:Q", scale=scale, title=x_title),
+            shape=shape,
+            tooltip=_tooltips(
+                configuration="Configuration",
+                mean="Mean",
+                sd="Sd over seeds",
+                low="95% low",
+                high="95% high",
+                seeds="Seeds",
+            ),
         ),
     ).properties(height=alt.Step(ROW))
 
 
-def differences(frame: pl.DataFrame, *, margin_bp: float, reference: str, sort: Sequence[str]) -> alt.TopLevelMixin:
+def differences(frame: pl.DataFrame, *, margin_bp: float, x_title: str) -> alt.TopLevelMixin:
     """Forest plot of differences to the reference with intervals, the parity margin as a band, and the verdicts.
 
     Args:
-        frame: configuration, difference_bp, low_bp, high_bp (null with one seed), p_adjusted, verdict, seeds,
-            under_noise (bool: smaller than the spread over seeds; drawn faint).
+        frame: `StudyComparison.frame()`; rows below the noise floor are drawn faint, rows without a difference not.
     """
     import altair as alt
 
-    y = alt.Y("configuration:N", sort=list(sort), title=None, axis=alt.Axis(grid=True))
-    title = f"Difference of AUC to {reference}, bp (1 bp = 0.0001)"
+    frame = frame.drop_nulls("difference_bp")
+    y = alt.Y("configuration:N", sort=frame["configuration"].to_list(), title=None, axis=alt.Axis(grid=True))
     scale = alt.Scale(nice=True, padding=8)
 
     def x(field: str) -> alt.X:
-        return alt.X(f"{field}:Q", scale=scale, title=title, axis=alt.Axis(format="+d"))
+        return alt.X(f"{field}:Q", scale=scale, title=x_title, axis=alt.Axis(format="+~g"))
 
-    tooltip = _tooltips(
-        configuration="Configuration",
-        difference_bp="Difference, bp",
-        low_bp="Interval low, bp",
-        high_bp="Interval high, bp",
-        p_adjusted="Adjusted p",
-        verdict="Verdict",
-        seeds="Seeds",
-    )
-    opacity = alt.condition("datum.under_noise", alt.value(0.45), alt.value(1))
+    opacity = alt.condition("datum.below_noise_floor", alt.value(0.4), alt.value(1))
     margin = alt.Chart(alt.Data(values=[{"low": -margin_bp, "high": margin_bp, "zero": 0}]))
     base = alt.Chart(frame).encode(y=y, opacity=opacity)
+    shown = [word for word in _VERDICT_SHAPES if word in set(frame["verdict"])]
+    shapes = alt.Scale(domain=shown, range=[_VERDICT_SHAPES[word] for word in shown])
     return alt.layer(
         margin.mark_rect(style="margin").encode(x=x("low"), x2="high:Q"),
         margin.mark_rule(style="guide").encode(x=x("zero")),
-        base.mark_rule(style="interval").encode(x=x("low_bp"), x2="high_bp:Q"),
+        base.mark_rule(style="interval").encode(x=x("difference_low_bp"), x2="difference_high_bp:Q"),
         base.mark_point(filled=True, size=80).encode(
             x=x("difference_bp"),
-            shape=alt.Shape(
-                "verdict:N",
-                scale=alt.Scale(domain=VERDICTS, range=_VERDICT_SHAPES),
-                legend=alt.Legend(title=None, symbolFillColor="gray", symbolStrokeColor="gray"),
+            shape=alt.Shape("verdict:N", scale=shapes, legend=alt.Legend(title=None, symbolOpacity=1)),
+            tooltip=_tooltips(
+                configuration="Configuration",
+                difference_bp="Difference, bp",
+                difference_low_bp="95% low, bp",
+                difference_high_bp="95% high, bp",
+                p_adjusted="Adjusted p",
+                p_parity_adjusted="Adjusted p of parity",
+                verdict="Verdict",
+                seeds="Seeds",
+                covers="Interval covers",
             ),
-            tooltip=tooltip,
         ),
     ).properties(height=alt.Step(ROW))
 
 
 def roc(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
-    """ROC curves: configuration, fpr, tpr (and threshold where known)."""
+    """ROC curves, one a run: run_id, configuration, fpr, tpr."""
     import altair as alt
 
     shown = _shown(frame, order)
@@ -273,6 +283,7 @@ def roc(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
             y=y,
             color=_colour(order, shown),
             strokeDash=_dash(order),
+            detail="run_id:N",
             order="fpr:Q",
             tooltip=_tooltips(
                 configuration="Configuration", fpr="False positive rate|.4f", tpr="True positive rate|.4f"
@@ -295,7 +306,7 @@ def calibration(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMix
     """Reliability: predicted against observed rate in bins of equal mass, with intervals and rows a bin.
 
     Args:
-        frame: configuration, predicted, observed, low, high (interval of the observed rate), rows.
+        frame: run_id, configuration, predicted, observed, low, high (interval of the observed rate), rows.
     """
     import altair as alt
 
@@ -312,7 +323,9 @@ def calibration(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMix
     return alt.layer(
         diagonal.mark_line(style="guide").encode(x=x, y=y("observed")),
         base.mark_rule(opacity=0.5).encode(y=y("low"), y2="high:Q"),
-        base.mark_line(strokeWidth=1.2, opacity=0.7).encode(y=y("observed"), strokeDash=_dash(order)),
+        base.mark_line(strokeWidth=1.2, opacity=0.7).encode(
+            y=y("observed"), strokeDash=_dash(order), detail="run_id:N"
+        ),
         base.mark_point(filled=True).encode(
             y=y("observed"),
             shape=_shape(order, shown),

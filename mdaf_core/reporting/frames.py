@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -10,8 +11,11 @@ import polars as pl
 from mdaf_core.training.results import EpochMetrics
 
 if TYPE_CHECKING:
+    from mdaf_core.data.schema import Split
+    from mdaf_core.evaluation.comparison import StudyComparison
     from mdaf_core.studies.store import Study
     from mdaf_core.tracking import RunRecord
+    from mdaf_core.training.config import RunConfig
 
 _SCHEMA: dict[str, type[pl.DataType]] = {
     "run_id": pl.String,
@@ -142,13 +146,179 @@ def overfitting(runs: Sequence[RunRecord], kind: str, each: bool) -> pl.DataFram
     return table.select(*head, *_OVERFITTING).rename(head | _OVERFITTING)
 
 
-def final_metrics(runs: Sequence[RunRecord], split: str) -> pl.DataFrame:
-    """One row a finished run: run_id, configuration, seed, and every metric of the best epoch's weights on `split`."""
-    rows = []
-    for run in runs:
-        result = run.result
-        if result is None:
-            continue
-        metrics = (result.val if split == "val" else result.test).model_dump(exclude={"undefined"})
-        rows.append({"run_id": run.run_id, "configuration": run.configuration, "seed": run.seed} | metrics)
-    return pl.DataFrame(rows, infer_schema_length=None)
+VERDICT_MARKS = {
+    "better": "▲ better",
+    "worse": "▼ worse",
+    "parity": "◆ parity",
+    "not shown": "● not shown",
+    "one seed: no variance known": "✚ one seed: no variance known",
+}
+
+
+def comparison_table(comparison: StudyComparison) -> pl.DataFrame:
+    """What the Compare page and the paper show of a comparison, best first: columns as people read them."""
+    unit = difference_unit(comparison.metric)
+    columns = {
+        "configuration": "Configuration",
+        "seeds": "Seeds",
+        "mean": "Mean",
+        "sd": "Sd",
+        "difference_bp": f"Δ, {unit}",
+        "difference_low_bp": f"Low, {unit}",
+        "difference_high_bp": f"High, {unit}",
+        "p_adjusted": "p",
+        "p_parity_adjusted": "p of parity",
+        "verdict": "Verdict",
+    }
+    table = comparison.frame().with_columns(pl.col("verdict").replace(VERDICT_MARKS))
+    return table.select(*columns).rename(columns)
+
+
+def difference_unit(metric: str) -> str:
+    """Unit of differences: basis points for the AUCs, ×10⁻⁴ for the rest."""
+    return "bp" if metric.endswith(("auc",)) else "10⁻⁴"
+
+
+def comparison_members(comparison: StudyComparison) -> pl.DataFrame:
+    """The metric of each seed: configuration, seed, value."""
+    rows = [(c.configuration, seed, value) for c in comparison.configurations for seed, value in c.values.items()]
+    schema = {"configuration": pl.String, "seed": pl.Int64, "value": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def comparison_notes(comparison: StudyComparison) -> list[str]:
+    """What to know about a comparison: its notes, those of configurations named once for all they are true of."""
+    by_note: dict[str, list[str]] = {}
+    for entry in comparison.configurations:
+        for note in entry.notes:
+            by_note.setdefault(note.rstrip("."), []).append(entry.configuration)
+    everyone = len(comparison.configurations) - 1
+    grouped = [
+        f"{note[0].upper()}{note[1:]}." if len(names) >= max(2, everyone) else f"{', '.join(names)}: {note}."
+        for note, names in by_note.items()
+    ]
+    return [*comparison.notes, *grouped]
+
+
+def settings_differences(a: RunConfig, b: RunConfig) -> pl.DataFrame:
+    """Settings in which two configurations differ: setting (dotted path), and a column named by each configuration."""
+    from mdaf_core.tracking import flatten
+
+    left, right = (flatten(config.model_dump(mode="json", exclude={"name", "preset"})) for config in (a, b))
+    names = ["setting", a.name, b.name if b.name != a.name else f"{b.name} (2)"]
+    rows = [
+        (
+            path,
+            *("–" if path not in side else "none" if side[path] is None else str(side[path]) for side in (left, right)),
+        )
+        for path in sorted(left.keys() | right.keys())
+        if left.get(path, ...) != right.get(path, ...)
+    ]
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+
+
+def comparison_basis(comparison: StudyComparison) -> str:
+    """What the figures of a comparison rest on, in one line."""
+    counts = sorted({len(c.values) for c in comparison.configurations})
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    parts = [
+        f"{len(comparison.configurations)} configurations",
+        f"{seeds} seed{'' if seeds == '1' else 's'} each" + (": no variance known" if seeds == "1" else ""),
+    ]
+    if comparison.rows:
+        users = f", {comparison.users:,} users" if comparison.users else ""
+        parts.append(f"{comparison.rows:,} {'test' if comparison.split == 'test' else 'validation'} rows{users}")
+    if comparison.noise_floor is not None:
+        floor = comparison.noise_floor * 1e4
+        parts.append(f"noise floor {floor:.1f} {difference_unit(comparison.metric)} (sd over seeds)")
+    if comparison.tests:
+        parts.append(f"Holm over {comparison.tests} comparison{'' if comparison.tests == 1 else 's'}")
+    return " · ".join(parts)
+
+
+def slices(runs: Sequence[RunRecord], configurations: Sequence[str], dimension: str, split: Split) -> pl.DataFrame:
+    """`slice_metrics` of some configurations, all their seeds together."""
+    from mdaf_core.evaluation.comparison import by_configuration
+    from mdaf_core.evaluation.slices import slice_metrics
+
+    groups = by_configuration([run for run in runs if run.configuration in configurations])
+    return slice_metrics({name: list(group.values()) for name, group in groups.items()}, dimension, split)
+
+
+LEDGER_WORDS = {"configuration": "Configuration", "model": "Model"}
+LEDGER = LEDGER_WORDS | {
+    "seeds": "Seeds",
+    "parameters_embedding": "Embedding parameters",
+    "parameters_dense": "Dense parameters",
+    "multiply_adds": "Multiply-adds a row",
+    "rows_per_second": "Rows/s",
+    "epochs": "Epochs",
+    "best_epoch": "Best epoch",
+    "wall_seconds": "Seconds a run",
+    "total_seconds": "Seconds, all runs",
+    "peak_memory_mb": "Peak memory, MB",
+    "settings_tried": "Settings tried",
+}
+
+
+def ledger(runs: Sequence[RunRecord]) -> pl.DataFrame:
+    """What each configuration cost, with columns as `LEDGER` names them; other studies count towards settings tried."""
+    from mdaf_core import tracking
+    from mdaf_core.evaluation import comparison
+
+    mine = {run.run_id for run in runs}
+    return comparison.ledger(runs, [run for run in tracking.list_runs() if run.run_id not in mine])
+
+
+def quality_and_cost(cost: pl.DataFrame, comparison: StudyComparison) -> pl.DataFrame:
+    """The ledger with the mean of the metric and all parameters: configuration, mean, parameters, rows_per_second, …"""
+    means = comparison.frame().select("configuration", "mean", "sd")
+    total = pl.col("parameters_embedding") + pl.col("parameters_dense")
+    return cost.with_columns(parameters=total).join(means, on="configuration").drop_nulls("mean")
+
+
+def pair_tests(
+    runs: Sequence[RunRecord], a: str, b: str, split: Split, margin_bp: float
+) -> tuple[pl.DataFrame, list[str]]:
+    """Configurations a and b seed by seed on the same rows, and how much data a difference of the margin would take.
+
+    Returns:
+        One row a shared seed (Seed, AUC of A, AUC of B, Δ bp, Low bp, High bp, p, Verdict), and sentences.
+
+    Raises:
+        StudioError: the runs are not of the same rows; the message is the reason.
+    """
+    from mdaf_core.evaluation.comparison import by_configuration
+    from mdaf_core.evaluation.metrics import Undefined
+    from mdaf_core.evaluation.pairs import compare_runs
+    from mdaf_core.evaluation.significance import noise_floor, rows_needed, seeds_needed
+
+    groups = by_configuration(runs)
+    mine, theirs = groups.get(a, {}), groups.get(b, {})
+    rows, sentences, estimates = [], [], []
+    for seed in sorted(mine.keys() & theirs.keys()):
+        found = compare_runs(mine[seed], theirs[seed], split, margin_bp)
+        test = found.clustered or found.delong
+        estimates.append(test.estimate)
+        interval = (test.estimate * 1e4, test.low * 1e4, test.high * 1e4)
+        rows.append((seed, test.auc_a, test.auc_b, *interval, test.p, VERDICT_MARKS.get(found.verdict, found.verdict)))
+        if len(rows) == 1:
+            sentences += [f"{test.method}. {note}" if i == 0 else note for i, note in enumerate(found.notes)]
+            with suppress(Undefined):
+                needed = rows_needed(test, test.rows, margin_bp)
+                sentences.append(
+                    f"To find a true difference of {margin_bp:g} bp between such a pair 4 times in 5, about "
+                    f"{needed:,} rows are needed; there are {test.rows:,}."
+                )
+    spread = noise_floor([estimates])
+    if spread is not None:
+        try:
+            needed = seeds_needed(spread, margin_bp)
+            sentences.append(
+                f"Over seeds the difference has a standard deviation of {spread * 1e4:.1f} bp; to find {margin_bp:g} "
+                f"bp 4 times in 5 takes about {needed} seeds."
+            )
+        except Undefined as reason:
+            sentences.append(str(reason))
+    columns = ["Seed", f"AUC of {a}", f"AUC of {b}", "Δ, bp", "Low, bp", "High, bp", "p", "Verdict"]
+    return pl.DataFrame(rows, schema=columns, orient="row"), sentences
