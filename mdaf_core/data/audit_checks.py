@@ -557,8 +557,8 @@ def _unseen_check(id: str, title: str, what: str, shares: dict[str, float]) -> C
         title,
         "warn" if many else "pass",
         shares["val"],
-        f"{shares['val']:.1%} of validation rows and {shares['test']:.1%} of test rows have {article} {what} that training "
-        "does not know" + (": its embedding says nothing about most of them." if many else "."),
+        f"{shares['val']:.1%} of validation rows and {shares['test']:.1%} of test rows have {article} {what} that "
+        "training does not know" + (": its embedding says nothing about most of them." if many else "."),
         shares,
     )
 

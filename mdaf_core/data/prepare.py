@@ -19,11 +19,11 @@ from mdaf_core.data.dataset import PreparedDataset, write_columns
 from mdaf_core.data.history import earlier_events
 from mdaf_core.data.negatives import add_negatives
 from mdaf_core.data.schema import SPLITS, DatasetMeta, FieldSpec, SplitCounts
-from mdaf_core.data.sources.base import Progress, RawTable, Source, get_source, no_progress, parse_options
+from mdaf_core.data.sources.base import Progress, RawTable, Source, check_path, get_source, no_progress, parse_options
 from mdaf_core.data.split import assign_splits
 from mdaf_core.data.statistics import write_statistics
 from mdaf_core.data.vocabulary import Vocabulary
-from mdaf_core.errors import BadInputError, UsageError
+from mdaf_core.errors import BadInputError
 from mdaf_core.files import check_name, new_folder, write_json
 from mdaf_core.settings import get_settings
 
@@ -51,7 +51,7 @@ def prepare(
     """
     found = get_source(source)
     chosen = parse_options(found, options or {})
-    path = _check_path(found, path)
+    path = check_path(found, path)
     name = check_name(name or found.default_name(path, chosen), "data set name")
     report = progress or no_progress
 
@@ -69,19 +69,6 @@ def prepare(
         write_statistics(dataset)
     report(1.0, f"Prepared {name}")
     return PreparedDataset.open(name)
-
-
-def _check_path(source: Source, path: Path | None) -> Path | None:
-    if not source.path_help:
-        if path is not None:
-            raise UsageError(f"The source {source.name!r} reads no file: leave the path out.")
-        return None
-    if path is None:
-        raise UsageError(f"The source {source.name!r} needs a path: {source.path_help}.")
-    path = path.expanduser()
-    if not path.exists():
-        raise BadInputError(f"There is nothing at this path; expected {source.path_help}.", path)
-    return path
 
 
 def _part(progress: Progress, start: float, end: float) -> Progress:
@@ -143,6 +130,8 @@ def _write(folder: Path, name: str, source: Source, options: Any, raw: RawTable,
         write_columns(folder / "events.arrow", events)
     users.cast(pl.String).alias("id").to_frame().write_ipc(folder / "users.arrow", compression="uncompressed")
 
+    known = {"label", "timestamp", "user", "split", *(field.name for field in fields)}
+    extras = [column for column in rows.columns if column not in known]
     (folder / "rows").mkdir()
     counts: dict[str, SplitCounts] = {}
     for i, part in enumerate(parts):
@@ -157,8 +146,8 @@ def _write(folder: Path, name: str, source: Source, options: Any, raw: RawTable,
             "history_start": log.start[order] if log else zeros,
             "history_end": log.end[order] if log else zeros,
         } | {field: values[order] for field, values in columns.items()}
-        if "true_probability" in rows.columns:
-            table["true_probability"] = rows["true_probability"].cast(pl.Float64).to_numpy()[order]
+        for extra in extras:
+            table[extra] = rows[extra].to_numpy()[order]
         write_columns(folder / "rows" / f"{part.name}.arrow", table)
         counts[part.name] = SplitCounts(
             rows=len(order),
@@ -218,7 +207,8 @@ def _assign(
     has_time: bool,
     has_user: bool,
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    if "split" in raw.rows.columns:
+    chosen = options.model_fields_set & {"split", "fractions", "val_from", "test_from", "split_seed"}
+    if "split" in raw.rows.columns and not chosen:
         given = raw.rows["split"].cast(pl.String).replace_strict(dict(zip(SPLITS, range(3), strict=True)))
         return given.cast(pl.UInt8).to_numpy(), {"kind": "given"}
     return assign_splits(

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mdaf_core.data.schema import FieldSpec
-from mdaf_core.errors import UsageError
+from mdaf_core.errors import BadInputError, UsageError
 
 Progress = Callable[[float, str], None]
 SplitKind = Literal["time", "last-day", "leave-last-out", "random"]
@@ -70,6 +70,17 @@ class SourceOptions(BaseModel):
         if min(value) <= 0 or not (abs(total - 1) < 1e-6 or abs(total - 100) < 1e-6):
             raise ValueError("take three positive shares that add up to 1 (or to 100), for instance 0.8,0.1,0.1")
         return (value[0] / total, value[1] / total, value[2] / total)
+
+    @model_validator(mode="after")
+    def _check_dates(self) -> Self:
+        if (self.val_from is None) != (self.test_from is None):
+            raise ValueError("val_from and test_from go together: give both or neither")
+        if self.val_from is not None and self.test_from is not None:
+            if self.split != "time":
+                raise ValueError("val_from and test_from belong to split=time")
+            if self.val_from.replace(tzinfo=None) >= self.test_from.replace(tzinfo=None):
+                raise ValueError("val_from must be before test_from")
+        return self
 
 
 @dataclass(frozen=True)
@@ -194,9 +205,30 @@ def parse_options(source: Source, options: dict[str, Any]) -> Any:
         return source.options.model_validate(options)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "options"
-        what = first["msg"].removeprefix("Value error, ")
+        where = ".".join(str(part) for part in first["loc"])
+        what = first["msg"].removeprefix("Value error, ").rstrip(".")
+        if not where:
+            raise UsageError(f"These options do not go together: {what}.") from None
         raise UsageError(f"The option {where} does not take {first['input']!r}: {what}.") from None
+
+
+def check_path(source: Source, path: Path | None) -> Path | None:
+    """The path that `source` will read.
+
+    Raises:
+        UsageError: it needs one and there is none, or the other way round.
+        BadInputError: there is nothing there.
+    """
+    if not source.path_help:
+        if path is not None:
+            raise UsageError(f"The source {source.name!r} reads no file: leave the path out.")
+        return None
+    if path is None:
+        raise UsageError(f"The source {source.name!r} needs a path: {source.path_help}.")
+    path = path.expanduser()
+    if not path.exists():
+        raise BadInputError(f"There is nothing at this path; expected {source.path_help}.", path)
+    return path
 
 
 def calendar_columns(timezone: str) -> list[pl.Expr]:

@@ -248,7 +248,8 @@ def _table(
 
 
 def _default_name(path: Path | None, _options: MovieLensOptions) -> str:
-    assert path is not None
+    if path is None:
+        return "movielens"
     folder, ratings_file = _find(path)
     release = {"u.data": "ml-100k", "ratings.dat": "ml-1m"}.get(ratings_file)
     return f"movielens-{release or (folder.name if folder.name.startswith('ml-') else 'csv')}"

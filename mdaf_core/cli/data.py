@@ -1,0 +1,148 @@
+"""`data prepare | list | show | audit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mdaf_core.cli.output import JsonOption, emit, say, table
+from mdaf_core.errors import UsageError
+
+app = typer.Typer(help="Prepare data sets, and see whether they can be trusted.", no_args_is_help=True)
+
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the source, e.g. split=last-day.")
+]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of a prepared data set.")]
+
+
+@app.command()
+def prepare(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="synthetic, user-behavior, movielens, criteo or table.")
+    ],
+    path: Annotated[Path | None, typer.Option(help="The file or folder to read.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the prepared data set; default: made of the source.")
+    ] = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prepare a data set: split, code ids, slice histories, audit."""
+    from mdaf_core.data.prepare import prepare as run
+
+    dataset = run(source, path=path, name=name, options=parse_settings(settings or []), progress=_Progress())
+    emit(_facts(dataset.name), as_json, lambda: _show_text(dataset.name))
+
+
+@app.command("list")
+def list_command(as_json: JsonOption = False) -> None:
+    """List the prepared data sets."""
+    from mdaf_core.data.dataset import PreparedDataset, list_datasets
+
+    found = [PreparedDataset.open(name).meta for name in list_datasets()]
+    value = [
+        {
+            "name": meta.name,
+            "source": meta.source,
+            "title": meta.title,
+            "split": meta.split,
+            "splits": {split: _counts(counts) for split, counts in meta.splits.items()},
+            "created": meta.created,
+        }
+        for meta in found
+    ]
+
+    def text() -> str:
+        if not found:
+            return "No data set is prepared yet. `python -m mdaf_core data prepare synthetic` makes one."
+        rows = [
+            (m.name, m.source, m.split.get("kind", ""), *(f"{c.rows:,}" for c in m.splits.values()), m.created)
+            for m in found
+        ]
+        return table(rows, ("name", "source", "split", "train", "val", "test", "created"))
+
+    emit(value, as_json, text)
+
+
+@app.command()
+def show(name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show a data set's fields, parts and audit."""
+    emit(_facts(name), as_json, lambda: _show_text(name))
+
+
+@app.command()
+def audit(name: NameArgument, as_json: JsonOption = False) -> None:
+    """Audit a data set again, from its files alone, and store the result."""
+    from mdaf_core.data.audit import refresh_audit
+    from mdaf_core.data.dataset import PreparedDataset
+
+    result = refresh_audit(PreparedDataset.open(name))
+    value = result.model_dump(mode="json")
+    value["counts"] = {status: len(result.with_status(status)) for status in ("pass", "warn", "fail")}
+    emit(value, as_json, lambda: _audit_text([check.model_dump() for check in result.checks]))
+
+
+def parse_settings(pairs: list[str]) -> dict[str, Any]:
+    """`key=value` pairs as options; numbers, lists and true/false are read as such."""
+    from mdaf_core.training.config import parse_value
+
+    options = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"A setting looks like split=last-day; got {pair!r}.")
+        options[key.strip()] = parse_value(value.strip())
+    return options
+
+
+class _Progress:
+    """Sentences on stderr, at most one a change of sentence or a tenth of the way."""
+
+    def __init__(self) -> None:
+        self.last: tuple[int, str] = (-1, "")
+
+    def __call__(self, fraction: float, message: str) -> None:
+        words = message.split(":")[0]
+        if (int(fraction * 10), words) != self.last:
+            self.last = (int(fraction * 10), words)
+            say(f"{fraction:4.0%}  {message}")
+
+
+def _counts(counts: Any) -> dict[str, Any]:
+    return counts.model_dump() | {"positive_rate": counts.positive_rate}
+
+
+def _facts(name: str) -> dict[str, Any]:
+    from mdaf_core.data.dataset import PreparedDataset
+
+    dataset = PreparedDataset.open(name)
+    value = dataset.meta.model_dump(mode="json")
+    value["splits"] = {split: _counts(counts) for split, counts in dataset.meta.splits.items()}
+    checks = dataset.audit.get("checks", [])
+    return value | {"path": str(dataset.path), "audit": checks}
+
+
+def _show_text(name: str) -> str:
+    facts = _facts(name)
+    lines = [f"{facts['name']}: {facts['title']}", f"label 1: {facts['label']}", ""]
+    parts = [
+        (split, f"{c['rows']:,}", f"{c['positives']:,}", f"{c['positive_rate']:.4f}")
+        for split, c in facts["splits"].items()
+    ]
+    lines += [table(parts, ("part", "rows", "positives", "rate")), ""]
+    fields = [(f["name"], f["kind"], f["role"], f["vocabulary_size"] or "") for f in facts["fields"]]
+    lines += [table(fields, ("field", "kind", "role", "codes")), ""]
+    history = ", ".join(facts["history_fields"]) or "none"
+    lines += [f"history: {history}; {facts['events']:,} events; {facts['users']:,} users", ""]
+    lines.append(_audit_text(facts["audit"]))
+    return "\n".join(lines)
+
+
+def _audit_text(checks: list[dict[str, Any]]) -> str:
+    order = {"fail": 0, "warn": 1, "pass": 2}
+    ranked = sorted(checks, key=lambda check: order[check["status"]])
+    width = max((len(check["id"]) for check in checks), default=0)
+    return "\n".join(f"{check['status']}  {check['id']:{width}}  {check['sentence']}" for check in ranked)
