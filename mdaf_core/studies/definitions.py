@@ -65,7 +65,7 @@ _DEFINITIONS = (
         reference="mdaf-full",
         seeds=(42, 43),
         overrides={"training.max_epochs": 4, "training.warmup_epochs": 1, "training.batch_size": 512},
-    criteria=("report",),
+        criteria=("report",),
     ),
 )
 

@@ -1,0 +1,144 @@
+"""The settings of a configuration one by one, as a form shows them: generated from the pydantic models."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from mdaf_core.errors import UsageError
+from mdaf_core.training.config import RunConfig
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        path: as `--set` takes it (`training.max_epochs`, `model.sequential.kind`).
+        group: what it belongs to, for a heading: `training`, `model`, `model.sequential`.
+        kind: how it is entered. A `choice` has `choices`; `integers` is a list such as 256, 128.
+        optional: it may be left empty.
+        above, below: limits that are themselves not allowed.
+    """
+
+    path: str
+    group: str
+    kind: Literal["integer", "number", "switch", "choice", "integers"]
+    value: Any
+    description: str
+    optional: bool = False
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    @property
+    def name(self) -> str:
+        """`max epochs`"""
+        return self.path.rsplit(".", 1)[1].replace("_", " ")
+
+    @property
+    def help(self) -> str:
+        """The description with the limits."""
+        limits = []
+        if self.minimum is not None and self.maximum is not None:
+            limits.append(f"{self.minimum:g} to {self.maximum:g}")
+        elif self.minimum is not None:
+            limits.append(f"at least {self.minimum:g}")
+        elif self.maximum is not None:
+            limits.append(f"at most {self.maximum:g}")
+        if self.above is not None:
+            limits.append(f"above {self.above:g}")
+        if self.below is not None:
+            limits.append(f"below {self.below:g}")
+        return f"{self.description} ({', '.join(limits)})" if limits else self.description
+
+
+def settings(config: RunConfig) -> list[Setting]:
+    """All settings of a configuration, the training's first, with their present values."""
+    return [*_of_model(config.training, "training"), *_of_model(config.model, "model")]
+
+
+def parse_integers(text: str) -> list[int]:
+    """`256, 128` as a list; nothing is an empty list.
+
+    Raises:
+        UsageError: something in it is not a whole number.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isdigit() for part in parts):
+        raise UsageError(f"Give whole numbers separated by commas, such as 256, 128; got {text!r}.")
+    return [int(part) for part in parts]
+
+
+def _of_model(model: BaseModel, prefix: str) -> Iterator[Setting]:
+    for name, info in type(model).model_fields.items():
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            variants = _variants(info)
+            if len(variants) > 1:
+                yield Setting(
+                    path=f"{prefix}.{name}.kind",
+                    group=f"{prefix}.{name}",
+                    kind="choice",
+                    value=value.kind,  # type: ignore[attr-defined]
+                    description="Which model this part is.",
+                    choices=tuple(variants),
+                )
+            yield from _of_model(value, f"{prefix}.{name}")
+        elif name != "kind":
+            yield _leaf(name, info, value, prefix)
+
+
+def _leaf(name: str, info: FieldInfo, value: Any, prefix: str) -> Setting:
+    optional, annotation = _without_none(info.annotation)
+    limits = {
+        type(limit): limit
+        for limit in info.metadata
+        if isinstance(limit, annotated_types.Ge | annotated_types.Le | annotated_types.Gt | annotated_types.Lt)
+    }
+    ge, le = limits.get(annotated_types.Ge), limits.get(annotated_types.Le)
+    gt, lt = limits.get(annotated_types.Gt), limits.get(annotated_types.Lt)
+    kind: Any
+    if get_origin(annotation) is Literal:
+        kind = "choice"
+    elif get_origin(annotation) is list:
+        kind = "integers"
+    else:
+        kind = {bool: "switch", int: "integer", float: "number"}[annotation]
+    return Setting(
+        path=f"{prefix}.{name}",
+        group=prefix,
+        kind=kind,
+        value=value,
+        description=info.description or "",
+        optional=optional,
+        choices=get_args(annotation) if kind == "choice" else (),
+        minimum=ge.ge if ge else None,  # type: ignore[union-attr]
+        maximum=le.le if le else None,  # type: ignore[union-attr]
+        above=gt.gt if gt else None,  # type: ignore[union-attr]
+        below=lt.lt if lt else None,  # type: ignore[union-attr]
+    )
+
+
+def _without_none(annotation: Any) -> tuple[bool, Any]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        parts = [part for part in get_args(annotation) if part is not type(None)]
+        if len(parts) == 1:
+            return True, parts[0]
+    return False, annotation
+
+
+def _variants(info: FieldInfo) -> list[str]:
+    """The `kind`s a nested model may have."""
+    options = (
+        get_args(info.annotation) if get_origin(info.annotation) in (Union, types.UnionType) else [info.annotation]
+    )
+    return [option.model_fields["kind"].default for option in options]
