@@ -172,6 +172,19 @@ def check_file(path: Path, expected: str) -> int:
     return size
 
 
+def check_kind(start: bytes, path: Path, expected: str) -> None:
+    """Refuse what is not UTF-8 or ASCII text, going by the beginning of the file.
+
+    Raises:
+        BadInputError: it is an archive, a binary file or UTF-16; says which, and what to do.
+    """
+    for magic, words in _MAGIC.items():
+        if start.startswith(magic):
+            raise BadInputError(f"This is {words}. Expected {expected}.", path)
+    if b"\0" in start[:65536]:
+        raise BadInputError(f"This is not a text file. Expected {expected}.", path)
+
+
 def fingerprint_file(path: Path) -> dict[str, Any]:
     """{"bytes", "sha256"} of a file."""
     with path.open("rb") as file:
@@ -201,7 +214,8 @@ class _Blocks:
                 digest.update(data)
                 self.done += len(data)
                 if line == 1 and not rest:
-                    data = self._check_start(data)
+                    check_kind(data, self.path, self.layout.expected)
+                    data = data.removeprefix(b"\xef\xbb\xbf")
                 cut = data.rfind(b"\n") + 1
                 if data and not cut:
                     rest += data
@@ -219,14 +233,6 @@ class _Blocks:
                 if not data:
                     break
         self.fingerprint = {"bytes": self.done, "sha256": digest.hexdigest()}
-
-    def _check_start(self, data: bytes) -> bytes:
-        for magic, words in _MAGIC.items():
-            if data.startswith(magic):
-                raise BadInputError(f"This is {words}. Expected {self.layout.expected}.", self.path)
-        if b"\0" in data[:65536]:
-            raise BadInputError(f"This is not a text file. Expected {self.layout.expected}.", self.path)
-        return data.removeprefix(b"\xef\xbb\xbf")
 
     def _clean(self, block: bytes, last: bool) -> bytes:
         if b"\r\n" in block:
