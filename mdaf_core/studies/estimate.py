@@ -1,7 +1,8 @@
 """What a study will cost before it is launched: parameters, time, memory.
 
 Counting parameters needs torch, which the app does not load: a process of its own counts once for each configuration
-and kind of data and keeps the result under `<home>/cache/costs`; whoever asks meanwhile is told that it is not known yet.
+and kind of data and keeps the result under `<home>/cache/costs`; whoever asks meanwhile is told that it is not known
+yet.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from mdaf_core.settings import PROJECT_ROOT, get_settings
 from mdaf_core.training.config import RunConfig
 
 PROCESS_BYTES = 650e6  # of a worker that has loaded its libraries and nothing else
-ROUGH_FLOPS = 4e9  # multiply-adds a second that training reaches on two cores, for want of a run to learn from
+ROUGH_PACE = 1e10  # multiply-adds a second that training reaches on two cores, for want of a run to learn from
 _children: list[subprocess.Popen] = []
 
 
@@ -69,7 +70,7 @@ def estimate(config: RunConfig, dataset: PreparedDataset, cost: Cost) -> Estimat
     if pace is not None:
         return Estimate(seconds=pace * rows * epochs, basis="earlier runs of this model here", memory_bytes=memory)
     # Three passes a training row (forward, and twice that backward); 20 µs for everything that is not arithmetic.
-    seconds = rows * epochs * (3 * (cost.multiply_adds or 0) / ROUGH_FLOPS + 2e-5)
+    seconds = rows * epochs * (3 * (cost.multiply_adds or 0) / ROUGH_PACE + 2e-5)
     return Estimate(seconds=seconds, basis="rough: no run of this model has finished here yet", memory_bytes=memory)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
-import annotated_types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -99,13 +98,12 @@ def _of_model(model: BaseModel, prefix: str) -> Iterator[Setting]:
 
 def _leaf(name: str, info: FieldInfo, value: Any, prefix: str) -> Setting:
     optional, annotation = _without_none(info.annotation)
-    limits = {
-        type(limit): limit
+    limits: dict[str, Any] = {
+        name: getattr(limit, name)
         for limit in info.metadata
-        if isinstance(limit, annotated_types.Ge | annotated_types.Le | annotated_types.Gt | annotated_types.Lt)
+        for name in ("ge", "le", "gt", "lt")
+        if hasattr(limit, name)
     }
-    ge, le = limits.get(annotated_types.Ge), limits.get(annotated_types.Le)
-    gt, lt = limits.get(annotated_types.Gt), limits.get(annotated_types.Lt)
     kind: Any
     if get_origin(annotation) is Literal:
         kind = "choice"
@@ -121,10 +119,10 @@ def _leaf(name: str, info: FieldInfo, value: Any, prefix: str) -> Setting:
         description=info.description or "",
         optional=optional,
         choices=get_args(annotation) if kind == "choice" else (),
-        minimum=ge.ge if ge else None,  # type: ignore[union-attr]
-        maximum=le.le if le else None,  # type: ignore[union-attr]
-        above=gt.gt if gt else None,  # type: ignore[union-attr]
-        below=lt.lt if lt else None,  # type: ignore[union-attr]
+        minimum=limits.get("ge"),
+        maximum=limits.get("le"),
+        above=limits.get("gt"),
+        below=limits.get("lt"),
     )
 
 
@@ -138,7 +136,6 @@ def _without_none(annotation: Any) -> tuple[bool, Any]:
 
 def _variants(info: FieldInfo) -> list[str]:
     """The `kind`s a nested model may have."""
-    options = (
-        get_args(info.annotation) if get_origin(info.annotation) in (Union, types.UnionType) else [info.annotation]
-    )
+    annotation: Any = info.annotation
+    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else [annotation]
     return [option.model_fields["kind"].default for option in options]
