@@ -1,0 +1,275 @@
+"""Charts of the gate. g is the weight of the sequential branch: 0 is static alone, 1 is sequential alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from mdaf_core.reporting.charts import ROW
+from mdaf_core.reporting.theme import COLOURS, Mode, plotly_layout
+
+if TYPE_CHECKING:
+    import altair as alt
+    from plotly.graph_objects import Figure
+
+    from mdaf_core.evaluation.gates import Adaptivity, GateGroup, GateSummary
+    from mdaf_core.evaluation.story import RowStory
+
+G = "g, weight of the sequential branch"
+AXES = {
+    "g": G,
+    "history_length": "History length, events",
+    "logit_static": "Logit of the static branch alone",
+    "logit_sequential": "Logit of the sequential branch alone",
+    "logit": "Logit",
+}
+
+
+def distribution(summary: GateSummary) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
+    """Share of each label's rows by g, as overlaid steps; and its data."""
+    import altair as alt
+
+    totals = [sum(b.negatives for b in summary.histogram), sum(b.positives for b in summary.histogram)]
+    records = [
+        {"label": f"label {y}", "start": b.start, "end": b.end, "rows": rows, "share": rows / totals[y]}
+        for y in (0, 1)
+        if totals[y]
+        for b in summary.histogram
+        for rows in [(b.negatives, b.positives)[y]]
+    ]
+    frame = pl.DataFrame(records)
+    last = frame.filter(pl.col("end") == pl.col("end").max())  # closes the last step
+    steps = pl.concat([frame, last.with_columns(start=pl.col("end"))])
+    chart = (
+        alt.Chart(steps)
+        .mark_line(interpolate="step-after")
+        .encode(
+            x=alt.X("start:Q", title=G, scale=alt.Scale(nice=False)),
+            y=alt.Y("share:Q", title="Share of the label's rows", axis=alt.Axis(format="%")),
+            color=alt.Color("label:N", title=None),
+            strokeDash=alt.StrokeDash("label:N", title=None),
+            tooltip=[
+                alt.Tooltip("label:N", title="Label"),
+                alt.Tooltip("start:Q", title="g from", format=".3f"),
+                alt.Tooltip("end:Q", title="to", format=".3f"),
+                alt.Tooltip("rows:Q", title="Rows", format=",d"),
+                alt.Tooltip("share:Q", title="Share", format=".1%"),
+            ],
+        )
+        .properties(height=240)
+    )
+    return chart, frame
+
+
+def groups(entries: list[GateGroup], y_title: str) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
+    """Mean of g with its interval, and the range from the 5% to the 95% quantile, for groups of rows; and its data."""
+    import altair as alt
+
+    frame = pl.DataFrame([entry.model_dump() for entry in entries])
+    y = alt.Y("group:N", sort=frame["group"].to_list(), title=y_title, axis=alt.Axis(grid=True, labelLimit=200))
+    scale = alt.Scale(zero=False, nice=True, padding=6)
+    tooltip = [
+        alt.Tooltip("group:N", title="Group"),
+        alt.Tooltip("mean:Q", title="Mean g", format=".4f"),
+        alt.Tooltip("low:Q", title="95% low", format=".4f"),
+        alt.Tooltip("high:Q", title="95% high", format=".4f"),
+        alt.Tooltip("q05:Q", title="5% quantile", format=".3f"),
+        alt.Tooltip("median:Q", title="Median", format=".3f"),
+        alt.Tooltip("q95:Q", title="95% quantile", format=".3f"),
+        alt.Tooltip("rows:Q", title="Rows", format=",d"),
+    ]
+    base = alt.Chart(frame).encode(y=y, tooltip=tooltip)
+
+    def x(field: str) -> alt.X:
+        return alt.X(f"{field}:Q", title=G, scale=scale)
+
+    chart = alt.layer(
+        base.mark_rule(style="muted", strokeWidth=5, opacity=0.25).encode(x=x("q05"), x2="q95:Q"),
+        base.mark_rule(style="interval").encode(x=x("low"), x2="high:Q"),
+        base.mark_point(filled=True, style="accent").encode(x=x("mean")),
+    ).properties(height=alt.Step(min(ROW, 16 if len(entries) > 10 else ROW)))
+    return chart, frame
+
+
+def by_epoch(summary: GateSummary) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
+    """Mean g on validation rows after each epoch; and its data."""
+    import altair as alt
+
+    frame = pl.DataFrame([entry.model_dump() for entry in summary.by_epoch])
+    chart = (
+        alt.Chart(frame)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(nice=False)),
+            y=alt.Y("gate_mean:Q", title="Mean g, validation rows", scale=alt.Scale(zero=False, nice=True)),
+            tooltip=[
+                alt.Tooltip("epoch:Q", title="Epoch"),
+                alt.Tooltip("gate_mean:Q", title="Mean g", format=".4f"),
+            ],
+        )
+        .properties(height=240)
+    )
+    return chart, frame
+
+
+def replacements(adaptivity: Adaptivity) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
+    """What replacing g costs in AUC, bp, with 95% intervals; and its data."""
+    import altair as alt
+
+    names = {"mean": "g replaced by its mean", "permuted": "g shuffled over rows"}
+    frame = pl.DataFrame(
+        [
+            {
+                "replacement": names[r.name],
+                "cost_bp": r.test.estimate * 1e4,
+                "low_bp": r.test.low * 1e4,
+                "high_bp": r.test.high * 1e4,
+                "p_adjusted": r.p_adjusted,
+            }
+            for r in adaptivity.replacements
+        ]
+    )
+    title, scale = "Cost in AUC, bp (1 bp = 0.0001)", alt.Scale(nice=True, padding=10)
+    y = alt.Y("replacement:N", sort=list(names.values()), title=None, axis=alt.Axis(grid=True))
+    base = alt.Chart(frame).encode(
+        y=y,
+        tooltip=[
+            alt.Tooltip("replacement:N", title="Replacement"),
+            alt.Tooltip("cost_bp:Q", title="Cost, bp", format=".2f"),
+            alt.Tooltip("low_bp:Q", title="95% low", format=".2f"),
+            alt.Tooltip("high_bp:Q", title="95% high", format=".2f"),
+            alt.Tooltip("p_adjusted:Q", title="Adjusted p", format=".3g"),
+        ],
+    )
+    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(style="guide")
+    chart = alt.layer(
+        zero.encode(x=alt.X("zero:Q", title=title, scale=scale)),
+        base.mark_rule(style="interval").encode(x=alt.X("low_bp:Q", title=title, scale=scale), x2="high_bp:Q"),
+        base.mark_point(filled=True, style="accent").encode(x=alt.X("cost_bp:Q", title=title, scale=scale)),
+    ).properties(height=alt.Step(34))
+    return chart, frame
+
+
+def occlusion(story: RowStory) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
+    """Effect of each history event on the probability, newest event on the right; and its data."""
+    import altair as alt
+
+    frame = pl.DataFrame(
+        [
+            {
+                "place": e.place,
+                "event": " · ".join(e.fields.values()),
+                "when": e.when,
+                "same": ", ".join(e.same) or None,
+                "effect_probability": e.effect_probability,
+                "effect_logit": e.effect_logit,
+                "effect_g": e.effect_g,
+            }
+            for e in story.history
+        ],
+        infer_schema_length=None,
+    )
+    chart = (
+        alt.Chart(frame)
+        .mark_bar()
+        .encode(
+            x=alt.X(
+                "place:O",
+                sort="descending",
+                title="Events before the row (1 is the newest)",
+                axis=alt.Axis(labelAngle=0, labelOverlap=True),
+            ),
+            y=alt.Y("effect_probability:Q", title="Effect on the probability", axis=alt.Axis(format="+.2~g")),
+            opacity=alt.condition("datum.same !== null", alt.value(1), alt.value(0.45)),
+            tooltip=[
+                alt.Tooltip("event:N", title="Event"),
+                alt.Tooltip("when:N", title="Time"),
+                alt.Tooltip("same:N", title="Same as the row"),
+                alt.Tooltip("effect_probability:Q", title="Effect on probability", format="+.4f"),
+                alt.Tooltip("effect_logit:Q", title="Effect on logit", format="+.4f"),
+                alt.Tooltip("effect_g:Q", title="Effect on g", format="+.4f"),
+            ],
+        )
+        .properties(height=200)
+    )
+    return chart, frame
+
+
+def response(story: RowStory) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
+    """The prediction over the whole range of g, with the settings that have a name marked; and its data."""
+    import altair as alt
+
+    line = pl.DataFrame([point.model_dump() for point in story.response or story.what_if])
+    marks = pl.DataFrame([point.model_dump() for point in story.what_if])
+    y = alt.Y("probability:Q", title="Predicted probability", scale=alt.Scale(zero=False, nice=True, padding=8))
+    x = alt.X("g:Q", title=G, scale=alt.Scale(domain=[0, 1]))
+    chart = alt.layer(
+        alt.Chart(line).mark_line().encode(x=x, y=y),
+        alt.Chart(marks)
+        .mark_point(filled=True)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color("name:N", title=None, sort=marks["name"].to_list(), legend=alt.Legend(columns=2)),
+            shape=alt.Shape("name:N", title=None, sort=marks["name"].to_list()),
+            tooltip=[
+                alt.Tooltip("name:N", title="What if"),
+                alt.Tooltip("g:Q", format=".4f"),
+                alt.Tooltip("probability:Q", title="Probability", format=".4f"),
+                alt.Tooltip("logit:Q", title="Logit", format=".4f"),
+            ],
+        ),
+    ).properties(height=200)
+    return chart, line
+
+
+def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, mode: Mode, selected: int | None = None) -> Figure:
+    """Every row as a point (WebGL): 200,000 and more stay fluent.
+
+    Args:
+        frame: from `gates.scatter_rows`; point i is its row i.
+        x, y: of `AXES`; colour: of `AXES`, or `label`.
+        selected: row_id of the row whose story is open; drawn on top.
+    """
+    import plotly.graph_objects as go
+
+    look = COLOURS[mode]
+    size = 6 if len(frame) < 5_000 else 4 if len(frame) < 50_000 else 3
+    opacity = 0.8 if len(frame) < 5_000 else 0.5 if len(frame) < 50_000 else 0.35
+    marker: dict[str, Any] = {"size": size, "opacity": opacity}
+    if colour == "label":
+        marker |= {
+            "color": frame["label"].to_numpy(),
+            "colorscale": [[0, look.muted], [1, look.categories[1]]],
+            "cmin": 0,
+            "cmax": 1,
+            "showscale": False,
+        }
+    else:
+        steps = len(look.diverging) - 1
+        marker |= {
+            "color": frame[colour].to_numpy(),
+            "colorscale": [[i / steps, shade] for i, shade in enumerate(look.diverging)],
+            "colorbar": {"title": {"text": AXES[colour].split(",")[0], "side": "right"}, "thickness": 10, "len": 0.9},
+        }
+    figure = go.Figure(layout=plotly_layout(mode))
+    figure.add_scattergl(
+        x=frame[x].to_numpy(),
+        y=frame[y].to_numpy(),
+        mode="markers",
+        marker=marker,
+        hovertemplate=f"{AXES[x]}: %{{x:.3f}}<br>{AXES[y]}: %{{y:.3f}}<extra></extra>",
+        showlegend=False,
+    )
+    chosen = frame.filter(pl.col("row_id") == selected) if selected is not None else frame.head(0)
+    if len(chosen):
+        ring = {"size": 14, "color": "rgba(0,0,0,0)", "line": {"width": 2.5, "color": look.bad}}
+        figure.add_scattergl(
+            x=chosen[x].to_numpy(), y=chosen[y].to_numpy(), mode="markers", marker=ring, hoverinfo="skip",
+            showlegend=False,
+        )  # fmt: skip
+    figure.update_layout(height=480, dragmode="lasso", uirevision=f"{x}-{y}")
+    figure.update_xaxes(title_text=AXES[x])
+    figure.update_yaxes(title_text=AXES[y])
+    return figure

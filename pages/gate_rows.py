@@ -1,0 +1,189 @@
+"""The rows of the Gates page: scatter, table, and the story of one row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pages import shared
+
+if TYPE_CHECKING:
+    from mdaf_core.data.schema import Split
+    from mdaf_core.evaluation.story import RowStory
+    from mdaf_core.tracking import RunRecord
+
+SORTS = {
+    "row": ("row_id", False),
+    "g, highest first": ("g", True),
+    "g, lowest first": ("g", False),
+    "probability, highest first": ("probability", True),
+    "history, longest first": ("history_length", True),
+}
+COLUMNS = {
+    "row_id": st.column_config.NumberColumn("Row", format="%d"),
+    "user": "User",
+    "time": "Time",
+    "item": "Item",
+    "category": "Category",
+    "label": st.column_config.NumberColumn("Label", format="%d"),
+    "probability": st.column_config.NumberColumn("Probability", format="%.4f"),
+    "history_length": st.column_config.NumberColumn("History", format="%d", help="Events the model reads."),
+    "g": st.column_config.ProgressColumn("g", format="%.3f", min_value=0, max_value=1),
+    "logit_static": st.column_config.NumberColumn("Static logit", format="%.3f", help="With g = 0."),
+    "logit_sequential": st.column_config.NumberColumn("Sequential logit", format="%.3f", help="With g = 1."),
+}
+
+
+def show(run: RunRecord, split: Split, gated: bool) -> None:
+    """Scatter, table and story: choosing a row re-runs only these."""
+    with shared.guard():
+        shared.section("Which rows?", help="Choose a row, in the scatter or the table, to open its story below.")
+        if gated:
+            _scatter(run, split)
+        _table(run, split, gated)
+        row = st.session_state.get("row", "").strip()
+        if not row:
+            st.caption("Choose a row to see its history, what moved its prediction, and what other gates would do.")
+        elif not row.isdigit():
+            st.error("A row is opened by its number, as in the column 'Row'.", icon=":material/error:")
+        else:
+            _story(run, split, int(row))
+
+
+def _scatter(run: RunRecord, split: Split) -> None:
+    from mdaf_core.evaluation import gates
+    from mdaf_core.reporting import gate_charts
+
+    axes, names = list(gate_charts.AXES), gate_charts.AXES.get
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        x = st.selectbox("Horizontal", axes, index=axes.index("logit_static"), format_func=names, key="x")
+        y = st.selectbox("Vertical", axes, index=axes.index("logit_sequential"), format_func=names, key="y")
+        colour = st.selectbox(
+            "Colour", ["g", "label", *axes[1:]], format_func=lambda c: names(c, "Label"), key="colour"
+        )
+    frame, note = gates.scatter_rows(run, split)
+    row = st.session_state.get("row", "")
+    figure = gate_charts.scatter(frame, x, y, colour, shared.mode(), int(row) if row.isdigit() else None)
+    key = f"scatter-{run.run_id}-{split}"
+
+    def picked() -> None:
+        indices = [p["point_index"] for p in st.session_state[key].selection.points if p["curve_number"] == 0]
+        ids = frame["row_id"].gather(indices).to_list()
+        st.session_state["picked"] = ids if len(ids) > 1 else None
+        if len(ids) == 1:
+            st.session_state["row"] = str(ids[0])
+
+    st.plotly_chart(
+        figure, key=key, on_select=picked, theme=None, config={"displaylogo": False, "scrollZoom": True},
+        alt="Every row as a point; the table below lists the same rows.",
+    )  # fmt: skip
+    st.caption(f"{note} Click a point to open its row; draw a box or lasso to list the rows inside.".strip())
+
+
+def _table(run: RunRecord, split: Split, gated: bool) -> None:
+    from mdaf_core.evaluation import gates
+
+    shortest, longest = gates.history_bounds(run, split)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        label = st.segmented_control("Label", [0, 1], key="label", bind="query-params")
+        g = st.slider("g", 0.0, 1.0, (0.0, 1.0), 0.01, key="g", width=220) if gated else None
+        history = None
+        if longest > shortest:
+            history = st.slider("History length", shortest, longest, (shortest, longest), key="history", width=220)
+        user = st.text_input("User", key="user", bind="query-params", placeholder="any", width=140)
+        sorts = [s for s, (column, _) in SORTS.items() if gated or column != "g"]
+        sort = st.selectbox("Order", sorts, key="order", width=220)
+        st.text_input("Open row", key="row", bind="query-params", placeholder="row number", width=140)
+    picked = st.session_state.get("picked") if gated else None
+    column, descending = SORTS[sort]
+    frame, total = gates.select_rows(
+        run, split, label=label, g=g, history=history, user=user.strip() or None, row_ids=picked, sort=column,
+        descending=descending,
+    )  # fmt: skip
+
+    def chosen() -> None:
+        rows = st.session_state["frame-gate-rows"].selection.rows
+        if rows:
+            st.session_state["row"] = str(frame["row_id"][rows[0]])
+
+    words = f"{total:,} rows" + (f", the first {len(frame):,} are listed" if len(frame) < total else "")
+    st.caption(words + (" · inside the selection of the scatter" if picked else ""))
+    shared.show_table(
+        frame, "gate-rows", height=320, column_config=COLUMNS, on_select=chosen, selection_mode="single-row"
+    )
+
+
+# ---- one row ---------------------------------------------------------------------------------------------------------
+
+
+@st.cache_data(show_spinner="Asking the model…", max_entries=64)
+def _read_story(run_id: str, ended: float | None, split: Split, row: int) -> RowStory:
+    from mdaf_core.evaluation.story import row_story
+    from mdaf_core.tracking import get_run
+
+    return row_story(get_run(run_id), split, row)
+
+
+def _story(run: RunRecord, split: Split, row: int) -> None:
+    from mdaf_core.reporting import gate_charts
+
+    story = _read_story(run.run_id, run.ended, split, row)
+    with st.container(border=True, key="story"):
+        shared.section(f"Row {story.row_id}")
+        words = {"user": story.user, "time": story.when, **story.fields}
+        st.markdown(" · ".join(f":gray[{shared.plain(k)}] {shared.plain(str(v))}" for k, v in words.items() if v))
+        _numbers(story)
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            _history(story)
+        if story.what_if:
+            with right:
+                chart, data = gate_charts.response(story)
+                shared.show_chart(
+                    chart, f"row-{row}-response", data, title="What if g were different",
+                    help="The prediction of this row for every g, the rest of the model as trained.",
+                )  # fmt: skip
+        for note in story.notes:
+            st.caption(shared.plain(note))
+
+
+def _numbers(story: RowStory) -> None:
+    truth = story.true_probability
+    values: dict[str, Any] = {
+        "Label": f"{story.label}",
+        "Probability": f"{story.probability:.4f}",
+        "True probability": None if truth is None else f"{truth:.4f}",
+        "g": None if story.g is None else f"{story.g:.4f}",
+        "Static logit": None if story.logit_static is None else f"{story.logit_static:.3f}",
+        "Sequential logit": None if story.logit_sequential is None else f"{story.logit_sequential:.3f}",
+    }
+    with st.container(horizontal=True, gap="medium"):
+        for label, value in values.items():
+            if value is not None:
+                st.metric(label, value, width="content", help=f"1: {story.label_meaning}" if label == "Label" else None)
+
+
+def _history(story: RowStory) -> None:
+    from mdaf_core.reporting import gate_charts
+
+    if not story.history:
+        st.caption("The history of this row is empty: no event of this user is earlier.")
+        return
+    chart, data = gate_charts.occlusion(story)
+    if story.history[0].effect_probability is not None:
+        shared.show_chart(
+            chart, f"row-{story.row_id}-history", data, title="Which events mattered",
+            help="The prediction minus that without the event. Full colour: same item or category as the row.",
+        )  # fmt: skip
+    shared.show_table(
+        data, "story-history", height=240, column_config={
+            "place": st.column_config.NumberColumn("Before", help="1 is the newest."),
+            "event": "Event", "when": "Time", "same": "Same as the row",
+            "effect_probability": st.column_config.NumberColumn("On probability", format="%+.4f"),
+            "effect_logit": st.column_config.NumberColumn("On logit", format="%+.4f"),
+            "effect_g": st.column_config.NumberColumn("On g", format="%+.4f"),
+        },
+    )  # fmt: skip
+    if story.history_recorded > len(story.history):
+        st.caption(f"The newest {len(story.history)} of {story.history_recorded} events; the model reads no more.")
