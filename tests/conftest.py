@@ -27,3 +27,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no sample data: {folder} does not exist (set MDAF_SHARED_DATA)")
     return folder
+
+
+@pytest.fixture
+def tiny(home: Path):  # type: ignore[no-untyped-def]
+    """The embedded data set `synthetic tiny`, prepared in this test's artifacts folder."""
+    from mdaf_core.data.prepare import prepare
+
+    return prepare("synthetic", path=None, name="tiny", options={"size": "tiny"})

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
-from mdaf_core.errors import UsageError
 from mdaf_core.jobs import api as jobs
 from mdaf_core.jobs.describe import standing
 from mdaf_core.studies import launch
@@ -42,7 +41,7 @@ def run(
     study = launch.run(
         definition,
         data,
-        seeds=parse_seeds(seeds) if seeds is not None else None,
+        seeds=launch.parse_seeds(seeds) if seeds is not None else None,
         overrides=settings or [],
         title=title,
         acknowledged=acknowledge or [],
@@ -105,21 +104,6 @@ def definitions(as_json: JsonOption = False) -> None:
     emit(
         rows, as_json, lambda: table([(d.name, d.title, ", ".join(d.presets)) for d in rows], ("name", "title", "runs"))
     )
-
-
-def parse_seeds(text: str) -> list[int]:
-    """`42,43` or `42-46` as a list.
-
-    Raises:
-        UsageError: anything else.
-    """
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) - int(first) not in range(1000)):
-            raise UsageError(f"Seeds look like 42,43,44 or 42-46; got {text!r}.")
-        seeds.extend(range(int(first), int(last) + 1) if dash else [int(first)])
-    return seeds
 
 
 def _wait(study: Study) -> None:

@@ -34,7 +34,7 @@ MODEL = "model.txt"
 def feature_names(config: GBDTConfig, dataset: PreparedDataset) -> list[str]:
     """Names of the columns of `features`."""
     spec = dataset.meta.features()
-    encoded = [f"{name}_{what}" for name in spec.categorical for what in ("rate", "count")]
+    encoded = [f"{name}_{what}" for name in spec.categorical for what in ("click_rate", "log_rows")]
     return [*encoded, *spec.numeric, *(match_names(spec.history) if config.match_features else [])]
 
 

@@ -1,0 +1,75 @@
+"""What every command shares: one JSON document or text on stdout, all else on stderr.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+def emit(value: Any, as_json: bool, text: Callable[[], str]) -> None:
+    """Print `value` as JSON (NaN and infinity become null), or the text."""
+    sys.stdout.write((json.dumps(plain(value), indent=2) if as_json else text().rstrip()) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """A value JSON knows: models and dataclasses as objects, NaN and infinity as null, paths and times as text."""
+    if isinstance(value, BaseModel):
+        return plain(value.model_dump(mode="json"))
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, str | int | bool) or value is None:
+        return value
+    if hasattr(value, "item"):  # numpy scalars
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Iterable):
+        return [plain(v) for v in value]
+    return str(value)
+
+
+def say(message: str) -> None:
+    """A line for people, on stderr."""
+    sys.stderr.write(message + "\n")
+
+
+def table(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> str:
+    """Columns under their headings; numbers right-aligned."""
+    cells = [[("" if c is None else str(c)) for c in row] for row in rows]
+    widths = [max(len(h), *(len(r[i]) for r in cells), 0) if cells else len(h) for i, h in enumerate(header)]
+    right = [
+        bool(rows) and all(isinstance(r[i], int | float) or r[i] in (None, "", "–") or _is_number(r[i]) for r in rows)
+        for i in range(len(header))
+    ]
+
+    def line(values: Sequence[str]) -> str:
+        aligned = [v.rjust(w) if r else v.ljust(w) for v, w, r in zip(values, widths, right, strict=True)]
+        return "  ".join(aligned).rstrip()
+
+    return "\n".join([line(list(header)), line(["-" * w for w in widths]), *(line(r) for r in cells)])
+
+
+def _is_number(text: Any) -> bool:
+    try:
+        float(str(text).replace(",", "").split(" ±")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number with fixed digits, or a dash."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"

@@ -1,0 +1,105 @@
+"""`presets`, `params` and `train`: configurations, their size, and a run in the foreground."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mdaf_core.cli.output import JsonOption, emit, number, say, table
+from mdaf_core.data.schema import FeatureSpec
+from mdaf_core.errors import UsageError
+from mdaf_core.training.presets import describe, get_preset, preset_names
+from mdaf_core.training.results import RunResult
+
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. training.max_epochs=2.")
+]
+
+
+def presets(as_json: JsonOption = False) -> None:
+    """List the presets."""
+    rows = [
+        {"name": name, "description": describe(name), "model": get_preset(name).model.kind} for name in preset_names()
+    ]
+    emit(rows, as_json, lambda: table([list(r.values()) for r in rows], ("preset", "what it is", "model")))
+
+
+def params(
+    preset: str,
+    vocab: Annotated[str, typer.Option(help="Vocabulary sizes, e.g. item=335164,category=5480,user=577482.")],
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count a preset's parameters at given vocabulary sizes."""
+    from mdaf_core.models.summary import count_parameters
+
+    config = get_preset(preset).with_overrides(settings or [])
+    count = count_parameters(config.model, FeatureSpec.from_vocabulary(_parse_vocabulary(vocab)))
+    value = {"preset": preset, "total": count.total, "embedding": count.embedding, "dense": count.dense}
+    emit(
+        value,
+        as_json,
+        lambda: f"{count.total:,} parameters: {count.embedding:,} in embeddings, {count.dense:,} in dense layers",
+    )
+
+
+def _parse_vocabulary(text: str) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, size = part.partition("=")
+        if not name.strip() or not size.strip().isdigit() or int(size) < 2:
+            raise UsageError(f"A vocabulary looks like item=335164 (2 or more codes); got {part!r}.")
+        sizes[name.strip()] = int(size)
+    return sizes
+
+
+def train(
+    preset: str,
+    data: Annotated[str, typer.Option("--data", help="Name of a prepared data set.")],
+    seed: Annotated[int, typer.Option(min=0, help="Fixes every random choice.")] = 42,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train one preset in the foreground."""
+    config = get_preset(preset).with_overrides(settings or [])
+    from mdaf_core.data.dataset import PreparedDataset
+
+    dataset = PreparedDataset.open(data)
+    from tqdm import tqdm
+
+    from mdaf_core.training.fit import Progress
+    from mdaf_core.training.fit import train as fit
+
+    say(f"Training {preset} on {data}, seed {seed}")
+    with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}") as bar:
+
+        def show(progress: Progress) -> None:
+            share = (progress.epoch - 1 + progress.step / max(progress.steps, 1)) / progress.max_epochs
+            bar.set_description(f"{progress.phase}, epoch {progress.epoch}/{progress.max_epochs}", refresh=False)
+            bar.set_postfix_str(
+                f"{progress.rows_per_second:,.0f} rows/s, best val AUC {number(progress.best_val_auc)}", refresh=False
+            )
+            bar.update(min(100 * share, 100) - bar.n)
+
+        result = fit(config, dataset, seed, on_progress=show)
+    emit(result, as_json, lambda: _describe(result))
+
+
+def _describe(result: RunResult) -> str:
+    """Epoch table and final metrics, as text."""
+    rows = [
+        (
+            e.epoch,
+            f"{e.lr:.6f}",
+            *map(number, (e.train_loss, e.train_auc_online, e.train_auc_eval, e.val_auc, e.gap_eval)),
+        )
+        for e in result.epochs
+    ]
+    header = ("epoch", "learning rate", "train loss", "train AUC online", "train AUC eval", "val AUC", "gap eval")
+    lines = [table(rows, header), "", f"{result.stopped} Best epoch {result.best_epoch}."]
+    for name, metrics in (("Validation", result.val), ("Test", result.test)):
+        values = (f"AUC {number(metrics.auc)}", f"gAUC {number(metrics.gauc)}", f"log loss {number(metrics.logloss)}")
+        lines.append(f"{name + ':':12}{', '.join(values)}")
+    lines.append(f"{result.parameters:,} parameters, {result.rows_per_second:,.0f} rows/s. Run {result.run_id}")
+    return "\n".join(lines)
