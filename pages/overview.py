@@ -29,7 +29,7 @@ def main() -> None:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             study_id = shared.study_picker()
             split = st.segmented_control(
-                "Shown", list(SPLITS), format_func=SPLITS.__getitem__, default="val", required=True, key="split",
+                "Shown", list(SPLITS), format_func=SPLITS.__getitem__, default="val", required=True, key="shown",
                 bind="query-params", help="AUC of the best epoch's weights, the epoch chosen on validation.",
             )  # fmt: skip
         if study_id is None:

@@ -14,6 +14,7 @@ from mdaf_core.studies.definitions import Definition, configurations, get_defini
 from mdaf_core.studies.status import cells
 from mdaf_core.studies.store import Study, create_study
 from mdaf_core.training.config import RunConfig
+from mdaf_core.training.presets import get_preset
 
 if TYPE_CHECKING:
     from mdaf_core.data.audit import Check
@@ -45,8 +46,6 @@ def run(
     if unknown:
         raise UsageError(f"{found.name} has no {', '.join(unknown)}. It has: {', '.join(found.presets)}.")
     chosen = [config for config in configurations(found) if not only or config.name in only]
-    check_audit(dataset, acknowledged)
-    check_histories(dataset, chosen)
     return run_configurations(
         definition=found.name,
         dataset=dataset,
@@ -71,9 +70,19 @@ def run_configurations(
     acknowledged: Sequence[str] = (),
     after: NewJob | int | None = None,
 ) -> Study:
-    """Create a study of these configurations and queue all its jobs (behind `after`, the preparation of its data)."""
+    """Create a study of these configurations and queue all its jobs.
+
+    Args:
+        after: the preparation of its data, where they are not there yet; they are not checked then.
+
+    Raises:
+        UsageError: as `run`.
+    """
     from mdaf_core.evaluation.criteria import preset_criteria
 
+    if after is None:
+        check_audit(dataset, acknowledged)
+        check_histories(dataset, configs)
     study = create_study(
         title=title,
         definition=definition,
@@ -154,6 +163,21 @@ def _has(node: Any, path: Sequence[str]) -> bool:
     return True
 
 
+def parse_seeds(text: str) -> list[int]:
+    """`42,43` or `42-46` as a list.
+
+    Raises:
+        UsageError: anything else.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) - int(first) not in range(1000)):
+            raise UsageError(f"Seeds look like 42,43,44 or 42-46; got {text!r}.")
+        seeds.extend(range(int(first), int(last) + 1) if dash else [int(first)])
+    return seeds
+
+
 def failed_checks(dataset: str) -> list[Check]:
     """Failed checks of the data set's audit.
 
@@ -164,6 +188,12 @@ def failed_checks(dataset: str) -> list[Check]:
     from mdaf_core.data.audit import stored_audit
 
     return stored_audit(PreparedDataset.open(dataset)).with_status("fail")
+
+
+def possible_presets(dataset: PreparedDataset, names: Sequence[str]) -> list[str]:
+    """Those of the presets that can be trained on this data set: models that read histories need some."""
+    has_history = bool(dataset.meta.history_fields)
+    return [name for name in names if has_history or get_preset(name).model.kind not in NEEDS_HISTORY]
 
 
 def check_histories(dataset: str, configs: Sequence[RunConfig]) -> None:

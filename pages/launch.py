@@ -1,0 +1,217 @@
+"""Launch: what do I run?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import streamlit as st
+
+from mdaf_core.data.audit import stored_audit
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.jobs import api
+from mdaf_core.jobs.slots import slot_count
+from mdaf_core.studies import launch
+from mdaf_core.studies.definitions import definition_names, get_definition
+from mdaf_core.studies.estimate import estimate, known_costs
+from mdaf_core.training.config import RunConfig
+from mdaf_core.training.presets import describe, get_preset, preset_names
+from pages import launch_form, shared
+
+OWN = "own"
+POLL_SECONDS = 1.0
+SEEDS_HELP = (
+    "Each configuration runs once with each. One seed shows no variance; three or more let differences be judged."
+)
+
+
+def main() -> None:
+    shared.header("Launch", "What do I run?")
+    with shared.guard():
+        left, right = st.columns([3, 2], gap="large")
+        with left:
+            name = shared.dataset_picker()
+            if name is None:
+                return
+            if "warmed" not in st.session_state:
+                st.session_state["warmed"] = True
+                api.ensure_supervisor()  # its libraries load while the form is filled in
+            dataset = PreparedDataset.open(name)
+            acknowledged = _audit(dataset)
+            definition, chosen, reference = _selection(dataset)
+            if not chosen:
+                st.info("Choose at least one configuration.", icon=":material/info:")
+                return
+            configs = _settings(definition, chosen)
+        with right:
+            _summary(dataset, definition, configs, reference, acknowledged)
+
+
+def _audit(dataset: PreparedDataset) -> list[str] | None:
+    """Show the audit; ids of failed checks that were acknowledged, or None while one is not."""
+    audit = stored_audit(dataset)
+    failed, warned = audit.with_status("fail"), audit.with_status("warn")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"Audit: {len(audit.with_status('pass'))} passed, {len(warned)} warnings, **{len(failed)} failed**",
+            width="content",
+        )
+        st.page_link("pages/data.py", label="See the checks", query_params={"dataset": dataset.name})
+    accepted = []
+    for check in failed:
+        st.error(f"**{shared.plain(check.title)}** {shared.plain(check.sentence)}", icon=":material/error:")
+        if st.checkbox(f"I accept `{check.id}`; it is recorded on every run", key=f"accept-{dataset.name}-{check.id}"):
+            accepted.append(check.id)
+    return accepted if len(accepted) == len(failed) else None
+
+
+def _selection(dataset: PreparedDataset) -> tuple[str, list[str], str]:
+    """Which study: definition, configurations, reference."""
+    names = [*definition_names(), OWN]
+    definition = st.selectbox(
+        "Study", names, key="definition", bind="query-params",
+        format_func=lambda name: "Own selection" if name == OWN else f"{name}: {get_definition(name).title}",
+    )  # fmt: skip
+    possible = launch.possible_presets(dataset, preset_names())
+    wanted = [n for n in (get_definition(definition).presets if definition != OWN else ()) if n in possible]
+    chosen = st.multiselect(
+        "Configurations", possible, wanted, key=f"chosen-{definition}-{dataset.name}",
+        format_func=lambda name: f"{name}: {describe(name)}",
+        help="Models that read histories are offered where the data have them.",
+    )  # fmt: skip
+    usual = "" if definition == OWN else get_definition(definition).reference
+    reference = st.selectbox(
+        "Reference", chosen, chosen.index(usual) if usual in chosen else 0, key=f"reference-{definition}",
+        help="The configuration that all others are compared with.",
+    )  # fmt: skip
+    return definition, chosen, reference or ""
+
+
+def _settings(definition: str, chosen: Sequence[str]) -> list[RunConfig]:
+    """The chosen configurations with the definition's and the reader's changes, and the form to make them."""
+    shared.section("Settings", help="Every setting starts at its preset. Changed ones are marked.")
+    scope = st.selectbox("Change", [launch_form.ALL, *chosen], key="scope")
+    overrides = {} if definition == OWN else get_definition(definition).overrides
+    configs, problems = [], []
+    for name in chosen:
+        everything = {**overrides, **launch_form.changes(launch_form.ALL), **launch_form.changes(name)}
+        try:
+            configs.append(get_preset(name).with_overrides(everything))
+        except UsageError as error:
+            problems.append(f"{name}: {error}")
+            configs.append(get_preset(name).with_overrides(overrides))
+    shown = configs[0] if scope == launch_form.ALL else configs[list(chosen).index(scope)]
+    if scope == launch_form.ALL:
+        shown = get_preset(chosen[0]).with_overrides({**overrides, **launch_form.changes(scope)})
+    with st.container(border=True):
+        launch_form.form(scope, shown, training_only=scope == launch_form.ALL)
+    for problem in problems:
+        st.error(shared.plain(problem), icon=":material/error:")
+    st.session_state["launch_problems"] = problems
+    return configs
+
+
+def _summary(
+    dataset: PreparedDataset, definition: str, configs: list[RunConfig], reference: str, acknowledged: list[str] | None
+) -> None:
+    """What will run, what it costs, and the button."""
+    shared.section("This study")
+    seeds_text = st.text_input("Seeds", "42, 43, 44", key="seeds_text", help=SEEDS_HELP)
+    title = st.text_input(
+        "Title", "", max_chars=120, key="study_title", placeholder="Shown in lists; may be left empty"
+    )
+    scopes = [launch_form.ALL, *(config.name for config in configs)]
+    entries = [f"{scope}: {sentence}" for scope in scopes for sentence in launch_form.errors(scope).values()]
+    obstacles = [*st.session_state.get("launch_problems", []), *entries]
+    try:
+        seeds = launch.parse_seeds(seeds_text)
+    except UsageError as error:
+        seeds = []
+        obstacles.append(str(error))
+    if acknowledged is None:
+        obstacles.append("The audit of this data set failed: accept each failed check by its name, or prepare it anew.")
+    counted = all(cost is not None for cost in known_costs(configs, dataset))
+    st.fragment(_costs, run_every=None if counted else POLL_SECONDS)(dataset, configs, len(seeds), counted)
+    for obstacle in obstacles:
+        st.warning(shared.plain(obstacle), icon=":material/warning:")
+    runs = len(configs) * len(seeds)
+    if st.button(
+        f"Launch {runs} runs", type="primary", icon=":material/rocket_launch:", disabled=bool(obstacles) or not runs,
+        key="launch",
+    ):  # fmt: skip
+        _launch(dataset, definition, configs, seeds, reference, title, acknowledged or [])
+    _changes(configs)
+
+
+def _costs(dataset: PreparedDataset, configs: list[RunConfig], seeds: int, counted: bool) -> None:
+    """Parameters, time and memory of each configuration; polls until all are counted."""
+    with shared.guard():
+        costs = known_costs(configs, dataset)
+        if not counted and all(cost is not None for cost in costs):
+            st.rerun()
+        rows = ["| configuration | parameters | time a run | memory |", "|:---|---:|---:|---:|"]
+        total, bases, peak = 0.0, set(), 0.0
+        for config, cost in zip(configs, costs, strict=True):
+            if cost is None:
+                rows.append(f"| {shared.plain(config.name)} | counting … | | |")
+                continue
+            one = estimate(config, dataset, cost)
+            total += one.seconds * seeds
+            bases.add(one.basis)
+            peak = max(peak, one.memory_bytes or 0)
+            memory = shared.MISSING if one.memory_bytes is None else f"{one.memory_bytes / 1e9:.1f} GB"
+            parameters = shared.fmt_count(cost.parameters)
+            rows.append(f"| {shared.plain(config.name)} | {parameters} | ≤ {shared.fmt_time(one.seconds)} | {memory} |")
+        st.markdown("\n".join(rows))
+        ahead = len(api.list_jobs(states=api.ACTIVE))
+        place = f"behind {ahead} jobs that are queued or running" if ahead else "at once: the queue is empty"
+        slots = slot_count()
+        st.caption(
+            f"All {len(configs) * seeds} runs: at most about **{shared.fmt_time(total / slots)}** on {slots} "
+            f"{'slot' if slots == 1 else 'slots'} if no run stops early. They start {place}.  \n"
+            f"Times from {shared.plain('; '.join(sorted(bases)))}."
+        )
+
+
+def _changes(configs: list[RunConfig]) -> None:
+    """What differs from the presets."""
+    from mdaf_core.reporting.frames import settings_differences
+
+    shared.section("Changed from the presets")
+    lines = []
+    for config in configs:
+        for row in settings_differences(get_preset(config.preset), config).iter_rows():
+            lines.append(f"| {' | '.join(shared.plain(text) for text in (config.name, *row))} |")
+    if lines:
+        st.markdown("\n".join(["| configuration | setting | preset | here |", "|:---|:---|---:|---:|", *lines]))
+    else:
+        st.caption("Nothing: every configuration runs as its preset says.")
+
+
+def _launch(
+    dataset: PreparedDataset, definition: str, configs: list[RunConfig], seeds: list[int], reference: str, title: str,
+    acknowledged: list[str],
+) -> None:  # fmt: skip
+    if time.monotonic() - st.session_state.get("launched", -60.0) < 3:  # a double click is one launch
+        return
+    st.session_state["launched"] = time.monotonic()
+    whole = definition != OWN and [c.name for c in configs] == list(get_definition(definition).presets)
+    try:
+        study = launch.run_configurations(
+            definition=definition if whole else OWN,
+            dataset=dataset.name,
+            configs=configs,
+            seeds=seeds,
+            reference=reference,
+            title=title,
+            criteria=() if definition == OWN else get_definition(definition).criteria,
+            acknowledged=acknowledged,
+        )
+    except StudioError as error:
+        st.error(shared.plain(str(error)), icon=":material/error:")
+        return
+    st.switch_page("pages/overview.py", query_params={"study": study.id})
+
+
+main()
