@@ -32,17 +32,23 @@ def check_name(name: str, what: str = "name") -> str:
     return name
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` atomically."""
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
+        Path(temporary).chmod(0o644)  # mkstemp's own is for the owner alone
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` atomically."""
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -249,7 +249,7 @@ def _pair(study: Study, runs: list[RunRecord], split: str, margin: float, compar
 
     names = study.configuration_names
     a_column, b_column = st.columns(2)
-    a = a_column.selectbox("Configuration A", names, index=len(names) > 1, key="a", bind="query-params")
+    a = a_column.selectbox("Configuration A", names, index=min(1, len(names) - 1), key="a", bind="query-params")
     b = b_column.selectbox(
         "Configuration B", names, index=names.index(comparison.reference), key="b", bind="query-params"
     )

@@ -237,7 +237,7 @@ def differences(frame: pl.DataFrame, *, margin_bp: float, x_title: str) -> alt.T
     scale = alt.Scale(nice=True, padding=8)
 
     def x(field: str) -> alt.X:
-        return alt.X(f"{field}:Q", scale=scale, title=x_title, axis=alt.Axis(format="+~g"))
+        return alt.X(f"{field}:Q", scale=scale, title=x_title, axis=alt.Axis(format="+,~f"))
 
     opacity = alt.condition("datum.below_noise_floor", alt.value(0.4), alt.value(1))
     margin = alt.Chart(alt.Data(values=[{"low": -margin_bp, "high": margin_bp, "zero": 0}]))

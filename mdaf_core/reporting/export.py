@@ -12,12 +12,12 @@ from mdaf_core.reporting import theme
 if TYPE_CHECKING:
     import altair as alt
 
+Columns = Literal[1, 2]
+
 FIGURE_KINDS = {"pdf": "application/pdf", "svg": "image/svg+xml", "png": "image/png"}
-WIDTH_INCHES = {1: 3.3, 2: 7.0}
+WIDTH_INCHES: dict[Columns, float] = {1: 3.3, 2: 7.0}
 POINTS_PER_INCH = 72
 PNG_DPI = 300
-
-Columns = Literal[1, 2]
 
 
 def print_spec(chart: alt.TopLevelMixin, columns: Columns = 1) -> dict[str, Any]:

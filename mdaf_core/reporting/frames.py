@@ -322,3 +322,14 @@ def pair_tests(
             sentences.append(str(reason))
     columns = ["Seed", f"AUC of {a}", f"AUC of {b}", "Δ, bp", "Low, bp", "High, bp", "p", "Verdict"]
     return pl.DataFrame(rows, schema=columns, orient="row"), sentences
+
+
+def final_metrics(runs: Sequence[RunRecord], split: Split) -> pl.DataFrame:
+    """One row a finished run: run_id, configuration, seed, and every metric of the best epoch's weights on `split`."""
+    rows = []
+    for run in runs:
+        result = run.result
+        if result is not None:
+            metrics = (result.val if split == "val" else result.test).model_dump(exclude={"undefined"})
+            rows.append({"run_id": run.run_id, "configuration": run.configuration, "seed": run.seed} | metrics)
+    return pl.DataFrame(rows, infer_schema_length=None)

@@ -1,0 +1,185 @@
+"""The results paragraph: every sentence states a count, a figure or what a test found, and says where it is from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mdaf_core.evaluation.significance import ONE_SEED
+from mdaf_core.reporting.frames import difference_unit
+
+if TYPE_CHECKING:
+    from mdaf_core.evaluation.comparison import ComparedConfiguration, StudyComparison
+    from mdaf_core.studies.store import Study
+
+_SPLITS = {"test": "test", "val": "validation"}
+METRICS = {
+    "auc": "AUC",
+    "gauc": "gAUC",
+    "logloss": "log loss",
+    "normalised_entropy": "normalised entropy",
+    "brier": "Brier score",
+    "ece": "expected calibration error",
+    "pr_auc": "PR-AUC",
+}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence and what it is generated from."""
+
+    text: str
+    source: str
+
+
+def results_paragraph(study: Study, comparison: StudyComparison, split_words: str) -> list[Sentence]:
+    """What the comparison of a study shows, in sentences that never go beyond its verdicts.
+
+    Args:
+        split_words: how the rows were split, as the data set describes it ("time split").
+    """
+    metric = METRICS[comparison.metric]
+    rows = f"{comparison.rows:,}" if comparison.rows else "the"
+    rows += f" {_SPLITS[comparison.split]} rows"
+    if comparison.users:
+        rows += f" of {comparison.users:,} users"
+    finished = sum(len(c.values) for c in comparison.configurations)
+    planned = len(study.configurations) * len(study.seeds)
+    counts = sorted({len(c.values) for c in comparison.configurations})
+    seeds = _plural(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+    out = [
+        Sentence(
+            f"On data set {study.dataset} ({split_words}), {_plural(len(comparison.configurations), 'configuration')} "
+            f"{'was' if len(comparison.configurations) == 1 else 'were'} trained with {seeds} each and evaluated on "
+            f"{rows}; the weights are those of the epoch with the best validation AUC.",
+            "counts of finished runs and rows",
+        )
+    ]
+    if finished < planned:
+        out.append(
+            Sentence(
+                f"{planned - finished} of {planned} planned runs have not finished, or their {metric} is undefined; "
+                "they are left out.",
+                "counts of runs",
+            )
+        )
+    if study.acknowledged:
+        out.append(
+            Sentence(
+                f"The audit of the data failed in {', '.join(study.acknowledged)}, acknowledged before the runs.",
+                "the study's acknowledged audit checks",
+            )
+        )
+    if comparison.split == "val":
+        out.append(
+            Sentence(
+                "These rows also chose each run's epoch, so the figures are optimistic.", "the split that was compared"
+            )
+        )
+    top = next((c for c in comparison.configurations if c.summary), None)
+    if top is not None and top.summary is not None and len(comparison.configurations) > 1:
+        spread = "" if top.summary.sd is None else f" (standard deviation over seeds {top.summary.sd:.4f})"
+        best = "lowest" if comparison.metric in ("logloss", "normalised_entropy", "brier", "ece") else "highest"
+        out.append(
+            Sentence(
+                f"The {best} mean {metric} was that of {top.configuration}, {top.summary.mean:.4f}{spread}.",
+                "means over seeds; not a test",
+            )
+        )
+    out += _comparisons(comparison, metric)
+    return out
+
+
+def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
+    others = [c for c in comparison.configurations if c.configuration != comparison.reference]
+    unit = difference_unit(comparison.metric)
+    out: list[Sentence] = []
+    single = [c for c in others if c.verdict == ONE_SEED]
+    if single:
+        out.append(
+            Sentence(
+                f"With one seed the variance over seeds is unknown, so nothing is claimed about "
+                f"{_list([c.configuration for c in single])} against {comparison.reference}.",
+                "the number of shared seeds",
+            )
+        )
+    for entry in others:
+        sentence = _verdict_sentence(entry, comparison, metric, unit)
+        if sentence is not None:
+            out.append(sentence)
+    refused = [c for c in others if c.verdict == "not comparable"]
+    for entry in refused:
+        reason = "; ".join(entry.notes) or "no finished run to compare with"
+        out.append(
+            Sentence(
+                f"{entry.configuration} was not compared with {comparison.reference}: {reason.rstrip('.')}.",
+                "checks before the comparison",
+            )
+        )
+    if comparison.tests:
+        out.append(
+            Sentence(
+                f"Differences are means over seeds, paired by seed, with 95% intervals that cover "
+                f"{_covers(comparison)}; p values are adjusted by Holm's method over "
+                f"{_plural(comparison.tests, 'comparison')}, and equivalence was tested by two one-sided tests against "
+                f"±{comparison.margin_bp:g} {unit} (1 {unit} = 0.0001).",
+                "the method of the tests",
+            )
+        )
+    if comparison.noise_floor is not None:
+        below = [c.configuration for c in others if c.below_noise_floor]
+        text = f"The pooled standard deviation of {metric} over seeds was {comparison.noise_floor * 1e4:.1f} {unit}"
+        text += f"; the differences of {_list(below)} are smaller than that." if below else "."
+        out.append(Sentence(text, "noise floor: pooled standard deviation within configurations"))
+    return out
+
+
+def _verdict_sentence(
+    entry: ComparedConfiguration, comparison: StudyComparison, metric: str, unit: str
+) -> Sentence | None:
+    found, reference = entry.difference, comparison.reference
+    if found is None or entry.verdict not in ("better", "worse", "parity", "not shown"):
+        return None
+
+    def signed(value: float) -> str:
+        return f"{value * 1e4:+.1f}".replace("-", "−")
+
+    figures = f"{signed(found.estimate)} {unit}, 95% interval [{signed(found.low)}, {signed(found.high)}]"
+    adjusted = _p(entry.p_adjusted)
+    source = f"{found.method}, {_plural(len(entry.shared_seeds), 'shared seed')}"
+    name = entry.configuration
+    if entry.verdict in ("better", "worse"):
+        return Sentence(
+            f"{name} was {entry.verdict} than {reference} in {metric} ({figures}, adjusted {adjusted}).", source
+        )
+    if entry.verdict == "parity":
+        parity = _p(entry.p_equivalence_adjusted)
+        return Sentence(
+            f"{name} was equivalent to {reference} in {metric} within ±{comparison.margin_bp:g} {unit} "
+            f"({figures}, TOST adjusted {parity}).",
+            f"TOST; {source}",
+        )
+    return Sentence(
+        f"Between {name} and {reference} neither a difference in {metric} nor equivalence within "
+        f"±{comparison.margin_bp:g} {unit} was shown ({figures}, adjusted {adjusted}).",
+        source,
+    )
+
+
+def _covers(comparison: StudyComparison) -> str:
+    kinds = dict.fromkeys(c.difference.covers for c in comparison.configurations if c.difference and c.difference_seeds)
+    return " or ".join(kinds)
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "p undefined"
+    return "p < 0.0001" if value < 0.0001 else f"p = {value:.4f}" if value < 0.01 else f"p = {value:.3f}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _list(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
