@@ -7,6 +7,7 @@ import polars as pl
 from pydantic import BaseModel, Field
 
 from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.describe import local_times
 from mdaf_core.data.schema import MAX_HISTORY, SPLITS, UNKNOWN
 from mdaf_core.files import write_text
 
@@ -50,7 +51,8 @@ class Statistics(BaseModel):
         {}, description="By split, rows with a history of 0, 1, … 50 events; the last counts all longer ones too."
     )
     mean_history: dict[str, float] = {}
-    bin_seconds: int = Field(0, description="Width of a time bin; 0: bins of row numbers.")
+    bin_is_time: bool = Field(True, description="Bins of `over_time` are seconds; else row numbers.")
+    bin_width: int = 1
     over_time: list[TimeBin] = []
     outside_bins: int = Field(0, description="Rows left out of `over_time`: far from all others in time.")
     fields: list[FieldStatistics] = []
@@ -76,10 +78,10 @@ def compute_statistics(dataset: PreparedDataset) -> Statistics:
     first, last = (int(t) for t in np.quantile(times, (0.0005, 0.9995), method="nearest")) if len(times) else (0, 0)
     if meta.has_time:
         width = next((w for w in _WIDTHS if (last - first) / w <= _BINS), _WIDTHS[-1])
-        out.bin_seconds = width
     else:
         width = max(1, -(-len(times) // _BINS))
         first, last = 0, len(times) - 1
+    out.bin_is_time, out.bin_width = meta.has_time, width
     # Bins begin at local midnight, so that a day's bin is a day.
     shift = _offset(first, meta.timezone) if meta.has_time else 0
     origin = (first + shift) // width * width - shift
@@ -121,6 +123,76 @@ def read_statistics(dataset: PreparedDataset) -> Statistics:
         return Statistics.model_validate_json(path.read_text("utf-8"))
     except (OSError, ValueError):
         return compute_statistics(dataset)
+
+
+def history_frame(statistics: Statistics) -> pl.DataFrame:
+    """Rows by history length. Columns: part, events (50: that many or more), rows, at_most (share of the part's rows
+    with at most so many events)."""
+    frames = []
+    for part, counts in statistics.history_lengths.items():
+        frame = pl.DataFrame({"part": part, "events": range(len(counts)), "rows": counts})
+        frames.append(frame.with_columns(at_most=pl.col("rows").cum_sum() / max(1, sum(counts))))
+    return pl.concat(frames) if frames else pl.DataFrame()
+
+
+def time_frame(statistics: Statistics, timezone: str) -> pl.DataFrame:
+    """Rows and positive rate over time. Columns: part, start, end (local times, or row numbers), rows, rate, and
+    low, high: where the part's rows lie when the parts of one interval are stacked."""
+    if not statistics.over_time:
+        return pl.DataFrame()
+    frame = pl.DataFrame([bin.model_dump() for bin in statistics.over_time]).rename({"split": "part"})
+    frame = frame.with_columns(
+        end=pl.col("start") + statistics.bin_width,
+        rate=pl.col("positives") / pl.col("rows"),
+        high=pl.col("rows").cum_sum().over("start"),
+    ).with_columns(low=pl.col("high") - pl.col("rows"))
+    if statistics.bin_is_time:
+        frame = frame.with_columns(
+            local_times(frame[name].to_numpy(), timezone).alias(name) for name in ("start", "end")
+        )
+    return frame.select("part", "start", "end", "rows", "rate", "low", "high")
+
+
+def parts_frame(dataset: PreparedDataset, statistics: Statistics) -> pl.DataFrame:
+    """One row a part: rows, positives, rate, first and last (local times), users, unseen users and items (shares)."""
+    meta, checks = dataset.meta, {check["id"]: check["details"] for check in dataset.audit.get("checks", [])}
+    rows = []
+    for part, counts in meta.splits.items():
+        row: dict[str, object] = {
+            "part": part, "rows": counts.rows, "positives": counts.positives, "rate": counts.positive_rate
+        }  # fmt: skip
+        if meta.has_time:
+            row["first"], row["last"] = local_times(np.array([counts.first_time, counts.last_time]), meta.timezone)
+        if meta.has_user:
+            row["users"] = statistics.users.get(part)
+        for id in ("unseen-users", "unseen-items"):
+            if id in checks:
+                row[id.replace("-", " ")] = checks[id].get(part)
+        if statistics.mean_history:
+            row["mean history"] = statistics.mean_history.get(part)
+        rows.append(row)
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def fields_frame(statistics: Statistics) -> pl.DataFrame:
+    """One row a field: what it is, its codes, and how often it is unknown (or, for numbers, their range)."""
+    rows = [
+        {
+            "field": f.name,
+            "what it is": f.description,
+            "kind": f.kind,
+            "codes": f.vocabulary_size or None,
+            "unknown in val": f.unknown.get("val"),
+            "unknown in test": f.unknown.get("test"),
+            "mean": f.mean,
+            "std": f.std,
+            "min": f.low,
+            "max": f.high,
+        }
+        for f in statistics.fields
+    ]
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    return frame[[column.name for column in frame if column.null_count() < len(frame)]]
 
 
 def _offset(timestamp: int, timezone: str) -> int:

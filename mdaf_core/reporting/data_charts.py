@@ -13,12 +13,12 @@ PARTS = ["train", "val", "test"]
 
 
 def history_lengths(frame: pl.DataFrame) -> alt.TopLevelMixin:
-    """Share of rows by history length, one step line a part (`statistics.history_frame`)."""
+    """Share of rows with at most so many events, one step line a part (`statistics.history_frame`)."""
     import altair as alt
 
     return (
         alt.Chart(frame)
-        .mark_line(interpolate="step")
+        .mark_line(interpolate="step-after")
         .encode(
             x=alt.X(
                 "events:Q",
@@ -26,14 +26,19 @@ def history_lengths(frame: pl.DataFrame) -> alt.TopLevelMixin:
                 scale=alt.Scale(nice=False),
                 axis=alt.Axis(tickMinStep=1),
             ),
-            y=alt.Y("share:Q", title="Share of rows", axis=alt.Axis(format="~%")),
+            y=alt.Y(
+                "at_most:Q",
+                title="Rows with at most so many",
+                scale=alt.Scale(domain=[0, 1]),
+                axis=alt.Axis(format="~%"),
+            ),
             color=_part_colour(),
-            strokeDash=alt.StrokeDash("part:N", sort=PARTS, title=None, legend=None),
+            strokeDash=alt.StrokeDash("part:N", sort=PARTS, title=None),
             tooltip=[
                 alt.Tooltip("part:N", title="Part"),
                 alt.Tooltip("events:Q", title="Events"),
                 alt.Tooltip("rows:Q", title="Rows", format=","),
-                alt.Tooltip("share:Q", title="Share", format=".2%"),
+                alt.Tooltip("at_most:Q", title="At most", format=".2%"),
             ],
         )
         .properties(height=260)
@@ -74,8 +79,8 @@ def rate_over_time(frame: pl.DataFrame) -> alt.TopLevelMixin:
         .encode(
             x=x("Time" if temporal else "Row"),
             x2="end",
-            y=alt.Y("rows:Q", title="Rows", axis=alt.Axis(format="~s", tickCount=3)),
-            y2=alt.datum(0),
+            y=alt.Y("low:Q", title="Rows", axis=alt.Axis(format="~s", tickCount=3)),
+            y2="high",
             color=_part_colour(),
             tooltip=tooltip,
         )

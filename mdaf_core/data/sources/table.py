@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-from pydantic import Field, field_validator
+from pydantic import Field, JsonValue, field_validator
 
 from mdaf_core.data.schema import FieldSpec
 from mdaf_core.data.sources.base import (
@@ -36,33 +36,49 @@ _LABELS = {"1": 1, "0": 0, "1.0": 1, "0.0": 0, "true": 1, "false": 0}
 Role = Literal["item", "category", "user", "context"]
 
 
+# Options that name columns of the file: a form offers the columns there are.
+COLUMN: dict[str, JsonValue] = {"column": True}
+
+
 class TableOptions(SourceOptions):
     """Options of `table`. Columns are named as in the file."""
 
-    label: str = Field("label", description="Column of the label: 0 or 1, or true and false.")
+    label: str = Field("label", json_schema_extra=COLUMN, description="Column of the label: 0 or 1, or true and false.")
     positive_from: float | None = Field(
         None, description="Take the label column as a number, and values of at least this as positive (ratings)."
     )
-    user: str | None = Field(None, description="Column of the user; without it there are no histories and no gAUC.")
+    user: str | None = Field(
+        None, json_schema_extra=COLUMN, description="Column of the user; without it there are no histories and no gAUC."
+    )
     timestamp: str | None = Field(
-        None, description="Column of the time: Unix time or ISO 8601. Without it file order is time order."
+        None,
+        json_schema_extra=COLUMN,
+        description="Column of the time: Unix time or ISO 8601. Without it file order is time order.",
     )
     timestamp_unit: Literal["s", "ms", "us", "ns"] = Field("s", description="Unit of a numeric time.")
     timezone: str = Field("UTC", description="For hours and weekdays, and for times that name no zone.")
-    item: str | None = Field(None, description="Column of the target item.")
-    category: str | None = Field(None, description="Column of the item's category.")
-    categorical: list[str] = Field([], description="Further columns that are ids, comma-separated.")
+    item: str | None = Field(None, json_schema_extra=COLUMN, description="Column of the target item.")
+    category: str | None = Field(None, json_schema_extra=COLUMN, description="Column of the item's category.")
+    categorical: list[str] = Field(
+        [], json_schema_extra=COLUMN, description="Further columns that are ids, comma-separated."
+    )
     numeric: list[str] = Field(
-        [], description="Columns that are numbers, comma-separated; empty values become 0 and a field that says so."
+        [],
+        json_schema_extra=COLUMN,
+        description="Columns that are numbers, comma-separated; empty values become 0 and a field that says so.",
     )
     calendar: bool = Field(True, description="Add hour and weekday where there is a time.")
     history: Literal["rows", "positives", "none"] = Field(
         "rows", description="Histories from the user's earlier rows, from those with label 1 only, or none."
     )
     history_item: str | None = Field(
-        None, description="Column with ready-made histories of items, oldest first: a list, or ids joined by '^'."
+        None,
+        json_schema_extra=COLUMN,
+        description="Column with ready-made histories of items, oldest first: a list, or ids joined by '^'.",
     )
-    history_category: str | None = Field(None, description="Column with the categories of the ready-made histories.")
+    history_category: str | None = Field(
+        None, json_schema_extra=COLUMN, description="Column with the categories of the ready-made histories."
+    )
     history_separator: str = Field("^", min_length=1, description="What joins the ids of a ready-made history.")
     delimiter: str = Field(",", min_length=1, max_length=1, description="Of a CSV file; .tsv files take a tab.")
 
@@ -136,6 +152,16 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
     )
 
 
+def table_columns(path: Path, delimiter: str = ",") -> list[str]:
+    """Names of the columns of a file, for choosing.
+
+    Raises:
+        BadInputError: as `read`.
+    """
+    check_file(path, _EXPECTED)
+    return _Reader(path, TableOptions(delimiter=delimiter)).columns()
+
+
 def _used_columns(options: TableOptions) -> list[str]:
     single = (
         options.label, options.user, options.timestamp, options.item, options.category,
@@ -183,9 +209,12 @@ class _Reader:
         self.delimiter = "\t" if path.suffix.lower() == ".tsv" and options.delimiter == "," else options.delimiter
         self.ragged: list[int] = []  # records (the header is 1) with a wrong number of fields
 
+    def columns(self) -> list[str]:
+        return self._parquet_columns() if self.parquet else self._csv_columns()
+
     def read(self, used: list[str]) -> pl.DataFrame:
         """The columns `used`: of CSV as text, empty values null."""
-        names = self._parquet_columns() if self.parquet else self._csv_columns()
+        names = self.columns()
         missing = [column for column in used if column not in names]
         if missing:
             shown = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")

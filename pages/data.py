@@ -1,0 +1,195 @@
+"""Data: can I trust this data?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from mdaf_core.data import audit, describe, statistics
+from mdaf_core.data.dataset import PreparedDataset, list_datasets
+from mdaf_core.data.schema import SPLITS
+from mdaf_core.reporting import data_charts
+from pages import prepare_form, shared
+
+STATUS = {
+    "fail": ":red[:material/error: **fail**]",
+    "warn": ":orange[:material/warning: **warning**]",
+    "pass": ":green[:material/check: pass]",
+}
+SAMPLE = 12
+AUDIT_AT_ONCE = 1_000_000  # rows that are audited again while the reader waits
+SPLIT_WORDS = {
+    "time": "by time",
+    "last-day": "last day test, the day before validation",
+    "leave-last-out": "each user's last row test, the one before validation",
+    "random": "at random",
+    "given": "as the source gives it",
+}
+
+
+def main() -> None:
+    shared.header("Data", "Can I trust this data?")
+    with shared.guard():
+        prepare_form.draw(expanded=not list_datasets())
+        if not list_datasets():
+            shared.empty(
+                "No data set is prepared yet. Preparing reads raw files (or generates data), splits and codes them, "
+                "and audits the result. `synthetic` needs no files."
+            )
+            return
+        name = shared.dataset_picker()
+        if name is not None:
+            _dataset(PreparedDataset.open(name))
+
+
+def _dataset(dataset: PreparedDataset) -> None:
+    meta, figures = dataset.meta, statistics.read_statistics(dataset)
+    rows = sum(counts.rows for counts in meta.splits.values())
+    positives = sum(counts.positives for counts in meta.splits.values())
+    st.markdown(f"**{shared.plain(meta.title)}**. A label of 1: {shared.plain(meta.label)}.")
+    facts = [
+        f"source {meta.source}",
+        f"split {SPLIT_WORDS.get(meta.split.get('kind', ''), 'unknown')}",
+        f"times in {meta.timezone}" if meta.has_time else "no times: file order",
+        f"prepared {meta.created[:16].replace('T', ' ')} UTC",
+        f"content {str(meta.fingerprint.get('sha256', ''))[:12]}",
+    ]
+    st.caption(shared.plain(" · ".join(facts)))
+    with st.container(horizontal=True, gap="large"):
+        _metric("Rows", shared.fmt_count(rows))
+        _metric("Positive rate", f"{positives / rows:.2%}", "Share of rows with label 1, all parts.")
+        if meta.has_user:
+            _metric("Users", shared.fmt_count(meta.users))
+        _metric("Items", shared.fmt_count(next((f.vocabulary_size - 2 for f in meta.fields if f.role == "item"), None)),
+                "Items of training rows: those with a code of their own.")  # fmt: skip
+        if meta.history_fields:
+            _metric("Events", shared.fmt_count(meta.events), "Entries of the event log that histories are slices of.")
+    _audit(dataset, rows)
+    _parts(dataset, figures)
+    _charts(dataset, figures)
+    shared.show_table(
+        statistics.fields_frame(figures),
+        "fields",
+        title="Inputs",
+        help="What a model reads. Unknown: share of rows whose id does not occur in training rows (code 1).",
+        column_config=_formats(
+            count=("codes",), percent=("unknown in val", "unknown in test"), plain=("mean", "std", "min", "max")
+        ),
+    )
+    _sample(dataset)
+
+
+def _metric(label: str, value: str, help: str | None = None) -> None:
+    st.metric(label, value, help=help, width="content")
+
+
+def _audit(dataset: PreparedDataset, rows: int) -> None:
+    found = audit.stored_audit(dataset)
+    failed, warned, passed = (found.with_status(status) for status in ("fail", "warn", "pass"))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        shared.section("Audit", "Checks recomputed from the written files. A failed check must be acknowledged by "
+                       "name before a launch, and is recorded on every run.")  # fmt: skip
+        if rows <= AUDIT_AT_ONCE and st.button("Audit again", icon=":material/refresh:", type="tertiary"):
+            with st.spinner("Auditing"):
+                audit.refresh_audit(dataset)
+            st.rerun()
+    with st.container(border=True, gap="small"):
+        if not failed and not warned:
+            st.markdown(f":green[:material/verified: All {len(passed)} checks passed.]")
+        for check in failed + warned:
+            _check(check)
+    with st.expander(f"{len(passed)} checks passed", icon=":material/check:"):
+        for check in passed:
+            _check(check)
+
+
+def _check(check: audit.Check) -> None:
+    st.markdown(
+        f"{STATUS[check.status]} **{check.title}** :gray[`{check.id}`]  \n{shared.plain(check.sentence)}",
+    )
+
+
+def _parts(dataset: PreparedDataset, figures: statistics.Statistics) -> None:
+    shared.show_table(
+        statistics.parts_frame(dataset, figures),
+        "parts",
+        title="Parts",
+        help="Unseen: share of rows whose user or item does not occur in training rows.",
+        column_config=_formats(
+            count=("rows", "positives", "users"),
+            percent=("rate", "unseen users", "unseen items"),
+            plain=("mean history",),
+            time=("first", "last"),
+        ),
+    )
+
+
+def _charts(dataset: PreparedDataset, figures: statistics.Statistics) -> None:
+    lengths = statistics.history_frame(figures)
+    over_time = statistics.time_frame(figures, dataset.meta.timezone)
+    cells = st.columns(2 if len(lengths) else 1, gap="medium")
+    if len(lengths):
+        with cells[0]:
+            shared.show_chart(
+                data_charts.history_lengths(lengths), f"{dataset.name}-history-lengths", lengths,
+                title="History lengths", help="Events of the same user strictly before the row; 50 stands for more.",
+            )  # fmt: skip
+    with cells[-1]:
+        left_out = f" {figures.outside_bins:,} rows far from all others are left out." if figures.outside_bins else ""
+        shared.show_chart(
+            data_charts.rate_over_time(over_time), f"{dataset.name}-rate-over-time", over_time,
+            title="Positive rate and rows over time", help=f"By interval, in {dataset.meta.timezone}.{left_out}",
+        )  # fmt: skip
+
+
+def _sample(dataset: PreparedDataset) -> None:
+    shared.section("Rows as people read them")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        part = st.segmented_control("Part", SPLITS, default="val", required=True, key="sample-part",
+                                    label_visibility="collapsed")  # fmt: skip
+        st.button("Show others", icon=":material/casino:", type="tertiary", on_click=_another)
+    size = dataset.meta.splits[part].rows
+    seed = st.session_state.get("sample-seed", 0)
+    chosen = np.sort(np.random.default_rng(seed).choice(size, min(SAMPLE, size), replace=False))
+    shown = describe.describe_rows(dataset, part, chosen)
+    event: Any = shared.show_table(
+        shown,
+        f"rows-{part}",
+        column_config={"row": st.column_config.NumberColumn(format="%d", help="Position in the input.")},
+        on_select="rerun",
+        selection_mode="single-row",
+    )
+    if dataset.meta.history_fields:
+        picked = event.selection.rows
+        if not picked:
+            st.caption("Select a row to see its whole history.")
+            return
+        history = describe.describe_history(dataset, part, int(chosen[picked[0]])).reverse()
+        if history.is_empty():
+            st.caption("This row has no history.")
+        else:
+            age = st.column_config.NumberColumn("age, s", format="localized")
+            shared.show_table(
+                history, "history", title="History of the selected row, newest first", column_config={"age": age}
+            )
+
+
+def _another() -> None:
+    st.session_state["sample-seed"] = st.session_state.get("sample-seed", 0) + 1
+
+
+def _formats(**names: tuple[str, ...]) -> dict[str, Any]:
+    """Column configurations: `count`, `percent`, `plain` numbers and `time`."""
+    number, moment = st.column_config.NumberColumn, st.column_config.DatetimeColumn
+    made = {
+        "count": number(format="localized"),
+        "percent": number(format="percent"),
+        "plain": number(format="%.4g"),
+        "time": moment(format="YYYY-MM-DD HH:mm"),
+    }
+    return {name: made[kind] for kind, columns in names.items() for name in columns}
+
+
+main()

@@ -1,0 +1,74 @@
+"""Input widgets for a pydantic options class: one a field, with its description as help."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args, get_origin
+
+import streamlit as st
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+WIDE = 3
+
+
+def options_form(options: type[BaseModel], key: str, columns: list[str] | None = None) -> dict[str, Any]:
+    """Draw the widgets and return the options that differ from their defaults.
+
+    Args:
+        key: prefix of the widgets' keys, unique on the page.
+        columns: columns of the chosen file, offered where an option names one.
+    """
+    chosen: dict[str, Any] = {}
+    cells = st.columns(WIDE)
+    own = options.__annotations__  # what is particular to the source comes first
+    ordered = sorted(options.model_fields.items(), key=lambda item: item[0] not in own)
+    for i, (name, field) in enumerate(ordered):
+        with cells[i % WIDE]:
+            value = _widget(name, field, f"{key}-{name}", columns)
+        if value != _plain(field.get_default()):
+            chosen[name] = value
+    return chosen
+
+
+def _plain(value: Any) -> Any:
+    """A default as its widget shows it."""
+    return ", ".join(f"{part:g}" for part in value) if isinstance(value, tuple) else value
+
+
+def _widget(name: str, field: FieldInfo, key: str, columns: list[str] | None) -> Any:
+    label, help, default = name.replace("_", " ").capitalize(), field.description, field.get_default()
+    annotation = field.annotation
+    names_column = (
+        columns is not None and isinstance(field.json_schema_extra, dict) and "column" in field.json_schema_extra
+    )
+    if names_column:
+        return _column(label, columns or [], default, key, help)
+    if get_origin(annotation) is Literal:
+        allowed = list(get_args(annotation))
+        return st.selectbox(label, allowed, allowed.index(default), key=key, help=help)
+    if get_origin(annotation) is list and get_origin(get_args(annotation)[0]) is Literal:
+        return st.multiselect(label, list(get_args(get_args(annotation)[0])), default, key=key, help=help)
+    if annotation is bool:
+        return st.checkbox(label, default, key=key, help=help)
+    if annotation in (int, float):
+        low, high = _limits(field)
+        return st.number_input(
+            label, low, high, default, key=key, help=help, step=1 if annotation is int else None,
+            format=None if annotation is int else "%.4g",
+        )  # fmt: skip
+    text = st.text_input(label, _plain(default) or "", key=key, help=help).strip()
+    return text or (None if default is None else default if default == [] else text)
+
+
+def _column(label: str, columns: list[str], default: Any, key: str, help: str | None) -> Any:
+    if isinstance(default, list):
+        return st.multiselect(label, columns, key=key, help=help)
+    index = columns.index(default) if default in columns else None
+    return st.selectbox(label, columns, index, key=key, help=help, placeholder="none")
+
+
+def _limits(field: FieldInfo) -> tuple[Any, Any]:
+    low = next((m.ge if isinstance(m, Ge) else m.gt for m in field.metadata if isinstance(m, Ge | Gt)), None)
+    high = next((m.le if isinstance(m, Le) else m.lt for m in field.metadata if isinstance(m, Le | Lt)), None)
+    return tuple(None if limit is None else field.annotation(limit) for limit in (low, high))  # type: ignore[misc]

@@ -1,0 +1,117 @@
+"""The form that prepares a data set, and what is being prepared."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from mdaf_core.data.sources.base import Source, get_source, source_names
+from mdaf_core.data.sources.table import table_columns
+from mdaf_core.data.uploads import save_uploads
+from mdaf_core.errors import StudioError
+from mdaf_core.jobs import api
+from pages import shared
+from pages.options_form import options_form
+
+POLL_SECONDS = 1.0
+JOB = "prepare-job"
+
+
+def draw(expanded: bool) -> None:
+    """The form, folded unless there is nothing else to do, and the progress of what it started."""
+    with st.expander("Prepare a data set", icon=":material/add:", expanded=expanded):
+        names = source_names()
+        name = st.selectbox("Source", names, format_func=lambda n: f"{n}: {get_source(n).title}", key="prepare-source")
+        source = get_source(name)
+        path = _path(source)
+        columns = _columns(path) if name == "table" else None
+        with st.container(border=True, gap="small"):
+            options = options_form(source.options, f"prepare-{name}", columns)
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            wanted = st.text_input(
+                "Name",
+                key="prepare-name",
+                placeholder="made of the source and its main option",
+                help="A data set of the same name is replaced when the new one is complete.",
+            )
+            if st.button("Prepare", type="primary", icon=":material/play_arrow:", key="prepare-go"):
+                _submit(source, path, wanted.strip() or None, options)
+    if st.session_state.get(JOB) is not None:
+        st.fragment(_progress, run_every=POLL_SECONDS)()
+
+
+def _path(source: Source) -> Path | None:
+    """A path on the machine that runs the app, or uploaded files."""
+    if not source.path_help:
+        return None
+    left, right = st.columns(2)
+    typed = left.text_input(
+        "Path",
+        key=f"prepare-path-{source.name}",
+        placeholder=source.path_help,
+        help="On the machine that runs the app. For large files take this rather than an upload.",
+    ).strip()
+    files = right.file_uploader("or upload", accept_multiple_files=True, key=f"prepare-upload-{source.name}",
+                                help="One file, or all files of a folder.")  # fmt: skip
+    if typed:
+        return Path(typed)
+    if not files:
+        return None
+    key = tuple(file.file_id for file in files)
+    saved = st.session_state.setdefault("prepare-uploads", {})
+    if key not in saved:
+        saved[key] = save_uploads([(file.name, file) for file in files])
+    return Path(saved[key])
+
+
+def _columns(path: Path | None) -> list[str]:
+    if path is None:
+        st.caption("Name a file to choose its columns.")
+        return []
+    try:
+        return table_columns(path.expanduser())
+    except StudioError as error:
+        st.warning(shared.plain(str(error)), icon=":material/warning:")
+        return []
+
+
+def _submit(source: Source, path: Path | None, name: str | None, options: dict[str, Any]) -> None:
+    try:
+        st.session_state[JOB] = api.submit_prepare(source.name, path, name, options)
+    except StudioError as error:
+        st.error(shared.plain(str(error)), icon=":material/error:")
+
+
+def _progress() -> None:
+    from mdaf_core.jobs.describe import progress_text, share_done
+
+    job = api.get_job(st.session_state[JOB])
+    name = job.payload["name"]
+    if job.state == "finished":
+        st.session_state[JOB] = None
+        st.query_params["dataset"] = name
+        st.toast(f"Prepared {shared.plain(name)}", icon=":material/check:")
+        st.rerun()
+    with st.container(border=True):
+        if job.state in api.ACTIVE:
+            api.ensure_supervisor()
+            waiting = "waiting for its turn; see the Jobs page for the queue"
+            words = progress_text(job) if job.state == "running" else waiting
+            since = f", {shared.fmt_time(time.time() - job.started)}" if job.started else ""
+            st.markdown(f"{shared.state_label(job.state)} **{shared.plain(name)}**{since}")
+            st.progress(share_done(job) or 0.0, shared.plain(words))
+            st.button(
+                "Cancel", key="prepare-cancel", icon=":material/stop_circle:", on_click=api.cancel, args=(job.id,)
+            )
+        else:
+            st.markdown(f"{shared.state_label(job.state)} **{shared.plain(name)}**")
+            if job.reason:
+                st.markdown(shared.plain(job.reason))
+            st.button("Dismiss", key="prepare-dismiss", on_click=_dismiss)
+
+
+def _dismiss() -> None:
+    st.session_state[JOB] = None
