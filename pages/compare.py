@@ -158,7 +158,7 @@ def _curves(study: Study, runs: list[RunRecord], split: str) -> None:
     with left:
         chosen = _choice(study, runs)
     seed = right.selectbox("Seed", sorted({run.seed for run in runs}), key="seed", bind="query-params",
-                           help="One run of each configuration: curves of different seeds cannot be averaged.")  # fmt: skip
+                           help="One run of each configuration: curves of seeds are not averaged.")  # fmt: skip
     from mdaf_core.evaluation.curves import curve_points
     from mdaf_core.reporting import charts
 
@@ -211,7 +211,7 @@ def _cost(study: Study, runs: list[RunRecord], comparison: StudyComparison, metr
     table = frames.ledger(runs)
     shared.show_table(
         table.rename(frames.LEDGER), "ledger", title="What each configuration cost",
-        help="Unequal budgets must be visible: a difference bought with more parameters or more tuning is another claim.",
+        help="Unequal budgets must be visible: a difference bought with more tuning is another claim.",
         column_config=_ledger_columns(),
     )  # fmt: skip
     frame = frames.quality_and_cost(table, comparison)
@@ -231,7 +231,8 @@ def _ledger_columns() -> dict[str, Any]:
     from mdaf_core.reporting import frames
 
     number = st.column_config.NumberColumn
-    whole = {title: number(format="localized") for title in frames.LEDGER.values() if title not in frames.LEDGER_WORDS}
+    words = frames.LEDGER_WORDS.values()
+    whole = {title: number(format="%,.0f") for title in frames.LEDGER.values() if title not in words}
     return whole | {
         frames.LEDGER["epochs"]: number(format="%.1f", help="Trained, mean over seeds."),
         frames.LEDGER["best_epoch"]: number(format="%.1f", help="Kept, mean over seeds."),
@@ -282,8 +283,8 @@ def _pair(study: Study, runs: list[RunRecord], split: str, margin: float, compar
 
 
 PAIR_HELP = (
-    "One row a seed that both finished. DeLong clustered by user: rows of one user depend on each other. It says nothing "
-    "about other seeds; the Results view does."
+    "One row a seed that both finished. DeLong clustered by user: rows of one user depend on each other. It says "
+    "nothing about other seeds; the Results view does."
 )
 
 main()

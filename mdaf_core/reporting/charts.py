@@ -209,7 +209,7 @@ def leaderboard(frame: pl.DataFrame, members: pl.DataFrame, *, x_title: str) -> 
             tooltip=_tooltips(configuration="Configuration", seed="Seed", value="Value"),
         ),
         base.mark_rule(style="interval").encode(x=alt.X("low:Q", scale=scale, title=x_title), x2="high"),
-        base.mark_point(filled=True, size=70).encode(
+        base.mark_point(style="dot").encode(
             x=alt.X("mean:Q", scale=scale, title=x_title),
             shape=shape,
             tooltip=_tooltips(
@@ -248,7 +248,7 @@ def differences(frame: pl.DataFrame, *, margin_bp: float, x_title: str) -> alt.T
         margin.mark_rect(style="margin").encode(x=x("low"), x2="high:Q"),
         margin.mark_rule(style="guide").encode(x=x("zero")),
         base.mark_rule(style="interval").encode(x=x("difference_low_bp"), x2="difference_high_bp:Q"),
-        base.mark_point(filled=True, size=80).encode(
+        base.mark_point(style="dot").encode(
             x=x("difference_bp"),
             shape=alt.Shape("verdict:N", scale=shapes, legend=alt.Legend(title=None, symbolOpacity=1)),
             tooltip=_tooltips(
@@ -381,7 +381,7 @@ def cost(frame: pl.DataFrame, *, x: str, x_title: str, y_title: str, order: Sequ
     )
     colour = alt.Color("configuration:N", scale=alt.Scale(domain=list(order)), legend=None)
     return alt.layer(
-        base.mark_point(filled=True, size=80).encode(
+        base.mark_point(style="dot").encode(
             color=colour,
             shape=_shape(order, shown),
             tooltip=_tooltips(configuration="Configuration", mean=y_title, **{x: f"{x_title}|,.0f"}),

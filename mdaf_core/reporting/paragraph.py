@@ -104,9 +104,19 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
             )
         )
     for entry in others:
-        sentence = _verdict_sentence(entry, comparison, metric, unit)
-        if sentence is not None:
-            out.append(sentence)
+        if entry.difference is not None and entry.verdict in ("better", "worse", "parity"):
+            out.append(_verdict_sentence(entry, comparison, metric, unit))
+    unshown = [c for c in others if c.verdict == "not shown" and c.difference is not None]
+    if unshown:
+        names = _list([c.configuration for c in unshown])
+        figures = "; ".join(f"{c.configuration} {_figures(c, unit)}, adjusted {_p(c.p_adjusted)}" for c in unshown)
+        out.append(
+            Sentence(
+                f"Neither a difference in {metric} from {comparison.reference} nor equivalence within "
+                f"±{comparison.margin_bp:g} {unit} was shown for {names} ({figures}).",
+                f"{_methods(unshown)}, two-sided and TOST",
+            )
+        )
     refused = [c for c in others if c.verdict == "not comparable"]
     for entry in refused:
         reason = "; ".join(entry.notes) or "no finished run to compare with"
@@ -134,36 +144,33 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
     return out
 
 
-def _verdict_sentence(
-    entry: ComparedConfiguration, comparison: StudyComparison, metric: str, unit: str
-) -> Sentence | None:
-    found, reference = entry.difference, comparison.reference
-    if found is None or entry.verdict not in ("better", "worse", "parity", "not shown"):
-        return None
+def _verdict_sentence(entry: ComparedConfiguration, comparison: StudyComparison, metric: str, unit: str) -> Sentence:
+    name, reference, figures = entry.configuration, comparison.reference, _figures(entry, unit)
+    if entry.verdict == "parity":
+        return Sentence(
+            f"{name} was equivalent to {reference} in {metric} within ±{comparison.margin_bp:g} {unit} "
+            f"({figures}, TOST adjusted {_p(entry.p_equivalence_adjusted)}).",
+            f"{_methods([entry])}, TOST",
+        )
+    return Sentence(
+        f"{name} was {entry.verdict} than {reference} in {metric} ({figures}, adjusted {_p(entry.p_adjusted)}).",
+        f"{_methods([entry])}, two-sided",
+    )
 
+
+def _figures(entry: ComparedConfiguration, unit: str) -> str:
     def signed(value: float) -> str:
         return f"{value * 1e4:+.1f}".replace("-", "−")
 
-    figures = f"{signed(found.estimate)} {unit}, 95% interval [{signed(found.low)}, {signed(found.high)}]"
-    adjusted = _p(entry.p_adjusted)
-    source = f"{found.method}, {_plural(len(entry.shared_seeds), 'shared seed')}"
-    name = entry.configuration
-    if entry.verdict in ("better", "worse"):
-        return Sentence(
-            f"{name} was {entry.verdict} than {reference} in {metric} ({figures}, adjusted {adjusted}).", source
-        )
-    if entry.verdict == "parity":
-        parity = _p(entry.p_equivalence_adjusted)
-        return Sentence(
-            f"{name} was equivalent to {reference} in {metric} within ±{comparison.margin_bp:g} {unit} "
-            f"({figures}, TOST adjusted {parity}).",
-            f"TOST; {source}",
-        )
-    return Sentence(
-        f"Between {name} and {reference} neither a difference in {metric} nor equivalence within "
-        f"±{comparison.margin_bp:g} {unit} was shown ({figures}, adjusted {adjusted}).",
-        source,
-    )
+    found = entry.difference
+    assert found is not None
+    return f"{signed(found.estimate)} {unit}, 95% interval [{signed(found.low)}, {signed(found.high)}]"
+
+
+def _methods(entries: list[ComparedConfiguration]) -> str:
+    methods = dict.fromkeys(c.difference.method for c in entries if c.difference)
+    seeds = sorted({len(c.shared_seeds) for c in entries})
+    return f"{' or '.join(methods)}, {' to '.join(str(n) for n in {seeds[0]: 0, seeds[-1]: 0})} shared seeds"
 
 
 def _covers(comparison: StudyComparison) -> str:

@@ -12,6 +12,8 @@ from mdaf_core.reporting import frames
 from mdaf_core.reporting.paragraph import METRICS
 
 if TYPE_CHECKING:
+    from pandas.io.formats.style import Styler
+
     from mdaf_core.evaluation.comparison import StudyComparison
     from mdaf_core.tracking import RunRecord
 
@@ -98,6 +100,23 @@ class PaperTable:
             )
         )
         return "% \\usepackage{booktabs,amssymb}\n" + body
+
+    def preview(self) -> Styler:
+        """The cells with the emphasis of print, for the screen."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.cells)
+
+        def emphasis(column: pd.Series) -> list[str]:
+            best, second = self.best.get(str(column.name), set()), self.second.get(str(column.name), set())
+            return [
+                "font-weight: 700" if row in best else "text-decoration: underline" if row in second else ""
+                for row in range(len(column))
+            ]
+
+        numeric = [heading for heading, values in self.cells.items() if all(_is_numeric(v) for v in values)]
+        right = {"text-align": "right"}
+        return frame.style.apply(emphasis, axis=0).set_properties(subset=pd.Index(numeric), **right)
 
     def markdown(self) -> str:
         """A Markdown table with its caption."""

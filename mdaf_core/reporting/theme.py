@@ -163,6 +163,7 @@ def styles(mode: Mode) -> dict[str, dict[str, Any]]:
         "margin": {"color": colours.muted, "opacity": 0.16},  # what counts as the same
         "member": {"strokeWidth": width(0.4), "opacity": 0.5},  # one seed of several
         "interval": {"color": colours.accent, "strokeWidth": width(0.8)},
+        "dot": {"filled": True, "size": 28 if on_paper else 75},  # an estimate with its interval
         "muted": {"color": colours.muted},
         "accent": {"color": colours.accent},
         "note": {"color": colours.quiet},
