@@ -106,7 +106,7 @@ class CTRModule(pl.LightningModule):
     # Optimisation -------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        tables = {id(p) for m in self.model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+        tables = {id(p) for p in self.model.embedding_parameters()}
         parameters = list(self.model.parameters())
         embedding_decay = (
             self.config.weight_decay if self.config.embedding_decay is None else self.config.embedding_decay

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from mdaf_core.data.dataset import PreparedDataset, Rows
 from mdaf_core.data.loader import Batch, BatchLoader
 from mdaf_core.data.schema import Split
 from mdaf_core.models.base import CTRModel, Output
+from mdaf_core.models.mdaf import MDAF
 from mdaf_core.training.config import TrainingConfig
 
 GATE_COLUMNS = ("g", "logit_static", "logit_sequential", "logit_g_mean", "logit_g_permuted")
@@ -43,41 +45,41 @@ def predict(
 
     outputs = [_to_cpu(model(batch)) for batch in batches()]
     columns = {"logit": _join([o.logit_B for o in outputs])}
-    if not outputs or outputs[0].gate_B is None:
+    if not isinstance(model, MDAF) or model.fusion is None:
         return columns
 
     columns["g"] = _join([o.gate_B for o in outputs])
     columns["logit_static"] = _join([o.logit_static_B for o in outputs])
     columns["logit_sequential"] = _join([o.logit_sequential_B for o in outputs])
-    gate = columns["g"]
-    replacements = {
-        "logit_g_mean": np.full_like(gate, gate.mean()),
-        "logit_g_permuted": np.random.default_rng(0).permutation(gate),
-    }
-    for name, replaced in replacements.items():
-        logits, start = [], 0
-        for batch in batches():
-            given = torch.as_tensor(replaced[start : start + len(batch)], dtype=torch.float32, device=device)
-            logits.append(model(batch, gate_B=given).logit_B.cpu())
-            start += len(batch)
-        columns[name] = _join(logits)
-    return columns
+    gate_NK = torch.cat([_full_gate(o) for o in outputs])  # K = 1, or the width of a gate vector
+    permutation_N = torch.as_tensor(np.random.default_rng(0).permutation(len(gate_NK)))
+    replaced = {"logit_g_mean": gate_NK.mean(0).expand_as(gate_NK), "logit_g_permuted": gate_NK[permutation_N]}
+    logits: dict[str, list[Tensor]] = {name: [] for name in replaced}
+    start = 0
+    for batch in batches():
+        static_BD, sequential_BD = model.branches(batch)
+        for name, given_NK in replaced.items():
+            given = given_NK[start : start + len(batch)].to(device)
+            logits[name].append(model.fuse(static_BD, sequential_BD, given).logit_B.cpu())
+        start += len(batch)
+    return columns | {name: _join(parts) for name, parts in logits.items()}
+
+
+def _full_gate(output: Output) -> Tensor:
+    """g as (B, 1), or (B, D) where the model has one gate a dimension."""
+    if output.gate_BD is not None:
+        return output.gate_BD
+    assert output.gate_B is not None
+    return output.gate_B.unsqueeze(1)
 
 
 def _to_cpu(output: Output) -> Output:
-    def move(x: Tensor | None) -> Tensor | None:
-        return None if x is None else x.cpu()
-
-    return Output(
-        output.logit_B.cpu(), None, move(output.gate_B), move(output.logit_static_B), move(output.logit_sequential_B)
-    )
+    return Output(**{f.name: x.cpu() for f in fields(output) if isinstance(x := getattr(output, f.name), Tensor)})
 
 
-def _join(parts: list[Tensor | None] | list[Tensor]) -> np.ndarray:
+def _join(parts: Sequence[Tensor | None]) -> np.ndarray:
     present = [part for part in parts if part is not None]
-    if not present:
-        return np.empty(0)
-    return torch.cat(present).double().numpy()
+    return torch.cat(present).double().numpy() if present else np.empty(0)
 
 
 def write_predictions(path: Path, rows: Rows, columns: dict[str, np.ndarray], max_history: int) -> None:
