@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -220,12 +222,24 @@ def _add_occlusion(story: RowStory, run: RunRecord, config: RunConfig, dataset: 
         return
     import torch
 
+    from mdaf_core.models.mdaf import MDAF
+
     model = _load_model(path, path.stat().st_mtime_ns, dataset.path)
     batch = _without_each_event(dataset, story.split, position, config.training.max_history)
-    with torch.inference_mode():
-        output = model(batch)
+    with _one_thread(), torch.inference_mode():
+        if isinstance(model, MDAF):
+            branches = model.branches(batch)
+            output = model.fuse(*branches)
+        else:
+            output = model(batch)
         logit = output.logit_B.double().numpy()
         g = None if output.gate_B is None else output.gate_B.double().numpy()
+        if isinstance(model, MDAF) and g is not None:
+            grid = torch.linspace(0, 1, RESPONSE_POINTS)
+            static_BD, sequential_BD = (branch[:1].expand(len(grid), -1) for branch in branches)
+            answers = model.fuse(static_BD, sequential_BD, grid).logit_B
+            pairs = zip(grid.tolist(), answers.tolist(), strict=True)
+            story.response = [_what_if("", value, answer) for value, answer in pairs]
     if abs(logit[0] - story.logit) > 1e-3:
         story.notes.append(
             f"The model now gives the logit {logit[0]:.4f} where {story.logit:.4f} was recorded: its weights, or the "
@@ -237,22 +251,19 @@ def _add_occlusion(story: RowStory, run: RunRecord, config: RunConfig, dataset: 
         event.effect_logit = float(logit[0] - logit[i])
         event.effect_probability = float(probability[0] - probability[i])
         event.effect_g = None if g is None else float(g[0] - g[i])
-    if g is not None:
-        story.response = _response(model, batch)
 
 
-def _response(model: CTRModel, batch: Batch) -> list[WhatIf]:
-    """The prediction of the batch's first row for g from 0 to 1."""
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """So small a batch gains nothing from threads, and loses seconds where training jobs hold the cores."""
     import torch
 
-    from mdaf_core.models.mdaf import MDAF
-
-    assert isinstance(model, MDAF)
-    with torch.inference_mode():
-        grid = torch.linspace(0, 1, RESPONSE_POINTS)
-        static_BD, sequential_BD = (branch[:1].expand(RESPONSE_POINTS, -1) for branch in model.branches(batch))
-        logits = model.fuse(static_BD, sequential_BD, grid).logit_B.double().numpy()
-    return [_what_if("", g, float(logit)) for g, logit in zip(grid.tolist(), logits, strict=True)]
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @lru_cache(maxsize=2)

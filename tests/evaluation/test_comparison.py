@@ -1,0 +1,226 @@
+"""Comparing configurations and runs: pairing, refusals, words, and what the intervals cover."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.evaluation import predictions
+from mdaf_core.evaluation.comparison import compare_study, leaderboard, ledger
+from mdaf_core.evaluation.metrics import auc
+from mdaf_core.evaluation.pairs import compare_runs
+from mdaf_core.evaluation.significance import half_width, seed_component
+
+
+def rows(n=1500, users=200, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(size=n)
+    label = (rng.random(n) < 1 / (1 + np.exp(-truth))).astype(int)
+    return label, truth, rng.integers(0, users, n)
+
+
+def study(make_run, quality, seeds=(1, 2, 3), n=1500):
+    """Runs of configurations whose logits are the truth plus noise of the given size."""
+    label, truth, user = rows(n)
+    return [
+        make_run(name, s, label, truth + noise * np.random.default_rng([s, i]).normal(size=n), user)
+        for i, (name, noise) in enumerate(quality.items())
+        for s in seeds
+    ]
+
+
+def entry(comparison, name):
+    return next(c for c in comparison.configurations if c.configuration == name)
+
+
+def test_better_worse_and_the_reference(make_run):
+    runs = study(make_run, {"base": 1.0, "good": 0.2, "bad": 4.0}, seeds=(1, 2, 3, 4))
+    found = compare_study(runs, "base")
+    assert [c.configuration for c in found.configurations] == ["good", "base", "bad"]
+    assert entry(found, "good").verdict == "better"
+    assert entry(found, "bad").verdict == "worse"
+    assert entry(found, "base").verdict == "reference" and entry(found, "base").difference is None
+    assert (found.rows, found.users, found.tests) == (1500, len(set(rows()[2])), 2)
+    frame = found.frame()
+    assert frame["difference_bp"][0] == pytest.approx(entry(found, "good").difference.estimate * 1e4)
+
+
+def test_difference_is_the_mean_of_paired_seeds_and_its_interval_holds_both_sources(make_run):
+    runs = study(make_run, {"base": 1.0, "other": 0.8})
+    found = entry(compare_study(runs, "base"), "other")
+    by = {(r.configuration, r.seed): r.result.test.auc for r in runs}
+    expected = [by["other", s] - by["base", s] for s in (1, 2, 3)]
+    assert list(found.seed_differences.values()) == pytest.approx(expected)
+    assert found.difference.estimate == pytest.approx(np.mean(expected))
+    assert found.difference_seeds.high - found.difference_seeds.estimate == pytest.approx(
+        half_width([seed_component(expected)], 0.05)
+    )
+    widths = [d.high - d.low for d in (found.difference_seeds, found.difference_rows)]
+    assert found.difference.high - found.difference.low == pytest.approx(np.hypot(*widths))
+    assert "other seeds and other users" in found.difference.covers
+
+
+def test_rows_of_a_study_are_sampled_by_the_mean_of_placements(make_run):
+    """With one seed the interval is the clustered DeLong interval of the two runs."""
+    runs = study(make_run, {"base": 1.0, "other": 0.8}, seeds=(1,))
+    found = entry(compare_study(runs, "base"), "other")
+    pair = compare_runs(runs[1], runs[0], replicates=50)
+    assert found.difference.se == pytest.approx(pair.clustered.se, rel=1e-9)
+    assert found.verdict == "one seed: no variance known"
+    assert found.p_adjusted is None
+    assert "one seed: no variance known" in "; ".join(found.notes)
+
+
+def test_parity_needs_a_margin_that_holds(make_run):
+    label, truth, user = rows(4000)
+    runs = []
+    for s in (1, 2, 3, 4, 5):
+        same = truth + np.random.default_rng(s).normal(size=4000)
+        runs.append(make_run("base", s, label, same, user))
+        runs.append(make_run("twin", s, label, same + 0.001 * np.random.default_rng(s + 9).normal(size=4000), user))
+    assert entry(compare_study(runs, "base", margin_bp=20), "twin").verdict == "parity"
+    assert entry(compare_study(runs, "base", margin_bp=0.001), "twin").verdict == "not shown"
+
+
+def test_two_seeds_say_how_wide_they_are(make_run):
+    found = entry(compare_study(study(make_run, {"base": 1.0, "other": 0.9}, seeds=(1, 2)), "base"), "other")
+    assert any("12.7 standard errors" in note for note in found.notes)
+
+
+def test_repeats_of_a_seed_are_one_seed(make_run):
+    runs = study(make_run, {"base": 1.0, "other": 0.9}, seeds=(1,)) * 3
+    runs += study(make_run, {"base": 1.0, "other": 0.9}, seeds=(1,))
+    found = entry(compare_study(runs, "base"), "other")
+    assert found.shared_seeds == [1]
+    assert found.verdict == "one seed: no variance known"
+    assert found.run_ids[1] == runs[-1].run_id  # the newest
+
+
+def test_other_rows_are_refused_with_the_reason(make_run):
+    label, truth, user = rows(300)
+    base = [make_run("base", s, label, truth, user) for s in (1, 2)]
+    moved = [make_run("moved", s, label, truth, user, row_id=np.arange(300) + 7) for s in (1, 2)]
+    foreign = [make_run("foreign", s, label, truth, user, fingerprint="0" * 16) for s in (1, 2)]
+    flipped = [make_run("flipped", s, 1 - label, truth, user) for s in (1, 2)]
+    found = compare_study([*base, *moved, *foreign, *flipped], "base")
+    for name, word in (("moved", "same rows"), ("foreign", "different data"), ("flipped", "different labels")):
+        assert entry(found, name).verdict == "not comparable"
+        assert word in "; ".join(entry(found, name).notes)
+    with pytest.raises(StudioError, match="same rows"):
+        compare_runs(base[0], moved[0])
+
+
+def test_runs_that_share_a_name_but_not_settings_are_no_repeats(make_run):
+    label, truth, user = rows(300)
+    runs = [make_run("base", s, label, truth, user) for s in (1, 2)]
+    runs += [make_run("mixed", 1, label, truth, user), make_run("mixed", 2, label, truth, user, config={"lr": "0.1"})]
+    found = entry(compare_study(runs, "base"), "mixed")
+    assert found.summary is None and found.verdict == "not comparable"
+    assert "differ in settings" in found.notes[0]
+
+
+def test_seeds_without_a_partner_are_left_out_and_named(make_run):
+    runs = study(make_run, {"base": 1.0}, seeds=(1, 2, 3)) + study(make_run, {"other": 0.9}, seeds=(2, 3, 4))
+    found = entry(compare_study(runs, "base"), "other")
+    assert found.shared_seeds == [2, 3]
+    assert "left out: 1, 4" in found.notes[0]
+    apart = study(make_run, {"base": 1.0}, seeds=(1,)) + study(make_run, {"other": 0.9}, seeds=(2,))
+    assert "no seed in common" in entry(compare_study(apart, "base"), "other").notes[0]
+
+
+def test_unfinished_and_absent_references(make_run):
+    runs = study(make_run, {"base": 1.0, "other": 0.9}, seeds=(1, 2))
+    found = compare_study([r for r in runs if r.configuration != "base"], "base")
+    assert "no finished run" in found.notes[0]
+    assert compare_study([], "base").configurations == []
+
+
+def test_log_loss_is_better_when_lower_and_gauc_has_users(make_run):
+    runs = study(make_run, {"base": 3.0, "good": 0.2}, seeds=(1, 2, 3, 4))
+    for metric in ("logloss", "gauc", "brier"):
+        found = entry(compare_study(runs, "base", metric=metric), "good")
+        assert found.verdict == "better"
+        assert (found.difference.estimate < 0) == (metric != "gauc")
+        assert {c.name for c in found.difference.components} == {"users", "seeds"}
+    found = entry(compare_study(runs, "base", metric="ece"), "good")
+    assert [c.name for c in found.difference.components] == ["seeds"]
+    assert "no closed form" in "; ".join(found.notes)
+
+
+def test_one_label_is_undefined_not_a_crash(make_run):
+    label = np.ones(50, int)
+    runs = [make_run(name, s, label, np.arange(50.0)) for name in ("base", "other") for s in (1, 2)]
+    found = compare_study(runs, "base")
+    assert entry(found, "other").summary is None
+    assert "undefined for 2 of 2 seeds" in entry(found, "other").notes[0]
+
+
+def test_bad_requests_are_sentences(make_run):
+    with pytest.raises(UsageError, match="no metric 'accuracy'"):
+        compare_study([], "base", metric="accuracy")
+    for margin in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match="margin"):
+            compare_study([], "base", margin_bp=margin)
+
+
+def test_comparisons_are_cached_by_their_runs(make_run, monkeypatch):
+    runs = study(make_run, {"base": 1.0, "other": 0.9})
+    first = compare_study(runs, "base")
+    monkeypatch.setattr(predictions, "_read", lambda *_: pytest.fail("read again"))
+    assert compare_study(runs, "base") == first
+    with pytest.raises(pytest.fail.Exception):
+        compare_study(runs, "base", metric="logloss")
+
+
+def test_missing_predictions_leave_the_seeds(make_run):
+    runs = study(make_run, {"base": 1.0, "other": 0.9})
+    (runs[0].directory / "predictions" / "test.parquet").unlink()
+    found = entry(compare_study(runs, "base"), "other")
+    assert [c.name for c in found.difference.components] == ["seeds"]
+    assert "has no predictions/test.parquet" in "; ".join(found.notes)
+
+
+def test_no_configuration_is_better_by_chance(make_run):
+    """Configurations that differ by seed noise alone: the family's false alarms stay near 5%."""
+    label, truth, user = rows(400)
+    wrong = 0
+    for trial in range(25):
+        runs = [
+            make_run(name, s, label, truth + np.random.default_rng([trial, s, i]).normal(size=400), user)
+            for i, name in enumerate(("base", "a", "b"))
+            for s in (1, 2, 3)
+        ]
+        wrong += any(c.verdict in ("better", "worse") for c in compare_study(runs, "base").configurations)
+    assert wrong <= 4  # P(more | 5%) is below 1%
+
+
+def test_two_runs(make_run):
+    runs = study(make_run, {"a": 0.3, "b": 3.0}, seeds=(1,))
+    found = compare_runs(runs[0], runs[1], replicates=200)
+    label = rows()[0]
+    logits = [predictions.load_predictions(r.run_id, "test")["logit"].to_numpy() for r in runs]
+    assert found.delong.estimate == pytest.approx(auc(label, logits[0]) - auc(label, logits[1]))
+    assert found.verdict == "better"
+    assert found.bootstrap.low < found.delong.estimate < found.bootstrap.high
+    assert "another seed" in found.notes[-1]
+
+
+def test_rows_without_users(make_run):
+    label, truth, _ = rows(300)
+    runs = [make_run(n, 1, label, truth + k, np.zeros(300)) for n, k in (("a", 0.0), ("b", np.arange(300) / 99))]
+    found = compare_runs(runs[0], runs[1])
+    assert found.clustered is None and "users" in found.notes[0]
+    assert entry(compare_study(runs, "a"), "b").difference.components[0].name == "rows"
+
+
+def test_leaderboard_and_ledger(make_run):
+    runs = study(make_run, {"base": 1.0, "good": 0.2}, seeds=(1, 2)) + study(make_run, {"single": 3.0}, seeds=(1,))
+    board = leaderboard(runs)
+    assert board["configuration"].to_list() == ["good", "base", "single"]
+    assert board["seeds"].to_list() == [2, 2, 1]
+    assert board["auc_sd"][2] is None and board["auc_sd"][0] is not None
+    costs = ledger(runs)
+    assert costs["configuration"].to_list() == ["base", "good", "single"]
+    assert costs["total_seconds"].to_list() == [0.0, 0.0, 0.0]
+    assert leaderboard([]).is_empty() and ledger([]).is_empty()
