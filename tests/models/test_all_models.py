@@ -1,0 +1,207 @@
+"""What must hold for every model, over all presets."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from mdaf_core.data.schema import UNKNOWN, FeatureSpec
+from mdaf_core.errors import StudioError
+from mdaf_core.models.base import CTRModel
+from mdaf_core.models.config import (
+    NEEDS_HISTORY,
+    AutoIntConfig,
+    BSTConfig,
+    DCNv2Config,
+    DCNv3Config,
+    Mamba4RecConfig,
+    MDAFConfig,
+    ModelConfig,
+)
+from mdaf_core.models.registry import build_model
+from mdaf_core.training.presets import get_preset, preset_names
+from tests.models.batches import (
+    HISTORY_WITHOUT_ITEM,
+    NO_CATEGORY,
+    NO_HISTORY,
+    ONLY_NUMERIC,
+    RICH,
+    USUAL,
+    random_batch,
+    take,
+)
+
+# Every neural preset, and the options that no preset uses.
+CONFIGS: dict[str, ModelConfig] = {n: get_preset(n).model for n in preset_names() if get_preset(n).model.kind != "gbdt"}
+CONFIGS |= {
+    "autoint-no-tower": AutoIntConfig(hidden_units=[], layers=1),
+    "dcnv2-stacked": DCNv2Config(structure="stacked"),
+    "dcnv2-low-rank": DCNv2Config(low_rank=4),
+    "dcnv2-no-tower": DCNv2Config(hidden_units=[]),
+    "dcnv3-heads": DCNv3Config(num_heads=4),
+    "bst-deep": BSTConfig(blocks=2, match_features=False, positions=5),
+    "mamba4rec-ffn-last": Mamba4RecConfig(ffn=True, pooling="last"),
+    "mamba4rec-scalar-target": Mamba4RecConfig(dt_rank="scalar", hidden_units=[]),
+    "mdaf-no-branch-loss": MDAFConfig(branch_loss_weight=0.0),
+    "mdaf-fixed-report": MDAFConfig(fusion="fixed", sequential=Mamba4RecConfig(pooling="mean", target_aware=False)),
+}
+LENGTHS = [3, 0, 50, 1, 7, 0, 12, 2]
+every_model = pytest.mark.parametrize("name", CONFIGS)
+every_layout = pytest.mark.parametrize(
+    "features", [USUAL, RICH, NO_CATEGORY, HISTORY_WITHOUT_ITEM], ids=["usual", "rich", "no-category", "category-only"]
+)
+
+
+def build(name: str, features: FeatureSpec = USUAL, seed: int = 0, perturbed: bool = True) -> CTRModel:
+    """The model; `perturbed` moves every parameter, so that nothing holds only because of how weights start."""
+    torch.manual_seed(seed)
+    model = build_model(CONFIGS[name], features)
+    if perturbed:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+@every_model
+@every_layout
+def test_forward_and_backward_are_finite(name: str, features: FeatureSpec) -> None:
+    model = build(name, features).train()
+    for lengths in (LENGTHS, [0, 0, 0], [4], [0], [50, 1]):
+        model.zero_grad()
+        batch = random_batch(features, lengths)
+        output = model(batch)
+        loss = model.loss(output, batch.label_B)
+        loss.backward()
+        assert output.logit_B.shape == (len(lengths),)
+        assert torch.isfinite(output.logit_B).all() and torch.isfinite(loss)
+        for key, parameter in model.named_parameters():
+            assert parameter.grad is None or torch.isfinite(parameter.grad).all(), key
+
+
+@every_model
+@every_layout
+def test_gradients_reach_every_parameter(name: str, features: FeatureSpec) -> None:
+    model = build(name, features).train()
+    for seed in range(3):  # ReLU and dropout may silence a unit once
+        batch = random_batch(features, LENGTHS * 4, seed=seed)
+        model.loss(model(batch), batch.label_B).backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, f"{key} is dead"
+
+
+@every_model
+@pytest.mark.parametrize("features", [USUAL, RICH], ids=["usual", "rich"])
+def test_packed_rows_equal_rows_alone_in_any_order(name: str, features: FeatureSpec) -> None:
+    model = build(name, features).eval()
+    batch = random_batch(features, LENGTHS)
+    with torch.no_grad():
+        together = model(batch).logit_B
+        alone = torch.cat([model(take(batch, [row])).logit_B for row in range(len(batch))])
+        order = [5, 2, 0, 7, 1, 6, 4, 3]
+        shuffled = model(take(batch, order)).logit_B
+    assert together.std() > 1e-3
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(shuffled, together[order], rtol=1e-5, atol=1e-5)
+
+
+@every_model
+def test_weights_survive_safetensors(name: str, tmp_path) -> None:
+    model, other = build(name, seed=0).eval(), build(name, seed=1).eval()
+    batch = random_batch(USUAL, LENGTHS)
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, tmp_path / "weights.safetensors")
+    assert not torch.equal(model(batch).logit_B, other(batch).logit_B)
+    other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    assert torch.equal(model(batch).logit_B, other(batch).logit_B)
+
+
+@every_model
+def test_same_seed_builds_the_same_model(name: str) -> None:
+    first, second = build(name, seed=3).state_dict(), build(name, seed=3).state_dict()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@every_model
+def test_an_id_never_seen_in_training_adds_nothing(name: str) -> None:
+    """Reserved codes of every table start at zero."""
+    model = build(name, perturbed=False)
+    tables = model.embedding_parameters()
+    assert tables
+    start = 0
+    for size in USUAL.categorical.values():
+        for table in tables:
+            if len(table) == size:
+                assert not table[:2].any()
+            elif len(table) == sum(USUAL.categorical.values()):
+                assert not table[start : start + 2].any()
+        start += size
+
+
+@every_model
+def test_hidden_ids_change_training_only(name: str) -> None:
+    model = build(name)
+    model.unknown_rate = 0.5
+    batch = random_batch(USUAL, [5] * 400, first_code=2)
+    assert model.eval().hide_ids(batch) is batch
+    hidden = model.train().hide_ids(batch)
+    changed = hidden.categorical_BF != batch.categorical_BF
+    assert (hidden.categorical_BF[changed] == UNKNOWN).all()
+    assert 0.45 < changed.float().mean() < 0.55
+    item_hidden, category_hidden = changed[:, 0], changed[:, 1]
+    assert not hidden.match_BM[item_hidden, :4].any() and not hidden.match_BM[category_hidden, 4:8].any()
+    assert torch.equal(hidden.match_BM[~item_hidden, :4], batch.match_BM[~item_hidden, :4])
+    assert torch.equal(hidden.match_BM[:, 8:], batch.match_BM[:, 8:])
+
+
+@pytest.mark.parametrize("features", [NO_HISTORY, ONLY_NUMERIC], ids=["no-history", "only-numeric"])
+@every_model
+def test_data_without_histories(name: str, features: FeatureSpec) -> None:
+    if CONFIGS[name].kind in NEEDS_HISTORY:
+        with pytest.raises(StudioError, match="no histories"):
+            build(name, features)
+        return
+    model = build(name, features)
+    batch = random_batch(features, [0] * 20)
+    loss = model.loss(model(batch), batch.label_B)
+    loss.backward()
+    assert torch.isfinite(loss)
+
+
+@every_model
+def test_data_without_fields(name: str) -> None:
+    with pytest.raises(StudioError):
+        build(name, FeatureSpec(categorical={}))
+
+
+@every_model
+def test_a_missing_number_is_not_a_number_of_zero(name: str) -> None:
+    model = build(name, RICH).eval()
+    batch = random_batch(RICH, LENGTHS)
+    batch.numeric_BG.zero_()
+    with torch.no_grad():
+        zero = model(batch).logit_B
+        batch.numeric_BG[:, 1] = torch.nan
+        missing = model(batch).logit_B
+    assert torch.isfinite(missing).all() and not torch.allclose(zero, missing)
+
+
+@every_model
+def test_learns_a_simple_rule(name: str) -> None:
+    """Loss falls well below that of the base rate when the label follows from the hour."""
+    model = build(name, perturbed=False).train()
+    batch = random_batch(USUAL, [2, 0] * 32, first_code=2)
+    target = (batch.categorical_BF[:, 3] % 2).float()
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(40):
+        optimiser.zero_grad()
+        model.loss(model(batch), target).backward()
+        optimiser.step()
+    model.eval()
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(model(batch).logit_B, target)
+    assert loss < 0.4
+
+
+def test_gbdt_is_refused_with_a_reason() -> None:
+    with pytest.raises(StudioError, match="LightGBM"):
+        build_model(get_preset("gbdt").model, USUAL)

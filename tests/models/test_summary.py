@@ -1,0 +1,95 @@
+"""Parameter counts, multiply-adds and memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from mdaf_core.data.schema import FeatureSpec
+from mdaf_core.errors import StudioError
+from mdaf_core.models.config import AutoIntConfig, BSTConfig, DCNv3Config, Mamba4RecConfig, MDAFConfig
+from mdaf_core.models.registry import build_model
+from mdaf_core.models.summary import count_parameters, multiply_adds, training_bytes
+from mdaf_core.training.presets import get_preset, preset_names
+from tests.models.batches import RICH, USUAL
+
+REPORT = FeatureSpec.from_vocabulary({"item": 335164, "category": 5480, "user": 577482, "hour": 24, "dayofweek": 7})
+NEURAL = [name for name in preset_names() if get_preset(name).model.kind != "gbdt"]
+
+
+def test_the_report_count() -> None:
+    parameters = count_parameters(get_preset("mamba4rec-v2-report").model, REPORT)
+    assert parameters.total == 31_190_545
+    assert parameters.embedding == 335_164 * 64 + 5_480 * 32 + (577_482 + 24 + 7) * 16
+    block = 256 + 128 * 512 + 256 * 4 + 256 + 256 * 33 + 256 * 16 + 256 + 256 * 128
+    mlp = 176 * 256 + 256 + 256 * 128 + 128 + 128 * 64 + 64 + 64 + 1
+    assert parameters.dense == 96 * 128 + 128 + 2 * block + 256 + mlp
+
+
+def test_standard_block_adds_the_step_projection() -> None:
+    scalar = count_parameters(Mamba4RecConfig(dt_rank="scalar"), REPORT).dense
+    standard = count_parameters(Mamba4RecConfig(), REPORT).dense
+    assert standard - scalar == 2 * (256 * 7 + 8 * 256 + 256)
+
+
+@pytest.mark.parametrize("name", NEURAL)
+@pytest.mark.parametrize("features", [USUAL, RICH], ids=["usual", "rich"])
+def test_counts_are_those_of_the_built_model(name, features) -> None:
+    config = get_preset(name).model
+    model = build_model(config, features)
+    parameters = count_parameters(config, features)
+    assert parameters.total == sum(p.numel() for p in model.parameters())
+    assert parameters.total == parameters.embedding + parameters.dense
+    per_id = build_model(config, FeatureSpec(**{**vars(features), "categorical": _one_more_id(features)}))
+    added = sum(p.numel() for p in per_id.parameters()) - parameters.total
+    assert 0 < added < parameters.embedding
+
+
+def _one_more_id(features: FeatureSpec) -> dict[str, int]:
+    return {name: size + (name == "item") for name, size in features.categorical.items()}
+
+
+def test_counting_allocates_nothing() -> None:
+    state = torch.random.get_rng_state()
+    huge = FeatureSpec.from_vocabulary({"item": 10**9, "category": 10**6, "user": 10**9})
+    assert count_parameters(get_preset("mdaf-full").model, huge).total > 10**11
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_gbdt_has_no_parameters_to_count() -> None:
+    with pytest.raises(StudioError, match="LightGBM"):
+        count_parameters(get_preset("gbdt").model, USUAL)
+
+
+def test_multiply_adds_by_hand() -> None:
+    dcnv3 = DCNv3Config(embedding_dim=16, linear_layers=2, exponential_layers=3)
+    assert multiply_adds(dcnv3, REPORT, 0) == 5 * 80 * 40 + 2 * 80
+    autoint = AutoIntConfig(layers=1, hidden_units=[10], dropout=0.0)
+    assert multiply_adds(autoint, REPORT, 0) == 5 * 16 * 4 * 32 + 2 * 25 * 32 + 80 * 10 + (5 * 32 + 10)
+    mlp = 176 * 256 + 256 * 128 + 128 * 64 + 64
+    event = 96 * 128 + 2 * (128 * 512 + 256 * (4 + 4 * 16 + 3) + 256 * 33 + 256 * 128)
+    report = get_preset("mamba4rec-v2-report").model
+    assert multiply_adds(report, REPORT, 0) == mlp
+    assert multiply_adds(report, REPORT, 7) == mlp + 7 * event
+    assert multiply_adds(report, REPORT, 7.25) == round(mlp + 7.25 * event)
+    length = 9  # tokens: eight events and the target
+    bst = length * (96 * 128 + 128 * 256) + 2 * 128 * 128 + 2 * 128 * 512 + 2 * length * 128
+    top = (128 + 96 + 48 + 10) * 256 + 256 * 128 + 128 * 64 + 64
+    assert multiply_adds(BSTConfig(), REPORT, 8) == bst + top
+
+
+def test_memory_covers_weights_and_grows_with_the_batch() -> None:
+    config = MDAFConfig()
+    weights = 16 * count_parameters(config, REPORT).total
+    small, large = training_bytes(config, REPORT, 1024, 7), training_bytes(config, REPORT, 4096, 7)
+    assert weights < small < large
+    assert large - weights == pytest.approx(4 * (small - weights), rel=1e-6)
+    assert training_bytes(config, REPORT, 1024, 50) > 3 * (small - weights) + weights
+
+
+def test_reading_the_registry_does_not_load_torch() -> None:
+    code = "import sys, mdaf_core.models.registry, mdaf_core.models.summary; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
