@@ -1,7 +1,5 @@
 """MDAF Studio: navigation and page configuration. `streamlit run app.py`."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from pages.shared import ICON, LOGO, warm_up
@@ -17,13 +15,11 @@ PAGES = {
 st.set_page_config(page_title="MDAF Studio", page_icon=ICON, layout="wide")
 st.logo(LOGO, size="large", icon_image=ICON)
 
-root = Path(__file__).parent
 navigation = st.navigation(
     {
         section: [
             st.Page(f"pages/{file}.py", title=title, icon=f":material/{icon}:", default=file == "overview")
             for file, title, icon in pages
-            if (root / "pages" / f"{file}.py").exists()
         ]
         for section, pages in PAGES.items()
     },

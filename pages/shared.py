@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mdaf_core.tracking import RunRecord
 
 _MARK = """<g fill="none" stroke-width="3.2" stroke-linecap="round">
-<path d="M3 22 C10 22 11 14 17 14 L25 14" stroke="#3d7fd0"/><path d="M3 6 C10 6 11 14 17 14" stroke="#e08a1e"/></g>"""
+<path d="M3 22 C10 22 11 14 17 14 L25 14" stroke="#3d7fd0"/><path d="M3 6 C10 6 11 14 17 14" stroke="#ee620f"/></g>"""
 ICON = f'<svg xmlns="http://www.w3.org/2000/svg" width="28" height="28" viewBox="0 0 28 28">{_MARK}</svg>'
 LOGO = f"""<svg xmlns="http://www.w3.org/2000/svg" width="148" height="28" viewBox="0 0 148 28">{_MARK}
 <text x="34" y="19.5" font-family="Helvetica, Arial, sans-serif" font-size="16" font-weight="600" fill="#5d7f9f"

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 Mode = Literal["light", "dark", "print"]
 
-PALETTE = ["#1f5aa6", "#e08a1e", "#00795f", "#cf6fa3", "#5b2a6e", "#6fb7e3", "#8a4b12", "#a9b23a"]
-PALETTE_DARK = ["#7fb2ee", "#f0a24b", "#37b394", "#f2b8d6", "#a97fd0", "#c5e3f6", "#c58653", "#dbe27c"]
+PALETTE = ["#1f5aa6", "#ee620f", "#006b53", "#d16480", "#2416a3", "#6cbaff", "#641c40", "#7cb95a"]
+PALETTE_DARK = ["#7fb2ee", "#ec7430", "#3f8652", "#eda6c8", "#6a50c8", "#6ce3b9", "#c9364a", "#f6e955"]
 SEQUENTIAL = ["#eef3f8", "#c6d9ec", "#8fb4db", "#4f86c2", "#1f5aa6", "#0d3468"]
 SEQUENTIAL_DARK = ["#1b2530", "#23405f", "#2f6199", "#4f8bcf", "#7fb2ee", "#cfe3fa"]
-DIVERGING = ["#b35806", "#e08a1e", "#f7d9a8", "#f2f3f4", "#b9d1ea", "#4f86c2", "#1f5aa6"]
-DIVERGING_DARK = ["#f0a24b", "#b8722a", "#5e4425", "#2a3038", "#294a70", "#4f86c2", "#9cc6f5"]
+DIVERGING = ["#a8420a", "#ee620f", "#f8cfb4", "#f2f3f4", "#b9d1ea", "#4f86c2", "#1f5aa6"]
+DIVERGING_DARK = ["#ec7430", "#b25a28", "#5c3a26", "#2a3038", "#294a70", "#4f86c2", "#9cc6f5"]
 DASHES: list[list[int]] = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [4, 1], [1, 3], [10, 3], [3, 1, 1, 1]]
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
 

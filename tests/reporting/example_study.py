@@ -1,0 +1,135 @@
+"""A study in the run store as trainings leave it, without training: known means, predictions that rank as they should."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from mdaf_core import tracking
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.evaluation.metrics import split_metrics
+from mdaf_core.studies.store import Study, create_study
+from mdaf_core.training.presets import get_preset, preset_names
+from mdaf_core.training.results import EpochMetrics, RunResult
+
+
+def make_study(
+    configurations: Sequence[str] = ("mdaf-full", "mdaf-static", "lr"),
+    seeds: Sequence[int] = (42, 43, 44),
+    *,
+    title: str = "Example",
+    dataset: PreparedDataset | None = None,
+    rows: int = 400,
+    predictions: bool = True,
+    failed: Sequence[tuple[str, int]] = (),
+    running: Sequence[tuple[str, int]] = (),
+    dataset_name: str = "toy",
+) -> Study:
+    """Every configuration is a preset, or MDAF under another name; each is noisier than the one before it.
+
+    Args:
+        dataset: predictions are of its rows; default: of `rows` made-up rows of 50 users.
+        failed, running: configurations and seeds whose run did not finish; they have two epochs.
+    """
+    configs = [
+        get_preset(name) if name in preset_names() else get_preset("mdaf-full").model_copy(update={"name": name})
+        for name in configurations
+    ]
+    name = dataset.name if dataset else dataset_name
+    study = create_study(
+        title=title, definition="own", dataset=name, configurations=configs, seeds=seeds, reference=configs[0].name
+    )
+    splits = {split: _rows(dataset, split, rows) for split in ("val", "test")}
+    for i, config in enumerate(configs):
+        for seed in seeds:
+            rng = np.random.default_rng(1000 * i + seed)
+            run_id = tracking.start_run(config, seed, name, "f" * 64, study=study.id)
+            stopped = (config.name, seed) in failed or (config.name, seed) in running
+            epochs = [_epoch(e, 0.68 - 0.01 * i, rng) for e in range(1, 3 if stopped else 6)]
+            tracking.log_epoch(run_id, epochs)
+            if (config.name, seed) in failed:
+                tracking.close_run(run_id, "failed", "The process was killed (signal 9).")
+            elif not stopped:
+                _finish(run_id, config, seed, name, epochs, splits, noise=1.0 + 0.3 * i, rng=rng, keep=predictions)
+    return study
+
+
+def _rows(dataset: PreparedDataset | None, split: str, rows: int) -> pl.DataFrame:
+    """row_id, user, label, timestamp, history_length, and the true logit up to noise."""
+    if dataset is None:
+        rng = np.random.default_rng(7)
+        truth = rng.normal(size=rows)
+        columns = {
+            "row_id": np.arange(rows),
+            "user": rng.integers(0, 50, rows),
+            "label": (rng.random(rows) < 1 / (1 + np.exp(1 - 1.5 * truth))).astype(np.uint8),
+            "timestamp": np.arange(rows),
+            "history_length": rng.integers(0, 50, rows).astype(np.int32),
+        }
+    else:
+        here = dataset.rows(split)  # type: ignore[arg-type]
+        truth = 2.0 * np.asarray(here.label) + np.random.default_rng(7).normal(size=len(here))
+        columns = {
+            "row_id": here.row_id,
+            "user": here.user.astype(np.int64),
+            "label": here.label,
+            "timestamp": here.timestamp,
+            "history_length": np.minimum(here.history_end - here.history_start, 50).astype(np.int32),
+        }
+    return pl.DataFrame({k: np.asarray(v) for k, v in columns.items()} | {"truth": truth})
+
+
+def _epoch(epoch: int, top: float, rng: np.random.Generator) -> EpochMetrics:
+    val = top - 0.01 * abs(epoch - 3) + 0.001 * rng.normal()
+    train = 0.6 + 0.04 * epoch
+    return EpochMetrics(
+        epoch=epoch,
+        lr=1e-3,
+        train_loss=0.7 - 0.02 * epoch,
+        val_loss=0.6 + 0.01 * abs(epoch - 3),
+        train_auc_online=train - 0.01,
+        train_auc_eval=train,
+        val_auc=val,
+        gap_online=train - 0.01 - val,
+        gap_eval=train - val,
+        grad_norm=1.0,
+        seconds=1.0,
+        rows_per_second=20_000,
+    )
+
+
+def _finish(run_id, config, seed, dataset, epochs, splits, *, noise, rng, keep) -> None:  # type: ignore[no-untyped-def]
+    metrics = {}
+    for split, frame in splits.items():
+        logit = frame["truth"].to_numpy() + noise * rng.normal(size=len(frame)) - 1
+        metrics[split] = split_metrics(frame["label"], logit, frame["user"])
+        if keep:
+            folder = tracking.run_directory(run_id) / "predictions"
+            folder.mkdir(exist_ok=True)
+            predicted = frame.drop("truth").with_columns(logit=logit, probability=1 / (1 + np.exp(-logit)))
+            predicted.write_parquet(folder / f"{split}.parquet")
+    best = max(epochs, key=lambda e: e.val_auc or 0).epoch
+    tracking.finish_run(
+        run_id,
+        RunResult(
+            run_id=run_id,
+            preset=config.preset,
+            configuration=config.name,
+            seed=seed,
+            dataset=dataset,
+            best_epoch=best,
+            stopped="No better validation AUC for 2 epochs.",
+            epochs=epochs,
+            val=metrics["val"],
+            test=metrics["test"],
+            rows_per_second=20_000,
+            parameters=1_100_000,
+            parameters_embedding=1_000_000,
+            parameters_dense=100_000,
+            multiply_adds=50_000,
+            wall_seconds=5.0,
+            peak_memory_mb=600,
+        ),
+    )

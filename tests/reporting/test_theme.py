@@ -1,0 +1,94 @@
+"""The look is the same everywhere, and colours can be told apart by colour-blind readers and in grey print."""
+
+from __future__ import annotations
+
+import tomllib
+from itertools import combinations, pairwise
+
+import altair as alt
+import numpy as np
+import polars as pl
+import pytest
+
+from mdaf_core.reporting import theme
+from tests.conftest import ROOT
+
+# Machado, Oliveira & Fernandes 2009, severity 1.0, in linear RGB.
+DEFICIENCIES = {
+    "normal": np.eye(3),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+}
+
+
+def linear(colour: str) -> np.ndarray:
+    channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    """CIE L*a*b* (D65) of linear RGB."""
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = to_xyz @ rgb.clip(0, 1) / np.array([0.9505, 1.0, 1.089])
+    f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("mode", ["light", "dark", "print"])
+@pytest.mark.parametrize("deficiency", DEFICIENCIES)
+def test_categories_are_told_apart(mode: theme.Mode, deficiency: str) -> None:
+    seen = [lab(DEFICIENCIES[deficiency] @ linear(c)) for c in theme.COLOURS[mode].categories]
+    closest = min(float(np.linalg.norm(a - b)) for a, b in combinations(seen, 2))
+    assert closest > 9, f"two colours look alike: distance {closest:.1f}"
+
+
+@pytest.mark.parametrize("mode", ["light", "dark", "print"])
+def test_neighbours_differ_in_grey(mode: theme.Mode) -> None:
+    lightness = [lab(linear(c))[0] for c in theme.COLOURS[mode].categories]
+    assert all(abs(a - b) > 8 for a, b in pairwise(lightness[:6])), [round(x) for x in lightness]
+
+
+@pytest.mark.parametrize("mode", ["light", "dark", "print"])
+def test_text_and_marks_stand_out_from_the_background(mode: theme.Mode) -> None:
+    def contrast(a: str, b: str) -> float:
+        weights = np.array([0.2126, 0.7152, 0.0722])
+        high, low = sorted((float(weights @ linear(c)) for c in (a, b)), reverse=True)
+        return (high + 0.05) / (low + 0.05)
+
+    colours = theme.COLOURS[mode]
+    assert contrast(colours.text, colours.background) >= 7
+    assert contrast(colours.quiet, colours.background) >= 4.5
+    for colour in colours.categories:
+        assert contrast(colour, colours.background) >= 1.9, colour
+
+
+def test_the_app_has_the_colours_of_the_charts() -> None:
+    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))["theme"]
+    for mode in ("light", "dark"):
+        assert config[mode]["backgroundColor"] == theme.COLOURS[mode].background
+        assert config[mode]["textColor"] == theme.COLOURS[mode].text
+        assert config[mode]["primaryColor"] == theme.COLOURS[mode].accent
+
+
+def test_styles_become_properties_of_marks() -> None:
+    frame = pl.DataFrame({"x": [1, 2], "y": [3, 4]})
+    line = alt.Chart(frame).mark_line(style="member").encode(x="x:Q", y="y:Q")
+    rule = alt.Chart(frame).mark_rule(style="guide", strokeWidth=9).encode(y="y:Q")
+    spec = theme.themed(alt.layer(line, rule), "print")
+    styles = theme.styles("print")
+    assert spec["layer"][0]["mark"] == {"type": "line"} | styles["member"]
+    assert spec["layer"][1]["mark"]["strokeWidth"] == 9, "what the chart says wins"
+    assert spec["config"]["background"] == "#ffffff"
+    assert theme.themed(line, "dark")["config"]["range"]["category"] == theme.PALETTE_DARK
+
+
+def test_only_known_styles_are_named() -> None:
+    """A misspelt style would silently fall back to Vega-Lite's own look."""
+    import re
+
+    source = (ROOT / "mdaf_core" / "reporting" / "charts.py").read_text("utf-8")
+    assert set(re.findall(r'style="(\w+)"', source)) <= set(theme.styles("light"))
