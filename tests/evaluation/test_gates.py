@@ -1,0 +1,334 @@
+"""The gate of a small MDAF on synthetic rows: groups, adaptivity, rows as people read them, and occlusion."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.loader import BatchLoader
+from mdaf_core.data.prepare import prepare
+from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.evaluation import gates, slices, story
+from mdaf_core.evaluation.metrics import auc
+from mdaf_core.evaluation.predictions import load_predictions
+from mdaf_core.models.config import Mamba4RecConfig, MDAFConfig
+from mdaf_core.models.registry import build_model
+from mdaf_core.tracking import RunRecord, run_directory
+from mdaf_core.training.config import RunConfig
+from mdaf_core.training.predict import predict, write_predictions
+from mdaf_core.training.results import EpochMetrics, RunResult, SplitMetrics
+
+SMALL = {"item_dim": 8, "category_dim": 8, "hidden_dim": 16, "static_dim": 4, "hidden_units": [16], "blocks": 1}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """An MDAF as it is initialised (a training adds nothing to these tests), its predictions, and its data set."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MDAF_HOME", str(tmp_path_factory.mktemp("artifacts")))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        dataset = prepare("synthetic", options={"size": "tiny"})
+        runs = {}
+        for fusion in ("gate", "fixed", "concat"):
+            runs[fusion] = _write_run(dataset, fusion, f"{len(runs):032x}")
+        yield dataset, runs
+
+
+def _write_run(dataset: PreparedDataset, fusion: str, run_id: str) -> RunRecord:
+    model_config = MDAFConfig(fusion=fusion, sequential=Mamba4RecConfig(**SMALL))
+    config = RunConfig(name=f"mdaf-{fusion}", preset="mdaf-full", model=model_config)
+    torch.manual_seed(1)
+    model = build_model(config.model, dataset.meta.features()).eval()
+    directory = run_directory(run_id)
+    directory.mkdir(parents=True)
+    (directory / "config.json").write_text(config.model_dump_json())
+    save_file(model.state_dict(), directory / "weights.safetensors")
+    columns = predict(model, dataset, "test", config.training)
+    write_predictions(directory / "predictions" / "test.parquet", dataset.rows("test"), columns, 50)
+    epochs = [EpochMetrics(epoch=1, lr=0.1, gate_mean=0.5), EpochMetrics(epoch=2, lr=0.1, gate_mean=0.6)]
+    empty = SplitMetrics(rows=0, positives=0)
+    result = RunResult(
+        run_id=run_id, preset="mdaf-full", configuration=config.name, seed=1, dataset=dataset.name, best_epoch=1,
+        stopped="", epochs=epochs, val=empty, test=empty, rows_per_second=1, parameters=1,
+        provenance={"dataset": {"fingerprint": dataset.meta.fingerprint}},
+    )  # fmt: skip
+    (directory / "result.json").write_text(result.model_dump_json())
+    (directory / "epochs.json").write_text("[" + ",".join(e.model_dump_json() for e in epochs) + "]")
+    return RunRecord(
+        run_id=run_id, study="s", configuration=config.name, preset="mdaf-full", model="mdaf", seed=1,
+        dataset=dataset.name, fingerprint="f", state="finished", reason="", started=0.0, ended=1.0,
+        config={"model.fusion": fusion},
+    )  # fmt: skip
+
+
+# --- groups and adaptivity -------------------------------------------------------------------------------------------
+
+
+def test_summary_adds_up(trained):
+    _, runs = trained
+    found = gates.gate_summary(runs["gate"])
+    frame = load_predictions(runs["gate"].run_id, "test")
+    assert found.rows == len(frame) == sum(b.negatives + b.positives for b in found.histogram)
+    assert sum(b.positives for b in found.histogram) == frame["label"].sum()
+    assert found.overall.mean == pytest.approx(frame["g"].mean())
+    assert found.overall.median == pytest.approx(frame["g"].median())
+    assert [g.group for g in found.by_label] == ["label 0", "label 1"]
+    for groups in found.slices.values():
+        assert sum(g.rows for g in groups) == len(frame)
+        assert sum(g.rows * g.mean for g in groups) / len(frame) == pytest.approx(found.overall.mean)
+    assert [e.gate_mean for e in found.by_epoch] == [0.5, 0.6]
+    assert found.adaptivity.auc == pytest.approx(auc(frame["label"], frame["logit"]))
+    assert found == gates.gate_summary(runs["gate"])  # from the cache
+
+
+def test_history_slices_are_what_they_say(trained):
+    _, runs = trained
+    frame = load_predictions(runs["gate"].run_id, "test")
+    by_name = {g.group: g for g in gates.gate_summary(runs["gate"]).slices["history_length"]}
+    for name, low, high in (("0", 0, 0), ("1–2", 1, 2), ("21–50", 21, 50)):
+        mine = frame.filter(pl.col("history_length").is_between(low, high))
+        assert by_name[name].rows == len(mine)
+        assert by_name[name].mean == pytest.approx(mine["g"].mean())
+
+
+def test_a_fixed_gate_is_not_adaptive(trained):
+    _, runs = trained
+    found = gates.gate_summary(runs["fixed"])
+    assert found.constant and found.overall.sd == 0
+    assert found.adaptivity.verdict == "not adaptive on this data"
+    assert "fixed at 0.5" in found.adaptivity.sentence
+    assert all(r.test.estimate == 0 and r.p_adjusted == 1.0 for r in found.adaptivity.replacements)
+
+
+def test_models_without_a_gate_say_so(trained):
+    _, runs = trained
+    with pytest.raises(UsageError, match="concatenates its branches"):
+        gates.gate_summary(runs["concat"])
+    lr = RunRecord(**(runs["gate"].__dict__ | {"model": "lr", "configuration": "lr"}))
+    assert "one branch only" in gates.without_gate(lr)
+    assert gates.without_gate(runs["gate"]) is None
+
+
+def gate_frame(rng, n=4000, useful=True):
+    """Rows on which one branch is right; g says which, or is noise that the prediction ignores."""
+    label = rng.integers(0, 2, n)
+    right = rng.random(n) < 0.5
+    static, sequential = (np.where(mask, 2.0 * label - 1, 0) + rng.normal(size=n) for mask in (right, ~right))
+    g = np.where(right, 0.2, 0.8) + 0.01 * rng.normal(size=n) if useful else 0.5 + 0.01 * rng.normal(size=n)
+
+    def predict_with(gate):
+        return (1 - gate) * static + gate * sequential if useful else (static + sequential) / 2
+
+    return label, predict_with(g), {
+        "g": g, "logit_static": static, "logit_sequential": sequential,
+        "logit_g_mean": predict_with(np.full(n, g.mean())), "logit_g_permuted": predict_with(rng.permutation(g)),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("useful", "verdict"), [(True, "adaptive"), (False, "not adaptive on this data")])
+def test_adaptivity_follows_from_the_tests(make_run, useful, verdict):
+    label, logit, columns = gate_frame(np.random.default_rng(0), useful=useful)
+    run = make_run("mdaf-full", 1, label, logit, np.arange(4000) // 4, columns=columns, config={"model.fusion": "gate"})
+    found = gates.gate_summary(run)
+    assert found.adaptivity.verdict == verdict
+    cost = found.adaptivity.replacements[0].test.estimate
+    assert cost == pytest.approx(auc(label, logit) - auc(label, columns["logit_g_mean"]))
+    assert "no longer here" in found.slices_note  # its data set does not exist
+    assert found.slices == {}
+
+
+def test_one_label_leaves_adaptivity_undefined(make_run):
+    _, logit, columns = gate_frame(np.random.default_rng(1), 50)
+    run = make_run("mdaf-full", 1, np.zeros(50, int), logit, columns=columns, config={"model.fusion": "gate"})
+    found = gates.gate_summary(run)
+    assert found.adaptivity.verdict == "undefined" and "label 0" in found.adaptivity.sentence
+    assert len(found.by_label) == 1
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_filtered_and_readable(trained):
+    dataset, runs = trained
+    frame, total = gates.select_rows(runs["gate"], "test", label=1, history=(3, 9), most=5, sort="g", descending=True)
+    raw = load_predictions(runs["gate"].run_id, "test")
+    expected = raw.filter(label=1).filter(pl.col("history_length").is_between(3, 9))
+    assert (total, len(frame)) == (len(expected), 5)
+    assert frame["g"].to_list() == sorted(expected["g"], reverse=True)[:5]
+    first = frame.row(0, named=True)
+    position = raw["row_id"].to_list().index(first["row_id"])
+    assert first["user"] == dataset.users[int(dataset.rows("test").user[position])]
+    assert first["item"].startswith("Item ") and first["time"].startswith("2024-05-1")
+    mine, count = gates.select_rows(runs["gate"], "test", user=first["user"])
+    assert count == len(mine) and set(mine["user"]) == {first["user"]}
+    assert gates.select_rows(runs["gate"], "test", user="nobody")[1] == 0
+    assert gates.select_rows(runs["gate"], "test", row_ids=[first["row_id"]])[0]["row_id"].to_list() == [
+        first["row_id"]
+    ]
+    with pytest.raises(UsageError, match="cannot be sorted"):
+        gates.select_rows(runs["gate"], "test", sort="nothing")
+
+
+def test_scatter_samples_honestly(trained):
+    _, runs = trained
+    whole, note = gates.scatter_rows(runs["gate"], "test")
+    assert len(whole) == 3000 and note == "" and whole.schema["g"] == pl.Float32
+    part, note = gates.scatter_rows(runs["gate"], "test", most=100)
+    assert len(part) == 100 and "100 of 3,000" in note
+    assert part["row_id"].is_sorted()
+
+
+def position_of(dataset, length):
+    rows = dataset.rows("test")
+    return int(np.flatnonzero(rows.history_end - rows.history_start == length)[0])
+
+
+@pytest.mark.parametrize("length", [0, 1, 7])
+def test_story_reads_the_row(trained, length):
+    dataset, runs = trained
+    position, rows = position_of(dataset, length), dataset.rows("test")
+    found = story.row_story(runs["gate"], "test", int(rows.row_id[position]))
+    recorded = load_predictions(runs["gate"].run_id, "test").row(position, named=True)
+    assert found.probability == recorded["probability"]
+    assert len(found.history) == found.history_recorded == length
+    assert found.true_probability == rows.true_probability[position]
+    assert found.fields["item"] == f"Item {rows.columns['item'][position] - 1}"
+    assert all(e.seconds_before > 0 for e in found.history)
+    assert [e.place for e in found.history] == list(range(1, length + 1))
+    times = [e.when for e in found.history]
+    assert times == sorted(times, reverse=True)
+    by_name = {w.name: w for w in found.what_if}
+    assert by_name["static branch alone"].logit == recorded["logit_static"]
+    assert by_name["g at its mean"].logit == recorded["logit_g_mean"]
+    assert found.response[0].logit == pytest.approx(recorded["logit_static"], abs=1e-5)
+    assert found.response[-1].logit == pytest.approx(recorded["logit_sequential"], abs=1e-5)
+    assert found.notes == []
+
+
+def test_occlusion_is_the_prediction_without_the_event(trained):
+    """Against a batch whose packed history is cut by hand, one event at a time."""
+    from dataclasses import replace
+
+    dataset, runs = trained
+    position = position_of(dataset, 7)
+    found = story.row_story(runs["gate"], "test", int(dataset.rows("test").row_id[position]))
+    config = RunConfig.model_validate_json((runs["gate"].directory / "config.json").read_text())
+    torch.manual_seed(1)
+    model = build_model(config.model, dataset.meta.features()).eval()
+    whole = BatchLoader(dataset, "test", 1).gather(np.array([position]))
+    variants = story._without_each_event(dataset, "test", position, 50)
+    assert torch.equal(variants.match_BM[0], whole.match_BM[0])
+    with torch.inference_mode():
+        base = model(whole).logit_B.item()
+        for event in found.history:
+            keep = torch.arange(7) != 7 - event.place  # place 1 is the newest, the last token
+            cut = replace(
+                whole,
+                history={name: codes[keep] for name, codes in whole.history.items()},
+                history_age_T=whole.history_age_T[keep],
+                cu_seqlens=torch.tensor([0, 6], dtype=torch.int32),
+                match_BM=variants.match_BM[8 - event.place].unsqueeze(0),
+            )
+            assert event.effect_logit == pytest.approx(base - model(cut).logit_B.item(), abs=1e-5)
+
+
+def test_match_features_forget_the_event(trained):
+    """Without its only matching event a row has no match; the other features move as the loader defines them."""
+    dataset, _ = trained
+    rows, events = dataset.rows("test"), dataset.events
+    for position in range(len(rows)):
+        start, end = rows.history_start[position], rows.history_end[position]
+        same = np.flatnonzero(events["category"][start:end] == rows.columns["category"][position])
+        if len(same) == 1 and 1 < end - start <= 50:
+            break
+    seen = 4  # category_seen: after the four features of item
+    variants = story._without_each_event(dataset, "test", position, 50).match_BM[:, seen]
+    expected = np.ones(1 + end - start)
+    expected[1 + same[0]] = 0
+    assert variants.tolist() == expected.tolist()
+
+
+def test_story_of_a_concatenation_has_effects_but_no_gate(trained):
+    dataset, runs = trained
+    found = story.row_story(runs["concat"], "test", int(dataset.rows("test").row_id[position_of(dataset, 7)]))
+    assert found.g is None and found.what_if == [] and found.response == []
+    assert found.history[0].effect_logit is not None and found.history[0].effect_g is None
+    assert "concatenates" in found.notes[0]
+
+
+def test_story_without_weights_says_so(trained):
+    dataset, runs = trained
+    run = runs["fixed"]
+    weights = run.directory / "weights.safetensors"
+    kept = weights.read_bytes()
+    weights.unlink()
+    try:
+        found = story.row_story(run, "test", int(dataset.rows("test").row_id[position_of(dataset, 7)]))
+    finally:
+        weights.write_bytes(kept)
+    assert "weights are gone" in found.notes[-1] and found.history[0].effect_logit is None
+
+
+def test_unknown_rows_and_changed_data_are_sentences(trained):
+    dataset, runs = trained
+    with pytest.raises(UsageError, match="has no row 123456789"):
+        story.row_story(runs["gate"], "test", 123456789)
+    with pytest.raises(UsageError, match="has no row 0"):
+        story.row_story(runs["gate"], "test", 0)  # a training row
+    result = runs["concat"].result
+    changed = result.model_copy(update={"provenance": {"dataset": {"fingerprint": {"sha256": "other"}}}})
+    path = runs["concat"].directory / "result.json"
+    kept = path.read_text()
+    path.write_text(changed.model_dump_json())
+    try:
+        with pytest.raises(StudioError, match="prepared anew"):
+            story.row_story(runs["concat"], "test", int(dataset.rows("test").row_id[0]))
+    finally:
+        path.write_text(kept)
+
+
+# --- AUC by slices ---------------------------------------------------------------------------------------------------
+
+
+def test_auc_by_slice(trained):
+    _, runs = trained
+    run = runs["gate"]
+    frame = slices.slice_metrics({"mdaf": [run]}, "history_length")
+    raw = load_predictions(run.run_id, "test")
+    mine = raw.filter(pl.col("history_length").is_between(3, 5))
+    row = frame.filter(slice="3–5").row(0, named=True)
+    assert row["auc"] == pytest.approx(auc(mine["label"], mine["logit"]))
+    assert (row["rows"], row["positives"]) == (len(mine), mine["label"].sum())
+    assert row["low"] < row["auc"] < row["high"]
+    assert frame["rows"].sum() == len(raw)
+    twice = slices.slice_metrics({"mdaf": [run, run]}, "history_length")
+    assert twice["auc"].to_list() == frame["auc"].to_list() and twice["seeds"][0] == 2
+    with pytest.raises(UsageError, match="Possible: history_length"):
+        slices.slice_metrics({"mdaf": [run]}, "weather")
+    assert slices.slice_metrics({}, "hour").is_empty()
+
+
+def test_slices_by_training_rows(trained):
+    dataset, runs = trained
+    found = slices.slicings(runs["gate"], "test")
+    train, test = dataset.rows("train"), dataset.rows("test")
+    count = np.array([(train.user == u).sum() for u in test.user[:200]])
+    labels = np.array(found["user_activity"].labels)[found["user_activity"].code[:200]]
+    for n, label in zip(count, labels, strict=True):
+        low, _, high = label.partition("–")
+        assert int(low.rstrip("+")) <= n and (not high or n <= int(high))
+    assert (found["unseen"].code == 0).all()  # every synthetic id occurs in training
+    local = pl.from_epoch(pl.Series(test.timestamp)).dt.hour()
+    assert found["hour"].code.tolist() == local.to_list()
+
+
+def test_slices_with_one_label_say_so(trained):
+    _, runs = trained
+    frame = slices.slice_metrics({"mdaf": [runs["gate"]]}, "user_activity")
+    lonely = frame.filter(pl.col("positives").is_in([0]) | (pl.col("positives") == pl.col("rows")))
+    assert len(lonely), "the smallest slice of the tiny data has one label"
+    assert lonely["auc"].is_null().all() and lonely["note"].str.contains("both labels").all()
