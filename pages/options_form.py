@@ -19,15 +19,21 @@ def options_form(options: type[BaseModel], key: str, columns: list[str] | None =
         key: prefix of the widgets' keys, unique on the page.
         columns: columns of the chosen file, offered where an option names one.
     """
+    own = set(options.__annotations__)
+    groups = {
+        "What to read": [item for item in options.model_fields.items() if item[0] in own],
+        "How to split and code": [item for item in options.model_fields.items() if item[0] not in own],
+    }
     chosen: dict[str, Any] = {}
-    cells = st.columns(WIDE)
-    own = options.__annotations__  # what is particular to the source comes first
-    ordered = sorted(options.model_fields.items(), key=lambda item: item[0] not in own)
-    for i, (name, field) in enumerate(ordered):
-        with cells[i % WIDE]:
-            value = _widget(name, field, f"{key}-{name}", columns)
-        if value != _plain(field.get_default()):
-            chosen[name] = value
+    for title, members in groups.items():
+        st.caption(f"**{title}**")
+        for start in range(0, len(members), WIDE):
+            cells = st.columns(WIDE, vertical_alignment="bottom")
+            for cell, (name, field) in zip(cells, members[start : start + WIDE], strict=False):
+                with cell:
+                    value = _widget(name, field, f"{key}-{name}", columns)
+                if value != _plain(field.get_default()):
+                    chosen[name] = value
     return chosen
 
 

@@ -207,6 +207,8 @@ def parse_options(source: Source, options: dict[str, Any]) -> Any:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         what = first["msg"].removeprefix("Value error, ").rstrip(".")
+        if first["input"] is None:
+            raise UsageError(f"The option {where} is needed: {what}.") from None
         if not where:
             raise UsageError(f"These options do not go together: {what}.") from None
         raise UsageError(f"The option {where} does not take {first['input']!r}: {what}.") from None

@@ -285,8 +285,8 @@ def _parse(block: bytes, line: int, path: Path, layout: Layout, skip: bool) -> I
     lines = block.removesuffix(b"\n").split(b"\n")
     if len(lines) > _LEAF_LINES:
         middle = len(lines) // 2
-        yield from _parse(b"\n".join(lines[:middle]), line, path, layout, skip)
-        yield from _parse(b"\n".join(lines[middle:]), line + middle, path, layout, skip)
+        yield from _parse(b"\n".join(lines[:middle]) + b"\n", line, path, layout, skip)
+        yield from _parse(b"\n".join(lines[middle:]) + b"\n", line + middle, path, layout, skip)
         return
     for offset, raw in enumerate(lines):
         problem, text = _problem(raw, layout)
