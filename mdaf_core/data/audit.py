@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+import polars as pl
 import pyarrow as pa
 from pydantic import BaseModel, Field
 
@@ -45,7 +46,7 @@ def audit_dataset(dataset: PreparedDataset) -> Audit:
 
     try:
         checks = run_checks(dataset)
-    except (OSError, pa.ArrowException, KeyError, ValueError, IndexError) as error:
+    except (OSError, pa.ArrowException, pl.exceptions.PolarsError, LookupError, ValueError) as error:
         checks = [
             Check(
                 id="integrity",

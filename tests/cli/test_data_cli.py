@@ -1,0 +1,74 @@
+import io
+import json
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+
+import pytest
+
+from mdaf_core.cli.main import main
+
+
+class Done:
+    def __init__(self, returncode, stdout, stderr):
+        self.returncode, self.stdout, self.stderr = returncode, stdout, stderr
+
+
+def _run(home, *arguments):
+    """`python -m mdaf_core data …` in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setenv("MDAF_HOME", str(home))
+        patch.setattr(sys, "argv", ["mdaf_core", "data", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+            raise SystemExit(0)
+    return Done(ended.value.code or 0, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """An artifacts folder with `synthetic-tiny`."""
+    folder = tmp_path_factory.mktemp("home")
+    done = _run(folder, "prepare", "synthetic", "--json")
+    assert done.returncode == 0, done.stderr
+    value = json.loads(done.stdout)
+    assert value["name"] == "synthetic-tiny" and value["splits"]["train"]["rows"] == 14_000
+    assert "Prepared synthetic-tiny" in done.stderr
+    return folder
+
+
+def test_list_show_and_audit_are_json(home):
+    (listed,) = json.loads(_run(home, "list", "--json").stdout)
+    assert listed["name"] == "synthetic-tiny" and listed["splits"]["val"]["rows"] == 3_000
+    shown = json.loads(_run(home, "show", "synthetic-tiny", "--json").stdout)
+    assert {check["id"] for check in shown["audit"]} >= {"history-earlier", "vocabulary-training", "integrity"}
+    audited = json.loads(_run(home, "audit", "synthetic-tiny", "--json").stdout)
+    assert audited["counts"]["fail"] == 0
+    assert [check["status"] for check in audited["checks"]] == [check["status"] for check in shown["audit"]]
+
+
+def test_text_for_people(home):
+    assert "synthetic-tiny" in _run(home, "list").stdout
+    text = _run(home, "show", "synthetic-tiny").stdout
+    assert "14,000" in text and "history-earlier" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("prepare", "synthetic", "--set", "sice=tiny"), 2, "no option 'sice'. Known: "),
+        (("prepare", "synthetic", "--set", "size=huge"), 2, "does not take 'huge'"),
+        (("prepare", "synthetic", "--set", "size"), 2, "looks like"),
+        (("prepare", "nothing"), 2, "Known: synthetic"),
+        (("prepare", "movielens"), 2, "needs a path"),
+        (("prepare", "movielens", "--path", "/does/not/exist"), 1, "nothing at this path"),
+        (("prepare", "synthetic", "--name", "../x"), 2, "cannot be used"),
+        (("show", "nothing"), 2, "Prepared: synthetic-tiny"),
+        (("audit", "nothing", "--json"), 2, "Prepared: synthetic-tiny"),
+        (("prepare",), 2, ""),
+    ],
+)
+def test_what_goes_wrong_is_said_on_stderr(home, arguments, code, words):
+    done = _run(home, *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in done.stderr and "Traceback" not in done.stderr

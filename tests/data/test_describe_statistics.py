@@ -1,0 +1,119 @@
+import io
+
+import numpy as np
+import polars as pl
+import pytest
+from raw_files import write_criteo, write_ml_100k, write_user_behavior
+
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.describe import describe_codes, describe_history, describe_rows
+from mdaf_core.data.prepare import prepare
+from mdaf_core.data.schema import SPLITS
+from mdaf_core.data.statistics import (
+    compute_statistics,
+    fields_frame,
+    history_frame,
+    parts_frame,
+    read_statistics,
+    time_frame,
+)
+from mdaf_core.data.uploads import save_uploads
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+@pytest.fixture
+def movies(tmp_path) -> PreparedDataset:
+    write_ml_100k(tmp_path)
+    return prepare("movielens", path=tmp_path)
+
+
+def test_rows_as_people_read_them(movies, tmp_path):
+    source = [tuple(map(int, line.split("\t"))) for line in (tmp_path / "u.data").read_text().splitlines()]
+    shown = describe_rows(movies, "train", range(40), events=3)
+    rows = movies.rows("train")
+    for i, row in enumerate(shown.iter_rows(named=True)):
+        user, item, stars, time = source[row["row"]]
+        assert row["user"] == str(user) and row["item"] == f"Amélie {item} (2001)" and row["label"] == int(stars >= 4)
+        assert row["time"] == pl.select(pl.from_epoch(pl.lit(time))).item()
+        earlier = [r for r in source if r[0] == user and r[3] < time]
+        assert row["history length"] == min(len(earlier), 50)
+        parts = [] if row["history"] == "none" else row["history"].split("; ")
+        assert len(parts) == min(len(earlier), 4)
+        if len(earlier) > 3:
+            assert parts[-1] == f"… {len(earlier) - 3} more"
+        history = describe_history(movies, "train", i)
+        assert len(history) == min(len(earlier), 50)
+        assert history["age"].to_list() == sorted((time - r[3] for r in earlier), reverse=True)[-50:]
+        if len(history):
+            assert parts[0].startswith(history["item"][-1])
+    assert len(rows) >= 40
+
+
+def test_codes_without_a_title_or_an_id(movies, tmp_path):
+    assert describe_codes(movies, "item", np.array([0, 1])).to_list() == ["unknown", "unknown"]
+    assert describe_codes(movies, "user", np.array([2])).to_list() == ["1"]
+    write_criteo(tmp_path / "train.txt")
+    criteo = prepare("criteo", path=tmp_path / "train.txt", options={"min_count": 1})
+    assert "missing" in describe_codes(criteo, "C1", criteo.rows("train").columns["C1"]).to_list()
+    assert describe_rows(criteo, "val", [0, 1]).columns[:2] == ["row", "label"]
+
+
+def test_statistics_count_what_is_there(tmp_path):
+    path = tmp_path / "UserBehavior.csv"
+    write_user_behavior(path)
+    dataset = prepare("user-behavior", path=path)
+    figures = read_statistics(dataset)
+    assert figures == compute_statistics(dataset)
+    for split in SPLITS:
+        rows = dataset.rows(split)
+        lengths = np.minimum(rows.history_end - rows.history_start, 50)
+        assert figures.history_lengths[split] == [int((lengths == n).sum()) for n in range(51)]
+        bins = [b for b in figures.over_time if b.split == split]
+        assert (
+            sum(b.rows for b in bins) + (figures.outside_bins if split == "train" else 0)
+            >= len(rows) - figures.outside_bins
+        )
+        for b in bins:
+            inside = (rows.timestamp >= b.start) & (rows.timestamp < b.start + figures.bin_width)
+            assert (b.rows, b.positives) == (inside.sum(), rows.label[inside].sum())
+    over_time = time_frame(figures, dataset.meta.timezone)
+    assert over_time["start"].dt.minute().unique().to_list() == [0], "bins begin on full local hours"
+    stacked = over_time.group_by("start").agg(pl.col("rows").sum(), pl.col("high").max())
+    assert (stacked["rows"] == stacked["high"]).all()
+    assert history_frame(figures).filter(pl.col("events") == 50)["at_most"].to_list() == [1.0] * 3
+    assert parts_frame(dataset, figures)["rows"].to_list() == [c.rows for c in dataset.meta.splits.values()]
+    assert fields_frame(figures)["field"].to_list() == [f.name for f in dataset.meta.fields]
+
+
+def test_a_few_stray_times_do_not_flatten_the_chart(tmp_path):
+    path = tmp_path / "UserBehavior.csv"
+    write_user_behavior(path)
+    path.write_text(path.read_text() + "1,1,1,pv,100\n")
+    figures = read_statistics(prepare("user-behavior", path=path, options={"outside_window": "keep"}))
+    assert figures.bin_width <= 6 * 3600 and figures.outside_bins >= 1
+
+
+def test_statistics_of_rows_without_times(tmp_path):
+    write_criteo(tmp_path / "train.txt")
+    figures = read_statistics(prepare("criteo", path=tmp_path, options={"counts": "numbers"}))
+    assert not figures.bin_is_time and sum(b.rows for b in figures.over_time) == 400
+    assert not history_frame(figures).height
+    assert time_frame(figures, "UTC")["start"].dtype.is_integer()
+    assert {"mean", "min"} <= set(fields_frame(figures).columns)
+
+
+def test_old_or_missing_statistics_are_computed(movies):
+    expected = read_statistics(movies)
+    (movies.path / "statistics.json").write_text("{not json")
+    assert read_statistics(movies) == expected
+    (movies.path / "statistics.json").unlink()
+    assert read_statistics(movies) == expected
+
+
+def test_uploads_never_leave_their_folder(home):
+    one = save_uploads([("../../evil name.csv", io.BytesIO(b"abc"))])
+    assert one.read_bytes() == b"abc" and one.resolve().is_relative_to(home.resolve()) and one.name == "evil-name.csv"
+    folder = save_uploads([("u.data", io.BytesIO(b"1")), ("C:\\x\\u.item", io.BytesIO(b"2"))])
+    assert sorted(p.name for p in folder.iterdir()) == ["u.data", "u.item"]
+    assert save_uploads([("...", io.BytesIO(b""))]).name == "upload"

@@ -1,0 +1,270 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from mdaf_core.data.audit import stored_audit
+from mdaf_core.data.prepare import prepare
+from mdaf_core.data.schema import SPLITS
+from mdaf_core.data.sources.table import table_columns
+from mdaf_core.errors import BadInputError, StudioError, UsageError
+
+pytestmark = pytest.mark.usefixtures("home")
+BASE = {"label": "clk", "user": "uid", "timestamp": "when", "item": "ad", "category": "cate"}
+
+
+def _frame(n=400, seed=0):
+    generator = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "clk": generator.integers(0, 2, n),
+            "uid": generator.integers(0, 30, n),
+            "when": np.sort(1_600_000_000 + generator.integers(0, 864_000, n)),
+            "ad": [f"a{i}" for i in generator.integers(0, 20, n)],
+            "cate": generator.integers(0, 5, n),
+            "price": generator.normal(size=n).round(3),
+            "device": [["ios", "web", None][i] for i in generator.integers(0, 3, n)],
+        }
+    )
+
+
+def _prepare(path, **options):
+    return prepare("table", path=path, options=BASE | options)
+
+
+def test_csv_and_parquet_give_the_same_rows(tmp_path):
+    frame = _frame()
+    frame.write_csv(tmp_path / "a.csv")
+    frame.write_csv(tmp_path / "a.tsv", separator="\t")
+    frame.write_parquet(tmp_path / "a.parquet")
+    found = [
+        _prepare(tmp_path / name, categorical="device", numeric="price") for name in ("a.csv", "a.tsv", "a.parquet")
+    ]
+    for dataset in found:
+        assert [f.name for f in dataset.meta.fields] == [
+            "item",
+            "category",
+            "user",
+            "device",
+            "price",
+            "hour",
+            "dayofweek",
+        ]
+        for split in SPLITS:
+            rows = dataset.rows(split)
+            source = frame[rows.row_id.tolist()]
+            assert rows.label.tolist() == source["clk"].to_list()
+            assert rows.columns["price"] == pytest.approx(source["price"].to_numpy(), rel=1e-6)
+            names = dict(dataset.vocabulary("device").select("code", "id").rows())
+            assert [names[c] for c in rows.columns["device"].tolist()] == source["device"].fill_null("").to_list()
+            for i in range(len(rows)):
+                earlier = frame.filter((pl.col("uid") == source["uid"][i]) & (pl.col("when") < source["when"][i]))
+                assert rows.history_end[i] - rows.history_start[i] == len(earlier)
+
+
+def test_missing_numbers_are_marked(tmp_path):
+    _frame().with_columns(price=pl.when(pl.col("cate") == 1).then(None).otherwise("price")).write_csv(
+        tmp_path / "a.csv"
+    )
+    dataset = _prepare(tmp_path / "a.csv", numeric=["price"])
+    rows = dataset.rows("train")
+    assert "price_missing" in dataset.meta.categorical
+    names = dict(dataset.vocabulary("price_missing").select("code", "id").rows())
+    missing = np.array([names[c] == "1" for c in rows.columns["price_missing"].tolist()])
+    assert (
+        missing.any() and (rows.columns["price"][missing] == 0).all() and (rows.columns["price"][~missing] != 0).all()
+    )
+
+
+@pytest.mark.parametrize("parquet", [False, True])
+def test_ready_made_histories(tmp_path, parquet):
+    generator = np.random.default_rng(3)
+    lists = [[f"a{i}" for i in generator.integers(0, 20, generator.integers(0, 6))] for _ in range(400)]
+    kinds = [[f"{len(x)}"] * len(x) for x in lists]
+    frame = _frame().with_columns(cate=pl.col("cate").cast(pl.String))
+    if parquet:
+        path = tmp_path / "a.parquet"
+        frame.with_columns(seen=pl.Series(lists), kinds=pl.Series(kinds)).write_parquet(path)
+    else:
+        path = tmp_path / "a.csv"
+        joined = {"seen": ["^".join(x) for x in lists], "kinds": ["^".join(x) for x in kinds]}
+        frame.with_columns(**{name: pl.Series(values) for name, values in joined.items()}).write_csv(path)
+    dataset = _prepare(path, history_item="seen", history_category="kinds")
+    events = dataset.events
+    names = dict(dataset.vocabulary("item").select("code", "id").rows())
+    known = set(names.values())
+    for split in SPLITS:
+        rows = dataset.rows(split)
+        for i, row_id in enumerate(rows.row_id.tolist()):
+            codes = events["item"][rows.history_start[i] : rows.history_end[i]].tolist()
+            assert [names.get(c) for c in codes] == [x if x in known else None for x in lists[row_id]]
+            assert (events["timestamp"][rows.history_start[i] : rows.history_end[i]] < rows.timestamp[i]).all()
+    checks = {check.id: check for check in stored_audit(dataset).checks}
+    assert checks["history-earlier"].status == "warn" and "ready-made" in checks["history-earlier"].sentence
+    assert checks["history-own-user"].status == "pass"
+
+
+def test_ready_made_histories_that_hold_the_target(tmp_path):
+    frame = _frame().with_columns(seen=pl.concat_list(pl.lit("a1"), "ad"))
+    frame.write_parquet(tmp_path / "a.parquet")
+    checks = {c.id: c for c in stored_audit(_prepare(tmp_path / "a.parquet", history_item="seen")).checks}
+    assert checks["history-target"].status == "fail" and checks["history-target"].number > 0.9
+
+
+def test_without_users_or_times(tmp_path):
+    _frame().select("clk", "cate", "price").write_csv(tmp_path / "plain.csv")
+    options = {"label": "clk", "categorical": ["cate"], "numeric": ["price"]}
+    dataset = prepare("table", path=tmp_path / "plain.csv", options=options)
+    assert dataset.name == "table-plain"
+    assert not dataset.meta.has_user and not dataset.meta.has_time and not dataset.meta.history_fields
+    assert [dataset.rows(s).row_id.tolist() for s in SPLITS] == [
+        list(range(320)),
+        list(range(320, 360)),
+        list(range(360, 400)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("write", "options"),
+    [
+        (lambda t: t, {}),
+        (lambda t: t * 1000, {"timestamp_unit": "ms"}),
+        (lambda t: pl.from_epoch(t).dt.to_string("%Y-%m-%d %H:%M:%S"), {}),
+        (lambda t: pl.from_epoch(t).dt.to_string("%Y-%m-%dT%H:%M:%SZ"), {}),
+        (lambda t: (pl.from_epoch(t) + pl.duration(hours=8)).dt.to_string("%Y-%m-%dT%H:%M:%S+08:00"), {}),
+        (
+            lambda t: (pl.from_epoch(t) + pl.duration(hours=8)).dt.to_string("%Y-%m-%d %H:%M:%S.000"),
+            {"timezone": "Asia/Shanghai"},
+        ),
+    ],
+)
+def test_ways_to_write_a_time(tmp_path, write, options):
+    frame = _frame()
+    frame.with_columns(when=write(pl.col("when"))).write_csv(tmp_path / "a.csv")
+    dataset = _prepare(tmp_path / "a.csv", **options)
+    for split in SPLITS:
+        rows = dataset.rows(split)
+        assert rows.timestamp.tolist() == frame["when"][rows.row_id.tolist()].to_list()
+
+
+def test_parquet_datetimes_and_booleans(tmp_path):
+    frame = _frame()
+    frame.with_columns(when=pl.from_epoch("when"), clk=pl.col("clk") == 1).write_parquet(tmp_path / "a.parquet")
+    rows = _prepare(tmp_path / "a.parquet").rows("train")
+    assert rows.timestamp.tolist() == frame["when"][rows.row_id.tolist()].to_list()
+    assert rows.label.tolist() == frame["clk"][rows.row_id.tolist()].to_list()
+
+
+def test_ratings_and_positive_histories(tmp_path):
+    frame = _frame().with_columns(stars=pl.col("cate") + 1.0)
+    frame.write_csv(tmp_path / "a.csv")
+    dataset = _prepare(tmp_path / "a.csv", label="stars", positive_from=4, category=None, history="positives")
+    assert dataset.meta.events == int((frame["stars"] >= 4).sum())
+    assert sum(c.positives for c in dataset.meta.splits.values()) == dataset.meta.events
+
+
+def test_hostile_column_names_stay_names(tmp_path):
+    frame = _frame().rename({"device": "../../etc", "price": "label"})
+    frame.write_csv(tmp_path / "a.csv")
+    dataset = _prepare(tmp_path / "a.csv", categorical=["../../etc"], numeric=["label"])
+    assert {"etc", "label_2"} <= {f.name for f in dataset.meta.fields}
+    assert sorted(p.name for p in (dataset.path / "vocabulary").iterdir() if p.stem == "etc") == ["etc.arrow"]
+
+
+def test_quoted_values_and_line_numbers(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('clk,uid,when,ad,cate\n1,1,5,"two\nlines",1\n0,1,6,"a, ""b""",1\nx,1,7,a,1\n')
+    with pytest.raises(BadInputError, match="must be 0 or 1") as error:
+        _prepare(path)
+    assert error.value.line == 5 and error.value.text == "x"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("1,2", "must have 7 fields"),
+        ("1,1,1600000000,a1,1,0.5,ios,more", "must have 7 fields"),
+        ("2,1,1600000000,a1,1,0.5,ios", "label clk must be 0 or 1"),
+        (",1,1600000000,a1,1,0.5,ios", "label clk must be 0 or 1"),
+        ("1,,1600000000,a1,1,0.5,ios", "field uid is empty"),
+        ("1,1,1600000000,,1,0.5,ios", "field ad is empty"),
+        ("1,1,yesterday,a1,1,0.5,ios", "time when must be"),
+        ("1,1,,a1,1,0.5,ios", "time when must be"),
+        ("1,1,1600000000,a1,1,cheap,ios", "field price must be a number"),
+        ("1,1,1600000000,a1,1,inf,ios", "field price must be a finite number"),
+        ("", "must be 0 or 1"),
+    ],
+)
+def test_bad_lines_are_named_or_counted(tmp_path, line, words):
+    path = tmp_path / "a.csv"
+    lines = _frame().write_csv().splitlines()
+    lines.insert(123, line)
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(BadInputError, match=words) as error:
+        _prepare(path, numeric=["price"])
+    assert error.value.line == 124
+    dataset = _prepare(path, numeric=["price"], skip_bad_rows=True)
+    assert dataset.meta.skipped_rows == 1 and sum(c.rows for c in dataset.meta.splits.values()) == 400
+    check = next(c for c in stored_audit(dataset).checks if c.id == "skipped-rows")
+    assert (check.status, check.number) == ("warn", 1)
+
+
+def test_lines_after_skipped_ones_keep_their_number(tmp_path):
+    lines = _frame().write_csv().splitlines()
+    lines[10], lines[20] = "short", "1,1,1600000000,a1,1,0.5,ios".replace("1,1,", "9,1,", 1)
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    from mdaf_core.data.sources.table import TableOptions, _Reader
+
+    reader = _Reader(tmp_path / "a.csv", TableOptions(skip_bad_rows=True))
+    frame = reader.read(["clk"])
+    assert reader.line(int((frame["clk"] == "9").arg_max())) == 21
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"clk,uid,when,ad,cate\n", "no rows below its header"),
+        (b"PAR1 no", "Parquet file cannot be read"),
+        (b"PK\x03\x04", "ZIP"),
+        ("clk,uid,when,ad,cate\n1,1,1,a,1\n".encode("utf-16"), "UTF-16"),
+        (b"clk,uid,when,ad,ad\n", "Two columns are named 'ad'"),
+        (b"clk;uid;when;ad;cate\n1;1;1;a;1\n", "no column 'clk'"),
+        (b"clk,uid,when,ad,cate\n1,1,5,\xe9t\xe9,1\n", "not UTF-8"),
+    ],
+)
+def test_wrong_files(tmp_path, content, words):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(BadInputError, match=words):
+        _prepare(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"label": "nope"}, "no column 'nope'"),
+        ({"user": "ad"}, "named twice"),
+        ({"history_category": "device"}, "history_item"),
+        ({"timezone": "Mars/Base"}, "timezone"),
+        ({"label": "uid", "user": None}, "0 or 1"),
+        ({"timestamp": "ad", "item": None}, "Unix time or ISO 8601"),
+    ],
+)
+def test_wrong_mappings(tmp_path, options, words):
+    _frame().write_csv(tmp_path / "a.csv")
+    with pytest.raises(StudioError, match=words):
+        _prepare(tmp_path / "a.csv", **options)
+
+
+def test_milliseconds_taken_as_seconds_are_noticed(tmp_path):
+    _frame().with_columns(pl.col("when") * 1000).write_csv(tmp_path / "a.csv")
+    with pytest.raises(UsageError, match="timestamp_unit"):
+        _prepare(tmp_path / "a.csv")
+
+
+def test_byte_order_mark_and_windows_line_ends(tmp_path):
+    text = _frame().write_csv()
+    (tmp_path / "unix.csv").write_text(text)
+    (tmp_path / "windows.csv").write_bytes(("\ufeff" + text.replace("\n", "\r\n") + "\r\n").encode())
+    first, second = (_prepare(tmp_path / name, categorical="device") for name in ("unix.csv", "windows.csv"))
+    assert first.meta.fingerprint["content"] == second.meta.fingerprint["content"]
+    assert table_columns(tmp_path / "windows.csv")[0] == "clk"
