@@ -74,9 +74,12 @@ def _exp_overload(x):  # type: ignore[no-untyped-def]
 
 @numba.njit(inline="always")
 def _load(block, row, first, width):  # type: ignore[no-untyped-def]
-    """Copy a block of channels into a buffer of fixed length: the loops over it then have a known, contiguous range."""
+    """Copy a block of channels into a buffer of fixed length, zeros behind the last one: the loops over it then have a
+    known, contiguous range."""
     for d in range(width):
         block[d] = row[first + d]
+    for d in range(width, BLOCK):
+        block[d] = 0
 
 
 @numba.njit(parallel=True, cache=True, fastmath={"contract", "nsz", "reassoc"}, error_model="numpy")
