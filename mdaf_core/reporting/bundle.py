@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mdaf_core.data.schema import DatasetMeta, Split
     from mdaf_core.evaluation.comparison import StudyComparison
     from mdaf_core.tracking import RunRecord
+    from mdaf_core.training.config import RunConfig
 
 MOST_LINES = 8  # configurations in one line chart on paper; the palette has as many colours
 
@@ -372,16 +373,18 @@ def _describe_run(run: RunRecord, study: Study) -> dict[str, Any]:
     }
 
 
-def changed_settings(config: Any) -> list[tuple[str, Any]]:
-    """Settings in which a configuration differs from its preset, as `--set` takes them."""
+def changed_settings(config: RunConfig) -> list[tuple[str, Any]]:
+    """Settings in which a configuration differs from its preset, in the order in which `--set` takes them."""
     from mdaf_core.tracking import flatten
     from mdaf_core.training.presets import get_preset
 
-    mine, preset = (
-        flatten(c.model_dump(mode="json", exclude={"name", "preset"})) for c in (config, get_preset(config.preset))
-    )
-    changed = [(path, value) for path, value in mine.items() if preset.get(path, ...) != value]
-    return sorted(changed, key=lambda item: not item[0].endswith("kind"))  # a kind resets what is below it
+    def settings(of: RunConfig) -> dict[str, Any]:
+        return flatten(of.model_dump(mode="json", exclude={"name", "preset"}))
+
+    mine, base = settings(config), get_preset(config.preset)
+    kinds = [(p, v) for p, v in mine.items() if p.endswith(".kind") and settings(base).get(p) != v]
+    start = settings(base.with_overrides(dict(kinds)))  # another kind begins with its own defaults
+    return kinds + [(path, value) for path, value in mine.items() if start[path] != value]
 
 
 def _setting(value: Any) -> str:

@@ -367,7 +367,7 @@ def slices(frame: pl.DataFrame, *, order: Sequence[str], y_title: str) -> alt.To
                 configuration="Configuration", slice="Slice", auc="AUC", low="95% low", high="95% high", rows="Rows|,d"
             ),
         ),
-    ).properties(height=alt.Step(max(14, 9 * len(shown)), for_="position"))
+    ).properties(height=alt.Step(max(14, 9 * len(shown))))
 
 
 def cost(frame: pl.DataFrame, *, x: str, x_title: str, y_title: str, order: Sequence[str]) -> alt.TopLevelMixin:

@@ -45,7 +45,7 @@ def distribution(summary: GateSummary) -> tuple[alt.TopLevelMixin, pl.DataFrame]
         alt.Chart(steps)
         .mark_line(interpolate="step-after")
         .encode(
-            x=alt.X("start:Q", title=G, scale=alt.Scale(nice=False)),
+            x=alt.X("start:Q", title=G, scale=alt.Scale(nice=False), axis=alt.Axis(labelOverlap=True)),
             y=alt.Y("share:Q", title="Share of the label's rows", axis=alt.Axis(format="%")),
             color=alt.Color("label:N", title=None),
             strokeDash=alt.StrokeDash("label:N", title=None),
@@ -57,7 +57,7 @@ def distribution(summary: GateSummary) -> tuple[alt.TopLevelMixin, pl.DataFrame]
                 alt.Tooltip("share:Q", title="Share", format=".1%"),
             ],
         )
-        .properties(height=240)
+        .properties(height=220)
     )
     return chart, frame
 
@@ -102,13 +102,13 @@ def by_epoch(summary: GateSummary) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
         .mark_line(point=True)
         .encode(
             x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(nice=False)),
-            y=alt.Y("gate_mean:Q", title="Mean g, validation rows", scale=alt.Scale(zero=False, nice=True)),
+            y=alt.Y("gate_mean:Q", title="Mean g", scale=alt.Scale(zero=False, nice=True)),
             tooltip=[
                 alt.Tooltip("epoch:Q", title="Epoch"),
                 alt.Tooltip("gate_mean:Q", title="Mean g", format=".4f"),
             ],
         )
-        .properties(height=240)
+        .properties(height=160)
     )
     return chart, frame
 
@@ -117,7 +117,7 @@ def replacements(adaptivity: Adaptivity) -> tuple[alt.TopLevelMixin, pl.DataFram
     """What replacing g costs in AUC, bp, with 95% intervals; and its data."""
     import altair as alt
 
-    names = {"mean": "g replaced by its mean", "permuted": "g shuffled over rows"}
+    names = {"mean": "by its mean", "permuted": "shuffled"}
     frame = pl.DataFrame(
         [
             {
@@ -151,16 +151,14 @@ def replacements(adaptivity: Adaptivity) -> tuple[alt.TopLevelMixin, pl.DataFram
     return chart, frame
 
 
-def occlusion(story: RowStory) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
-    """Effect of each history event on the probability, newest event on the right; and its data."""
-    import altair as alt
-
+def history(story: RowStory) -> pl.DataFrame:
+    """The history as a table, newest first: place, when, one column a field, same, and the effects that are known."""
     frame = pl.DataFrame(
         [
             {
                 "place": e.place,
-                "event": " · ".join(e.fields.values()),
                 "when": e.when,
+                **e.fields,
                 "same": ", ".join(e.same) or None,
                 "effect_probability": e.effect_probability,
                 "effect_logit": e.effect_logit,
@@ -170,6 +168,16 @@ def occlusion(story: RowStory) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
         ],
         infer_schema_length=None,
     )
+    known = [name for name in frame.columns if name == "same" or frame[name].null_count() < len(frame)]
+    return frame.select(known)
+
+
+def occlusion(story: RowStory) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
+    """Effect of each history event on the probability, newest event on the right; and its data."""
+    import altair as alt
+
+    frame = history(story)
+    fields = list(story.history[0].fields) if story.history else []
     chart = (
         alt.Chart(frame)
         .mark_bar()
@@ -183,12 +191,14 @@ def occlusion(story: RowStory) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
             y=alt.Y("effect_probability:Q", title="Effect on the probability", axis=alt.Axis(format="+.2~g")),
             opacity=alt.condition("datum.same !== null", alt.value(1), alt.value(0.45)),
             tooltip=[
-                alt.Tooltip("event:N", title="Event"),
-                alt.Tooltip("when:N", title="Time"),
+                *(alt.Tooltip(f"{name}:N", title=name.capitalize()) for name in fields),
+                *([alt.Tooltip("when:N", title="Time")] if "when" in frame.columns else []),
                 alt.Tooltip("same:N", title="Same as the row"),
-                alt.Tooltip("effect_probability:Q", title="Effect on probability", format="+.4f"),
-                alt.Tooltip("effect_logit:Q", title="Effect on logit", format="+.4f"),
-                alt.Tooltip("effect_g:Q", title="Effect on g", format="+.4f"),
+                *(
+                    alt.Tooltip(f"effect_{of}:Q", title=f"Effect on {of}", format="+.4f")
+                    for of in ("probability", "logit", "g")
+                    if f"effect_{of}" in frame.columns
+                ),
             ],
         )
         .properties(height=200)
@@ -251,7 +261,7 @@ def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, mode: Mode, select
         marker |= {
             "color": frame[colour].to_numpy(),
             "colorscale": [[i / steps, shade] for i, shade in enumerate(look.diverging)],
-            "colorbar": {"title": {"text": AXES[colour].split(",")[0], "side": "right"}, "thickness": 10, "len": 0.9},
+            "colorbar": {"title": {"text": AXES[colour].split(",")[0], "side": "top"}, "thickness": 10, "len": 1},
         }
     figure = go.Figure(layout=plotly_layout(mode))
     figure.add_scattergl(

@@ -60,9 +60,11 @@ class RunConfig(BaseModel):
         """
         pairs = overrides.items() if isinstance(overrides, dict) else [_split_pair(text) for text in overrides]
         raw = self.model_dump()
-        for path, value in pairs:
-            _assign(raw, path, value)
         try:
+            for path, value in pairs:
+                _assign(raw, path, value)
+                if path.endswith(".kind"):  # the next pairs may set what only the new model has
+                    raw = RunConfig.model_validate(raw).model_dump()
             return RunConfig.model_validate(raw)
         except ValidationError as error:
             raise UsageError(describe_validation_error(error)) from None

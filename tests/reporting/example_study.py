@@ -1,4 +1,4 @@
-"""A study in the run store as trainings leave it, without training: known means, predictions that rank as they should."""
+"""A study in the run store as trainings leave it, without training: known means, predictions that rank accordingly."""
 
 from __future__ import annotations
 

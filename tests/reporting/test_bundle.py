@@ -1,0 +1,138 @@
+"""The bundle: every file there, valid, and traceable; sentences that follow from the tests and go no further."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import shlex
+import zipfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mdaf_core.errors import UsageError
+from mdaf_core.evaluation.comparison import compare_study
+from mdaf_core.reporting import bundle, frames
+from mdaf_core.reporting.paragraph import results_paragraph
+from mdaf_core.training.presets import get_preset
+from tests.reporting.example_study import make_study
+
+
+def test_export_writes_what_it_promises(home: Path, tmp_path: Path) -> None:
+    study = make_study(["mdaf-full", "mdaf-static"], [1, 2])
+    material = bundle.Material(study)
+    content = dict(bundle.files(material, figures=["differences", "slices-history"], chosen_tables=["results"]))
+    assert set(content) == {
+        *(f"figures/differences-test-{n}col.{kind}" for n in (1, 2) for kind in ("pdf", "svg", "png")),
+        "figures/differences-test.csv",
+        "figures/differences-test.vl.json",
+        *(f"tables/results-test.{suffix}" for suffix in ("tex", "md", "csv")),
+        "results.md",
+        "manifest.json",
+    }
+    manifest = json.loads(content["manifest.json"])
+    for entry in manifest["files"]:
+        assert hashlib.sha256(content[entry["path"]]).hexdigest() == entry["sha256"]
+    assert "no longer here" in manifest["left_out"]["slices-history"], "what is missing is named with its reason"
+    assert manifest["data"]["fingerprints_of_runs"] == ["f" * 64]
+    assert len(manifest["runs"]) == 4
+
+
+def test_every_figure_and_table_can_be_made(tiny) -> None:
+    study = make_study(["mdaf-full", "mdaf-static"], [1, 2], dataset=tiny)
+    material = bundle.Material(study)
+    for name in bundle.FIGURES:
+        figure = material.figure(name)
+        assert figure.caption.endswith(".")
+        assert not figure.data.is_empty()
+        figure.chart.to_dict()
+    for name in bundle.TABLES:
+        assert material.table(name).latex()
+
+
+def test_the_command_of_a_run_gives_its_configuration(home: Path) -> None:
+    from mdaf_core.cli.train import get_preset as preset_of  # what `train` starts from
+
+    config = get_preset("mdaf-full").with_overrides(
+        {"model.sequential.kind": "bst", "training.max_epochs": 3, "training.gradient_clip": None}
+    )
+    words = [f"{path}={bundle._setting(value)}" for path, value in bundle.changed_settings(config)]
+    assert preset_of(config.preset).with_overrides(words) == config
+    study = make_study(["lr"], [7])
+    run = bundle.describe(bundle.Material(study))["runs"][0]
+    assert shlex.split(run["command"])[:4] == ["python", "-m", "mdaf_core", "train"]
+    assert "--seed 7" in run["command"]
+
+
+def test_archive_holds_the_same_files(home: Path) -> None:
+    study = make_study(["mdaf-full", "lr"], [1, 2])
+    material = bundle.Material(study)
+    packed = zipfile.ZipFile(io.BytesIO(bundle.archive(material, [], ["results"])))
+    assert packed.testzip() is None
+    assert sorted(packed.namelist()) == sorted(f"{study.id}/{n}" for n, _ in bundle.files(material, [], ["results"]))
+
+
+def test_nothing_finished_is_refused(home: Path) -> None:
+    study = make_study(["mdaf-full"], [1], failed=[("mdaf-full", 1)])
+    with pytest.raises(UsageError, match="nothing to export yet"):
+        bundle.export_study(study.id, home / "out")
+    assert not (home / "out").exists()
+
+
+def test_a_failed_run_is_counted_and_left_out(home: Path) -> None:
+    study = make_study(seeds=[1, 2], failed=[("lr", 2)])
+    text = " ".join(s.text for s in bundle.Material(study).paragraph())
+    assert "1 of 6 planned runs have not finished" in text
+
+
+def sentences(study, **options):  # type: ignore[no-untyped-def]
+    comparison = compare_study(frames.study_runs(study), study.reference, **options)
+    return comparison, results_paragraph(study, comparison, "time split")
+
+
+@pytest.mark.parametrize(("seeds", "margin"), [([1, 2, 3], 20.0), ([1, 2, 3, 4, 5], 2000.0), ([1], 20.0)])
+def test_no_sentence_goes_beyond_its_verdict(home: Path, seeds: list[int], margin: float) -> None:
+    study = make_study(["mdaf-full", "mdaf-static", "lr"], seeds)
+    comparison, found = sentences(study, margin_bp=margin)
+    text = " ".join(s.text for s in found)
+    claims = {(m[1], m[2]) for m in re.finditer(r"(\S+) was (better|worse) than mdaf-full", text)}
+    assert claims == {
+        (c.configuration, c.verdict) for c in comparison.configurations if c.verdict in ("better", "worse")
+    }
+    parity = set(re.findall(r"(\S+) was equivalent to", text))
+    assert parity == {c.configuration for c in comparison.configurations if c.verdict == "parity"}
+    assert ("nothing is claimed" in text) == (len(seeds) == 1)
+    assert ("Holm" in text) == (len(seeds) > 1)
+    assert all(s.source for s in found)
+    assert "time split" in text
+    assert f"{len(seeds)} seed" in text
+
+
+def test_validation_rows_are_called_optimistic(home: Path) -> None:
+    _, found = sentences(make_study(), split="val")
+    assert any("optimistic" in s.text for s in found)
+
+
+def test_command_line(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mdaf_core.cli.main import app
+
+    monkeypatch.setattr(bundle, "FIGURES", {"differences": bundle.FIGURES["differences"]})
+    study = make_study(["mdaf-full", "lr"], [1, 2])
+    out = tmp_path / "paper"
+    monkeypatch.setattr(bundle.files, "__defaults__", (("differences",), ("results",)))
+    result = CliRunner().invoke(app, ["export", study.id, "--out", str(out), "--json"])
+    assert result.exit_code == 0, result.output
+    value = json.loads(result.stdout)
+    assert "manifest.json" in value["files"]
+    assert all((out / name).stat().st_size for name in value["files"])
+
+
+def test_command_line_refuses_a_file_as_folder(home: Path, tmp_path: Path) -> None:
+    from mdaf_core.cli.export import command
+
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UsageError, match="is a file"):
+        command("any", tmp_path / "file")

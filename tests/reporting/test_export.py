@@ -1,0 +1,78 @@
+"""Figure files: the widths of a paper, embedded fonts, text that can be found, no network."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import altair as alt
+import polars as pl
+import pytest
+from PIL import Image
+
+from mdaf_core.errors import UsageError
+from mdaf_core.reporting import export
+
+FRAME = pl.DataFrame({"epoch": [1, 2, 3], "auc": [0.61234567, 0.65, 0.64]})
+CHART = (
+    alt.Chart(FRAME).mark_line().encode(x="epoch:Q", y=alt.Y("auc:Q", title="Validation AUC")).properties(height=280)
+)
+
+
+@pytest.mark.parametrize(("columns", "inches"), [(1, 3.3), (2, 7.0)])
+def test_svg_is_as_wide_as_a_column(columns, inches: float) -> None:
+    root = ET.fromstring(export.render(CHART, "svg", columns=columns))
+    assert float(root.get("width", "0")) == pytest.approx(inches * 72, abs=1)
+
+
+def test_png_has_300_dots_an_inch() -> None:
+    image = Image.open(io.BytesIO(export.render(CHART, "png", columns=1)))
+    assert image.width == pytest.approx(3.3 * 300, abs=4)
+    assert image.info["dpi"][0] == pytest.approx(300, abs=1)
+    assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255), "white, not transparent"
+
+
+def test_svg_is_small_and_keeps_text() -> None:
+    svg = export.render(CHART, "svg").decode()
+    assert len(svg) < 40_000
+    assert "Validation AUC" in svg
+    assert not re.search(r"(href|src)=\"https?://", svg)
+
+
+@pytest.mark.skipif(not shutil.which("pdffonts"), reason="poppler-utils (pdffonts, pdftotext) is not installed")
+def test_pdf_embeds_its_fonts_and_its_text_can_be_found(tmp_path: Path) -> None:
+    path = tmp_path / "figure.pdf"
+    path.write_bytes(export.render(CHART, "pdf"))
+    fonts = subprocess.run(["pdffonts", path], capture_output=True, text=True, check=True).stdout.splitlines()[2:]
+    assert fonts
+    assert all(line.split()[-5] == "yes" for line in fonts), fonts
+    text = subprocess.run(["pdftotext", path, "-"], capture_output=True, text=True, check=True).stdout
+    assert "Validation AUC" in text
+
+
+def test_rows_of_a_discrete_axis_keep_their_height() -> None:
+    frame = pl.DataFrame({"name": [f"c{i}" for i in range(30)], "value": range(30)})
+    chart = alt.Chart(frame).mark_point().encode(x="value:Q", y="name:N").properties(height=alt.Step(24))
+    height = float(ET.fromstring(export.render(chart, "svg")).get("height", "0"))
+    assert height > 30 * 12
+
+
+def test_the_specification_is_self_contained() -> None:
+    spec = json.loads(export.vega_lite(CHART))
+    assert "url" not in json.dumps(spec["data"])
+    assert spec["datasets"][spec["data"]["name"]][0] == {"epoch": 1, "auc": 0.61234567}
+
+
+def test_csv_keeps_every_digit() -> None:
+    assert export.chart_csv(CHART).decode().splitlines()[1] == "1,0.61234567"
+    assert export.table_csv(FRAME.to_pandas().style).decode().splitlines()[1] == "1,0.61234567"
+
+
+def test_an_unknown_format_is_refused() -> None:
+    with pytest.raises(UsageError, match="pdf, svg, png"):
+        export.render(CHART, "gif")
