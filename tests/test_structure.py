@@ -1,0 +1,89 @@
+"""The rules that keep the code easy to find one's way in: which part may import which, and what may not be loaded when."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CORE = ROOT / "mdaf_core"
+
+# A part may import itself, the parts below it, and what has no part (errors, files, settings).
+LAYERS = (
+    ("cli",),
+    ("jobs", "studies", "reporting"),
+    ("evaluation", "training", "tracking"),
+    ("models",),
+    ("ops", "data"),
+)
+RANK = {part: rank for rank, parts in enumerate(reversed(LAYERS)) for part in parts}
+HEAVY = ("torch", "lightning", "mlflow", "sklearn", "statsmodels", "lightgbm", "scipy")
+
+
+def imported(path: Path) -> set[str]:
+    """Names of all modules a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def tops(names: set[str]) -> set[str]:
+    return {name.split(".")[0] for name in names}
+
+
+def part_of(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[0] == "mdaf_core" and parts[1] in RANK else None
+
+
+@pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_core_knows_no_streamlit_and_imports_downwards(path: Path) -> None:
+    names = imported(path)
+    assert not tops(names) & {"streamlit", "pages", "app"}
+    own = part_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    if own is None:
+        return
+    above = {name for name in names if (part := part_of(name)) and RANK[part] > RANK[own]}
+    assert not above, f"{own} must not import {sorted(above)}: dependencies point downwards"
+
+
+@pytest.mark.parametrize("path", [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))], ids=lambda p: p.name)
+def test_pages_never_import_torch(path: Path) -> None:
+    names = tops(imported(path))
+    assert not names & {"torch", "lightning", "numba", "lightgbm"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pages").glob("*.py")), ids=lambda p: p.name)
+def test_pages_draw_no_raw_html(path: Path) -> None:
+    assert "unsafe_allow_html" not in path.read_text("utf-8")
+
+
+def test_nothing_of_a_users_is_unpickled() -> None:
+    for path in sorted(CORE.rglob("*.py")):
+        text = path.read_text("utf-8")
+        assert "pickle.load" not in text and "joblib.load" not in text, path
+        for line in text.splitlines():
+            assert "torch.load(" not in line or "weights_only=True" in line, f"{path}: {line.strip()}"
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        "mdaf_core.cli.main",
+        "mdaf_core.jobs.api, mdaf_core.studies, mdaf_core.tracking",
+        "mdaf_core.training.presets, mdaf_core.training.config, mdaf_core.models.config",
+    ],
+)
+def test_start_up_loads_nothing_heavy(modules: str) -> None:
+    """What `--help` and the first page import; a fresh interpreter tells."""
+    code = f"import sys, {modules}; print(sorted({{m.split('.')[0] for m in sys.modules}} & set({HEAVY!r})))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
