@@ -1,4 +1,4 @@
-"""The rules that keep the code easy to find one's way in: which part may import which, and what may not be loaded when."""
+"""Rules that keep the code easy to find one's way in: who may import whom, and what may not be loaded when."""
 
 from __future__ import annotations
 
