@@ -47,7 +47,7 @@ def _live() -> None:
             _running(job)
         if queued:
             shared.section(f"Queue: {len(queued)}")
-            _queue(queued)
+            _queue(queued, {job.id for job in jobs if job.state in api.ACTIVE})
         if ended:
             _ended(ended)
         _log(jobs)
@@ -73,6 +73,10 @@ def _name(job: Job) -> str:
     return f"**{job.id}** {shared.plain(job.title)}{study}"
 
 
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _running(job: Job) -> None:
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -82,7 +86,7 @@ def _running(job: Job) -> None:
                 args=(api.cancel, job.id), disabled=job.cancel_requested is not None,
                 help="Stops within seconds. Finished epochs are kept, and the job can be resumed.",
             )  # fmt: skip
-        st.progress(share_done(job) or 0.0, shared.plain(progress_text(job).capitalize()))
+        st.progress(share_done(job) or 0.0, shared.plain(_sentence(progress_text(job))))
         facts = [f"running for {shared.fmt_time(time.time() - (job.started or time.time()))}"]
         if job.progress.get("seconds_left") is not None:
             facts.append(f"at most {shared.fmt_time(job.progress['seconds_left'])} left")
@@ -93,11 +97,11 @@ def _running(job: Job) -> None:
         st.caption(", ".join(facts))
 
 
-def _queue(queued: list[Job]) -> None:
+def _queue(queued: list[Job], active: set[int]) -> None:
     with st.container(border=True, gap=None):
         for place, job in enumerate(queued[:MOST_ROWS], 1):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                waits = f" :gray[waits for job {job.depends_on}]" if job.depends_on else ""
+                waits = f" :gray[waits for job {job.depends_on}]" if job.depends_on in active else ""
                 st.markdown(f"{place}. {shared.state_label('queued')} {_name(job)}{waits}", width="stretch")
                 first, last = place == 1, place == len(queued)
                 _button(
@@ -151,10 +155,9 @@ def _ended(ended: list[Job]) -> None:
 def _log(jobs: list[Job]) -> None:
     shared.section("Log")
     titles = {job.id: f"{job.id}  {job.title}{f', {job.study}' if job.study else ''}" for job in jobs}
+    ids = sorted(titles, reverse=True)
     latest = next((job.id for job in jobs if job.started), jobs[0].id)
-    if st.session_state.get("job") not in titles:
-        st.session_state["job"] = latest
-    chosen = st.selectbox("Job", sorted(titles, reverse=True), format_func=titles.__getitem__, key="job")
+    chosen = st.selectbox("Job", ids, ids.index(latest), format_func=titles.__getitem__, key="log_of")
     lines = api.log_tail(chosen, LOG_LINES)
     if lines:
         st.code("\n".join(lines), language=None, height=320)

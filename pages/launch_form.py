@@ -61,14 +61,15 @@ def _widget(scope: str, setting: Setting) -> None:
         st.selectbox(label, setting.choices, setting.choices.index(setting.value), **common)
     elif setting.kind == "integers":
         st.text_input(label, ", ".join(map(str, setting.value)), **common)
-    elif setting.kind == "integer":
-        minimum = None if setting.minimum is None else int(setting.minimum)
-        maximum = None if setting.maximum is None else int(setting.maximum)
-        st.number_input(label, minimum, maximum, setting.value, 1, **common)
     else:
-        st.number_input(
-            label, setting.minimum, setting.maximum, setting.value, _step(setting.value), format="%.6g", **common
+        number = int if setting.kind == "integer" else float
+        low, high, value = (
+            None if limit is None else number(limit) for limit in (setting.minimum, setting.maximum, setting.value)
         )
+        if number is int:
+            st.number_input(label, low, high, value, 1, **common)
+        else:
+            st.number_input(label, low, high, value, _step(value), format="%.6g", **common)
     if setting.path in errors(scope):
         st.caption(f":red[{shared.plain(errors(scope)[setting.path])}]")
 

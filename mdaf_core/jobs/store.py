@@ -89,7 +89,7 @@ class Job:
     study: str | None
     configuration: str | None
     seed: int | None
-    payload: dict[str, Any]
+    payload_json: str
     state: JobState
     reason: str
     position: float
@@ -108,6 +108,12 @@ class Job:
     pid: int | None
 
     @property
+    def payload(self) -> dict[str, Any]:
+        """What the job's kind needs to know (parsed on demand: lists of jobs seldom look at it)."""
+        found: dict[str, Any] = json.loads(self.payload_json)
+        return found
+
+    @property
     def can_resume(self) -> bool:
         return self.state in ("failed", "cancelled") and self.kind != "prepare" and not self.blocked
 
@@ -118,8 +124,8 @@ class Job:
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; the token stays private."""
         value = asdict(self)
-        del value["token"]
-        return value
+        del value["token"], value["payload_json"]
+        return {**value, "payload": self.payload}
 
 
 @dataclass(frozen=True)
@@ -189,7 +195,7 @@ def _create(path: Path) -> None:
 def _job(row: sqlite3.Row) -> Job:
     value = dict(row)
     del value["settling"]
-    value["payload"] = json.loads(value["payload"])
+    value["payload_json"] = value.pop("payload")
     value["progress"] = json.loads(value["progress"]) if value["progress"] else {}
     value["blocked"], value["resume"] = bool(value["blocked"]), bool(value["resume"])
     return Job(**value)
@@ -236,15 +242,14 @@ def get_job(job_id: int) -> Job:
     raise UsageError(f"There is no job {job_id}. `python -m mdaf_core jobs` lists them.")
 
 
-def is_idle() -> bool:
-    """Whether nothing is queued, running or unsettled."""
+def work() -> tuple[list[Job], list[int]]:
+    """Queued and running jobs, and the ids of ended ones whose run may still stand open in the run store."""
     if not queue_path().exists():
-        return True
+        return [], []
     with _transaction(write=False) as db:
-        row = db.execute(
-            "SELECT 1 FROM jobs WHERE state IN ('queued', 'running') OR settling IS NOT NULL LIMIT 1"
-        ).fetchone()
-    return row is None
+        jobs = db.execute("SELECT * FROM jobs WHERE state IN ('queued', 'running') ORDER BY position").fetchall()
+        unsettled = db.execute("SELECT id FROM jobs WHERE settling IS NOT NULL ORDER BY id").fetchall()
+    return [_job(row) for row in jobs], [row[0] for row in unsettled]
 
 
 # What people do
@@ -411,12 +416,6 @@ def refuse(job: Job, reason: str) -> None:
     with _transaction() as db:
         if db.execute("SELECT 1 FROM jobs WHERE id = ? AND state = 'queued'", (job.id,)).fetchone():
             _end(db, job.id, "failed", reason)
-
-
-def unsettled() -> list[int]:
-    """Jobs whose run may still stand open in the run store."""
-    with _transaction(write=False) as db:
-        return [r[0] for r in db.execute("SELECT id FROM jobs WHERE settling IS NOT NULL ORDER BY id")]
 
 
 # What a worker does

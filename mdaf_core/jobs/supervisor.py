@@ -96,26 +96,34 @@ class Supervisor:
         """Serve the queue while the lock file open as `lock` is this artifacts folder's."""
         active = time.monotonic()
         while self._is_ours(lock):
-            if not store.is_idle():
+            jobs, unsettled = store.work()
+            if jobs or unsettled:
                 active = time.monotonic()
             elif time.monotonic() - active > self.idle_seconds:
                 # A job may be queued right now by someone who saw the lock held. Let go first, then look again:
                 # whoever adds a job before this look is seen here, and whoever adds one after it finds the lock free.
                 fcntl.flock(lock, fcntl.LOCK_UN)
-                if store.is_idle():
+                if not any(store.work()):
                     break
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     break
                 active = time.monotonic()
-            self.step()
+            self.step(jobs, unsettled)
         if self.launcher:
             self.launcher.close()
 
-    def step(self) -> None:
+    def step(self, jobs: list[Job], unsettled: list[int]) -> None:
+        """Look once at everything.
+
+        Args:
+            jobs, unsettled: as `store.work` told just now; whatever is done about them is checked again by the store.
+        """
         self._keep_launcher()
-        self._dispatch()
+        self._watch(jobs)
+        self._settle(unsettled)
+        self._dispatch(jobs)
         for event in self.launcher.events(TICK) if self.launcher else ():
             if event["event"] == "ready":
                 assert self.launcher
@@ -124,7 +132,6 @@ class Supervisor:
                 self.statuses[event["token"]] = event["status"]
             else:
                 self.settling.pop(event["job"], None)
-        self._watch()
 
     def _is_ours(self, lock: int) -> bool:
         """False once the artifacts folder was deleted or replaced."""
@@ -151,25 +158,29 @@ class Supervisor:
                 time.sleep(1)
             self.launcher = Launcher(self.launcher_command)
 
-    def _dispatch(self) -> None:
-        launcher = self.launcher
-        if not launcher or not launcher.ready:
+    def _settle(self, unsettled: list[int]) -> None:
+        if self.launcher and self.launcher.ready:
+            for job_id in unsettled:
+                if time.monotonic() - self.settling.get(job_id, -1e9) > CONFIRM_WITHIN:
+                    self.settling[job_id] = time.monotonic()
+                    self.launcher.send(do="settle", job=job_id)
+
+    def _dispatch(self, jobs: list[Job]) -> None:
+        if not self.launcher or not self.launcher.ready or all(job.token for job in jobs):
             return
-        for job_id in store.unsettled():
-            if time.monotonic() - self.settling.get(job_id, -1e9) > CONFIRM_WITHIN:
-                self.settling[job_id] = time.monotonic()
-                launcher.send(do="settle", job=job_id)
         slots = slot_count()
+        if sum(job.token is not None for job in jobs) >= slots:
+            return
         while (job := store.claim(slots)) is not None:
             assert job.token and job.slot is not None
             self.sent[job.token] = time.monotonic()
             environment = slot_environment(job.slot, slots)
-            if not launcher.send(do="run", job=job.id, token=job.token, environment=environment):
+            if not self.launcher.send(do="run", job=job.id, token=job.token, environment=environment):
                 break  # it just died: the claim is taken back when that is noticed
 
-    def _watch(self) -> None:
+    def _watch(self, jobs: list[Job]) -> None:
         """Take back claims nobody will confirm, bury the dead, press those who were asked to stop."""
-        for job in store.list_jobs(states=store.ACTIVE):
+        for job in jobs:
             if job.token is None or (job.state == "queued" and self._may_still_confirm(job.token)):
                 continue
             with locked(store.lock_path(job.id)) as free:

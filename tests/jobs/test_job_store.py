@@ -25,7 +25,7 @@ def begin(slots: int = 1) -> store.Job:
 
 def test_nothing_is_created_by_looking(home):
     assert store.list_jobs() == []
-    assert store.is_idle()
+    assert store.work() == ([], [])
     assert not store.queue_path().exists()
     with pytest.raises(UsageError, match="no job 3"):
         store.get_job(3)
@@ -34,7 +34,7 @@ def test_nothing_is_created_by_looking(home):
 def test_a_job_goes_from_queued_to_finished(home):
     (job_id,) = store.add([new()])
     assert store.get_job(job_id).state == "queued"
-    assert not store.is_idle()
+    assert [job.id for job in store.work()[0]] == [job_id]
     job = begin()
     assert (job.state, job.attempts, job.pid) == ("running", 1, 123)
     store.report(job, {"epoch": 2}, "abc")
@@ -42,7 +42,7 @@ def test_a_job_goes_from_queued_to_finished(home):
     job = store.get_job(job_id)
     assert (job.state, job.run_id, job.progress, job.pid) == ("finished", "abc", {"epoch": 2}, None)
     assert job.created <= job.started <= job.ended
-    assert store.is_idle()
+    assert store.work() == ([], [])
 
 
 def test_jobs_start_in_order_and_never_more_than_slots(home):
@@ -158,7 +158,7 @@ def test_resume_keeps_the_run_and_retry_does_not(home):
     job = begin()
     store.report(job, {}, "run1")
     store.bury(job, "killed")
-    assert store.unsettled() == [job_id]
+    assert store.work()[1] == [job_id]
     resumed = store.requeue(job_id, resume=True)
     assert (resumed.resume, resumed.run_id, resumed.reason) == (True, "run1", "")
     assert store.claim(1) is None, "the old run must be closed first"
