@@ -42,13 +42,18 @@ def show(run: RunRecord, split: Split, gated: bool) -> None:
         if gated:
             _scatter(run, split)
         _table(run, split, gated)
-        row = st.session_state.get("row", "").strip()
+        row = _open_row()
         if not row:
             st.caption("Choose a row to see its history, what moved its prediction, and what other gates would do.")
         elif not row.isdigit():
             st.error("A row is opened by its number, as in the column 'Row'.", icon=":material/error:")
         else:
             _story(run, split, int(row))
+
+
+def _open_row() -> str:
+    """The row whose story is open: from the field, which the first run of a page draws later, or from the link."""
+    return str(st.session_state.get("row") or st.query_params.get("row", "")).strip()
 
 
 def _scatter(run: RunRecord, split: Split) -> None:
@@ -63,7 +68,7 @@ def _scatter(run: RunRecord, split: Split) -> None:
             "Colour", ["g", "label", *axes[1:]], format_func=lambda c: names(c, "Label"), key="colour"
         )
     frame, note = gates.scatter_rows(run, split)
-    row = st.session_state.get("row", "")
+    row = _open_row()
     figure = gate_charts.scatter(frame, x, y, colour, shared.mode(), int(row) if row.isdigit() else None)
     key = f"scatter-{run.run_id}-{split}"
 
@@ -85,16 +90,16 @@ def _table(run: RunRecord, split: Split, gated: bool) -> None:
     from mdaf_core.evaluation import gates
 
     shortest, longest = gates.history_bounds(run, split)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         label = st.segmented_control("Label", [0, 1], key="label", bind="query-params")
-        g = st.slider("g", 0.0, 1.0, (0.0, 1.0), 0.01, key="g", width=220) if gated else None
+        g = st.slider("g", 0.0, 1.0, (0.0, 1.0), 0.01, key="g", width=180) if gated else None
         history = None
         if longest > shortest:
-            history = st.slider("History length", shortest, longest, (shortest, longest), key="history", width=220)
-        user = st.text_input("User", key="user", bind="query-params", placeholder="any", width=140)
+            history = st.slider("History length", shortest, longest, (shortest, longest), key="history", width=180)
+        user = st.text_input("User", key="user", bind="query-params", placeholder="any", width=110)
         sorts = [s for s, (column, _) in SORTS.items() if gated or column != "g"]
-        sort = st.selectbox("Order", sorts, key="order", width=220)
-        st.text_input("Open row", key="row", bind="query-params", placeholder="row number", width=140)
+        sort = st.selectbox("Order", sorts, key="order", width=190)
+        st.text_input("Open row", key="row", bind="query-params", placeholder="number", width=110)
     picked = st.session_state.get("picked") if gated else None
     column, descending = SORTS[sort]
     frame, total = gates.select_rows(
@@ -134,16 +139,23 @@ def _story(run: RunRecord, split: Split, row: int) -> None:
         words = {"user": story.user, "time": story.when, **story.fields}
         st.markdown(" · ".join(f":gray[{shared.plain(k)}] {shared.plain(str(v))}" for k, v in words.items() if v))
         _numbers(story)
-        left, right = st.columns([3, 2], gap="medium")
-        with left:
-            _history(story)
+        left, right = st.columns(2, gap="medium")
+        first = story.history[0] if story.history else None
+        if first is not None and first.effect_probability is not None:
+            chart, data = gate_charts.occlusion(story)
+            with left:
+                shared.show_chart(
+                    chart, f"row-{row}-history", data, title="Which events mattered",
+                    help="The prediction minus that without the event. Full colour: same item or category as the row.",
+                )  # fmt: skip
         if story.what_if:
+            chart, data = gate_charts.response(story)
             with right:
-                chart, data = gate_charts.response(story)
                 shared.show_chart(
                     chart, f"row-{row}-response", data, title="What if g were different",
                     help="The prediction of this row for every g, the rest of the model as trained.",
                 )  # fmt: skip
+        _history(story)
         for note in story.notes:
             st.caption(shared.plain(note))
 
@@ -168,21 +180,15 @@ def _history(story: RowStory) -> None:
     from mdaf_core.reporting import gate_charts
 
     if not story.history:
-        st.caption("The history of this row is empty: no event of this user is earlier.")
+        st.caption("This row has no history: nothing of this user is earlier.")
         return
-    chart, data = gate_charts.occlusion(story)
-    if story.history[0].effect_probability is not None:
-        shared.show_chart(
-            chart, f"row-{story.row_id}-history", data, title="Which events mattered",
-            help="The prediction minus that without the event. Full colour: same item or category as the row.",
-        )  # fmt: skip
     shared.show_table(
-        data, "story-history", height=240, column_config={
-            "place": st.column_config.NumberColumn("Before", help="1 is the newest."),
-            "event": "Event", "when": "Time", "same": "Same as the row",
-            "effect_probability": st.column_config.NumberColumn("On probability", format="%+.4f"),
-            "effect_logit": st.column_config.NumberColumn("On logit", format="%+.4f"),
-            "effect_g": st.column_config.NumberColumn("On g", format="%+.4f"),
+        gate_charts.history(story), "story-history", height="auto" if len(story.history) < 8 else 300, column_config={
+            "place": st.column_config.NumberColumn("Before", help="1 is the newest event.", format="%d"),
+            "when": "Time", "same": "Same as the row",
+            "effect_probability": st.column_config.NumberColumn("Effect on probability", format="%+.4f"),
+            "effect_logit": st.column_config.NumberColumn("Effect on logit", format="%+.4f"),
+            "effect_g": st.column_config.NumberColumn("Effect on g", format="%+.4f"),
         },
     )  # fmt: skip
     if story.history_recorded > len(story.history):

@@ -43,26 +43,24 @@ def main() -> None:
 def _pick() -> tuple[RunRecord, Split] | None:
     from mdaf_core.evaluation import gates
 
-    left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
-    with left:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         study_id = shared.study_picker()
-    if study_id is None:
-        return None
-    runs = sorted(shared.finished_runs(study_id), key=lambda r: gates.without_gate(r) is not None)
-    if not runs:
-        shared.empty("No run of this study has finished yet.", "See what is running", "pages/jobs.py")
-        return None
-    by_id = {run.run_id: run for run in runs}
-    with middle:
+        if study_id is None:
+            return None
+        runs = sorted(shared.finished_runs(study_id), key=lambda r: gates.without_gate(r) is not None)
+        by_id = {run.run_id: run for run in runs}
         run_id = shared._linked_select(
             "Run", "run", list(by_id), lambda i: f"{by_id[i].configuration}, seed {by_id[i].seed}",
             "Runs with a gate come first. Each is one trained model.",
         )  # fmt: skip
-    split = right.segmented_control(
-        "Rows", ["test", "val"], default="test", required=True, key="split", bind="query-params",
-        format_func=lambda s: {"test": "Test", "val": "Validation"}[s],
-    )  # fmt: skip
-    return by_id[run_id or runs[0].run_id], split
+        split = st.segmented_control(
+            "Rows", ["test", "val"], default="test", required=True, key="split", bind="query-params", width="content",
+            format_func=lambda s: {"test": "Test", "val": "Validation"}[s],
+        )  # fmt: skip
+    if run_id is None:
+        shared.empty("No run of this study has finished yet.", "See what is running", "pages/jobs.py")
+        return None
+    return by_id[run_id], split
 
 
 # ---- the gate as a whole ---------------------------------------------------------------------------------------------
@@ -100,11 +98,16 @@ def _distribution(summary: GateSummary) -> None:
 
     overall = summary.overall
     shared.section("Where does g lie?", help=G_HELP)
-    st.caption(
-        f"{summary.rows:,} rows · mean g {overall.mean:.3f} · sd {overall.sd:.3f} · "
-        f"5% to 95%: {overall.q05:.3f} to {overall.q95:.3f}"
-        + (" · g is the same on every row" if summary.constant else "")
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.caption(
+            f"{summary.rows:,} rows · mean g {overall.mean:.3f} · sd {overall.sd:.3f} · "
+            f"5% to 95%: {overall.q05:.3f} to {overall.q95:.3f}"
+            + (" · g is the same on every row" if summary.constant else "")
+        )
+        if summary.slices:
+            dimension = st.selectbox(
+                "Slices", list(summary.slices), format_func=slice_title, key="slice", bind="query-params", width=260
+            )
     left, right = st.columns(2, gap="medium")
     with left:
         chart, data = gate_charts.distribution(summary)
@@ -116,10 +119,6 @@ def _distribution(summary: GateSummary) -> None:
         if summary.slices_note:
             st.info(shared.plain(summary.slices_note), icon=":material/info:")
         if summary.slices:
-            dimension = st.pills(
-                "Slices", list(summary.slices), format_func=slice_title, default=next(iter(summary.slices)),
-                required=True, key="slice", bind="query-params",
-            )  # fmt: skip
             chart, data = gate_charts.groups(summary.slices[dimension], slice_title(dimension))
             shared.show_chart(
                 chart, "gate-slices", data, title="By slice",
