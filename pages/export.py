@@ -144,7 +144,7 @@ def _figure_files(key: Key, name: str, width: int) -> None:
         for kind, mime in {**export.FIGURE_KINDS, "csv": "text/csv"}.items():
             st.download_button(
                 kind.upper(), lambda kind=kind: make(kind), f"{name}-{width}col.{kind}", mime, type="tertiary",
-                key=f"{name}.{kind}", on_click="ignore",
+                key=f"figure-{name}-{kind}", on_click="ignore",
             )  # fmt: skip
 
 
@@ -175,7 +175,7 @@ def _tables(key: Key, names: list[str]) -> None:
                 for suffix, text in (("tex", table.latex()), ("md", table.markdown()), ("csv", table.csv())):
                     st.download_button(
                         suffix.upper(), text, f"{table.name}.{suffix}", "text/plain", type="tertiary",
-                        key=f"{table.name}.{suffix}", on_click="ignore",
+                        key=f"table-{table.name}-{suffix}", on_click="ignore",
                     )  # fmt: skip
 
 

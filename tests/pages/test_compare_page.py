@@ -1,0 +1,68 @@
+"""Compare: the words come from the tests, one seed is never more than that, refusals have a reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.pages.report_store import LONG, open_page, studies, words  # noqa: F401
+
+
+def table_of(app):  # type: ignore[no-untyped-def]
+    """The results table by configuration."""
+    value = app.dataframe[0].value
+    return getattr(value, "data", value).set_index("Configuration")
+
+
+def test_results(open_page) -> None:  # noqa: F811
+    app = open_page("compare", "full")
+    assert not app.error
+    table = table_of(app)
+    assert table.index[0] == "mdaf-full", "best mean first"
+    assert table["Mean"].is_monotonic_decreasing
+    assert table.loc["mdaf-full", "Verdict"] == "reference"
+    assert table.loc["lr", "Verdict"] == "▼ worse"
+    assert "3 seeds each" in words(app)
+    assert "test rows" in words(app)
+
+
+def test_the_margin_changes_the_words(open_page) -> None:  # noqa: F811
+    parity = table_of(open_page("compare", "full", margin="1000"))["p of parity"].dropna()
+    strict = table_of(open_page("compare", "full", margin="1"))["p of parity"].dropna()
+    assert (parity < strict).all()
+
+
+def test_one_seed_is_said(open_page) -> None:  # noqa: F811
+    app = open_page("compare", "single")
+    assert set(table_of(app)["Verdict"]) == {"reference", "✚ one seed: no variance known"}
+    assert "no variance known" in words(app)
+
+
+def test_failed_runs_are_not_compared(open_page) -> None:  # noqa: F811
+    app = open_page("compare", "failed")
+    assert set(table_of(app).index) == {"mdaf-full", LONG}
+
+
+@pytest.mark.parametrize("view", ["ROC and calibration", "Slices", "Cost", "Pair"])
+def test_views(open_page, view: str) -> None:  # noqa: F811
+    app = open_page("compare", "full", view=view)
+    assert not app.error, app.error[0].value
+
+
+def test_data_that_are_gone_are_refused_with_the_reason(open_page) -> None:  # noqa: F811
+    app = open_page("compare", "single", view="Slices")
+    assert "no longer here" in app.error[0].value
+
+
+def test_nothing_finished_yet(open_page) -> None:  # noqa: F811
+    assert "No run of this study has finished yet" in words(open_page("compare", "empty"))
+
+
+def test_validation_rows_are_called_optimistic(open_page) -> None:  # noqa: F811
+    assert "optimistic" in words(open_page("compare", "full", split="Validation"))
+
+
+def test_pair_shows_differences_of_settings(open_page) -> None:  # noqa: F811
+    app = open_page("compare", "full", view="Pair", a="mdaf-static", b="mdaf-full")
+    frames = [f.value for f in app.dataframe]
+    assert "model.kind" in set(frames[0]["setting"])
+    assert list(frames[1]["Seed"]) == [42, 43, 44]

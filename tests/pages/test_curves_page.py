@@ -1,0 +1,54 @@
+"""Curves: what is drawn, what is said where there is nothing to draw, and that choices live in the link."""
+
+from __future__ import annotations
+
+from tests.pages.report_store import LONG, open_page, studies, words  # noqa: F401
+
+
+def charts_of(app) -> list[bytes]:  # type: ignore[no-untyped-def]
+    """Charts as they are sent to the browser: specification and data."""
+    return [element.proto.SerializeToString() for element in app.get("vega_lite_chart")]
+
+
+def test_without_studies_it_says_what_to_do(open_page, tmp_path) -> None:  # noqa: F811
+    app = open_page("curves", home=tmp_path)
+    assert "There is no study yet" in words(app)
+    assert not charts_of(app)
+
+
+def test_full_study(open_page) -> None:  # noqa: F811
+    app = open_page("curves", "full")
+    assert not app.error
+    assert len(charts_of(app)) >= 4
+    table = app.dataframe[0].value
+    assert list(table["Configuration"]) == ["mdaf-full", "mdaf-static", "lr"]
+    assert (table["Seeds"] == 3).all()
+    assert (table["Gap at last"] > table["Gap at best"]).all()
+
+
+def test_choices_come_from_the_link(open_page) -> None:  # noqa: F811
+    app = open_page("curves", "full", seeds="43", each="true")
+    assert set(app.dataframe[0].value["Seed"]) == {43}
+
+
+def test_reported_curves_are_named_as_such(open_page) -> None:  # noqa: F811
+    assert b"reported, not run here" not in b"".join(charts_of(open_page("curves", "full")))
+    app = open_page("curves", "full", reported="true")
+    assert b"v1 validation, reported, not run here" in b"".join(charts_of(app))
+
+
+def test_failed_runs_are_drawn_but_not_averaged(open_page) -> None:  # noqa: F811
+    app = open_page("curves", "failed")
+    assert not app.error
+    table = app.dataframe[0].value
+    assert dict(zip(table["Configuration"], table["Seeds"], strict=True)) == {"mdaf-full": 2, LONG: 2, "lr": 2}
+
+
+def test_nothing_run_yet(open_page) -> None:  # noqa: F811
+    assert "No epoch has finished yet" in words(open_page("curves", "empty"))
+
+
+def test_an_unknown_study_in_the_link(open_page, studies) -> None:  # noqa: F811
+    app = open_page("curves", "no-such-study")
+    assert "no-such-study" in words(app).replace("\\", "")
+    assert app.selectbox[0].value in studies.values()
