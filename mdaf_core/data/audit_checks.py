@@ -83,7 +83,11 @@ class _Data:
         shared = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
         frames = []
         for split, rows in self.rows.items():
-            found = kept[split][np.isin(keys[split], shared)]
+            at = np.searchsorted(shared, keys[split])
+            is_shared = (
+                shared[np.minimum(at, len(shared) - 1)] == keys[split] if len(shared) else np.zeros(len(at), bool)
+            )
+            found = kept[split][is_shared]
             inputs = {f"field_{name}": rows.columns[name][found] for name in rows.columns if name in self._inputs}
             target = {f"target_{name}": rows.columns[name][found] for name in names}
             frames.append(
@@ -389,8 +393,7 @@ def _interleaved(data: _Data) -> Iterator[Check]:
 
 
 def _repeated_rows(data: _Data) -> Iterator[Check]:
-    ids = np.concatenate([rows.row_id for rows in data.rows.values()])
-    shared = len(ids) - len(np.unique(ids))
+    shared = _repeated([rows.row_id for rows in data.rows.values()])
     across = inside = 0
     told_apart = data.meta.has_user and data.meta.has_time
     if told_apart:
@@ -620,6 +623,18 @@ def _check(
     clean = {name: value for name, value in (details or {}).items() if math.isfinite(value)}
     finite = number if number is None or math.isfinite(number) else None
     return Check(id=id, title=title, status=status, number=finite, sentence=sentence, details=clean)
+
+
+def _repeated(ids: list[np.ndarray]) -> int:
+    """How many of the ids in some arrays occurred before."""
+    size = sum(len(part) for part in ids)
+    low, high = min(int(part.min(initial=0)) for part in ids), max(int(part.max(initial=0)) for part in ids)
+    if low < 0 or high > 4 * size:
+        return size - len(np.unique(np.concatenate(ids)))
+    seen = np.zeros(high + 1, bool)
+    for part in ids:
+        seen[part] = True
+    return size - int(seen.sum())
 
 
 def _mix(columns: list[np.ndarray]) -> np.ndarray:

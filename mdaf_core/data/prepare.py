@@ -75,20 +75,12 @@ def _part(progress: Progress, start: float, end: float) -> Progress:
     return lambda fraction, message: progress(start + (end - start) * fraction, message)
 
 
-@dataclass
-class _Split:
-    """Input positions of a split's rows, in their order on disk."""
-
-    name: str
-    order: np.ndarray
-
-
 def _write(folder: Path, name: str, source: Source, options: Any, raw: RawTable, progress: Progress) -> DatasetMeta:
     rows, has_time, has_user = raw.rows, "timestamp" in raw.rows.columns, "user" in raw.rows.columns
     if rows.is_empty():
         raise BadInputError("The input holds no rows.")
     label = rows["label"].to_numpy().astype(np.uint8)
-    users = rows["user"].unique().sort() if has_user else pl.Series("user", [""])
+    users = Vocabulary.build(rows["user"]) if has_user else Vocabulary(pl.Series([""]))
 
     progress(0.0, "Splitting")
     timestamp = _timestamps(rows)
@@ -96,30 +88,31 @@ def _write(folder: Path, name: str, source: Source, options: Any, raw: RawTable,
     if raw.negatives is not None:
         rows, split = add_negatives(rows, split, raw.negatives)
         label, timestamp = rows["label"].to_numpy(), _timestamps(rows)
-    user_index = _index(rows["user"], users) if has_user else np.zeros(len(rows), np.int32)
-    parts = []
-    for number, part_name in enumerate(SPLITS):
-        members = np.flatnonzero(split == number)
-        parts.append(_Split(part_name, members[np.argsort(timestamp[members], kind="stable")]))
+    user_index = users.index(rows["user"]) if has_user else np.zeros(len(rows), np.int32)
+    known = {"label", "timestamp", "user", "split", *(field.name for field in raw.fields)}
+    extras = {column: rows[column].to_numpy() for column in rows.columns if column not in known}
 
     progress(0.1, "Ordering the event log")
     log = _event_log(raw, users, user_index, timestamp)
+    raw.events = None  # its memory is needed below
 
     progress(0.3, "Coding ids")
     columns: dict[str, np.ndarray] = {}
     fields: list[FieldSpec] = []
     (folder / "vocabulary").mkdir()
-    training = split == 0
+    training = pl.Series(split == 0)
     events: dict[str, np.ndarray] = {"user_index": log.user, "timestamp": log.time} if log else {}
     for i, spec in enumerate(raw.fields):
         if spec.kind == "numeric":
-            columns[spec.name] = rows[spec.name].cast(pl.Float32).to_numpy()
+            columns[spec.name] = rows.drop_in_place(spec.name).cast(pl.Float32).to_numpy()
             fields.append(spec)
         else:
-            vocabulary = Vocabulary.build(rows[spec.name].filter(pl.Series(training)), options.min_count)
-            columns[spec.name] = vocabulary.encode(rows[spec.name])
+            values = rows.drop_in_place(spec.name)
+            vocabulary = Vocabulary.build(values.filter(training), options.min_count)
+            columns[spec.name] = vocabulary.encode(values)
             if log and spec.name in raw.history_fields:
-                events[spec.name] = vocabulary.encode(log.frame[spec.name])
+                events[spec.name] = vocabulary.encode(log.frame.drop_in_place(spec.name))
+            del values
             vocabulary.write(folder / "vocabulary" / f"{spec.name}.arrow", raw.titles.get(spec.name))
             fields.append(spec.model_copy(update={"vocabulary_size": vocabulary.size}))
         progress(0.3 + 0.4 * (i + 1) / len(raw.fields), f"Coded {spec.name}")
@@ -128,33 +121,22 @@ def _write(folder: Path, name: str, source: Source, options: Any, raw: RawTable,
         if "positive" in log.frame.columns:
             events["positive"] = log.frame["positive"].cast(pl.UInt8).to_numpy()
         write_columns(folder / "events.arrow", events)
-    users.cast(pl.String).alias("id").to_frame().write_ipc(folder / "users.arrow", compression="uncompressed")
+    users.ids.cast(pl.String).alias("id").to_frame().write_ipc(folder / "users.arrow", compression="uncompressed")
 
-    known = {"label", "timestamp", "user", "split", *(field.name for field in fields)}
-    extras = [column for column in rows.columns if column not in known]
-    (folder / "rows").mkdir()
-    counts: dict[str, SplitCounts] = {}
-    for i, part in enumerate(parts):
-        progress(0.7 + 0.1 * i, f"Writing {part.name} rows")
-        order = part.order
-        zeros = np.zeros(len(order), np.int64)
-        table = {
-            "label": label[order],
-            "timestamp": timestamp[order],
-            "user_index": user_index[order],
-            "row_id": order.astype(np.int64),
-            "history_start": log.start[order] if log else zeros,
-            "history_end": log.end[order] if log else zeros,
-        } | {field: values[order] for field, values in columns.items()}
-        for extra in extras:
-            table[extra] = rows[extra].to_numpy()[order]
-        write_columns(folder / "rows" / f"{part.name}.arrow", table)
-        counts[part.name] = SplitCounts(
-            rows=len(order),
-            positives=int(table["label"].sum()),
-            first_time=int(table["timestamp"][0]) if has_time else None,
-            last_time=int(table["timestamp"][-1]) if has_time else None,
-        )
+    zeros = np.zeros(len(label), np.int64)
+    columns = (
+        {
+            "label": label,
+            "timestamp": timestamp,
+            "user_index": user_index,
+            "row_id": np.arange(len(label), dtype=np.int64),
+            "history_start": log.start if log else zeros,
+            "history_end": log.end if log else zeros,
+        }
+        | columns
+        | extras
+    )
+    counts = _write_rows(folder / "rows", columns, split, has_time, _part(progress, 0.7, 1.0))
 
     return DatasetMeta(
         name=name,
@@ -165,12 +147,12 @@ def _write(folder: Path, name: str, source: Source, options: Any, raw: RawTable,
         history_fields=raw.history_fields if log else [],
         has_time=has_time,
         has_user=has_user,
-        has_oracle="true_probability" in rows.columns,
+        has_oracle="true_probability" in extras,
         timezone=raw.timezone,
         label=raw.label,
         split=split_parameters,
         splits=counts,
-        users=len(users) if has_user else 0,
+        users=len(users.ids) if has_user else 0,
         events=len(log.time) if log else 0,
         skipped_rows=raw.skipped_rows,
         notes=raw.notes,
@@ -184,6 +166,27 @@ def _write(folder: Path, name: str, source: Source, options: Any, raw: RawTable,
     )
 
 
+def _write_rows(
+    folder: Path, columns: dict[str, np.ndarray], split: np.ndarray, has_time: bool, progress: Progress
+) -> dict[str, SplitCounts]:
+    """Write each part's rows, by time, then input order."""
+    folder.mkdir()
+    counts: dict[str, SplitCounts] = {}
+    for number, name in enumerate(SPLITS):
+        progress(number / len(SPLITS), f"Writing {name} rows")
+        members = np.flatnonzero(split == number)
+        order = members[np.argsort(columns["timestamp"][members], kind="stable")]
+        table = {column: values[order] for column, values in columns.items()}
+        write_columns(folder / f"{name}.arrow", table)
+        counts[name] = SplitCounts(
+            rows=len(order),
+            positives=int(table["label"].sum()),
+            first_time=int(table["timestamp"][0]) if has_time else None,
+            last_time=int(table["timestamp"][-1]) if has_time else None,
+        )
+    return counts
+
+
 def _timestamps(rows: pl.DataFrame) -> np.ndarray:
     """(N,) int64 Unix seconds, or positions in the input where rows carry no time."""
     if "timestamp" not in rows.columns:
@@ -191,19 +194,12 @@ def _timestamps(rows: pl.DataFrame) -> np.ndarray:
     return rows["timestamp"].cast(pl.Int64).to_numpy()
 
 
-def _index(values: pl.Series, users: pl.Series) -> np.ndarray:
-    """(N,) int32 position of each user in `users`, -1 where it is not there."""
-    known = users.alias("user").to_frame().with_columns(index=pl.int_range(len(users), dtype=pl.Int32))
-    found = values.alias("user").cast(users.dtype).to_frame().join(known, on="user", how="left", maintain_order="left")
-    return found["index"].fill_null(-1).to_numpy()
-
-
 def _assign(
     raw: RawTable,
     options: Any,
     label: np.ndarray,
     timestamp: np.ndarray,
-    users: pl.Series,
+    users: Vocabulary,
     has_time: bool,
     has_user: bool,
 ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -215,7 +211,7 @@ def _assign(
         options,
         label=label,
         timestamp=timestamp,
-        user=_index(raw.rows["user"], users) if has_user else None,
+        user=users.index(raw.rows["user"]) if has_user else None,
         has_time=has_time,
         timezone=raw.timezone,
     )
@@ -237,12 +233,12 @@ class _Log:
     ready_made: bool = False
 
 
-def _event_log(raw: RawTable, users: pl.Series, user_index: np.ndarray, timestamp: np.ndarray) -> _Log | None:
+def _event_log(raw: RawTable, users: Vocabulary, user_index: np.ndarray, timestamp: np.ndarray) -> _Log | None:
     if raw.events is None or not raw.history_fields:
         return None
     if "row" in raw.events.columns:
         return _ready_made(raw.events, user_index, timestamp)
-    events = raw.events.with_columns(pl.Series("user", _index(raw.events["user"], users)))
+    events = raw.events.with_columns(pl.Series("user", users.index(raw.events["user"])))
     events = events.filter(pl.col("user") >= 0).sort("user", "timestamp", maintain_order=True)
     user, time = events["user"].to_numpy(), events["timestamp"].cast(pl.Int64).to_numpy()
     start, end = earlier_events(user, time, user_index, timestamp)
