@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -59,7 +60,13 @@ class Settings(BaseSettings):
 
 
 def get_settings() -> Settings:
-    """The settings of this process, from the environment; `home` is absolute."""
+    """The settings of this process, from the environment as it is now; `home` is absolute."""
+    return _read(tuple((k, v) for k, v in os.environ.items() if k.upper().startswith("MDAF_")))
+
+
+@lru_cache(maxsize=8)
+def _read(_environment: tuple[tuple[str, str], ...]) -> Settings:
+    """Parsed once for each state of the environment: paths are asked for thousands of times."""
     settings = Settings()
     settings.home = settings.home.expanduser().resolve()
     return settings
