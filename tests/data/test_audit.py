@@ -5,11 +5,11 @@ import json
 import numpy as np
 import polars as pl
 import pytest
-from raw_files import write_criteo, write_user_behavior
 
 from mdaf_core.data import audit
 from mdaf_core.data.dataset import PreparedDataset, read_columns, write_columns
 from mdaf_core.data.prepare import prepare
+from tests.data.raw_files import write_criteo, write_user_behavior
 
 pytestmark = pytest.mark.usefixtures("home")
 

@@ -3,7 +3,6 @@ import io
 import numpy as np
 import polars as pl
 import pytest
-from raw_files import write_criteo, write_ml_100k, write_user_behavior
 
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.describe import describe_codes, describe_history, describe_rows
@@ -18,6 +17,7 @@ from mdaf_core.data.statistics import (
     time_frame,
 )
 from mdaf_core.data.uploads import save_uploads
+from tests.data.raw_files import write_criteo, write_ml_100k, write_user_behavior
 
 pytestmark = pytest.mark.usefixtures("home")
 

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import polars as pl
 import pytest
-from raw_files import USER_BEHAVIOR_START, write_criteo, write_ml_1m, write_ml_100k, write_ml_csv, write_user_behavior
 
 from mdaf_core.data.audit import stored_audit
 from mdaf_core.data.dataset import PreparedDataset, list_datasets
@@ -13,6 +12,14 @@ from mdaf_core.data.loader import BatchLoader
 from mdaf_core.data.prepare import prepare
 from mdaf_core.data.schema import SPLITS
 from mdaf_core.errors import BadInputError, UsageError
+from tests.data.raw_files import (
+    USER_BEHAVIOR_START,
+    write_criteo,
+    write_ml_1m,
+    write_ml_100k,
+    write_ml_csv,
+    write_user_behavior,
+)
 
 pytestmark = pytest.mark.usefixtures("home")
 

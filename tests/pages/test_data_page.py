@@ -1,0 +1,154 @@
+"""The Data page: an empty start, every kind of prepared data set, and the form that prepares one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from mdaf_core.data import audit
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.prepare import prepare
+from mdaf_core.errors import UsageError
+from tests.conftest import ROOT
+from tests.data.raw_files import write_criteo, write_user_behavior
+
+PAGE = str(ROOT / "pages" / "data.py")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    raw = tmp_path_factory.mktemp("raw")
+    write_user_behavior(raw / "UserBehavior.csv")
+    write_criteo(raw / "train.txt")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MDAF_HOME", str(folder))
+        prepare("user-behavior", path=raw, name="views")
+        prepare("user-behavior", path=raw, name="random", options={"split": "random"})
+        prepare("criteo", path=raw, name="criteo")
+    return folder
+
+
+def _page(patch, store, **query) -> AppTest:
+    patch.setenv("MDAF_HOME", str(store))
+    app = AppTest.from_file(PAGE, default_timeout=30)
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def _text(app: AppTest) -> str:
+    return "\n".join(
+        str(element.value) for kind in ("markdown", "caption", "error", "warning") for element in app.get(kind)
+    )
+
+
+def _clean(app: AppTest) -> None:
+    assert not app.exception and not app.error, [e.value for e in app.error]
+
+
+def test_an_empty_start_offers_to_prepare(monkeypatch, home):
+    app = _page(monkeypatch, home)
+    _clean(app)
+    assert "No data set is prepared yet" in _text(app)
+    assert [b.label for b in app.button if b.label == "Prepare"]
+
+
+@pytest.mark.parametrize("name", ["views", "random", "criteo"])
+def test_every_check_is_told(monkeypatch, store, name):
+    app = _page(monkeypatch, store, dataset=name)
+    _clean(app)
+    text = _text(app)
+    for check in audit.stored_audit(PreparedDataset.open(name)).checks:
+        assert f"`{check.id}`" in text and check.title in text
+    assert ("fail" in text) == (name == "random")
+    metrics = {metric.label: metric.value for metric in app.metric}
+    assert metrics["Rows"] == ("400" if name == "criteo" else "3,000")
+    assert ("Users" in metrics) == (name != "criteo")
+    charts = 1 if name == "criteo" else 2
+    assert len(app.get("arrow_vega_lite_chart") or app.get("vega_lite_chart")) == charts
+
+
+def test_it_is_quick(monkeypatch, store):
+    _page(monkeypatch, store, dataset="views")
+    began = time.perf_counter()
+    app = _page(monkeypatch, store, dataset="random")
+    assert time.perf_counter() - began < 5  # seconds, on a busy machine; about 0.3 otherwise
+    _clean(app)
+
+
+def test_other_sample_rows(monkeypatch, store):
+    app = _page(monkeypatch, store, dataset="views")
+    before = app.dataframe[-1].value
+    next(b for b in app.button if b.label == "Show others").click().run()
+    _clean(app)
+    assert not app.dataframe[-1].value.equals(before)
+
+
+def test_auditing_again_finds_what_changed(monkeypatch, store):
+    app = _page(monkeypatch, store, dataset="criteo")
+    assert ":red[" not in _text(app)
+    path = store / "datasets" / "criteo" / "vocabulary" / "C1.arrow"
+    content = path.read_bytes()
+    pl.read_ipc(path).rechunk().with_columns(title=pl.lit("changed")).write_ipc(path)
+    try:
+        next(b for b in app.button if b.label == "Audit again").click().run()
+        assert "vocabulary/C1.arrow" in _text(app).replace("\\", "") and ":red[" in _text(app)
+    finally:
+        path.write_bytes(content)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MDAF_HOME", str(store))
+            audit.refresh_audit(PreparedDataset.open("criteo"))
+
+
+def test_the_form_submits_what_differs_from_the_defaults(monkeypatch, store):
+    sent = {}
+    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *arguments: sent.update(arguments=arguments))
+    app = _page(monkeypatch, store, dataset="views")
+    app.selectbox(key="prepare-source").select("user-behavior").run()
+    app.selectbox(key="prepare-user-behavior-task").select("next-click")
+    app.number_input(key="prepare-user-behavior-negatives").set_value(3)
+    app.text_input(key="prepare-user-behavior-fractions").set_value("70/15/15")
+    app.text_input(key="prepare-path-user-behavior").set_value("/data/UserBehavior.csv")
+    app.text_input(key="prepare-name").set_value("mine").run()
+    app.button(key="prepare-go").click().run()
+    _clean(app)
+    source, path, name, options = sent["arguments"]
+    assert (source, path, name) == ("user-behavior", Path("/data/UserBehavior.csv"), "mine")
+    assert options == {"task": "next-click", "negatives": 3, "fractions": "70/15/15"}
+
+
+@pytest.mark.parametrize("source", ["synthetic", "user-behavior", "movielens", "criteo", "table"])
+def test_untouched_forms_send_no_options(monkeypatch, store, source):
+    sent = {}
+    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *arguments: sent.update(arguments=arguments))
+    app = _page(monkeypatch, store, dataset="views")
+    app.selectbox(key="prepare-source").select(source).run()
+    app.button(key="prepare-go").click().run()
+    _clean(app)
+    allowed = {"label"} if source == "table" else set()  # no file is named yet, so there is no column to choose
+    assert set(sent["arguments"][3]) <= allowed
+
+
+def test_the_form_offers_the_files_columns(monkeypatch, store, tmp_path):
+    (tmp_path / "a.csv").write_text("clk,uid,ad\n1,2,3\n")
+    app = _page(monkeypatch, store, dataset="views")
+    app.selectbox(key="prepare-source").select("table").run()
+    app.text_input(key="prepare-path-table").set_value(str(tmp_path / "a.csv")).run()
+    _clean(app)
+    assert app.selectbox(key="prepare-table-label").options == ["clk", "uid", "ad"]
+
+
+def test_a_refusal_is_a_sentence(monkeypatch, store):
+    def refuse(*_):
+        raise UsageError("No <b>such</b> thing.")
+
+    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", refuse)
+    app = _page(monkeypatch, store, dataset="views")
+    app.button(key="prepare-go").click().run()
+    assert not app.exception
+    assert [e.value.replace("\\", "") for e in app.error] == ["No <b>such</b> thing."]
