@@ -221,10 +221,18 @@ def _add_occlusion(story: RowStory, run: RunRecord, config: RunConfig, dataset: 
         story.notes.append(f"{run.configuration} does not read the history, so no event of it has an effect.")
         return
     import torch
+    from safetensors import SafetensorError
 
     from mdaf_core.models.mdaf import MDAF
 
-    model = _load_model(path, path.stat().st_mtime_ns, dataset.path)
+    try:
+        model = _load_model(path, path.stat().st_mtime_ns, dataset.path)
+    except (RuntimeError, SafetensorError):
+        story.notes.append(
+            "The run's weights are damaged, or were trained by another version of this model: it cannot be asked what "
+            "single events do. Train it again."
+        )
+        return
     batch = _without_each_event(dataset, story.split, position, config.training.max_history)
     with _one_thread(), torch.inference_mode():
         if isinstance(model, MDAF):

@@ -260,17 +260,26 @@ def test_story_of_a_concatenation_has_effects_but_no_gate(trained):
     assert "concatenates" in found.notes[0]
 
 
-def test_story_without_weights_says_so(trained):
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.unlink(), "weights are gone"),
+        (lambda path: path.write_bytes(b"no tensors"), "damaged"),
+        (lambda path: save_file({"other": torch.zeros(1)}, path), "another version"),
+    ],
+)
+def test_story_without_the_model_says_so(trained, damage, words):
     dataset, runs = trained
     run = runs["fixed"]
     weights = run.directory / "weights.safetensors"
     kept = weights.read_bytes()
-    weights.unlink()
+    damage(weights)
     try:
         found = story.row_story(run, "test", int(dataset.rows("test").row_id[position_of(dataset, 7)]))
     finally:
         weights.write_bytes(kept)
-    assert "weights are gone" in found.notes[-1] and found.history[0].effect_logit is None
+    assert words in found.notes[-1]
+    assert found.what_if and found.history[0].effect_logit is None
 
 
 def test_unknown_rows_and_changed_data_are_sentences(trained):
