@@ -1,0 +1,103 @@
+"""`study` and `jobs` from a shell: what they print and how they exit."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mdaf_core.cli import main as cli
+from mdaf_core.data.prepare import prepare
+from mdaf_core.jobs import api, store
+
+
+@pytest.fixture
+def call(home, monkeypatch, capsys):
+    """Run a command; exit code, parsed stdout (JSON) or text, stderr. Nobody serves the queue."""
+    monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
+    prepare("synthetic", path=None, name="tiny", options={"size": "tiny"})
+
+    def run(*arguments: str):
+        capsys.readouterr()
+        monkeypatch.setattr("sys.argv", ["mdaf_core", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        code = ended.value.code or 0
+        return code, json.loads(out) if "--json" in arguments and code == 0 else out, err
+
+    return run
+
+
+def test_run_list_show(call):
+    code, status, _ = call("study", "run", "demo", "--data", "tiny", "--seeds", "1,2", "--title", "Mine", "--json")
+    assert code == 0
+    assert (status["study"], status["title"], status["states"]) == ("demo-tiny-1", "Mine", {"queued": 10})
+    assert {"val", "test", "name"} <= status["configurations"][0].keys()
+    assert status["configurations"][0]["val"]["auc"] == {"mean": None, "sd": None, "seeds": 0}
+    assert len(status["runs"]) == 10
+    assert call("study", "list", "--json")[1][0]["runs"] == {"queued": 10}
+    code, text, _ = call("study", "show", "demo-tiny-1")
+    assert code == 0 and "mdaf-full" in text and "1 queued" in text
+    assert "demo" in call("study", "definitions")[1]
+
+
+def test_jobs_alone_lists_them(call):
+    call("study", "run", "demo", "--data", "tiny", "--seeds", "1")
+    assert call("jobs", "--json")[1] == call("jobs", "list", "--json")[1]
+    jobs = call("jobs", "--json")[1]
+    assert [job["state"] for job in jobs] == ["queued"] * 5
+    assert all("token" not in job and "payload" in job for job in jobs)
+    assert "mdaf-full, seed 1" in call("jobs")[1]
+
+
+def test_cancel_retry_move_log(call):
+    call("study", "run", "demo", "--data", "tiny", "--seeds", "1")
+    assert call("jobs", "cancel", "1", "--json")[1]["state"] == "cancelled"
+    assert call("jobs", "retry", "1", "--json")[1]["state"] == "queued"
+    assert api.queue_position(1) == 5
+    assert "number 1" in call("jobs", "move", "1", "first")[1]
+    assert call("jobs", "log", "1", "--json")[1] == {"job": 1, "lines": []}
+    call("jobs", "cancel", "1")
+    assert call("jobs", "resume", "1", "--json")[1]["resume"] is True
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("study", "run", "nonsense", "--data", "tiny"),
+        ("study", "run", "demo", "--data", "nowhere"),
+        ("study", "run", "demo"),
+        ("study", "run", "demo", "--data", "tiny", "--seeds", "x"),
+        ("study", "run", "demo", "--data", "tiny", "--set", "training.max_epochs=zero"),
+        ("study", "run", "demo", "--data", "tiny", "--acknowledge", "nothing"),
+        ("study", "show", "nothing"),
+        ("jobs", "cancel", "99"),
+        ("jobs", "cancel", "x"),
+        ("jobs", "resume", "1"),
+        ("jobs", "move", "1", "sideways"),
+        ("jobs", "log", "99"),
+        ("jobs", "nonsense"),
+    ],
+)
+def test_wrong_usage_exits_with_two_and_says_why(call, arguments):
+    code, out, err = call(*arguments)
+    assert code == 2
+    assert err.strip() and not out
+
+
+def test_empty_is_said_not_shown(call):
+    assert "No jobs yet" in call("jobs")[1]
+    assert "No studies yet" in call("study", "list")[1]
+    assert call("jobs", "--json")[1] == []
+
+
+def test_wait_exits_with_one_if_a_run_did_not_finish(call, monkeypatch):
+    def cancel_all(seconds: float) -> None:
+        for job in store.list_jobs(states=["queued"]):
+            api.cancel(job.id)
+
+    monkeypatch.setattr("time.sleep", cancel_all)
+    code, _, err = call("study", "run", "demo", "--data", "tiny", "--seeds", "1", "--wait")
+    assert code == 1
+    assert "cancelled" in err

@@ -1,0 +1,274 @@
+"""Studies on disk, definitions, launching without running anything."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.prepare import prepare
+from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.evaluation.criteria import read_criteria
+from mdaf_core.files import write_json
+from mdaf_core.jobs import api, store
+from mdaf_core.studies import launch
+from mdaf_core.studies.definitions import configurations, definition_names, get_definition
+from mdaf_core.studies.status import cells, counts, next_step, spread
+from mdaf_core.studies.store import create_study, get_study, list_studies
+from mdaf_core.studies.visits import begin_visit, changes_since
+from mdaf_core.training.presets import get_preset
+
+
+@pytest.fixture
+def quiet(home, monkeypatch):
+    """A queue that nobody serves."""
+    monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
+    return home
+
+
+@pytest.fixture
+def tiny(quiet):
+    return prepare("synthetic", path=None, name="tiny", options={"size": "tiny"})
+
+
+def create(**changes):
+    values = {
+        "title": "A title",
+        "definition": "own",
+        "dataset": "tiny",
+        "configurations": [get_preset("lr"), get_preset("dcnv2")],
+        "seeds": [42, 43],
+        "reference": "lr",
+    }
+    return create_study(**{**values, **changes})
+
+
+def test_a_study_comes_back_as_it_was_written(home):
+    study = create(acknowledged=["time-overlap"], criteria=[{"name": "x"}])
+    assert study.id == "own-tiny-1"
+    assert get_study(study.id) == study
+    assert create().id == "own-tiny-2"
+    assert {s.id for s in list_studies()} == {"own-tiny-1", "own-tiny-2"}
+
+
+def test_studies_created_together_get_ids_of_their_own(home):
+    ids: list[str] = []
+    threads = [threading.Thread(target=lambda: ids.append(create().id)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ids) == [f"own-tiny-{n}" for n in range(1, 9)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seeds": []}, "seeds"),
+        ({"seeds": [1, 1]}, "twice"),
+        ({"seeds": [-1]}, "seeds"),
+        ({"configurations": []}, "configurations"),
+        ({"configurations": [get_preset("lr")] * 2}, "share a name"),
+        ({"reference": "bst"}, "not among"),
+        ({"dataset": "../up"}, "cannot be used"),
+    ],
+)
+def test_a_study_that_makes_no_sense_is_refused(home, changes, said):
+    with pytest.raises(UsageError, match=said):
+        create(**changes)
+    assert list_studies() == []
+
+
+def test_an_unknown_or_damaged_study_is_a_sentence(home):
+    study = create()
+    with pytest.raises(UsageError, match=study.id):
+        get_study("nothing")
+    with pytest.raises(UsageError):
+        get_study("../../etc/passwd")
+    (home / "studies" / f"{study.id}.json").write_text("{")
+    with pytest.raises(StudioError, match="cannot be read"):
+        get_study(study.id)
+
+
+@pytest.mark.parametrize("name", definition_names())
+def test_every_definition_can_be_built(name):
+    definition = get_definition(name)
+    configs = configurations(definition)
+    assert [c.name for c in configs] == list(definition.presets)
+    assert definition.reference in definition.presets
+    from mdaf_core.evaluation.criteria import preset_criteria
+
+    for criteria in definition.criteria:
+        assert preset_criteria(criteria)
+
+
+def test_overrides_go_to_those_that_have_the_setting():
+    configs = [get_preset("lr"), get_preset("dcnv2"), get_preset("mdaf-full")]
+    changed = launch.override_all(configs, ["training.max_epochs=3", "model.dropout=0.1", "model.static.dropout=0.2"])
+    assert [c.training.max_epochs for c in changed] == [3, 3, 3]
+    assert (changed[1].model.dropout, changed[2].model.dropout) == (0.1, 0.1)
+    assert changed[2].model.static.dropout == 0.2
+    assert changed[0].model == configs[0].model
+
+
+@pytest.mark.parametrize(
+    "bad", ["model.nothing=1", "training.nothing=1", "model.dropout=7", "training.max_epochs", "=3"]
+)
+def test_an_override_that_fits_nowhere_is_refused(bad):
+    with pytest.raises(UsageError):
+        launch.override_all([get_preset("lr"), get_preset("dcnv2")], [bad])
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("42", [42]), ("42,43", [42, 43]), ("42-45", [42, 43, 44, 45]), (" 1 , 3-4 ", [1, 3, 4])]
+)
+def test_seeds(text, seeds):
+    assert launch.parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "1,,2", "5-3", "-1", "1.5", "0-999999"])
+def test_seeds_that_are_none(text):
+    with pytest.raises(UsageError, match="Seeds look like"):
+        launch.parse_seeds(text)
+
+
+def test_run_queues_every_configuration_and_seed_once(tiny):
+    study = launch.run("demo", "tiny", seeds=[1, 2], overrides=["training.max_epochs=2"])
+    jobs = store.list_jobs(study=study.id)
+    assert {(j.configuration, j.seed) for j in jobs} == {(c, s) for c in get_definition("demo").presets for s in (1, 2)}
+    assert len(jobs) == 10
+    assert all(job.payload["config"]["training"]["max_epochs"] == 2 for job in jobs)
+    assert all(job.payload["provenance"]["study"] == study.id for job in jobs)
+    assert read_criteria(study.criteria)
+    assert launch.queue_missing(study) == []
+    assert counts(cells(study)) == {"queued": 10}
+
+
+def test_a_launch_that_was_interrupted_can_be_completed(tiny):
+    study = create(dataset="tiny")
+    assert next_step(study, cells(study)).target == "complete"
+    store.add([api.train_job(study.id, study.configurations[0], "tiny", 42)])
+    assert len(launch.queue_missing(study)) == 3
+    assert counts(cells(study)) == {"queued": 4}
+
+
+def test_only_some_configurations(tiny):
+    study = launch.run("report-ablations", "tiny", seeds=[1], only=["lr", "dcnv2"])
+    assert study.configuration_names == ["dcnv2", "lr"]
+    assert study.reference == "dcnv2"
+    with pytest.raises(UsageError, match="has no mdaf-none"):
+        launch.run("report-ablations", "tiny", only=["mdaf-none"])
+
+
+def fail_audit(dataset: PreparedDataset) -> None:
+    audit = json.loads((dataset.path / "audit.json").read_text())
+    audit["checks"][0] |= {"id": "too-good", "status": "fail", "sentence": "This is too good."}
+    write_json(dataset.path / "audit.json", audit)
+
+
+def test_a_failed_audit_blocks_until_it_is_acknowledged_by_name(tiny):
+    fail_audit(tiny)
+    with pytest.raises(UsageError, match=r"too good.*--acknowledge too-good"):
+        launch.run("demo", "tiny")
+    with pytest.raises(UsageError, match="cannot be acknowledged"):
+        launch.run("demo", "tiny", acknowledged=["too-good", "another"])
+    assert list_studies() == [] and store.list_jobs() == []
+    study = launch.run("demo", "tiny", acknowledged=["too-good"])
+    assert study.acknowledged == ["too-good"]
+    assert all(job.payload["provenance"]["acknowledged"] == ["too-good"] for job in store.list_jobs())
+
+
+def test_models_that_read_histories_need_some(tiny):
+    meta = json.loads((tiny.path / "dataset.json").read_text())
+    write_json(tiny.path / "dataset.json", {**meta, "history_fields": []})
+    with pytest.raises(UsageError, match="mdaf-full, mdaf-sequential"):
+        launch.run("demo", "tiny")
+    possible = launch.possible_presets(PreparedDataset.open("tiny"), ["lr", "bst", "dcnv2"])
+    assert possible == ["lr", "dcnv2"]
+
+
+def test_the_demo_prepares_its_data_first_and_only_once(quiet):
+    first = launch.run_demo()
+    prepare_job = next(j for j in store.list_jobs() if j.kind == "prepare")
+    assert {j.depends_on for j in store.list_jobs(study=first.id)} == {prepare_job.id}
+    second = launch.run_demo()
+    assert {j.depends_on for j in store.list_jobs(study=second.id)} == {prepare_job.id}
+    assert store.claim(5).id == prepare_job.id
+    assert store.claim(5) is None
+
+
+def test_spread_over_seeds(tiny):
+    from tests.reporting.example_study import make_study
+
+    study = make_study(["mdaf-full", "lr"], [1, 2, 3], failed=[("lr", 3)])
+    found = cells(study)
+    assert counts(found) == {"finished": 5, "failed": 1}
+    values = [c.result.test.auc for c in found if c.configuration == "mdaf-full"]
+    over = spread([c for c in found if c.configuration == "mdaf-full"], "test", "auc")
+    mean = sum(values) / 3
+    assert over.mean == pytest.approx(mean)
+    assert over.sd == pytest.approx((sum((v - mean) ** 2 for v in values) / 2) ** 0.5)
+    lr = spread([c for c in found if c.configuration == "lr"], "val", "auc")
+    assert lr.seeds == 2
+    one = spread(found[:1], "val", "auc")
+    assert one.sd is None and one.seeds == 1
+    assert spread([], "val", "auc").mean is None
+
+
+def test_changes_since_the_last_visit(tiny):
+    study = launch.run("demo", "tiny", seeds=[1])
+    assert begin_visit(study.id) is None
+    job_id = store.list_jobs(study=study.id)[0].id
+    api.cancel(job_id)
+    before = begin_visit(study.id)
+    assert [c.job.id for c in changes_since(cells(study), before)] == [job_id]
+    assert changes_since(cells(study), begin_visit(study.id)) == []
+
+
+def test_settings_are_generated_with_their_limits():
+    from mdaf_core.studies.settings_form import parse_integers, settings
+    from mdaf_core.training.presets import preset_names
+
+    for name in preset_names():
+        config = get_preset(name)
+        for setting in settings(config):
+            assert setting.description, setting.path
+            value = "null" if setting.value is None else json.dumps(setting.value)
+            assert config.with_overrides([f"{setting.path}={value}"]) == config
+            if setting.maximum is not None:
+                with pytest.raises(UsageError):
+                    config.with_overrides({setting.path: setting.maximum * 2 + 1})
+    assert parse_integers("256, 128") == [256, 128] and parse_integers("") == []
+    with pytest.raises(UsageError, match="whole numbers"):
+        parse_integers("256; 128")
+
+
+def test_costs_are_counted_in_a_process_of_their_own(tiny):
+    import time
+
+    from mdaf_core.models.summary import count_parameters
+    from mdaf_core.studies.estimate import estimate, known_costs
+
+    configs = [get_preset("dcnv2"), get_preset("gbdt")]
+    assert known_costs(configs, tiny) == [None, None]
+    deadline = time.monotonic() + 120
+    while None in (costs := known_costs(configs, tiny)):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    counted = count_parameters(configs[0].model, tiny.meta.features())
+    assert (costs[0].parameters, costs[0].embedding) == (counted.total, counted.embedding)
+    assert costs[1].parameters is None and costs[1].note
+    one = estimate(configs[0], tiny, costs[0])
+    assert one.seconds > 0 and "rough" in one.basis and one.memory_bytes > costs[0].training_bytes
+
+
+def test_time_is_estimated_from_earlier_runs_of_the_same_model(tiny):
+    from mdaf_core.studies.estimate import Cost, estimate
+    from tests.reporting.example_study import make_study
+
+    make_study(["mdaf-full"], [1], dataset=tiny)  # five epochs in 5 s
+    one = estimate(get_preset("mdaf-full"), tiny, Cost())
+    assert one.seconds == pytest.approx(20.0)
+    assert one.basis == "earlier runs of this model here"
