@@ -39,9 +39,8 @@ def show(run: RunRecord, split: Split, gated: bool) -> None:
     """Scatter, table and story: choosing a row re-runs only these."""
     with shared.guard():
         shared.section("Which rows?", help="Choose a row, in the scatter or the table, to open its story below.")
-        if gated:
-            _scatter(run, split)
-        _table(run, split, gated)
+        selected = _scatter(run, split) if gated else None
+        _table(run, split, gated, selected)
         row = _open_row()
         if not row:
             st.caption("Choose a row to see its history, what moved its prediction, and what other gates would do.")
@@ -56,7 +55,8 @@ def _open_row() -> str:
     return str(st.session_state.get("row") or st.query_params.get("row", "")).strip()
 
 
-def _scatter(run: RunRecord, split: Split) -> None:
+def _scatter(run: RunRecord, split: Split) -> list[int] | None:
+    """Draw it; returns the row ids inside the reader's selection, or None without one."""
     from mdaf_core.evaluation import gates
     from mdaf_core.reporting import gate_charts
 
@@ -72,21 +72,26 @@ def _scatter(run: RunRecord, split: Split) -> None:
     figure = gate_charts.scatter(frame, x, y, colour, shared.mode(), int(row) if row.isdigit() else None)
     key = f"scatter-{run.run_id}-{split}"
 
-    def picked() -> None:
+    def picked() -> list[int]:
         indices = [p["point_index"] for p in st.session_state[key].selection.points if p["curve_number"] == 0]
-        ids = frame["row_id"].gather(indices).to_list()
-        st.session_state["picked"] = ids if len(ids) > 1 else None
+        return frame["row_id"].gather(indices).to_list()
+
+    def clicked() -> None:
+        ids = picked()
         if len(ids) == 1:
             st.session_state["row"] = str(ids[0])
 
     st.plotly_chart(
-        figure, key=key, on_select=picked, theme=None, config={"displaylogo": False, "scrollZoom": True},
+        figure, key=key, on_select=clicked, theme=None, config={"displaylogo": False, "scrollZoom": True},
         alt="Every row as a point; the table below lists the same rows.",
     )  # fmt: skip
-    st.caption(f"{note} Click a point to open its row; draw a box or lasso to list the rows inside.".strip())
+    words = "Click a point to open its row; draw a box or lasso to list the rows inside, double-click to list all."
+    st.caption(f"{note} {words}".strip())
+    ids = picked()
+    return ids if len(ids) > 1 else None
 
 
-def _table(run: RunRecord, split: Split, gated: bool) -> None:
+def _table(run: RunRecord, split: Split, gated: bool, selected: list[int] | None) -> None:
     from mdaf_core.evaluation import gates
 
     shortest, longest = gates.history_bounds(run, split)
@@ -100,10 +105,9 @@ def _table(run: RunRecord, split: Split, gated: bool) -> None:
         sorts = [s for s, (column, _) in SORTS.items() if gated or column != "g"]
         sort = st.selectbox("Order", sorts, key="order", width=190)
         st.text_input("Open row", key="row", bind="query-params", placeholder="number", width=110)
-    picked = st.session_state.get("picked") if gated else None
     column, descending = SORTS[sort]
     frame, total = gates.select_rows(
-        run, split, label=label, g=g, history=history, user=user.strip() or None, row_ids=picked, sort=column,
+        run, split, label=label, g=g, history=history, user=user.strip() or None, row_ids=selected, sort=column,
         descending=descending,
     )  # fmt: skip
 
@@ -113,7 +117,7 @@ def _table(run: RunRecord, split: Split, gated: bool) -> None:
             st.session_state["row"] = str(frame["row_id"][rows[0]])
 
     words = f"{total:,} rows" + (f", the first {len(frame):,} are listed" if len(frame) < total else "")
-    st.caption(words + (" · inside the selection of the scatter" if picked else ""))
+    st.caption(words + (" · inside the selection of the scatter" if selected else ""))
     shared.show_table(
         frame, "gate-rows", height=320, column_config=COLUMNS, on_select=chosen, selection_mode="single-row"
     )
