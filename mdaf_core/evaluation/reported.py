@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from mdaf_core.evaluation.overfitting import Overfitting, analyse, gap_of
+from mdaf_core.evaluation.overfitting import gap_of
 
 LABEL = "reported"
 
@@ -48,15 +48,6 @@ V2 = (
 )
 CURVES: dict[str, tuple[ReportedEpoch, ...]] = {"Mamba4Rec v1 (reported)": V1, "Mamba4Rec v2 (reported)": V2}
 
-# Validation AUC at the best epoch, one seed each.
-VALIDATION_AUC = {
-    "Mamba4Rec v1 (reported)": 0.5814,
-    "Mamba4Rec v2 (reported)": 0.5716,
-    "BST (reported)": 0.5711,
-    "AutoInt (reported)": 0.5499,
-    "DCNv2 (reported)": 0.5498,
-}
-
 
 def reported_curves(*metrics: str) -> pl.DataFrame:
     """Reported curves as rows label, curve (the metric's name), epoch, value.
@@ -73,8 +64,3 @@ def reported_curves(*metrics: str) -> pl.DataFrame:
     ]
     schema = {"label": pl.String, "curve": pl.String, "epoch": pl.Int64, "value": pl.Float64}
     return pl.DataFrame(records, schema=schema)
-
-
-def reported_overfitting() -> dict[str, Overfitting]:
-    """The reported curves read by the same rules as those of runs."""
-    return {label: found for label, epochs in CURVES.items() if (found := analyse(epochs)) is not None}
