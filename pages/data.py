@@ -62,8 +62,9 @@ def _dataset(dataset: PreparedDataset) -> None:
         _metric("Positive rate", f"{positives / rows:.2%}", "Share of rows with label 1, all parts.")
         if meta.has_user:
             _metric("Users", shared.fmt_count(meta.users))
-        _metric("Items", shared.fmt_count(next((f.vocabulary_size - 2 for f in meta.fields if f.role == "item"), None)),
-                "Items of training rows: those with a code of their own.")  # fmt: skip
+        items = next((field.vocabulary_size - 2 for field in meta.fields if field.role == "item"), None)
+        if items is not None:
+            _metric("Items", shared.fmt_count(items), "Items of training rows: those with a code of their own.")
         if meta.history_fields:
             _metric("Events", shared.fmt_count(meta.events), "Entries of the event log that histories are slices of.")
     _audit(dataset, rows)
@@ -75,7 +76,9 @@ def _dataset(dataset: PreparedDataset) -> None:
         title="Inputs",
         help="What a model reads. Unknown: share of rows whose id does not occur in training rows (code 1).",
         column_config=_formats(
-            count=("codes",), percent=("unknown in val", "unknown in test"), plain=("mean", "std", "min", "max")
+            count=("codes",),
+            percent=("unknown in val", "unknown in test", "missing in train"),
+            plain=("mean", "std", "min", "max"),
         ),
     )
     _sample(dataset)
@@ -140,7 +143,7 @@ def _charts(dataset: PreparedDataset, figures: statistics.Statistics) -> None:
         left_out = f" {figures.outside_bins:,} rows far from all others are left out." if figures.outside_bins else ""
         shared.show_chart(
             data_charts.rate_over_time(over_time), f"{dataset.name}-rate-over-time", over_time,
-            title="Positive rate and rows over time", help=f"By interval, in {dataset.meta.timezone}.{left_out}",
+            title="Rate and rows over time", help=f"By interval, in {dataset.meta.timezone}.{left_out}",
         )  # fmt: skip
 
 

@@ -488,6 +488,8 @@ def _label_leak(data: _Data) -> Iterator[Check]:
             found[field.name] = _auc(label, ((positives + base) / (rows + 1))[values])
         else:
             found[field.name] = _auc(label, values)
+            if np.isnan(values).any():  # being missing may tell the label as well
+                found[f"{field.name} is missing"] = _auc(label, np.isnan(values))
     if data.events:
         found["history length"] = _auc(label, (judged.history_end - judged.history_start)[pick])
     found = {name: max(auc, 1 - auc) for name, auc in found.items()}
@@ -655,7 +657,8 @@ def _sample(size: int) -> np.ndarray:
 
 def _auc(label: np.ndarray, score: np.ndarray) -> float:
     """Probability that a positive's score exceeds a negative's, ties half (Mann-Whitney)."""
-    ranks = pl.Series(np.asarray(score, np.float64)).rank("average").to_numpy()
+    score = np.nan_to_num(np.asarray(score, np.float64), nan=-np.inf)  # missing values tie, below all others
+    ranks = pl.Series(score).rank("average").to_numpy()
     positives = int((label == 1).sum())
     negatives = len(label) - positives
     return (float(ranks[label == 1].sum()) - positives * (positives + 1) / 2) / (positives * negatives)

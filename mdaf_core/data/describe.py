@@ -20,14 +20,13 @@ def describe_codes(dataset: PreparedDataset, field: str, codes: np.ndarray) -> p
     """Text of each code: `Toy Story (1995)` where there is a title, else the raw id; `unknown`, `missing`."""
     table = _vocabulary(dataset.path / "vocabulary" / f"{field}.arrow", _changed(dataset, field))
     codes = np.asarray(codes, np.int64)
-    known = np.isin(codes, np.arange(FIRST_ID)) == np.False_
-    found = table.gather(np.where(known, codes - FIRST_ID, 0)) if len(table) else table
-    if not len(table):
-        return pl.Series(field, [UNKNOWN_WORD] * len(codes), dtype=pl.String)
-    text = found.select(
-        pl.when(pl.col("id") == "").then(pl.lit(MISSING_WORD)).otherwise(pl.coalesce("title", "id")).alias(field)
-    )[field]
-    return text.zip_with(pl.Series(known), pl.Series(field, [UNKNOWN_WORD] * len(codes), dtype=pl.String))
+    known = pl.Series(codes >= FIRST_ID)
+    unknown = pl.Series(field, [UNKNOWN_WORD], dtype=pl.String).new_from_index(0, len(codes))
+    if table.is_empty():
+        return unknown
+    found = table[np.maximum(codes - FIRST_ID, 0)]
+    text = pl.when(pl.col("id") == "").then(pl.lit(MISSING_WORD)).otherwise(pl.coalesce("title", "id"))
+    return found.select(text.alias(field))[field].zip_with(known, unknown)
 
 
 def describe_rows(

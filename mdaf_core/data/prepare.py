@@ -104,7 +104,7 @@ def _write(folder: Path, name: str, source: Source, options: Any, raw: RawTable,
     events: dict[str, np.ndarray] = {"user_index": log.user, "timestamp": log.time} if log else {}
     for i, spec in enumerate(raw.fields):
         if spec.kind == "numeric":
-            columns[spec.name] = rows.drop_in_place(spec.name).cast(pl.Float32).to_numpy()
+            columns[spec.name] = rows.drop_in_place(spec.name).cast(pl.Float32).fill_null(float("nan")).to_numpy()
             fields.append(spec)
         else:
             values = rows.drop_in_place(spec.name)

@@ -29,6 +29,7 @@ class FieldStatistics(BaseModel):
     description: str = ""
     vocabulary_size: int
     unknown: dict[str, float] = Field({}, description="Share of rows whose id is unknown.")
+    missing: dict[str, float] = Field({}, description="Share of rows without a number.")
     mean: float | None = Field(None, description="Mean over training rows of a numeric field.")
     std: float | None = None
     low: float | None = None
@@ -105,8 +106,11 @@ def compute_statistics(dataset: PreparedDataset) -> Statistics:
             figures.unknown = {split: float((p.columns[field.name] == UNKNOWN).mean()) for split, p in rows.items()}
         else:
             values = rows["train"].columns[field.name].astype(np.float64)
-            figures.mean, figures.std = float(values.mean()), float(values.std())
-            figures.low, figures.high = float(values.min()), float(values.max())
+            figures.missing = {split: float(np.isnan(p.columns[field.name]).mean()) for split, p in rows.items()}
+            present = values[~np.isnan(values)]
+            if len(present):
+                figures.mean, figures.std = float(present.mean()), float(present.std())
+                figures.low, figures.high = float(present.min()), float(present.max())
         out.fields.append(figures)
     return out
 
@@ -184,6 +188,7 @@ def fields_frame(statistics: Statistics) -> pl.DataFrame:
             "codes": f.vocabulary_size or None,
             "unknown in val": f.unknown.get("val"),
             "unknown in test": f.unknown.get("test"),
+            "missing in train": f.missing.get("train"),
             "mean": f.mean,
             "std": f.std,
             "min": f.low,

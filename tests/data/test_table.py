@@ -6,6 +6,7 @@ from mdaf_core.data.audit import stored_audit
 from mdaf_core.data.prepare import prepare
 from mdaf_core.data.schema import SPLITS
 from mdaf_core.data.sources.table import table_columns
+from mdaf_core.data.statistics import read_statistics
 from mdaf_core.errors import BadInputError, StudioError, UsageError
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -61,18 +62,27 @@ def test_csv_and_parquet_give_the_same_rows(tmp_path):
                 assert rows.history_end[i] - rows.history_start[i] == len(earlier)
 
 
-def test_missing_numbers_are_marked(tmp_path):
-    _frame().with_columns(price=pl.when(pl.col("cate") == 1).then(None).otherwise("price")).write_csv(
-        tmp_path / "a.csv"
-    )
+def test_missing_numbers_stay_missing(tmp_path):
+    frame = _frame().with_columns(price=pl.when(pl.col("cate") == 1).then(None).otherwise("price"))
+    frame.write_csv(tmp_path / "a.csv")
     dataset = _prepare(tmp_path / "a.csv", numeric=["price"])
-    rows = dataset.rows("train")
-    assert "price_missing" in dataset.meta.categorical
-    names = dict(dataset.vocabulary("price_missing").select("code", "id").rows())
-    missing = np.array([names[c] == "1" for c in rows.columns["price_missing"].tolist()])
-    assert (
-        missing.any() and (rows.columns["price"][missing] == 0).all() and (rows.columns["price"][~missing] != 0).all()
+    for split in SPLITS:
+        rows = dataset.rows(split)
+        expected = frame["price"][rows.row_id.tolist()].fill_null(float("nan")).to_numpy()
+        assert np.isnan(expected).any()
+        assert rows.columns["price"] == pytest.approx(expected, rel=1e-6, nan_ok=True)
+    figures = read_statistics(dataset).fields[[f.name for f in dataset.meta.fields].index("price")]
+    values = dataset.rows("train").columns["price"]
+    assert figures.missing["train"] == np.isnan(values).mean() and figures.mean == pytest.approx(
+        np.nanmean(values), rel=1e-5
     )
+
+
+def test_a_number_that_is_missing_for_one_label_only_is_a_leak(tmp_path):
+    frame = _frame().with_columns(price=pl.when(pl.col("clk") == 1).then(None).otherwise("price"))
+    frame.write_parquet(tmp_path / "a.parquet")
+    checks = {c.id: c for c in stored_audit(_prepare(tmp_path / "a.parquet", numeric=["price"])).checks}
+    assert checks["label-leak"].status == "fail" and "price" in checks["label-leak"].sentence
 
 
 @pytest.mark.parametrize("parquet", [False, True])

@@ -106,10 +106,11 @@ class RawTable:
 
     Attributes:
         rows: one row an impression, in input order. Columns: `label` (0/1 integer); `timestamp` (integer Unix seconds;
-            absent: input order is time order); `user` (absent: no users, no histories); one column each of `fields`
-            (raw ids of any integer or string type, null is its own id ''; or numbers, no nulls), `user` doubling as
-            the user field; optional `true_probability`; optional `split` ('train' | 'val' | 'test') if the source
-            assigns it.
+            absent: input order is time order); `user` (absent: no users, no histories); one column each of `fields`:
+            raw ids of any integer or string type (null is an id of its own, ''), or numbers (null where missing);
+            `user` doubles as the user field. Optional `split` ('train' | 'val' | 'test') if the source assigns it;
+            a split that the user chose wins. Further columns (`true_probability`, a planted segment) are stored with
+            the rows and are never model inputs.
         fields: the inputs in column order; `vocabulary_size` is filled in by `prepare`.
         history_fields: names of the categorical fields recorded for each event; empty: no histories.
         events: columns `user`, `timestamp`, each history field (same raw ids as in `rows`) and, where known,

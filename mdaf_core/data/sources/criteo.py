@@ -37,7 +37,7 @@ class CriteoOptions(SourceOptions):
     counts: Literal["buckets", "numbers"] = Field(
         "buckets",
         description="I1 to I13 as ids of buckets, floor(ln(x)^2) for x > 2 (as the challenge's winners did), with a "
-        "bucket for 'missing'; or as numbers, sign(x) ln(1 + |x|), missing as 0 beside a field that says so.",
+        "bucket for 'missing'; or as numbers, sign(x) ln(1 + |x|), which may be missing.",
     )
 
 
@@ -51,10 +51,7 @@ def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTa
         if options.counts == "buckets":
             counts = [bucket(pl.col(name)).alias(name) for name in NUMERIC]
         else:
-            counts = [
-                *(log_scale(pl.col(name)).alias(name) for name in NUMERIC),
-                *(pl.col(name).is_null().cast(pl.Int8).alias(f"{name}_missing") for name in NUMERIC),
-            ]
+            counts = [log_scale(pl.col(name)).alias(name) for name in NUMERIC]
         return block.select(pl.col("label").cast(pl.UInt8), *counts, pl.col(CATEGORICAL).cast(pl.Categorical))
 
     text = read_text(path, LAYOUT, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep)
@@ -64,7 +61,6 @@ def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTa
         fields = [FieldSpec(name=name, description="Count, in buckets") for name in NUMERIC]
     else:
         fields = [FieldSpec(name=name, kind="numeric", description="Count, log-scaled") for name in NUMERIC]
-        fields += [FieldSpec(name=f"{name}_missing", description=f"Whether {name} is missing") for name in NUMERIC]
     return RawTable(
         rows=text.frame,
         fields=[*fields, *(FieldSpec(name=name, description="Hashed id") for name in CATEGORICAL)],
@@ -98,9 +94,9 @@ def bucket_titles() -> pl.DataFrame:
 
 
 def log_scale(value: pl.Expr) -> pl.Expr:
-    """sign(x) ln(1 + |x|), 0 where missing."""
+    """sign(x) ln(1 + |x|), null where missing."""
     number = value.cast(pl.Float64)
-    return (number.sign() * number.abs().log1p()).fill_null(0.0).cast(pl.Float32)
+    return (number.sign() * number.abs().log1p()).cast(pl.Float32)
 
 
 SOURCE = Source(

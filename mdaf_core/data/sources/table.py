@@ -65,7 +65,7 @@ class TableOptions(SourceOptions):
     numeric: list[str] = Field(
         [],
         json_schema_extra=COLUMN,
-        description="Columns that are numbers, comma-separated; empty values become 0 and a field that says so.",
+        description="Columns that are numbers, comma-separated; values may be missing.",
     )
     calendar: bool = Field(True, description="Add hour and weekday where there is a time.")
     history: Literal["rows", "positives", "none"] = Field(
@@ -117,11 +117,8 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
     for column in options.categorical:
         add(names[column], table.ids(column), column)
     for column in options.numeric:
-        values = table.number(column)
-        columns[names[column]] = values.fill_null(0.0)
+        columns[names[column]] = table.number(column)
         fields.append(FieldSpec(name=names[column], kind="numeric", description=f"Column {column}"))
-        if values.null_count():
-            add(f"{names[column]}_missing", values.is_null().cast(pl.Int8), f"{column}: whether it is missing")
     if options.timestamp:
         columns["timestamp"] = table.timestamp(options.timestamp)
     histories = _histories(table, options)
