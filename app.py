@@ -12,7 +12,7 @@ PAGES = {
     "Publish": [("export", "Export", "file_export")],
 }
 
-st.set_page_config(page_title="MDAF Studio", page_icon=ICON, layout="wide")
+st.set_page_config(page_title="MDAF Studio", page_icon=ICON, layout="wide", initial_sidebar_state=216)
 st.logo(LOGO, size="large", icon_image=ICON)
 
 navigation = st.navigation(

@@ -50,7 +50,7 @@ def main() -> None:
             "Reference", names, index=names.index(study.reference), key="reference", bind="query-params",
             help="The configuration that all others are compared with.")  # fmt: skip
         margin = columns[4].number_input(
-            "Margin ±, bp", 0.5, 1000.0, 20.0, 5.0, format="%.4g", key="margin", bind="query-params",
+            "Margin, ± bp", 0.5, 1000.0, 20.0, 5.0, format="%.4g", key="margin", bind="query-params",
             help="Parity is shown when the difference is inside ± this margin (two one-sided tests). 1 bp = 0.0001.",
         )  # fmt: skip
         with st.spinner("Comparing: row by row for every seed, the first time", show_time=True):
@@ -83,7 +83,7 @@ def _results(comparison: StudyComparison, metric: str) -> None:
     st.caption(frames.comparison_basis(comparison))
     table = frames.comparison_table(comparison)
     shared.show_table(
-        _greyed(table.to_pandas(), comparison), "comparison", column_config=_columns(comparison, unit, metric)
+        _styled(table.to_pandas(), comparison), "comparison", column_config=_columns(comparison, unit, metric)
     )
     frame = comparison.frame()
     left, right = st.columns(2, gap="medium")
@@ -112,29 +112,33 @@ def _results(comparison: StudyComparison, metric: str) -> None:
         st.markdown("\n".join(f"- {shared.plain(note)}" for note in notes))
 
 
-def _greyed(table: pd.DataFrame, comparison: StudyComparison) -> Any:
-    """Rows whose difference is under the noise floor in grey."""
+def _styled(table: pd.DataFrame, comparison: StudyComparison) -> Any:
+    """The table with rows whose difference is under the noise floor in grey, and p values as they are printed."""
     from mdaf_core.reporting.theme import COLOURS
 
     grey = f"color: {COLOURS[shared.mode()].muted}"
     below = [c.below_noise_floor is True for c in comparison.configurations]
-    return table.style.apply(lambda row: [grey if below[row.name] else ""] * len(row), axis=1)
+
+    def p_value(p: float) -> str:
+        return shared.MISSING if p != p else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
+
+    style = table.style.format(p_value, subset=["p", "p of parity"])
+    return style.apply(lambda row: [grey if below[row.name] else ""] * len(row), axis=1)
 
 
 def _columns(comparison: StudyComparison, unit: str, metric: str) -> dict[str, Any]:
     number = st.column_config.NumberColumn
     covers = next((c.difference.covers for c in comparison.configurations if c.difference), "")
     return {
+        "Configuration": st.column_config.TextColumn(width="medium"),
         "Seeds": number(help="Finished seeds; a repeated seed counts once.", width="small"),
         "Mean": number(f"{METRICS[metric]}, mean", format="%.4f", help="Over seeds, best epoch's weights."),
         "Sd": number(format="%.4f", help="Standard deviation over seeds; none with one seed."),
         f"Δ, {unit}": number(format="%+.1f", help=f"Minus {comparison.reference}, paired by seed."),
         f"Low, {unit}": number(format="%+.1f", help=f"95% interval, covers {covers}."),
         f"High, {unit}": number(format="%+.1f", help=f"95% interval, covers {covers}."),
-        "p": number(format="%.4f", help=f"Against no difference; Holm over {comparison.tests} comparisons."),
-        "p of parity": number(
-            format="%.4f", help=f"Two one-sided tests against ±{comparison.margin_bp:g} bp; Holm-adjusted."
-        ),
+        "p": number(help=f"Against no difference; Holm over {comparison.tests} comparisons."),
+        "p of parity": number(help=f"Two one-sided tests against ±{comparison.margin_bp:g} bp; Holm-adjusted."),
         "Verdict": st.column_config.TextColumn(
             help="From the adjusted tests alone, at 5%. 'Not shown' is not 'the same': that is parity.", width="medium"
         ),
@@ -254,7 +258,7 @@ def _pair(study: Study, runs: list[RunRecord], split: str, margin: float, compar
     b = b_column.selectbox(
         "Configuration B", names, index=names.index(comparison.reference), key="b", bind="query-params"
     )
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns([2, 3], gap="medium")
     with left:
         differences = frames.settings_differences(study.configuration(a), study.configuration(b))
         if differences.is_empty():
@@ -276,7 +280,7 @@ def _pair(study: Study, runs: list[RunRecord], split: str, margin: float, compar
             shared.show_table(
                 table, "pair",
                 column_config={name: signed for name in table.columns if name.endswith("bp")}
-                | {"p": st.column_config.NumberColumn(format="%.4f")},
+                | dict.fromkeys(("AUC of A", "AUC of B", "p"), st.column_config.NumberColumn(format="%.4f")),
             )  # fmt: skip
             for sentence in sentences:
                 st.caption(shared.plain(sentence))

@@ -111,7 +111,7 @@ def _charts(frame: pl.DataFrame, study: Study, train: str, reported: bool) -> No
         members, bands = frames.curves(frame, curves)
         overlay = frames.reported(curves) if reported else None
         chart = charts.learning_curves(
-            members, bands, overlay, order=study.configuration_names, y_title=y_title, zero_line=zero, height=340
+            members, bands, overlay, order=study.configuration_names, y_title=y_title, zero_line=zero, height=280
         )
         with column:
             shared.show_chart(chart, name, members, title=title, help=CURVE_HELP)
@@ -140,7 +140,7 @@ def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
         column_config={
             "Best epoch": st.column_config.NumberColumn(format="%.1f", help="Epoch whose weights were kept."),
             "Val AUC at best": st.column_config.NumberColumn(format="%.4f"),
-            "Turned down at": st.column_config.NumberColumn(
+            "Turned at": st.column_config.NumberColumn(
                 format="%.1f", help="First epoch whose validation AUC is below the one before it."
             ),
             "Gap at best": st.column_config.NumberColumn(format="%+.4f", help="Train − validation AUC, best epoch."),
@@ -152,11 +152,11 @@ def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
                 format="%.1f",
                 help="Validation AUC at the best epoch minus the last: what keeping the best weights saved.",
             ),
-            "Epochs after best": st.column_config.NumberColumn(format="%.1f"),
-            "Epochs saved": st.column_config.NumberColumn(
+            "After best": st.column_config.NumberColumn(format="%.1f", help="Epochs trained after the best one."),
+            "Not trained": st.column_config.NumberColumn(
                 format="%.1f", help="Epochs not trained because training stopped early."
             ),
-            "Time saved, s": st.column_config.NumberColumn(format="%.0f"),
+            "Time saved, s": st.column_config.NumberColumn(format="%.0f", help="The same in time."),
         },
     )
 
@@ -166,11 +166,11 @@ def _others(frame: pl.DataFrame, study: Study) -> None:
 
     recorded = [(name, frames.curves(frame, curves)) for name, (_, _, curves) in OTHERS.items()]
     recorded = [(name, pair) for name, pair in recorded if len(pair[0])]
-    columns = st.columns(3 if len(recorded) == 3 else 2, gap="medium")
+    columns = st.columns(2, gap="medium")
     for i, (name, (members, bands)) in enumerate(recorded):
         title, y_title, _ = OTHERS[name]
         chart = charts.learning_curves(
-            members, bands, order=study.configuration_names, y_title=y_title, zero=name in ("lr", "grad"), height=240
+            members, bands, order=study.configuration_names, y_title=y_title, zero=name in ("lr", "grad"), height=160
         )
         with columns[i % len(columns)]:
             shared.show_chart(chart, f"{name}-by-epoch", members, title=title, help=HELP[name])

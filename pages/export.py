@@ -28,7 +28,7 @@ def main() -> None:
             return
         split = columns[1].selectbox("Rows", list(SPLITS), format_func=SPLITS.get, key="split", bind="query-params")
         margin = columns[2].number_input(
-            "Margin ±, bp", 0.5, 1000.0, 20.0, 5.0, format="%.4g", key="margin", bind="query-params",
+            "Margin, ± bp", 0.5, 1000.0, 20.0, 5.0, format="%.4g", key="margin", bind="query-params",
             help="Half-width of what counts as parity.",
         )  # fmt: skip
         width = columns[3].segmented_control(

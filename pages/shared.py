@@ -274,12 +274,13 @@ def show_table(
     column_config: dict[str, Any] | None = None,
     **options: Any,
 ) -> Any:
-    """A table (polars, pandas or Styler) without index; its toolbar searches and saves CSV.
+    """A table (polars, pandas or Styler) without index, up to 30 rows in full; its toolbar searches and saves CSV.
 
     Args:
         name: unique on the page; title: heading above the table; help: its definition, as a tooltip.
         options: for `st.dataframe`.
     """
+    options.setdefault("height", "content" if len(getattr(df, "data", df)) <= 30 else "auto")
     with st.container(key=f"table-{name}", gap="xsmall"):
         if title:
             st.markdown(f"**{title}**", help=help)

@@ -17,9 +17,9 @@ from mdaf_core.reporting.theme import SHAPES
 if TYPE_CHECKING:
     import altair as alt
 
-REPORTED = "reported, not run here"
 ROW = 24
-HEIGHT = 280
+LABEL_LIMIT = 44  # characters of a name in a legend; the theme cuts longer ones
+HEIGHT = 240
 
 METRIC_TITLES = {
     "train_auc_online": "Train AUC, while training",
@@ -59,10 +59,20 @@ def _shapes(count: int) -> list[str]:
     return [SHAPES[(i + i // len(SHAPES)) % len(SHAPES)] for i in range(count)]
 
 
-def _colour(order: Sequence[str], shown: Sequence[str], title: str | None = None) -> alt.Color:
+def _columns(labels: Sequence[str]) -> alt.ExprRef:
+    """As many legend columns as the chart is wide enough for (`em` is the theme's label size)."""
     import altair as alt
 
-    legend = alt.Legend(title=title, values=list(shown), symbolOpacity=1) if len(shown) > 1 else None
+    longest = min(max(map(len, labels), default=1), LABEL_LIMIT)
+    return alt.ExprRef(f"max(1, floor(width / ({0.52 * longest + 3.4:.1f} * em)))")
+
+
+def _colour(order: Sequence[str], shown: Sequence[str]) -> alt.Color:
+    import altair as alt
+
+    legend = None
+    if len(shown) > 1:
+        legend = alt.Legend(title=None, values=list(shown), symbolOpacity=1, columns=_columns(shown))
     return alt.Color("configuration:N", scale=alt.Scale(domain=list(order)), legend=legend)
 
 
@@ -126,7 +136,9 @@ def learning_curves(
         axis=alt.Axis(tickMinStep=1, format="d", tickCount=min(last, 12)),
     )
     scale = alt.Scale(zero=zero, nice=True)
-    dash_legend = alt.Legend(title=None, symbolType="stroke", symbolSize=400, symbolOpacity=1)
+    dash_legend = alt.Legend(
+        title=None, symbolType="stroke", symbolSize=400, symbolOpacity=1, columns=_columns([*curves, "—" * 6])
+    )
     dash = alt.StrokeDash(
         "curve:N",
         scale=alt.Scale(domain=curves, range=[[1, 0], [5, 3], [1, 3]][: max(1, len(curves))]),
@@ -163,24 +175,26 @@ def learning_curves(
             ),
         ),
     ]
-    if reported is not None and len(reported):
-        ends = reported.sort("epoch").group_by("label", "curve", maintain_order=True).last()
-        base = alt.Chart(reported).encode(x=x, y=y("value"), detail=["label:N", "curve:N"])
-        layers += [
-            base.mark_line(style="reference"),
-            base.mark_point(style="note", filled=False, size=20, strokeWidth=0.8).encode(
-                tooltip=_tooltips(label="Curve", epoch="Epoch", value="Value"),
-            ),
-        ]
-        spots: list[tuple[bool, dict[str, Any]]] = [
-            (False, {"align": "left", "dx": 6}),
-            (True, {"align": "right", "dy": -8}),
-        ]
-        for at_edge, where in spots:
-            part = ends.filter((pl.col("epoch") > 0.6 * last) == at_edge)
-            text = alt.Chart(part).mark_text(style="note", baseline="middle", **where)
-            layers.append(text.encode(x=x, y=y("value"), text="label:N"))
-    return alt.layer(*layers).properties(height=height)
+    if reported is None or reported.is_empty():
+        return alt.layer(*layers).properties(height=height)
+    labels = list(dict.fromkeys(reported["label"].to_list()))
+    base = alt.Chart(reported).encode(x=x, y=y("value"), detail=["label:N", "curve:N"])
+    shapes = alt.Shape(
+        "label:N",
+        scale=alt.Scale(domain=labels, range=["circle", "square"][: len(labels)]),
+        legend=alt.Legend(title=None, columns=1, symbolFillColor="transparent", symbolStrokeWidth=1),
+    )
+    overlay = alt.layer(
+        base.mark_line(style="reference"),
+        base.mark_point(style="note", filled=False, size=26, strokeWidth=0.9).encode(
+            shape=shapes, tooltip=_tooltips(label="Reported curve", curve="Curve", epoch="Epoch", value="Value")
+        ),
+    )
+    return (
+        alt.layer(alt.layer(*layers), overlay)
+        .resolve_scale(color="independent", shape="independent")
+        .properties(height=height)
+    )
 
 
 # ---- comparison ------------------------------------------------------------------------------------------------------
@@ -289,7 +303,7 @@ def roc(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
                 configuration="Configuration", fpr="False positive rate|.4f", tpr="True positive rate|.4f"
             ),
         ),
-    ).properties(height=340)
+    ).properties(height=300)
 
 
 def _dash(order: Sequence[str]) -> alt.StrokeDash:
@@ -338,7 +352,7 @@ def calibration(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMix
                 rows="Rows in bin|,d",
             ),
         ),
-    ).properties(height=340)
+    ).properties(height=300)
 
 
 def slices(frame: pl.DataFrame, *, order: Sequence[str], y_title: str) -> alt.TopLevelMixin:

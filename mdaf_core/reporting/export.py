@@ -23,15 +23,12 @@ PNG_DPI = 300
 def print_spec(chart: alt.TopLevelMixin, columns: Columns = 1) -> dict[str, Any]:
     """The chart for paper: white, embedded fonts, as wide as one column (3.3 in) or two (7 in); 1 unit is 1 point."""
     spec = theme.themed(chart, "print")
-    width = WIDTH_INCHES[columns] * POINTS_PER_INCH
-    spec["width"] = width
-    spec["autosize"] = {"type": "fit", "contains": "padding"}
+    spec["width"] = WIDTH_INCHES[columns] * POINTS_PER_INCH
     height = spec.get("height")
     if isinstance(height, dict):  # a step for each row of a discrete axis
-        spec["height"] = {"step": height["step"] * 0.6}
-        spec["autosize"] = {"type": "fit-x", "contains": "padding"}
+        spec["height"] = {"step": height["step"] * 0.55}
     elif isinstance(height, int | float):
-        spec["height"] = min(height, 260) * (0.62 if columns == 1 else 0.8)
+        spec["height"] = height * (0.5 if columns == 1 else 0.65)
     return spec
 
 
@@ -51,8 +48,8 @@ def render(chart: alt.TopLevelMixin, kind: str, *, columns: Columns = 1) -> byte
 
 
 def vega_lite(chart: alt.TopLevelMixin) -> bytes:
-    """The specification as shown, self-contained (data included)."""
-    return json.dumps(theme.themed(chart, "light"), indent=1).encode()
+    """The specification as shown, self-contained (data included), 640 pixels wide where it fits."""
+    return json.dumps(theme.themed(chart, "light") | {"width": 640}, indent=1).encode()
 
 
 def chart_csv(chart: alt.TopLevelMixin, data: Any = None) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -107,7 +108,7 @@ def reported(names: Mapping[str, str]) -> pl.DataFrame:
     curve = pl.col("curve").replace_strict(dict(names), return_dtype=pl.String)
     model = pl.col("label").str.strip_suffix(f" ({LABEL})")
     return reported_curves(*names).with_columns(
-        label=pl.concat_str(model, curve.str.replace(",.*", ""), separator=" ") + pl.lit(", reported, not run here"),
+        label=model + pl.lit(", reported, not run here"),
         curve=curve,
     )
 
@@ -115,13 +116,13 @@ def reported(names: Mapping[str, str]) -> pl.DataFrame:
 _OVERFITTING = {
     "best_epoch": "Best epoch",
     "best_val_auc": "Val AUC at best",
-    "turn_down_epoch": "Turned down at",
+    "turn_down_epoch": "Turned at",
     "gap_best": "Gap at best",
     "gap_last": "Gap at last",
     "area_after_best": "Area after best",
     "kept_by_best": "Kept by best, bp",
-    "epochs_after_best": "Epochs after best",
-    "epochs_saved": "Epochs saved",
+    "epochs_after_best": "After best",
+    "epochs_saved": "Not trained",
     "seconds_saved": "Time saved, s",
 }
 
@@ -160,6 +161,7 @@ def comparison_table(comparison: StudyComparison) -> pl.DataFrame:
     unit = difference_unit(comparison.metric)
     columns = {
         "configuration": "Configuration",
+        "verdict": "Verdict",
         "seeds": "Seeds",
         "mean": "Mean",
         "sd": "Sd",
@@ -168,7 +170,6 @@ def comparison_table(comparison: StudyComparison) -> pl.DataFrame:
         "difference_high_bp": f"High, {unit}",
         "p_adjusted": "p",
         "p_parity_adjusted": "p of parity",
-        "verdict": "Verdict",
     }
     table = comparison.frame().with_columns(pl.col("verdict").replace(VERDICT_MARKS))
     return table.select(*columns).rename(columns)
@@ -187,25 +188,33 @@ def comparison_members(comparison: StudyComparison) -> pl.DataFrame:
 
 
 def comparison_notes(comparison: StudyComparison) -> list[str]:
-    """What to know about a comparison: its notes, those of configurations named once for all they are true of."""
+    """What to know about a comparison: its notes; those of configurations once, with the names they are true of."""
     by_note: dict[str, list[str]] = {}
     for entry in comparison.configurations:
         for note in entry.notes:
-            by_note.setdefault(note.rstrip("."), []).append(entry.configuration)
+            general = re.sub(r"\b([Rr])un [0-9a-f]{8}\b", r"\1un", note).rstrip(".")
+            by_note.setdefault(general, []).append(entry.configuration)
     everyone = len(comparison.configurations) - 1
-    grouped = [
-        f"{note[0].upper()}{note[1:]}." if len(names) >= max(2, everyone) else f"{', '.join(names)}: {note}."
-        for note, names in by_note.items()
-    ]
+    grouped = []
+    for note, names in by_note.items():
+        sentence = f"{note[0].upper()}{note[1:]}."
+        if len(names) < max(2, everyone):
+            sentence += f" ({_some(names)})"
+        grouped.append(sentence)
     return [*comparison.notes, *grouped]
 
 
+def _some(names: Sequence[str], most: int = 3) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def settings_differences(a: RunConfig, b: RunConfig) -> pl.DataFrame:
-    """Settings in which two configurations differ: setting (dotted path), and a column named by each configuration."""
+    """Settings in which two configurations differ: Setting (dotted path), and a column named by each configuration."""
     from mdaf_core.tracking import flatten
 
     left, right = (flatten(config.model_dump(mode="json", exclude={"name", "preset"})) for config in (a, b))
-    names = ["setting", a.name, b.name if b.name != a.name else f"{b.name} (2)"]
+    names = ["Setting", a.name, b.name if b.name != a.name else f"{b.name} (2)"]
     rows = [
         (
             path,
@@ -320,7 +329,7 @@ def pair_tests(
             )
         except Undefined as reason:
             sentences.append(str(reason))
-    columns = ["Seed", f"AUC of {a}", f"AUC of {b}", "Δ, bp", "Low, bp", "High, bp", "p", "Verdict"]
+    columns = ["Seed", "AUC of A", "AUC of B", "Δ, bp", "Low, bp", "High, bp", "p", "Verdict"]
     return pl.DataFrame(rows, schema=columns, orient="row"), sentences
 
 

@@ -58,6 +58,7 @@ COLOURS: dict[Mode, Colours] = {
     ),
 }  # fmt: skip
 
+_LABEL = (12, 7)  # size of labels: pixels on screen, points on paper; charts know it as the parameter `em`
 FONT_SCREEN = "Source Sans, sans-serif"
 FONT_PRINT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
@@ -67,7 +68,7 @@ def config(mode: Mode) -> dict[str, Any]:
     colours = COLOURS[mode]
     on_paper = mode == "print"
     font = FONT_PRINT if on_paper else FONT_SCREEN
-    label, title = (7, 8) if on_paper else (12, 12.5)
+    label, title = _LABEL[on_paper], 8 if on_paper else 12.5
     line = 1.1 if on_paper else 2
     axis = {
         "labelFont": font,
@@ -108,7 +109,6 @@ def config(mode: Mode) -> dict[str, Any]:
             "labelLimit": 160 if on_paper else 260,
             "orient": "top",
             "direction": "horizontal",
-            "columns": 3 if on_paper else 5,
             "columnPadding": 8 if on_paper else 16,
             "rowPadding": 1 if on_paper else 3,
             "symbolSize": 40 if on_paper else 80,
@@ -175,6 +175,8 @@ def themed(chart: alt.TopLevelMixin, mode: Mode) -> dict[str, Any]:
     """The chart as a Vega-Lite specification in a mode's look. What the chart itself configures wins."""
     spec: dict[str, Any] = chart.to_dict()  # type: ignore[attr-defined]
     spec["config"] = _merge(config(mode), spec.get("config", {}))
+    spec["autosize"] = {"type": "fit-x", "contains": "padding"}  # legends add to the height, not to the width
+    spec["params"] = [{"name": "em", "value": _LABEL[mode == "print"]}, *spec.get("params", [])]
     _apply_styles(spec, styles(mode))
     return spec
 

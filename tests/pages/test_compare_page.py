@@ -64,5 +64,5 @@ def test_validation_rows_are_called_optimistic(open_page) -> None:  # noqa: F811
 def test_pair_shows_differences_of_settings(open_page) -> None:  # noqa: F811
     app = open_page("compare", "full", view="Pair", a="mdaf-static", b="mdaf-full")
     frames = [f.value for f in app.dataframe]
-    assert "model.kind" in set(frames[0]["setting"])
+    assert "model.kind" in set(frames[0]["Setting"])
     assert list(frames[1]["Seed"]) == [42, 43, 44]

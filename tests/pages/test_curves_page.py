@@ -34,7 +34,7 @@ def test_choices_come_from_the_link(open_page) -> None:  # noqa: F811
 def test_reported_curves_are_named_as_such(open_page) -> None:  # noqa: F811
     assert b"reported, not run here" not in b"".join(charts_of(open_page("curves", "full")))
     app = open_page("curves", "full", reported="true")
-    assert b"v1 validation, reported, not run here" in b"".join(charts_of(app))
+    assert b"v1, reported, not run here" in b"".join(charts_of(app))
 
 
 def test_failed_runs_are_drawn_but_not_averaged(open_page) -> None:  # noqa: F811
