@@ -218,6 +218,20 @@ def test_movielens_users_that_nobody_describes_are_noted(tmp_path):
     assert _raw(dataset, "gender", rows.columns["gender"][mine]) == [""]
 
 
+def test_movielens_lines_that_are_bad(tmp_path):
+    write_ml_100k(tmp_path)
+    for name, line in [("u.data", "1\t1\t6\t880000000"), ("u.item", "5|half"), ("u.user", "21|old|M|artist|1")]:
+        with (tmp_path / name).open("a", encoding="latin-1") as file:
+            file.write(line + "\n")
+        with pytest.raises(BadInputError) as error:
+            prepare("movielens", path=tmp_path)
+        assert error.value.path == tmp_path / name
+        assert error.value.line == {"u.data": 601, "u.item": 41, "u.user": 21}[name]
+        assert prepare("movielens", path=tmp_path, options={"skip_bad_rows": True}).meta.skipped_rows == 1
+        lines = (tmp_path / name).read_text("latin-1").splitlines()[:-1]
+        (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="latin-1")
+
+
 def test_movielens_time_split_of_the_published_100k(shared_data, tmp_path):
     """The counts that GroupLens's file gives. A copy that had its last row replaced is put right first."""
     lines = (shared_data / "ml-100k" / "u.data").read_text().splitlines()

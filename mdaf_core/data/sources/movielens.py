@@ -36,11 +36,12 @@ OCCUPATIONS = (
 )  # fmt: skip
 EXPECTED = "a MovieLens folder with u.data (100K), ratings.dat (1M) or ratings.csv (20M, 25M, 32M, latest)"
 
-_RATING = (Column("user"), Column("item"), Column("rating", "float"), Column("timestamp"))
+_STARS = Column("rating", "float", between=(0.5, 5))
+_RATING = (Column("user"), Column("item"), _STARS, Column("timestamp"))
 _100K_RATINGS = Layout(_RATING, "\t", expected="tab-separated user, item, rating, timestamp")
 _1M_RATINGS = Layout(_RATING, "::", expected="user::item::rating::timestamp")
 _CSV_RATINGS = Layout(
-    (Column("userId"), Column("movieId"), Column("rating", "float"), Column("timestamp")),
+    (Column("userId"), Column("movieId"), _STARS, Column("timestamp")),
     header=True,
     expected="a CSV file with the header userId,movieId,rating,timestamp",
 )
@@ -116,8 +117,8 @@ def _find(path: Path) -> tuple[Path, str]:
 
 def _read_100k(folder: Path, options: MovieLensOptions, progress: Progress) -> RawTable:
     ratings = read_text(folder / "u.data", _100K_RATINGS, skip_bad_rows=options.skip_bad_rows, progress=progress)
-    items = read_text(folder / "u.item", _100K_ITEMS)
-    users = read_text(folder / "u.user", _100K_USERS)
+    items = read_text(folder / "u.item", _100K_ITEMS, skip_bad_rows=options.skip_bad_rows)
+    users = read_text(folder / "u.user", _100K_USERS, skip_bad_rows=options.skip_bad_rows)
     flags = [f"genre {name}" for name in GENRES]
     first = pl.coalesce(pl.when(pl.col(flag) == "1").then(pl.lit(flag.removeprefix("genre "))) for flag in flags)
     movies = items.frame.select("item", "title", first.fill_null(NO_GENRE).alias("category"))
@@ -125,19 +126,21 @@ def _read_100k(folder: Path, options: MovieLensOptions, progress: Progress) -> R
     inputs = {"u.data": ratings.fingerprint, "u.item": items.fingerprint, "u.user": users.fingerprint}
     notes = _undescribed(ratings.frame, movies, "item", folder / "u.item")
     notes += _undescribed(ratings.frame, people, "user", folder / "u.user")
-    return _table(ratings.frame, movies, people, "MovieLens-100K", inputs, ratings.skipped, notes, options)
+    skipped = ratings.skipped + items.skipped + users.skipped
+    return _table(ratings.frame, movies, people, "MovieLens-100K", inputs, skipped, notes, options)
 
 
 def _read_1m(folder: Path, options: MovieLensOptions, progress: Progress) -> RawTable:
     ratings = read_text(folder / "ratings.dat", _1M_RATINGS, skip_bad_rows=options.skip_bad_rows, progress=progress)
-    items = read_text(folder / "movies.dat", _1M_MOVIES)
-    users = read_text(folder / "users.dat", _1M_USERS)
+    items = read_text(folder / "movies.dat", _1M_MOVIES, skip_bad_rows=options.skip_bad_rows)
+    users = read_text(folder / "users.dat", _1M_USERS, skip_bad_rows=options.skip_bad_rows)
     movies = items.frame.select("item", "title", pl.col("genres").str.split("|").list.first().alias("category"))
     people = users.frame.select("user", "age", "gender", "occupation")
     inputs = {"ratings.dat": ratings.fingerprint, "movies.dat": items.fingerprint, "users.dat": users.fingerprint}
     notes = _undescribed(ratings.frame, movies, "item", folder / "movies.dat")
     notes += _undescribed(ratings.frame, people, "user", folder / "users.dat")
-    table = _table(ratings.frame, movies, people, "MovieLens-1M", inputs, ratings.skipped, notes, options)
+    skipped = ratings.skipped + items.skipped + users.skipped
+    table = _table(ratings.frame, movies, people, "MovieLens-1M", inputs, skipped, notes, options)
     table.titles["age"] = pl.DataFrame({"id": list(AGES), "title": list(AGES.values())})
     table.titles["occupation"] = pl.DataFrame({"id": range(len(OCCUPATIONS)), "title": list(OCCUPATIONS)})
     return table

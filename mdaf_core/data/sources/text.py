@@ -47,13 +47,15 @@ _MAGIC = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the text: what its values must look like. Optional ones may be empty; `width` is in characters."""
+    """One column of the text: what its values must look like. Optional ones may be empty; `width` is in characters,
+    `between` the lowest and highest number."""
 
     name: str
     kind: Literal["int", "float", "text"] = "int"
     optional: bool = False
     choices: tuple[str, ...] = ()
     width: int | None = None
+    between: tuple[float, float] | None = None
 
     def problem(self, value: str) -> str | None:
         """What is wrong with a value, or None."""
@@ -71,7 +73,11 @@ class Column:
                 good = math.isfinite(float(value))
             except ValueError:
                 good = False
-        return None if good else f"The field {self.name} must be {_KIND_WORDS[self.kind]}"
+        if not good:
+            return f"The field {self.name} must be {_KIND_WORDS[self.kind]}"
+        if self.between and not self.between[0] <= float(value) <= self.between[1]:
+            return f"The field {self.name} must lie between {self.between[0]:g} and {self.between[1]:g}"
+        return None
 
 
 @dataclass(frozen=True)
@@ -325,6 +331,8 @@ def _parse_fast(block: bytes, layout: Layout) -> pl.DataFrame | None:
         if column.kind == "float" and not values.is_finite().all():
             return None
         if column.choices and not values.drop_nulls().is_in(list(column.choices)).all():
+            return None
+        if column.between and not values.drop_nulls().is_between(*column.between).all():
             return None
         if column.width and not (values.drop_nulls().str.len_chars() == column.width).all():
             return None
