@@ -11,10 +11,18 @@ from torch.nn import functional as F
 from mdaf_core.data.loader import Batch
 from mdaf_core.data.schema import FeatureSpec
 from mdaf_core.models.config import Mamba4RecConfig
-from mdaf_core.models.history import HistoryEncoder, HistoryModel
+from mdaf_core.models.history import HistoryEncoder, HistoryModel, event_widths
 from mdaf_core.models.layers import append_token
 from mdaf_core.ops.causal_conv import causal_conv1d
-from mdaf_core.ops.segments import lengths, segment_ids, segment_last, segment_mean, segment_softmax, segment_sum
+from mdaf_core.ops.segments import (
+    lengths,
+    positions,
+    segment_ids,
+    segment_last,
+    segment_mean,
+    segment_softmax,
+    segment_sum,
+)
 from mdaf_core.ops.selective_scan import selective_scan
 
 DELTA_MIN, DELTA_MAX = 1e-3, 1e-1  # steps at the start, as in Mamba's own initialisation
@@ -53,14 +61,14 @@ class Mamba(nn.Module):
         return len(self.D_D) * (self.conv_DK.shape[1] + 4 * self.state_dim + 3)
 
     def forward(self, x_TD: Tensor, cu_seqlens: Tensor) -> Tensor:
-        u_TD, z_TD = self.in_proj(x_TD).chunk(2, dim=1)
-        u_TD = F.silu(causal_conv1d(u_TD, self.conv_DK, self.conv_bias_D, cu_seqlens))
+        # Two products instead of one cut in half: each result is contiguous, as the kernels want it.
+        u_TD, z_TD = (F.linear(x_TD, weight) for weight in self.in_proj.weight.chunk(2))
+        u_TD = causal_conv1d(u_TD, self.conv_DK, self.conv_bias_D, cu_seqlens, silu=True)
         delta, B_TN, C_TN = self.x_proj(u_TD).split([self.rank, self.state_dim, self.state_dim], dim=1)
-        bias = None
         if self.dt_proj is not None:
-            delta, bias = F.linear(delta, self.dt_proj.weight), self.dt_proj.bias
+            delta = self.dt_proj(delta)
         A_DN = -self.A_log_DN.exp()
-        y_TD = selective_scan(u_TD, delta, A_DN, B_TN, C_TN, self.D_D, z_TD, bias, True, cu_seqlens)
+        y_TD = selective_scan(u_TD, delta, A_DN, B_TN, C_TN, self.D_D, z_TD, delta_softplus=True, cu_seqlens=cu_seqlens)
         return self.out_proj(y_TD)
 
 
@@ -92,32 +100,34 @@ class MambaLayer(nn.Module):
 class TargetAttention(nn.Module):
     """Attention of the target over its history, with a learned vector that stands for "nothing there".
 
-    The score of an event is Σ_f a_f · ⟨norm(target_f), norm(event_f)⟩ / √d_f over the fields f of width d_f: scaled
-    dot products of the embeddings that target and history share, normalised (LayerNorm without weights) so that an
-    equal id scores √d_f and an unrelated one about 0 ± 1 whatever the embeddings' scale, from the first step on.
-    Values are the sequence model's outputs. The extra vector takes part in every softmax with a learned score: it is
-    the whole result of an empty history, and most of it where nothing resembles the target.
+    The score of an event is ⟨W_q target, W_k output⟩ / √d + Σ_f a_f · [event_f = target_f] − r · log(1 + newer events),
+    with the sum over the fields f that events and target share. The second term makes an equal id stand out from the
+    first step on and however small its embedding is: Adam's weight decay draws the vectors of rare ids to zero, where
+    dot products see nothing. a_f starts at 3, r at 0. Values are the sequence model's outputs. The extra vector takes
+    part in every softmax with a learned score (from 3): it is the whole result of an empty history, most of it where
+    nothing resembles the target, and less the more, and the more recent, events do; so the result tells how much was
+    found.
     """
 
-    def __init__(self, widths: list[int], dim: int):
+    def __init__(self, fields: int, target_dim: int, dim: int):
         super().__init__()
-        self.widths = widths
-        self.weight_H = nn.Parameter(torch.ones(len(widths)))
+        self.query = nn.Linear(target_dim, dim)
+        self.key = nn.Linear(dim, dim, bias=False)
+        self.equal_H = nn.Parameter(torch.full((fields,), 3.0))
+        self.recency = nn.Parameter(torch.tensor(0.0))
         self.nothing_score = nn.Parameter(torch.tensor(3.0))
         self.nothing_D = nn.Parameter(torch.empty(dim).normal_())
 
     def multiply_adds_per_event(self) -> int:
-        """One score and one weighted vector."""
-        return sum(self.widths) + len(self.nothing_D)
+        """One score and one weighted vector, beside the projections."""
+        return 2 * len(self.nothing_D)
 
-    def forward(self, event_TE: Tensor, target_BE: Tensor, value_TD: Tensor, cu_seqlens: Tensor) -> Tensor:
-        """The pooled vector (B, D)."""
+    def forward(self, equal_TH: Tensor, target_BE: Tensor, value_TD: Tensor, cu_seqlens: Tensor) -> Tensor:
+        """The pooled vector (B, D); `equal_TH` says which fields of an event equal the target's, 0 or 1."""
         row_T = segment_ids(cu_seqlens)
-        score_T = value_TD.new_zeros(len(row_T))
-        fields = zip(self.widths, event_TE.split(self.widths, 1), target_BE.split(self.widths, 1), strict=True)
-        for i, (width, event, target) in enumerate(fields):
-            agreement_T = (F.layer_norm(event, (width,)) * F.layer_norm(target, (width,))[row_T]).sum(1)
-            score_T = score_T + self.weight_H[i] * agreement_T / math.sqrt(width)
+        newer_T = lengths(cu_seqlens)[row_T] - 1 - positions(cu_seqlens)
+        score_T = (self.query(target_BE)[row_T] * self.key(value_TD)).sum(1) / math.sqrt(value_TD.shape[1])
+        score_T = score_T + equal_TH @ self.equal_H - self.recency * torch.log1p(newer_T.to(score_T.dtype))
         nothing_B1 = self.nothing_score.expand(len(target_BE), 1)
         joined, joined_cu = append_token(score_T.unsqueeze(1), nothing_B1, cu_seqlens)
         weight = segment_softmax(joined, joined_cu)
@@ -127,32 +137,41 @@ class TargetAttention(nn.Module):
 
 
 class Mamba4RecEncoder(HistoryEncoder):
-    """Events → Linear → Mamba layers → LayerNorm → pooling by mean, last event, or the target's attention.
+    """Events → Linear → Mamba layers → LayerNorm → pooling by mean, last event, or target.
 
-    An empty history gives the final LayerNorm of zero, which is its bias (mean, last), or the attention's vector for
-    "nothing there": learned in both cases, without a special parameter.
+    Pooling by target puts three things side by side: the target's attention over the outputs; the last output, which
+    is the state of the whole history; and ⟨what that state predicts next, target⟩ dimension by dimension, Mamba4Rec's
+    own next-item score before its sum.
+
+    An empty history has the final LayerNorm of zero, which is its bias, for last output or mean, and the attention's
+    vector for "nothing there": learned in all cases, without a special parameter.
     """
 
     def __init__(self, config: Mamba4RecConfig, features: FeatureSpec):
-        super().__init__(config, features, config.target_aware)
-        self.pooling = config.pooling
-        self.project = nn.Linear(self.event_dim, config.hidden_dim)
+        by_target = config.pooling == "target"
+        dim, widths = config.hidden_dim, event_widths(config, features)
+        pooled_dim = 2 * dim + sum(widths) if by_target else dim
+        super().__init__(config, features, config.target_aware, pooled_dim)
+        self.project = nn.Linear(self.event_dim, dim)
         self.layers = nn.ModuleList(MambaLayer(config) for _ in range(config.blocks))
-        self.norm = nn.LayerNorm(config.hidden_dim)
-        if self.pooling == "target":
-            self.attention = TargetAttention(self.widths, config.hidden_dim)
+        self.norm = nn.LayerNorm(dim)
+        self.pool_events = segment_mean if config.pooling == "mean" else segment_last
+        self.attention = TargetAttention(len(widths), self.event_dim, dim) if by_target else None
+        self.predict_next = nn.Linear(dim, self.event_dim) if by_target else None
 
     def pool(self, event_TE: Tensor, target_BE: Tensor | None, batch: Batch) -> Tensor:
         x_TD = self.project(event_TE)
         for layer in self.layers:
             x_TD = layer(x_TD, batch.cu_seqlens)
         x_TD = self.norm(x_TD)
-        if self.pooling == "target":
-            assert target_BE is not None
-            return self.attention(event_TE, target_BE, x_TD, batch.cu_seqlens)
-        pool = segment_mean if self.pooling == "mean" else segment_last
         empty_B1 = (lengths(batch.cu_seqlens) == 0).unsqueeze(1)
-        return torch.where(empty_B1, self.norm.bias, pool(x_TD, batch.cu_seqlens))
+        pooled_BD = torch.where(empty_B1, self.norm.bias, self.pool_events(x_TD, batch.cu_seqlens))
+        if self.attention is None or self.predict_next is None:
+            return pooled_BD
+        assert target_BE is not None
+        equal_TH = self.equal_ids(batch).to(x_TD.dtype)
+        attended_BD = self.attention(equal_TH, target_BE, x_TD, batch.cu_seqlens)
+        return torch.cat([attended_BD, pooled_BD, self.predict_next(pooled_BD) * target_BE], dim=1)
 
 
 class Mamba4Rec(HistoryModel):

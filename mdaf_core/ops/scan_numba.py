@@ -4,72 +4,21 @@ Work is cut into groups of whole sequences; a group runs through its tokens once
 loops go over channels, which lie next to each other in memory, so that the compiler turns them into vector code, and
 the state of a block stays in the first-level cache. The backward pass recomputes a sequence's states into a small
 buffer instead of storing them: memory is O(tokens × channels). The number of groups is fixed, not taken from the
-machine's threads, so sums are formed in the same order everywhere and results are bit-identical.
+machine's threads, so that results do not depend on them.
 """
 
 from __future__ import annotations
 
-import math
-
 import numba
 import numpy as np
 import torch
-from llvmlite import ir
-from numba import prange, types
-from numba.extending import intrinsic, overload
+from numba import prange
 from torch import Tensor
 
-GROUPS = 16
+from mdaf_core.ops.kernels import GROUPS, exp, sequence_groups, use_torch_threads
+
 BLOCK = 64
-
-
-@intrinsic
-def _round(typingctx, x):  # type: ignore[no-untyped-def]
-    """Nearest whole number of a float32, as float32."""
-
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return builder.call(builder.module.declare_intrinsic("llvm.rint", [ir.FloatType()]), args)
-
-    return types.float32(types.float32), codegen
-
-
-@intrinsic
-def _two_to(typingctx, x):  # type: ignore[no-untyped-def]
-    """2^x of a whole float32 in [-126, 127], by writing the exponent's bits."""
-
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        i32 = ir.IntType(32)
-        exponent = builder.add(builder.fptosi(args[0], i32), ir.Constant(i32, 127))
-        return builder.bitcast(builder.shl(exponent, ir.Constant(i32, 23)), ir.FloatType())
-
-    return types.float32(types.float32), codegen
-
-
-def _exp(x):  # type: ignore[no-untyped-def]
-    return math.exp(x)
-
-
-@overload(_exp, inline="always")
-def _exp_overload(x):  # type: ignore[no-untyped-def]
-    if x != types.float32:
-        return lambda x: math.exp(x)
-
-    f = np.float32
-    low, high, log2e = f(-87.3), f(88.0), f(1.4426950408889634)
-    # ln2 in two parts, so that the reduced argument keeps its last bits (Cody & Waite 1980).
-    ln2_high, ln2_low = f(0.693359375), f(-2.12194440e-4)
-    # Taylor coefficients up to the 6th power: relative error below 1.3e-7 on [-ln2/2, ln2/2].
-    c2, c3, c4, c5, c6 = f(1 / 2), f(1 / 6), f(1 / 24), f(1 / 120), f(1 / 720)
-    one = f(1.0)
-
-    def fast(x):  # type: ignore[no-untyped-def]
-        x = min(max(x, low), high)
-        k = _round(x * log2e)
-        r = x - k * ln2_high - k * ln2_low
-        p = one + r * (one + r * (c2 + r * (c3 + r * (c4 + r * (c5 + r * c6)))))
-        return p * _two_to(k)
-
-    return fast
+"""Channels that a kernel takes at once."""
 
 
 @numba.njit(inline="always")
@@ -107,7 +56,7 @@ def _forward(u, delta, A_ND, B, C, skip, z, gated, cu, groups, y):  # type: igno
                         a, hn = A[n], h[n]
                         b, c = B[t, n], C[t, n]
                         for d in range(BLOCK):
-                            new = _exp(step[d] * a[d]) * hn[d] + b * drive[d]
+                            new = exp(step[d] * a[d]) * hn[d] + b * drive[d]
                             hn[d] = new
                             acc[d] += c * new
                     for d in range(width):
@@ -115,7 +64,7 @@ def _forward(u, delta, A_ND, B, C, skip, z, gated, cu, groups, y):  # type: igno
                     if gated:
                         for d in range(width):
                             gate = z[t, first + d]
-                            y[t, first + d] *= gate / (one + _exp(-gate))
+                            y[t, first + d] *= gate / (one + exp(-gate))
 
 
 @numba.njit(parallel=True, cache=True, fastmath={"contract", "nsz", "reassoc"}, error_model="numpy")
@@ -147,7 +96,7 @@ def _backward(  # type: ignore[no-untyped-def]
                         a, before, after, keep = A[n], hs[i, n], hs[i + 1, n], decay[i, n]
                         b = B[start + i, n]
                         for d in range(BLOCK):
-                            e = _exp(step[d] * a[d])
+                            e = exp(step[d] * a[d])
                             keep[d] = e
                             after[d] = e * before[d] + b * drive[d]
                 dh[:] = 0
@@ -164,7 +113,7 @@ def _backward(  # type: ignore[no-untyped-def]
                                 acc[d] += c * after[d]
                         for d in range(width):
                             gate = z[t, first + d]
-                            sigmoid = one / (one + _exp(-gate))
+                            sigmoid = one / (one + exp(-gate))
                             ungated = acc[d] + skip[first + d] * x[d]
                             dz[t, first + d] = g[d] * ungated * sigmoid * (one + gate * (one - sigmoid))
                             g[d] *= gate * sigmoid
@@ -198,25 +147,18 @@ def _backward(  # type: ignore[no-untyped-def]
                     dA_GND[group, n, first + d] = dA[n, d]
 
 
-def _groups(cu: np.ndarray) -> np.ndarray:
-    """First sequence of each of `GROUPS` groups with about equally many tokens, and the end; int64."""
-    targets = np.linspace(0, cu[-1], GROUPS + 1)[1:-1]
-    inner = np.searchsorted(cu, targets)
-    return np.concatenate([[0], np.clip(inner, 0, len(cu) - 1), [len(cu) - 1]]).astype(np.int64)
-
-
 class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(ctx, u, delta, A, B, C, D, z, cu_seqlens):  # type: ignore[no-untyped-def, override]
         cu = cu_seqlens.cpu().numpy().astype(np.int64)
-        groups = _groups(cu)
+        groups = sequence_groups(cu)
         skip = u.new_zeros(u.shape[1]) if D is None else D
         tensors = [x.detach().contiguous() for x in (u, delta, A.t(), B, C, skip)]
         gate = None if z is None else z.detach().contiguous()
         arrays = [x.numpy() for x in tensors]
         y = torch.empty_like(tensors[0])
         # Without z the kernel gets u in its place and never reads it.
-        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        use_torch_threads()
         _forward(*arrays, arrays[0] if gate is None else gate.numpy(), gate is not None, cu, groups, y.numpy())
         ctx.save_for_backward(*tensors, *([] if gate is None else [gate]))
         ctx.cu, ctx.groups, ctx.has_skip = cu, groups, D is not None
@@ -234,7 +176,7 @@ class _Scan(torch.autograd.Function):
         dB, dC = np.zeros_like(B), np.zeros_like(B)
         longest = int((ctx.cu[1:] - ctx.cu[:-1]).max())
         inputs = tensors if gated else [*tensors, u]
-        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        use_torch_threads()
         _backward(
             *inputs, gated, ctx.cu, ctx.groups, longest, dy.contiguous().numpy(), du, ddelta, dA, dB, dC, dskip, dz
         )  # fmt: skip

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +22,7 @@ from mdaf_core.models.summary import count_parameters, multiply_adds
 from mdaf_core.settings import get_settings
 from mdaf_core.training import provenance as origin
 from mdaf_core.training.config import RunConfig
+from mdaf_core.training.memory import keep_freed_memory, peak_memory_mb
 from mdaf_core.training.neural import CHECKPOINT, WEIGHTS, device_name, load_model, scan_name, train_neural
 from mdaf_core.training.predict import predict, write_predictions
 from mdaf_core.training.progress import Cancelled, Monitor, Progress
@@ -63,6 +62,7 @@ def train(
     meta = dataset.meta
     check_trainable(config, dataset)
     threads = _set_threads()
+    keep_freed_memory()
     facts = origin.describe(device_name(), scan_name(), threads) | {
         "dataset": {"name": meta.name, "fingerprint": meta.fingerprint, "versions": meta.versions},
         "seed": seed,
@@ -185,7 +185,7 @@ def _train_and_evaluate(
         parameters_dense=dense,
         multiply_adds=operations,
         wall_seconds=before + time.perf_counter() - start,
-        peak_memory_mb=_peak_memory_mb(),
+        peak_memory_mb=peak_memory_mb(),
         gate=_gate_summary(dataset, columns["test"]),
         provenance=facts,
     )
@@ -232,8 +232,3 @@ def _set_threads() -> int:
     threads = settings.threads or max((os.cpu_count() or 1) // (settings.slots or 1), 1)
     torch.set_num_threads(threads)
     return threads
-
-
-def _peak_memory_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

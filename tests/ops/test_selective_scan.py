@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from mdaf_core.errors import StudioError
-from mdaf_core.ops.causal_conv import causal_conv1d
+from mdaf_core.ops.causal_conv import convolve_reference
+from mdaf_core.ops.conv_numba import convolve
 from mdaf_core.ops.scan_numba import scan
 from mdaf_core.ops.selective_scan import implementation, scan_reference, selective_scan
 
@@ -176,13 +177,15 @@ def test_dispatch(monkeypatch: pytest.MonkeyPatch) -> None:
         implementation("cpu")
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=25)
 @given(
     lengths=st.lists(st.integers(0, 9), min_size=1, max_size=8).filter(lambda x: sum(x) > 0),
     width=st.integers(2, 6),
+    silu=st.booleans(),
+    function=st.sampled_from([convolve, convolve_reference]),
     seed=st.integers(0, 100),
 )
-def test_convolution_is_conv1d_on_each_sequence(lengths: list[int], width: int, seed: int) -> None:
+def test_convolution_is_conv1d_on_each_sequence(lengths, width, silu, function, seed) -> None:  # type: ignore[no-untyped-def]
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(sum(lengths), 3, dtype=torch.float64, generator=generator, requires_grad=True)
     weight = torch.randn(3, width, dtype=torch.float64, generator=generator, requires_grad=True)
@@ -195,12 +198,15 @@ def test_convolution_is_conv1d_on_each_sequence(lengths: list[int], width: int, 
             if b > a
         ]
     )
-    actual = causal_conv1d(x, weight, bias, cu)
-    torch.testing.assert_close(actual, expected)
-    upstream = torch.randn(actual.shape, dtype=torch.float64, generator=generator)
-    for a, e in zip(
-        torch.autograd.grad(actual, (x, weight, bias), upstream),
-        torch.autograd.grad(expected, (x, weight, bias), upstream),
-        strict=True,
-    ):
-        torch.testing.assert_close(a, e)
+    expected = F.silu(expected) if silu else expected
+    upstream = torch.randn(expected.shape, dtype=torch.float64, generator=generator)
+    for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
+        inputs = [t.detach().to(dtype).requires_grad_() for t in (x, weight, bias)]
+        actual = function(*inputs, silu, cu)
+        torch.testing.assert_close(actual.double(), expected, rtol=tolerance, atol=tolerance * 10)
+        for a, e in zip(
+            torch.autograd.grad(actual, inputs, upstream.to(dtype)),
+            torch.autograd.grad(expected, (x, weight, bias), upstream, retain_graph=True),
+            strict=True,
+        ):
+            torch.testing.assert_close(a.double(), e, rtol=tolerance, atol=tolerance * 10)
