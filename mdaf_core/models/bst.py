@@ -63,7 +63,7 @@ class BSTEncoder(HistoryEncoder):
     """
 
     def __init__(self, config: BSTConfig, features: FeatureSpec):
-        super().__init__(config, features, target_aware=True)
+        super().__init__(config, features, target_aware=True, pooled_dim=config.hidden_dim)
         self.project = nn.Linear(self.event_dim, config.hidden_dim)
         self.position_PD = nn.Parameter(torch.empty(config.positions + 1, config.hidden_dim).normal_(0.0, 0.02))
         self.norm = nn.LayerNorm(config.hidden_dim)

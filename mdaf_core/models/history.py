@@ -6,15 +6,31 @@ import torch
 from torch import Tensor, nn
 
 from mdaf_core.data.loader import Batch, match_names
-from mdaf_core.data.schema import FeatureSpec
+from mdaf_core.data.schema import FIRST_ID, FeatureSpec
 from mdaf_core.errors import StudioError
 from mdaf_core.models.base import CTRModel, Output
 from mdaf_core.models.config import SequenceConfig
 from mdaf_core.models.layers import MLP, FieldVectors, Table
+from mdaf_core.ops.segments import segment_ids
 
-# Event vectors need a scale at which equal ids stand out from the start; context vectors start almost silent.
+# Vectors of events and target enter products and need some scale; context vectors start almost silent.
 EVENT_STD = 0.05
 CONTEXT_STD = 0.01
+
+
+def event_widths(config: SequenceConfig, features: FeatureSpec) -> list[int]:
+    """Width of the embedding of each history field, by its role.
+
+    Raises:
+        StudioError: the data set has no histories.
+    """
+    if not features.history:
+        raise StudioError(
+            "The data set has no histories, and this model reads them. Choose lr, gbdt, autoint, dcnv2 or dcnv3, "
+            "or prepare the data with a user and a time column."
+        )
+    roles = {features.item: config.item_dim, features.category: config.category_dim}
+    return [roles.get(name, config.static_dim) for name in features.history]
 
 
 class HistoryEncoder(nn.Module):
@@ -28,24 +44,19 @@ class HistoryEncoder(nn.Module):
         features: the data set's fields; it must have histories.
         target_aware: whether the target's own fields enter. If not, item and category are left out even where the
             history does not record them.
+        pooled_dim: width of what `pool` returns.
 
     Attributes:
         event_dim: width of an event's (and the target's) embedding, its fields side by side.
         out_dim: width of the representation.
     """
 
-    def __init__(self, config: SequenceConfig, features: FeatureSpec, target_aware: bool):
+    def __init__(self, config: SequenceConfig, features: FeatureSpec, target_aware: bool, pooled_dim: int):
         super().__init__()
-        if not features.history:
-            raise StudioError(
-                "The data set has no histories, and this model reads them. Choose lr, gbdt, autoint, dcnv2 or dcnv3, "
-                "or prepare the data with a user and a time column."
-            )
         self.target_aware, self.match_features = target_aware, config.match_features
-        roles = {features.item: config.item_dim, features.category: config.category_dim}
         self.history = features.history
         self.columns = [list(features.categorical).index(name) for name in features.history]
-        self.widths = [roles.get(name, config.static_dim) for name in features.history]
+        self.widths = event_widths(config, features)
         self.tables = nn.ModuleList(
             Table([features.categorical[name]], width, EVENT_STD)
             for name, width in zip(features.history, self.widths, strict=True)
@@ -54,14 +65,14 @@ class HistoryEncoder(nn.Module):
         blind = () if target_aware else (features.item, features.category)
         context = [name for name in features.context if name not in blind]
         self.context = FieldVectors(features, config.static_dim, CONTEXT_STD, names=context)
-        inputs = config.hidden_dim + self.context.count * config.static_dim
+        inputs = pooled_dim + self.context.count * config.static_dim
         inputs += self.event_dim if target_aware else 0
         inputs += len(match_names(features.history)) if config.match_features else 0
         self.mlp = MLP(inputs, config.hidden_units, config.dropout)
         self.out_dim = self.mlp.out_dim
 
     def pool(self, event_TE: Tensor, target_BE: Tensor | None, batch: Batch) -> Tensor:
-        """The history as one vector a row, (B, hidden_dim); defined for empty histories too."""
+        """The history as one vector a row, (B, pooled_dim); defined for empty histories too."""
         raise NotImplementedError
 
     def look_up(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
@@ -75,6 +86,12 @@ class HistoryEncoder(nn.Module):
             events.append(vectors[: len(batch.history[name])])
             targets.append(vectors[len(batch.history[name]) :])
         return torch.cat(events, dim=1), torch.cat(targets, dim=1) if self.target_aware else None
+
+    def equal_ids(self, batch: Batch) -> Tensor:
+        """Whether each history field of each event holds the target's id, (T, H) bool; unknown ids equal nothing."""
+        event_TH = torch.stack([batch.history[name] for name in self.history], dim=1)
+        target_BH = batch.categorical_BF[:, self.columns]
+        return (event_TH == target_BH[segment_ids(batch.cu_seqlens)]) & (event_TH >= FIRST_ID)
 
     def forward(self, batch: Batch) -> Tensor:
         """The representation (B, out_dim)."""

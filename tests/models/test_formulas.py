@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from mdaf_core.models.config import AutoIntConfig, DCNv2Config, DCNv3Config, LRConfig
+from mdaf_core.models.config import AutoIntConfig, DCNv2Config, DCNv3Config, LRConfig, Mamba4RecConfig
 from mdaf_core.models.dcnv3 import tri_bce
-from mdaf_core.models.layers import Table, append_token
-from mdaf_core.models.mamba4rec import Mamba, TargetAttention
+from mdaf_core.models.layers import append_token
+from mdaf_core.models.mamba4rec import Mamba, Mamba4RecEncoder, TargetAttention
 from mdaf_core.models.registry import build_model
 from tests.models.batches import RICH, USUAL, random_batch
 
@@ -226,49 +226,52 @@ def test_mamba_steps_start_log_uniform() -> None:
 
 def test_target_attention() -> None:
     torch.manual_seed(0)
-    widths, dim, lengths = [6, 4], 5, [3, 0, 1, 8]
-    attention = TargetAttention(widths, dim).double()
+    dim, lengths = 5, [3, 0, 1, 8]
+    attention = TargetAttention(fields=2, target_dim=4, dim=dim).double()
+    with torch.no_grad():
+        attention.recency.fill_(0.7)
+        attention.equal_H.copy_(torch.tensor([1.2, 2.8]))
     cu = torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)
-    event, target = torch.randn(sum(lengths), 10).double(), torch.randn(4, 10).double()
+    equal, target = torch.randint(0, 2, (sum(lengths), 2)).double(), torch.randn(4, 4).double()
     value = torch.randn(sum(lengths), dim).double()
-    got = attention(event, target, value, cu).detach().numpy()
-    a, nothing = attention.weight_H.detach().numpy(), attention.nothing_D.detach().numpy()
-
-    def norm(v):
-        return (v - v.mean()) / np.sqrt(v.var() + 1e-5)
-
+    got = attention(equal, target, value, cu).detach().numpy()
+    w = weights(attention)
     for row, length in enumerate(lengths):
-        scores, values = [attention.nothing_score.item()], [nothing]
+        scores, values = [w["nothing_score"]], [w["nothing_D"]]
+        query = w["query.weight"] @ target[row].numpy() + w["query.bias"]
         for t in range(int(cu[row]), int(cu[row]) + length):
-            e, q = event[t].numpy(), target[row].numpy()
-            by_field = [norm(e[:6]) @ norm(q[:6]) / math.sqrt(6), norm(e[6:]) @ norm(q[6:]) / math.sqrt(4)]
-            scores.append(a @ by_field)
+            newer = int(cu[row]) + length - 1 - t
+            similar = query @ (w["key.weight"] @ value[t].numpy()) / math.sqrt(dim)
+            scores.append(similar + equal[t].numpy() @ w["equal_H"] - w["recency"] * math.log(1 + newer))
             values.append(value[t].numpy())
         alpha = np.exp(scores) / np.exp(scores).sum()
         np.testing.assert_allclose(got[row], alpha @ np.array(values), rtol=1e-9)
 
 
-def test_target_attention_sees_an_equal_id_before_any_training() -> None:
-    """The event with the target's item gets most of the weight among 50 events, whatever the embeddings' scale."""
-    for std in (1e-3, 0.05, 1.0):
-        torch.manual_seed(0)
-        items, categories = Table([1000], 64, std), Table([50], 32, std)
-        attention = TargetAttention([64, 32], 8)
-        codes = torch.randint(2, 1000, (50, 1))
-        groups = codes % 48 + 2
+def test_an_equal_id_is_seen_before_any_training() -> None:
+    """Of 50 events, the one with the target's item and category gets most of the events' weight."""
+    torch.manual_seed(0)
+    encoder = Mamba4RecEncoder(Mamba4RecConfig(), USUAL)
+    batch = random_batch(USUAL, [50])
+    batch.history = {"item": torch.full((50,), 6), "category": torch.full((50,), 3)}
+    batch.categorical_BF[0, :2] = torch.tensor([5, 4])
+    batch.history["item"][17], batch.history["category"][17] = 5, 4
+    equal = encoder.equal_ids(batch)
+    assert equal.nonzero().tolist() == [[17, 0], [17, 1]]
+    one_hot = torch.eye(50)[:, 17:18].expand(50, 128)
+    with torch.no_grad():
+        encoder.attention.nothing_D.zero_()
+        encoder.attention.nothing_score.fill_(-torch.inf)
+        pooled = encoder.attention(equal.float(), torch.zeros(1, 96), one_hot, batch.cu_seqlens)
+    assert pooled.min() > 0.8
 
-        def vectors(i, c, tables=(items, categories)):
-            return torch.cat([tables[0](i).squeeze(1), tables[1](c).squeeze(1)], dim=1)
 
-        with torch.no_grad():
-            attention.nothing_D.zero_()
-            pooled = attention(
-                vectors(codes, groups),
-                vectors(codes[17:18], groups[17:18]),
-                torch.eye(50)[:, 17:18].expand(50, 8),
-                torch.tensor([0, 50], dtype=torch.int32),
-            )
-        assert pooled.min() > 0.9 if std > 1e-3 else pooled.min() > 0.02
+def test_unknown_ids_equal_nothing() -> None:
+    encoder = Mamba4RecEncoder(Mamba4RecConfig(), USUAL)
+    batch = random_batch(USUAL, [4])
+    for codes in (*batch.history.values(), batch.categorical_BF):
+        codes.fill_(1)
+    assert not encoder.equal_ids(batch).any()
 
 
 def test_append_token_puts_it_last() -> None:
