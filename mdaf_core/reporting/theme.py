@@ -173,7 +173,7 @@ def styles(mode: Mode) -> dict[str, dict[str, Any]]:
 
 def themed(chart: alt.TopLevelMixin, mode: Mode) -> dict[str, Any]:
     """The chart as a Vega-Lite specification in a mode's look. What the chart itself configures wins."""
-    spec: dict[str, Any] = chart.to_dict()  # type: ignore[attr-defined]
+    spec: dict[str, Any] = chart.to_dict(validate=False)  # type: ignore[attr-defined]
     spec["config"] = _merge(config(mode), spec.get("config", {}))
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}  # legends add to the height, not to the width
     spec["params"] = [{"name": "em", "value": _LABEL[mode == "print"]}, *spec.get("params", [])]
