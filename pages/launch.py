@@ -27,6 +27,8 @@ SEEDS_HELP = (
 
 
 def main() -> None:
+    if study_id := st.session_state.pop("launched_study", None):
+        st.switch_page("pages/overview.py", query_params={"study": study_id})
     shared.header("Launch", "What do I run?")
     with shared.guard():
         left, right = st.columns([3, 2], gap="large")
@@ -68,11 +70,8 @@ def _audit(dataset: PreparedDataset) -> list[str] | None:
 
 def _selection(dataset: PreparedDataset) -> tuple[str, list[str], str]:
     """Which study: definition, configurations, reference."""
-    names = [*definition_names(), OWN]
-    definition = st.selectbox(
-        "Study", names, key="definition", bind="query-params",
-        format_func=lambda name: "Own selection" if name == OWN else f"{name}: {get_definition(name).title}",
-    )  # fmt: skip
+    definition = st.selectbox("Study", [*definition_names(), OWN], key="definition", bind="query-params")
+    st.caption("Configurations of your own choice." if definition == OWN else f"{get_definition(definition).title}.")
     possible = launch.possible_presets(dataset, preset_names())
     wanted = [n for n in (get_definition(definition).presets if definition != OWN else ()) if n in possible]
     chosen = st.multiselect(
@@ -80,12 +79,14 @@ def _selection(dataset: PreparedDataset) -> tuple[str, list[str], str]:
         format_func=lambda name: f"{name}: {describe(name)}",
         help="Models that read histories are offered where the data have them.",
     )  # fmt: skip
+    if not chosen:
+        return definition, [], ""
     usual = "" if definition == OWN else get_definition(definition).reference
     reference = st.selectbox(
         "Reference", chosen, chosen.index(usual) if usual in chosen else 0, key=f"reference-{definition}",
         help="The configuration that all others are compared with.",
     )  # fmt: skip
-    return definition, chosen, reference or ""
+    return definition, chosen, reference if reference in chosen else chosen[0]
 
 
 def _settings(definition: str, chosen: Sequence[str]) -> list[RunConfig]:
@@ -136,11 +137,13 @@ def _summary(
     for obstacle in obstacles:
         st.warning(shared.plain(obstacle), icon=":material/warning:")
     runs = len(configs) * len(seeds)
-    if st.button(
+    st.button(
         f"Launch {runs} runs", type="primary", icon=":material/rocket_launch:", disabled=bool(obstacles) or not runs,
-        key="launch",
-    ):  # fmt: skip
-        _launch(dataset, definition, configs, seeds, reference, title, acknowledged or [])
+        key="launch", on_click=_launch,
+        args=(dataset, definition, configs, seeds, reference, title, acknowledged or []),
+    )  # fmt: skip
+    if refusal := st.session_state.pop("launch_refused", None):
+        st.error(shared.plain(refusal), icon=":material/error:")
     _changes(configs)
 
 
@@ -150,28 +153,31 @@ def _costs(dataset: PreparedDataset, configs: list[RunConfig], seeds: int, count
         costs = known_costs(configs, dataset)
         if not counted and all(cost is not None for cost in costs):
             st.rerun()
-        rows = ["| configuration | parameters | time a run | memory |", "|:---|---:|---:|---:|"]
-        total, bases, peak = 0.0, set(), 0.0
-        for config, cost in zip(configs, costs, strict=True):
-            if cost is None:
+        estimates = [
+            None if cost is None else estimate(config, dataset, cost)
+            for config, cost in zip(configs, costs, strict=True)
+        ]
+        rows = ["| configuration | parameters | a run | memory |", "|:---|---:|---:|---:|"]
+        for config, cost, one in zip(configs, costs, estimates, strict=True):
+            if cost is None or one is None:
                 rows.append(f"| {shared.plain(config.name)} | counting … | | |")
                 continue
-            one = estimate(config, dataset, cost)
-            total += one.seconds * seeds
-            bases.add(one.basis)
-            peak = max(peak, one.memory_bytes or 0)
             memory = shared.MISSING if one.memory_bytes is None else f"{one.memory_bytes / 1e9:.1f} GB"
             parameters = shared.fmt_count(cost.parameters)
             rows.append(f"| {shared.plain(config.name)} | {parameters} | ≤ {shared.fmt_time(one.seconds)} | {memory} |")
         st.markdown("\n".join(rows))
         ahead = len(api.list_jobs(states=api.ACTIVE))
         place = f"behind {ahead} jobs that are queued or running" if ahead else "at once: the queue is empty"
-        slots = slot_count()
-        st.caption(
-            f"All {len(configs) * seeds} runs: at most about **{shared.fmt_time(total / slots)}** on {slots} "
-            f"{'slot' if slots == 1 else 'slots'} if no run stops early. They start {place}.  \n"
-            f"Times from {shared.plain('; '.join(sorted(bases)))}."
-        )
+        known = [one for one in estimates if one is not None]
+        if len(known) == len(configs):
+            slots = slot_count()
+            total = sum(one.seconds for one in known) * seeds / slots
+            bases = shared.plain("; ".join(sorted({one.basis for one in known})))
+            st.caption(
+                f"All {len(configs) * seeds} runs: about **{shared.fmt_time(total)}** on {slots} "
+                f"{'slot' if slots == 1 else 'slots'} if none stops early (times from: {bases})."
+            )
+        st.caption(f"They start {place}.")
 
 
 def _changes(configs: list[RunConfig]) -> None:
@@ -209,9 +215,9 @@ def _launch(
             acknowledged=acknowledged,
         )
     except StudioError as error:
-        st.error(shared.plain(str(error)), icon=":material/error:")
-        return
-    st.switch_page("pages/overview.py", query_params={"study": study.id})
+        st.session_state["launch_refused"] = str(error)
+    else:
+        st.session_state["launched_study"] = study.id
 
 
 main()

@@ -63,6 +63,7 @@ CREATE TABLE jobs (
 );
 CREATE INDEX jobs_state ON jobs(state);
 CREATE INDEX jobs_study ON jobs(study);
+CREATE UNIQUE INDEX jobs_run ON jobs(study, configuration, seed) WHERE kind = 'train' AND study IS NOT NULL;
 """
 
 
@@ -256,21 +257,30 @@ def work() -> tuple[list[Job], list[int]]:
 
 
 def add(jobs: list[NewJob]) -> list[int]:
-    """Queue `jobs` behind the others, all or none; returns their ids."""
+    """Queue `jobs` behind the others, all or none; returns their ids.
+
+    A study has one job for each configuration and seed: one that is there already is not added again, whoever asks, and
+    its id is returned.
+    """
     ids: dict[int, int] = {}
     with _transaction() as db:
         position = db.execute("SELECT COALESCE(MAX(position), 0) FROM jobs").fetchone()[0]
         for i, job in enumerate(jobs, 1):
             after = ids[id(job.after)] if isinstance(job.after, NewJob) else job.after
-            cursor = db.execute(
+            db.execute(
                 "INSERT INTO jobs (kind, title, study, configuration, seed, payload, position, depends_on, created) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (
                     *(job.kind, job.title, job.study, job.configuration, job.seed),
                     *(json.dumps(job.payload, allow_nan=False), position + i, after, time.time()),
                 ),
             )
-            ids[id(job)] = int(cursor.lastrowid or 0)
+            row = db.execute(
+                "SELECT CASE WHEN changes() > 0 THEN last_insert_rowid() ELSE (SELECT id FROM jobs "
+                "WHERE kind = ? AND study = ? AND configuration = ? AND seed = ?) END",
+                (job.kind, job.study, job.configuration, job.seed),
+            ).fetchone()
+            ids[id(job)] = row[0]
         _fail_blocked(db)
     return [ids[id(job)] for job in jobs]
 

@@ -93,22 +93,27 @@ def run_configurations(
         criteria=[c.model_dump(mode="json") for name in criteria for c in preset_criteria(name)],
         acknowledged=acknowledged,
     )
-    queue_missing(study, after)
+    _queue(study, [(name, seed) for name in study.configuration_names for seed in study.seeds], after)
     return study
 
 
-def queue_missing(study: Study, after: NewJob | int | None = None) -> list[int]:
+def queue_missing(study: Study) -> list[int]:
     """Queue every configuration and seed that has neither a job nor a run; returns the jobs' ids.
 
-    All at once or none, so that a study whose launch was interrupted can be completed by calling this again.
+    It completes a study whose launch was interrupted. Two who call it together queue nothing twice.
     """
+    return _queue(study, [(cell.configuration, cell.seed) for cell in cells(study) if cell.state == "missing"], None)
+
+
+def _queue(study: Study, pairs: Sequence[tuple[str, int]], after: NewJob | int | None) -> list[int]:
+    """Queue these configurations and seeds, all or none; all configurations of one seed first: a comparison stands
+    early."""
     provenance: dict[str, Any] = {"study": study.id, "acknowledged": study.acknowledged}
-    missing = {(cell.configuration, cell.seed) for cell in cells(study) if cell.state == "missing"}
     trainings = [
         jobs.train_job(study.id, config, study.dataset, seed, provenance, after)
-        for seed in study.seeds  # all configurations of one seed first: a comparison stands early
+        for seed in study.seeds
         for config in study.configurations
-        if (config.name, seed) in missing
+        if (config.name, seed) in set(pairs)
     ]
     first = [after] if isinstance(after, NewJob) else []
     return jobs.submit([*first, *trainings])[len(first) :]

@@ -61,31 +61,32 @@ class Spread:
 
 def cells(study: Study) -> list[Cell]:
     """One cell for each configuration and seed, configurations outermost."""
-    by_job = {(job.configuration, job.seed): job for job in reversed(jobs.list_jobs(study=study.id, kind="train"))}
+    # Runs first: a job read later is never older than its run, so that nothing queued meanwhile looks missing.
     by_run: dict[tuple[str, int], list[tracking.RunRecord]] = {}
     for one in tracking.list_runs(study.id):
         by_run.setdefault((one.configuration, one.seed), []).append(one)
+    by_job = {(job.configuration, job.seed): job for job in jobs.list_jobs(study=study.id, kind="train")}
     found = []
     for name in study.configuration_names:
         for seed in study.seeds:
             job = by_job.get((name, seed))
             records = by_run.get((name, seed), [])
-            record: tracking.RunRecord | None
             if job is not None:
-                record = next((r for r in records if r.run_id == job.run_id), None)
                 state: CellState = job.state
+                run_id, reason = job.run_id, job.reason
             else:
                 record = next((r for r in records if r.state == "finished"), records[0] if records else None)
                 state = record.state if record else "missing"
+                run_id, reason = (record.run_id, record.reason) if record else (None, "")
             found.append(
                 Cell(
                     configuration=name,
                     seed=seed,
                     state=state,
-                    reason=job.reason if job else record.reason if record else "",
+                    reason=reason,
                     job=job,
-                    run_id=record.run_id if record else None,
-                    result=record.result if record and state == "finished" else None,
+                    run_id=run_id,
+                    result=tracking.load_result(run_id) if run_id and state == "finished" else None,
                 )
             )
     return found

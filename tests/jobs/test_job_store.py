@@ -216,6 +216,18 @@ def test_all_jobs_of_a_call_are_added_or_none(home):
     assert store.list_jobs() == []
 
 
+def test_a_configuration_and_seed_of_a_study_is_queued_once(home):
+    def pair(seed: int) -> NewJob:
+        return new(study="s", configuration="lr", seed=seed)
+
+    first = store.add([pair(1), pair(2)])
+    again = store.add([pair(2), pair(3), pair(2)])
+    assert again[0] == again[2] == first[1]
+    assert len(store.list_jobs()) == 3
+    assert len(store.add([new(kind="prepare"), new(kind="prepare")])) == 2
+    assert len(store.list_jobs()) == 5
+
+
 def test_many_submitters_and_claimers_at_once(home):
     """Eight threads create the queue together, add 80 jobs and claim them all: each exactly once."""
     claimed: list[int] = []

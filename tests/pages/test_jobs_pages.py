@@ -1,0 +1,248 @@
+"""Overview, Launch and Jobs: what they say, what their buttons do. Nobody serves the queue here."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from mdaf_core import tracking
+from mdaf_core.data.prepare import prepare
+from mdaf_core.files import write_json
+from mdaf_core.jobs import api, store
+from mdaf_core.studies import estimate, launch
+from mdaf_core.studies.store import list_studies
+from tests.conftest import ROOT
+from tests.reporting.example_study import make_study
+
+COST = estimate.Cost(parameters=1234, embedding=1000, dense=234, multiply_adds=10**6, training_bytes=10**8)
+
+
+@pytest.fixture
+def quiet(home, monkeypatch):
+    monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
+    monkeypatch.setattr("pages.launch.known_costs", lambda configs, dataset: [COST] * len(configs), raising=False)
+    monkeypatch.setattr(estimate, "known_costs", lambda configs, dataset: [COST] * len(configs))
+    return home
+
+
+@pytest.fixture
+def tiny(quiet):
+    return prepare("synthetic", path=None, name="tiny", options={"size": "tiny"})
+
+
+def open_page(page: str, **query: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app.switch_page(f"pages/{page}.py")
+    for name, value in query.items():
+        app.query_params[name] = value
+    return sound(app.run())
+
+
+def sound(app: AppTest) -> AppTest:
+    assert not app.exception
+    return app
+
+
+def words(app: AppTest) -> str:
+    parts = [*app.markdown, *app.caption, *app.error, *app.warning, *app.info]
+    labels = [str(e.proto) for e in app.get("page_link") + app.get("progress")]
+    return "\n".join([*(str(e.value) for e in parts), *labels]).replace("\\", "")
+
+
+def button(app: AppTest, label: str):
+    return next(b for b in app.button if b.label == label)
+
+
+def begin(job_id: int, **progress):
+    """Make a queued job run, as a worker would."""
+    while True:
+        job = store.claim(100)
+        confirmed = store.confirm(job.id, job.token, 2**22)
+        if job.id == job_id:
+            store.report(confirmed, progress, "r" * 32)
+            return confirmed
+
+
+PROGRESS = {
+    "run_id": "r", "phase": "training", "epoch": 2, "max_epochs": 4, "step": 5, "steps": 10,
+    "rows_per_second": 12345.0, "seconds_left": 75.0, "val_auc": 0.6543, "best_val_auc": 0.6543,
+}  # fmt: skip
+
+
+def test_first_start_offers_the_demo(quiet):
+    app = open_page("overview")
+    assert [b.label for b in app.button] == ["Run the demo study"]
+    sound(button(app, "Run the demo study").click().run())
+    assert [study.definition for study in list_studies()] == ["demo"]
+    assert len(store.list_jobs(states=["queued"])) == 11
+    assert "0 of 10 runs finished" in words(app)
+    assert "prepare synthetic-tiny" in words(app)
+
+
+def test_overview_shows_every_state(tiny):
+    study = launch.run("demo", "tiny", seeds=[1, 2])
+    first, second, third, *_ = store.list_jobs(study=study.id)
+    begin(first.id, **PROGRESS)
+    store.end(begin(second.id), "failed", "Ran out of paper.")
+    api.cancel(third.id)
+    app = open_page("overview", study=study.id)
+    said = words(app)
+    assert "0 of 10 runs finished" in said
+    for state in ("running", "queued", "failed", "cancelled"):
+        assert state in said
+    assert "38%" in said  # one of four epochs, and half of the second
+    assert "Ran out of paper." in said
+    assert "runs still to finish" in said
+
+
+def test_overview_of_finished_runs(quiet):
+    study = make_study(["mdaf-full", "lr"], [1, 2, 3])
+    app = open_page("overview", study=study.id)
+    said = words(app)
+    assert "6 of 6 runs finished" in said and "All runs finished" in said
+    assert "±" in said
+    results = [run.result for run in tracking.list_runs(study.id)]
+    assert all(f"{result.val.auc:.4f}" in said for result in results)
+    said = words(open_page("overview", study=study.id, shown="Test AUC"))
+    assert all(f"{result.test.auc:.4f}" in said for result in results)
+
+
+def test_one_seed_is_named_as_such(quiet):
+    study = make_study(["mdaf-full", "lr"], [1])
+    assert "one seed: no variance" in words(open_page("overview", study=study.id))
+
+
+def test_a_launch_that_was_interrupted_is_offered_to_be_completed(tiny):
+    study = launch.run("demo", "tiny", seeds=[1])
+    (store.queue_path()).unlink()
+    app = open_page("overview", study=study.id)
+    assert "5 runs of this study were never queued" in words(app)
+    sound(button(app, "Queue them").click().run())
+    assert len(store.list_jobs(study=study.id)) == 5
+
+
+def test_jobs_without_any(quiet):
+    assert "Nothing has been queued yet" in words(open_page("jobs"))
+
+
+def test_jobs_live_progress_and_cancel(tiny):
+    study = launch.run("demo", "tiny", seeds=[1])
+    job_id = store.list_jobs(study=study.id)[0].id
+    begin(job_id, **PROGRESS)
+    app = open_page("jobs")
+    said = words(app)
+    for part in ("Epoch 2 of at most 4", "step 5 of 10", "12,345 rows/s", "0.6543", "1 min 15 s left"):
+        assert part in said
+    sound(app.button(key=f"cancel-{job_id}").click().run())
+    assert store.get_job(job_id).cancel_requested
+    assert "Stopping" in words(app)
+
+
+def test_jobs_reorder_and_cancel_queued(tiny):
+    study = launch.run("demo", "tiny", seeds=[1])
+    a, b, c, *_ = [job.id for job in store.list_jobs(study=study.id)]
+    app = open_page("jobs")
+    sound(app.button(key=f"first-{c}").click().run())
+    sound(app.button(key=f"down-{a}").click().run())
+    assert [job.id for job in store.list_jobs(states=["queued"])][:3] == [c, b, a]
+    sound(app.button(key=f"cancel-{b}").click().run())
+    assert store.get_job(b).state == "cancelled"
+
+
+def test_jobs_failed_reason_retry_resume_and_log(tiny):
+    study = launch.run("demo", "tiny", seeds=[1])
+    first, second, *_ = store.list_jobs(study=study.id)
+    for job in (first, second):
+        store.end(begin(job.id), "failed", "Killed by signal 9 (SIGKILL); see [this](x).")
+    store.log_path(first.id).parent.mkdir(parents=True)
+    store.log_path(first.id).write_text("step 1\rstep 2\nlast line\n")
+    app = open_page("jobs")
+    assert "Killed by signal 9 (SIGKILL); see [this](x)." in words(app)
+    sound(app.button(key=f"resume-{first.id}").click().run())
+    assert (store.get_job(first.id).state, store.get_job(first.id).resume) == ("queued", True)
+    sound(app.button(key=f"retry-{second.id}").click().run())
+    assert store.get_job(second.id).resume is False
+    sound(app.selectbox(key="log_of").set_value(first.id).run())
+    assert app.code[0].value == "step 2\nlast line"
+
+
+def test_a_button_that_comes_too_late_is_a_message(tiny):
+    study = launch.run("demo", "tiny", seeds=[1])
+    job_id = store.list_jobs(study=study.id)[1].id
+    app = open_page("jobs")
+    api.cancel(job_id)
+    sound(app.button(key=f"up-{job_id}").click().run())
+    assert "not queued" in app.toast[0].value
+
+
+def test_launch_without_data(quiet):
+    assert "No data set is prepared yet" in words(open_page("launch"))
+
+
+def test_launch_a_definition(tiny):
+    app = open_page("launch", definition="demo")
+    said = words(app)
+    assert "1,234" in said and "at once: the queue is empty" in said and "0.8 GB" in said
+    sound(app.text_input(key="seeds_text").set_value("7-8").run())
+    sound(button(app, "Launch 10 runs").click().run())
+    (study,) = list_studies()
+    assert (study.definition, study.seeds) == ("demo", [7, 8])
+    assert len(store.list_jobs(study=study.id)) == 10
+
+
+def test_launch_own_selection_with_changes(tiny):
+    app = open_page("launch", definition="own")
+    assert "Choose at least one configuration" in words(app)
+    app.multiselect[0].set_value(["mdaf-full", "lr"]).run()
+    app.number_input(key="set-All configurations-training.max_epochs-0").set_value(3).run()
+    app.selectbox(key="scope").set_value("mdaf-full").run()
+    app.selectbox(key="set-mdaf-full-model.sequential.kind-0").set_value("bst").run()
+    app.text_input(key="set-mdaf-full-model.hidden_units-0").set_value("32, 16").run()
+    app.number_input(key="set-mdaf-full-training.learning_rate-0").set_value(0.002).run()
+    said = words(sound(app))
+    assert "training.max_epochs | 20 | 3" in said
+    assert "model.sequential.kind | mamba4rec | bst" in said
+    app.text_input(key="seeds_text").set_value("1").run()
+    sound(button(app, "Launch 2 runs").click().run())
+    (study,) = list_studies()
+    full, lr = study.configurations
+    assert (full.training.max_epochs, lr.training.max_epochs) == (3, 3)
+    assert (full.training.learning_rate, lr.training.learning_rate) == (0.002, 0.001)
+    assert (full.model.sequential.kind, full.model.hidden_units) == ("bst", [32, 16])
+    assert (study.definition, study.reference, study.seeds) == ("own", "mdaf-full", [1])
+
+
+def test_launch_says_what_is_wrong_and_waits(tiny):
+    app = open_page("launch", definition="demo")
+    app.text_input(key="seeds_text").set_value("x").run()
+    assert "Seeds look like" in words(app)
+    assert next(b for b in app.button if b.key == "launch").disabled
+    app.text_input(key="seeds_text").set_value("1").run()
+    app.selectbox(key="scope").set_value("mdaf-full").run()
+    app.text_input(key="set-mdaf-full-model.hidden_units-0").set_value("32; 16").run()
+    assert "whole numbers" in words(app)
+    assert next(b for b in app.button if b.key == "launch").disabled
+    sound(app.button(key="reset-mdaf-full").click().run())
+    assert not next(b for b in app.button if b.key == "launch").disabled
+
+
+def test_launch_on_data_whose_audit_failed_needs_a_word(tiny):
+    audit = json.loads((tiny.path / "audit.json").read_text())
+    audit["checks"][0] |= {"id": "too-good", "status": "fail", "sentence": "This is too good."}
+    write_json(tiny.path / "audit.json", audit)
+    app = open_page("launch", definition="demo")
+    assert "This is too good." in words(app)
+    assert app.button(key="launch").disabled
+    app.checkbox[0].check().run()
+    sound(app.button(key="launch").click().run())
+    assert list_studies()[0].acknowledged == ["too-good"]
+
+
+def test_a_double_click_launches_once(tiny):
+    app = open_page("launch", definition="demo")
+    app.session_state["launched"] = time.monotonic()
+    sound(app.button(key="launch").click().run())
+    assert list_studies() == []
