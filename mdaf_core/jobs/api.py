@@ -37,6 +37,7 @@ __all__ = [
     "submit_prepare",
     "submit_train",
     "train_job",
+    "wake",
 ]
 
 SUPERVISOR: Sequence[str] = (sys.executable, "-m", "mdaf_core.jobs.supervisor")
@@ -73,6 +74,12 @@ def ensure_supervisor() -> None:
         _children.append(child)
     finally:
         os.close(lock)
+
+
+def wake() -> None:
+    """Start the supervisor if there is work and nobody serves it: for those who look at anything at all."""
+    if any(store.work()):
+        ensure_supervisor()
 
 
 def train_job(

@@ -1,10 +1,11 @@
 """The launcher: loads torch, Lightning and MLflow once (about 6 s), then forks a worker for each job in milliseconds.
 
 It does no work of its own before a fork (no tensor, no thread pool, no connection), so that a fork copies nothing that
-is in use. It reads commands from the supervisor, one JSON object a line, and answers with events; end of file, that
-is, the supervisor's death, ends it. Workers go on without it.
+is in use. It reads commands from the supervisor, one JSON object a line, and answers with events. End of file without
+`leave` is the supervisor's sudden death: the launcher then starts another one, which will start another launcher, and
+leaves. Workers go on without either.
 
-    {"do": "run", "job": 3, "token": "…", "environment": {…}}      {"do": "settle", "job": 3}
+    {"do": "run", "job": 3, "token": "…", "environment": {…}}      {"do": "settle", "job": 3}      {"do": "leave"}
     {"event": "ready"}      {"event": "exited", "job": 3, "token": "…", "status": -9}
 """
 
@@ -18,10 +19,11 @@ import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mdaf_core.jobs import worker
+from mdaf_core.jobs import api, worker
 from mdaf_core.jobs.kinds import KINDS, Kind
 
 PRELOAD = (
@@ -34,6 +36,7 @@ PRELOAD = (
     "mdaf_core.training.fit",
     "mdaf_core.data.prepare",
 )
+HEIR_AFTER = 0.3  # seconds after the supervisor's death: by then the kernel has freed its lock
 
 
 def main(kinds: Mapping[str, Kind] = KINDS, preload: Iterable[str] = PRELOAD) -> None:
@@ -56,10 +59,14 @@ def main(kinds: Mapping[str, Kind] = KINDS, preload: Iterable[str] = PRELOAD) ->
         if readable:
             chunk = os.read(commands, 65536)
             if not chunk:
+                time.sleep(HEIR_AFTER)
+                api.wake()
                 return
             *lines, buffer = (buffer + chunk).split(b"\n")
             for line in lines:
                 command = json.loads(line)
+                if command["do"] == "leave":
+                    return
                 pid = os.fork()
                 if pid == 0:
                     os.close(commands)

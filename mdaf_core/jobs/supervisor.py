@@ -70,6 +70,8 @@ class Launcher:
         return [json.loads(line) for line in lines]
 
     def close(self) -> None:
+        """Let it go: it leaves without starting an heir."""
+        self.send(do="leave")
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe:
                 with contextlib.suppress(OSError):
@@ -94,25 +96,27 @@ class Supervisor:
 
     def run(self, lock: int) -> None:
         """Serve the queue while the lock file open as `lock` is this artifacts folder's."""
-        active = time.monotonic()
-        while self._is_ours(lock):
-            jobs, unsettled = store.work()
-            if jobs or unsettled:
-                active = time.monotonic()
-            elif time.monotonic() - active > self.idle_seconds:
-                # A job may be queued right now by someone who saw the lock held. Let go first, then look again:
-                # whoever adds a job before this look is seen here, and whoever adds one after it finds the lock free.
-                fcntl.flock(lock, fcntl.LOCK_UN)
-                if not any(store.work()):
-                    break
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    break
-                active = time.monotonic()
-            self.step(jobs, unsettled)
-        if self.launcher:
-            self.launcher.close()
+        try:
+            active = time.monotonic()
+            while self._is_ours(lock):
+                jobs, unsettled = store.work()
+                if jobs or unsettled:
+                    active = time.monotonic()
+                elif time.monotonic() - active > self.idle_seconds:
+                    # A job may be queued right now by someone who saw the lock held. Let go first, then look again: a
+                    # job added before this look is seen here, and whoever adds one after it finds the lock free.
+                    fcntl.flock(lock, fcntl.LOCK_UN)
+                    if not any(store.work()):
+                        break
+                    try:
+                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        break
+                    active = time.monotonic()
+                self.step(jobs, unsettled)
+        finally:
+            if self.launcher:
+                self.launcher.close()
 
     def step(self, jobs: list[Job], unsettled: list[int]) -> None:
         """Look once at everything.
@@ -237,6 +241,7 @@ def main(launcher_command: Sequence[str] = LAUNCHER, idle_seconds: float = IDLE_
     os.set_inheritable(lock, False)
     for name in (signal.SIGINT, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} Supervisor {os.getpid()} begins.", flush=True)
     Supervisor(launcher_command, idle_seconds).run(lock)
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} Supervisor {os.getpid()} leaves.", flush=True)

@@ -62,8 +62,8 @@ class Queue:
         return found
 
     @staticmethod
-    def kill(pid: int) -> None:
-        os.kill(pid, signal.SIGKILL)
+    def kill(pid: int, number: int = signal.SIGKILL) -> None:
+        os.kill(pid, number)
         for child in api._children:
             if child.pid == pid:
                 child.wait(5)
@@ -82,7 +82,7 @@ def queue(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
     queue = Queue(home)
     yield queue
     for pid in queue.supervisors():
-        queue.kill(pid)
+        queue.kill(pid, signal.SIGTERM)
     for job in store.list_jobs(states=["running"]):
         if job.pid:
             with contextlib.suppress(ProcessLookupError):

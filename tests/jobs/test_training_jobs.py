@@ -47,7 +47,7 @@ def served(home, monkeypatch):
         if job.pid:
             os.killpg(job.pid, signal.SIGKILL)
     for child in api._children:
-        child.kill()
+        child.terminate()
         child.wait()
 
 
