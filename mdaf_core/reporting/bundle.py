@@ -178,6 +178,12 @@ def _differences(material: Material) -> Drawn:
     return chart, frame, caption
 
 
+def _matrix(material: Material) -> Drawn:
+    data = frames.run_values(material.study, material.split, material.metric)
+    chart = charts.ablation_matrix(data, order=material.study.configuration_names)
+    return chart, data, f"{_metric(material)} of every run, {material.rows_in_words}; darker is larger."
+
+
 def _one_seed(material: Material) -> list[RunRecord]:
     """The runs of the seed that most drawn configurations have finished, the smallest such seed."""
     seeds = [run.seed for run in material.drawn]
@@ -237,12 +243,13 @@ FIGURES: dict[str, tuple[str, Callable[[Material], Drawn]]] = {
     "loss-by-epoch": ("Loss by epoch", _loss_curves),
     "leaderboard": ("Leaderboard", _leaderboard),
     "differences": ("Differences to the reference", _differences),
+    "runs": ("Configurations × seeds", _matrix),
     "roc": ("ROC curves", _roc),
     "calibration": ("Calibration", _calibration),
     "slices-history": ("AUC by history length", _slices),
     "cost": ("Quality against parameters", _cost),
 }
-_OF_A_SPLIT = {"leaderboard", "differences", "roc", "calibration", "slices-history", "cost"}
+_OF_A_SPLIT = {"leaderboard", "differences", "runs", "roc", "calibration", "slices-history", "cost"}
 TABLES: dict[str, tuple[str, Callable[[Material], tables.PaperTable]]] = {
     "results": ("Results", lambda material: tables.results_table(material.comparison, material.runs)),
     "overfitting": ("Overfitting", lambda material: tables.overfitting_paper_table(material.runs)),

@@ -381,7 +381,7 @@ def slices(frame: pl.DataFrame, *, order: Sequence[str], y_title: str) -> alt.To
                 configuration="Configuration", slice="Slice", auc="AUC", low="95% low", high="95% high", rows="Rows|,d"
             ),
         ),
-    ).properties(height=alt.Step(max(14, 9 * len(shown))))
+    ).properties(height=alt.Step(ROW if len(shown) == 1 else 11))
 
 
 def cost(frame: pl.DataFrame, *, x: str, x_title: str, y_title: str, order: Sequence[str]) -> alt.TopLevelMixin:
@@ -405,92 +405,16 @@ def cost(frame: pl.DataFrame, *, x: str, x_title: str, y_title: str, order: Sequ
 
 
 def ablation_matrix(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
-    """Configurations × seeds: configuration, seed, state, text (what to write in the cell), reason."""
+    """Configurations × seeds: configuration, seed, value (null where there is none), text (what the cell says)."""
     import altair as alt
 
-    states = ["finished", "running", "queued", "failed", "cancelled", "missing"]
     base = alt.Chart(frame).encode(
         x=alt.X("seed:O", title="Seed", axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False)),
         y=alt.Y("configuration:N", sort=list(order), title=None),
-        tooltip=_tooltips(configuration="Configuration", seed="Seed", state="State", text="Cell", reason="Reason"),
+        tooltip=_tooltips(configuration="Configuration", seed="Seed", value="Value", text="Cell"),
     )
-    opacity = alt.Opacity(
-        "state:N", scale=alt.Scale(domain=states, range=[0.22, 0.5, 0.08, 0.08, 0.08, 0.03]), legend=None
-    )
+    shade = alt.Opacity("value:Q", scale=alt.Scale(zero=False, nice=False, range=[0.08, 0.45]), legend=None)
     return alt.layer(
-        base.mark_rect(style="accent", stroke=None, cornerRadius=3).encode(opacity=opacity),
+        base.transform_filter("isValid(datum.value)").mark_rect(style="accent", cornerRadius=2).encode(opacity=shade),
         base.mark_text(style="strong").encode(text="text:N"),
-    ).properties(height=alt.Step(ROW + 4))
-
-
-# ---- general shapes --------------------------------------------------------------------------------------------------
-
-
-def histogram(
-    frame: pl.DataFrame, *, x_title: str, y_title: str = "Rows", series: str | None = None, height: int = 220
-) -> alt.TopLevelMixin:
-    """Counts by bin: `start`, `end` (bin edges), `count`, and optionally a series column (drawn as steps, overlaid)."""
-    import altair as alt
-
-    x, x2 = alt.X("start:Q", title=x_title, scale=alt.Scale(nice=False)), "end:Q"
-    y = alt.Y("count:Q", title=y_title, axis=alt.Axis(format="~s"))
-    tooltip = _tooltips(start="From", end="To", count=y_title)
-    if series is None:
-        chart = alt.Chart(frame).mark_rect(stroke=None).encode(x=x, x2=x2, y=y, y2=alt.datum(0), tooltip=tooltip)
-    else:
-        chart = (
-            alt.Chart(frame)
-            .mark_line(interpolate="step-after")
-            .encode(
-                x=x,
-                y=y,
-                color=alt.Color(f"{series}:N", title=None),
-                strokeDash=alt.StrokeDash(f"{series}:N", legend=None),
-                tooltip=[*_tooltips(**{series: series.capitalize()}), *tooltip],
-            )
-        )
-    return chart.properties(height=height)
-
-
-def bars(
-    frame: pl.DataFrame, *, x: str, y: str, x_title: str, sort: Sequence[str] | None = None, pattern: str = ",d"
-) -> alt.TopLevelMixin:
-    """Horizontal bars from zero, for counts and shares: never for AUC."""
-    import altair as alt
-
-    return (
-        alt.Chart(frame)
-        .mark_bar(height={"band": 0.7})
-        .encode(
-            x=alt.X(f"{x}:Q", title=x_title, scale=alt.Scale(zero=True)),
-            y=alt.Y(f"{y}:N", title=None, sort=list(sort) if sort else None),
-            tooltip=_tooltips(**{y: y.replace("_", " ").capitalize(), x: f"{x_title}|{pattern}"}),
-        )
-        .properties(height=alt.Step(ROW))
-    )
-
-
-def lines(
-    frame: pl.DataFrame,
-    *,
-    x: str,
-    y: str,
-    x_title: str,
-    y_title: str,
-    series: str | None = None,
-    zero: bool = False,
-    height: int = 220,
-) -> alt.TopLevelMixin:
-    """Lines over a number or a time (`x` a temporal column), one a series."""
-    import altair as alt
-
-    temporal = frame.schema[x].is_temporal()
-    encoding: dict[str, Any] = {
-        "x": alt.X(f"{x}:{'T' if temporal else 'Q'}", title=x_title, scale=alt.Scale(nice=False)),
-        "y": alt.Y(f"{y}:Q", title=y_title, scale=alt.Scale(zero=zero)),
-        "tooltip": [alt.Tooltip(name, title=name.replace("_", " ").capitalize()) for name in (series, x, y) if name],
-    }
-    if series:
-        encoding["color"] = alt.Color(f"{series}:N", title=None)
-        encoding["strokeDash"] = alt.StrokeDash(f"{series}:N", title=None)
-    return alt.Chart(frame).mark_line(point={"size": 18}).encode(**encoding).properties(height=height)
+    ).properties(height=alt.Step(ROW + 2))

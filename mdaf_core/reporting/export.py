@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any, Literal
 
 from mdaf_core.errors import UsageError
@@ -21,14 +22,26 @@ PNG_DPI = 300
 
 
 def print_spec(chart: alt.TopLevelMixin, columns: Columns = 1) -> dict[str, Any]:
-    """The chart for paper: white, embedded fonts, as wide as one column (3.3 in) or two (7 in); 1 unit is 1 point."""
+    """The chart for paper: white, embedded fonts, as wide as one column (3.3 in) or two (7 in); 1 unit is 1 point.
+
+    Views above one another (`vconcat`) keep one width.
+    """
     spec = theme.themed(chart, "print")
-    spec["width"] = WIDTH_INCHES[columns] * POINTS_PER_INCH
-    height = spec.get("height")
-    if isinstance(height, dict):  # a step for each row of a discrete axis
-        spec["height"] = {"step": height["step"] * 0.55}
-    elif isinstance(height, int | float):
-        spec["height"] = height * (0.5 if columns == 1 else 0.65)
+    width = WIDTH_INCHES[columns] * POINTS_PER_INCH
+    parts = spec.get("vconcat", [spec])
+    for part in parts:
+        part["width"] = width
+        height = part.get("height")
+        if isinstance(height, dict):  # a step for each row of a discrete axis
+            part["height"] = {"step": height["step"] * 0.55}
+        elif isinstance(height, int | float):
+            part["height"] = height * (0.5 if columns == 1 else 0.65)
+    if "vconcat" in spec:  # not fitted by Vega-Lite: measure what stands beside the plots, and leave room for it
+        import vl_convert
+
+        drawn = float(ET.fromstring(vl_convert.vegalite_to_svg(spec)).get("width", "0"))
+        for part in parts:
+            part["width"] = 2 * width - drawn
     return spec
 
 

@@ -246,12 +246,36 @@ def comparison_basis(comparison: StudyComparison) -> str:
 
 
 def slices(runs: Sequence[RunRecord], configurations: Sequence[str], dimension: str, split: Split) -> pl.DataFrame:
-    """`slice_metrics` of some configurations, all their seeds together."""
+    """`slice_metrics` of some configurations, all their seeds together; `slice` says how many rows it has."""
     from mdaf_core.evaluation.comparison import by_configuration
     from mdaf_core.evaluation.slices import slice_metrics
 
     groups = by_configuration([run for run in runs if run.configuration in configurations])
-    return slice_metrics({name: list(group.values()) for name, group in groups.items()}, dimension, split)
+    ordered: dict[str, Sequence[RunRecord]] = {
+        name: list(groups[name].values()) for name in configurations if name in groups
+    }
+    frame = slice_metrics(ordered, dimension, split)
+    rows = pl.col("rows").map_elements("{:,}".format, return_dtype=pl.String)
+    return frame.with_columns(slice=pl.format("{}  ({} rows)", "slice", rows))
+
+
+def slices_table(frame: pl.DataFrame) -> pl.DataFrame:
+    """`slices` with one row a slice: Slice, Rows, Positives, and the AUC of each configuration."""
+    wide = frame.pivot(on="configuration", index=["slice", "rows", "positives"], values="auc")
+    names = {"slice": "Slice", "rows": "Rows", "positives": "Positives"}
+    return wide.with_columns(pl.col("slice").str.replace(r"  \(.*\)$", "")).rename(names)
+
+
+def run_values(study: Study, split: Split, metric: str) -> pl.DataFrame:
+    """Every configuration and seed of a study: configuration, seed, value (null unfinished), text (value or state)."""
+    from mdaf_core.studies.status import cells
+
+    rows = []
+    for cell in cells(study):
+        value = cell.metric("val" if split == "val" else "test", metric)
+        rows.append((cell.configuration, cell.seed, value, cell.state if value is None else f"{value:.4f}"))
+    schema = {"configuration": pl.String, "seed": pl.Int64, "value": pl.Float64, "text": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 LEDGER_WORDS = {"configuration": "Configuration", "model": "Model"}

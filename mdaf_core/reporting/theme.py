@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 Mode = Literal["light", "dark", "print"]
+CONCATENATIONS = {"vconcat", "hconcat", "concat"}
 
 PALETTE = ["#1f5aa6", "#ee620f", "#006b53", "#d16480", "#2416a3", "#6cbaff", "#641c40", "#7cb95a"]
 PALETTE_DARK = ["#7fb2ee", "#ec7430", "#3f8652", "#eda6c8", "#6a50c8", "#6ce3b9", "#c9364a", "#f6e955"]
@@ -175,7 +176,8 @@ def themed(chart: alt.TopLevelMixin, mode: Mode) -> dict[str, Any]:
     """The chart as a Vega-Lite specification in a mode's look. What the chart itself configures wins."""
     spec: dict[str, Any] = chart.to_dict(validate=False)  # type: ignore[attr-defined]
     spec["config"] = _merge(config(mode), spec.get("config", {}))
-    spec["autosize"] = {"type": "fit-x", "contains": "padding"}  # legends add to the height, not to the width
+    if not CONCATENATIONS & spec.keys():  # Vega-Lite fits single views only
+        spec["autosize"] = {"type": "fit-x", "contains": "padding"}  # legends add to the height, not to the width
     spec["params"] = [{"name": "em", "value": _LABEL[mode == "print"]}, *spec.get("params", [])]
     _apply_styles(spec, styles(mode))
     return spec
@@ -186,8 +188,9 @@ def _apply_styles(node: Any, named: dict[str, dict[str, Any]]) -> None:
     mark = node.get("mark")
     if isinstance(mark, dict) and mark.get("style") in named:
         node["mark"] = named[mark.pop("style")] | mark
-    for layer in node.get("layer", []):
-        _apply_styles(layer, named)
+    for kind in ("layer", *CONCATENATIONS):
+        for part in node.get(kind, []):
+            _apply_styles(part, named)
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

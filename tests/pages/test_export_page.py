@@ -8,7 +8,7 @@ from tests.pages.report_store import open_page, studies, words  # noqa: F401
 def test_gallery_and_tables(open_page) -> None:  # noqa: F811
     app = open_page("export", "full")
     assert not app.error, app.error[0].value
-    assert len(app.get("image")) == 9
+    assert len(app.get("image")) == 10
     latex = [code.value for code in app.code if "toprule" in code.value]
     assert len(latex) == 3
     assert "Holm" in words(app)

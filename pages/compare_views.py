@@ -1,0 +1,166 @@
+"""The views of Compare beside its results: ROC and calibration, slices, cost, and two configurations in detail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from pages import shared
+
+if TYPE_CHECKING:
+    from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.studies.store import Study
+    from mdaf_core.tracking import RunRecord
+
+SPLITS = {"test": "Test", "val": "Validation"}
+METRICS = {
+    "auc": "AUC",
+    "gauc": "gAUC",
+    "logloss": "Log loss",
+    "normalised_entropy": "Normalised entropy",
+    "brier": "Brier score",
+    "ece": "Calibration error",
+    "pr_auc": "PR-AUC",
+}
+MANY = 6  # configurations drawn at first in one chart
+
+
+def _choice(study: Study, runs: list[RunRecord]) -> list[str]:
+    finished = {run.configuration for run in runs}
+    names = [name for name in study.configuration_names if name in finished]
+    return st.multiselect(
+        "Configurations", names, default=names[:MANY], key="configurations", bind="query-params",
+        placeholder="Choose configurations",
+    )  # fmt: skip
+
+
+def curves(study: Study, runs: list[RunRecord], split: str) -> None:
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    with left:
+        chosen = _choice(study, runs)
+    seed = right.selectbox("Seed", sorted({run.seed for run in runs}), key="seed", bind="query-params",
+                           help="One run of each configuration: curves of seeds are not averaged.")  # fmt: skip
+    from mdaf_core.evaluation.curves import curve_points
+    from mdaf_core.reporting import charts
+
+    picked = [run for run in runs if run.configuration in chosen and run.seed == seed]
+    if not picked:
+        st.info("None of these configurations has finished with this seed.", icon=":material/info:")
+        return
+    where = f"{SPLITS[split].lower()} rows, seed {seed}"
+    left, right = st.columns(2, gap="medium")
+    with left:
+        roc = curve_points(picked, "roc", split)
+        shared.show_chart(charts.roc(roc, order=study.configuration_names), "roc", roc, title=f"ROC, {where}")
+    with right:
+        bins = curve_points(picked, "calibration", split)
+        shared.show_chart(
+            charts.calibration(bins, order=study.configuration_names), "calibration", bins,
+            title=f"Calibration, {where}",
+            help="Rows in 15 bins of equal size by predicted probability; observed rate with its 95% Wilson interval. "
+                 "On the diagonal, predictions mean what they say. Hover for the rows of a bin.",
+        )  # fmt: skip
+
+
+def slices(study: Study, runs: list[RunRecord], split: str) -> None:
+    from mdaf_core.evaluation.slices import TITLES, slicings
+    from mdaf_core.reporting import charts, frames
+
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        chosen = _choice(study, runs)
+    dimensions = list(slicings(runs[0], split))
+    dimension = right.selectbox("Slice by", dimensions, format_func=TITLES.get, key="slice", bind="query-params")
+    if not chosen:
+        st.info("Choose at least one configuration.", icon=":material/info:")
+        return
+    table = frames.slices(runs, chosen, dimension, split)
+    shared.show_chart(
+        charts.slices(table, order=study.configuration_names, y_title=TITLES[dimension]), f"slices-{dimension}", table,
+        title=f"AUC by {TITLES[dimension].lower()}, {SPLITS[split].lower()} rows",
+        help="Mean over seeds; the 95% interval covers other users with these trained models, not other seeds.",
+    )  # fmt: skip
+    wide = frames.slices_table(table)
+    four = st.column_config.NumberColumn(format="%.4f")
+    shared.show_table(wide, "slices", title="AUC", column_config=dict.fromkeys(wide.columns[3:], four))
+
+
+def cost(study: Study, runs: list[RunRecord], comparison: StudyComparison) -> None:
+    from mdaf_core.reporting import charts, frames
+
+    table = frames.ledger(runs)
+    shared.show_table(
+        table.rename(frames.LEDGER), "ledger", title="What each configuration cost",
+        help="Unequal budgets must be visible: a difference bought with more tuning is another claim.",
+        column_config=_ledger_columns(),
+    )  # fmt: skip
+    frame = frames.quality_and_cost(table, comparison)
+    y_title = f"{METRICS[comparison.metric]}, {SPLITS[comparison.split].lower()} rows"
+    for column, name, title in zip(
+        st.columns(2, gap="medium"),
+        ("parameters", "rows_per_second"),
+        ("Parameters, embedding and dense", "Training speed, rows/s"),
+        strict=True,
+    ):
+        with column:
+            chart = charts.cost(frame, x=name, x_title=title, y_title=y_title, order=study.configuration_names)
+            shared.show_chart(chart, f"cost-{name.replace('_', '-')}", frame, title=title)
+
+
+def _ledger_columns() -> dict[str, Any]:
+    from mdaf_core.reporting import frames
+
+    number = st.column_config.NumberColumn
+    words = frames.LEDGER_WORDS.values()
+    whole = {title: number(format="%,.0f") for title in frames.LEDGER.values() if title not in words}
+    return whole | {
+        frames.LEDGER["epochs"]: number(format="%.1f", help="Trained, mean over seeds."),
+        frames.LEDGER["best_epoch"]: number(format="%.1f", help="Kept, mean over seeds."),
+        frames.LEDGER["settings_tried"]: number(
+            help="Different settings of this kind of model in the store on the same data: what was tuned."
+        ),
+    }
+
+
+def pair(study: Study, runs: list[RunRecord], split: str, margin: float, comparison: StudyComparison) -> None:
+    from mdaf_core.reporting import frames
+
+    names = study.configuration_names
+    a_column, b_column = st.columns(2)
+    a = a_column.selectbox("Configuration A", names, index=min(1, len(names) - 1), key="a", bind="query-params")
+    b = b_column.selectbox(
+        "Configuration B", names, index=names.index(comparison.reference), key="b", bind="query-params"
+    )
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        differences = frames.settings_differences(study.configuration(a), study.configuration(b))
+        if differences.is_empty():
+            st.markdown("**Settings that differ**")
+            st.caption("None: the same settings.")
+        else:
+            shared.show_table(differences, "settings", title="Settings that differ")
+    with right:
+        st.markdown("**The trained models on the same rows**", help=PAIR_HELP)
+        if a == b:
+            st.caption("Choose two different configurations.")
+            return
+        with shared.guard(), st.spinner("Testing", show_time=True):
+            table, sentences = frames.pair_tests(runs, a, b, split, margin)
+            if table.is_empty():
+                st.caption("No seed has finished for both.")
+                return
+            signed = st.column_config.NumberColumn(format="%+.1f")
+            shared.show_table(
+                table, "pair",
+                column_config={name: signed for name in table.columns if name.endswith("bp")}
+                | dict.fromkeys(("AUC of A", "AUC of B", "p"), st.column_config.NumberColumn(format="%.4f")),
+            )  # fmt: skip
+            for sentence in sentences:
+                st.caption(shared.plain(sentence))
+
+
+PAIR_HELP = (
+    "One row a seed that both finished. DeLong clustered by user: rows of one user depend on each other. It says "
+    "nothing about other seeds; the Results view does."
+)
