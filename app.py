@@ -1,7 +1,11 @@
 """MDAF Studio: navigation and page configuration. `streamlit run app.py`."""
 
+import contextlib
+
 import streamlit as st
 
+from mdaf_core.errors import StudioError
+from mdaf_core.jobs.api import wake
 from pages.shared import ICON, LOGO, warm_up
 
 PAGES = {
@@ -25,5 +29,7 @@ navigation = st.navigation(
     },
     expanded=True,
 )
+with contextlib.suppress(StudioError):  # the Jobs page says what is wrong with the queue
+    wake()  # whatever page is opened first after a restart, queued jobs go on
 navigation.run()
 warm_up()
