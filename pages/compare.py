@@ -35,6 +35,10 @@ def main() -> None:
             "Metric", list(METRICS), format_func=METRICS.get, key="metric", bind="query-params",
             help="Of the best epoch's weights. gAUC: AUC of each user with both labels, weighted by rows.")  # fmt: skip
         names = study.configuration_names
+        shared.start_over(
+            study_id, reference=study.reference, configurations=names[: views.MANY], seed=study.seeds[0],
+            a=names[min(1, len(names) - 1)], b=study.reference,
+        )  # fmt: skip
         reference = columns[3].selectbox(
             "Reference", names, index=names.index(study.reference), key="reference", bind="query-params",
             help="The configuration that all others are compared with.")  # fmt: skip

@@ -51,6 +51,7 @@ def main() -> None:
 
         study = get_study(study_id)
         names = study.configuration_names
+        shared.start_over(study_id, configurations=names[:MANY], seeds=study.seeds)
         chosen = right.multiselect(
             "Configurations", names, default=names[:MANY], key="configurations", bind="query-params",
             placeholder="Choose configurations", help=f"At first the study's first {MANY}. Each keeps its colour.",

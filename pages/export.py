@@ -45,6 +45,7 @@ def main() -> None:
             )
             return
         names = _study(study_id).configuration_names
+        shared.start_over(study_id, lines=names[:MOST_LINES])
         lines: list[str] = []
         if len(names) > MOST_LINES:
             lines = st.multiselect(

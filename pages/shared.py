@@ -151,6 +151,17 @@ def study_picker() -> str | None:
     return _linked_select("Study", "study", list(titles), lambda id: titles[id], None)
 
 
+def start_over(study_id: str, **defaults: Any) -> None:
+    """When another study is chosen, put the choices that belong to a study back to its defaults (widget key → value).
+
+    Without it, seeds chosen for one study would silently leave out those that only the next study has.
+    """
+    last = st.session_state.get("choices_of")
+    st.session_state["choices_of"] = study_id
+    if last not in (None, study_id):
+        st.session_state.update(defaults)
+
+
 def dataset_picker() -> str | None:
     """Choose a prepared data set; None, with a way out, where there is none. In the link as `dataset`."""
     from mdaf_core.data.dataset import list_datasets

@@ -52,3 +52,11 @@ def test_an_unknown_study_in_the_link(open_page, studies) -> None:  # noqa: F811
     app = open_page("curves", "no-such-study")
     assert "no-such-study" in words(app).replace("\\", "")
     assert app.selectbox[0].value in studies.values()
+
+
+def test_another_study_starts_with_its_own_choices(open_page, studies) -> None:  # noqa: F811
+    app = open_page("curves", "single", seeds="42")
+    app.selectbox[0].set_value(studies["full"]).run()
+    assert not app.exception
+    assert set(app.pills(key="seeds").value) == {42, 43, 44}
+    assert app.multiselect[0].value == ["mdaf-full", "mdaf-static", "lr"]
