@@ -1,0 +1,226 @@
+"""Kill the worker, the supervisor, or the app in the middle of a study, again and again, and count what went wrong.
+
+    python -m benchmarks.chaos --home /tmp/chaos [--rounds 20] [--seed 1]
+
+Each round launches a study of 6 jobs through the command line, kills one process with signal 9 at a random moment,
+starts the app again if it was the app, and opens a page. Then every job must end; the one whose worker was killed as
+failed, with the reason, all others as finished, each with exactly one finished run; and the failed one, resumed, must
+finish too. Exits with 1 on a violation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+DATASET = "chaos"
+CONFIGURATIONS = ("lr", "dcnv2")
+SEEDS = (1, 2, 3)
+END_WITHIN = 300.0
+VICTIMS = ("worker", "supervisor", "app")
+
+
+def command(*arguments: str) -> Any:
+    """Run the program's command line; its JSON."""
+    run = subprocess.run(
+        [sys.executable, "-m", "mdaf_core", *arguments, "--json"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if run.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}: {run.stderr.strip()[-500:]}")
+    return json.loads(run.stdout)
+
+
+class App:
+    """A real `streamlit run app.py`, and a browser that opens its first page."""
+
+    def __init__(self, browser: Any, log: Path):
+        self.browser, self.log = browser, log
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.start()
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"),
+                    *("--server.port", str(self.port), "--server.fileWatcherType", "none"),
+                ],
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/_stcore/health", timeout=2).read()
+                return
+            except OSError:
+                time.sleep(0.2)
+        raise RuntimeError("the app does not start")
+
+    def open(self) -> None:
+        page = self.browser.new_page()
+        page.goto(f"http://127.0.0.1:{self.port}/")
+        page.wait_for_selector("h1", timeout=60_000)
+        page.close()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def processes(part: str, home: Path) -> list[int]:
+    """Processes of this artifacts folder whose command line holds `part`."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            named = part.encode() in (folder / "cmdline").read_bytes()
+            if named and f"MDAF_HOME={home}\0".encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def one_round(number: int, app: App, home: Path, dice: random.Random) -> tuple[dict[str, Any], list[str]]:
+    """Launch, kill, wait; what happened, and what was wrong."""
+    victim = VICTIMS[number % len(VICTIMS)] if number < 2 * len(VICTIMS) else dice.choice(VICTIMS)
+    started = time.monotonic()
+    study = command(
+        *("study", "run", "report-ablations", "--data", DATASET, "--only", ",".join(CONFIGURATIONS)),
+        *("--seeds", ",".join(map(str, SEEDS)), "--set", "training.max_epochs=2", "--set", "training.batch_size=64"),
+    )["study"]
+    app.open()
+    time.sleep(dice.uniform(0, 12))
+    killed = None
+    deadline = time.monotonic() + 60
+    while victim == "worker" and killed is None and time.monotonic() < deadline:
+        running = [job for job in command("jobs") if job["state"] == "running" and job["pid"]]
+        for job in running[:1]:
+            try:
+                os.kill(job["pid"], signal.SIGKILL)
+                killed = job["id"]
+            except ProcessLookupError:
+                pass  # it ended in between: take the next one
+    if victim == "supervisor":
+        for pid in processes("mdaf_core.jobs.supervisor", home):
+            os.kill(pid, signal.SIGKILL)
+    if victim == "app":
+        app.kill()
+        app.start()
+    moment = time.monotonic()
+    app.open()
+    wrong: list[str] = []
+
+    def jobs() -> list[dict[str, Any]]:
+        return [job for job in command("jobs") if job["study"] == study]
+
+    noticed = None
+    while any(job["state"] in ("queued", "running") for job in jobs()) or (killed and noticed is None):
+        if killed and noticed is None and any(job["id"] == killed and job["state"] != "running" for job in jobs()):
+            noticed = time.monotonic() - moment
+        if time.monotonic() - moment > END_WITHIN:
+            wrong.append("stuck: " + ", ".join(f"job {j['id']} {j['state']}" for j in jobs()))
+            return {"victim": victim, "states": {}, "noticed": noticed, "seconds": time.monotonic() - started}, wrong
+        time.sleep(0.5)
+    ended = jobs()
+    states = Counter(job["state"] for job in ended)
+    if len(ended) != len(CONFIGURATIONS) * len(SEEDS):
+        wrong.append(f"{len(ended)} jobs instead of {len(CONFIGURATIONS) * len(SEEDS)}")
+    for job in ended:
+        # A worker killed after its run was complete has finished; that it ended as failed would be untrue.
+        expected = ("failed", "finished") if job["id"] == killed else ("finished",)
+        if job["state"] not in expected:
+            wrong.append(f"job {job['id']} {job['state']}: {job['reason']}")
+        if job["state"] == "failed" and "Killed" not in job["reason"]:
+            wrong.append(f"job {job['id']} failed for another reason: {job['reason']}")
+        if job["state"] == "failed":
+            command("jobs", "resume", str(job["id"]))
+    if noticed is not None and noticed > 15:  # 10 s, and what two calls of the command line take
+        wrong.append(f"the death was shown after {noticed:.0f} s")
+    deadline = time.monotonic() + END_WITHIN
+    while any(job["state"] in ("queued", "running") for job in jobs()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    wrong += check_runs(study, jobs())
+    return {"victim": victim, "states": states, "noticed": noticed, "seconds": time.monotonic() - started}, wrong
+
+
+def check_runs(study: str, jobs: list[dict[str, Any]]) -> list[str]:
+    """After all was resumed: one finished run a job, none open, none without a job, no epoch twice."""
+    from mdaf_core import tracking
+
+    wrong = [f"job {job['id']} {job['state']} after it was resumed" for job in jobs if job["state"] != "finished"]
+    runs = tracking.list_runs(study)
+    finished = Counter((run.configuration, run.seed) for run in runs if run.state == "finished")
+    for configuration in CONFIGURATIONS:
+        for seed in SEEDS:
+            if finished[configuration, seed] != 1:
+                wrong.append(f"{configuration}, seed {seed}: {finished[configuration, seed]} finished runs")
+    wrong += [f"run {run.run_id[:8]} is left {run.state}" for run in runs if run.state == "running"]
+    for run in runs:
+        epochs = [epoch.epoch for epoch in run.epochs]
+        if epochs != sorted(set(epochs)):
+            wrong.append(f"run {run.run_id[:8]} has the epochs {epochs}")
+    return wrong
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, required=True, help="an artifacts folder of its own")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--chromium", default="/usr/bin/chromium")
+    options = parser.parse_args()
+    home = options.home.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["MDAF_HOME"] = str(home)
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+    from playwright.sync_api import sync_playwright
+
+    if not (home / "datasets" / DATASET).exists():
+        command("data", "prepare", "synthetic", "--name", DATASET, "--set", "size=tiny")
+    dice = random.Random(options.seed)
+    violations = 0
+    print(
+        f"{'round':>5}  {'killed':<10}  {'ended at first':<24}  {'death shown after':<18}  {'took':>6}  wrong",
+        flush=True,
+    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox"])
+        app = App(browser, home / "app.log")
+        try:
+            for number in range(options.rounds):
+                row, wrong = one_round(number, app, home, dice)
+                violations += len(wrong)
+                states = ", ".join(f"{n} {state}" for state, n in row["states"].items())
+                noticed = "" if row["noticed"] is None else f"{row['noticed']:.1f} s"
+                print(
+                    f"{number + 1:>5}  {row['victim']:<10}  {states:<24}  {noticed:<18}  {row['seconds']:>4.0f} s  "
+                    f"{'; '.join(wrong) or 'nothing'}",
+                    flush=True,
+                )
+        finally:
+            app.kill()
+            for pid in processes("mdaf_core.jobs.supervisor", home):
+                os.kill(pid, signal.SIGTERM)
+    print(f"{options.rounds} rounds, {violations} violations")
+    raise SystemExit(int(violations > 0))
+
+
+if __name__ == "__main__":
+    main()
