@@ -27,6 +27,8 @@ def print_spec(chart: alt.TopLevelMixin, columns: Columns = 1) -> dict[str, Any]
     Views above one another (`vconcat`) keep one width.
     """
     spec = theme.themed(chart, "print")
+    spec["config"]["aria"] = False
+    _drop_interaction(spec)
     width = WIDTH_INCHES[columns] * POINTS_PER_INCH
     parts = spec.get("vconcat", [spec])
     for part in parts:
@@ -43,6 +45,21 @@ def print_spec(chart: alt.TopLevelMixin, columns: Columns = 1) -> dict[str, Any]
         for part in parts:
             part["width"] = 2 * width - drawn
     return spec
+
+
+def _drop_interaction(node: dict[str, Any]) -> None:
+    """Paper has no tooltips: drop them, and the invisible marks that only carry them."""
+    node.get("encoding", {}).pop("tooltip", None)
+    for kind in ("layer", "vconcat"):
+        if kind in node:
+            node[kind] = [part for part in node[kind] if _mark(part).get("opacity") != 0]
+            for part in node[kind]:
+                _drop_interaction(part)
+
+
+def _mark(node: dict[str, Any]) -> dict[str, Any]:
+    mark = node.get("mark")
+    return mark if isinstance(mark, dict) else {}
 
 
 def render(chart: alt.TopLevelMixin, kind: str, *, columns: Columns = 1) -> bytes:

@@ -69,7 +69,8 @@ def curves(frame: pl.DataFrame, names: Mapping[str, str]) -> tuple[pl.DataFrame,
     """Members and bands of some metrics, as `charts.learning_curves` takes them.
 
     The mean over seeds goes only as far as every seed of the configuration does: beyond, runs that stopped early would
-    drop out and bend it. Failed and cancelled runs are members without a part in the mean. `sd` is null with one seed.
+    drop out and bend it. It is of the finished runs (of the running ones while none has finished); failed and cancelled
+    runs are members without a part in it. `sd` is null with one seed.
 
     Args:
         frame: from `epochs`.
@@ -87,7 +88,9 @@ def curves(frame: pl.DataFrame, names: Mapping[str, str]) -> tuple[pl.DataFrame,
         .drop("metric")
     )
     seeds = pl.col("run_id").n_unique()
-    sound = members.filter(pl.col("state").is_in(["finished", "running"]))
+    some_finished = (pl.col("state") == "finished").any().over("configuration")
+    counted = pl.when(some_finished).then(pl.lit("finished")).otherwise(pl.lit("running"))
+    sound = members.filter(pl.col("state") == counted)
     total = sound.group_by("configuration", "curve").agg(total=seeds)
     bands = (
         sound.group_by("configuration", "curve", "epoch", maintain_order=True)

@@ -109,7 +109,10 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
     unshown = [c for c in others if c.verdict == "not shown" and c.difference is not None]
     if unshown:
         names = _list([c.configuration for c in unshown])
-        figures = "; ".join(f"{c.configuration} {_figures(c, unit)}, adjusted {_p(c.p_adjusted)}" for c in unshown)
+        many = len(unshown) > 1
+        figures = "; ".join(
+            f"{c.configuration + ': ' if many else ''}{_figures(c, unit)}, adjusted {_p(c.p_adjusted)}" for c in unshown
+        )
         out.append(
             Sentence(
                 f"Neither a difference in {metric} from {comparison.reference} nor equivalence within "

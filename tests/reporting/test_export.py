@@ -76,3 +76,16 @@ def test_csv_keeps_every_digit() -> None:
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(UsageError, match="pdf, svg, png"):
         export.render(CHART, "gif")
+
+
+def test_paper_has_no_tooltips_nor_the_marks_that_carry_them() -> None:
+    hover = alt.Chart(FRAME).mark_point(opacity=0).encode(x="epoch:Q", y="auc:Q", tooltip="auc:Q")
+    spec = export.print_spec(alt.layer(CHART, hover).properties(height=280))
+    assert len(spec["layer"]) == 1
+    assert "tooltip" not in json.dumps(spec)
+
+
+def test_views_above_one_another_are_as_wide_as_a_column() -> None:
+    both = alt.vconcat(CHART, CHART.properties(height=60))
+    root = ET.fromstring(export.render(both, "svg", columns=1))
+    assert float(root.get("width", "0")) == pytest.approx(3.3 * 72, abs=2)

@@ -19,13 +19,28 @@ def test_bands_go_as_far_as_every_seed(home) -> None:
     assert bands["sd"].null_count() == 5, "one seed has no standard deviation"
 
 
-def test_the_mean_ends_where_a_running_seed_is(home) -> None:
+def test_running_runs_join_the_mean_when_they_finish(home) -> None:
     study = make_study(["mdaf-full"], [1, 2, 3], running=[("mdaf-full", 3)], predictions=False)
     members, bands = frames.curves(frames.epochs(frames.study_runs(study)), {"val_auc": "validation"})
-    assert bands["epoch"].to_list() == [1, 2]
-    first = members.filter(members["epoch"] == 1)["value"]
+    assert members["run_id"].n_unique() == 3
+    assert bands["seeds"].to_list() == [2] * 5
+    first = members.filter((members["epoch"] == 1) & (members["state"] == "finished"))["value"]
     assert bands["mean"][0] == pytest.approx(first.mean())
     assert bands["high"][0] - bands["low"][0] == pytest.approx(2 * first.std())
+
+
+def test_while_none_has_finished_the_mean_is_of_what_runs(home) -> None:
+    study = make_study(["mdaf-full"], [1, 2], running=[("mdaf-full", 1), ("mdaf-full", 2)], predictions=False)
+    _, bands = frames.curves(frames.epochs(frames.study_runs(study)), {"val_auc": "validation"})
+    assert bands["seeds"].to_list() == [2, 2]
+
+
+def test_the_mean_ends_where_the_first_seed_does(home) -> None:
+    study = make_study(["mdaf-full"], [1, 2], predictions=False)
+    frame = frames.epochs(frames.study_runs(study))
+    shorter = frame.filter((frame["seed"] == 1) | (frame["epoch"] <= 3))
+    _, bands = frames.curves(shorter, {"val_auc": "validation"})
+    assert bands["epoch"].to_list() == [1, 2, 3]
 
 
 def test_the_best_epoch_is_the_one_kept(home) -> None:
