@@ -60,11 +60,11 @@ def _shapes(count: int) -> list[str]:
 
 
 def _columns(labels: Sequence[str]) -> alt.ExprRef:
-    """As many legend columns as the chart is wide enough for (`em` is the theme's label size)."""
+    """As many legend columns as fit (the theme gives `em`, the size of labels, and `legend_width`)."""
     import altair as alt
 
     longest = min(max(map(len, labels), default=1), LABEL_LIMIT)
-    return alt.ExprRef(f"max(1, floor(width / ({0.52 * longest + 3.4:.1f} * em)))")
+    return alt.ExprRef(f"max(1, floor(legend_width / ({0.52 * longest + 3.4:.1f} * em)))")
 
 
 def _colour(order: Sequence[str], shown: Sequence[str]) -> alt.Color:

@@ -30,6 +30,9 @@ def print_spec(chart: alt.TopLevelMixin, columns: Columns = 1) -> dict[str, Any]
     spec["config"]["aria"] = False
     _drop_interaction(spec)
     width = WIDTH_INCHES[columns] * POINTS_PER_INCH
+    # Known beforehand: a legend that wraps with the width while that is being fitted would be cut off.
+    fixed = {"name": "legend_width", "value": 0.8 * width}
+    spec["params"] = [fixed if parameter["name"] == "legend_width" else parameter for parameter in spec["params"]]
     parts = spec.get("vconcat", [spec])
     for part in parts:
         part["width"] = width

@@ -59,7 +59,7 @@ COLOURS: dict[Mode, Colours] = {
     ),
 }  # fmt: skip
 
-_LABEL = (12, 7)  # size of labels: pixels on screen, points on paper; charts know it as the parameter `em`
+_LABEL = (12, 7)  # size of labels: pixels on screen, points on paper
 FONT_SCREEN = "Source Sans, sans-serif"
 FONT_PRINT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
@@ -178,7 +178,11 @@ def themed(chart: alt.TopLevelMixin, mode: Mode) -> dict[str, Any]:
     spec["config"] = _merge(config(mode), spec.get("config", {}))
     if not CONCATENATIONS & spec.keys():  # Vega-Lite fits single views only
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}  # legends add to the height, not to the width
-    spec["params"] = [{"name": "em", "value": _LABEL[mode == "print"]}, *spec.get("params", [])]
+    spec["params"] = [
+        {"name": "em", "value": _LABEL[mode == "print"]},
+        {"name": "legend_width", "expr": "width"},
+        *spec.get("params", []),
+    ]
     _apply_styles(spec, styles(mode))
     return spec
 

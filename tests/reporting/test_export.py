@@ -85,6 +85,28 @@ def test_paper_has_no_tooltips_nor_the_marks_that_carry_them() -> None:
     assert "tooltip" not in json.dumps(spec)
 
 
+@pytest.mark.parametrize("columns", [1, 2])
+def test_no_legend_entry_is_cut_off(columns) -> None:
+    from mdaf_core.reporting import charts
+
+    names = [f"configuration-number-{i}" for i in range(7)]
+    frame = pl.DataFrame(
+        {"run_id": names, "configuration": names, "fpr": [0.5] * 7, "tpr": [0.1 * i for i in range(7)]}
+    )
+    root = ET.fromstring(export.render(charts.roc(frame, order=names), "svg", columns=columns))
+    assert {name for name in names if name in "".join(root.itertext())} == set(names)
+    shift, lowest = 0.0, []
+    stack = [(root, 0.0)]
+    while stack:
+        node, shift = stack.pop()
+        moved = re.search(r"translate\([-\d.]+,\s*([-\d.]+)\)", node.get("transform", ""))
+        y = shift + (float(moved[1]) if moved else 0)
+        if node.text in names:
+            lowest.append(y)
+        stack += [(child, y) for child in node]
+    assert min(lowest) > 4, "the first row begins inside the picture"
+
+
 def test_views_above_one_another_are_as_wide_as_a_column() -> None:
     both = alt.vconcat(CHART, CHART.properties(height=60))
     root = ET.fromstring(export.render(both, "svg", columns=1))
