@@ -314,13 +314,6 @@ def fmt_auc(value: float | None) -> str:
     return MISSING if value is None or value != value else f"{value:.4f}"
 
 
-def fmt_bp(difference: float | None) -> str:
-    """A difference of AUC as signed basis points (×10⁴): 0.00123 → `+12.3 bp`."""
-    if difference is None or difference != difference:
-        return MISSING
-    return f"{difference * 1e4:+.1f} bp".replace("-", "−")
-
-
 def fmt_time(seconds: float | None) -> str:
     """A duration: `8 s`, `3 min 12 s`, `2 h 05 min`."""
     if seconds is None or seconds != seconds:

@@ -21,29 +21,6 @@ ROW = 24
 LABEL_LIMIT = 44  # characters of a name in a legend; the theme cuts longer ones
 HEIGHT = 240
 
-METRIC_TITLES = {
-    "train_auc_online": "Train AUC, while training",
-    "train_auc_eval": "Train AUC, evaluation mode",
-    "val_auc": "Validation AUC",
-    "train_loss": "Train loss",
-    "val_loss": "Validation loss",
-    "val_logloss": "Validation log loss",
-    "gap_eval": "Gap (train − validation AUC, evaluation mode)",
-    "gap_online": "Gap (train − validation AUC, train measured while training)",
-    "lr": "Learning rate",
-    "grad_norm": "Gradient norm before clipping",
-    "gate_mean": "Mean g on validation rows",
-    "auc": "AUC",
-    "gauc": "gAUC (rows-weighted mean of per-user AUC)",
-    "logloss": "Log loss",
-    "normalised_entropy": "Normalised entropy",
-    "brier": "Brier score",
-    "ece": "Expected calibration error",
-    "pr_auc": "PR-AUC",
-    "oracle_share": "Share of the oracle's lift over 0.5",
-}
-LOWER_IS_BETTER = {"logloss", "normalised_entropy", "brier", "ece", "train_loss", "val_loss", "val_logloss"}
-
 # A verdict's shape; `frames.VERDICT_MARKS` shows the same beside the words of tables.
 _VERDICT_SHAPES = {
     "better": "triangle-up",
