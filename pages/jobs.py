@@ -46,7 +46,9 @@ def _live() -> None:
         for job in running:
             _running(job)
         if queued:
-            shared.section(f"Queue: {len(queued)}")
+            with st.container(horizontal=True, vertical_alignment="center"):
+                shared.section(f"Queue: {len(queued)}")
+                _all("Cancel all", "close", "Running jobs go on.", api.cancel_all, queued)
             _queue(queued, {job.id for job in jobs if job.state in api.ACTIVE})
         if ended:
             _ended(ended)
@@ -66,6 +68,15 @@ def _button(icon: str, help: str, key: str, action: Callable[..., Any], *args: A
         "", icon=f":material/{icon}:", help=help, key=key, type="tertiary", on_click=_act, args=(action, *args),
         disabled=disabled,
     )  # fmt: skip
+
+
+def _all(label: str, icon: str, help: str, action: Callable[[list[Job]], None], jobs: list[Job]) -> None:
+    """One button for a whole list."""
+    if len(jobs) > 1:
+        st.button(
+            label, icon=f":material/{icon}:", help=help, key=f"all-{icon}", type="tertiary", on_click=_act,
+            args=(action, jobs),
+        )  # fmt: skip
 
 
 def _name(job: Job) -> str:
@@ -117,7 +128,9 @@ def _queue(queued: list[Job], active: set[int]) -> None:
 def _ended(ended: list[Job]) -> None:
     broken = [job for job in ended if job.state != "finished"]
     if broken:
-        shared.section(f"Failed or cancelled: {len(broken)}")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            shared.section(f"Failed or cancelled: {len(broken)}")
+            _all("Go on with all", "resume", "Resumes what had begun, retries the rest.", api.go_on, broken)
         with st.container(border=True, gap=None):
             for job in broken[:MOST_ROWS]:
                 with st.container(horizontal=True, vertical_alignment="center", gap="small"):

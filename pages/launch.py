@@ -11,13 +11,12 @@ from mdaf_core.data.audit import stored_audit
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.jobs import api
-from mdaf_core.jobs.slots import slot_count
 from mdaf_core.studies import launch
 from mdaf_core.studies.definitions import definition_names, get_definition
-from mdaf_core.studies.estimate import estimate, known_costs
+from mdaf_core.studies.estimate import known_costs
 from mdaf_core.training.config import RunConfig
 from mdaf_core.training.presets import describe, get_preset, preset_names
-from pages import launch_form, shared
+from pages import launch_cost, launch_form, shared
 
 OWN = "own"
 POLL_SECONDS = 1.0
@@ -31,7 +30,7 @@ def main() -> None:
         st.switch_page("pages/overview.py", query_params={"study": study_id})
     shared.header("Launch", "What do I run?")
     with shared.guard():
-        left, right = st.columns([3, 2], gap="large")
+        left, right = st.columns([5, 4], gap="large")
         with left:
             name = shared.dataset_picker()
             if name is None:
@@ -75,10 +74,12 @@ def _selection(dataset: PreparedDataset) -> tuple[str, list[str], str]:
     possible = launch.possible_presets(dataset, preset_names())
     wanted = [n for n in (get_definition(definition).presets if definition != OWN else ()) if n in possible]
     chosen = st.multiselect(
-        "Configurations", possible, wanted, key=f"chosen-{definition}-{dataset.name}",
-        format_func=lambda name: f"{name}: {describe(name)}",
-        help="Models that read histories are offered where the data have them.",
+        "Configurations", possible, wanted, key=f"chosen-{definition}-{dataset.name}", wrap=True,
+        help="  \n".join(f"**{name}**: {describe(name)}" for name in possible),
     )  # fmt: skip
+    left_out = [name for name in preset_names() if name not in possible]
+    if left_out:
+        st.caption(f"Not offered, because these data have no histories: {', '.join(left_out)}.")
     if not chosen:
         return definition, [], ""
     usual = "" if definition == OWN else get_definition(definition).reference
@@ -133,7 +134,7 @@ def _summary(
     if acknowledged is None:
         obstacles.append("The audit of this data set failed: accept each failed check by its name, or prepare it anew.")
     counted = all(cost is not None for cost in known_costs(configs, dataset))
-    st.fragment(_costs, run_every=None if counted else POLL_SECONDS)(dataset, configs, len(seeds), counted)
+    st.fragment(launch_cost.costs, run_every=None if counted else POLL_SECONDS)(dataset, configs, len(seeds), counted)
     for obstacle in obstacles:
         st.warning(shared.plain(obstacle), icon=":material/warning:")
     runs = len(configs) * len(seeds)
@@ -144,55 +145,7 @@ def _summary(
     )  # fmt: skip
     if refusal := st.session_state.pop("launch_refused", None):
         st.error(shared.plain(refusal), icon=":material/error:")
-    _changes(configs)
-
-
-def _costs(dataset: PreparedDataset, configs: list[RunConfig], seeds: int, counted: bool) -> None:
-    """Parameters, time and memory of each configuration; polls until all are counted."""
-    with shared.guard():
-        costs = known_costs(configs, dataset)
-        if not counted and all(cost is not None for cost in costs):
-            st.rerun()
-        estimates = [
-            None if cost is None else estimate(config, dataset, cost)
-            for config, cost in zip(configs, costs, strict=True)
-        ]
-        rows = ["| configuration | parameters | a run | memory |", "|:---|---:|---:|---:|"]
-        for config, cost, one in zip(configs, costs, estimates, strict=True):
-            if cost is None or one is None:
-                rows.append(f"| {shared.plain(config.name)} | counting … | | |")
-                continue
-            memory = shared.MISSING if one.memory_bytes is None else f"{one.memory_bytes / 1e9:.1f} GB"
-            parameters = shared.fmt_count(cost.parameters)
-            rows.append(f"| {shared.plain(config.name)} | {parameters} | ≤ {shared.fmt_time(one.seconds)} | {memory} |")
-        st.markdown("\n".join(rows))
-        ahead = len(api.list_jobs(states=api.ACTIVE))
-        place = f"behind {ahead} jobs that are queued or running" if ahead else "at once: the queue is empty"
-        known = [one for one in estimates if one is not None]
-        if len(known) == len(configs):
-            slots = slot_count()
-            total = sum(one.seconds for one in known) * seeds / slots
-            bases = shared.plain("; ".join(sorted({one.basis for one in known})))
-            st.caption(
-                f"All {len(configs) * seeds} runs: about **{shared.fmt_time(total)}** on {slots} "
-                f"{'slot' if slots == 1 else 'slots'} if none stops early (times from: {bases})."
-            )
-        st.caption(f"They start {place}.")
-
-
-def _changes(configs: list[RunConfig]) -> None:
-    """What differs from the presets."""
-    from mdaf_core.reporting.frames import settings_differences
-
-    shared.section("Changed from the presets")
-    lines = []
-    for config in configs:
-        for row in settings_differences(get_preset(config.preset), config).iter_rows():
-            lines.append(f"| {' | '.join(shared.plain(text) for text in (config.name, *row))} |")
-    if lines:
-        st.markdown("\n".join(["| configuration | setting | preset | here |", "|:---|:---|---:|---:|", *lines]))
-    else:
-        st.caption("Nothing: every configuration runs as its preset says.")
+    launch_cost.changes(configs)
 
 
 def _launch(

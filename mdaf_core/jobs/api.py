@@ -24,8 +24,10 @@ __all__ = [
     "JobState",
     "NewJob",
     "cancel",
+    "cancel_all",
     "ensure_supervisor",
     "get_job",
+    "go_on",
     "list_jobs",
     "log_tail",
     "move",
@@ -203,6 +205,20 @@ def resume(job_id: int) -> Job:
     job = store.requeue(job_id, resume=True)
     ensure_supervisor()
     return job
+
+
+def cancel_all(jobs: Iterable[Job]) -> None:
+    """Cancel each of these jobs."""
+    for job in jobs:
+        cancel(job.id)
+
+
+def go_on(jobs: Iterable[Job]) -> None:
+    """Resume each of these ended jobs where there is something to go on from, and retry the others."""
+    for job in jobs:
+        if get_job(job.id).can_retry:  # a dependency may have brought it back already
+            store.requeue(job.id, resume=job.can_resume)
+    ensure_supervisor()
 
 
 def move(job_id: int, where: Literal["up", "down", "first"]) -> Job:

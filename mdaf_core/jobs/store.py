@@ -116,7 +116,8 @@ class Job:
 
     @property
     def can_resume(self) -> bool:
-        return self.state in ("failed", "cancelled") and self.kind != "prepare" and not self.blocked
+        """Whether there is anything to go on from."""
+        return self.can_retry and self.kind != "prepare" and self.attempts > 0
 
     @property
     def can_retry(self) -> bool:

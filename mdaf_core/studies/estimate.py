@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from mdaf_core import tracking
 from mdaf_core.data.dataset import PreparedDataset
@@ -30,6 +30,7 @@ from mdaf_core.training.config import RunConfig
 
 PROCESS_BYTES = 650e6  # of a worker that has loaded its libraries and nothing else
 ROUGH_PACE = 1e10  # multiply-adds a second that training reaches on two cores, for want of a run to learn from
+START_SECONDS = 2.0  # of a run, before its first step and after its last
 _children: list[subprocess.Popen] = []
 
 
@@ -48,7 +49,7 @@ class Estimate(BaseModel):
     """Of one run. `seconds` is for all epochs; early stopping ends sooner."""
 
     seconds: float
-    basis: str
+    measured: bool = Field(description="From earlier runs of this kind of model here; otherwise rough.")
     memory_bytes: float | None
 
 
@@ -62,25 +63,27 @@ def known_costs(configs: Sequence[RunConfig], dataset: PreparedDataset) -> list[
 
 
 def estimate(config: RunConfig, dataset: PreparedDataset, cost: Cost) -> Estimate:
-    """Time from the pace of earlier runs of the same kind of model here, else from multiply-adds."""
+    """Time from the pace of earlier runs of the same kind of model here, scaled by multiply-adds; else from those."""
     rows = dataset.meta.splits["train"].rows
     epochs = 1 if config.model.kind == "gbdt" else config.training.max_epochs
-    pace = paces(tracking.store_version()).get(config.model.kind)
     memory = None if cost.training_bytes is None else PROCESS_BYTES + cost.training_bytes
+    pace = paces(tracking.store_version()).get(config.model.kind)
     if pace is not None:
-        return Estimate(seconds=pace * rows * epochs, basis="earlier runs of this model here", memory_bytes=memory)
+        seconds, multiply_adds = pace
+        scale = cost.multiply_adds / multiply_adds if cost.multiply_adds and multiply_adds else 1.0
+        return Estimate(seconds=seconds * scale * rows * epochs, measured=True, memory_bytes=memory)
     # Three passes a training row (forward, and twice that backward); 20 µs for everything that is not arithmetic.
-    seconds = rows * epochs * (3 * (cost.multiply_adds or 0) / ROUGH_PACE + 2e-5)
-    return Estimate(seconds=seconds, basis="rough: no run of this model has finished here yet", memory_bytes=memory)
+    seconds = START_SECONDS + rows * epochs * (3 * (cost.multiply_adds or 0) / ROUGH_PACE + 2e-5)
+    return Estimate(seconds=seconds, measured=False, memory_bytes=memory)
 
 
 @lru_cache(maxsize=2)
-def paces(version: tuple[Any, ...]) -> dict[str, float]:
-    """Kind of model → median seconds a training row and epoch, evaluation included, of up to ten latest runs.
+def paces(version: tuple[Any, ...]) -> dict[str, tuple[float, float]]:
+    """Kind of model → seconds a training row and epoch, evaluation included, and multiply-adds a row (0: unknown).
 
-    For gbdt, which counts trees as epochs, seconds a training row of the whole run.
+    Medians of up to ten latest runs. For gbdt, which counts trees as epochs, seconds a training row of the whole run.
     """
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[tuple[float, float]]] = {}
     rows: dict[str, int | None] = {}
     for record in tracking.list_runs():
         mine = found.setdefault(record.model, [])
@@ -95,8 +98,12 @@ def paces(version: tuple[Any, ...]) -> dict[str, float]:
         if result is None or not count or not result.epochs:
             continue
         epochs = 1 if record.model == "gbdt" else len(result.epochs)
-        mine.append(result.wall_seconds / (count * epochs))
-    return {kind: statistics.median(values) for kind, values in found.items() if values}
+        mine.append((result.wall_seconds / (count * epochs), float(result.multiply_adds or 0)))
+    return {
+        kind: (statistics.median(pace for pace, _ in values), statistics.median(adds for _, adds in values))
+        for kind, values in found.items()
+        if values
+    }
 
 
 def _request(config: RunConfig, dataset: PreparedDataset) -> dict[str, Any]:

@@ -23,7 +23,6 @@ COST = estimate.Cost(parameters=1234, embedding=1000, dense=234, multiply_adds=1
 @pytest.fixture
 def quiet(home, monkeypatch):
     monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
-    monkeypatch.setattr("pages.launch.known_costs", lambda configs, dataset: [COST] * len(configs), raising=False)
     monkeypatch.setattr(estimate, "known_costs", lambda configs, dataset: [COST] * len(configs))
     return home
 
@@ -49,7 +48,7 @@ def sound(app: AppTest) -> AppTest:
 def words(app: AppTest) -> str:
     parts = [*app.markdown, *app.caption, *app.error, *app.warning, *app.info]
     labels = [str(e.proto) for e in app.get("page_link") + app.get("progress")]
-    return "\n".join([*(str(e.value) for e in parts), *labels]).replace("\\", "")
+    return "\n".join([*(str(e.value) for e in parts), *labels]).replace("\\", "").replace("\u00a0", " ")
 
 
 def button(app: AppTest, label: str):
@@ -167,6 +166,18 @@ def test_jobs_failed_reason_retry_resume_and_log(tiny):
     assert store.get_job(second.id).resume is False
     sound(app.selectbox(key="log_of").set_value(first.id).run())
     assert app.code[0].value == "step 2\nlast line"
+
+
+def test_jobs_all_at_once(tiny):
+    study = launch.run("demo", "tiny", seeds=[1])
+    first = store.list_jobs(study=study.id)[0].id
+    store.end(begin(first), "failed", "x")
+    app = open_page("jobs")
+    sound(app.button(key="all-close").click().run())
+    assert {job.state for job in store.list_jobs()} == {"failed", "cancelled"}
+    sound(app.button(key="all-resume").click().run())
+    assert {job.state for job in store.list_jobs()} == {"queued"}
+    assert [job.id for job in store.list_jobs() if job.resume] == [first]
 
 
 def test_a_button_that_comes_too_late_is_a_message(tiny):

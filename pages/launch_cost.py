@@ -1,0 +1,79 @@
+"""What a study will cost and what it changes. Part of the Launch page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.jobs import api
+from mdaf_core.jobs.slots import slot_count
+from mdaf_core.studies import estimate
+from mdaf_core.training.config import RunConfig
+from mdaf_core.training.presets import get_preset
+from pages import shared
+
+MEASURED, ROUGH = "≤", "\\~"
+
+
+def costs(dataset: PreparedDataset, configs: list[RunConfig], seeds: int, counted: bool) -> None:
+    """Parameters, time and memory of each configuration; polls until all are counted."""
+    with shared.guard():
+        counts = estimate.known_costs(configs, dataset)
+        if not counted and all(cost is not None for cost in counts):
+            st.rerun()
+        estimates = [
+            None if cost is None else estimate.estimate(config, dataset, cost)
+            for config, cost in zip(configs, counts, strict=True)
+        ]
+        rows = ["| configuration | parameters | a run | memory |", "|:---|---:|---:|---:|"]
+        for config, cost, one in zip(configs, counts, estimates, strict=True):
+            if cost is None or one is None:
+                rows.append(f"| {shared.plain(config.name)} | counting … | | |")
+                continue
+            memory = shared.MISSING if one.memory_bytes is None else f"{one.memory_bytes / 1e9:.1f}\u00a0GB"
+            figures = (
+                shared.fmt_count(cost.parameters),
+                f"{MEASURED if one.measured else ROUGH}\u00a0{_coarse(one.seconds)}",
+                memory,
+            )
+            rows.append(f"| {shared.plain(config.name)} | {' | '.join(figures)} |")
+        st.markdown("\n".join(rows))
+        ahead = len(api.list_jobs(states=api.ACTIVE))
+        place = f"behind {ahead} jobs that are queued or running" if ahead else "at once: the queue is empty"
+        known = [one for one in estimates if one is not None]
+        if len(known) == len(configs):
+            slots = slot_count()
+            total = sum(one.seconds for one in known) * seeds / slots
+            st.caption(
+                f"All {len(configs) * seeds} runs: about **{_coarse(total)}** on {slots} "
+                f"{'slot' if slots == 1 else 'slots'} if none stops early. "
+                "≤: from earlier runs of this kind of model here; \\~: rough, none has finished here yet."
+            )
+        st.caption(f"They start {place}.")
+
+
+def _coarse(seconds: float) -> str:
+    """A duration as coarse as an estimate is, on one line."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        text = f"{max(1, round(seconds))} s"
+    elif minutes < 90:
+        text = f"{minutes} min"
+    else:
+        text = f"{minutes / 60:.1f} h"
+    return text.replace(" ", "\u00a0")
+
+
+def changes(configs: list[RunConfig]) -> None:
+    """What differs from the presets."""
+    from mdaf_core.reporting.frames import settings_differences
+
+    shared.section("Changed from the presets")
+    lines = []
+    for config in configs:
+        for row in settings_differences(get_preset(config.preset), config).iter_rows():
+            lines.append(f"| {' | '.join(shared.plain(text) for text in (config.name, *row))} |")
+    if lines:
+        st.markdown("\n".join(["| configuration | setting | preset | here |", "|:---|:---|---:|---:|", *lines]))
+    else:
+        st.caption("Nothing: every configuration runs as its preset says.")
