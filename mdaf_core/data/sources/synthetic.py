@@ -43,10 +43,12 @@ LOG_DAYS, ROW_DAYS = 7, 8
 """The event log begins a week before the first impression."""
 
 SEQUENTIAL_WEIGHT = {"habit": 0.1, "session": 0.9}
-SCALE = 2.0
+SCALE = 2.5
 """s: how far the known part moves the log-odds."""
 EVENTS_PER_USER = (4.6, 2.6)
 """Mean events of a session user and of a habit user of average activity."""
+STAY_OR_FOLLOW = ((0.5, 0.1), (0.8, 0.2))
+"""Chance (session, habit) that the next event stays in its category; that it stays or moves to the one that follows."""
 RECENT, DECAY, NEXT = 10, 0.7, 1.0
 
 
@@ -62,8 +64,8 @@ class Size:
 
 
 SIZES = {
-    "tiny": Size((14_000, 3_000, 3_000), 300, 250, 20, 0.3),
-    "small": Size((140_000, 30_000, 30_000), 2_000, 1_500, 40, 0.2),
+    "tiny": Size((14_000, 3_000, 3_000), 150, 150, 12, 0.3),
+    "small": Size((140_000, 30_000, 30_000), 1_000, 600, 30, 0.2),
     "report": Size((1_052_081, 225_446, 225_446), 577_480, 335_162, 5_478, 0.05),
 }
 
@@ -87,7 +89,7 @@ def read(_path: Path | None, options: SyntheticOptions, progress: Progress) -> R
     category_of_item, popularity = _items(size, rng)
     session = rng.random(size.users) < 0.5
     cluster = rng.integers(0, 8, size.users)
-    user_taste = rng.normal(size=(8, 4))[cluster] + 0.3 * rng.normal(size=(size.users, 4))
+    user_taste = rng.normal(size=(8, 4))[cluster] + 0.2 * rng.normal(size=(size.users, 4))
     category_taste = rng.normal(size=(size.categories, 4)) / 2
     following = rng.permutation(size.categories)
 
@@ -189,7 +191,8 @@ def _events(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """User, time and category of every event, by user, then time.
 
-    A user's next category is the same again, or the one that follows it, or drawn anew (the better liked of two).
+    A user's next category is the same again, or the one that follows it, or drawn anew (the better liked of two);
+    session users mostly go on, habit users mostly start anew, so that a history tells which segment it is from.
     """
     user_taste, category_taste = tastes
     count = np.minimum(rng.poisson(np.where(session, *EVENTS_PER_USER) * activity), 4 * MAX_HISTORY)
@@ -204,7 +207,8 @@ def _events(
         drawn = two[np.arange(len(active)), liking.argmax(1)]
         last = category[first[active] + k - 1] if k else drawn
         chance = rng.random(len(active))
-        category[first[active] + k] = np.where(chance < 0.35, last, np.where(chance < 0.55, following[last], drawn))
+        again, on = (np.where(session[active], *pair) for pair in STAY_OR_FOLLOW)
+        category[first[active] + k] = np.where(chance < again, last, np.where(chance < on, following[last], drawn))
     time = START - LOG_DAYS * DAY + rng.integers(0, (LOG_DAYS + ROW_DAYS) * DAY, len(user))
     return user, time[np.lexsort((time, user))], category
 
