@@ -164,7 +164,7 @@ def _tables(key: Key, names: list[str]) -> None:
         with shared.guard():
             table = _table(key, name, tracking.store_version())
             shared.section(f"Table: {table.title}")
-            st.table(table.preview(), border="horizontal", hide_index=True)
+            st.html(table.html())
             st.caption(shared.plain(table.caption))
             for label, text, language in (
                 ("LaTeX", table.latex(), "latex"),

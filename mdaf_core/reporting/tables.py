@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -12,8 +13,6 @@ from mdaf_core.reporting import frames
 from mdaf_core.reporting.paragraph import METRICS
 
 if TYPE_CHECKING:
-    from pandas.io.formats.style import Styler
-
     from mdaf_core.evaluation.comparison import StudyComparison
     from mdaf_core.tracking import RunRecord
 
@@ -101,22 +100,29 @@ class PaperTable:
         )
         return "% \\usepackage{booktabs,amssymb}\n" + body
 
-    def preview(self) -> Styler:
-        """The cells with the emphasis of print, for the screen."""
-        import pandas as pd
-
-        frame = pd.DataFrame(self.cells)
-
-        def emphasis(column: pd.Series) -> list[str]:
-            best, second = self.best.get(str(column.name), set()), self.second.get(str(column.name), set())
-            return [
-                "font-weight: 700" if row in best else "text-decoration: underline" if row in second else ""
-                for row in range(len(column))
-            ]
-
-        numeric = [heading for heading, values in self.cells.items() if all(_is_numeric(v) for v in values)]
-        right = {"text-align": "right"}
-        return frame.style.apply(emphasis, axis=0).set_properties(subset=pd.Index(numeric), **right)
+    def html(self) -> str:
+        """The table as print sets it, for the screen: black serif on white, three rules. All text is escaped."""
+        align = ["right" if all(_is_numeric(v) for v in values) else "left" for values in self.cells.values()]
+        heads = [
+            _cell("th", escape(h), side, "border-bottom:1px solid") for h, side in zip(self.cells, align, strict=True)
+        ]
+        rows = []
+        for row in range(len(next(iter(self.cells.values())))):
+            cells = []
+            for (heading, values), side in zip(self.cells.items(), align, strict=True):
+                text = escape(values[row])
+                if row in self.best.get(heading, ()):
+                    text = f"<b>{text}</b>"
+                elif row in self.second.get(heading, ()):
+                    text = f"<u>{text}</u>"
+                cells.append(_cell("td", text, side))
+            rows.append(f"<tr>{''.join(cells)}</tr>")
+        return (
+            '<div style="background:#fff;color:#000;padding:14px 18px;overflow-x:auto;border-radius:6px">'
+            "<table style=\"border-collapse:collapse;font:14px 'Source Serif',serif;border-top:2px solid #000;"
+            'border-bottom:2px solid #000;margin:auto;white-space:nowrap">'
+            f"<thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        )
 
     def markdown(self) -> str:
         """A Markdown table with its caption."""
@@ -140,8 +146,20 @@ class PaperTable:
         return self.data.write_csv()
 
 
+def _cell(tag: str, content: str, align: str, style: str = "") -> str:
+    return f'<{tag} style="text-align:{align};padding:3px 12px;border:0;font-weight:normal;{style}">{content}</{tag}>'
+
+
 def _is_numeric(text: str) -> bool:
-    return not any(c.isalpha() for c in text)
+    """Whether a cell is set like a number: figures and signs, perhaps a k or M at the end."""
+    return not any(c.isalpha() for c in text.removesuffix("k").removesuffix("M"))
+
+
+def _count(value: float | None) -> str:
+    """A count in three figures or so: `611`, `32.1k`, `31.19M`."""
+    if value is None:
+        return MISSING
+    return f"{value / 1e6:.2f}M" if value >= 1e6 else f"{value / 1e3:.1f}k" if value >= 1e4 else f"{value:,.0f}"
 
 
 # ---- the tables ------------------------------------------------------------------------------------------------------
@@ -218,20 +236,21 @@ def cost_table(runs: Sequence[RunRecord]) -> PaperTable:
     """Parameters, multiply-adds, speed, epochs, time and memory of each configuration."""
     data = frames.ledger(runs)
 
-    def column(name: str, pattern: str, scale: float = 1.0) -> list[str]:
-        return [MISSING if v is None else format(v / scale, pattern) for v in data[name]]
+    def column(name: str, pattern: str) -> list[str]:
+        return [MISSING if v is None else format(v, pattern) for v in data[name]]
 
     return PaperTable(
         name="cost",
         title="What each configuration cost",
-        caption="Cost of each configuration: parameters, multiply-adds a row at the mean history length, training "
+        caption="Cost of each configuration: embedding and dense parameters, multiply-adds a row at the mean history "
+        "length, training "
         "speed, epochs, wall time a run (means over seeds), largest peak memory, and how many settings of this kind of "
         "model were tried on the same data.",
         cells={
             "Configuration": data["configuration"].to_list(),
-            "Embedding, M": column("parameters_embedding", ",.3f", 1e6),
-            "Dense, M": column("parameters_dense", ",.3f", 1e6),
-            "Mult-adds, M": column("multiply_adds", ",.3f", 1e6),
+            "Embedding": [_count(v) for v in data["parameters_embedding"]],
+            "Dense": [_count(v) for v in data["parameters_dense"]],
+            "Mult-adds": [_count(v) for v in data["multiply_adds"]],
             "Rows/s": column("rows_per_second", ",.0f"),
             "Epochs": column("epochs", ".1f"),
             "Time, s": column("wall_seconds", ",.0f"),

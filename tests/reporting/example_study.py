@@ -26,11 +26,13 @@ def make_study(
     failed: Sequence[tuple[str, int]] = (),
     running: Sequence[tuple[str, int]] = (),
     dataset_name: str = "toy",
+    fingerprints: dict[str, str] | None = None,
 ) -> Study:
     """Every configuration is a preset, or MDAF under another name; each is noisier than the one before it.
 
     Args:
         dataset: predictions are of its rows; default: of `rows` made-up rows of 50 users.
+        fingerprints: of the data of a configuration's runs, where not that of the others.
         failed, running: configurations and seeds whose run did not finish; they have two epochs.
     """
     configs = [
@@ -45,7 +47,9 @@ def make_study(
     for i, config in enumerate(configs):
         for seed in seeds:
             rng = np.random.default_rng(1000 * i + seed)
-            run_id = tracking.start_run(config, seed, name, "f" * 64, study=study.id)
+            run_id = tracking.start_run(
+                config, seed, name, (fingerprints or {}).get(config.name, "f" * 64), study=study.id
+            )
             stopped = (config.name, seed) in failed or (config.name, seed) in running
             epochs = [_epoch(e, 0.68 - 0.01 * i, rng) for e in range(1, 3 if stopped else 6)]
             tracking.log_epoch(run_id, epochs)

@@ -111,6 +111,19 @@ def test_no_sentence_goes_beyond_its_verdict(home: Path, seeds: list[int], margi
     assert f"{len(seeds)} seed" in text
 
 
+def test_other_data_are_refused_with_the_reason(home: Path) -> None:
+    study = make_study(["mdaf-full", "mdaf-static", "lr"], [1, 2], fingerprints={"lr": "e" * 64})
+    comparison, found = sentences(study)
+    assert {c.configuration: c.verdict for c in comparison.configurations}["lr"] == "not comparable"
+    sentence = next(s.text for s in found if s.text.startswith("lr was not compared"))
+    assert "different data cannot be compared" in sentence
+    table = frames.comparison_table(comparison)
+    row = table.filter(table["Configuration"] == "lr").row(0, named=True)
+    assert row["Verdict"] == "not comparable"
+    assert row["Δ, bp"] is None
+    assert any("different data" in note for note in frames.comparison_notes(comparison))
+
+
 def test_validation_rows_are_called_optimistic(home: Path) -> None:
     _, found = sentences(make_study(), split="val")
     assert any("optimistic" in s.text for s in found)

@@ -99,3 +99,14 @@ def test_markdown_cells_are_not_broken_by_names(home) -> None:
     runs = frames.study_runs(study)
     lines = tables.cost_table(runs).markdown().splitlines()
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines[:4]} == {10}
+
+
+def test_html_escapes_names_and_marks_the_best(home) -> None:
+    study = make_study(["mdaf-full", "<img src=x onerror=alert(1)>"], [1, 2])
+    runs = frames.study_runs(study)
+    table = tables.results_table(compare_study(runs, "mdaf-full"), runs)
+    html = table.html()
+    assert "<img" not in html
+    assert "&lt;img" in html
+    assert f"<b>{max(table.cells['AUC'])}</b>" in html
+    assert html.count("<tr>") == 3
