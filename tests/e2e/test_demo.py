@@ -43,7 +43,7 @@ def test_demo_from_first_visit_to_a_pdf(page: Page, app: str, tmp_path: Path) ->
     expect(page.get_by_text("of 10 runs finished")).to_be_visible()
     open_page(page, "Jobs")
     open_page(page, "Overview")
-    expect(page.get_by_text("10 of 10 runs finished")).to_be_visible(timeout=STUDY_MINUTES * 60_000)
+    expect(page.get_by_text("10 of 10 runs finished", exact=True)).to_be_visible(timeout=STUDY_MINUTES * 60_000)
 
     for name in ("Data", "Launch", "Jobs", "Curves", "Compare"):
         open_page(page, name)
