@@ -107,9 +107,9 @@ def _results(comparison: StudyComparison, metric: str) -> None:
 
 def _styled(table: pd.DataFrame, comparison: StudyComparison) -> Any:
     """The table with rows whose difference is under the noise floor in grey, and p values as they are printed."""
-    from mdaf_core.reporting.theme import COLOURS
+    from mdaf_core.reporting.theme import MUTED
 
-    grey = f"color: {COLOURS[shared.mode()].muted}"
+    grey = f"color: {MUTED}"
     below = [c.below_noise_floor is True for c in comparison.configurations]
 
     def p_value(p: float) -> str:

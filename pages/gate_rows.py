@@ -69,7 +69,7 @@ def _scatter(run: RunRecord, split: Split) -> list[int] | None:
         )
     frame, note = gates.scatter_rows(run, split)
     row = _open_row()
-    figure = gate_charts.scatter(frame, x, y, colour, shared.mode(), int(row) if row.isdigit() else None)
+    figure = gate_charts.scatter(frame, x, y, colour, int(row) if row.isdigit() else None)
     key = f"scatter-{run.run_id}-{split}"
 
     def picked() -> list[int]:
@@ -82,7 +82,7 @@ def _scatter(run: RunRecord, split: Split) -> list[int] | None:
             st.session_state["row"] = str(ids[0])
 
     st.plotly_chart(
-        figure, key=key, on_select=clicked, theme=None, config={"displaylogo": False, "scrollZoom": True},
+        figure, key=key, on_select=clicked, config={"displaylogo": False, "scrollZoom": True},
         alt="Every row as a point; the table below lists the same rows.",
     )  # fmt: skip
     words = "Click a point to open its row; draw a box or lasso to list the rows inside, double-click to list all."

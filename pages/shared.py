@@ -225,11 +225,6 @@ def _comparison(
 # ---- charts and tables -----------------------------------------------------------------------------------------------
 
 
-def mode() -> theme.Mode:
-    """The reader's theme."""
-    return "dark" if st.context.theme.type == "dark" else "light"
-
-
 def show_chart(
     chart: alt.TopLevelMixin,
     name: str,
@@ -250,7 +245,7 @@ def show_chart(
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{title}**" if title else " ", help=help, width="stretch")
             _export_menu(chart, name, data)
-        st.vega_lite_chart(spec=theme.themed(chart, mode()), theme=None, width="stretch", key=f"vega-{name}")
+        st.vega_lite_chart(spec=theme.themed(chart, "screen"), width="stretch", key=f"vega-{name}")
 
 
 def _export_menu(chart: alt.TopLevelMixin, name: str, data: Any) -> None:

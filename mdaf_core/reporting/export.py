@@ -81,8 +81,8 @@ def render(chart: alt.TopLevelMixin, kind: str, *, columns: Columns = 1) -> byte
 
 
 def vega_lite(chart: alt.TopLevelMixin) -> bytes:
-    """The specification as shown, self-contained (data included), 640 pixels wide where it fits."""
-    return json.dumps(theme.themed(chart, "light") | {"width": 640}, indent=1).encode()
+    """The specification in the look of print, self-contained (data included) and with its tooltips."""
+    return json.dumps(theme.themed(chart, "print") | {"width": 400}, indent=1).encode()
 
 
 def chart_csv(chart: alt.TopLevelMixin, data: Any = None) -> bytes:

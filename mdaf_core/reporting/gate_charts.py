@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mdaf_core.reporting.charts import ROW
-from mdaf_core.reporting.theme import COLOURS, Mode, plotly_layout
+from mdaf_core.reporting.theme import DIVERGING, MUTED, ORANGE, RED, plotly_layout
 
 if TYPE_CHECKING:
     import altair as alt
@@ -234,7 +234,7 @@ def response(story: RowStory) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
     return chart, line
 
 
-def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, mode: Mode, selected: int | None = None) -> Figure:
+def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int | None = None) -> Figure:
     """Every row as a point (WebGL): 200,000 and more stay fluent.
 
     Args:
@@ -244,26 +244,25 @@ def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, mode: Mode, select
     """
     import plotly.graph_objects as go
 
-    look = COLOURS[mode]
     size = 6 if len(frame) < 5_000 else 4 if len(frame) < 50_000 else 3
     opacity = 0.8 if len(frame) < 5_000 else 0.5 if len(frame) < 50_000 else 0.35
     marker: dict[str, Any] = {"size": size, "opacity": opacity}
     if colour == "label":
         marker |= {
             "color": frame["label"].to_numpy(),
-            "colorscale": [[0, look.muted], [1, look.categories[1]]],
+            "colorscale": [[0, MUTED], [1, ORANGE]],
             "cmin": 0,
             "cmax": 1,
             "showscale": False,
         }
     else:
-        steps = len(look.diverging) - 1
+        steps = len(DIVERGING) - 1
         marker |= {
             "color": frame[colour].to_numpy(),
-            "colorscale": [[i / steps, shade] for i, shade in enumerate(look.diverging)],
+            "colorscale": [[i / steps, shade] for i, shade in enumerate(DIVERGING)],
             "colorbar": {"title": {"text": AXES[colour].split(",")[0], "side": "top"}, "thickness": 10, "len": 1},
         }
-    figure = go.Figure(layout=plotly_layout(mode))
+    figure = go.Figure(layout=plotly_layout())
     figure.add_scattergl(
         x=frame[x].to_numpy(),
         y=frame[y].to_numpy(),
@@ -274,7 +273,7 @@ def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, mode: Mode, select
     )
     chosen = frame.filter(pl.col("row_id") == selected) if selected is not None else frame.head(0)
     if len(chosen):
-        ring = {"size": 14, "color": "rgba(0,0,0,0)", "line": {"width": 2.5, "color": look.bad}}
+        ring = {"size": 14, "color": "rgba(0,0,0,0)", "line": {"width": 2.5, "color": RED}}
         figure.add_scattergl(
             x=chosen[x].to_numpy(), y=chosen[y].to_numpy(), mode="markers", marker=ring, hoverinfo="skip",
             showlegend=False,

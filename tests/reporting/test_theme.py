@@ -38,40 +38,57 @@ def lab(rgb: np.ndarray) -> np.ndarray:
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
-@pytest.mark.parametrize("mode", ["light", "dark", "print"])
+CONFIG = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))["theme"]
+PALETTES = {mode: CONFIG[mode]["chartCategoricalColors"] for mode in ("light", "dark")} | {"print": theme.PALETTE}
+BACKGROUNDS = {mode: CONFIG[mode]["backgroundColor"] for mode in ("light", "dark")} | {"print": "#ffffff"}
+
+
+def contrast(a: str, b: str) -> float:
+    """WCAG 2 contrast ratio."""
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    high, low = sorted((float(weights @ linear(c)) for c in (a, b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("mode", PALETTES)
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)
-def test_categories_are_told_apart(mode: theme.Mode, deficiency: str) -> None:
-    seen = [lab(DEFICIENCIES[deficiency] @ linear(c)) for c in theme.COLOURS[mode].categories]
+def test_categories_are_told_apart(mode: str, deficiency: str) -> None:
+    seen = [lab(DEFICIENCIES[deficiency] @ linear(c)) for c in PALETTES[mode]]
     closest = min(float(np.linalg.norm(a - b)) for a, b in combinations(seen, 2))
     assert closest > 9, f"two colours look alike: distance {closest:.1f}"
 
 
-@pytest.mark.parametrize("mode", ["light", "dark", "print"])
-def test_neighbours_differ_in_grey(mode: theme.Mode) -> None:
-    lightness = [lab(linear(c))[0] for c in theme.COLOURS[mode].categories]
+@pytest.mark.parametrize("mode", PALETTES)
+def test_neighbours_differ_in_grey(mode: str) -> None:
+    lightness = [lab(linear(c))[0] for c in PALETTES[mode]]
     assert all(abs(a - b) > 8 for a, b in pairwise(lightness[:6])), [round(x) for x in lightness]
 
 
-@pytest.mark.parametrize("mode", ["light", "dark", "print"])
-def test_text_and_marks_stand_out_from_the_background(mode: theme.Mode) -> None:
-    def contrast(a: str, b: str) -> float:
-        weights = np.array([0.2126, 0.7152, 0.0722])
-        high, low = sorted((float(weights @ linear(c)) for c in (a, b)), reverse=True)
-        return (high + 0.05) / (low + 0.05)
-
-    colours = theme.COLOURS[mode]
-    assert contrast(colours.text, colours.background) >= 7
-    assert contrast(colours.quiet, colours.background) >= 4.5
-    for colour in colours.categories:
-        assert contrast(colour, colours.background) >= 1.9, colour
+@pytest.mark.parametrize("mode", PALETTES)
+def test_marks_stand_out_from_the_background(mode: str) -> None:
+    for colour in PALETTES[mode]:
+        assert contrast(colour, BACKGROUNDS[mode]) >= 1.9, colour
 
 
-def test_the_app_has_the_colours_of_the_charts() -> None:
-    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))["theme"]
-    for mode in ("light", "dark"):
-        assert config[mode]["backgroundColor"] == theme.COLOURS[mode].background
-        assert config[mode]["textColor"] == theme.COLOURS[mode].text
-        assert config[mode]["primaryColor"] == theme.COLOURS[mode].accent
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_what_is_fixed_on_screen_is_seen_in_both_themes(mode: str) -> None:
+    assert contrast(CONFIG[mode]["textColor"], BACKGROUNDS[mode]) >= 7
+    assert contrast(theme.QUIET, BACKGROUNDS[mode]) >= 3.9
+    for colour in (theme.MUTED, theme.BLUE, theme.ORANGE, theme.RED, *theme.DIVERGING):
+        assert contrast(colour, BACKGROUNDS[mode]) >= 1.9, colour
+
+
+def test_the_light_theme_is_the_look_of_print() -> None:
+    assert PALETTES["light"] == theme.PALETTE
+    assert CONFIG["light"]["primaryColor"] == theme.PALETTE[0]
+    assert CONFIG["dark"]["primaryColor"] == PALETTES["dark"][0]
+
+
+def test_text_and_palette_are_left_to_the_app_on_screen() -> None:
+    screen = theme.config("screen")
+    assert "range" not in screen
+    assert not {"labelColor", "titleColor", "gridColor"} & screen["axis"].keys()
+    assert theme.config("print")["axis"]["titleColor"] == "#000000"
 
 
 def test_styles_become_properties_of_marks() -> None:
@@ -83,7 +100,7 @@ def test_styles_become_properties_of_marks() -> None:
     assert spec["layer"][0]["mark"] == {"type": "line"} | styles["member"]
     assert spec["layer"][1]["mark"]["strokeWidth"] == 9, "what the chart says wins"
     assert spec["config"]["background"] == "#ffffff"
-    assert theme.themed(line, "dark")["config"]["range"]["category"] == theme.PALETTE_DARK
+    assert spec["config"]["range"]["category"] == theme.PALETTE
 
 
 def test_only_known_styles_are_named() -> None:
@@ -91,4 +108,4 @@ def test_only_known_styles_are_named() -> None:
     import re
 
     source = (ROOT / "mdaf_core" / "reporting" / "charts.py").read_text("utf-8")
-    assert set(re.findall(r'style="(\w+)"', source)) <= set(theme.styles("light"))
+    assert set(re.findall(r'style="(\w+)"', source)) <= set(theme.styles("screen"))
