@@ -74,7 +74,8 @@ def _full_gate(output: Output) -> Tensor:
 
 
 def _to_cpu(output: Output) -> Output:
-    return Output(**{f.name: x.cpu() for f in fields(output) if isinstance(x := getattr(output, f.name), Tensor)})
+    present = {f.name: getattr(output, f.name) for f in fields(output) if f.name != "parts"}
+    return Output(**{name: None if x is None else x.cpu() for name, x in present.items()})
 
 
 def _join(parts: Sequence[Tensor | None]) -> np.ndarray:
