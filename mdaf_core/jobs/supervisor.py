@@ -43,11 +43,8 @@ class Launcher:
     """The supervisor's end of a launcher process."""
 
     def __init__(self, command: Sequence[str]):
-        # Threads that wait sleep instead of spinning: with the app and a browser on the same few cores, spinning makes
-        # training several times slower.
-        environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0, env=environment
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0
         )
         self.ready = False
         self._buffer = b""
