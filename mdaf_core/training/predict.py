@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -74,7 +75,7 @@ def _full_gate(output: Output) -> Tensor:
 
 
 def _to_cpu(output: Output) -> Output:
-    present = {f.name: getattr(output, f.name) for f in fields(output) if f.name != "parts"}
+    present: dict[str, Any] = {f.name: getattr(output, f.name) for f in fields(output) if f.name != "parts"}
     return Output(**{name: None if x is None else x.cpu() for name, x in present.items()})
 
 
