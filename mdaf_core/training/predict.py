@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -75,8 +73,13 @@ def _full_gate(output: Output) -> Tensor:
 
 
 def _to_cpu(output: Output) -> Output:
-    present: dict[str, Any] = {f.name: getattr(output, f.name) for f in fields(output) if f.name != "parts"}
-    return Output(**{name: None if x is None else x.cpu() for name, x in present.items()})
+    """A copy on the CPU, without the parts that only the loss needs."""
+
+    def move(x: Tensor | None) -> Tensor | None:
+        return None if x is None else x.cpu()
+
+    branches = (move(output.logit_static_B), move(output.logit_sequential_B))
+    return Output(output.logit_B.cpu(), None, move(output.gate_B), *branches, move(output.gate_BD))
 
 
 def _join(parts: Sequence[Tensor | None]) -> np.ndarray:
