@@ -39,8 +39,8 @@ from mdaf_core.data.sources.base import (
 
 START = 1_714_953_600  # 2024-05-06 00:00 UTC, a Monday
 DAY = 86_400
-LOG_DAYS, ROW_DAYS = 7, 8
-"""The event log begins a week before the first impression."""
+LOG_DAYS, ROW_DAYS = 14, 14
+"""The event log begins two weeks before the first impression; training rows cover every weekday."""
 
 SEQUENTIAL_WEIGHT = {"habit": 0.1, "session": 0.9}
 SCALE = 2.5
