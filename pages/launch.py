@@ -12,7 +12,7 @@ from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.jobs import api
 from mdaf_core.studies import launch
-from mdaf_core.studies.definitions import definition_names, get_definition
+from mdaf_core.studies.definitions import definition_names, get_definition, starting_point
 from mdaf_core.studies.estimate import known_costs
 from mdaf_core.training.config import RunConfig
 from mdaf_core.training.presets import describe, get_preset, preset_names
@@ -94,18 +94,20 @@ def _settings(definition: str, chosen: Sequence[str]) -> list[RunConfig]:
     """The chosen configurations with the definition's and the reader's changes, and the form to make them."""
     shared.section("Settings", help="Every setting starts at its preset. Changed ones are marked.")
     scope = st.selectbox("Change", [launch_form.ALL, *chosen], key="scope")
-    overrides = {} if definition == OWN else get_definition(definition).overrides
+    starts = [get_preset(n) if definition == OWN else starting_point(get_definition(definition), n) for n in chosen]
     configs, problems = [], []
-    for name in chosen:
-        everything = {**overrides, **launch_form.changes(launch_form.ALL), **launch_form.changes(name)}
+    for start in starts:
         try:
-            configs.append(get_preset(name).with_overrides(everything))
+            configs.append(
+                start.with_overrides({**launch_form.changes(launch_form.ALL), **launch_form.changes(start.name)})
+            )
         except UsageError as error:
-            problems.append(f"{name}: {error}")
-            configs.append(get_preset(name).with_overrides(overrides))
-    shown = configs[0] if scope == launch_form.ALL else configs[list(chosen).index(scope)]
+            problems.append(f"{start.name}: {error}")
+            configs.append(start)
     if scope == launch_form.ALL:
-        shown = get_preset(chosen[0]).with_overrides({**overrides, **launch_form.changes(scope)})
+        shown = starts[0].with_overrides(launch_form.changes(scope))
+    else:
+        shown = configs[list(chosen).index(scope)]
     with st.container(border=True):
         launch_form.form(scope, shown, training_only=scope == launch_form.ALL)
     for problem in problems:

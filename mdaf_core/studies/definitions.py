@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mdaf_core.errors import UsageError
@@ -20,7 +21,7 @@ class Definition:
         presets: the configurations, by the preset each starts from.
         reference: the configuration all others are compared with.
         seeds: used where the user names none.
-        overrides: settings changed in every configuration that has them (path → value).
+        overrides: `path=value` settings, changed in every configuration that has them.
         criteria: names of criteria presets (`evaluation.criteria`).
     """
 
@@ -29,7 +30,7 @@ class Definition:
     presets: tuple[str, ...]
     reference: str
     seeds: tuple[int, ...] = (42, 43, 44, 45, 46)
-    overrides: dict[str, Any] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
     criteria: tuple[str, ...] = ()
 
 
@@ -64,7 +65,10 @@ _DEFINITIONS = (
         presets=("mdaf-full", "mdaf-static", "mdaf-sequential", "dcnv2", "lr"),
         reference="mdaf-full",
         seeds=(42, 43),
-        overrides={"training.max_epochs": 4, "training.warmup_epochs": 1, "training.batch_size": 512},
+        overrides=(
+            *("training.max_epochs=4", "training.warmup_epochs=1", "training.batch_size=512"),
+            *("model.hidden_dim=64", "model.sequential.hidden_dim=64"),
+        ),
         criteria=("report",),
     ),
 )
@@ -88,4 +92,41 @@ def get_definition(name: str) -> Definition:
 
 def configurations(definition: Definition) -> list[RunConfig]:
     """The definition's configurations, its overrides applied."""
-    return [get_preset(name).with_overrides(definition.overrides) for name in definition.presets]
+    return [starting_point(definition, name) for name in definition.presets]
+
+
+def starting_point(definition: Definition, preset: str) -> RunConfig:
+    """A preset with those of the definition's overrides that it has."""
+    config = get_preset(preset)
+    settings = config.model_dump()
+    return config.with_overrides([o for o in definition.overrides if _has(settings, o.partition("=")[0].split("."))])
+
+
+def override_all(configs: Sequence[RunConfig], overrides: Iterable[str]) -> list[RunConfig]:
+    """Each `path=value` applied to every configuration that has such a setting.
+
+    Raises:
+        UsageError: no configuration has it, or a value is not allowed.
+    """
+    changed = list(configs)
+    for override in overrides:
+        problems: list[UsageError] = []
+        applied = 0
+        for i, config in enumerate(changed):
+            path = override.partition("=")[0].strip()
+            if path.startswith("model.") and not _has(config.model_dump(), path.split(".")):
+                problems.append(UsageError(f"There is no setting {path!r} in any of these configurations."))
+                continue
+            changed[i] = config.with_overrides([override])
+            applied += 1
+        if not applied:
+            raise problems[0]
+    return changed
+
+
+def _has(node: Any, path: Sequence[str]) -> bool:
+    for key in path:
+        if not isinstance(node, dict) or key not in node:
+            return False
+        node = node[key]
+    return True

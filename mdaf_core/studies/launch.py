@@ -10,7 +10,7 @@ from mdaf_core.errors import UsageError
 from mdaf_core.jobs import api as jobs
 from mdaf_core.jobs.store import NewJob
 from mdaf_core.models.config import NEEDS_HISTORY
-from mdaf_core.studies.definitions import Definition, configurations, get_definition
+from mdaf_core.studies.definitions import Definition, configurations, get_definition, override_all
 from mdaf_core.studies.status import cells
 from mdaf_core.studies.store import Study, create_study
 from mdaf_core.training.config import RunConfig
@@ -136,36 +136,6 @@ def run_demo() -> Study:
         criteria=definition.criteria,
         after=after,
     )
-
-
-def override_all(configs: Sequence[RunConfig], overrides: Iterable[str]) -> list[RunConfig]:
-    """Each `path=value` applied to every configuration that has such a setting.
-
-    Raises:
-        UsageError: no configuration has it, or a value is not allowed.
-    """
-    changed = list(configs)
-    for override in overrides:
-        problems: list[UsageError] = []
-        applied = 0
-        for i, config in enumerate(changed):
-            path = override.partition("=")[0].strip()
-            if path.startswith("model.") and not _has(config.model_dump(), path.split(".")):
-                problems.append(UsageError(f"There is no setting {path!r} in any of these configurations."))
-                continue
-            changed[i] = config.with_overrides([override])
-            applied += 1
-        if not applied:
-            raise problems[0]
-    return changed
-
-
-def _has(node: Any, path: Sequence[str]) -> bool:
-    for key in path:
-        if not isinstance(node, dict) or key not in node:
-            return False
-        node = node[key]
-    return True
 
 
 def parse_seeds(text: str) -> list[int]:
