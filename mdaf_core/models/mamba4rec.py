@@ -139,9 +139,10 @@ class TargetAttention(nn.Module):
 class Mamba4RecEncoder(HistoryEncoder):
     """Events → Linear → Mamba layers → LayerNorm → pooling by mean, last event, or target.
 
-    Pooling by target puts three things side by side: the target's attention over the outputs; the last output, which
-    is the state of the whole history; and ⟨what that state predicts next, target⟩ dimension by dimension, Mamba4Rec's
-    own next-item score before its sum.
+    Pooling by target puts three things side by side: ⟨what the last output predicts next, target⟩ dimension by
+    dimension, which is Mamba4Rec's own next-item score before its sum; and two summaries as narrow as a context field,
+    of the target's attention over the outputs and of the last output. The summaries are narrow on purpose: a history is
+    nearly an id of its row, and a wide vector of it is learned by heart.
 
     An empty history has the final LayerNorm of zero, which is its bias, for last output or mean, and the attention's
     vector for "nothing there": learned in all cases, without a special parameter.
@@ -149,15 +150,19 @@ class Mamba4RecEncoder(HistoryEncoder):
 
     def __init__(self, config: Mamba4RecConfig, features: FeatureSpec):
         by_target = config.pooling == "target"
-        dim, widths = config.hidden_dim, event_widths(config, features)
-        pooled_dim = 2 * dim + sum(widths) if by_target else dim
+        dim, narrow, widths = config.hidden_dim, config.static_dim, event_widths(config, features)
+        pooled_dim = sum(widths) + 2 * narrow if by_target else dim
         super().__init__(config, features, config.target_aware, pooled_dim)
         self.project = nn.Linear(self.event_dim, dim)
         self.layers = nn.ModuleList(MambaLayer(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(dim)
+        self.by_target = by_target
         self.pool_events = segment_mean if config.pooling == "mean" else segment_last
-        self.attention = TargetAttention(len(widths), self.event_dim, dim) if by_target else None
-        self.predict_next = nn.Linear(dim, self.event_dim) if by_target else None
+        if by_target:
+            self.predict_next = nn.Linear(dim, self.event_dim)
+            self.attention = TargetAttention(len(widths), self.event_dim, dim)
+            self.summarise_attended = nn.Linear(dim, narrow)
+            self.summarise_last = nn.Linear(dim, narrow)
 
     def pool(self, event_TE: Tensor, target_BE: Tensor | None, batch: Batch) -> Tensor:
         x_TD = self.project(event_TE)
@@ -166,12 +171,13 @@ class Mamba4RecEncoder(HistoryEncoder):
         x_TD = self.norm(x_TD)
         empty_B1 = (lengths(batch.cu_seqlens) == 0).unsqueeze(1)
         pooled_BD = torch.where(empty_B1, self.norm.bias, self.pool_events(x_TD, batch.cu_seqlens))
-        if self.attention is None or self.predict_next is None:
+        if not self.by_target:
             return pooled_BD
         assert target_BE is not None
         equal_TH = self.equal_ids(batch).to(x_TD.dtype)
         attended_BD = self.attention(equal_TH, target_BE, x_TD, batch.cu_seqlens)
-        return torch.cat([attended_BD, pooled_BD, self.predict_next(pooled_BD) * target_BE], dim=1)
+        next_BE = self.predict_next(pooled_BD) * target_BE
+        return torch.cat([next_BE, self.summarise_attended(attended_BD), self.summarise_last(pooled_BD)], dim=1)
 
 
 class Mamba4Rec(HistoryModel):
