@@ -51,7 +51,7 @@ def test_demo_from_first_visit_to_a_pdf(page: Page, app: str, tmp_path: Path) ->
         expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
 
     open_page(page, "Gates")
-    rows = page.locator(".st-key-frame-gate-rows canvas").first
+    rows = page.locator(".st-key-frame-gate-rows .dvn-scroller").first
     rows.scroll_into_view_if_needed()
     rows.click(position={"x": 15, "y": 55})  # the selection box of the first row
     story = page.locator(".st-key-story")
