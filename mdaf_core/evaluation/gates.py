@@ -219,8 +219,7 @@ def _adaptivity(run: RunRecord, frame: pl.DataFrame, cluster: NDArray[np.int64] 
     notes = ["The intervals cover other users with this trained model; another seed's gate may differ."]
     if fusion_of(run) == "gate-vector":
         notes.append(
-            "g has a value for each dimension and is shown as their mean; replacing it by one number "
-            "also removes the differences between dimensions."
+            "g has a value for each dimension and is shown as their mean; it is replaced dimension by dimension."
         )
     return Adaptivity(
         verdict=verdict,
