@@ -337,7 +337,7 @@ def test_slices_by_training_rows(trained):
 
 def test_slices_with_one_label_say_so(trained):
     _, runs = trained
-    frame = slices.slice_metrics({"mdaf": [runs["gate"]]}, "user_activity")
-    lonely = frame.filter(pl.col("positives").is_in([0]) | (pl.col("positives") == pl.col("rows")))
-    assert len(lonely), "the smallest slice of the tiny data has one label"
-    assert lonely["auc"].is_null().all() and lonely["note"].str.contains("both labels").all()
+    label = load_predictions(runs["gate"].run_id, "test")["label"].to_numpy()
+    by_label = slices.Slicing("label", ["negatives", "positives"], label.astype(np.int64))
+    for entry in slices._measure([runs["gate"]], by_label, "test").slices:
+        assert entry.auc is None and entry.low is None and "both labels" in entry.note
