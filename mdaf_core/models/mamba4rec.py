@@ -73,22 +73,29 @@ class Mamba(nn.Module):
 
 
 class MambaLayer(nn.Module):
-    """x + Mamba(LayerNorm(x)), then x + FFN(LayerNorm(x)) where asked for; dropout on each branch."""
+    """x + Mamba(LayerNorm(x)), then x + FFN(LayerNorm(x)) where asked for; dropout on each branch.
+
+    Branches start at zero (as SkipInit, De & Smith 2020, arXiv:2002.10444): the model begins with the events themselves
+    and adds context as far as it helps, instead of learning to see through the noise of a random branch.
+    """
 
     def __init__(self, config: Mamba4RecConfig):
         super().__init__()
         dim = config.hidden_dim
         self.norm = nn.LayerNorm(dim)
         self.mamba = Mamba(dim, config.state_dim, config.conv_width, config.expand, config.dt_rank == "scalar")
+        nn.init.zeros_(self.mamba.out_proj.weight)
         self.dropout = nn.Dropout(config.dropout)
         self.ffn = None
         if config.ffn:
+            last = nn.Linear(4 * dim, dim)
+            nn.init.zeros_(last.weight)
             self.ffn = nn.Sequential(
                 nn.LayerNorm(dim),
                 nn.Linear(dim, 4 * dim),
                 nn.GELU(),
                 nn.Dropout(config.dropout),
-                nn.Linear(4 * dim, dim),
+                last,
                 nn.Dropout(config.dropout),
             )
 
@@ -139,6 +146,9 @@ class TargetAttention(nn.Module):
 class Mamba4RecEncoder(HistoryEncoder):
     """Events → Linear → Mamba layers → LayerNorm → pooling by mean, last event, or target.
 
+    Between Linear and layers vectors are normalised (LayerNorm without weights), else the branches, which are of unit
+    scale, would drown the small embeddings.
+
     Pooling by target puts three things side by side: ⟨what the last output predicts next, target⟩ dimension by
     dimension, which is Mamba4Rec's own next-item score before its sum; and two summaries as narrow as a context field,
     of the target's attention over the outputs and of the last output. The summaries are narrow on purpose: a history is
@@ -153,7 +163,7 @@ class Mamba4RecEncoder(HistoryEncoder):
         dim, narrow, widths = config.hidden_dim, config.static_dim, event_widths(config, features)
         pooled_dim = sum(widths) + 2 * narrow if by_target else dim
         super().__init__(config, features, config.target_aware, pooled_dim)
-        self.project = nn.Linear(self.event_dim, dim)
+        self.project = nn.Sequential(nn.Linear(self.event_dim, dim), nn.LayerNorm(dim, elementwise_affine=False))
         self.layers = nn.ModuleList(MambaLayer(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(dim)
         self.by_target = by_target
