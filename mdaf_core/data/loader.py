@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.schema import MAX_HISTORY, Split
+from mdaf_core.data.schema import IDENTITY, MAX_HISTORY, Split
 
 _LOG_CAP = math.log1p(50.0)
 _LOG_MONTH = math.log1p(30 * 86400.0)
@@ -24,7 +24,8 @@ class Batch:
     """B rows whose histories, T events in all, lie one after another, oldest first.
 
     Row b's events are `[cu_seqlens[b], cu_seqlens[b + 1])`: the convention of variable-length attention kernels. A
-    history may be empty. Suffixes: B rows, T history events, F categorical fields, G numeric fields, M match features.
+    history may be empty. Suffixes: B rows, T history events, F categorical fields, G numeric fields,
+    H history fields, M match features.
 
     Attributes:
         label_B: float32, 0 or 1.
@@ -33,6 +34,7 @@ class Batch:
         cu_seqlens: (B + 1,) int32.
         history: field name → (T,) int64 codes.
         history_age_T: float32 seconds from the event to its row, > 0.
+        equal_TH: whether an event's raw id is the target's, field by field; ids unseen in training included.
         match_BM: float32 match features, see `match_names`.
         row_id_B, user_B, timestamp_B: int64; for bookkeeping, never model inputs.
     """
@@ -43,6 +45,7 @@ class Batch:
     cu_seqlens: Tensor
     history: dict[str, Tensor]
     history_age_T: Tensor
+    equal_TH: Tensor
     match_BM: Tensor
     row_id_B: Tensor
     user_B: Tensor
@@ -81,16 +84,17 @@ def match_names(history: tuple[str, ...] | list[str]) -> list[str]:
 
 
 @numba.njit(cache=True)
-def _match(target_BH, codes_HT, age_T, cu, out_BM):  # pragma: no cover - compiled
+def _match(target_HB, event_HT, age_T, cu, equal_TH, out_BM):  # pragma: no cover - compiled
     log_cap, log_month = _LOG_CAP, _LOG_MONTH
-    n_fields = codes_HT.shape[0]
-    for b in range(target_BH.shape[0]):
+    n_fields = event_HT.shape[0]
+    for b in range(target_HB.shape[1]):
         start, end = cu[b], cu[b + 1]
         length = end - start
         for f in range(n_fields):
             count, last = 0, -1
             for t in range(start, end):
-                if codes_HT[f, t] == target_BH[b, f] and target_BH[b, f] > 1:
+                if event_HT[f, t] == target_HB[f, b] and target_HB[f, b] > 1:
+                    equal_TH[t, f] = True
                     count += 1
                     last = t
             if count > 0:
@@ -159,25 +163,29 @@ class BatchLoader:
         for g, name in enumerate(features.numeric):
             numeric_BG[:, g] = columns[name][index_B]
 
-        codes_HT = np.empty((len(features.history), len(event_T)), np.int64)
+        history = {name: np.empty(0, np.int64) for name in features.history}
         age_T = np.zeros(len(event_T), np.float32)
+        equal_TH = np.zeros((len(event_T), len(features.history)), np.bool_)
         match_BM = np.zeros((len(index_B), len(match_names(features.history))), np.float32)
         if features.history:
             events = self.dataset.events
+            event_HT = np.empty((len(features.history), len(event_T)), np.int32)
+            target_HB = np.empty((len(features.history), len(index_B)), np.int32)
             for h, name in enumerate(features.history):
-                codes_HT[h] = events[name][event_T]
+                history[name] = events[name][event_T].astype(np.int64)
+                same = name + IDENTITY if name + IDENTITY in events else name
+                event_HT[h], target_HB[h] = events[same][event_T], columns[same][index_B]
             age_T[:] = np.repeat(timestamp_B, length_B) - events["timestamp"][event_T]
-            names = list(features.categorical)
-            target_BH = categorical_BF[:, [names.index(name) for name in features.history]]
-            _match(target_BH, codes_HT, age_T, cu, match_BM)
+            _match(target_HB, event_HT, age_T, cu, equal_TH, match_BM)
 
         return Batch(
             label_B=torch.from_numpy(rows.label[index_B].astype(np.float32)),
             categorical_BF=torch.from_numpy(categorical_BF),
             numeric_BG=torch.from_numpy(numeric_BG),
             cu_seqlens=torch.from_numpy(cu.astype(np.int32)),
-            history={name: torch.from_numpy(codes_HT[h]) for h, name in enumerate(features.history)},
+            history={name: torch.from_numpy(codes_T) for name, codes_T in history.items()},
             history_age_T=torch.from_numpy(age_T),
+            equal_TH=torch.from_numpy(equal_TH),
             match_BM=torch.from_numpy(match_BM),
             row_id_B=torch.from_numpy(rows.row_id[index_B].astype(np.int64)),
             user_B=torch.from_numpy(rows.user[index_B].astype(np.int64)),

@@ -18,7 +18,7 @@ from mdaf_core.data.audit import audit_dataset, content_hashes
 from mdaf_core.data.dataset import PreparedDataset, write_columns
 from mdaf_core.data.history import earlier_events
 from mdaf_core.data.negatives import add_negatives
-from mdaf_core.data.schema import SPLITS, DatasetMeta, FieldSpec, SplitCounts
+from mdaf_core.data.schema import IDENTITY, SPLITS, UNKNOWN, DatasetMeta, FieldSpec, SplitCounts
 from mdaf_core.data.sources.base import Progress, RawTable, Source, check_path, get_source, no_progress, parse_options
 from mdaf_core.data.split import assign_splits
 from mdaf_core.data.statistics import write_statistics
@@ -109,9 +109,14 @@ def _write(folder: Path, name: str, source: Source, options: Any, raw: RawTable,
         else:
             values = rows.drop_in_place(spec.name)
             vocabulary = Vocabulary.build(values.filter(training), options.min_count)
-            columns[spec.name] = vocabulary.encode(values)
+            codes = columns[spec.name] = vocabulary.encode(values)
             if log and spec.name in raw.history_fields:
-                events[spec.name] = vocabulary.encode(log.frame.drop_in_place(spec.name))
+                past = log.frame.drop_in_place(spec.name)
+                past_codes = events[spec.name] = vocabulary.encode(past)
+                if (codes == UNKNOWN).any() and (past_codes == UNKNOWN).any():
+                    same = vocabulary.identities((values, codes), (past, past_codes))
+                    columns[spec.name + IDENTITY], events[spec.name + IDENTITY] = same
+                del past
             del values
             vocabulary.write(folder / "vocabulary" / f"{spec.name}.arrow", raw.titles.get(spec.name))
             fields.append(spec.model_copy(update={"vocabulary_size": vocabulary.size}))

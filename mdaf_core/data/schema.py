@@ -11,6 +11,9 @@ SCHEMA_VERSION = 1
 PADDING, UNKNOWN, FIRST_ID = 0, 1, 2
 MAX_HISTORY = 50
 
+IDENTITY = ":identity"
+"""Ending of the columns that tell raw ids apart where codes cannot: ids unseen in training share one code."""
+
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 

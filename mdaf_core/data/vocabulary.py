@@ -47,6 +47,28 @@ class Vocabulary:
         codes = values.to_frame().join(known, on="id", how="left", maintain_order="left")["code"]
         return codes.fill_null(UNKNOWN).to_numpy()
 
+    def identities(self, *columns: tuple[pl.Series, np.ndarray]) -> list[np.ndarray]:
+        """What tells raw ids of several columns apart, (N,) int32 each: equal numbers are equal raw ids.
+
+        The code where an id has one; ids that are not in the vocabulary follow from `size` on, in ascending order.
+
+        Args:
+            columns: raw values and their codes, as `encode` returns them.
+        """
+        plain = [_plain(values).alias("id") for values, _ in columns]
+        common = pl.Int64 if all(values.dtype.is_integer() for values in plain) else pl.String
+        strange = [
+            values.filter(pl.Series(codes == UNKNOWN)).cast(common)
+            for values, (_, codes) in zip(plain, columns, strict=True)
+        ]
+        others = Vocabulary(pl.concat(strange).unique().sort())
+        found = []
+        for values, (_, codes) in zip(strange, columns, strict=True):
+            numbers = codes.astype(np.int32)
+            numbers[codes == UNKNOWN] = others.index(values) + np.int32(self.size)
+            found.append(numbers)
+        return found
+
     def index(self, values: pl.Series) -> np.ndarray:
         """(N,) int32 positions in `ids`, -1 where a value is not among them."""
         return self.encode(values) - np.int32(FIRST_ID)  # unknown is code 1

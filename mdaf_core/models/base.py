@@ -12,8 +12,6 @@ from mdaf_core.data.loader import Batch
 from mdaf_core.data.schema import UNKNOWN, FeatureSpec
 from mdaf_core.models.layers import Table
 
-MATCHES_PER_FIELD = 4  # see `mdaf_core.data.loader.match_names`
-
 
 @dataclass
 class Output:
@@ -40,7 +38,7 @@ class CTRModel(nn.Module):
 
     Attributes:
         features: names and sizes of the inputs the model was built for.
-        unknown_rate: while training, this share of categorical ids is replaced by the unknown code.
+        unknown_rate: while training, this share of ids is unknown in a batch.
     """
 
     def __init__(self, features: FeatureSpec):
@@ -56,22 +54,20 @@ class CTRModel(nn.Module):
         return F.binary_cross_entropy_with_logits(output.logit_B, target_B)
 
     def hide_ids(self, batch: Batch) -> Batch:
-        """While training, the batch with some ids of its rows replaced by 'unknown' (see `unknown_rate`).
+        """While training, the batch with some ids replaced by 'unknown', in targets and histories (`unknown_rate`).
 
-        A target id that is hidden matches nothing in the history, so its match features become those of no match.
+        As with ids that are new, it stays known which events have the target's.
         """
         if not self.training or self.unknown_rate == 0:
             return batch
-        codes_BF = batch.categorical_BF
-        hidden_BF = torch.rand(codes_BF.shape, device=codes_BF.device) < self.unknown_rate
-        match_BM = batch.match_BM
-        if self.features.history:
-            names = list(self.features.categorical)
-            hidden_BH = hidden_BF[:, [names.index(name) for name in self.features.history]]
-            hidden_BM = hidden_BH.repeat_interleave(MATCHES_PER_FIELD, dim=1)
-            hidden_BM = F.pad(hidden_BM, (0, match_BM.shape[1] - hidden_BM.shape[1]))
-            match_BM = match_BM.masked_fill(hidden_BM, 0.0)
-        return replace(batch, categorical_BF=codes_BF.masked_fill(hidden_BF, UNKNOWN), match_BM=match_BM)
+        columns, history = [], dict(batch.history)
+        for column, (name, size) in enumerate(self.features.categorical.items()):
+            hidden_V = torch.rand(size, device=batch.categorical_BF.device) < self.unknown_rate
+            codes_B = batch.categorical_BF[:, column]
+            columns.append(codes_B.masked_fill(hidden_V[codes_B], UNKNOWN))
+            if name in history:
+                history[name] = history[name].masked_fill(hidden_V[history[name]], UNKNOWN)
+        return replace(batch, categorical_BF=torch.stack(columns, dim=1), history=history) if columns else batch
 
     def embedding_parameters(self) -> list[Tensor]:
         """The weights of all embedding tables, which grow with the vocabularies."""

@@ -6,12 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from mdaf_core.data.loader import Batch, match_names
-from mdaf_core.data.schema import FIRST_ID, FeatureSpec
+from mdaf_core.data.schema import FeatureSpec
 from mdaf_core.errors import StudioError
 from mdaf_core.models.base import CTRModel, Output
 from mdaf_core.models.config import SequenceConfig
 from mdaf_core.models.layers import MLP, FieldVectors, Table
-from mdaf_core.ops.segments import segment_ids
 
 # Vectors of events and target enter products and need some scale; context vectors start almost silent.
 EVENT_STD = 0.05
@@ -86,12 +85,6 @@ class HistoryEncoder(nn.Module):
             events.append(vectors[: len(batch.history[name])])
             targets.append(vectors[len(batch.history[name]) :])
         return torch.cat(events, dim=1), torch.cat(targets, dim=1) if self.target_aware else None
-
-    def equal_ids(self, batch: Batch) -> Tensor:
-        """Whether each history field of each event holds the target's id, (T, H) bool; unknown ids equal nothing."""
-        event_TH = torch.stack([batch.history[name] for name in self.history], dim=1)
-        target_BH = batch.categorical_BF[:, self.columns]
-        return (event_TH == target_BH[segment_ids(batch.cu_seqlens)]) & (event_TH >= FIRST_ID)
 
     def forward(self, batch: Batch) -> Tensor:
         """The representation (B, out_dim)."""

@@ -184,7 +184,7 @@ class Mamba4RecEncoder(HistoryEncoder):
         if not self.by_target:
             return pooled_BD
         assert target_BE is not None
-        equal_TH = self.equal_ids(batch).to(x_TD.dtype)
+        equal_TH = batch.equal_TH.to(x_TD.dtype)
         attended_BD = self.attention(equal_TH, target_BE, x_TD, batch.cu_seqlens)
         next_BE = self.predict_next(pooled_BD) * target_BE
         return torch.cat([next_BE, self.summarise_attended(attended_BD), self.summarise_last(pooled_BD)], dim=1)

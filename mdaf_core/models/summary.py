@@ -79,6 +79,7 @@ def _probe(config: ModelConfig, features: FeatureSpec, length: int) -> tuple[Any
         cu_seqlens=torch.arange(rows + 1, dtype=torch.int32) * length,
         history={name: torch.zeros(events, dtype=torch.int64) for name in small.history},
         history_age_T=torch.ones(events),
+        equal_TH=torch.zeros(events, len(small.history), dtype=torch.bool),
         match_BM=torch.zeros(rows, len(match_names(small.history))),
         row_id_B=whole,
         user_B=whole,

@@ -1,196 +1,172 @@
 """The selective scan on the CPU: fused forward and hand-written backward over packed sequences.
 
-Work is cut into groups of whole sequences; a group runs through its tokens once for every block of channels. The inner
-loops go over channels, which lie next to each other in memory, so that the compiler turns them into vector code, and
-the state of a block stays in the first-level cache. The backward pass recomputes a sequence's states into a small
-buffer instead of storing them: memory is O(tokens × channels). The number of groups is fixed, not taken from the
-machine's threads, so that results do not depend on them.
+Work is cut into groups of whole sequences, and a sequence into blocks of neighbouring channels. All arithmetic is on
+vectors of 16 channels (`simd`); a block's states stay in the first-level cache. The backward pass recomputes a
+sequence's states into a small buffer instead of storing them: memory is O(tokens × channels). The number of groups is
+fixed, not taken from the machine's threads, so that results do not depend on them.
 """
 
 from __future__ import annotations
+
+import math
 
 import numba
 import numpy as np
 import torch
 from numba import prange
 from torch import Tensor
+from torch.nn import functional as F
 
-from mdaf_core.ops.kernels import GROUPS, exp, sequence_groups, use_torch_threads
+from mdaf_core.ops.kernels import GROUPS, sequence_groups, use_torch_threads
+from mdaf_core.ops.simd import LANES, exp2, fill, load, store, total
 
-BLOCK = 64
-"""Channels that a kernel takes at once."""
-
-
-@numba.njit(inline="always")
-def _load(block, row, first, width):  # type: ignore[no-untyped-def]
-    """Copy a block of channels into a buffer of fixed length, zeros behind the last one: the loops over it then have a
-    known, contiguous range."""
-    for d in range(width):
-        block[d] = row[first + d]
-    for d in range(width, BLOCK):
-        block[d] = 0
+VECTORS = 4
+"""Vectors of channels that the backward pass takes at once, so that it sums over channels more rarely."""
+LOG2_E, LN_2 = math.log2(math.e), math.log(2.0)
 
 
-@numba.njit(parallel=True, cache=True, fastmath={"contract", "nsz", "reassoc"}, error_model="numpy")
-def _forward(u, delta, A_ND, B, C, skip, z, gated, cu, groups, y):  # type: ignore[no-untyped-def]
-    channels, states = u.shape[1], A_ND.shape[0]
-    one = u.dtype.type(1)
+# All arrays are flat; their layouts:
+#   u, delta, z, y and their gradients [T][channels]; B, C [T][states]; skip [channels]
+#   A [channels / LANES][states][LANES], times log2(e), so that a decay is exp2(Δ A)
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _forward(u, delta, A, B, C, skip, z, gated, cu, groups, y):  # type: ignore[no-untyped-def]
+    channels = len(skip)
+    states = len(A) // channels
+    one, minus_log2_e = u.dtype.type(1), u.dtype.type(-LOG2_E)
     for group in prange(len(groups) - 1):
-        h = np.empty((states, BLOCK), u.dtype)
-        A = np.zeros((states, BLOCK), u.dtype)
-        x, step = np.zeros(BLOCK, u.dtype), np.zeros(BLOCK, u.dtype)
-        drive, acc = np.empty(BLOCK, u.dtype), np.empty(BLOCK, u.dtype)
-        for first in range(0, channels, BLOCK):
-            width = min(BLOCK, channels - first)
-            for n in range(states):
-                _load(A[n], A_ND[n], first, width)
-            for s in range(groups[group], groups[group + 1]):
+        h = np.empty(states * LANES, u.dtype)
+        for s in range(groups[group], groups[group + 1]):
+            for first in range(0, channels, LANES):
                 h[:] = 0
                 for t in range(cu[s], cu[s + 1]):
-                    _load(x, u[t], first, width)
-                    _load(step, delta[t], first, width)
-                    for d in range(BLOCK):
-                        drive[d] = step[d] * x[d]
-                        acc[d] = 0
+                    at = t * channels + first
+                    x, step = load(u, at), load(delta, at)
+                    drive = step * x
+                    out = load(skip, first) * x
                     for n in range(states):
-                        a, hn = A[n], h[n]
-                        b, c = B[t, n], C[t, n]
-                        for d in range(BLOCK):
-                            new = exp(step[d] * a[d]) * hn[d] + b * drive[d]
-                            hn[d] = new
-                            acc[d] += c * new
-                    for d in range(width):
-                        y[t, first + d] = acc[d] + skip[first + d] * x[d]
+                        decay = exp2(step * load(A, first * states + n * LANES))
+                        new = decay * load(h, n * LANES) + fill(B[t * states + n]) * drive
+                        store(h, n * LANES, new)
+                        out = out + fill(C[t * states + n]) * new
                     if gated:
-                        for d in range(width):
-                            gate = z[t, first + d]
-                            y[t, first + d] *= gate / (one + exp(-gate))
+                        gate = load(z, at)
+                        out = out * gate / (fill(one) + exp2(fill(minus_log2_e) * gate))
+                    store(y, at, out)
 
 
-@numba.njit(parallel=True, cache=True, fastmath={"contract", "nsz", "reassoc"}, error_model="numpy")
+@numba.njit(parallel=True, cache=True, error_model="numpy")
 def _backward(  # type: ignore[no-untyped-def]
-    u, delta, A_ND, B, C, skip, z, gated, cu, groups, longest, dy, du, ddelta, dA_GND, dB, dC, dskip_GD, dz
+    u, delta, A, B, C, skip, z, gated, cu, groups, longest, dy, du, ddelta, dA_G, dB, dC, dskip_G, dz
 ):
-    channels, states = u.shape[1], A_ND.shape[0]
+    channels = len(skip)
+    states = len(A) // channels
+    size = states * LANES  # one vector of channels, all states
     zero, one = u.dtype.type(0), u.dtype.type(1)
+    log2_e, ln_2 = u.dtype.type(LOG2_E), u.dtype.type(LN_2)
     for group in prange(len(groups) - 1):
-        hs = np.zeros((longest + 1, states, BLOCK), u.dtype)  # hs[i + 1] = state after step i, hs[0] = 0
-        decay = np.empty((longest, states, BLOCK), u.dtype)
-        dh, A, dA = np.empty_like(hs[0]), np.zeros_like(hs[0]), np.empty_like(hs[0])
-        x, step, g = np.zeros(BLOCK, u.dtype), np.zeros(BLOCK, u.dtype), np.zeros(BLOCK, u.dtype)
-        drive, acc = np.empty(BLOCK, u.dtype), np.empty(BLOCK, u.dtype)
-        through_B, through_A = np.empty(BLOCK, u.dtype), np.empty(BLOCK, u.dtype)
-        for first in range(0, channels, BLOCK):
-            width = min(BLOCK, channels - first)
-            for n in range(states):
-                _load(A[n], A_ND[n], first, width)
-            dA[:] = 0
-            for s in range(groups[group], groups[group + 1]):
-                start, length = cu[s], cu[s + 1] - cu[s]
+        # Of one sequence and block: states after each step (row 0: before the first), outputs before the gate.
+        hs = np.zeros((longest + 1) * VECTORS * size, u.dtype)
+        outs = np.empty(longest * VECTORS * LANES, u.dtype)
+        dh, sum_B, sum_C = np.empty(VECTORS * size, u.dtype), np.empty(size, u.dtype), np.empty(size, u.dtype)
+        dA, dskip = dA_G[group], dskip_G[group]
+        for s in range(groups[group], groups[group + 1]):
+            start, length = cu[s], cu[s + 1] - cu[s]
+            for first in range(0, channels, VECTORS * LANES):
+                vectors = min(VECTORS, (channels - first) // LANES)
                 for i in range(length):
-                    _load(x, u[start + i], first, width)
-                    _load(step, delta[start + i], first, width)
-                    for d in range(BLOCK):
-                        drive[d] = step[d] * x[d]
-                    for n in range(states):
-                        a, before, after, keep = A[n], hs[i, n], hs[i + 1, n], decay[i, n]
-                        b = B[start + i, n]
-                        for d in range(BLOCK):
-                            e = exp(step[d] * a[d])
-                            keep[d] = e
-                            after[d] = e * before[d] + b * drive[d]
+                    t = start + i
+                    for v in range(vectors):
+                        at = t * channels + first + v * LANES
+                        x, step = load(u, at), load(delta, at)
+                        drive = step * x
+                        out = load(skip, first + v * LANES) * x
+                        block = (first + v * LANES) * states
+                        place = (i * VECTORS + v) * size
+                        for n in range(states):
+                            decay = exp2(step * load(A, block + n * LANES))
+                            new = decay * load(hs, place + n * LANES) + fill(B[t * states + n]) * drive
+                            store(hs, place + VECTORS * size + n * LANES, new)
+                            out = out + fill(C[t * states + n]) * new
+                        store(outs, (i * VECTORS + v) * LANES, out)
                 dh[:] = 0
                 for i in range(length - 1, -1, -1):
                     t = start + i
-                    _load(x, u[t], first, width)
-                    _load(step, delta[t], first, width)
-                    _load(g, dy[t], first, width)
-                    if gated:
-                        acc[:] = 0
+                    sum_B[:] = 0
+                    sum_C[:] = 0
+                    for v in range(vectors):
+                        at = t * channels + first + v * LANES
+                        x, step, g = load(u, at), load(delta, at), load(dy, at)
+                        if gated:
+                            gate = load(z, at)
+                            sigmoid = fill(one) / (fill(one) + exp2(fill(-log2_e) * gate))
+                            out = load(outs, (i * VECTORS + v) * LANES)
+                            store(dz, at, g * out * sigmoid * (fill(one) + gate * (fill(one) - sigmoid)))
+                            g = g * gate * sigmoid
+                        drive = step * x
+                        through_B, through_A = fill(zero), fill(zero)
+                        block = (first + v * LANES) * states
+                        place = (i * VECTORS + v) * size
                         for n in range(states):
-                            after, c = hs[i + 1, n], C[t, n]
-                            for d in range(BLOCK):
-                                acc[d] += c * after[d]
-                        for d in range(width):
-                            gate = z[t, first + d]
-                            sigmoid = one / (one + exp(-gate))
-                            ungated = acc[d] + skip[first + d] * x[d]
-                            dz[t, first + d] = g[d] * ungated * sigmoid * (one + gate * (one - sigmoid))
-                            g[d] *= gate * sigmoid
-                    for d in range(BLOCK):
-                        drive[d] = step[d] * x[d]
-                        through_B[d] = zero
-                        through_A[d] = zero
+                            k = n * LANES
+                            upstream = load(dh, v * size + k) + fill(C[t * states + n]) * g
+                            store(sum_C, k, load(sum_C, k) + g * load(hs, place + VECTORS * size + k))
+                            store(sum_B, k, load(sum_B, k) + upstream * drive)
+                            through_B = through_B + upstream * fill(B[t * states + n])
+                            carried = upstream * exp2(step * load(A, block + k))
+                            store(dh, v * size + k, carried)
+                            through_decay = carried * load(hs, place + k)
+                            through_A = through_A + through_decay * load(A, block + k)
+                            store(dA, block + k, load(dA, block + k) + through_decay * step)
+                        store(du, at, through_B * step + g * load(skip, first + v * LANES))
+                        store(ddelta, at, through_B * x + fill(ln_2) * through_A)
+                        store(dskip, first + v * LANES, load(dskip, first + v * LANES) + g * x)
                     for n in range(states):
-                        a, before, after, keep = A[n], hs[i, n], hs[i + 1, n], decay[i, n]
-                        dhn, dAn = dh[n], dA[n]
-                        b, c = B[t, n], C[t, n]
-                        sum_B, sum_C = zero, zero
-                        for d in range(BLOCK):
-                            upstream = dhn[d] + c * g[d]
-                            sum_C += g[d] * after[d]
-                            sum_B += upstream * drive[d]
-                            through_B[d] += upstream * b
-                            carried = upstream * keep[d]
-                            dhn[d] = carried
-                            through_decay = carried * before[d]
-                            through_A[d] += through_decay * a[d]
-                            dAn[d] += through_decay * step[d]
-                        dB[t, n] += sum_B
-                        dC[t, n] += sum_C
-                    for d in range(width):
-                        du[t, first + d] = through_B[d] * step[d] + g[d] * skip[first + d]
-                        ddelta[t, first + d] = through_B[d] * x[d] + through_A[d]
-                        dskip_GD[group, first + d] += g[d] * x[d]
-            for n in range(states):
-                for d in range(width):
-                    dA_GND[group, n, first + d] = dA[n, d]
+                        dB[t * states + n] += total(load(sum_B, n * LANES))
+                        dC[t * states + n] += total(load(sum_C, n * LANES))
 
 
 class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(ctx, u, delta, A, B, C, D, z, cu_seqlens):  # type: ignore[no-untyped-def, override]
+        """`u.shape[1]` is a multiple of LANES."""
         cu = cu_seqlens.cpu().numpy().astype(np.int64)
         groups = sequence_groups(cu)
         skip = u.new_zeros(u.shape[1]) if D is None else D
-        tensors = [x.detach().contiguous() for x in (u, delta, A.t(), B, C, skip)]
+        packed = (A * LOG2_E).reshape(-1, LANES, A.shape[1]).transpose(1, 2)
+        tensors = [x.detach().contiguous() for x in (u, delta, packed, B, C, skip)]
         gate = None if z is None else z.detach().contiguous()
-        arrays = [x.numpy() for x in tensors]
+        arrays = [x.view(-1).numpy() for x in tensors]
         y = torch.empty_like(tensors[0])
         # Without z the kernel gets u in its place and never reads it.
+        gates = arrays[0] if gate is None else gate.view(-1).numpy()
         use_torch_threads()
-        _forward(*arrays, arrays[0] if gate is None else gate.numpy(), gate is not None, cu, groups, y.numpy())
+        _forward(*arrays, gates, gate is not None, cu, groups, y.view(-1).numpy())
         ctx.save_for_backward(*tensors, *([] if gate is None else [gate]))
         ctx.cu, ctx.groups, ctx.has_skip = cu, groups, D is not None
         return y
 
     @staticmethod
     def backward(ctx, dy):  # type: ignore[no-untyped-def, override]
-        tensors = [x.numpy() for x in ctx.saved_tensors]
-        u, A_ND, B = tensors[0], tensors[2], tensors[3]
-        gated = len(tensors) == 7
-        du, ddelta = np.empty_like(u), np.empty_like(u)
-        dz = np.empty_like(u) if gated else du
-        dA = np.zeros((GROUPS, *A_ND.shape), u.dtype)
-        dskip = np.zeros((GROUPS, u.shape[1]), u.dtype)
-        dB, dC = np.zeros_like(B), np.zeros_like(B)
+        u, delta, packed, B, C, skip, *gate = ctx.saved_tensors
+        du, ddelta, dz = torch.empty_like(u), torch.empty_like(u), torch.empty_like(gate[0]) if gate else None
+        dA, dskip = u.new_zeros(GROUPS, packed.numel()), u.new_zeros(GROUPS, u.shape[1])
+        dB, dC = torch.zeros_like(B), torch.zeros_like(C)
         longest = int((ctx.cu[1:] - ctx.cu[:-1]).max())
-        inputs = tensors if gated else [*tensors, u]
+
+        def flat(*tensors: Tensor) -> list[np.ndarray]:
+            return [x.view(-1).numpy() for x in tensors]
+
         use_torch_threads()
         _backward(
-            *inputs, gated, ctx.cu, ctx.groups, longest, dy.contiguous().numpy(), du, ddelta, dA, dB, dC, dskip, dz
+            *flat(u, delta, packed, B, C, skip, gate[0] if gate else u),
+            bool(gate), ctx.cu, ctx.groups, longest,
+            *flat(dy.contiguous(), du, ddelta), dA.numpy(), *flat(dB, dC), dskip.numpy(),
+            *flat(du if dz is None else dz),
         )  # fmt: skip
-        wrap = torch.from_numpy
-        return (
-            wrap(du),
-            wrap(ddelta),
-            wrap(dA.sum(0).T),
-            wrap(dB),
-            wrap(dC),
-            wrap(dskip.sum(0)) if ctx.has_skip else None,
-            wrap(dz) if gated else None,
-            None,
-        )
+        dA_DN = dA.sum(0).view(-1, B.shape[1], LANES).transpose(1, 2).reshape(-1, B.shape[1])
+        return du, ddelta, dA_DN, dB, dC, dskip.sum(0) if ctx.has_skip else None, dz, None
 
 
 def scan(
@@ -204,4 +180,12 @@ def scan(
     cu_seqlens: Tensor,
 ) -> Tensor:
     """Same contract as `selective_scan.scan_reference`, float32 or float64, on the CPU."""
-    return _Scan.apply(u_TD, delta_TD, A_DN, B_TN, C_TN, D_D, z_TD, cu_seqlens)  # type: ignore[no-any-return]
+    channels = u_TD.shape[1]
+    missing = -channels % LANES
+    if missing:  # channels of zeros, up to a whole vector
+        u_TD, delta_TD = F.pad(u_TD, (0, missing)), F.pad(delta_TD, (0, missing))
+        A_DN = F.pad(A_DN, (0, 0, 0, missing))
+        D_D = None if D_D is None else F.pad(D_D, (0, missing))
+        z_TD = None if z_TD is None else F.pad(z_TD, (0, missing))
+    y_TD: Tensor = _Scan.apply(u_TD, delta_TD, A_DN, B_TN, C_TN, D_D, z_TD, cu_seqlens)
+    return y_TD[:, :channels] if missing else y_TD

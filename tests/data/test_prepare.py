@@ -10,7 +10,7 @@ from mdaf_core.data.audit import stored_audit
 from mdaf_core.data.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.loader import BatchLoader
 from mdaf_core.data.prepare import prepare
-from mdaf_core.data.schema import SPLITS
+from mdaf_core.data.schema import SPLITS, UNKNOWN
 from mdaf_core.errors import BadInputError, UsageError
 from tests.data.raw_files import (
     USER_BEHAVIOR_START,
@@ -319,6 +319,55 @@ def test_the_loader_reads_what_was_prepared(behavior):
         batches = list(BatchLoader(dataset, split, 64))
         assert sum(len(batch) for batch in batches) == dataset.meta.splits[split].rows
         assert all((batch.history_age_T > 0).all() for batch in batches)
+
+
+def test_matches_are_of_raw_ids_unseen_ones_included(tmp_path):
+    """Equality and match features against the raw lines, where most items of later parts are unseen in training."""
+    path = tmp_path / "UserBehavior.csv"
+    draw = np.random.default_rng(1)
+    source = [
+        (int(draw.integers(1, 6)), i // 60 * 20 + int(draw.integers(0, 40)), int(draw.integers(1, 9)), "pv", 300 * i)
+        for i in range(1500)
+    ]
+    path.write_text("".join(f"{u},{i},{c},{b},{USER_BEHAVIOR_START + t}\n" for u, i, c, b, t in source))
+    dataset = prepare("user-behavior", path=path, options={"task": "next-click"})
+    rows = dataset.rows("test")
+    targets = _targets_by_code(dataset, source)
+    unseen_matches = 0
+    for batch in BatchLoader(dataset, "test", 64):
+        for b in range(len(batch)):
+            start, end = int(batch.cu_seqlens[b]), int(batch.cu_seqlens[b + 1])
+            user = int(dataset.users[int(batch.user_B[b])])
+            time = int(batch.timestamp_B[b]) - USER_BEHAVIOR_START
+            history = sorted((r for r in source if r[0] == user and r[4] < time), key=lambda r: r[4])[-50:]
+            assert len(history) == end - start
+            i = int(np.flatnonzero(rows.row_id == int(batch.row_id_B[b]))[0])
+            item, category = (
+                targets(rows.columns["item:identity"][i]),
+                int(dataset.vocabulary("category")["id"][int(batch.categorical_BF[b, 1]) - 2]),
+            )
+            equal = np.array([[r[1] == item, r[2] == category] for r in history]).reshape(-1, 2)
+            assert np.array_equal(batch.equal_TH[start:end].numpy(), equal)
+            unseen_matches += int(equal[:, 0].sum()) if int(batch.categorical_BF[b, 0]) == UNKNOWN else 0
+            for f in range(2):
+                seen, count, recency, time_recency = batch.match_BM[b, 4 * f : 4 * f + 4].tolist()
+                places = np.flatnonzero(equal[:, f])
+                assert seen == (len(places) > 0)
+                if len(places):
+                    age = time - history[places[-1]][4]
+                    assert count == pytest.approx(min(1, np.log1p(len(places)) / np.log1p(50)))
+                    assert recency == pytest.approx(1 / (len(history) - places[-1]))
+                    assert time_recency == pytest.approx(max(0, 1 - np.log1p(age) / np.log1p(30 * 86400)), abs=1e-6)
+                else:
+                    assert count == recency == time_recency == 0
+    assert unseen_matches > 50
+
+
+def _targets_by_code(dataset, source):
+    """Raw item of an identity: known ones by the vocabulary, the others in ascending order behind it."""
+    known = [int(i) for i in dataset.vocabulary("item")["id"]]
+    rest = sorted({r[1] for r in source} - set(known))
+    return lambda identity: [None, None, *known, *rest][identity]
 
 
 def test_unreasonable_requests_say_what_is_wrong(tmp_path, behavior):

@@ -1,5 +1,7 @@
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mdaf_core.data.vocabulary import Vocabulary
 
@@ -40,6 +42,22 @@ def test_categorical_text_is_text():
     vocabulary = Vocabulary.build(values)
     assert vocabulary.ids.to_list() == ["", "x", "y"]
     assert vocabulary.encode(values).tolist() == [3, 2, 4]
+
+
+ids = st.lists(st.one_of(st.none(), st.integers(-3, 6)), min_size=0, max_size=20)
+
+
+@given(ids, ids, ids, st.booleans())
+def test_identities_are_equal_where_raw_ids_are(training, rows, past, text):
+    dtype = pl.String if text else pl.Int64
+    training, rows, past = (pl.Series(values, dtype=pl.Int64).cast(dtype) for values in (training, rows, past))
+    vocabulary = Vocabulary.build(training)
+    codes = vocabulary.encode(rows), vocabulary.encode(past)
+    here, there = vocabulary.identities((rows, codes[0]), (past, codes[1]))
+    pairs = list(zip([*rows, *past], [*here.tolist(), *there.tolist()], strict=True))
+    assert all((a == b) == (x == y) for a, x in pairs for b, y in pairs)
+    known = codes[0] != 1
+    assert (here[known] == codes[0][known]).all() and (here[~known] >= vocabulary.size).all()
 
 
 def test_file_holds_codes_ids_and_titles(tmp_path):

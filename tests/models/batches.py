@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from mdaf_core.data.loader import Batch, match_names
-from mdaf_core.data.schema import FeatureSpec
+from mdaf_core.data.schema import FIRST_ID, FeatureSpec
 
 USUAL = FeatureSpec.from_vocabulary({"item": 40, "category": 9, "user": 30, "hour": 26, "dayofweek": 9})
 RICH = FeatureSpec(
@@ -35,13 +35,19 @@ def random_batch(features: FeatureSpec, lengths: list[int], seed: int = 0, first
     numeric.view(-1)[::7] = torch.nan
     columns = [codes(name, rows) for name in features.categorical]
     has_history = bool(features.history)
+    history = {name: codes(name, events) for name in features.history}
+    targets = [
+        columns[list(features.categorical).index(name)].repeat_interleave(torch.tensor(lengths)) for name in history
+    ]
+    equal = [(h == t) & (h >= FIRST_ID) for h, t in zip(history.values(), targets, strict=True)]
     return Batch(
         label_B=torch.randint(0, 2, (rows,), generator=draw).float(),
         categorical_BF=torch.stack(columns, dim=1) if columns else torch.zeros(rows, 0, dtype=torch.int64),
         numeric_BG=numeric,
         cu_seqlens=torch.tensor([0, *lengths]).cumsum(0).to(torch.int32) * (1 if has_history else 0),
-        history={name: codes(name, events) for name in features.history},
+        history=history,
         history_age_T=torch.rand(events if has_history else 0, generator=draw) * 1e5 + 1,
+        equal_TH=torch.stack(equal, dim=1) if equal else torch.zeros(0, 0, dtype=torch.bool),
         match_BM=torch.rand(rows, len(match_names(features.history)), generator=draw),
         row_id_B=torch.arange(rows),
         user_B=torch.arange(rows),
@@ -61,6 +67,7 @@ def take(batch: Batch, rows: list[int]) -> Batch:
         cu_seqlens=lengths.cumsum(0).to(torch.int32),
         history={name: codes[events] for name, codes in batch.history.items()},
         history_age_T=batch.history_age_T[events],
+        equal_TH=batch.equal_TH[events] if batch.history else batch.equal_TH,
         match_BM=batch.match_BM[rows],
         row_id_B=batch.row_id_B[rows],
         user_B=batch.user_B[rows],
