@@ -11,6 +11,7 @@ from mdaf_core.data.schema import FeatureSpec
 from mdaf_core.models.config import BSTConfig
 from mdaf_core.models.history import HistoryEncoder, HistoryModel
 from mdaf_core.models.layers import append_token
+from mdaf_core.ops.dropout import Dropout
 from mdaf_core.ops.segments import lengths, positions, segment_ids
 
 
@@ -30,7 +31,7 @@ class TransformerBlock(nn.Module):
         self.attention_norm = nn.LayerNorm(dim)
         self.ffn = nn.Sequential(nn.Linear(dim, 4 * dim), nn.LeakyReLU(), nn.Linear(4 * dim, dim))
         self.ffn_norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x_TD: Tensor, cu_seqlens: Tensor, last_only: bool) -> Tensor:
         """Every token (T, D); with `last_only` the last one of each (never empty) sequence, (B, D)."""

@@ -11,6 +11,7 @@ from mdaf_core.data.schema import FeatureSpec
 from mdaf_core.models.base import CTRModel, Output
 from mdaf_core.models.config import DCNv3Config
 from mdaf_core.models.layers import FieldVectors, require_fields
+from mdaf_core.ops.dropout import Dropout
 
 
 class CrossNetwork(nn.Module):
@@ -27,7 +28,7 @@ class CrossNetwork(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(dim // 2) for _ in range(layers))
         # In [0, 1) as in the authors' model: at the start a layer scales its input more than it crosses it.
         self.biases = nn.ParameterList(torch.empty(dim).uniform_() for _ in range(layers))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x0: Tensor) -> Tensor:
         x = x0

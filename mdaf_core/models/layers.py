@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mdaf_core.data.schema import FIRST_ID, FeatureSpec
 from mdaf_core.errors import StudioError
+from mdaf_core.ops.dropout import Dropout
 from mdaf_core.ops.segments import segment_ids
 
 
@@ -103,7 +104,7 @@ class MLP(nn.Module):
         widths = [in_dim, *hidden]
         layers: list[nn.Module] = []
         for narrow, wide in pairwise(widths):
-            layers += [nn.Linear(narrow, wide), nn.ReLU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(narrow, wide), nn.ReLU(), Dropout(dropout)]
         self.layers = nn.Sequential(*layers)
         self.out_dim = widths[-1]
 

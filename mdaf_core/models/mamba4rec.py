@@ -14,6 +14,7 @@ from mdaf_core.models.config import Mamba4RecConfig
 from mdaf_core.models.history import HistoryEncoder, HistoryModel, event_widths
 from mdaf_core.models.layers import append_token
 from mdaf_core.ops.causal_conv import causal_conv1d
+from mdaf_core.ops.dropout import Dropout
 from mdaf_core.ops.segments import (
     lengths,
     positions,
@@ -66,7 +67,8 @@ class Mamba(nn.Module):
         u_TD = causal_conv1d(u_TD, self.conv_DK, self.conv_bias_D, cu_seqlens, silu=True)
         delta, B_TN, C_TN = self.x_proj(u_TD).split([self.rank, self.state_dim, self.state_dim], dim=1)
         if self.dt_proj is not None:
-            delta = self.dt_proj(delta)
+            # Not as a linear layer: with so few inputs, the gradient of its weight takes MKL ten times longer.
+            delta = torch.addmm(self.dt_proj.bias, delta, self.dt_proj.weight.t().contiguous())
         A_DN = -self.A_log_DN.exp()
         y_TD = selective_scan(u_TD, delta, A_DN, B_TN, C_TN, self.D_D, z_TD, delta_softplus=True, cu_seqlens=cu_seqlens)
         return self.out_proj(y_TD)
@@ -85,7 +87,7 @@ class MambaLayer(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.mamba = Mamba(dim, config.state_dim, config.conv_width, config.expand, config.dt_rank == "scalar")
         nn.init.zeros_(self.mamba.out_proj.weight)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.ffn = None
         if config.ffn:
             last = nn.Linear(4 * dim, dim)
@@ -94,9 +96,9 @@ class MambaLayer(nn.Module):
                 nn.LayerNorm(dim),
                 nn.Linear(dim, 4 * dim),
                 nn.GELU(),
-                nn.Dropout(config.dropout),
+                Dropout(config.dropout),
                 last,
-                nn.Dropout(config.dropout),
+                Dropout(config.dropout),
             )
 
     def forward(self, x_TD: Tensor, cu_seqlens: Tensor) -> Tensor:

@@ -8,8 +8,6 @@ fixed, not taken from the machine's threads, so that results do not depend on th
 
 from __future__ import annotations
 
-import math
-
 import numba
 import numpy as np
 import torch
@@ -18,11 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mdaf_core.ops.kernels import GROUPS, sequence_groups, use_torch_threads
-from mdaf_core.ops.simd import LANES, exp2, fill, load, store, total
+from mdaf_core.ops.simd import LANES, LN_2, LOG2_E, exp2, fill, load, sigmoid, softplus, store, total
 
 VECTORS = 4
 """Vectors of channels that the backward pass takes at once, so that it sums over channels more rarely."""
-LOG2_E, LN_2 = math.log2(math.e), math.log(2.0)
 
 
 # All arrays are flat; their layouts:
@@ -31,10 +28,9 @@ LOG2_E, LN_2 = math.log2(math.e), math.log(2.0)
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
-def _forward(u, delta, A, B, C, skip, z, gated, cu, groups, y):  # type: ignore[no-untyped-def]
+def _forward(u, delta, A, B, C, skip, z, positive, gated, cu, groups, y):  # type: ignore[no-untyped-def]
     channels = len(skip)
     states = len(A) // channels
-    one, minus_log2_e = u.dtype.type(1), u.dtype.type(-LOG2_E)
     for group in prange(len(groups) - 1):
         h = np.empty(states * LANES, u.dtype)
         for s in range(groups[group], groups[group + 1]):
@@ -43,6 +39,8 @@ def _forward(u, delta, A, B, C, skip, z, gated, cu, groups, y):  # type: ignore[
                 for t in range(cu[s], cu[s + 1]):
                     at = t * channels + first
                     x, step = load(u, at), load(delta, at)
+                    if not positive:
+                        step = softplus(step)
                     drive = step * x
                     out = load(skip, first) * x
                     for n in range(states):
@@ -52,19 +50,19 @@ def _forward(u, delta, A, B, C, skip, z, gated, cu, groups, y):  # type: ignore[
                         out = out + fill(C[t * states + n]) * new
                     if gated:
                         gate = load(z, at)
-                        out = out * gate / (fill(one) + exp2(fill(minus_log2_e) * gate))
+                        out = out * gate * sigmoid(gate)
                     store(y, at, out)
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def _backward(  # type: ignore[no-untyped-def]
-    u, delta, A, B, C, skip, z, gated, cu, groups, longest, dy, du, ddelta, dA_G, dB, dC, dskip_G, dz
+    u, delta, A, B, C, skip, z, positive, gated, cu, groups, longest, dy, du, ddelta, dA_G, dB, dC, dskip_G, dz
 ):
     channels = len(skip)
     states = len(A) // channels
     size = states * LANES  # one vector of channels, all states
     zero, one = u.dtype.type(0), u.dtype.type(1)
-    log2_e, ln_2 = u.dtype.type(LOG2_E), u.dtype.type(LN_2)
+    ln_2 = u.dtype.type(LN_2)
     for group in prange(len(groups) - 1):
         # Of one sequence and block: states after each step (row 0: before the first), outputs before the gate.
         hs = np.zeros((longest + 1) * VECTORS * size, u.dtype)
@@ -80,6 +78,8 @@ def _backward(  # type: ignore[no-untyped-def]
                     for v in range(vectors):
                         at = t * channels + first + v * LANES
                         x, step = load(u, at), load(delta, at)
+                        if not positive:
+                            step = softplus(step)
                         drive = step * x
                         out = load(skip, first + v * LANES) * x
                         block = (first + v * LANES) * states
@@ -97,13 +97,14 @@ def _backward(  # type: ignore[no-untyped-def]
                     sum_C[:] = 0
                     for v in range(vectors):
                         at = t * channels + first + v * LANES
-                        x, step, g = load(u, at), load(delta, at), load(dy, at)
+                        x, raw, g = load(u, at), load(delta, at), load(dy, at)
+                        step = raw if positive else softplus(raw)
                         if gated:
                             gate = load(z, at)
-                            sigmoid = fill(one) / (fill(one) + exp2(fill(-log2_e) * gate))
+                            share = sigmoid(gate)
                             out = load(outs, (i * VECTORS + v) * LANES)
-                            store(dz, at, g * out * sigmoid * (fill(one) + gate * (fill(one) - sigmoid)))
-                            g = g * gate * sigmoid
+                            store(dz, at, g * out * share * (fill(one) + gate * (fill(one) - share)))
+                            g = g * gate * share
                         drive = step * x
                         through_B, through_A = fill(zero), fill(zero)
                         block = (first + v * LANES) * states
@@ -120,7 +121,8 @@ def _backward(  # type: ignore[no-untyped-def]
                             through_A = through_A + through_decay * load(A, block + k)
                             store(dA, block + k, load(dA, block + k) + through_decay * step)
                         store(du, at, through_B * step + g * load(skip, first + v * LANES))
-                        store(ddelta, at, through_B * x + fill(ln_2) * through_A)
+                        dstep = through_B * x + fill(ln_2) * through_A
+                        store(ddelta, at, dstep if positive else dstep * sigmoid(raw))
                         store(dskip, first + v * LANES, load(dskip, first + v * LANES) + g * x)
                     for n in range(states):
                         dB[t * states + n] += total(load(sum_B, n * LANES))
@@ -129,7 +131,7 @@ def _backward(  # type: ignore[no-untyped-def]
 
 class _Scan(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, u, delta, A, B, C, D, z, cu_seqlens):  # type: ignore[no-untyped-def, override]
+    def forward(ctx, u, delta, A, B, C, D, z, softplus, cu_seqlens):  # type: ignore[no-untyped-def, override]
         """`u.shape[1]` is a multiple of LANES."""
         cu = cu_seqlens.cpu().numpy().astype(np.int64)
         groups = sequence_groups(cu)
@@ -142,9 +144,9 @@ class _Scan(torch.autograd.Function):
         # Without z the kernel gets u in its place and never reads it.
         gates = arrays[0] if gate is None else gate.view(-1).numpy()
         use_torch_threads()
-        _forward(*arrays, gates, gate is not None, cu, groups, y.view(-1).numpy())
+        _forward(*arrays, gates, not softplus, gate is not None, cu, groups, y.view(-1).numpy())
         ctx.save_for_backward(*tensors, *([] if gate is None else [gate]))
-        ctx.cu, ctx.groups, ctx.has_skip = cu, groups, D is not None
+        ctx.cu, ctx.groups, ctx.has_skip, ctx.positive = cu, groups, D is not None, not softplus
         return y
 
     @staticmethod
@@ -161,12 +163,12 @@ class _Scan(torch.autograd.Function):
         use_torch_threads()
         _backward(
             *flat(u, delta, packed, B, C, skip, gate[0] if gate else u),
-            bool(gate), ctx.cu, ctx.groups, longest,
+            ctx.positive, bool(gate), ctx.cu, ctx.groups, longest,
             *flat(dy.contiguous(), du, ddelta), dA.numpy(), *flat(dB, dC), dskip.numpy(),
             *flat(du if dz is None else dz),
         )  # fmt: skip
         dA_DN = dA.sum(0).view(-1, B.shape[1], LANES).transpose(1, 2).reshape(-1, B.shape[1])
-        return du, ddelta, dA_DN, dB, dC, dskip.sum(0) if ctx.has_skip else None, dz, None
+        return du, ddelta, dA_DN, dB, dC, dskip.sum(0) if ctx.has_skip else None, dz, None, None
 
 
 def scan(
@@ -178,8 +180,10 @@ def scan(
     D_D: Tensor | None,
     z_TD: Tensor | None,
     cu_seqlens: Tensor,
+    delta_softplus: bool = False,
 ) -> Tensor:
-    """Same contract as `selective_scan.scan_reference`, float32 or float64, on the CPU."""
+    """Same contract as `selective_scan.scan_reference`, float32 or float64, on the CPU; with `delta_softplus` the steps
+    are softplus(delta)."""
     channels = u_TD.shape[1]
     missing = -channels % LANES
     if missing:  # channels of zeros, up to a whole vector
@@ -187,5 +191,5 @@ def scan(
         A_DN = F.pad(A_DN, (0, 0, 0, missing))
         D_D = None if D_D is None else F.pad(D_D, (0, missing))
         z_TD = None if z_TD is None else F.pad(z_TD, (0, missing))
-    y_TD: Tensor = _Scan.apply(u_TD, delta_TD, A_DN, B_TN, C_TN, D_D, z_TD, cu_seqlens)
+    y_TD: Tensor = _Scan.apply(u_TD, delta_TD, A_DN, B_TN, C_TN, D_D, z_TD, delta_softplus, cu_seqlens)
     return y_TD[:, :channels] if missing else y_TD

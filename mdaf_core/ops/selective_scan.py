@@ -93,14 +93,14 @@ def selective_scan(
         return u.clone()
     if delta_bias is not None:
         delta = delta + delta_bias
-    if delta_softplus:
-        delta = F.softplus(delta)
-    delta = delta.expand_as(u)
     chosen = implementation(u.device)
     if chosen == "numba":
         from mdaf_core.ops.scan_numba import scan
 
-        return scan(u, delta, A, B, C, D, z, cu_seqlens)
+        return scan(u, delta.expand_as(u), A, B, C, D, z, cu_seqlens, delta_softplus)
+    if delta_softplus:
+        delta = F.softplus(delta)
+    delta = delta.expand_as(u)
     if chosen == "mamba_ssm":
         return _scan_mamba_ssm(u, delta, A, B, C, D, z, cu_seqlens)
     return scan_reference(u, delta, A, B, C, D, z, cu_seqlens)

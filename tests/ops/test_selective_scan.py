@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -77,12 +78,19 @@ def test_reference_is_the_recurrence() -> None:
     channels=st.sampled_from([1, 7, 64, 70, 130]),
     states=st.sampled_from([1, 4, 16]),
     dtype=st.sampled_from([torch.float32, torch.float64]),
+    softplus=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_numba_forward_and_every_gradient(lengths, channels, states, dtype, seed) -> None:  # type: ignore[no-untyped-def]
+def test_numba_forward_and_every_gradient(lengths, channels, states, dtype, softplus, seed) -> None:  # type: ignore[no-untyped-def]
     tensors, cu = inputs(lengths, channels, states, seed), cumulative(lengths)
-    expected = outputs_and_gradients(scan_reference, tensors, cu, torch.float64)
-    actual = outputs_and_gradients(scan, tensors, cu, dtype)
+    if softplus:
+        tensors[1] = tensors[1] * 20 - 4
+
+    def reference(u, delta, *others):  # type: ignore[no-untyped-def]
+        return scan_reference(u, F.softplus(delta, threshold=100) if softplus else delta, *others)
+
+    expected = outputs_and_gradients(reference, tensors, cu, torch.float64)
+    actual = outputs_and_gradients(partial(scan, delta_softplus=softplus), tensors, cu, dtype)
     for name, e, a in zip(("y", *NAMES), expected, actual, strict=True):
         error = (a.double() - e).norm() / e.norm().clamp(min=1e-12)
         assert error < 1e-5, f"{name}: relative error {error:.2e}"

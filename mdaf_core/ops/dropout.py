@@ -1,0 +1,86 @@
+"""Dropout whose mask is computed, not stored: each element's fate is a hash of the call's seed and its position.
+
+PyTorch draws the mask of a CPU tensor one number after another on one core. A hash needs no order, so all cores draw,
+and the backward pass draws the same mask again. Results do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import torch
+from numba import prange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mdaf_core.ops.kernels import use_torch_threads
+
+_PART = 1 << 16
+"""Elements that one thread takes at once."""
+
+
+@numba.njit(inline="always")
+def _hash(x):  # type: ignore[no-untyped-def]
+    """A bijection of 32-bit integers whose output bits all depend on all input bits (Wellons' lowbias32)."""
+    x = np.uint32((x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D))  # numba widens each product
+    x = np.uint32((x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B))
+    return np.uint32(x ^ (x >> np.uint32(16)))
+
+
+@numba.njit(parallel=True, cache=True)
+def _mask(x, seed, limit, scale, out):  # type: ignore[no-untyped-def]
+    """out = scale · x where the hash is at least `limit`, else 0; flat arrays."""
+    zero = x.dtype.type(0)
+    for part in prange(-(-len(x) // _PART)):
+        start = part * _PART
+        here, there = x[start : start + _PART], out[start : start + _PART]
+        first = _hash(np.uint32(np.uint32(seed) ^ _hash(np.uint32(part))))
+        second = np.uint32(seed >> np.uint64(32))
+        for i in range(len(here)):
+            drawn = _hash(np.uint32(_hash(np.uint32(np.uint32(i) + first)) ^ second))
+            there[i] = here[i] * scale if drawn >= limit else zero
+
+
+def _apply(x: Tensor, p: float, seed: int) -> Tensor:
+    x = x.contiguous()
+    out = torch.empty_like(x)
+    scale = x.new_tensor(1 / (1 - p)).numpy()[()]
+    use_torch_threads()
+    _mask(x.view(-1).numpy(), np.uint64(seed), np.uint32(round(p * 2**32)), scale, out.view(-1).numpy())
+    return out
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, p, seed):  # type: ignore[no-untyped-def, override]
+        ctx.p, ctx.seed = p, seed
+        return _apply(x.detach(), p, seed)
+
+    @staticmethod
+    def backward(ctx, dy):  # type: ignore[no-untyped-def, override]
+        return _apply(dy, ctx.p, ctx.seed), None, None
+
+
+class Dropout(nn.Module):
+    """As `torch.nn.Dropout`: while training, zero with probability p, else x / (1 − p).
+
+    The seed of each call comes from torch's generator.
+    """
+
+    def __init__(self, p: float):
+        super().__init__()
+        if not 0 <= p < 1:
+            raise ValueError(f"A dropout rate is at least 0 and below 1, not {p}.")
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.p, training=True)
+        seed = int(torch.randint(0, 2**62, ()).item())
+        out: Tensor = _Dropout.apply(x, self.p, seed)
+        return out
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"

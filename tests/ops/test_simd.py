@@ -1,0 +1,62 @@
+import numba
+import numpy as np
+import pytest
+
+from mdaf_core.ops import simd
+
+
+@numba.njit
+def _map(x, out, which):  # type: ignore[no-untyped-def]
+    for i in range(0, len(x), simd.LANES):
+        v = simd.load(x, i)
+        if which == 0:
+            v = simd.exp2(v)
+        elif which == 1:
+            v = simd.softplus(v)
+        else:
+            v = simd.sigmoid(v)
+        simd.store(out, i, v)
+
+
+DEFINITIONS = (
+    lambda x: 2.0**x,
+    lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
+    lambda x: np.where(x > 0, 1 / (1 + np.exp(-np.abs(x))), np.exp(-np.abs(x)) / (1 + np.exp(-np.abs(x)))),
+)
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(np.float32, 4e-7), (np.float64, 1e-13)])
+@pytest.mark.parametrize("which", range(3), ids=["exp2", "softplus", "sigmoid"])
+def test_functions_against_their_definitions(which: int, dtype: type, error: float) -> None:
+    limit = 80 if which else 120
+    x = np.concatenate([np.linspace(-limit, limit, 4096), np.linspace(-1e-3, 1e-3, 1024), np.zeros(16)]).astype(dtype)
+    out = np.empty_like(x)
+    _map(x, out, which)
+    true = DEFINITIONS[which](x.astype(np.float64))
+    # The argument's own rounding grows with it: e^x computes x log2(e) first.
+    assert (np.abs(out / true - 1) < error * (1 + (np.abs(x) if which else 0))).all()
+
+
+@pytest.mark.parametrize("which", range(3), ids=["exp2", "softplus", "sigmoid"])
+def test_what_is_not_finite(which: int) -> None:
+    x = np.zeros(16, np.float32)
+    x[:3] = np.nan, np.inf, -np.inf
+    out = np.empty_like(x)
+    _map(x, out, which)
+    assert np.isnan(out[0]) and not np.isnan(out[1:]).any()
+    assert out[1] >= 1 and 0 <= out[2] < 1e-37
+    assert out[3] == DEFINITIONS[which](np.zeros(1))[0].astype(np.float32)
+
+
+def test_arithmetic_is_lane_by_lane() -> None:
+    @numba.njit
+    def compute(x):  # type: ignore[no-untyped-def]
+        a, b = simd.load(x, 0), simd.load(x, 16)
+        out = np.empty(16, x.dtype)
+        simd.store(out, 0, a * b - a / b + simd.fill(x[0]))
+        return out, simd.total(a)
+
+    x = np.arange(1.0, 33.0)
+    out, total = compute(x)
+    np.testing.assert_allclose(out, x[:16] * x[16:] - x[:16] / x[16:] + 1)
+    assert total == x[:16].sum()
