@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
+import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -218,19 +221,55 @@ def _all_runs(version: tuple[Any, ...]) -> list[RunRecord]:
     uri = version[0]
     if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists():
         return []
-    client = _client()
-    names = {e.experiment_id: e.name for e in client.search_experiments(max_results=10000)}
-    if not names:
-        return []
-    runs: list[Any] = []
-    token = None
-    while True:
-        page = client.search_runs(list(names), max_results=5000, page_token=token, order_by=["start_time DESC"])
+    with _known_lock:
+        return _known.setdefault(uri, _Known()).read(_client())
+
+
+class _Known:
+    """The runs read so far. A run that has ended does not change, so that only others are read again; everything is,
+    once a minute, for what other programs may have deleted or edited."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, RunRecord] = {}
+        self.complete = -math.inf  # when everything was read, by the monotonic clock
+
+    def read(self, client: MlflowClient) -> list[RunRecord]:
+        """All runs, newest first."""
+        names = {e.experiment_id: e.name for e in client.search_experiments(max_results=10000)}
+        if time.monotonic() - self.complete > READ_ALL_SECONDS:
+            self.complete = time.monotonic()
+            found = _search(client, names)
+            self.records.clear()
+        else:
+            newest = max((r.ended or r.started for r in self.records.values()), default=0)
+            since = round((newest - CLOCKS_SECONDS) * 1000)
+            found = [
+                *_search(client, names, "attributes.status = 'RUNNING'"),
+                *_search(client, names, f"attributes.end_time >= {since}"),
+            ]
+            self.records = {id: record for id, record in self.records.items() if record.state != "running"}
+        for run in found:
+            if "mdaf.configuration" in run.data.tags:
+                self.records[run.info.run_id] = _record(run, names[run.info.experiment_id])
+        return sorted(self.records.values(), key=lambda record: -record.started)
+
+
+READ_ALL_SECONDS = 60.0
+CLOCKS_SECONDS = 60.0
+"""How far the clocks of machines that share a store may differ."""
+_known: dict[str, _Known] = {}
+_known_lock = threading.Lock()
+
+
+def _search(client: MlflowClient, experiments: Iterable[str], condition: str = "") -> list[Any]:
+    experiments, runs, token = list(experiments), [], None
+    while experiments:
+        page = client.search_runs(experiments, condition, max_results=5000, page_token=token)
         runs.extend(page)
         token = page.token
         if not token:
             break
-    return [_record(run, names[run.info.experiment_id]) for run in runs if "mdaf.configuration" in run.data.tags]
+    return runs
 
 
 def _record(run: Any, study: str) -> RunRecord:
