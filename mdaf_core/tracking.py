@@ -262,7 +262,8 @@ _known_lock = threading.Lock()
 
 
 def _search(client: MlflowClient, experiments: Iterable[str], condition: str = "") -> list[Any]:
-    experiments, runs, token = list(experiments), [], None
+    experiments, token = list(experiments), None
+    runs: list[Any] = []
     while experiments:
         page = client.search_runs(experiments, condition, max_results=5000, page_token=token)
         runs.extend(page)

@@ -276,14 +276,10 @@ def _one_thread() -> Iterator[None]:
 
 @lru_cache(maxsize=2)
 def _load_model(weights: Path, _mtime: int, dataset: Path) -> CTRModel:
-    from safetensors.torch import load_model
-
-    from mdaf_core.models.registry import build_model
+    from mdaf_core.models.weights import load_model
 
     config = RunConfig.model_validate_json((weights.parent / "config.json").read_text("utf-8"))
-    model = build_model(config.model, PreparedDataset(dataset).meta.features())
-    load_model(model, weights)
-    return model.eval()
+    return load_model(config.model, PreparedDataset(dataset).meta.features(), weights)
 
 
 def _without_each_event(dataset: PreparedDataset, split: Split, position: int, most: int) -> Batch:

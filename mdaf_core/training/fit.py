@@ -19,11 +19,12 @@ from mdaf_core.evaluation.metrics import Undefined, auc, split_metrics
 from mdaf_core.files import write_json
 from mdaf_core.models.config import NEEDS_HISTORY
 from mdaf_core.models.summary import count_parameters, multiply_adds
+from mdaf_core.models.weights import load_model
 from mdaf_core.settings import get_settings
 from mdaf_core.training import provenance as origin
 from mdaf_core.training.config import RunConfig
 from mdaf_core.training.memory import keep_freed_memory, peak_memory_mb
-from mdaf_core.training.neural import CHECKPOINT, WEIGHTS, device_name, load_model, scan_name, train_neural
+from mdaf_core.training.neural import CHECKPOINT, WEIGHTS, device_name, scan_name, train_neural
 from mdaf_core.training.predict import predict, write_predictions
 from mdaf_core.training.progress import Cancelled, Monitor, Progress
 from mdaf_core.training.results import EpochMetrics, RunResult, SplitMetrics
@@ -146,7 +147,7 @@ def _train_and_evaluate(
             speed = module.rows_seen / module.train_seconds
         else:
             speed = float(np.mean([e.rows_per_second for e in epochs]))
-        model = load_model(config, dataset, directory / WEIGHTS, device_name())
+        model = load_model(config.model, dataset.meta.features(), directory / WEIGHTS, device_name())
 
         def evaluating() -> None:
             last = len(epochs)

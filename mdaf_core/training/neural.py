@@ -9,11 +9,10 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from safetensors.torch import load_file, save_file
 
 from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.models.base import CTRModel
 from mdaf_core.models.registry import build_model
+from mdaf_core.models.weights import save_weights
 from mdaf_core.ops.selective_scan import implementation
 from mdaf_core.training.config import RunConfig
 from mdaf_core.training.module import CTRModule
@@ -51,20 +50,6 @@ class _KeepState(pl.callbacks.Checkpoint):
         temporary = self.directory / f".{CHECKPOINT}"
         trainer.save_checkpoint(temporary)
         temporary.replace(self.directory / CHECKPOINT)
-
-
-def save_weights(model: torch.nn.Module, path: Path) -> None:
-    """Write a model's weights as safetensors."""
-    temporary = path.with_name(f".{path.name}")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, temporary)
-    temporary.replace(path)
-
-
-def load_model(config: RunConfig, dataset: PreparedDataset, weights: Path, device: str = "cpu") -> CTRModel:
-    """A trained model in evaluation mode."""
-    model = build_model(config.model, dataset.meta.features())
-    model.load_state_dict(load_file(weights))
-    return model.to(device).eval()
 
 
 def train_neural(config: RunConfig, dataset: PreparedDataset, seed: int, directory: Path, **hooks: Any) -> CTRModule:

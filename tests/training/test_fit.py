@@ -12,9 +12,9 @@ from mdaf_core import tracking
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.errors import StudioError
 from mdaf_core.evaluation.metrics import auc
+from mdaf_core.models.weights import load_model
 from mdaf_core.training.config import RunConfig
 from mdaf_core.training.fit import Cancelled, train
-from mdaf_core.training.neural import load_model
 from mdaf_core.training.predict import predict
 from mdaf_core.training.presets import get_preset
 
@@ -79,7 +79,7 @@ def test_what_a_run_keeps(tiny: PreparedDataset) -> None:
     np.testing.assert_allclose(frame["probability"], 1 / (1 + np.exp(-frame["logit"].to_numpy())))
     assert frame["history_length"].max() <= 50
 
-    model = load_model(config, tiny, tracking.artifact(result.run_id, "weights.safetensors"))
+    model = load_model(config.model, tiny.meta.features(), tracking.artifact(result.run_id, "weights.safetensors"))
     np.testing.assert_array_equal(predict(model, tiny, "test", config.training)["logit"], frame["logit"].to_numpy())
 
     record = tracking.get_run(result.run_id)
