@@ -230,6 +230,7 @@ def test_occlusion_is_the_prediction_without_the_event(trained):
                 whole,
                 history={name: codes[keep] for name, codes in whole.history.items()},
                 history_age_T=whole.history_age_T[keep],
+                equal_TH=whole.equal_TH[keep],
                 cu_seqlens=torch.tensor([0, 6], dtype=torch.int32),
                 match_BM=variants.match_BM[8 - event.place].unsqueeze(0),
             )
