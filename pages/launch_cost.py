@@ -25,10 +25,10 @@ def costs(dataset: PreparedDataset, configs: list[RunConfig], seeds: int, counte
             None if cost is None else estimate.estimate(config, dataset, cost)
             for config, cost in zip(configs, counts, strict=True)
         ]
-        rows = ["| configuration | parameters | a run | memory |", "|:---|---:|---:|---:|"]
+        rows = ["| Configuration | Parameters | A run | Memory |", "|:---|---:|---:|---:|"]
         for config, cost, one in zip(configs, counts, estimates, strict=True):
             if cost is None or one is None:
-                rows.append(f"| {shared.plain(config.name)} | counting … | | |")
+                rows.append(f"| {shared.plain(config.name)} | computing … | | |")
                 continue
             memory = shared.MISSING if one.memory_bytes is None else f"{one.memory_bytes / 1e9:.1f}\u00a0GB"
             figures = (
@@ -74,6 +74,6 @@ def changes(configs: list[RunConfig]) -> None:
         for row in settings_differences(get_preset(config.preset), config).iter_rows():
             lines.append(f"| {' | '.join(shared.plain(text) for text in (config.name, *row))} |")
     if lines:
-        st.markdown("\n".join(["| configuration | setting | preset | here |", "|:---|:---|---:|---:|", *lines]))
+        st.markdown("\n".join(["| Configuration | Setting | Preset | Here |", "|:---|:---|---:|---:|", *lines]))
     else:
         st.caption("Nothing: every configuration runs as its preset says.")

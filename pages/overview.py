@@ -139,7 +139,7 @@ def _preparation(found: list[Cell]) -> None:
 
 def _matrix(study: Study, found: list[Cell], split: str) -> None:
     shared.section("Configurations × seeds", help=f"{SPLITS[split]} of each run; mean ± standard deviation over seeds.")
-    rows = [["configuration", *(f"seed {seed}" for seed in study.seeds), "mean ± sd"]]
+    rows = [["Configuration", *(f"Seed {seed}" for seed in study.seeds), "Mean ± sd"]]
     rows.append([":---", *("---:" for _ in study.seeds), "---:"])
     for name in study.configuration_names:
         mine = [cell for cell in found if cell.configuration == name]
@@ -194,7 +194,7 @@ def _criteria(study: Study) -> None:
     chosen = st.selectbox(
         "Configuration", list(dict.fromkeys(score["configuration"] for score in scores)), key="scored"
     )
-    rows = ["| criterion | figure | verdict |", "|:---|---:|:---|"]
+    rows = ["| Criterion | Figure | Verdict |", "|:---|---:|:---|"]
     for score in scores:
         if score["configuration"] != chosen:
             continue

@@ -116,11 +116,13 @@ def prepare_job(
 
     Raises:
         UsageError: unknown source or option, or a bad name: what can be refused now does not wait for its turn.
+        BadInputError: there is nothing at the path.
     """
-    from mdaf_core.data.sources.base import get_source, parse_options
+    from mdaf_core.data.sources.base import check_path, get_source, parse_options
 
     found = get_source(source)
-    absolute = Path(path).expanduser().resolve() if path else None
+    checked = check_path(found, Path(path) if path else None)
+    absolute = checked.resolve() if checked else None
     name = check_name(name or found.default_name(absolute, parse_options(found, options or {})), "data set name")
     return NewJob(
         kind="prepare",

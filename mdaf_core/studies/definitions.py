@@ -60,6 +60,14 @@ _DEFINITIONS = (
         criteria=("report",),
     ),
     Definition(
+        name="peers",
+        title="Single models under the recipe of other libraries: embeddings of 16, batches of 1,024, Adam at 0.001",
+        presets=("dcnv2", "dcnv3", "autoint", "bst", "gbdt", "lr"),
+        reference="dcnv2",
+        seeds=(42, 43, 44),
+        overrides=("training.batch_size=1024", "model.item_dim=16", "model.category_dim=16", "model.hidden_dim=32"),
+    ),
+    Definition(
         name="demo",
         title="Demo: the full model, its branches alone and two baselines, trained briefly",
         presets=("mdaf-full", "mdaf-static", "mdaf-sequential", "dcnv2", "lr"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from mdaf_core import tracking
 from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.errors import BadInputError
 from mdaf_core.jobs import api, store
 from mdaf_core.training.presets import get_preset
 
@@ -114,3 +116,9 @@ def test_a_configuration_that_cannot_be_trained_fails_with_the_sentence(served):
     job_id = api.submit_train("absent", CONFIG, "nowhere", 1)
     wait_for(lambda: ended(job_id))
     assert "no prepared data set 'nowhere'" in store.get_job(job_id).reason
+
+
+def test_a_path_that_is_not_there_is_refused_before_the_queue(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="nothing at this path"):
+        api.submit_prepare("movielens", tmp_path / "ml-100k")
+    assert api.list_jobs() == []
