@@ -55,7 +55,7 @@ def _audit(dataset: PreparedDataset) -> list[str] | None:
     failed, warned = audit.with_status("fail"), audit.with_status("warn")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"Audit: {len(audit.with_status('pass'))} passed, {len(warned)} warnings, **{len(failed)} failed**",
+            f"Audit: {len(audit.with_status('pass'))} passed, {len(warned)} {'warning' if len(warned) == 1 else 'warnings'}, **{len(failed)} failed**",
             width="content",
         )
         st.page_link("pages/data.py", label="See the checks", query_params={"dataset": dataset.name})
