@@ -53,9 +53,10 @@ def _audit(dataset: PreparedDataset) -> list[str] | None:
     """Show the audit; ids of failed checks that were acknowledged, or None while one is not."""
     audit = stored_audit(dataset)
     failed, warned = audit.with_status("fail"), audit.with_status("warn")
+    noun = "warning" if len(warned) == 1 else "warnings"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"Audit: {len(audit.with_status('pass'))} passed, {len(warned)} {'warning' if len(warned) == 1 else 'warnings'}, **{len(failed)} failed**",
+            f"Audit: {len(audit.with_status('pass'))} passed, {len(warned)} {noun}, **{len(failed)} failed**",
             width="content",
         )
         st.page_link("pages/data.py", label="See the checks", query_params={"dataset": dataset.name})
