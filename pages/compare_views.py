@@ -83,7 +83,9 @@ def slices(study: Study, runs: list[RunRecord], split: str) -> None:
     )  # fmt: skip
     wide = frames.slices_table(table)
     four = st.column_config.NumberColumn(format="%.4f")
-    shared.show_table(wide, "slices", title="AUC", column_config=dict.fromkeys(wide.columns[3:], four))
+    shared.show_table(
+        wide, "slices", title="AUC", column_config=dict.fromkeys(wide.columns[3:], four), names_as_they_are=True
+    )
 
 
 def cost(study: Study, runs: list[RunRecord], comparison: StudyComparison) -> None:
@@ -139,7 +141,7 @@ def pair(study: Study, runs: list[RunRecord], split: str, margin: float, compari
             st.markdown("**Settings that differ**")
             st.caption("None: the same settings.")
         else:
-            shared.show_table(differences, "settings", title="Settings that differ")
+            shared.show_table(differences, "settings", title="Settings that differ", names_as_they_are=True)
     with right:
         st.markdown("**The trained models on the same rows**", help=PAIR_HELP)
         if a == b:

@@ -98,12 +98,12 @@ def _audit(dataset: PreparedDataset, rows: int) -> None:
             with st.spinner("Auditing"):
                 audit.refresh_audit(dataset)
             st.rerun()
-    with st.container(border=True, gap="small"):
-        if not failed and not warned:
-            st.markdown(f":green[:material/verified: All {len(passed)} checks passed.]")
-        for check in failed + warned:
-            _check(check)
-    with st.expander(f"{len(passed)} checks passed", icon=":material/check:"):
+    if failed or warned:
+        with st.container(border=True, gap="small"):
+            for check in failed + warned:
+                _check(check)
+    every = "" if failed or warned else "All "
+    with st.expander(f"{every}{len(passed)} checks passed", icon=":material/check:"):
         for check in passed:
             _check(check)
 

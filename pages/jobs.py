@@ -153,11 +153,11 @@ def _ended(ended: list[Job]) -> None:
         shared.section(f"Finished: {len(finished)}")
         st.dataframe(
             {
-                "job": [job.id for job in finished],
-                "what": [job.title for job in finished],
-                "study": [job.study or shared.MISSING for job in finished],
-                "ended": [shared.fmt_when(job.ended) for job in finished],
-                "took": [shared.fmt_time((job.ended or 0) - (job.started or 0)) for job in finished],
+                "Job": [job.id for job in finished],
+                "What": [job.title for job in finished],
+                "Study": [job.study or shared.MISSING for job in finished],
+                "Ended": [shared.fmt_when(job.ended) for job in finished],
+                "Took": [shared.fmt_time((job.ended or 0) - (job.started or 0)) for job in finished],
             },
             hide_index=True,
             height=min(38 * len(finished) + 40, 300),

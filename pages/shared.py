@@ -278,20 +278,28 @@ def show_table(
     title: str | None = None,
     help: str | None = None,
     column_config: dict[str, Any] | None = None,
+    names_as_they_are: bool = False,
     **options: Any,
 ) -> Any:
     """A table (polars, pandas or Styler) without index, up to 30 rows in full; its toolbar searches and saves CSV.
 
     Args:
         name: unique on the page; title: heading above the table; help: its definition, as a tooltip.
+        names_as_they_are: leave headings as the columns are named (configurations); else they begin with a capital.
         options: for `st.dataframe`.
     """
+    columns = (
+        {} if names_as_they_are else {c: {"label": c[:1].upper() + c[1:]} for c in getattr(df, "data", df).columns}
+    )
+    for column, config in (column_config or {}).items():
+        given = {"label": config} if isinstance(config, str) else {k: v for k, v in config.items() if v is not None}
+        columns[column] = columns.get(column, {}) | given
     options.setdefault("height", "content" if len(getattr(df, "data", df)) <= 30 else "auto")
     with st.container(key=f"table-{name}", gap="xsmall"):
         if title:
             st.markdown(f"**{title}**", help=help)
         return st.dataframe(
-            df, hide_index=True, column_config=column_config, key=f"frame-{name}", placeholder=MISSING, **options
+            df, hide_index=True, column_config=columns, key=f"frame-{name}", placeholder=MISSING, **options
         )
 
 

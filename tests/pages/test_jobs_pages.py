@@ -221,7 +221,7 @@ def test_launch_own_selection_with_changes(tiny):
     (study,) = list_studies()
     full, lr = study.configurations
     assert (full.training.max_epochs, lr.training.max_epochs) == (3, 3)
-    assert (full.training.learning_rate, lr.training.learning_rate) == (0.002, 0.001)
+    assert (full.training.learning_rate, lr.training.learning_rate) == (0.002, 0.01)
     assert (full.model.sequential.kind, full.model.hidden_units) == ("bst", [32, 16])
     assert (study.definition, study.reference, study.seeds) == ("own", "mdaf-full", [1])
 
