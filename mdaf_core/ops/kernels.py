@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import math
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -10,6 +13,22 @@ import torch
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
+
+
+def _keep_compiled_code_by_content() -> None:
+    """Let numba keep the kernels' compiled code in a folder named after the source of all of them.
+
+    Numba compiles a kernel anew when its own file has changed, but not when a file it takes functions from has.
+    """
+    here = Path(__file__).resolve().parent
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))).hexdigest()
+    folder = here / "__pycache__" / f"numba-{digest[:12]}"
+    with contextlib.suppress(OSError):  # installed where one cannot write: numba finds a place of its own
+        folder.mkdir(parents=True, exist_ok=True)
+        numba.config.CACHE_DIR = str(folder)
+
+
+_keep_compiled_code_by_content()
 
 GROUPS = 16
 """Parts into which a batch is cut: fixed, so that sums are formed in the same order on every machine."""
