@@ -171,6 +171,26 @@ class _Scan(torch.autograd.Function):
         return du, ddelta, dA_DN, dB, dC, dskip.sum(0) if ctx.has_skip else None, dz, None, None
 
 
+def _check(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, z: Tensor | None, cu_seqlens: Tensor
+) -> None:
+    tokens, channels = u.shape
+    states = A.shape[-1]
+    expected = {"delta": (tokens, channels), "A": (channels, states), "B": (tokens, states), "C": (tokens, states)}
+    given: dict[str, Tensor | None] = {"delta": delta, "A": A, "B": B, "C": C, "D": D, "z": z}
+    for name, x in given.items():
+        shape = (expected | {"D": (channels,), "z": (tokens, channels)})[name]
+        if x is not None and tuple(x.shape) != shape:
+            raise ValueError(f"{name} must be {shape} beside u of {tuple(u.shape)}, not {tuple(x.shape)}.")
+        if x is not None and (x.dtype, x.device) != (u.dtype, u.device):
+            raise ValueError(f"{name} is {x.dtype} on {x.device}, u is {u.dtype} on {u.device}: they must agree.")
+    if u.dtype not in (torch.float32, torch.float64) or u.device.type != "cpu":
+        raise ValueError(f"The numba scan takes float32 or float64 on the CPU, not {u.dtype} on {u.device}.")
+    steps = cu_seqlens.diff()
+    if len(cu_seqlens) < 2 or cu_seqlens[0] != 0 or cu_seqlens[-1] != tokens or bool((steps < 0).any()):
+        raise ValueError(f"cu_seqlens must rise from 0 to the number of tokens ({tokens}).")
+
+
 def scan(
     u_TD: Tensor,
     delta_TD: Tensor,
@@ -183,7 +203,12 @@ def scan(
     delta_softplus: bool = False,
 ) -> Tensor:
     """Same contract as `selective_scan.scan_reference`, float32 or float64, on the CPU; with `delta_softplus` the steps
-    are softplus(delta)."""
+    are softplus(delta).
+
+    Raises:
+        ValueError: shapes, types or boundaries do not fit together (the kernel itself checks nothing).
+    """
+    _check(u_TD, delta_TD, A_DN, B_TN, C_TN, D_D, z_TD, cu_seqlens)
     channels = u_TD.shape[1]
     missing = -channels % LANES
     if missing:  # channels of zeros, up to a whole vector

@@ -218,3 +218,21 @@ def test_convolution_is_conv1d_on_each_sequence(lengths, width, silu, function, 
             strict=True,
         ):
             torch.testing.assert_close(a.double(), e, rtol=tolerance, atol=tolerance * 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        (3, lambda x: x[:-1], "B must be"),
+        (2, lambda x: x[:, :0].expand(-1, -1)[:4], "A must be"),
+        (5, lambda x: x.double(), "D is torch.float64"),
+        (0, lambda x: x.half(), "torch.float16"),
+        (7, lambda x: x[:-1], "cu_seqlens must rise"),
+        (7, lambda x: x.flip(0), "cu_seqlens must rise"),
+    ],
+)
+def test_what_does_not_fit_is_refused(name, change, words) -> None:  # type: ignore[no-untyped-def]
+    tensors = [*(x.float() for x in inputs([3, 2], channels=5, states=2, seed=0)), cumulative([3, 2])]
+    tensors[name] = change(tensors[name])
+    with pytest.raises(ValueError, match=words):
+        scan(*tensors)
