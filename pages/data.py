@@ -57,7 +57,7 @@ def _dataset(dataset: PreparedDataset) -> None:
         f"content {str(meta.fingerprint.get('sha256', ''))[:12]}",
     ]
     st.caption(shared.plain(" · ".join(facts)))
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         _metric("Rows", shared.fmt_count(rows))
         _metric("Positive rate", f"{positives / rows:.2%}", "Share of rows with label 1, all parts.")
         if meta.has_user:

@@ -408,7 +408,7 @@ def _repeated_rows(data: _Data) -> Iterator[Check]:
         "No row in two parts",
         "fail" if total else "pass",
         total,
-        f"{total:,} rows are in more than one part: a model is judged on rows it was trained on."
+        f"{_rows(total, 'is', 'are')} in more than one part: a model is judged on rows it was trained on."
         if total
         else "No row of one part is also in another.",
     )
@@ -419,7 +419,7 @@ def _repeated_rows(data: _Data) -> Iterator[Check]:
         "Duplicate rows",
         "warn" if inside else "pass",
         inside,
-        f"{inside:,} rows repeat another row of their part (same user, time, inputs and label) and count twice."
+        f"{_rows(inside, 'repeats', 'repeat')} another row of the same part (user, time, inputs and label): it counts twice."
         if inside
         else "No row of a part repeats another.",
     )
@@ -637,6 +637,10 @@ def _repeated(ids: list[np.ndarray]) -> int:
     for part in ids:
         seen[part] = True
     return size - int(seen.sum())
+
+
+def _rows(number: int, one: str, many: str) -> str:
+    return f"1 row {one}" if number == 1 else f"{number:,} rows {many}"
 
 
 def _mix(columns: list[np.ndarray]) -> np.ndarray:

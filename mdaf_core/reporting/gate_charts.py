@@ -130,7 +130,7 @@ def replacements(adaptivity: Adaptivity) -> tuple[alt.TopLevelMixin, pl.DataFram
             for r in adaptivity.replacements
         ]
     )
-    title, scale = "Cost in AUC, bp (1 bp = 0.0001)", alt.Scale(nice=True, padding=10)
+    title, scale = "Cost, bp of AUC", alt.Scale(nice=True, padding=10)
     y = alt.Y("replacement:N", sort=list(names.values()), title=None, axis=alt.Axis(grid=True))
     base = alt.Chart(frame).encode(
         y=y,
