@@ -419,7 +419,7 @@ def _repeated_rows(data: _Data) -> Iterator[Check]:
         "Duplicate rows",
         "warn" if inside else "pass",
         inside,
-        f"{_rows(inside, 'repeats', 'repeat')} another row of the same part (user, time, inputs and label): it counts twice."
+        f"{_rows(inside, 'repeats', 'repeat')} another row of the part (same user, time, inputs and label)."
         if inside
         else "No row of a part repeats another.",
     )
