@@ -49,7 +49,7 @@ def _pick() -> tuple[RunRecord, Split] | None:
             return None
         runs = sorted(shared.finished_runs(study_id), key=lambda r: gates.without_gate(r) is not None)
         by_id = {run.run_id: run for run in runs}
-        run_id = shared._linked_select(
+        run_id = shared.linked_select(
             "Run", "run", list(by_id), lambda i: f"{by_id[i].configuration}, seed {by_id[i].seed}",
             "Runs with a gate come first. Each is one trained model.",
         )  # fmt: skip

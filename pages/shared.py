@@ -112,7 +112,7 @@ def warm_up() -> None:
 # ---- pickers ---------------------------------------------------------------------------------------------------------
 
 
-def _linked_select(
+def linked_select(
     label: str, name: str, options: list[str], format_func: Callable[[str], str], help: str | None
 ) -> str | None:
     """A select box whose value lives in the query string, follows it, and is remembered across pages."""
@@ -148,7 +148,7 @@ def study_picker() -> str | None:
             "pages/launch.py",
         )
         return None
-    return _linked_select("Study", "study", list(titles), lambda id: titles[id], None)
+    return linked_select("Study", "study", list(titles), lambda id: titles[id], None)
 
 
 def start_over(study_id: str, **defaults: Any) -> None:
@@ -170,7 +170,7 @@ def dataset_picker() -> str | None:
     if not names:
         empty("No data set is prepared yet.", "Prepare a data set", "pages/data.py")
         return None
-    return _linked_select("Data set", "dataset", names, str, None)
+    return linked_select("Data set", "dataset", names, str, None)
 
 
 # ---- cached reads: keyed on what changes -----------------------------------------------------------------------------
