@@ -29,7 +29,7 @@ from mdaf_core.settings import PROJECT_ROOT, get_settings
 from mdaf_core.training.config import RunConfig
 
 PROCESS_BYTES = 650e6  # of a worker that has loaded its libraries and nothing else
-ROUGH_PACE = 1e10  # multiply-adds a second that training reaches on two cores, for want of a run to learn from
+ROUGH_PACE = 2e10  # multiply-adds a second that training reaches on two cores, for want of a run to learn from
 START_SECONDS = 2.0  # of a run, before its first step and after its last
 _children: list[subprocess.Popen] = []
 
