@@ -76,10 +76,9 @@ def train(
 
         def show(progress: Progress) -> None:
             share = (progress.epoch - 1 + progress.step / max(progress.steps, 1)) / progress.max_epochs
+            pace = f"{progress.rows_per_second:,.0f} rows/s, " if progress.rows_per_second else ""
             bar.set_description(f"{progress.phase}, epoch {progress.epoch}/{progress.max_epochs}", refresh=False)
-            bar.set_postfix_str(
-                f"{progress.rows_per_second:,.0f} rows/s, best val AUC {number(progress.best_val_auc)}", refresh=False
-            )
+            bar.set_postfix_str(f"{pace}best val AUC {number(progress.best_val_auc)}", refresh=False)
             bar.update(min(100 * share, 100) - bar.n)
 
         result = fit(config, dataset, seed, on_progress=show)
