@@ -42,7 +42,7 @@ class Audit(BaseModel):
 
 def audit_dataset(dataset: PreparedDataset) -> Audit:
     """Run every check on the written files. Nothing that the preparation computed is taken on trust."""
-    from mdaf_core.data.audit_checks import run_checks
+    from mdaf_core.data.checks import run_checks
 
     try:
         checks = run_checks(dataset)

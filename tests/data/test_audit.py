@@ -251,7 +251,7 @@ def test_a_refreshed_audit_is_stored(dataset):
 
 
 def test_auc_against_all_pairs():
-    from mdaf_core.data.audit_checks import _auc
+    from mdaf_core.data.checks.labels import _auc
 
     generator = np.random.default_rng(0)
     label, score = generator.integers(0, 2, 60), generator.integers(0, 8, 60)

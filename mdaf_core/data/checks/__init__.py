@@ -1,0 +1,31 @@
+"""The checks of the audit. Each reads the written files and answers with a status, a number and a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from mdaf_core.data.audit import Check
+from mdaf_core.data.checks import files, histories, labels, source, splits
+from mdaf_core.data.checks.base import Written
+from mdaf_core.data.dataset import PreparedDataset
+
+_QUESTIONS: tuple[Callable[[Written], Iterator[Check]], ...] = (
+    files.integrity,
+    histories.histories,
+    splits.splits,
+    splits.interleaved,
+    splits.repeated_rows,
+    labels.labels,
+    files.vocabulary,
+    files.reserved_codes,
+    labels.label_leak,
+    labels.unknown_by_label,
+    source.unseen,
+    source.input_notes,
+)
+
+
+def run_checks(dataset: PreparedDataset) -> list[Check]:
+    """Every check that applies, the gravest questions first."""
+    data = Written(dataset)
+    return [check for question in _QUESTIONS for check in question(data)]

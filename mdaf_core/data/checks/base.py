@@ -1,0 +1,129 @@
+"""What the checks of the audit read, and the form of their answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from mdaf_core.data.audit import Check, Status
+from mdaf_core.data.dataset import PreparedDataset, Rows
+from mdaf_core.data.schema import IDENTITY, SPLITS, UNKNOWN, FieldSpec, Split
+
+WORDS = {"train": "training", "val": "validation", "test": "test"}
+
+
+class Written:
+    """A prepared data set as it was written, with what several checks ask of it."""
+
+    def __init__(self, dataset: PreparedDataset):
+        self.dataset, self.meta = dataset, dataset.meta
+        self.rows: dict[Split, Rows] = {split: dataset.rows(split) for split in SPLITS}
+        self.events = dataset.events if self.meta.history_fields else {}
+
+    @property
+    def categorical(self) -> list[FieldSpec]:
+        return [field for field in self.meta.fields if field.kind == "categorical"]
+
+    def role(self, role: str) -> str | None:
+        return next((field.name for field in self.categorical if field.role == role), None)
+
+    @cached_property
+    def total(self) -> int:
+        return sum(len(rows) for rows in self.rows.values())
+
+    @cached_property
+    def first_event(self) -> np.ndarray:
+        """(U + 1,) position of each user's first event; the log must be sorted by user."""
+        users = 1 + max(int(rows.user.max(initial=0)) for rows in self.rows.values())
+        return np.searchsorted(self.events["user_index"], np.arange(users + 1))
+
+    @cached_property
+    def slices_sound(self) -> dict[Split, np.ndarray]:
+        """By split, (N,) whether a row's slice lies inside the log."""
+        size = len(self.events["timestamp"])
+        return {
+            split: (rows.history_start >= 0) & (rows.history_start <= rows.history_end) & (rows.history_end <= size)
+            for split, rows in self.rows.items()
+        }
+
+    @cached_property
+    def late(self) -> dict[Split, np.ndarray]:
+        """By split, positions of rows whose slice holds an event that is not strictly earlier."""
+        found = {}
+        time = self.events["timestamp"]
+        for split, rows in self.rows.items():
+            full = np.flatnonzero(self.slices_sound[split] & (rows.history_end > rows.history_start))
+            found[split] = full[time[rows.history_end[full] - 1] >= rows.timestamp[full]]
+        return found
+
+    @cached_property
+    def repeats(self) -> pl.DataFrame:
+        """Rows that share user, time and target with another row: split, user, time, target, all codes, label.
+
+        Rows whose target cannot be told apart are left out: two unknown items are not the same item.
+        """
+        item = self.role("item")
+        names = [item] if item else [field.name for field in self.categorical]
+        keys, kept = {}, {}
+        for split, rows in self.rows.items():
+            ids = {name: identities(rows.columns, name) for name in names}
+            known = np.flatnonzero(np.all([ids[name] > UNKNOWN for name in names], axis=0))
+            kept[split] = known
+            columns = [rows.user, rows.timestamp, *ids.values()]
+            keys[split] = mixed_hash([column[known] for column in columns])
+        ordered = np.sort(np.concatenate(list(keys.values())))
+        shared = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+        frames = []
+        for split, rows in self.rows.items():
+            at = np.searchsorted(shared, keys[split])
+            is_shared = (
+                shared[np.minimum(at, len(shared) - 1)] == keys[split] if len(shared) else np.zeros(len(at), bool)
+            )
+            found = kept[split][is_shared]
+            inputs = {f"field_{name}": rows.columns[name][found] for name in rows.columns if name in self._inputs}
+            target = {f"target_{name}": identities(rows.columns, name)[found] for name in names}
+            frames.append(
+                pl.DataFrame(
+                    {"user": rows.user[found], "time": rows.timestamp[found], "label": rows.label[found]}
+                    | target
+                    | inputs
+                ).with_columns(split=pl.lit(split))
+            )
+        return pl.concat(frames)
+
+    @property
+    def _inputs(self) -> set[str]:
+        return {field.name for field in self.meta.fields}
+
+
+def identities(columns: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """What tells the raw ids of a field apart: its identity column where there is one, else its codes."""
+    return columns.get(name + IDENTITY, columns[name])
+
+
+def check(
+    id: str, title: str, status: Status, number: float | None, sentence: str, details: Mapping[Any, float] | None = None
+) -> Check:
+    clean = {name: value for name, value in (details or {}).items() if math.isfinite(value)}
+    finite = number if number is None or math.isfinite(number) else None
+    return Check(id=id, title=title, status=status, number=finite, sentence=sentence, details=clean)
+
+
+def rows_text(number: int, one: str, many: str) -> str:
+    return f"1 row {one}" if number == 1 else f"{number:,} rows {many}"
+
+
+def mixed_hash(columns: list[np.ndarray]) -> np.ndarray:
+    """(N,) uint64 hash of the rows of some integer columns (splitmix64 between columns)."""
+    key = np.zeros(len(columns[0]), np.uint64)
+    for column in columns:
+        key += column.astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+        key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        key ^= key >> np.uint64(31)
+    return key

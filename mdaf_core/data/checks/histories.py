@@ -1,0 +1,159 @@
+"""Do histories hold the past of the row's user, all of it and nothing else?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mdaf_core.data.audit import Check, Status
+from mdaf_core.data.checks.base import Written, check, identities
+from mdaf_core.data.dataset import Rows
+from mdaf_core.data.schema import MAX_HISTORY, UNKNOWN
+
+
+def histories(data: Written) -> Iterator[Check]:
+    if not data.events:
+        return
+    time, owner = data.events["timestamp"], data.events["user_index"]
+    late = {split: float(len(rows)) for split, rows in data.late.items()}
+    disorder = 0
+    if not data.meta.ready_made_history:
+        same = owner[1:] == owner[:-1]
+        disorder = int(((owner[1:] < owner[:-1]) | (same & (time[1:] < time[:-1]))).sum())
+    total = sum(late.values())
+    if total or disorder:
+        sentence = f"{total:,.0f} rows have an event in their history that is not earlier than the row"
+        sentence += f", and the event log is out of order in {disorder:,} places." if disorder else "."
+    elif data.meta.ready_made_history:
+        sentence = "Histories came ready-made, without times: that their events precede the row cannot be verified."
+    else:
+        sentence = "Every event of every history is strictly earlier than its row."
+    status: Status = "fail" if total or disorder else "warn" if data.meta.ready_made_history else "pass"
+    yield check("history-earlier", "History strictly earlier", status, total + disorder, sentence, late)
+
+    wrong, missing = {}, {}
+    for split, rows in data.rows.items():
+        sound = data.slices_sound[split]
+        wrong[split] = float((~sound).sum())
+        full = np.flatnonzero(sound & (rows.history_end > rows.history_start))
+        first, last = rows.history_start[full], rows.history_end[full] - 1
+        wrong[split] += float(((owner[first] != rows.user[full]) | (owner[last] != rows.user[full])).sum())
+        if not data.meta.ready_made_history:
+            missing[split] = float(_incomplete(data, rows, sound).sum())
+    total = sum(wrong.values())
+    yield check(
+        "history-own-user",
+        "History of the row's own user",
+        "fail" if total else "pass",
+        total,
+        f"{total:,.0f} rows have a history that is another user's, or outside the event log."
+        if total
+        else "Every history holds events of the row's own user alone.",
+        wrong,
+    )
+    if missing:
+        total = sum(missing.values())
+        yield check(
+            "history-complete",
+            "History complete",
+            "fail" if total else "pass",
+            total,
+            f"{total:,.0f} rows lack earlier events of their user in their history."
+            if total
+            else "No history lacks an earlier event of its user.",
+            missing,
+        )
+    yield _own_target(data)
+    yield from _history_contents(data)
+
+
+def _incomplete(data: Written, rows: Rows, sound: np.ndarray) -> np.ndarray:
+    """(N,) whether an earlier event of the user is outside the slice, on either side."""
+    time = data.events["timestamp"]
+    first, after = data.first_event[rows.user], data.first_event[rows.user + 1]
+    end = np.clip(rows.history_end, 0, len(time) - 1)
+    next_is_earlier = (rows.history_end < after) & (rows.history_end >= first) & (time[end] < rows.timestamp)
+    starts_late = (rows.history_start > first) & (first < after)
+    elsewhere = (rows.history_end < first) & (time[np.clip(first, 0, len(time) - 1)] < rows.timestamp) & (first < after)
+    return sound & (next_is_earlier | starts_late | elsewhere)
+
+
+def _own_target(data: Written) -> Check:
+    names = data.meta.history_fields
+    if data.meta.ready_made_history:
+        return _ready_made_target(data)
+    found: dict[str, float] = {}
+    for split, rows in data.rows.items():
+        suspects = data.late[split]
+        end = rows.history_end[suspects]
+        start = np.maximum(rows.history_start[suspects], end - MAX_HISTORY)
+        lengths = end - start
+        at = np.repeat(np.arange(len(suspects)), lengths)
+        event = np.repeat(end - np.cumsum(lengths), lengths) + np.arange(int(lengths.sum()))
+        hit = data.events["timestamp"][event] == rows.timestamp[suspects][at]
+        for name in names:
+            hit &= identities(data.events, name)[event] == identities(rows.columns, name)[suspects][at]
+        found[split] = float(len(np.unique(at[hit])))
+    total = sum(found.values())
+    return check(
+        "history-target",
+        "Target not in its own history",
+        "fail" if total else "pass",
+        total,
+        f"{total:,.0f} rows find themselves in their own history."
+        if total
+        else "No row is an event of its own history.",
+        found,
+    )
+
+
+def _ready_made_target(data: Written) -> Check:
+    """Without times, a list that ends with the row itself shows by how often its newest event is the target."""
+    name = data.meta.history_fields[0]
+    shares: dict[str, float] = {}
+    for split, rows in data.rows.items():
+        full = np.flatnonzero(data.slices_sound[split] & (rows.history_end > rows.history_start))
+        newest = identities(data.events, name)[rows.history_end[full] - 1]
+        same = (newest == identities(rows.columns, name)[full]) & (newest > UNKNOWN)
+        shares[split] = float(same.mean()) if len(full) else 0.0
+    worst = max(shares.values())
+    status: Status = "fail" if worst > 0.5 else "warn" if worst > 0.2 else "pass"
+    ending = " The lists seem to include the row itself." if status != "pass" else ""
+    return check(
+        "history-target",
+        "Target not in its own history",
+        status,
+        worst,
+        f"In up to {worst:.1%} of a part's rows the newest event of the history is the target's {name}.{ending}",
+        shares,
+    )
+
+
+def _history_contents(data: Written) -> Iterator[Check]:
+    empty = {split: float((rows.history_end == rows.history_start).mean()) for split, rows in data.rows.items()}
+    share = sum(empty[split] * len(rows) for split, rows in data.rows.items()) / max(1, data.total)
+    yield check(
+        "history-empty",
+        "Empty histories",
+        "warn" if share > 0.5 else "pass",
+        share,
+        f"{share:.1%} of rows have an empty history"
+        + (": a sequence model can say little about them." if share > 0.5 else "."),
+        empty,
+    )
+    if "positive" in data.events:
+        positive = data.events["positive"]
+        clicks = float(positive.mean()) if len(positive) else 1.0
+        yield check(
+            "history-clicks",
+            "Histories hold clicks",
+            "warn" if clicks < 0.5 else "pass",
+            1 - clicks,
+            f"{1 - clicks:.1%} of the event log are not clicks (label 0)"
+            + (
+                ": histories say what was shown rather than what was wanted, and models cannot tell them apart."
+                if clicks < 0.5
+                else "."
+            ),
+        )

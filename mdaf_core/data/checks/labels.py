@@ -1,0 +1,129 @@
+"""Are there two labels, and does an input give them away?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from mdaf_core.data.audit import Check, Status
+from mdaf_core.data.checks.base import WORDS, Written, check
+from mdaf_core.data.schema import UNKNOWN, Split
+
+LEAK_AUC = 0.95
+_SAMPLE = 500_000
+
+
+def labels(data: Written) -> Iterator[Check]:
+    rates = {split: float(rows.label.mean()) for split, rows in data.rows.items() if len(rows)}
+    single = [WORDS[split] for split, rate in rates.items() if rate in (0.0, 1.0)]
+    yield check(
+        "both-labels",
+        "Both labels in every part",
+        "fail" if single else "pass",
+        len(single),
+        f"All {' and '.join(single)} rows have the same label: AUC is undefined there."
+        if single
+        else "Training, validation and test rows have both labels.",
+        rates,
+    )
+    base = rates.get("train", 0.0)
+    drift = max((abs(rate - base) for split, rate in rates.items() if split != "train"), default=0.0)
+    shown = ", ".join(f"{WORDS[split]} {rate:.2%}" for split, rate in rates.items())
+    strong = base > 0 and drift / base > 0.2
+    yield check(
+        "positive-rate-drift",
+        "Positive rate",
+        "warn" if strong else "pass",
+        drift,
+        f"The positive rate is {shown}" + (": it drifts by more than a fifth of its value." if strong else "."),
+        rates,
+    )
+
+
+def label_leak(data: Written) -> Iterator[Check]:
+    judged_splits: tuple[Split, ...] = ("val", "test")
+    split = next((s for s in judged_splits if len(np.unique(data.rows[s].label)) == 2), None)
+    if split is None:
+        return
+    train, judged = data.rows["train"], data.rows[split]
+    pick = _sample(len(judged))
+    label = judged.label[pick]
+    base = float(train.label.mean())
+    found: dict[str, float] = {}
+    for field in data.meta.fields:
+        values = judged.columns[field.name][pick]
+        if field.kind == "categorical":
+            codes = train.columns[field.name]
+            size = max(int(codes.max(initial=0)), int(values.max(initial=0))) + 1
+            rows = np.bincount(codes, minlength=size)
+            positives = np.bincount(codes, weights=train.label, minlength=size)
+            found[field.name] = _auc(label, ((positives + base) / (rows + 1))[values])
+        else:
+            found[field.name] = _auc(label, values)
+            if np.isnan(values).any():  # being missing may tell the label as well
+                found[f"{field.name} is missing"] = _auc(label, np.isnan(values))
+    if data.events:
+        found["history length"] = _auc(label, (judged.history_end - judged.history_start)[pick])
+    found = {name: max(auc, 1 - auc) for name, auc in found.items()}
+    name, worst = max(found.items(), key=lambda item: item[1])
+    leak = worst > LEAK_AUC
+    yield check(
+        "label-leak",
+        "No input gives the label away",
+        "fail" if leak else "pass",
+        worst,
+        f"The input {name!r} alone reaches AUC {worst:.4f} on {WORDS[split]} rows"
+        + (": it probably knows the label." if leak else ", the best of all single inputs."),
+        found,
+    )
+
+
+def unknown_by_label(data: Written) -> Iterator[Check]:
+    differences: dict[str, float] = {}
+    found: list[tuple[bool, float, str]] = []  # significant, difference, words
+    for split in ("val", "test"):
+        rows = data.rows[split]
+        positive = rows.label == 1
+        counts = (int(positive.sum()), int((~positive).sum()))
+        if min(counts) == 0:
+            continue
+        for field in data.categorical:
+            unknown = rows.columns[field.name] == UNKNOWN
+            rates = (float(unknown[positive].mean()), float(unknown[~positive].mean()))
+            difference = rates[0] - rates[1]
+            pooled = float(unknown.mean())
+            error = math.sqrt(pooled * (1 - pooled) * (1 / counts[0] + 1 / counts[1]))
+            differences[f"{split} {field.name}"] = difference
+            words = (
+                f"In {WORDS[split]}, {rates[0]:.1%} of positives and {rates[1]:.1%} of negatives have an unknown "
+                f"{field.name}"
+            )
+            found.append((error > 0 and abs(difference) > 4 * error, abs(difference), words))
+    if not found:
+        return
+    significant, worst, words = max(found)
+    status: Status = "pass"
+    if significant and worst > 0.25:
+        status, words = "fail", words + ": being unknown alone tells the label, as when negatives are drawn elsewhere"
+    elif significant and worst > 0.05:
+        status, words = "warn", words + ": being unknown tells something of the label"
+    elif not significant:
+        words += ", no more apart than chance allows"
+    yield check("unknown-by-label", "Unknown ids by label", status, worst, words + ".", differences)
+
+
+def _sample(size: int) -> np.ndarray:
+    """Positions of at most `_SAMPLE` rows, evenly spread."""
+    return np.arange(size) if size <= _SAMPLE else np.linspace(0, size - 1, _SAMPLE).astype(np.int64)
+
+
+def _auc(label: np.ndarray, score: np.ndarray) -> float:
+    """Probability that a positive's score exceeds a negative's, ties half (Mann-Whitney)."""
+    score = np.nan_to_num(np.asarray(score, np.float64), nan=-np.inf)  # missing values tie, below all others
+    ranks = pl.Series(score).rank("average").to_numpy()
+    positives = int((label == 1).sum())
+    negatives = len(label) - positives
+    return (float(ranks[label == 1].sum()) - positives * (positives + 1) / 2) / (positives * negatives)
