@@ -74,7 +74,7 @@ _DEFINITIONS = (
         reference="mdaf-full",
         seeds=(42, 43),
         overrides=(
-            *("training.max_epochs=4", "training.warmup_epochs=1", "training.batch_size=512"),
+            *("training.max_epochs=6", "training.warmup_epochs=1", "training.batch_size=512"),
             *("model.hidden_dim=64", "model.sequential.hidden_dim=64"),
         ),
         criteria=("report",),
