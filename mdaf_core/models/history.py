@@ -10,11 +10,13 @@ from mdaf_core.data.schema import FeatureSpec
 from mdaf_core.errors import StudioError
 from mdaf_core.models.base import CTRModel, Output
 from mdaf_core.models.config import SequenceConfig
-from mdaf_core.models.layers import MLP, FieldVectors, Table
+from mdaf_core.models.layers import MLP, FieldVectors, Table, spread
 
 # Vectors of events and target enter products and need some scale; context vectors start almost silent.
 EVENT_STD = 0.05
 CONTEXT_STD = 0.01
+# Match features enter spread over so many knots: what a recency means need not rise or fall with it.
+MATCH_KNOTS = 17
 
 
 def event_widths(config: SequenceConfig, features: FeatureSpec) -> list[int]:
@@ -66,7 +68,7 @@ class HistoryEncoder(nn.Module):
         self.context = FieldVectors(features, config.static_dim, CONTEXT_STD, names=context)
         inputs = pooled_dim + self.context.count * config.static_dim
         inputs += self.event_dim if target_aware else 0
-        inputs += len(match_names(features.history)) if config.match_features else 0
+        inputs += MATCH_KNOTS * len(match_names(features.history)) if config.match_features else 0
         self.mlp = MLP(inputs, config.hidden_units, config.dropout)
         self.out_dim = self.mlp.out_dim
 
@@ -94,7 +96,7 @@ class HistoryEncoder(nn.Module):
             parts.append(target_BE)
         parts.append(self.context(batch.categorical_BF, batch.numeric_BG).flatten(1))
         if self.match_features:
-            parts.append(batch.match_BM)
+            parts.append(spread(batch.match_BM, MATCH_KNOTS).flatten(1))
         return self.mlp(torch.cat(parts, dim=1))
 
 

@@ -112,6 +112,15 @@ class MLP(nn.Module):
         return self.layers(x)
 
 
+def spread(x: Tensor, knots: int) -> Tensor:
+    """Numbers in [0, 1] as weights of `knots` evenly spaced points, (…, knots): the two nearest share 1 by distance.
+
+    A linear map of the result is any piecewise linear function of the number (linear splines), from the first step on.
+    """
+    place = x.unsqueeze(-1) * (knots - 1) - torch.arange(knots, device=x.device, dtype=x.dtype)
+    return (1 - place.abs()).clamp(min=0)
+
+
 def append_token(x_TD: Tensor, last_BD: Tensor, cu_seqlens: Tensor) -> tuple[Tensor, Tensor]:
     """One more token at the end of each packed sequence: tokens (T + B, D) and their `cu_seqlens`."""
     rows = len(last_BD)

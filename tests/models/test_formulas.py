@@ -10,7 +10,7 @@ import torch
 
 from mdaf_core.models.config import AutoIntConfig, DCNv2Config, DCNv3Config, LRConfig, Mamba4RecConfig
 from mdaf_core.models.dcnv3 import tri_bce
-from mdaf_core.models.layers import append_token
+from mdaf_core.models.layers import append_token, spread
 from mdaf_core.models.mamba4rec import Mamba, Mamba4RecEncoder, TargetAttention
 from mdaf_core.models.registry import build_model
 from tests.models.batches import RICH, USUAL, random_batch
@@ -268,3 +268,12 @@ def test_append_token_puts_it_last() -> None:
     joined, cu = append_token(x, torch.tensor([[10.0], [11.0], [12.0]]), torch.tensor([0, 2, 2, 5], dtype=torch.int32))
     assert joined.squeeze(1).tolist() == [0, 1, 10, 11, 2, 3, 4, 12]
     assert cu.tolist() == [0, 3, 4, 8] and cu.dtype == torch.int32
+
+
+def test_spread_shares_one_between_the_two_nearest_knots() -> None:
+    x = torch.tensor([[0.0, 1.0, 0.5], [0.25, 0.3, 1 / 3]], dtype=torch.float64)
+    weight = spread(x, 5)
+    assert weight.shape == (2, 3, 5) and (weight >= 0).all() and ((weight > 0).sum(-1) <= 2).all()
+    torch.testing.assert_close(weight.sum(-1), torch.ones_like(x))
+    torch.testing.assert_close(weight @ torch.linspace(0, 1, 5, dtype=torch.float64), x)
+    assert weight[0, 2].tolist() == [0, 0, 1, 0, 0]

@@ -77,7 +77,7 @@ def test_multiply_adds_by_hand() -> None:
     assert multiply_adds(report, REPORT, 7.25) == round(mlp + 7.25 * event)
     length = 9  # tokens: eight events and the target
     bst = length * (96 * 128 + 128 * 256) + 2 * 128 * 128 + 2 * 128 * 512 + 2 * length * 128
-    top = (128 + 96 + 48 + 10) * 256 + 256 * 128 + 128 * 64 + 64
+    top = (128 + 96 + 48 + 17 * 10) * 256 + 256 * 128 + 128 * 64 + 64
     assert multiply_adds(BSTConfig(), REPORT, 8) == bst + top
 
 
