@@ -55,7 +55,7 @@ def test_demo_from_first_visit_to_a_pdf(page: Page, app: str, tmp_path: Path) ->
     rows.scroll_into_view_if_needed()
     rows.click(position={"x": 15, "y": 55})  # the selection box of the first row
     story = page.locator(".st-key-story")
-    expect(story).to_be_visible()
+    expect(story).to_be_visible(timeout=60_000)  # the app loads torch for its first row
     expect(story.get_by_text("Probability").first).to_be_visible()
     settled(page)
 
