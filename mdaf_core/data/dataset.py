@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 from pydantic import ValidationError
 
-from mdaf_core.data.schema import SCHEMA_VERSION, DatasetMeta, Split
+from mdaf_core.data.schema import IDENTITY, SCHEMA_VERSION, DatasetMeta, Split
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.files import check_name
 from mdaf_core.settings import get_settings
@@ -33,6 +34,11 @@ def write_columns(path: Path, columns: dict[str, np.ndarray]) -> None:
     batch = pa.record_batch({name: pa.array(values) for name, values in columns.items()})
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
         writer.write_batch(batch)
+
+
+def identities(columns: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """What tells the raw ids of a field apart, in rows or events: its identity column if it has one, else its codes."""
+    return columns.get(name + IDENTITY, columns[name])
 
 
 class Rows:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.schema import IDENTITY, MAX_HISTORY, Split
+from mdaf_core.data.dataset import PreparedDataset, identities
+from mdaf_core.data.schema import MAX_HISTORY, Split
 
 _LOG_CAP = math.log1p(50.0)
 _LOG_MONTH = math.log1p(30 * 86400.0)
@@ -173,8 +173,8 @@ class BatchLoader:
             target_HB = np.empty((len(features.history), len(index_B)), np.int32)
             for h, name in enumerate(features.history):
                 history[name] = events[name][event_T].astype(np.int64)
-                same = name + IDENTITY if name + IDENTITY in events else name
-                event_HT[h], target_HB[h] = events[same][event_T], columns[same][index_B]
+                event_HT[h] = identities(events, name)[event_T]
+                target_HB[h] = identities(columns, name)[index_B]
             age_T[:] = np.repeat(timestamp_B, length_B) - events["timestamp"][event_T]
             _match(target_HB, event_HT, age_T, cu, equal_TH, match_BM)
 

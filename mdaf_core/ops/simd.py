@@ -215,6 +215,4 @@ def _call(builder: Any, name: str, argument: Any, vector: Vector) -> Any:
 
 def _single(number: float) -> float:
     """The nearest float32, as LLVM's text form of constants wants it."""
-    import struct
-
-    return float(struct.unpack("f", struct.pack("f", number))[0])
+    return float(np.float32(number))

@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.data.audit import Check, Status
-from mdaf_core.data.dataset import PreparedDataset, Rows
-from mdaf_core.data.schema import IDENTITY, SPLITS, UNKNOWN, FieldSpec, Split
+from mdaf_core.data.dataset import PreparedDataset, Rows, identities
+from mdaf_core.data.schema import SPLITS, UNKNOWN, FieldSpec, Split
 
 WORDS = {"train": "training", "val": "validation", "test": "test"}
 
@@ -99,11 +99,6 @@ class Written:
     @property
     def _inputs(self) -> set[str]:
         return {field.name for field in self.meta.fields}
-
-
-def identities(columns: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    """What tells the raw ids of a field apart: its identity column where there is one, else its codes."""
-    return columns.get(name + IDENTITY, columns[name])
 
 
 def check(

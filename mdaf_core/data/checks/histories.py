@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from mdaf_core.data.audit import Check, Status
-from mdaf_core.data.checks.base import Written, check, identities
-from mdaf_core.data.dataset import Rows
+from mdaf_core.data.checks.base import Written, check
+from mdaf_core.data.dataset import Rows, identities
 from mdaf_core.data.schema import MAX_HISTORY, UNKNOWN
 
 
