@@ -81,6 +81,7 @@ def _dataset(dataset: PreparedDataset) -> None:
             plain=("mean", "std", "min", "max"),
         ),
     )
+    _alone(dataset)
     _sample(dataset)
 
 
@@ -112,6 +113,19 @@ def _check(check: audit.Check) -> None:
     st.markdown(
         f"{STATUS[check.status]} **{check.title}** :gray[`{check.id}`]  \n{shared.plain(check.sentence)}",
     )
+
+
+def _alone(dataset: PreparedDataset) -> None:
+    frame = audit.alone_frame(audit.stored_audit(dataset))
+    if len(frame):
+        shared.show_table(
+            frame,
+            "inputs-alone",
+            title="Each input alone",
+            help="AUC of one input as the only score: ids by their smoothed positive rate in training rows, all else "
+            "as it is, whichever way round is better. A model should beat the best of them.",
+            column_config=_formats(auc=("validation AUC", "test AUC")),
+        )
 
 
 def _parts(dataset: PreparedDataset, figures: statistics.Statistics) -> None:
@@ -184,12 +198,13 @@ def _another() -> None:
 
 
 def _formats(**names: tuple[str, ...]) -> dict[str, Any]:
-    """Column configurations: `count`, `percent`, `plain` numbers and `time`."""
+    """Column configurations: `count`, `percent`, `plain` numbers, `auc` and `time`."""
     number, moment = st.column_config.NumberColumn, st.column_config.DatetimeColumn
     made = {
         "count": number(format="localized"),
         "percent": number(format="percent"),
         "plain": number(format="%.4g"),
+        "auc": number(format="%.4f"),
         "time": moment(format="YYYY-MM-DD HH:mm"),
     }
     return {name: made[kind] for kind, columns in names.items() for name in columns}

@@ -81,6 +81,18 @@ def stored_audit(dataset: PreparedDataset) -> Audit:
         ) from None
 
 
+def alone_frame(audit: Audit) -> pl.DataFrame:
+    """One row an input, the best first: the AUC it reaches as the only score, by part."""
+    found = next((check.details for check in audit.checks if check.id == "label-leak"), {})
+    parts = {"val": "validation AUC", "test": "test AUC"}
+    inputs = list(dict.fromkeys(key.partition(" ")[2] for key in found))
+    rows = [{"input": name} | {title: found.get(f"{part} {name}") for part, title in parts.items()} for name in inputs]
+    schema = {"input": pl.String, **dict.fromkeys(parts.values(), pl.Float64)}
+    return pl.DataFrame(rows, schema=schema).sort(
+        "validation AUC", descending=True, nulls_last=True, maintain_order=True
+    )
+
+
 def failed(dataset: PreparedDataset) -> list[Check]:
     """The failed checks of the stored audit. A launch needs each of them acknowledged by its `id`."""
     return stored_audit(dataset).with_status("fail")

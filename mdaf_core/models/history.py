@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mdaf_core.data.loader import Batch, match_names
+from mdaf_core.data.gather import match_names
+from mdaf_core.data.loader import Batch
 from mdaf_core.data.schema import FeatureSpec
 from mdaf_core.errors import StudioError
 from mdaf_core.models.base import CTRModel, Output

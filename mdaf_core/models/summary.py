@@ -67,7 +67,8 @@ def _probe(config: ModelConfig, features: FeatureSpec, length: int) -> tuple[Any
     """The model with vocabularies of three codes and a batch of `_PROBE_ROWS` rows with `length` events each."""
     import torch
 
-    from mdaf_core.data.loader import Batch, match_names
+    from mdaf_core.data.gather import match_names
+    from mdaf_core.data.loader import Batch
 
     small = replace(features, categorical={name: min(size, 3) for name, size in features.categorical.items()})
     rows, events = _PROBE_ROWS, _PROBE_ROWS * length

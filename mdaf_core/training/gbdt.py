@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.loader import BatchLoader, match_names
+from mdaf_core.data.gather import match_features, match_names
 from mdaf_core.data.schema import UNKNOWN, Split
 from mdaf_core.evaluation.metrics import Undefined, auc, log_loss
 from mdaf_core.models.config import GBDTConfig
@@ -64,9 +64,8 @@ def features(config: GBDTConfig, dataset: PreparedDataset, split: Split, max_his
     columns += [rows.columns[name].astype(np.float64) for name in dataset.meta.numeric]
     matrix = np.stack(columns, axis=1).astype(np.float32) if columns else np.empty((len(rows), 0), np.float32)
     if config.match_features and dataset.meta.history_fields:
-        loader = BatchLoader(dataset, split, 65536, max_history=max_history)
-        matches = [batch.match_BM.numpy() for batch in loader]
-        matrix = np.concatenate([matrix, *([np.concatenate(matches)] if matches else [])], axis=1)
+        matches = match_features(dataset, split, max_history=max_history)
+        matrix = np.concatenate([matrix, matches], axis=1)
     return matrix
 
 

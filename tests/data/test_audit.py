@@ -5,9 +5,12 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from mdaf_core.data import audit
 from mdaf_core.data.dataset import PreparedDataset, read_columns, write_columns
+from mdaf_core.data.gather import match_names
+from mdaf_core.data.loader import BatchLoader
 from mdaf_core.data.prepare import prepare
 from tests.data.raw_files import write_criteo, write_user_behavior
 
@@ -172,6 +175,20 @@ def test_an_input_that_knows_the_label(dataset):
         _change(dataset, f"rows/{split}.arrow", change)
     check = _statuses(dataset)["label-leak"]
     assert check.status == "fail" and check.number == pytest.approx(1.0) and "'hour'" in check.sentence
+
+
+def test_what_each_input_reaches_alone(dataset):
+    check = _statuses(dataset)["label-leak"]
+    for split in ("val", "test"):
+        batch = next(iter(BatchLoader(dataset, split, 10**6)))
+        names = match_names(dataset.meta.history_fields)
+        recency = batch.match_BM[:, names.index("category_recency")].numpy()
+        expected = roc_auc_score(batch.label_B.numpy(), recency)
+        assert check.details[f"{split} category recency"] == pytest.approx(max(expected, 1 - expected), abs=1e-12)
+    frame = audit.alone_frame(audit.refresh_audit(dataset))
+    assert frame["validation AUC"].is_sorted(descending=True)
+    assert frame["validation AUC"][0] == check.number
+    assert {"item", "hour", "category seen", "last event recency"} <= set(frame["input"])
 
 
 def test_unknown_ids_that_mark_positives(dataset):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from mdaf_core.data.loader import Batch, match_names
+from mdaf_core.data.gather import match_names
+from mdaf_core.data.loader import Batch
 from mdaf_core.data.schema import FIRST_ID, FeatureSpec
 
 USUAL = FeatureSpec.from_vocabulary({"item": 40, "category": 9, "user": 30, "hour": 26, "dayofweek": 9})

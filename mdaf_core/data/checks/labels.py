@@ -10,6 +10,7 @@ import polars as pl
 
 from mdaf_core.data.audit import Check, Status
 from mdaf_core.data.checks.base import WORDS, Written, check
+from mdaf_core.data.gather import match_features, match_names
 from mdaf_core.data.schema import UNKNOWN, Split
 
 LEAK_AUC = 0.95
@@ -44,31 +45,14 @@ def labels(data: Written) -> Iterator[Check]:
 
 
 def label_leak(data: Written) -> Iterator[Check]:
-    judged_splits: tuple[Split, ...] = ("val", "test")
-    split = next((s for s in judged_splits if len(np.unique(data.rows[s].label)) == 2), None)
-    if split is None:
+    """What each input reaches alone: too much is a leak, and the best is what a model has to beat."""
+    judged: tuple[Split, ...] = ("val", "test")
+    found = {split: _alone(data, split) for split in judged if len(np.unique(data.rows[split].label)) == 2}
+    aucs = {(split, name): max(auc, 1 - auc) for split, alone in found.items() for name, auc in alone.items()}
+    if not aucs:
         return
-    train, judged = data.rows["train"], data.rows[split]
-    pick = _sample(len(judged))
-    label = judged.label[pick]
-    base = float(train.label.mean())
-    found: dict[str, float] = {}
-    for field in data.meta.fields:
-        values = judged.columns[field.name][pick]
-        if field.kind == "categorical":
-            codes = train.columns[field.name]
-            size = max(int(codes.max(initial=0)), int(values.max(initial=0))) + 1
-            rows = np.bincount(codes, minlength=size)
-            positives = np.bincount(codes, weights=train.label, minlength=size)
-            found[field.name] = _auc(label, ((positives + base) / (rows + 1))[values])
-        else:
-            found[field.name] = _auc(label, values)
-            if np.isnan(values).any():  # being missing may tell the label as well
-                found[f"{field.name} is missing"] = _auc(label, np.isnan(values))
-    if data.events:
-        found["history length"] = _auc(label, (judged.history_end - judged.history_start)[pick])
-    found = {name: max(auc, 1 - auc) for name, auc in found.items()}
-    name, worst = max(found.items(), key=lambda item: item[1])
+    split = next(iter(found))
+    name, worst = max(((name, auc) for (s, name), auc in aucs.items() if s == split), key=lambda item: item[1])
     leak = worst > LEAK_AUC
     yield check(
         "label-leak",
@@ -77,8 +61,33 @@ def label_leak(data: Written) -> Iterator[Check]:
         worst,
         f"The input {name!r} alone reaches AUC {worst:.4f} on {WORDS[split]} rows"
         + (": it probably knows the label." if leak else ", the best of all single inputs."),
-        found,
+        {f"{split} {name}": auc for (split, name), auc in aucs.items()},
     )
+
+
+def _alone(data: Written, split: Split) -> dict[str, float]:
+    """AUC of each input as a score: ids by their smoothed positive rate on training rows, the rest as it is."""
+    train, rows = data.rows["train"], data.rows[split]
+    pick = _sample(len(rows))
+    label, base = rows.label[pick], float(train.label.mean())
+    found: dict[str, float] = {}
+    for field in data.meta.fields:
+        values = rows.columns[field.name][pick]
+        if field.kind == "categorical":
+            codes = train.columns[field.name]
+            size = max(int(codes.max(initial=0)), int(values.max(initial=0))) + 1
+            count = np.bincount(codes, minlength=size)
+            positives = np.bincount(codes, weights=train.label, minlength=size)
+            found[field.name] = _auc(label, ((positives + base) / (count + 1))[values])
+        else:
+            found[field.name] = _auc(label, values)
+            if np.isnan(values).any():  # being missing may tell the label as well
+                found[f"{field.name} is missing"] = _auc(label, np.isnan(values))
+    if data.events and data.slices_sound[split].all():
+        names = [name.replace("_", " ") for name in match_names(data.meta.history_fields)]
+        matches = match_features(data.dataset, split, pick)
+        found |= {name: _auc(label, matches[:, i]) for i, name in enumerate(names)}
+    return found
 
 
 def unknown_by_label(data: Written) -> Iterator[Check]:
