@@ -13,7 +13,7 @@ from numba import prange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mdaf_core.ops.kernels import use_torch_threads
+from mdaf_core.ops.kernels import arrays, use_torch_threads
 
 _PART = 1 << 16
 """Elements that one thread takes at once."""
@@ -41,24 +41,31 @@ def _mask(x, seed, limit, scale, out):  # type: ignore[no-untyped-def]
             there[i] = here[i] * scale if drawn >= limit else zero
 
 
-def _apply(x: Tensor, p: float, seed: int) -> Tensor:
-    x = x.contiguous()
-    out = torch.empty_like(x)
+@torch.library.custom_op("mdaf::dropout", mutates_args=(), device_types="cpu")
+def _dropout(x: Tensor, p: float, seed: Tensor) -> Tensor:
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
     scale = x.new_tensor(1 / (1 - p)).numpy()[()]
     use_torch_threads()
-    _mask(x.view(-1).numpy(), np.uint64(seed), np.uint32(round(p * 2**32)), scale, out.view(-1).numpy())
+    (flat,) = arrays(x)
+    _mask(flat, np.uint64(seed.item()), np.uint32(round(p * 2**32)), scale, out.view(-1).numpy())
     return out
 
 
-class _Dropout(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, p, seed):  # type: ignore[no-untyped-def, override]
-        ctx.p, ctx.seed = p, seed
-        return _apply(x.detach(), p, seed)
+@_dropout.register_fake
+def _(x, p, seed):  # type: ignore[no-untyped-def]
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
 
-    @staticmethod
-    def backward(ctx, dy):  # type: ignore[no-untyped-def, override]
-        return _apply(dy, ctx.p, ctx.seed), None, None
+
+def _keep(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+    _, ctx.p, seed = inputs
+    ctx.save_for_backward(seed)
+
+
+def _differentiate(ctx, dy):  # type: ignore[no-untyped-def]
+    return _dropout(dy, ctx.p, *ctx.saved_tensors), None, None
+
+
+_dropout.register_autograd(_differentiate, setup_context=_keep)
 
 
 class Dropout(nn.Module):
@@ -78,8 +85,7 @@ class Dropout(nn.Module):
             return x
         if x.device.type != "cpu":
             return F.dropout(x, self.p, training=True)
-        seed = int(torch.randint(0, 2**62, ()).item())
-        out: Tensor = _Dropout.apply(x, self.p, seed)
+        out: Tensor = _dropout(x, self.p, torch.randint(0, 2**62, ()))
         return out
 
     def extra_repr(self) -> str:

@@ -1,9 +1,9 @@
 """The selective scan on the CPU: fused forward and hand-written backward over packed sequences.
 
-Work is cut into groups of whole sequences, and a sequence into blocks of neighbouring channels. All arithmetic is on
-vectors of 16 channels (`simd`); a block's states stay in the first-level cache. The backward pass recomputes a
-sequence's states into a small buffer instead of storing them: memory is O(tokens × channels). The number of groups is
-fixed, not taken from the machine's threads, so that results do not depend on them.
+Work is cut into groups of whole sequences, and where one sequence holds much of the batch, into parts of the channels.
+All arithmetic is on vectors of 64 neighbouring channels (`simd`), whose states stay in the first-level cache. The
+backward pass recomputes states chunk by chunk into a small buffer instead of storing them: memory is
+O(tokens × channels). Groups and parts depend on the sequences alone, not on the machine's threads, and so do results.
 """
 
 from __future__ import annotations
@@ -15,32 +15,40 @@ from numba import prange
 from torch import Tensor
 from torch.nn import functional as F
 
-from mdaf_core.ops.kernels import GROUPS, sequence_groups, use_torch_threads
+from mdaf_core.ops.kernels import GROUPS, arrays, sequence_groups, use_torch_threads
 from mdaf_core.ops.simd import LANES, LN_2, LOG2_E, exp2, fill, load, sigmoid, softplus, store, total
 
-VECTORS = 4
-"""Vectors of channels that the backward pass takes at once, so that it sums over channels more rarely."""
+CHUNK = 64
+"""Steps whose states the backward pass holds at once."""
+PARTS = 8
+"""Parts of the channels, at most, where groups of sequences alone would leave threads idle."""
 
 
 # All arrays are flat; their layouts:
 #   u, delta, z, y and their gradients [T][channels]; B, C [T][states]; skip [channels]
 #   A [channels / LANES][states][LANES], times log2(e), so that a decay is exp2(Δ A)
+#   dB_P, dC_P [parts][T][states]; dA_G as A and dskip_G as skip, one a group
+
+
+@numba.njit
+def _step(delta, at, positive):  # type: ignore[no-untyped-def]
+    step = load(delta, at)
+    return step if positive else softplus(step)
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
-def _forward(u, delta, A, B, C, skip, z, positive, gated, cu, groups, y):  # type: ignore[no-untyped-def]
+def _forward(u, delta, A, B, C, skip, z, positive, gated, cu, groups, parts, y):  # type: ignore[no-untyped-def]
     channels = len(skip)
-    states = len(A) // channels
-    for group in prange(len(groups) - 1):
+    states, vectors = len(A) // channels, channels // LANES
+    for item in prange((len(groups) - 1) * parts):
+        group, part = item // parts, item % parts
         h = np.empty(states * LANES, u.dtype)
         for s in range(groups[group], groups[group + 1]):
-            for first in range(0, channels, LANES):
+            for first in range(part * vectors // parts * LANES, (part + 1) * vectors // parts * LANES, LANES):
                 h[:] = 0
                 for t in range(cu[s], cu[s + 1]):
                     at = t * channels + first
-                    x, step = load(u, at), load(delta, at)
-                    if not positive:
-                        step = softplus(step)
+                    x, step = load(u, at), _step(delta, at, positive)
                     drive = step * x
                     out = load(skip, first) * x
                     for n in range(states):
@@ -56,124 +64,202 @@ def _forward(u, delta, A, B, C, skip, z, positive, gated, cu, groups, y):  # typ
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def _backward(  # type: ignore[no-untyped-def]
-    u, delta, A, B, C, skip, z, positive, gated, cu, groups, longest, dy, du, ddelta, dA_G, dB, dC, dskip_G, dz
+    u,
+    delta,
+    A,
+    B,
+    C,
+    skip,
+    z,
+    positive,
+    gated,
+    cu,
+    groups,
+    parts,
+    longest,
+    dy,
+    du,
+    ddelta,
+    dA_G,
+    dB_P,
+    dC_P,
+    dskip_G,
+    dz,
 ):
     channels = len(skip)
-    states = len(A) // channels
+    states, vectors = len(A) // channels, channels // LANES
     size = states * LANES  # one vector of channels, all states
     zero, one = u.dtype.type(0), u.dtype.type(1)
     ln_2 = u.dtype.type(LN_2)
-    for group in prange(len(groups) - 1):
-        # Of one sequence and block: states after each step (row 0: before the first), outputs before the gate.
-        hs = np.zeros((longest + 1) * VECTORS * size, u.dtype)
-        outs = np.empty(longest * VECTORS * LANES, u.dtype)
-        dh, sum_B, sum_C = np.empty(VECTORS * size, u.dtype), np.empty(size, u.dtype), np.empty(size, u.dtype)
-        dA, dskip = dA_G[group], dskip_G[group]
+    held = min(longest, CHUNK)
+    for item in prange((len(groups) - 1) * parts):
+        group, part = item // parts, item % parts
+        dA, dskip, dB, dC = dA_G[group], dskip_G[group], dB_P[part], dC_P[part]
+        # Of one sequence and vector of channels: states before each chunk; then, of one chunk, states before each step
+        # and after the last, each step's decay, its step size, its output before the gate.
+        starts = np.zeros((longest + CHUNK - 1) // CHUNK * size, u.dtype)
+        hs, decays = np.empty((held + 1) * size, u.dtype), np.empty(held * size, u.dtype)
+        steps, outs = np.empty(held * LANES, u.dtype), np.empty(held * LANES, u.dtype)
+        dh = np.empty(size, u.dtype)
         for s in range(groups[group], groups[group + 1]):
             start, length = cu[s], cu[s + 1] - cu[s]
-            for first in range(0, channels, VECTORS * LANES):
-                vectors = min(VECTORS, (channels - first) // LANES)
-                for i in range(length):
-                    t = start + i
-                    for v in range(vectors):
-                        at = t * channels + first + v * LANES
-                        x, step = load(u, at), load(delta, at)
-                        if not positive:
-                            step = softplus(step)
-                        drive = step * x
-                        out = load(skip, first + v * LANES) * x
-                        block = (first + v * LANES) * states
-                        place = (i * VECTORS + v) * size
+            chunks = (length + CHUNK - 1) // CHUNK
+            for first in range(part * vectors // parts * LANES, (part + 1) * vectors // parts * LANES, LANES):
+                block = first * states
+                for chunk in range(1, chunks):
+                    here = chunk * size
+                    starts[here : here + size] = starts[here - size : here]
+                    for t in range(start + (chunk - 1) * CHUNK, start + chunk * CHUNK):
+                        step = _step(delta, t * channels + first, positive)
+                        drive = step * load(u, t * channels + first)
                         for n in range(states):
+                            k = here + n * LANES
                             decay = exp2(step * load(A, block + n * LANES))
-                            new = decay * load(hs, place + n * LANES) + fill(B[t * states + n]) * drive
-                            store(hs, place + VECTORS * size + n * LANES, new)
-                            out = out + fill(C[t * states + n]) * new
-                        store(outs, (i * VECTORS + v) * LANES, out)
+                            store(starts, k, decay * load(starts, k) + fill(B[t * states + n]) * drive)
                 dh[:] = 0
-                for i in range(length - 1, -1, -1):
-                    t = start + i
-                    sum_B[:] = 0
-                    sum_C[:] = 0
-                    for v in range(vectors):
-                        at = t * channels + first + v * LANES
-                        x, raw, g = load(u, at), load(delta, at), load(dy, at)
-                        step = raw if positive else softplus(raw)
+                for chunk in range(chunks - 1, -1, -1):
+                    begin, end = start + chunk * CHUNK, min(start + chunk * CHUNK + CHUNK, start + length)
+                    hs[:size] = starts[chunk * size : (chunk + 1) * size]
+                    for t in range(begin, end):
+                        at, i = t * channels + first, t - begin
+                        x, step = load(u, at), _step(delta, at, positive)
+                        drive = step * x
+                        out = load(skip, first) * x
+                        for n in range(states):
+                            k = i * size + n * LANES
+                            decay = exp2(step * load(A, block + n * LANES))
+                            new = decay * load(hs, k) + fill(B[t * states + n]) * drive
+                            store(decays, k, decay)
+                            store(hs, k + size, new)
+                            out = out + fill(C[t * states + n]) * new
+                        store(outs, i * LANES, out)
+                        store(steps, i * LANES, step)
+                    for t in range(end - 1, begin - 1, -1):
+                        at, i = t * channels + first, t - begin
+                        x, step, g = load(u, at), load(steps, i * LANES), load(dy, at)
                         if gated:
                             gate = load(z, at)
                             share = sigmoid(gate)
-                            out = load(outs, (i * VECTORS + v) * LANES)
-                            store(dz, at, g * out * share * (fill(one) + gate * (fill(one) - share)))
+                            store(dz, at, g * load(outs, i * LANES) * share * (fill(one) + gate * (fill(one) - share)))
                             g = g * gate * share
                         drive = step * x
                         through_B, through_A = fill(zero), fill(zero)
-                        block = (first + v * LANES) * states
-                        place = (i * VECTORS + v) * size
                         for n in range(states):
                             k = n * LANES
-                            upstream = load(dh, v * size + k) + fill(C[t * states + n]) * g
-                            store(sum_C, k, load(sum_C, k) + g * load(hs, place + VECTORS * size + k))
-                            store(sum_B, k, load(sum_B, k) + upstream * drive)
+                            upstream = load(dh, k) + fill(C[t * states + n]) * g
+                            dC[t * states + n] += total(g * load(hs, i * size + size + k))
+                            dB[t * states + n] += total(upstream * drive)
                             through_B = through_B + upstream * fill(B[t * states + n])
-                            carried = upstream * exp2(step * load(A, block + k))
-                            store(dh, v * size + k, carried)
-                            through_decay = carried * load(hs, place + k)
+                            carried = upstream * load(decays, i * size + k)
+                            store(dh, k, carried)
+                            through_decay = carried * load(hs, i * size + k)
                             through_A = through_A + through_decay * load(A, block + k)
                             store(dA, block + k, load(dA, block + k) + through_decay * step)
-                        store(du, at, through_B * step + g * load(skip, first + v * LANES))
+                        store(du, at, through_B * step + g * load(skip, first))
                         dstep = through_B * x + fill(ln_2) * through_A
-                        store(ddelta, at, dstep if positive else dstep * sigmoid(raw))
-                        store(dskip, first + v * LANES, load(dskip, first + v * LANES) + g * x)
-                    for n in range(states):
-                        dB[t * states + n] += total(load(sum_B, n * LANES))
-                        dC[t * states + n] += total(load(sum_C, n * LANES))
+                        store(ddelta, at, dstep if positive else dstep * sigmoid(load(delta, at)))
+                        store(dskip, first, load(dskip, first) + g * x)
 
 
-class _Scan(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, u, delta, A, B, C, D, z, softplus, cu_seqlens):  # type: ignore[no-untyped-def, override]
-        """`u.shape[1]` is a multiple of LANES."""
-        cu = cu_seqlens.cpu().numpy().astype(np.int64)
-        groups = sequence_groups(cu)
-        skip = u.new_zeros(u.shape[1]) if D is None else D
-        packed = (A * LOG2_E).reshape(-1, LANES, A.shape[1]).transpose(1, 2)
-        tensors = [x.detach().contiguous() for x in (u, delta, packed, B, C, skip)]
-        gate = None if z is None else z.detach().contiguous()
-        arrays = [x.view(-1).numpy() for x in tensors]
-        y = torch.empty_like(tensors[0])
-        # Without z the kernel gets u in its place and never reads it.
-        gates = arrays[0] if gate is None else gate.view(-1).numpy()
-        use_torch_threads()
-        _forward(*arrays, gates, not softplus, gate is not None, cu, groups, y.view(-1).numpy())
-        ctx.save_for_backward(*tensors, *([] if gate is None else [gate]))
-        ctx.cu, ctx.groups, ctx.has_skip, ctx.positive = cu, groups, D is not None, not softplus
-        return y
-
-    @staticmethod
-    def backward(ctx, dy):  # type: ignore[no-untyped-def, override]
-        u, delta, packed, B, C, skip, *gate = ctx.saved_tensors
-        du, ddelta, dz = torch.empty_like(u), torch.empty_like(u), torch.empty_like(gate[0]) if gate else None
-        dA, dskip = u.new_zeros(GROUPS, packed.numel()), u.new_zeros(GROUPS, u.shape[1])
-        dB, dC = torch.zeros_like(B), torch.zeros_like(C)
-        longest = int((ctx.cu[1:] - ctx.cu[:-1]).max())
-
-        def flat(*tensors: Tensor) -> list[np.ndarray]:
-            return [x.view(-1).numpy() for x in tensors]
-
-        use_torch_threads()
-        _backward(
-            *flat(u, delta, packed, B, C, skip, gate[0] if gate else u),
-            ctx.positive, bool(gate), ctx.cu, ctx.groups, longest,
-            *flat(dy.contiguous(), du, ddelta), dA.numpy(), *flat(dB, dC), dskip.numpy(),
-            *flat(du if dz is None else dz),
-        )  # fmt: skip
-        dA_DN = dA.sum(0).view(-1, B.shape[1], LANES).transpose(1, 2).reshape(-1, B.shape[1])
-        return du, ddelta, dA_DN, dB, dC, dskip.sum(0) if ctx.has_skip else None, dz, None, None
+def _work(cu_seqlens: Tensor, channels: int) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """Boundaries, first sequence of each group, parts of the channels, longest sequence."""
+    cu = cu_seqlens.numpy().astype(np.int64)
+    longest = int(np.diff(cu).max(initial=0))
+    parts = min(PARTS, channels // LANES) if 4 * longest > cu[-1] else 1
+    return cu, sequence_groups(cu), parts, longest
 
 
-def _check(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, z: Tensor | None, cu_seqlens: Tensor
-) -> None:
+def _packed(A_DN: Tensor) -> Tensor:
+    """A as the kernels want it, flat."""
+    return (A_DN * LOG2_E).reshape(-1, LANES, A_DN.shape[1]).transpose(1, 2).contiguous().view(-1)
+
+
+# The operator works on whole vectors of channels; absent D or z are None, and so are their gradients' tensors empty.
+
+
+@torch.library.custom_op("mdaf::selective_scan", mutates_args=(), device_types="cpu")
+def _scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    cu_seqlens: Tensor,
+    softplus: bool,
+) -> Tensor:
+    _check_boundaries(cu_seqlens, len(u))
+    cu, groups, parts, _ = _work(cu_seqlens, u.shape[1])
+    y = torch.empty_like(u, memory_format=torch.contiguous_format)
+    skip = u.new_zeros(u.shape[1]) if D is None else D
+    # Without z the kernel gets u in its place and never reads it.
+    use_torch_threads()
+    inputs = arrays(u, delta, _packed(A), B, C, skip, u if z is None else z)
+    _forward(*inputs, not softplus, z is not None, cu, groups, parts, y.view(-1).numpy())
+    return y
+
+
+@_scan.register_fake
+def _(u, delta, A, B, C, D, z, cu_seqlens, softplus):  # type: ignore[no-untyped-def]
+    return torch.empty_like(u, memory_format=torch.contiguous_format)
+
+
+@torch.library.custom_op("mdaf::selective_scan_backward", mutates_args=(), device_types="cpu")
+def _scan_backward(
+    dy: Tensor,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    cu_seqlens: Tensor,
+    softplus: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of u, delta, A, B, C, D, z."""
+    (tokens, channels), states = u.shape, A.shape[1]
+    cu, groups, parts, longest = _work(cu_seqlens, channels)
+    du, ddelta = (u.new_empty(tokens, channels) for _ in range(2))
+    dz = u.new_empty(0 if z is None else tokens, channels)
+    dA_G, dskip_G = u.new_zeros(GROUPS, channels * states), u.new_zeros(GROUPS, channels)
+    dB_P, dC_P = (u.new_zeros(parts, tokens * states) for _ in range(2))
+    skip = u.new_zeros(channels) if D is None else D
+    use_torch_threads()
+    _backward(
+        *arrays(u, delta, _packed(A), B, C, skip, u if z is None else z),
+        not softplus, z is not None, cu, groups, parts, longest, *arrays(dy, du, ddelta),
+        dA_G.numpy(), dB_P.numpy(), dC_P.numpy(), dskip_G.numpy(), *arrays(du if z is None else dz),
+    )  # fmt: skip
+    dA = dA_G.sum(0).view(-1, states, LANES).transpose(1, 2).reshape(channels, states).contiguous()
+    dB, dC = (x[0].clone() if parts == 1 else x.sum(0) for x in (dB_P, dC_P))
+    dD = u.new_empty(0) if D is None else dskip_G.sum(0)
+    return du, ddelta, dA, dB.view(tokens, states), dC.view(tokens, states), dD, dz
+
+
+@_scan_backward.register_fake
+def _(dy, u, delta, A, B, C, D, z, cu_seqlens, softplus):  # type: ignore[no-untyped-def]
+    dense = [torch.empty_like(x, memory_format=torch.contiguous_format) for x in (u, u, A, B, C)]
+    dD = u.new_empty(0) if D is None else torch.empty_like(D)
+    return *dense, dD, u.new_empty(0 if z is None else u.shape[0], u.shape[1])
+
+
+def _keep(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+    *tensors, ctx.softplus = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _differentiate(ctx, dy):  # type: ignore[no-untyped-def]
+    *tensors, D, z, cu_seqlens = ctx.saved_tensors
+    *gradients, dD, dz = _scan_backward(dy, *tensors, D, z, cu_seqlens, ctx.softplus)
+    return *gradients, None if D is None else dD, None if z is None else dz, None, None
+
+
+_scan.register_autograd(_differentiate, setup_context=_keep)
+
+
+def _check(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, z: Tensor | None) -> None:
     tokens, channels = u.shape
     states = A.shape[-1]
     expected = {"delta": (tokens, channels), "A": (channels, states), "B": (tokens, states), "C": (tokens, states)}
@@ -186,6 +272,9 @@ def _check(
             raise ValueError(f"{name} is {x.dtype} on {x.device}, u is {u.dtype} on {u.device}: they must agree.")
     if u.dtype not in (torch.float32, torch.float64) or u.device.type != "cpu":
         raise ValueError(f"The numba scan takes float32 or float64 on the CPU, not {u.dtype} on {u.device}.")
+
+
+def _check_boundaries(cu_seqlens: Tensor, tokens: int) -> None:
     steps = cu_seqlens.diff()
     if len(cu_seqlens) < 2 or cu_seqlens[0] != 0 or cu_seqlens[-1] != tokens or bool((steps < 0).any()):
         raise ValueError(f"cu_seqlens must rise from 0 to the number of tokens ({tokens}).")
@@ -208,7 +297,7 @@ def scan(
     Raises:
         ValueError: shapes, types or boundaries do not fit together (the kernel itself checks nothing).
     """
-    _check(u_TD, delta_TD, A_DN, B_TN, C_TN, D_D, z_TD, cu_seqlens)
+    _check(u_TD, delta_TD, A_DN, B_TN, C_TN, D_D, z_TD)
     channels = u_TD.shape[1]
     missing = -channels % LANES
     if missing:  # channels of zeros, up to a whole vector
@@ -216,5 +305,5 @@ def scan(
         A_DN = F.pad(A_DN, (0, 0, 0, missing))
         D_D = None if D_D is None else F.pad(D_D, (0, missing))
         z_TD = None if z_TD is None else F.pad(z_TD, (0, missing))
-    y_TD: Tensor = _Scan.apply(u_TD, delta_TD, A_DN, B_TN, C_TN, D_D, z_TD, delta_softplus, cu_seqlens)
+    y_TD: Tensor = _scan(u_TD, delta_TD, A_DN, B_TN, C_TN, D_D, z_TD, cu_seqlens, delta_softplus)
     return y_TD[:, :channels] if missing else y_TD

@@ -25,6 +25,7 @@ from mdaf_core.settings import get_settings
 Implementation = Literal["reference", "numba", "mamba_ssm"]
 
 
+@torch.compiler.assume_constant_result
 def implementation(device: torch.device | str = "cpu") -> Implementation:
     """The implementation used for tensors on `device`; `MDAF_SCAN` overrides the choice. Recorded on each run.
 

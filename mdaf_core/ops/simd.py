@@ -1,8 +1,9 @@
-"""Vectors of 16 numbers for numba kernels: the compiler's own vectoriser gives up where loops touch many arrays.
+"""Vectors of 64 numbers for numba kernels: the compiler's own vectoriser gives up where loops touch many arrays.
 
-`load(array, i)` reads 16 neighbours of a flat contiguous array, `store(array, i, v)` writes them; `fill(x)` repeats a
-number; + - * / work lane by lane, a product and a sum contract to one instruction where the machine has it. 16 float32
-are one register of AVX-512 and two of AVX2; LLVM cuts them as the machine needs.
+`load(array, i)` reads 64 neighbours of a flat contiguous array, `store(array, i, v)` writes them; `fill(x)` repeats a
+number; + - * / work lane by lane, a product and a sum contract to one instruction where the machine has it. 64 float32
+are four registers of AVX-512 and eight of AVX2: LLVM cuts them as the machine needs, and has as many independent
+instructions to keep it busy.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from numba.core.typing import signature
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, models, overload, register_model
 
-LANES = 16
+LANES = 64
 LOG2_E, LN_2 = math.log2(math.e), math.log(2.0)
 _I32 = ir.IntType(32)
 
 
 class Vector(types.Type):
-    """Numba's type of 16 float32 or float64."""
+    """Numba's type of 64 float32 or float64."""
 
     def __init__(self, dtype: types.Float):
         super().__init__(name=f"Vector({dtype})")
@@ -51,7 +52,7 @@ def _place(context: Any, builder: Any, array_type: Any, array: Any, index: Any, 
 
 @intrinsic
 def load(typingctx, array, index):  # type: ignore[no-untyped-def]
-    """The 16 numbers from `index` on; there must be so many."""
+    """The 64 numbers from `index` on; there must be so many."""
     vector = Vector(array.dtype)
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
@@ -63,7 +64,7 @@ def load(typingctx, array, index):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def store(typingctx, array, index, values):  # type: ignore[no-untyped-def]
-    """Write the 16 numbers to `index` and behind it."""
+    """Write the 64 numbers to `index` and behind it."""
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         place = _place(context, builder, sig.args[0], args[0], args[1], values)
@@ -81,7 +82,7 @@ def _splat(builder: Any, vector: ir.VectorType, number: Any) -> Any:
 
 @intrinsic
 def fill(typingctx, number):  # type: ignore[no-untyped-def]
-    """16 times the same number."""
+    """64 times the same number."""
     vector = Vector(number)
     return vector(number), lambda context, builder, sig, args: _splat(builder, vector.llvm, args[0])
 
@@ -99,7 +100,7 @@ def _sigmoid(x):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def total(typingctx, values):  # type: ignore[no-untyped-def]
-    """The sum of the 16 numbers."""
+    """The sum of the 64 numbers."""
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         parts = [args[0]]

@@ -114,6 +114,16 @@ def test_packed_equals_one_sequence_at_a_time(lengths: list[int]) -> None:
         torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}")
 
 
+@pytest.mark.parametrize("lengths", [[200], [130, 3, 64, 0, 65], [1000, *[1] * 40]])
+def test_sequences_longer_than_a_chunk_and_parts_of_the_channels(lengths: list[int]) -> None:
+    tensors, cu = inputs(lengths, channels=192, states=3, seed=4), cumulative(lengths)
+    expected = outputs_and_gradients(scan_reference, tensors, cu, torch.float64)
+    actual = outputs_and_gradients(scan, tensors, cu, torch.float32)
+    for name, e, a in zip(("y", *NAMES), expected, actual, strict=True):
+        error = (a.double() - e).norm() / e.norm()
+        assert error < 1e-5, f"{name}: relative error {error:.2e}"
+
+
 def test_numba_gradients_by_finite_differences() -> None:
     tensors, cu = inputs([3, 0, 4], channels=3, states=2, seed=5), cumulative([3, 0, 4])
     leaves = [x.requires_grad_() for x in tensors]

@@ -29,7 +29,9 @@ DEFINITIONS = (
 @pytest.mark.parametrize("which", range(3), ids=["exp2", "softplus", "sigmoid"])
 def test_functions_against_their_definitions(which: int, dtype: type, error: float) -> None:
     limit = 80 if which else 120
-    x = np.concatenate([np.linspace(-limit, limit, 4096), np.linspace(-1e-3, 1e-3, 1024), np.zeros(16)]).astype(dtype)
+    x = np.concatenate([np.linspace(-limit, limit, 4096), np.linspace(-1e-3, 1e-3, 1024), np.zeros(simd.LANES)]).astype(
+        dtype
+    )
     out = np.empty_like(x)
     _map(x, out, which)
     true = DEFINITIONS[which](x.astype(np.float64))
@@ -39,7 +41,7 @@ def test_functions_against_their_definitions(which: int, dtype: type, error: flo
 
 @pytest.mark.parametrize("which", range(3), ids=["exp2", "softplus", "sigmoid"])
 def test_what_is_not_finite(which: int) -> None:
-    x = np.zeros(16, np.float32)
+    x = np.zeros(simd.LANES, np.float32)
     x[:3] = np.nan, np.inf, -np.inf
     out = np.empty_like(x)
     _map(x, out, which)
@@ -51,12 +53,13 @@ def test_what_is_not_finite(which: int) -> None:
 def test_arithmetic_is_lane_by_lane() -> None:
     @numba.njit
     def compute(x):  # type: ignore[no-untyped-def]
-        a, b = simd.load(x, 0), simd.load(x, 16)
-        out = np.empty(16, x.dtype)
+        a, b = simd.load(x, 0), simd.load(x, simd.LANES)
+        out = np.empty(simd.LANES, x.dtype)
         simd.store(out, 0, a * b - a / b + simd.fill(x[0]))
         return out, simd.total(a)
 
-    x = np.arange(1.0, 33.0)
+    n = simd.LANES
+    x = np.arange(1.0, 2 * n + 1)
     out, total = compute(x)
-    np.testing.assert_allclose(out, x[:16] * x[16:] - x[:16] / x[16:] + 1)
-    assert total == x[:16].sum()
+    np.testing.assert_allclose(out, x[:n] * x[n:] - x[:n] / x[n:] + 1)
+    assert total == x[:n].sum()
