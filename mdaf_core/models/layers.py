@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 
 import torch
@@ -25,9 +25,13 @@ class Table(nn.Embedding):
         sizes: vocabulary size of each field, reserved codes included.
         dim: width of the vectors.
         std: standard deviation of the initial vectors.
+
+    Attributes:
+        before_lookup: called with the rows about to be read, where an optimiser keeps some of their steps for later.
     """
 
     def __init__(self, sizes: Sequence[int], dim: int, std: float):
+        self.before_lookup: Callable[[Tensor], None] | None = None
         super().__init__(sum(sizes), dim, _weight=torch.empty(sum(sizes), dim))
         starts = [0, *accumulate(sizes)][:-1]
         self.offsets_F: Tensor
@@ -39,7 +43,10 @@ class Table(nn.Embedding):
 
     def forward(self, codes_NF: Tensor) -> Tensor:
         """Vectors (N, F, dim) of codes whose columns are the fields in the order of `sizes`."""
-        return super().forward(codes_NF + self.offsets_F)
+        rows_NF = codes_NF + self.offsets_F
+        if self.before_lookup is not None:
+            self.before_lookup(rows_NF)
+        return super().forward(rows_NF)
 
 
 class NumericVectors(nn.Module):

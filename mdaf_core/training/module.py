@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.loader import Batch, BatchLoader
@@ -19,6 +18,7 @@ from mdaf_core.evaluation.metrics import log_loss as exact_log_loss
 from mdaf_core.models.base import CTRModel
 from mdaf_core.training.config import TrainingConfig
 from mdaf_core.training.losses import smooth_targets
+from mdaf_core.training.optimizer import Adam, build_optimizer, clip_gradients
 from mdaf_core.training.progress import Monitor, Progress
 from mdaf_core.training.results import EpochMetrics
 from mdaf_core.training.schedule import learning_rate, quality, stop_reason
@@ -105,17 +105,8 @@ class CTRModule(pl.LightningModule):
 
     # Optimisation -------------------------------------------------------------------------------------------------
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        tables = {id(p) for p in self.model.embedding_parameters()}
-        parameters = list(self.model.parameters())
-        embedding_decay = (
-            self.config.weight_decay if self.config.embedding_decay is None else self.config.embedding_decay
-        )
-        groups = [
-            {"params": [p for p in parameters if id(p) not in tables], "weight_decay": self.config.weight_decay},
-            {"params": [p for p in parameters if id(p) in tables], "weight_decay": embedding_decay},
-        ]
-        return torch.optim.Adam([g for g in groups if g["params"]], lr=self.config.learning_rate)
+    def configure_optimizers(self) -> Adam:
+        return build_optimizer(self.model, self.config)
 
     def on_train_epoch_start(self) -> None:
         epoch = self.current_epoch + 1
@@ -134,8 +125,7 @@ class CTRModule(pl.LightningModule):
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        limit = math.inf if self.config.gradient_clip is None else self.config.gradient_clip
-        self._norms += float(nn.utils.clip_grad_norm_(self.model.parameters(), limit))
+        self._norms += clip_gradients(self.model, self.config.gradient_clip)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, index: int) -> None:
         self.monitor.tick(lambda: self._progress(index + 1))
@@ -143,6 +133,9 @@ class CTRModule(pl.LightningModule):
     # Validation ---------------------------------------------------------------------------------------------------
 
     def on_validation_epoch_start(self) -> None:
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, Adam)
+        optimizer.finish()
         self._train_end = time.perf_counter()
         self._eval = [_Scores(), _Scores()]
         self._gates: list[Tensor] = []

@@ -1,0 +1,139 @@
+"""Adam on rows of an embedding table, with the steps of untouched rows taken later, all at once.
+
+Adam with an L2 penalty moves every row at every step: one that no gradient touches is still moved by the penalty and by
+its moments. But such a row's steps need nothing but the row itself, so they can wait until it is read again, and then
+run in cache, instead of passing the whole table through memory at each step. The arithmetic of every element is that of
+Kingma & Ba 2015 (arXiv:1412.6980, algorithm 1) in the order of `torch.optim.Adam`, step by step: nothing is
+approximated.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from numba import prange
+
+from mdaf_core.ops import kernels
+
+_ROWS = 1024
+"""Rows that one thread takes at once where the whole table is brought up to date."""
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _move(p, m, v, g, decay, share1, keep2, share2, size, scale, eps):  # type: ignore[no-untyped-def]
+    """One step of one row with the gradient g, without the penalty."""
+    for d in range(len(p)):
+        slope = g[d] + decay * p[d]
+        m[d] += share1 * (slope - m[d])
+        v[d] = keep2 * v[d] + share2 * slope * slope
+        p[d] -= size * m[d] / (math.sqrt(v[d]) / scale + eps)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _coast(p, m, v, decay, share1, keep2, share2, sizes, scales, eps, begin, end):  # type: ignore[no-untyped-def]
+    """The steps `begin` to `end` of one row that no gradient touches."""
+    for s in range(begin, end):
+        size, scale = sizes[s], scales[s]
+        for d in range(len(p)):
+            slope = decay * p[d]
+            m[d] += share1 * (slope - m[d])
+            v[d] = keep2 * v[d] + share2 * slope * slope
+            p[d] -= size * m[d] / (math.sqrt(v[d]) / scale + eps)
+
+
+@numba.njit(cache=True)
+def _behind(rows, done, now):  # type: ignore[no-untyped-def]
+    """Those of `rows` that lack steps, each once, and how many each has taken; all count as up to date from here on."""
+    found, steps = np.empty(len(rows), np.int64), np.empty(len(rows), np.int32)
+    count = 0
+    for row in rows:
+        if done[row] < now:
+            found[count], steps[count] = row, done[row]
+            done[row] = now
+            count += 1
+    return found[:count], steps[:count]
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _catch_up(p, m, v, rows, taken, now, numbers, sizes, scales):  # type: ignore[no-untyped-def]
+    decay, share1, keep2, share2, eps = numbers
+    for i in prange(len(rows)):
+        row = rows[i]
+        _coast(p[row], m[row], v[row], decay, share1, keep2, share2, sizes, scales, eps, taken[i], now)
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _catch_up_all(p, m, v, done, now, numbers, sizes, scales):  # type: ignore[no-untyped-def]
+    decay, share1, keep2, share2, eps = numbers
+    for part in prange(-(-len(p) // _ROWS)):
+        for row in range(part * _ROWS, min((part + 1) * _ROWS, len(p))):
+            _coast(p[row], m[row], v[row], decay, share1, keep2, share2, sizes, scales, eps, done[row], now)
+            done[row] = now
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _take(p, m, v, done, rows, gradient, now, numbers, size, scale):  # type: ignore[no-untyped-def]
+    decay, share1, keep2, share2, eps = numbers
+    for i in prange(len(rows)):
+        row = rows[i]
+        _move(p[row], m[row], v[row], gradient[i], decay, share1, keep2, share2, size, scale, eps)
+        done[row] = now
+
+
+class RowAdam:
+    """Adam of one table of shape (rows, dim); works on the given arrays in place.
+
+    Args:
+        p, m, v: the table and Adam's two moments, float32 or float64, contiguous.
+        done: (rows,) int32, steps that each row has taken.
+        betas, eps, decay: Adam's constants; `decay` is the L2 penalty, added to the gradient.
+        steps: steps taken before (all rows must have taken them).
+    """
+
+    def __init__(
+        self,
+        p: np.ndarray,
+        m: np.ndarray,
+        v: np.ndarray,
+        done: np.ndarray,
+        betas: tuple[float, float],
+        eps: float,
+        decay: float,
+        steps: int = 0,
+    ):
+        self.p, self.m, self.v, self.done, self.betas, self.steps = p, m, v, done, betas, steps
+        constants = (decay, 1 - betas[0], betas[1], 1 - betas[1], eps)
+        self.numbers = tuple(p.dtype.type(x) for x in constants)
+        # Of each step: learning rate / (1 − β1^s), and √(1 − β2^s). Steps before `steps` are never asked for.
+        self.sizes, self.scales = np.zeros(steps, p.dtype), np.ones(steps, p.dtype)
+
+    def catch_up(self, rows: np.ndarray) -> None:
+        """Bring these rows (any shape, repeats allowed) up to date: to be called before they are read."""
+        found, taken = _behind(rows.reshape(-1), self.done, self.steps)
+        if len(found):
+            kernels.use_torch_threads()
+            _catch_up(self.p, self.m, self.v, found, taken, self.steps, self.numbers, self.sizes, self.scales)
+
+    def catch_up_all(self) -> None:
+        """Bring the whole table up to date."""
+        kernels.use_torch_threads()
+        _catch_up_all(self.p, self.m, self.v, self.done, self.steps, self.numbers, self.sizes, self.scales)
+
+    def step(self, rows: np.ndarray, gradient: np.ndarray, rate: float) -> None:
+        """The next step: these rows (each once) with their gradient (rows, dim), all others without, later.
+
+        The rows are brought up to date first, where they are not.
+        """
+        self.catch_up(rows)
+        if self.steps == len(self.sizes):  # grow in large pieces
+            more = max(256, self.steps)
+            self.sizes = np.concatenate([self.sizes, np.empty(more, self.p.dtype)])
+            self.scales = np.concatenate([self.scales, np.empty(more, self.p.dtype)])
+        self.steps += 1
+        size = self.p.dtype.type(rate / (1 - self.betas[0] ** self.steps))
+        scale = self.p.dtype.type(math.sqrt(1 - self.betas[1] ** self.steps))
+        self.sizes[self.steps - 1], self.scales[self.steps - 1] = size, scale
+        kernels.use_torch_threads()
+        _take(self.p, self.m, self.v, self.done, rows, gradient, self.steps, self.numbers, size, scale)
