@@ -1,66 +1,126 @@
-"""The CPU scan against its reference, and packed against padded sequences: `python -m benchmarks.scan`.
+"""The selective scan on the CPU against a plain recurrence and `mambapy`'s parallel scan: `python -m benchmarks.scan`.
 
-Ratios of medians measured in one run; 2,048 histories (median 4, at most 50 events), 256 channels, 16 states.
+Shapes are (batch, length, channels, states). (256, 50, 256, 16) and (8, 2048, 256, 16) are full; in (2048, 7, 256, 16)
+lengths are skewed as in an impression log (mean near 7, at most 50): there ours gets packed histories, the others are
+padded to 50. All scan with softplus, skip and gate inside; forward, and forward plus backward. Ratios are from one run.
+Extra memory: what a forward and a backward pass hold at most beyond inputs, outputs and gradients.
 """
 
 from __future__ import annotations
 
-import time
+import subprocess
+import sys
 from collections.abc import Callable
-from statistics import median
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from mdaf_core.ops.scan_numba import scan
-from mdaf_core.ops.selective_scan import scan_reference
+from benchmarks.measure import memory_kib, parser, report, seconds
 
-CHANNELS, STATES = 256, 16
+SHAPES = {"full": (256, 50, 256, 16), "skewed": (2048, 7, 256, 16), "long": (8, 2048, 256, 16)}
 
 
-def inputs(lengths: np.ndarray) -> list[torch.Tensor]:
-    """u, delta, A, B, C, D, z and cu_seqlens for sequences of these lengths."""
-    tokens = int(lengths.sum())
+def lengths(shape: tuple[int, ...], skewed: bool) -> np.ndarray:
+    batch, length = shape[:2]
+    if not skewed:
+        return np.full(batch, length)
+    return np.clip(np.random.default_rng(0).lognormal(1.5, 0.95, batch).astype(int), 0, 50)
+
+
+def inputs(shape: tuple[int, ...], tokens: int, lead: tuple[int, ...]) -> list[Tensor]:
+    """u, delta, A, B, C, D, z; leading dimensions `lead` with `tokens` tokens in all."""
+    assert np.prod(lead) == tokens
+    channels, states = shape[2:]
     generator = torch.Generator().manual_seed(0)
 
-    def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator)
+    def normal(*size: int) -> Tensor:
+        return torch.randn(*size, generator=generator)
 
-    leaves = [
-        normal(tokens, CHANNELS),
-        torch.nn.functional.softplus(normal(tokens, CHANNELS)),
-        -torch.exp(normal(CHANNELS, STATES)),
-        normal(tokens, STATES),
-        normal(tokens, STATES),
-        normal(CHANNELS),
-        normal(tokens, CHANNELS),
-    ]
-    cu_seqlens = torch.tensor(np.concatenate([[0], np.cumsum(lengths)]), dtype=torch.int32)
-    return [*(x.requires_grad_() for x in leaves), cu_seqlens]
+    u, z, delta = normal(*lead, channels), normal(*lead, channels), normal(*lead, channels) - 4
+    A, B, C = -torch.exp(normal(channels, states)), normal(*lead, states), normal(*lead, states)
+    return [x.requires_grad_() for x in (u, delta, A, B, C, normal(channels), z)]
 
 
-def seconds(function: Callable[..., torch.Tensor], arguments: list[torch.Tensor], repeats: int) -> float:
-    """Median time of a forward and a backward pass."""
-    times = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        y = function(*arguments)
-        torch.autograd.grad(y, arguments[:-1], y.detach())
-        times.append(time.perf_counter() - start)
-    return median(times[1:])  # the first one compiles or loads the kernel
+def contenders(name: str) -> dict[str, tuple[Callable[..., Tensor], list[Tensor]]]:
+    from benchmarks.padded_mamba import parallel_scan, sequential_scan
+    from mdaf_core.ops.scan_numba import scan
+
+    shape = SHAPES[name]
+    length = lengths(shape, name == "skewed")
+    tokens, longest = int(length.sum()), 50 if name == "skewed" else shape[1]
+    cu_seqlens = torch.tensor(np.concatenate([[0], np.cumsum(length)]), dtype=torch.int32)
+    padded = inputs(shape, shape[0] * longest, (shape[0], longest))
+    return {
+        "ours": (lambda *x: scan(*x, cu_seqlens, delta_softplus=True), inputs(shape, tokens, (tokens,))),
+        "mambapy": (parallel_scan, padded),
+        "sequential": (sequential_scan, padded),
+    }
+
+
+def extra_memory(name: str) -> float:
+    """Peak memory of our forward and backward pass beyond inputs, outputs and gradients, in multiples of u's bytes.
+
+    Measured in a process of its own, by its largest resident size (Linux).
+    """
+    code = f"from benchmarks.scan import _extra_memory; print(_extra_memory({name!r}))"
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def _extra_memory(name: str) -> float:
+    from mdaf_core.ops.scan_numba import scan
+
+    shape = SHAPES[name]
+    small = inputs(shape, 4, (4,))
+    torch.autograd.grad(scan(*small, torch.tensor([0, 4], dtype=torch.int32), True).sum(), small)  # load the kernels
+    tokens = shape[0] * shape[1]
+    arguments = inputs(shape, tokens, (tokens,))
+    cu_seqlens = torch.arange(0, tokens + 1, shape[1], dtype=torch.int32)
+    gradient = torch.ones(tokens, shape[2])
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = memory_kib("VmRSS")
+    y = scan(*arguments, cu_seqlens, True)
+    kept = torch.autograd.grad(y, arguments, gradient)
+    given_back = sum(x.numel() * 4 for x in (y, *kept))
+    return ((memory_kib("VmHWM") - before) * 1024 - given_back) / (arguments[0].numel() * 4)
+
+
+def measure(name: str, steps: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for who, (function, arguments) in contenders(name).items():
+        repeats = steps if who == "ours" else max(2, steps // 4)
+
+        def forward(function: Any = function, arguments: Any = arguments) -> None:
+            with torch.no_grad():
+                function(*arguments)
+
+        def both(function: Any = function, arguments: Any = arguments) -> None:
+            y = function(*arguments)
+            torch.autograd.grad(y, arguments, y.detach())
+
+        found[who] = {"forward": seconds(forward, repeats), "both": seconds(both, repeats)}
+    return found
 
 
 def main() -> None:
-    rng = np.random.default_rng(0)
-    lengths = np.minimum(50, rng.lognormal(1.4, 1.0, 2048).astype(int))
-    packed, padded = inputs(lengths), inputs(np.full_like(lengths, lengths.max()))
-    fast = seconds(scan, packed, 7)
-    slow = seconds(scan_reference, packed, 2)
-    full = seconds(scan, padded, 3)
-    print(f"{int(lengths.sum()):,} events packed, {len(lengths) * int(lengths.max()):,} padded; forward + backward")
-    print(f"numba, packed      {fast:8.3f} s")
-    print(f"reference, packed  {slow:8.3f} s   {slow / fast:5.1f} times numba's")
-    print(f"numba, padded      {full:8.3f} s   {full / fast:5.1f} times packed")
+    arguments = parser(__doc__, steps=12)
+    arguments.add_argument("--shapes", default=",".join(SHAPES), help=f"some of {', '.join(SHAPES)}")
+    args = arguments.parse_args()
+    result: dict[str, Any] = {}
+    rows: list[list[Any]] = [["shape", "who", "forward, s", "ratio", "forward + backward, s", "ratio"]]
+    memory: list[list[Any]] = [["shape", "extra memory / bytes of u"]]
+    for name in args.shapes.split(","):
+        found = measure(name, args.steps)
+        for who, times in found.items():
+            ratios = {kind: times[kind] / found["ours"][kind] for kind in times}
+            rows.append([str(SHAPES[name]), who, times["forward"], ratios["forward"], times["both"], ratios["both"]])
+        extra = extra_memory(name) if name != "skewed" else None
+        if extra is not None:
+            memory.append([str(SHAPES[name]), extra])
+        result[name] = {"shape": SHAPES[name], "seconds": found, "extra_memory_over_u": extra}
+    report(result, {"Seconds, and ratio to ours": rows, "Extra memory of ours": memory}, args.json)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -10,6 +13,7 @@ from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.data.schema import FeatureSpec
 from mdaf_core.errors import UsageError
 from mdaf_core.training.presets import describe, get_preset, preset_names
+from mdaf_core.training.progress import Progress
 from mdaf_core.training.results import RunResult
 
 SetOption = Annotated[
@@ -66,12 +70,22 @@ def train(
     from mdaf_core.data.dataset import PreparedDataset
 
     dataset = PreparedDataset.open(data)
-    from tqdm import tqdm
-
-    from mdaf_core.training.fit import Progress
     from mdaf_core.training.fit import train as fit
 
     say(f"Training {preset} on {data}, seed {seed}")
+    with _shown() as show:
+        result = fit(config, dataset, seed, on_progress=show)
+    emit(result, as_json, lambda: _describe(result))
+
+
+@contextmanager
+def _shown() -> Iterator[Callable[[Progress], None]]:
+    """Progress on stderr: a bar on a terminal, elsewhere one line an epoch."""
+    if not sys.stderr.isatty():
+        yield _one_line_an_epoch()
+        return
+    from tqdm import tqdm
+
     with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}") as bar:
 
         def show(progress: Progress) -> None:
@@ -81,8 +95,21 @@ def train(
             bar.set_postfix_str(f"{pace}best val AUC {number(progress.best_val_auc)}", refresh=False)
             bar.update(min(100 * share, 100) - bar.n)
 
-        result = fit(config, dataset, seed, on_progress=show)
-    emit(result, as_json, lambda: _describe(result))
+        yield show
+
+
+def _one_line_an_epoch() -> Callable[[Progress], None]:
+    shown = ("", 0)
+
+    def show(progress: Progress) -> None:
+        nonlocal shown
+        if progress.phase == "validating" or (progress.phase, progress.epoch) == shown:
+            return
+        shown = (progress.phase, progress.epoch)
+        best = "" if progress.best_val_auc is None else f", best validation AUC {number(progress.best_val_auc)}"
+        say(f"{progress.phase}, epoch {progress.epoch} of at most {progress.max_epochs}{best}")
+
+    return show
 
 
 def _describe(result: RunResult) -> str:

@@ -150,10 +150,9 @@ def _train_and_evaluate(
         model = load_model(config.model, dataset.meta.features(), directory / WEIGHTS, device_name())
 
         def evaluating() -> None:
-            last = len(epochs)
-            monitor.tick(
-                lambda: Progress(run_id=run_id, phase="evaluating", epoch=last, max_epochs=config.training.max_epochs)
-            )
+            best = max((e.val_auc for e in epochs if e.val_auc is not None), default=None)
+            where = {"epoch": len(epochs), "max_epochs": config.training.max_epochs, "best_val_auc": best}
+            monitor.tick(lambda: Progress(run_id=run_id, phase="evaluating", **where))
 
         for split in EVALUATED:
             columns[split] = predict(model, dataset, split, config.training, evaluating)

@@ -1,0 +1,146 @@
+"""An epoch of training at the report's size, part by part: `python -m benchmarks.epoch --data report`.
+
+    python -m mdaf_core data prepare synthetic --set size=report --name report
+
+prepares the data (1,052,081 training rows). For each preset: a few steps with each part timed; then, without
+--steps-only, one whole epoch with its evaluation by the program's own training. With --mambapy, some steps of the same model with
+`mambapy`'s blocks on histories padded to 50 and `torch.optim.Adam` on whole tables, as one would write it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.measure import memory_kib, parser, report
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.loader import BatchLoader
+from mdaf_core.models.base import CTRModel
+from mdaf_core.models.registry import build_model
+from mdaf_core.training.losses import smooth_targets
+from mdaf_core.training.memory import keep_freed_memory
+from mdaf_core.training.neural import train_neural
+from mdaf_core.training.optimizer import Adam, build_optimizer, clip_gradients
+from mdaf_core.training.presets import get_preset
+from mdaf_core.training.progress import Monitor
+
+WARM = 3
+
+
+class Parts:
+    """Seconds by part."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] += time.perf_counter() - start
+
+
+def steps(
+    model: CTRModel, optimizer: torch.optim.Optimizer, loader: BatchLoader, smoothing: float, count: int
+) -> dict[str, float]:
+    """Train `count` steps after a few warm ones; milliseconds a step by part, and `rows a second`."""
+    model.train()
+    parts, batches, rows = Parts(), iter(loader), 0
+    for i in range(WARM + count):
+        if i == WARM:
+            parts, rows, start = Parts(), 0, time.perf_counter()
+        with parts.part("gather"):
+            batch = next(batches)
+        with parts.part("forward"):
+            loss = model.loss(model(batch), smooth_targets(batch.label_B, smoothing))
+        with parts.part("backward"):
+            optimizer.zero_grad()
+            loss.backward()
+        with parts.part("clip"):
+            clip_gradients(model, 1.0)
+        with parts.part("optimiser"):
+            optimizer.step()
+        rows += len(batch)
+    elapsed = time.perf_counter() - start
+    found = {name: 1000 * seconds / count for name, seconds in parts.seconds.items()}
+    if isinstance(optimizer, Adam):  # what the untouched rows owe, spread over the steps
+        with parts.part("postponed"):
+            optimizer.finish()
+        found["postponed rows"] = 1000 * parts.seconds["postponed"] / (WARM + count)
+        elapsed += parts.seconds["postponed"] * count / (WARM + count)
+    return found | {"rows a second": rows / elapsed}
+
+
+def measure_steps(preset: str, dataset: PreparedDataset, count: int) -> dict[str, float]:
+    config = get_preset(preset)
+    torch.manual_seed(0)
+    model = build_model(config.model, dataset.meta.features())
+    loader = BatchLoader(dataset, "train", config.training.batch_size, shuffle_seed=(0, 0))
+    return steps(model, build_optimizer(model, config.training), loader, config.training.label_smoothing, count)
+
+
+def measure_epoch(preset: str, dataset: PreparedDataset) -> dict[str, float]:
+    """One epoch by the program's own training: seconds with evaluation, rows a second in training, memory."""
+    config = get_preset(preset).with_overrides(["training.max_epochs=1"])
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        hooks: dict[str, Any] = {"run_id": "", "epochs": [], "monitor": Monitor(None, None), "on_epoch": lambda _: None}
+        module = train_neural(config, dataset, 0, Path(folder), **hooks)
+        seconds = time.perf_counter() - start
+    epoch = module.epochs[0]
+    return {
+        "epoch with evaluation and checkpoint, s": seconds,
+        "training, s": module.train_seconds,
+        "rows a second": epoch.rows_per_second,
+        "peak memory, GB": memory_kib("VmHWM") / 1e6,
+        "validation AUC": epoch.val_auc or float("nan"),
+    }
+
+
+def measure_mambapy(preset: str, dataset: PreparedDataset, count: int, rows: int) -> dict[str, float]:
+    """The same model with padded blocks; batches of `rows`, for a full one does not fit into memory."""
+    from benchmarks.padded_mamba import PaddedBlock
+
+    config = get_preset(preset)
+    torch.manual_seed(0)
+    model = build_model(config.model, dataset.meta.features())
+    for layer in model.encoder.layers:  # type: ignore[union-attr]
+        layer.mamba = PaddedBlock(config.model.hidden_dim, config.model.state_dim, 50)  # type: ignore[union-attr]
+    loader = BatchLoader(dataset, "train", rows, shuffle_seed=(0, 0))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=config.training.weight_decay)
+    return steps(model, optimizer, loader, config.training.label_smoothing, count)
+
+
+def main() -> None:
+    arguments = parser(__doc__, steps=20)
+    arguments.add_argument("--data", default="report", help="prepared data set")
+    arguments.add_argument("--presets", default="mamba4rec-v2-report,mdaf-full")
+    arguments.add_argument("--steps-only", action="store_true")
+    arguments.add_argument("--mambapy", type=int, default=0, metavar="ROWS", help="compare; rows a batch (256)")
+    args = arguments.parse_args()
+    keep_freed_memory()
+    dataset = PreparedDataset.open(args.data)
+    result: dict[str, Any] = {}
+    for preset in args.presets.split(","):
+        result[preset] = {"milliseconds a step": measure_steps(preset, dataset, args.steps)}
+        if args.mambapy and hasattr(get_preset(preset).model, "state_dim"):
+            count = max(2, args.steps // 8)
+            result[preset]["mambapy, padded to 50"] = measure_mambapy(preset, dataset, count, args.mambapy)
+        if not args.steps_only:
+            result[preset]["one epoch"] = measure_epoch(preset, dataset)
+    tables: dict[str, list[list[Any]]] = {}
+    for preset, found in result.items():
+        for title, values in found.items():
+            tables[f"{preset}: {title}"] = [["", "measured"], *([name, value] for name, value in values.items())]
+    report(result, tables, args.json)
+
+
+if __name__ == "__main__":
+    main()
