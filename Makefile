@@ -1,17 +1,25 @@
 # make run    set up and open the app
 # make test   set up, check style and types, run all tests
+# make bench  measure the kernels and an epoch of training (the report's size: generates 1.5 million rows first)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: run test check unit setup setup-dev clean
+.PHONY: run test bench check setup setup-dev clean
 
 run: setup
 	$(BIN)/streamlit run app.py
 
 test: setup-dev check
 	$(BIN)/pytest -n $(JOBS) --dist loadscope
+
+bench: setup-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	$(BIN)/python -m benchmarks.scan
+	test -d artifacts/datasets/report || $(BIN)/python -m mdaf_core data prepare synthetic --set size=report --name report
+	$(BIN)/python -m benchmarks.epoch --mambapy 256
+	$(BIN)/python -m benchmarks.evaluate
 
 check: setup-dev
 	$(BIN)/ruff check .

@@ -3,8 +3,9 @@
     python -m mdaf_core data prepare synthetic --set size=report --name report
 
 prepares the data (1,052,081 training rows). For each preset: a few steps with each part timed; then, without
---steps-only, one whole epoch with its evaluation by the program's own training. With --mambapy, some steps of the same model with
-`mambapy`'s blocks on histories padded to 50 and `torch.optim.Adam` on whole tables, as one would write it.
+--steps-only, one whole epoch with its evaluation by the program's own training. With --mambapy ROWS, some steps of the
+same model with `mambapy`'s blocks on histories padded to 50 and `torch.optim.Adam` on whole tables, as one would
+write it.
 """
 
 from __future__ import annotations

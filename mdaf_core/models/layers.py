@@ -13,6 +13,9 @@ from mdaf_core.errors import StudioError
 from mdaf_core.ops.dropout import Dropout
 from mdaf_core.ops.segments import segment_ids
 
+LARGE_TABLE = 4_000_000
+"""Weights from which on a table's gradient is kept by rows: below, one of the whole table is as quick."""
+
 
 class Table(nn.Embedding):
     """Embeddings of one or several fields of one width in a single matrix, so that a batch is one gather.
@@ -40,6 +43,10 @@ class Table(nn.Embedding):
             self.weight.normal_(0.0, std)
             for start, size in zip(starts, sizes, strict=True):
                 self.weight[start : start + min(size, FIRST_ID)] = 0.0
+
+    @property
+    def large(self) -> bool:
+        return self.weight.numel() >= LARGE_TABLE
 
     def forward(self, codes_NF: Tensor) -> Tensor:
         """Vectors (N, F, dim) of codes whose columns are the fields in the order of `sizes`."""

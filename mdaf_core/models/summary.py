@@ -24,18 +24,23 @@ class Parameters:
 
 
 def count_parameters(config: ModelConfig, features: FeatureSpec) -> Parameters:
-    """Count without allocating (on torch's meta device).
+    """Count without allocating.
 
     Raises:
         StudioError: as `build_model`.
     """
-    import torch
-
-    with torch.device("meta"):
-        model = build_model(config, features)
+    model = _unallocated(config, features)
     total = sum(p.numel() for p in model.parameters())
     embedding = sum(p.numel() for p in model.embedding_parameters())
     return Parameters(total, embedding, total - embedding)
+
+
+def _unallocated(config: ModelConfig, features: FeatureSpec) -> Any:
+    """The model on torch's meta device: shapes without memory."""
+    import torch
+
+    with torch.device("meta"):
+        return build_model(config, features)
 
 
 def multiply_adds(config: ModelConfig, features: FeatureSpec, history_length: float) -> int:
@@ -55,12 +60,16 @@ def multiply_adds(config: ModelConfig, features: FeatureSpec, history_length: fl
 
 def training_bytes(config: ModelConfig, features: FeatureSpec, batch_size: int, history_length: float) -> int:
     """Estimated memory of a training step in bytes: weights, gradients and Adam's two moments (four floats a
-    parameter), and the activations kept for the backward pass, measured on a few rows. Interpreter, libraries, data
-    and temporary buffers come on top.
+    parameter, three in large tables, whose gradients are kept by rows), and the activations kept for the backward
+    pass, measured on a few rows. Interpreter, libraries, data and temporary buffers come on top.
     """
-    parameters = count_parameters(config, features).total
+    from mdaf_core.models.layers import Table
+
+    model = _unallocated(config, features)
+    by_rows = sum(m.weight.numel() for m in model.modules() if isinstance(m, Table) and m.large)
+    floats = 4 * sum(p.numel() for p in model.parameters()) - by_rows
     activations = _activation_bytes(config, features, math.ceil(history_length)) / _PROBE_ROWS
-    return round(4 * _FLOAT * parameters + activations * batch_size)
+    return round(_FLOAT * floats + activations * batch_size)
 
 
 def _probe(config: ModelConfig, features: FeatureSpec, length: int) -> tuple[Any, Any]:

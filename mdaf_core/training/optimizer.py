@@ -15,9 +15,6 @@ from mdaf_core.models.layers import Table
 from mdaf_core.ops.adam import RowAdam
 from mdaf_core.training.config import TrainingConfig
 
-LARGE = 4_000_000
-"""Weights from which on a table's untouched rows take their steps later; below, a step over all is as quick."""
-
 
 class Adam(torch.optim.Adam):
     """`torch.optim.Adam`, but of `tables` only the rows that a batch reads are touched at a step (`ops.adam`).
@@ -95,7 +92,7 @@ def build_optimizer(model: CTRModel, config: TrainingConfig) -> Adam:
         {"params": [p for p in model.parameters() if id(p) not in weights], "weight_decay": config.weight_decay},
         {"params": [table.weight for table in tables], "weight_decay": embedding_decay},
     ]
-    large = [table for table in tables if table.weight.numel() >= LARGE and table.weight.device.type == "cpu"]
+    large = [table for table in tables if table.large and table.weight.device.type == "cpu"]
     return Adam([group for group in groups if group["params"]], config.learning_rate, large)
 
 

@@ -83,7 +83,11 @@ def test_multiply_adds_by_hand() -> None:
 
 def test_memory_covers_weights_and_grows_with_the_batch() -> None:
     config = MDAFConfig()
-    weights = 16 * count_parameters(config, REPORT).total
+    # Large, so without a gradient of their size: items, context fields with the user, the static branch's fields.
+    sizes = REPORT.categorical
+    large_tables = 64 * sizes["item"] + 16 * (sizes["user"] + sizes["hour"] + sizes["dayofweek"])
+    large_tables += 16 * sum(sizes.values())
+    weights = 16 * count_parameters(config, REPORT).total - 4 * large_tables
     small, large = training_bytes(config, REPORT, 1024, 7), training_bytes(config, REPORT, 4096, 7)
     assert weights < small < large
     assert large - weights == pytest.approx(4 * (small - weights), rel=1e-6)

@@ -12,8 +12,8 @@ from mdaf_core import tracking
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.errors import StudioError
 from mdaf_core.evaluation.metrics import auc
+from mdaf_core.models import layers
 from mdaf_core.models.weights import load_model
-from mdaf_core.training import optimizer
 from mdaf_core.training.config import RunConfig
 from mdaf_core.training.fit import Cancelled, train
 from mdaf_core.training.predict import predict
@@ -51,7 +51,7 @@ def test_repeats_are_bit_identical(tiny: PreparedDataset, preset: str) -> None:
 def test_a_resumed_run_equals_an_uninterrupted_one(
     tiny: PreparedDataset, stop_after: int, large: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(optimizer, "LARGE", large)  # 0: tables whose untouched rows take their steps later
+    monkeypatch.setattr(layers, "LARGE_TABLE", large)  # 0: tables whose untouched rows take their steps later
     config = fast("mdaf-full", "training.max_epochs=4")
     whole = train(config, tiny, seed=3)
 

@@ -7,8 +7,8 @@ import copy
 import pytest
 import torch
 
+from mdaf_core.models import layers
 from mdaf_core.models.registry import build_model
-from mdaf_core.training import optimizer
 from mdaf_core.training.config import TrainingConfig
 from mdaf_core.training.optimizer import build_optimizer, clip_gradients
 from mdaf_core.training.presets import get_preset
@@ -45,7 +45,7 @@ def test_large_tables_are_trained_as_small_ones(preset, clip, monkeypatch):  # t
     small = build_model(get_preset(preset).model, USUAL).double()
     large = copy.deepcopy(small)
     _, expected = train(small, 25, clip)
-    monkeypatch.setattr(optimizer, "LARGE", 0)
+    monkeypatch.setattr(layers, "LARGE_TABLE", 0)
     made, norms = train(large, 25, clip)
     assert made.tables and all(p.grad is None for p in made.tables)
     assert norms == pytest.approx(expected, rel=1e-6)
@@ -54,7 +54,7 @@ def test_large_tables_are_trained_as_small_ones(preset, clip, monkeypatch):  # t
 
 
 def test_state_goes_on_where_it_was(monkeypatch):  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(optimizer, "LARGE", 0)
+    monkeypatch.setattr(layers, "LARGE_TABLE", 0)
     torch.manual_seed(0)
     model = build_model(get_preset("dcnv2").model, USUAL)
     made, _ = train(model, 5, None)
