@@ -8,7 +8,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from mdaf_core.data.dataset import PreparedDataset, identities
+from mdaf_core.data.dataset import PreparedDataset, Rows, identities
 from mdaf_core.data.schema import MAX_HISTORY, Split
 
 _CHUNK = 65_536
@@ -54,11 +54,9 @@ def _match(target_HB, event_HT, age_T, cu, equal_TH, out_BM):  # pragma: no cove
             out_BM[b, 4 * n_fields + 1] = max(0.0, 1.0 - math.log1p(age_T[end - 1]) / log_month)
 
 
-def gather(
-    dataset: PreparedDataset, split: Split, index_B: np.ndarray, max_history: int = MAX_HISTORY
-) -> dict[str, Any]:
-    """The rows at these positions of a split with their newest events: the arrays of a `loader.Batch`, by name."""
-    rows, features = dataset.rows(split), dataset.meta.features()
+def gather(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max_history: int = MAX_HISTORY) -> dict[str, Any]:
+    """The rows of a split at these positions with their newest events: the arrays of a `loader.Batch`, by name."""
+    features = dataset.meta.features()
     columns = rows.columns
     end_B = rows.history_end[index_B]
     start_B = np.maximum(rows.history_start[index_B], end_B - max_history)
@@ -109,9 +107,10 @@ def match_features(
     dataset: PreparedDataset, split: Split, index: np.ndarray | None = None, max_history: int = MAX_HISTORY
 ) -> np.ndarray:
     """The match features of these rows (default: all of the split), (N, M) float32; columns as in `match_names`."""
-    index = np.arange(len(dataset.rows(split))) if index is None else index
+    rows = dataset.rows(split)
+    index = np.arange(len(rows)) if index is None else index
     parts = [
-        gather(dataset, split, index[start : start + _CHUNK], max_history)["match_BM"]
+        gather(dataset, rows, index[start : start + _CHUNK], max_history)["match_BM"]
         for start in range(0, len(index), _CHUNK)
     ]
     return np.concatenate(parts) if parts else np.empty((0, len(match_names(dataset.meta.history_fields))), np.float32)

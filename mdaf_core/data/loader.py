@@ -89,7 +89,8 @@ class BatchLoader:
     ):
         self.dataset, self.split = dataset, split
         self.batch_size, self.shuffle_seed, self.max_history = batch_size, shuffle_seed, max_history
-        self.indices = np.arange(len(dataset.rows(split))) if rows is None else np.asarray(rows)
+        self.rows = dataset.rows(split)
+        self.indices = np.arange(len(self.rows)) if rows is None else np.asarray(rows)
 
     def __len__(self) -> int:
         return -(-len(self.indices) // self.batch_size)
@@ -103,6 +104,6 @@ class BatchLoader:
 
     def gather(self, index_B: np.ndarray) -> Batch:
         """The batch of these rows (indices into the split)."""
-        arrays = gather(self.dataset, self.split, index_B, self.max_history)
+        arrays = gather(self.dataset, self.rows, index_B, self.max_history)
         history = {name: torch.from_numpy(codes_T) for name, codes_T in arrays.pop("history").items()}
         return Batch(history=history, **{name: torch.from_numpy(array) for name, array in arrays.items()})
