@@ -19,7 +19,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MDAF_", extra="ignore")
 
     home: Path = Field(PROJECT_ROOT / "artifacts", description="Folder for everything the program writes.")
-    scan: Literal["auto", "reference", "numba", "mamba_ssm"] = Field(
+    scan: Literal["auto", "reference", "numba", "parallel", "mamba_ssm"] = Field(
         "auto", description="Implementation of the selective scan."
     )
     slots: int | None = Field(

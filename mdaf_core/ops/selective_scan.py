@@ -22,7 +22,7 @@ from mdaf_core.errors import StudioError
 from mdaf_core.ops.segments import lengths, positions, segment_ids
 from mdaf_core.settings import get_settings
 
-Implementation = Literal["reference", "numba", "mamba_ssm"]
+Implementation = Literal["reference", "numba", "parallel", "mamba_ssm"]
 
 
 @torch.compiler.assume_constant_result
@@ -35,9 +35,9 @@ def implementation(device: torch.device | str = "cpu") -> Implementation:
     wanted = get_settings().scan
     cuda = torch.device(device).type == "cuda"
     if wanted == "auto":
-        if not cuda:
-            return "numba" if torch.device(device).type == "cpu" else "reference"
-        return "mamba_ssm" if _has_mamba_ssm() else "reference"
+        if torch.device(device).type == "cpu":
+            return "numba"
+        return "mamba_ssm" if cuda and _has_mamba_ssm() else "parallel"
     if wanted == "mamba_ssm" and not (cuda and _has_mamba_ssm()):
         raise StudioError(
             "MDAF_SCAN=mamba_ssm needs a GPU and the package mamba-ssm (requirements-gpu.txt). Use MDAF_SCAN=auto."
@@ -104,6 +104,10 @@ def selective_scan(
     delta = delta.expand_as(u)
     if chosen == "mamba_ssm":
         return _scan_mamba_ssm(u, delta, A, B, C, D, z, cu_seqlens)
+    if chosen == "parallel":
+        from mdaf_core.ops.parallel_scan import scan_parallel
+
+        return scan_parallel(u, delta, A, B, C, D, z, cu_seqlens)
     return scan_reference(u, delta, A, B, C, D, z, cu_seqlens)
 
 

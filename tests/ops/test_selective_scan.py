@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from mdaf_core.errors import StudioError
 from mdaf_core.ops.causal_conv import convolve_reference
 from mdaf_core.ops.conv_numba import convolve
+from mdaf_core.ops.parallel_scan import scan_parallel
 from mdaf_core.ops.scan_numba import scan
 from mdaf_core.ops.selective_scan import implementation, scan_reference, selective_scan
 
@@ -94,6 +95,15 @@ def test_numba_forward_and_every_gradient(lengths, channels, states, dtype, soft
     for name, e, a in zip(("y", *NAMES), expected, actual, strict=True):
         error = (a.double() - e).norm() / e.norm().clamp(min=1e-12)
         assert error < 1e-5, f"{name}: relative error {error:.2e}"
+
+
+@pytest.mark.parametrize("lengths", [[0, 5, 0, 60, 1, 33, 0], [50] * 4, [1] * 9, [1], [129]])
+def test_parallel_forward_and_every_gradient(lengths: list[int]) -> None:
+    tensors, cu = inputs(lengths, channels=20, states=5, seed=6), cumulative(lengths)
+    expected = outputs_and_gradients(scan_reference, tensors, cu, torch.float64)
+    actual = outputs_and_gradients(scan_parallel, tensors, cu, torch.float64)
+    for name, e, a in zip(("y", *NAMES), expected, actual, strict=True):
+        torch.testing.assert_close(a, e, rtol=1e-10, atol=1e-10, msg=lambda m, name=name: f"{name}: {m}")
 
 
 @pytest.mark.parametrize("lengths", [[0, 5, 0, 60, 1, 33, 0], [50] * 4, [1] * 9])
