@@ -25,6 +25,8 @@ from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.loader import BatchLoader
 from mdaf_core.models.base import CTRModel
 from mdaf_core.models.registry import build_model
+from mdaf_core.studies.definitions import get_definition, starting_point
+from mdaf_core.training.config import RunConfig
 from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.memory import keep_freed_memory
 from mdaf_core.training.neural import train_neural
@@ -79,17 +81,16 @@ def steps(
     return found | {"rows a second": rows / elapsed}
 
 
-def measure_steps(preset: str, dataset: PreparedDataset, count: int) -> dict[str, float]:
-    config = get_preset(preset)
+def measure_steps(config: RunConfig, dataset: PreparedDataset, count: int) -> dict[str, float]:
     torch.manual_seed(0)
     model = build_model(config.model, dataset.meta.features())
     loader = BatchLoader(dataset, "train", config.training.batch_size, shuffle_seed=(0, 0))
     return steps(model, build_optimizer(model, config.training), loader, config.training.label_smoothing, count)
 
 
-def measure_epoch(preset: str, dataset: PreparedDataset) -> dict[str, float]:
+def measure_epoch(config: RunConfig, dataset: PreparedDataset) -> dict[str, float]:
     """One epoch by the program's own training: seconds with evaluation, rows a second in training, memory."""
-    config = get_preset(preset).with_overrides(["training.max_epochs=1"])
+    config = config.with_overrides(["training.max_epochs=1"])
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         hooks: dict[str, Any] = {"run_id": "", "epochs": [], "monitor": Monitor(None, None), "on_epoch": lambda _: None}
@@ -105,11 +106,10 @@ def measure_epoch(preset: str, dataset: PreparedDataset) -> dict[str, float]:
     }
 
 
-def measure_mambapy(preset: str, dataset: PreparedDataset, count: int, rows: int) -> dict[str, float]:
+def measure_mambapy(config: RunConfig, dataset: PreparedDataset, count: int, rows: int) -> dict[str, float]:
     """The same model with padded blocks; batches of `rows`, for a full one does not fit into memory."""
     from benchmarks.padded_mamba import PaddedBlock
 
-    config = get_preset(preset)
     torch.manual_seed(0)
     model = build_model(config.model, dataset.meta.features())
     for layer in model.encoder.layers:  # type: ignore[union-attr]
@@ -123,6 +123,7 @@ def main() -> None:
     arguments = parser(__doc__, steps=20)
     arguments.add_argument("--data", default="report", help="prepared data set")
     arguments.add_argument("--presets", default="mamba4rec-v2-report,mdaf-full")
+    arguments.add_argument("--definition", help="with the settings of this study definition, e.g. peers")
     arguments.add_argument("--steps-only", action="store_true")
     arguments.add_argument("--mambapy", type=int, default=0, metavar="ROWS", help="compare; rows a batch (256)")
     args = arguments.parse_args()
@@ -130,12 +131,13 @@ def main() -> None:
     dataset = PreparedDataset.open(args.data)
     result: dict[str, Any] = {}
     for preset in args.presets.split(","):
-        result[preset] = {"milliseconds a step": measure_steps(preset, dataset, args.steps)}
-        if args.mambapy and hasattr(get_preset(preset).model, "state_dim"):
+        config = starting_point(get_definition(args.definition), preset) if args.definition else get_preset(preset)
+        result[preset] = {"milliseconds a step": measure_steps(config, dataset, args.steps)}
+        if args.mambapy and hasattr(config.model, "state_dim"):
             count = max(2, args.steps // 8)
-            result[preset]["mambapy, padded to 50"] = measure_mambapy(preset, dataset, count, args.mambapy)
+            result[preset]["mambapy, padded to 50"] = measure_mambapy(config, dataset, count, args.mambapy)
         if not args.steps_only:
-            result[preset]["one epoch"] = measure_epoch(preset, dataset)
+            result[preset]["one epoch"] = measure_epoch(config, dataset)
     tables: dict[str, list[list[Any]]] = {}
     for preset, found in result.items():
         for title, values in found.items():

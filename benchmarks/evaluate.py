@@ -45,7 +45,7 @@ def main() -> None:
     result: dict[str, Any] = {"rows a second": {}}
     rows: list[list[Any]] = [["preset", "training, rows/s", "evaluation, rows/s", "ratio"]]
     for preset in args.presets.split(","):
-        training = measure_steps(preset, dataset, args.steps)["rows a second"]
+        training = measure_steps(get_preset(preset), dataset, args.steps)["rows a second"]
         evaluation = scoring(preset, dataset, args.steps)
         result["rows a second"][preset] = {"training": training, "evaluation": evaluation}
         rows.append([preset, training, evaluation, evaluation / training])
