@@ -29,6 +29,11 @@ class Settings(BaseSettings):
     threads: int | None = Field(None, ge=1, description="CPU threads a training job uses; default: all cores / slots.")
 
     @property
+    def job_threads(self) -> int:
+        """CPU threads of a training job: `threads`, else an equal share of the cores for each slot."""
+        return self.threads or max((os.cpu_count() or 1) // (self.slots or 1), 1)
+
+    @property
     def datasets_dir(self) -> Path:
         return self.home / "datasets"
 

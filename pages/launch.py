@@ -13,7 +13,7 @@ from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.jobs import api
 from mdaf_core.studies import launch
 from mdaf_core.studies.definitions import definition_names, get_definition, starting_point
-from mdaf_core.studies.estimate import known_costs
+from mdaf_core.studies.estimate import known_costs, settled
 from mdaf_core.training.config import RunConfig
 from mdaf_core.training.presets import describe, get_preset, preset_names
 from pages import launch_cost, launch_form, shared
@@ -136,7 +136,7 @@ def _summary(
         obstacles.append(str(error))
     if acknowledged is None:
         obstacles.append("The audit of this data set failed: accept each failed check by its name, or prepare it anew.")
-    counted = all(cost is not None for cost in known_costs(configs, dataset))
+    counted = settled(configs, dataset, known_costs(configs, dataset))
     st.fragment(launch_cost.costs, run_every=None if counted else POLL_SECONDS)(dataset, configs, len(seeds), counted)
     for obstacle in obstacles:
         st.warning(shared.plain(obstacle), icon=":material/warning:")

@@ -19,7 +19,7 @@ def costs(dataset: PreparedDataset, configs: list[RunConfig], seeds: int, counte
     """Parameters, time and memory of each configuration; polls until all are counted."""
     with shared.guard():
         counts = estimate.known_costs(configs, dataset)
-        if not counted and all(cost is not None for cost in counts):
+        if not counted and estimate.settled(configs, dataset, counts):
             st.rerun()
         estimates = [
             None if cost is None else estimate.estimate(config, dataset, cost)
@@ -47,7 +47,7 @@ def costs(dataset: PreparedDataset, configs: list[RunConfig], seeds: int, counte
             st.caption(
                 f"All {len(configs) * seeds} runs: about **{_coarse(total)}** on {slots} "
                 f"{'slot' if slots == 1 else 'slots'} if none stops early. "
-                "≤: from earlier runs of this kind of model here; \\~: rough, none has finished here yet."
+                "≤: from steps measured here, or earlier runs of this kind of model; \\~: rough, neither is known yet."
             )
         st.caption(f"They start {place}.")
 

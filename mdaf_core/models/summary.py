@@ -10,8 +10,9 @@ from mdaf_core.data.schema import FeatureSpec
 from mdaf_core.models.config import ModelConfig
 from mdaf_core.models.registry import build_model
 
-_PROBE_ROWS = 8
+_PROBE_ROWS = 64
 _FLOAT = 4  # bytes
+_FRAGMENTS = 1.45
 
 
 @dataclass(frozen=True)
@@ -58,18 +59,24 @@ def multiply_adds(config: ModelConfig, features: FeatureSpec, history_length: fl
     return round(cost)
 
 
-def training_bytes(config: ModelConfig, features: FeatureSpec, batch_size: int, history_length: float) -> int:
-    """Estimated memory of a training step in bytes: weights, gradients and Adam's two moments (four floats a
-    parameter, three in large tables, whose gradients are kept by rows), and the activations kept for the backward
-    pass, measured on a few rows. Interpreter, libraries, data and temporary buffers come on top.
+def training_bytes(
+    config: ModelConfig, features: FeatureSpec, batch_size: int, eval_batch_size: int, history_length: float
+) -> int:
+    """Estimated peak memory of training in bytes: weights, gradients and Adam's two moments (four floats a parameter,
+    three in large tables, whose gradients are kept by rows), and the most that the tensors of a training step take at
+    any moment, and those of an evaluation step, measured on a few rows. The two are added, and multiplied by what
+    fragments and the libraries' own buffers were seen to add: evaluation finds the heap cut to the sizes of training.
+    Interpreter, libraries and data come on top.
     """
     from mdaf_core.models.layers import Table
 
     model = _unallocated(config, features)
     by_rows = sum(m.weight.numel() for m in model.modules() if isinstance(m, Table) and m.large)
     floats = 4 * sum(p.numel() for p in model.parameters()) - by_rows
-    activations = _activation_bytes(config, features, math.ceil(history_length)) / _PROBE_ROWS
-    return round(_FLOAT * floats + activations * batch_size)
+    length = math.ceil(history_length)
+    step = _peak_bytes(config, features, length, training=True) * batch_size
+    evaluation = _peak_bytes(config, features, length, training=False) * eval_batch_size
+    return round(_FLOAT * floats + _FRAGMENTS * (step + evaluation))
 
 
 def _probe(config: ModelConfig, features: FeatureSpec, length: int) -> tuple[Any, Any]:
@@ -115,21 +122,35 @@ def _multiply_adds_at(config: ModelConfig, features: FeatureSpec, length: int) -
     return counter.get_total_flops() / 2 / _PROBE_ROWS + by_event * length
 
 
-def _activation_bytes(config: ModelConfig, features: FeatureSpec, length: int) -> int:
+def _peak_bytes(config: ModelConfig, features: FeatureSpec, length: int, training: bool) -> float:
+    """The most that tensors made in a step take at any moment, a row; parameters and their gradients do not count."""
     import torch
+    from torch.multiprocessing.reductions import StorageWeakRef
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    class Peak(TorchDispatchMode):
+        def __init__(self) -> None:
+            super().__init__()
+            self.alive: dict[int, tuple[StorageWeakRef, int]] = {}
+            self.most = 0
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            out = func(*args, **(kwargs or {}))
+            for tensor in tree_leaves(out):
+                if isinstance(tensor, torch.Tensor) and tensor.untyped_storage().data_ptr() not in outside:
+                    storage = tensor.untyped_storage()
+                    self.alive[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
+            self.alive = {key: entry for key, entry in self.alive.items() if not entry[0].expired()}
+            self.most = max(self.most, sum(size for _, size in self.alive.values()))
+            return out
 
     model, batch = _probe(config, features, length)
-    model.train()
-    weights = {p.data_ptr() for p in model.parameters()}
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Any) -> Any:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.random.fork_rng(devices=[]), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss = model.loss(model(batch), batch.label_B)
-    del loss
-    return sum(kept.values())
+    model.train(training)
+    outside = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    own = sum(p.numel() for p in model.parameters()) * _FLOAT  # gradients, which appear among the tensors
+    with torch.random.fork_rng(devices=[]), torch.set_grad_enabled(training), Peak() as peak:
+        output = model(batch)
+        if training:
+            model.loss(output, batch.label_B).backward()
+    return max(peak.most - (own if training else 0), 0) / _PROBE_ROWS

@@ -1,8 +1,8 @@
 """What a study will cost before it is launched: parameters, time, memory.
 
-Counting parameters needs torch, which the app does not load: a process of its own counts once for each configuration
-and kind of data and keeps the result under `<home>/cache/costs`; whoever asks meanwhile is told that it is not known
-yet.
+Counting parameters and measuring a few steps need torch, which the app does not load: a process of its own does so once
+for each configuration and kind of data and keeps the result under `<home>/cache/costs`; whoever asks meanwhile is told
+that it is not known yet. The pace is measured only while no job runs.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -24,13 +25,16 @@ from mdaf_core import tracking
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.errors import StudioError
 from mdaf_core.files import write_text
+from mdaf_core.jobs import api
 from mdaf_core.jobs.locks import try_lock
 from mdaf_core.settings import PROJECT_ROOT, get_settings
+from mdaf_core.studies.pace import START_SECONDS, Pace, machine, measure
 from mdaf_core.training.config import RunConfig
 
 PROCESS_BYTES = 650e6  # of a worker that has loaded its libraries and nothing else
 ROUGH_PACE = 2e10  # multiply-adds a second that training reaches on two cores, for want of a run to learn from
-START_SECONDS = 2.0  # of a run, before its first step and after its last
+GIVE_UP = 120  # seconds after which a measurement that was begun is not waited for
+_Kept = TypeVar("_Kept", bound=BaseModel)
 _children: list[subprocess.Popen] = []
 
 
@@ -43,30 +47,64 @@ class Cost(BaseModel):
     multiply_adds: int | None = None
     training_bytes: int | None = None
     note: str = ""
+    pace: Pace | None = None
 
 
 class Estimate(BaseModel):
     """Of one run. `seconds` is for all epochs; early stopping ends sooner."""
 
     seconds: float
-    measured: bool = Field(description="From earlier runs of this kind of model here; otherwise rough.")
+    measured: bool = Field(description="From steps measured here or earlier runs of this kind of model; else rough.")
     memory_bytes: float | None
 
 
 def known_costs(configs: Sequence[RunConfig], dataset: PreparedDataset) -> list[Cost | None]:
-    """The costs counted so far, in order; counting of the others is started in the background."""
-    paths = [_path(_request(config, dataset)) for config in configs]
-    known = [_read(path, path.stat().st_mtime_ns) if path.exists() else None for path in paths]
-    if any(cost is None for cost in known):
-        _start_counting([c for c, cost in zip(configs, known, strict=True) if cost is None], dataset)
+    """The costs known so far, in order; what is missing is found out in the background."""
+    requests = [_request(config, dataset) for config in configs]
+    known: list[Cost | None] = []
+    missing = []
+    idle = _idle()
+    for config, request in zip(configs, requests, strict=True):
+        cost, pace = _stored(_path(request), Cost), _stored(_pace_path(request), Pace)
+        known.append(None if cost is None else cost.model_copy(update={"pace": pace}))
+        if cost is None or (idle and _wants_pace(cost) and not _pace_path(request).exists()):
+            missing.append(config)
+    if missing:
+        _start_counting(missing, dataset)
     return known
 
 
+def settled(configs: Sequence[RunConfig], dataset: PreparedDataset, costs: Sequence[Cost | None]) -> bool:
+    """Nothing more will become known by waiting."""
+    if any(cost is None for cost in costs):
+        return False
+    unmeasured = [c for c, cost in zip(configs, costs, strict=True) if cost and not cost.pace and _wants_pace(cost)]
+    return not unmeasured or not _idle() or all(_gave_up(_pace_path(_request(c, dataset))) for c in unmeasured)
+
+
+def _gave_up(path: Path) -> bool:
+    """A measurement began long ago and left nothing."""
+    return path.exists() and time.time() - path.stat().st_mtime > GIVE_UP
+
+
+def _wants_pace(cost: Cost) -> bool:
+    return cost.parameters is not None
+
+
+def _idle() -> bool:
+    """No job runs that would make a measurement slower than the truth."""
+    return not api.list_jobs(states=("running",))
+
+
 def estimate(config: RunConfig, dataset: PreparedDataset, cost: Cost) -> Estimate:
-    """Time from the pace of earlier runs of the same kind of model here, scaled by multiply-adds; else from those."""
+    """Time from steps measured here; else from the pace of earlier runs of the same kind of model, scaled by
+    multiply-adds; else from those alone.
+    """
     rows = dataset.meta.splits["train"].rows
     epochs = 1 if config.model.kind == "gbdt" else config.training.max_epochs
     memory = None if cost.training_bytes is None else PROCESS_BYTES + cost.training_bytes
+    if cost.pace is not None:
+        return Estimate(seconds=cost.pace.seconds(config, dataset), measured=True, memory_bytes=memory)
     pace = paces(tracking.store_version()).get(config.model.kind)
     if pace is not None:
         seconds, multiply_adds = pace
@@ -108,11 +146,10 @@ def paces(version: tuple[Any, ...]) -> dict[str, tuple[float, float]]:
 
 def _request(config: RunConfig, dataset: PreparedDataset) -> dict[str, Any]:
     """Everything a cost depends on. Batches count as they are, histories by their mean length."""
-    rows = dataset.meta.splits["train"].rows
     meta = dataset.meta
     return {
         "model": config.model.model_dump(mode="json"),
-        "batch_size": min(config.training.batch_size, max(rows, 1)),
+        "batches": _batches(config, dataset),
         "max_history": config.training.max_history,
         "dataset": meta.name,
         "fields": [field.model_dump(mode="json") for field in meta.fields],
@@ -121,15 +158,30 @@ def _request(config: RunConfig, dataset: PreparedDataset) -> dict[str, Any]:
     }
 
 
+def _batches(config: RunConfig, dataset: PreparedDataset) -> tuple[int, int]:
+    """Rows of a training and of an evaluation step."""
+    splits = dataset.meta.splits
+    largest = max(splits["val"].rows, splits["test"].rows, 1)
+    return min(config.training.batch_size, max(splits["train"].rows, 1)), min(config.training.eval_batch_size, largest)
+
+
 def _path(request: dict[str, Any]) -> Path:
     digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
     return get_settings().cache_dir / "costs" / f"{digest[:40]}.json"
 
 
-@lru_cache(maxsize=500)
-def _read(path: Path, _mtime: int) -> Cost | None:
+def _pace_path(request: dict[str, Any]) -> Path:
+    return _path({**request, **machine()}).with_suffix(".pace.json")
+
+
+def _stored(path: Path, kind: type[_Kept]) -> _Kept | None:
+    return _read(path, path.stat().st_mtime_ns, kind) if path.exists() else None
+
+
+@lru_cache(maxsize=1000)
+def _read(path: Path, _mtime: int, kind: type[_Kept]) -> _Kept | None:
     try:
-        return Cost.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except ValidationError:
         return None
 
@@ -178,21 +230,28 @@ def count(config: RunConfig, dataset: PreparedDataset) -> Cost:
             embedding=parameters.embedding,
             dense=parameters.dense,
             multiply_adds=multiply_adds(config.model, features, mean),
-            training_bytes=training_bytes(
-                config.model, features, min(config.training.batch_size, max(len(rows), 1)), mean
-            ),
+            training_bytes=training_bytes(config.model, features, *_batches(config, dataset), mean),
         )
     except StudioError as error:
         return Cost(note=str(error))
 
 
 def main() -> None:
-    """Count what stdin asks for, one configuration after another."""
+    """Count what stdin asks for, one configuration after another; then measure, where nothing else runs."""
     asked = json.load(sys.stdin)
     dataset = PreparedDataset.open(asked["dataset"])
+    os.nice(10)
+    costs = []
     for raw in asked["configs"]:
         config = RunConfig.model_validate(raw)
-        write_text(_path(_request(config, dataset)), count(config, dataset).model_dump_json())
+        request = _request(config, dataset)
+        cost = _stored(_path(request), Cost) or count(config, dataset)
+        write_text(_path(request), cost.model_dump_json())
+        costs.append((config, request, cost))
+    for config, request, cost in costs:
+        if _wants_pace(cost) and _idle() and not _pace_path(request).exists():
+            write_text(_pace_path(request), "{}")  # begun: should it fail, nobody tries again and again
+            write_text(_pace_path(request), measure(config, dataset).model_dump_json())
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class TrainingConfig(BaseModel):
     patience: int = Field(5, ge=1, le=1000, description="Epochs without a better validation AUC before stopping.")
     min_delta: float = Field(0.0005, ge=0, le=1, description="What counts as better, in AUC.")
     max_history: int = Field(MAX_HISTORY, ge=1, le=1000, description="Newest events kept of each history.")
-    eval_batch_size: int = Field(8192, ge=1, description="Rows a step when evaluating.")
+    eval_batch_size: int = Field(2048, ge=1, description="Rows a step when evaluating.")
 
 
 class RunConfig(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +61,8 @@ def train(
     """
     meta = dataset.meta
     check_trainable(config, dataset)
-    threads = _set_threads()
+    threads = get_settings().job_threads
+    torch.set_num_threads(threads)
     keep_freed_memory()
     facts = origin.describe(device_name(), scan_name(), threads) | {
         "dataset": {"name": meta.name, "fingerprint": meta.fingerprint, "versions": meta.versions},
@@ -224,11 +224,3 @@ def _gate_summary(dataset: PreparedDataset, columns: dict[str, np.ndarray]) -> d
         except Undefined:
             summary[f"auc_{name.removeprefix('logit_')}"] = None
     return summary
-
-
-def _set_threads() -> int:
-    """CPU threads of this process: `MDAF_THREADS`, else an equal share of the cores for each slot."""
-    settings = get_settings()
-    threads = settings.threads or max((os.cpu_count() or 1) // (settings.slots or 1), 1)
-    torch.set_num_threads(threads)
-    return threads

@@ -88,10 +88,11 @@ def test_memory_covers_weights_and_grows_with_the_batch() -> None:
     large_tables = 64 * sizes["item"] + 16 * (sizes["user"] + sizes["hour"] + sizes["dayofweek"])
     large_tables += 16 * sum(sizes.values())
     weights = 16 * count_parameters(config, REPORT).total - 4 * large_tables
-    small, large = training_bytes(config, REPORT, 1024, 7), training_bytes(config, REPORT, 4096, 7)
+    small, large = (training_bytes(config, REPORT, rows, rows, 7) for rows in (1024, 4096))
     assert weights < small < large
     assert large - weights == pytest.approx(4 * (small - weights), rel=1e-6)
-    assert training_bytes(config, REPORT, 1024, 50) > 3 * (small - weights) + weights
+    assert training_bytes(config, REPORT, 1024, 1024, 50) > 3 * (small - weights) + weights
+    assert training_bytes(config, REPORT, 1024, 4096, 7) < large
 
 
 def test_reading_the_registry_does_not_load_torch() -> None:

@@ -249,19 +249,21 @@ def test_costs_are_counted_in_a_process_of_their_own(tiny):
     import time
 
     from mdaf_core.models.summary import count_parameters
-    from mdaf_core.studies.estimate import estimate, known_costs
+    from mdaf_core.studies.estimate import estimate, known_costs, settled
 
     configs = [get_preset("dcnv2"), get_preset("gbdt")]
     assert known_costs(configs, tiny) == [None, None]
     deadline = time.monotonic() + 120
-    while None in (costs := known_costs(configs, tiny)):
+    while not settled(configs, tiny, costs := known_costs(configs, tiny)):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     counted = count_parameters(configs[0].model, tiny.meta.features())
     assert (costs[0].parameters, costs[0].embedding) == (counted.total, counted.embedding)
     assert costs[1].parameters is None and costs[1].note
     one = estimate(configs[0], tiny, costs[0])
-    assert one.seconds > 0 and not one.measured and one.memory_bytes > costs[0].training_bytes
+    assert one.seconds == costs[0].pace.seconds(configs[0], tiny) and one.measured
+    assert one.memory_bytes > costs[0].training_bytes
+    assert costs[1].pace is None and not estimate(configs[1], tiny, costs[1]).measured
 
 
 def test_time_is_estimated_from_earlier_runs_of_the_same_model(tiny):

@@ -1,0 +1,96 @@
+"""How fast this machine trains a configuration: a few steps, measured before anything is launched."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.settings import get_settings
+from mdaf_core.training.config import RunConfig
+
+SIZES = (128, 512)
+"""Rows of the steps measured; a full one would take seconds."""
+REPEATS = 3
+START_SECONDS = 2.0
+"""Of a run, before its first step and after its last."""
+
+
+class Pace(BaseModel):
+    """Seconds of training one configuration on one data set, on this machine, with the threads of a job."""
+
+    step: float = Field(description="A training step, whatever its rows.")
+    row: float = Field(description="Each row of a training step.")
+    evaluated_row: float = Field(description="Each row of an evaluation.")
+
+    def seconds(self, config: RunConfig, dataset: PreparedDataset) -> float:
+        """Of a whole run, should no epoch be saved by early stopping."""
+        rows = {split: counts.rows for split, counts in dataset.meta.splits.items()}
+        steps = -(-rows["train"] // config.training.batch_size)
+        evaluated = rows["val"] + min(rows["val"], rows["train"])  # with the sample of training rows
+        epoch = steps * self.step + rows["train"] * self.row + evaluated * self.evaluated_row
+        passes = 2 if config.model.kind == "mdaf" else 1  # once more with g replaced
+        last = passes * (rows["val"] + rows["test"]) * self.evaluated_row
+        return START_SECONDS + config.training.max_epochs * epoch + last
+
+
+def machine() -> dict[str, Any]:
+    """What a pace holds for: this machine, and a job's threads on it."""
+    return {"node": platform.node(), "machine": platform.machine(), "threads": get_settings().job_threads}
+
+
+def measure(config: RunConfig, dataset: PreparedDataset) -> Pace:
+    """Train a few small steps and evaluate a few rows, now (loads torch); the quickest of each counts."""
+    import torch
+
+    from mdaf_core.data.loader import BatchLoader
+    from mdaf_core.models.registry import build_model
+    from mdaf_core.training.losses import smooth_targets
+    from mdaf_core.training.memory import keep_freed_memory
+    from mdaf_core.training.optimizer import build_optimizer, clip_gradients
+
+    torch.set_num_threads(get_settings().job_threads)
+    keep_freed_memory()
+    torch.manual_seed(0)
+    model = build_model(config.model, dataset.meta.features())
+    optimizer = build_optimizer(model, config.training)
+
+    def batches(size: int) -> list[Any]:
+        loader = BatchLoader(dataset, "train", size, shuffle_seed=(0, size), max_history=config.training.max_history)
+        return [batch for _, batch in zip(range(REPEATS + 1), loader, strict=False)]
+
+    def train(batch: Any) -> None:
+        optimizer.zero_grad()
+        loss = model.loss(model(batch), smooth_targets(batch.label_B, config.training.label_smoothing))
+        loss.backward()
+        clip_gradients(model, config.training.gradient_clip)
+        optimizer.step()
+
+    model.train()
+    times, rows = [], []
+    for size in SIZES:
+        some = batches(size)
+        times.append(_quickest(train, some))
+        rows.append(len(some[0]))
+    optimizer.finish()
+    model.eval()
+    with torch.inference_mode():
+        some = batches(SIZES[-1])
+        evaluated = _quickest(model, some) / len(some[0])
+    row = (times[1] - times[0]) / max(rows[1] - rows[0], 1) if rows[1] > rows[0] else times[1] / rows[1]
+    row = max(row, 0.1 * times[1] / rows[1])
+    return Pace(step=max(times[1] - rows[1] * row, 0.0), row=row, evaluated_row=evaluated)
+
+
+def _quickest(function: Callable[[Any], Any], batches: list[Any]) -> float:
+    """Of all but the first, which may load or compile, unless there is no other."""
+    times = []
+    for batch in batches:
+        start = time.perf_counter()
+        function(batch)
+        times.append(time.perf_counter() - start)
+    return min(times[1:] or times)
