@@ -14,7 +14,9 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +91,15 @@ def measure_steps(config: RunConfig, dataset: PreparedDataset, count: int) -> di
 
 
 def measure_epoch(config: RunConfig, dataset: PreparedDataset) -> dict[str, float]:
-    """One epoch by the program's own training: seconds with evaluation, rows a second in training, memory."""
+    """One epoch by the program's own training, in a process of its own: seconds with evaluation, rows a second in
+    training, memory.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+        return alone.submit(_epoch, config, dataset).result()
+
+
+def _epoch(config: RunConfig, dataset: PreparedDataset) -> dict[str, float]:
+    keep_freed_memory()
     config = config.with_overrides(["training.max_epochs=1"])
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
