@@ -39,7 +39,8 @@ def costs(dataset: PreparedDataset, configs: list[RunConfig], seeds: int, counte
             rows.append(f"| {shared.plain(config.name)} | {' | '.join(figures)} |")
         st.markdown("\n".join(rows))
         ahead = len(api.list_jobs(states=api.ACTIVE))
-        place = f"behind {ahead} jobs that are queued or running" if ahead else "at once: the queue is empty"
+        jobs = "1 job that is" if ahead == 1 else f"{ahead} jobs that are"
+        place = f"behind {jobs} queued or running" if ahead else "at once: the queue is empty"
         known = [one for one in estimates if one is not None]
         if len(known) == len(configs):
             slots = slot_count()

@@ -85,7 +85,8 @@ def alone_frame(audit: Audit) -> pl.DataFrame:
     """One row an input, the best first: the AUC it reaches as the only score, by part."""
     found = next((check.details for check in audit.checks if check.id == "label-leak"), {})
     parts = {"val": "validation AUC", "test": "test AUC"}
-    inputs = list(dict.fromkeys(key.partition(" ")[2] for key in found))
+    keys = [key.partition(" ") for key in found]
+    inputs = list(dict.fromkeys(name for part, _, name in keys if part in parts and name))
     rows = [{"input": name} | {title: found.get(f"{part} {name}") for part, title in parts.items()} for name in inputs]
     schema = {"input": pl.String, **dict.fromkeys(parts.values(), pl.Float64)}
     return pl.DataFrame(rows, schema=schema).sort(
