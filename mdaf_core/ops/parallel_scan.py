@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from mdaf_core.ops.segments import lengths
 
@@ -43,23 +42,13 @@ class _Recurrence(torch.autograd.Function):
 
 
 def scan_parallel(
-    u_TD: Tensor,
-    delta_TD: Tensor,
-    A_DN: Tensor,
-    B_TN: Tensor,
-    C_TN: Tensor,
-    D_D: Tensor | None,
-    z_TD: Tensor | None,
-    cu_seqlens: Tensor,
+    u_TD: Tensor, delta_TD: Tensor, A_DN: Tensor, B_TN: Tensor, C_TN: Tensor, cu_seqlens: Tensor
 ) -> Tensor:
-    """Same contract as `selective_scan.scan_reference`. Memory is O(tokens × channels × states)."""
+    """y of `selective_scan` before skip and gate. Memory is O(tokens × channels × states)."""
     length_S = lengths(cu_seqlens)
     starts = torch.zeros(len(u_TD), dtype=torch.bool, device=u_TD.device)
     starts[cu_seqlens[:-1][length_S > 0].long()] = True
     decay = torch.exp(delta_TD.unsqueeze(-1) * A_DN).masked_fill(starts.view(-1, 1, 1), 0.0)
     drive = (delta_TD * u_TD).unsqueeze(-1) * B_TN.unsqueeze(1)
     h: Tensor = _Recurrence.apply(decay, drive, int(length_S.max()))
-    y_TD = (h @ C_TN.unsqueeze(-1)).squeeze(-1)
-    if D_D is not None:
-        y_TD = y_TD + D_D * u_TD
-    return y_TD if z_TD is None else y_TD * F.silu(z_TD)
+    return (h @ C_TN.unsqueeze(-1)).squeeze(-1)

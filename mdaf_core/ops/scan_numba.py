@@ -64,28 +64,9 @@ def _forward(u, delta, A, B, C, skip, z, positive, gated, cu, groups, parts, y):
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def _backward(  # type: ignore[no-untyped-def]
-    u,
-    delta,
-    A,
-    B,
-    C,
-    skip,
-    z,
-    positive,
-    gated,
-    cu,
-    groups,
-    parts,
-    longest,
-    dy,
-    du,
-    ddelta,
-    dA_G,
-    dB_P,
-    dC_P,
-    dskip_G,
-    dz,
-):
+    u, delta, A, B, C, skip, z, positive, gated, cu, groups, parts, longest,
+    dy, du, ddelta, dA_G, dB_P, dC_P, dskip_G, dz,
+):  # fmt: skip
     channels = len(skip)
     states, vectors = len(A) // channels, channels // LANES
     size = states * LANES  # one vector of channels, all states

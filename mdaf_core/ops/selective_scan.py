@@ -107,7 +107,7 @@ def selective_scan(
     if chosen == "parallel":
         from mdaf_core.ops.parallel_scan import scan_parallel
 
-        return scan_parallel(u, delta, A, B, C, D, z, cu_seqlens)
+        return _skip_and_gate(scan_parallel(u, delta, A, B, C, cu_seqlens), u, D, z)
     return scan_reference(u, delta, A, B, C, D, z, cu_seqlens)
 
 
@@ -136,11 +136,13 @@ def scan_reference(
         steps.append((h * C_TN[t].unsqueeze(1)).sum(-1))
         order.append(t)
     y_TD = torch.cat(steps)[torch.argsort(torch.cat(order))]
+    return _skip_and_gate(y_TD, u_TD, D_D, z_TD)
+
+
+def _skip_and_gate(y_TD: Tensor, u_TD: Tensor, D_D: Tensor | None, z_TD: Tensor | None) -> Tensor:
     if D_D is not None:
         y_TD = y_TD + D_D * u_TD
-    if z_TD is not None:
-        y_TD = y_TD * F.silu(z_TD)
-    return y_TD
+    return y_TD if z_TD is None else y_TD * F.silu(z_TD)
 
 
 def _scan_mamba_ssm(

@@ -15,7 +15,6 @@ from torch.nn import functional as F
 from mdaf_core.errors import StudioError
 from mdaf_core.ops.causal_conv import convolve_reference
 from mdaf_core.ops.conv_numba import convolve
-from mdaf_core.ops.parallel_scan import scan_parallel
 from mdaf_core.ops.scan_numba import scan
 from mdaf_core.ops.selective_scan import implementation, scan_reference, selective_scan
 
@@ -98,10 +97,11 @@ def test_numba_forward_and_every_gradient(lengths, channels, states, dtype, soft
 
 
 @pytest.mark.parametrize("lengths", [[0, 5, 0, 60, 1, 33, 0], [50] * 4, [1] * 9, [1], [129]])
-def test_parallel_forward_and_every_gradient(lengths: list[int]) -> None:
+def test_parallel_forward_and_every_gradient(lengths: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MDAF_SCAN", "parallel")
     tensors, cu = inputs(lengths, channels=20, states=5, seed=6), cumulative(lengths)
     expected = outputs_and_gradients(scan_reference, tensors, cu, torch.float64)
-    actual = outputs_and_gradients(scan_parallel, tensors, cu, torch.float64)
+    actual = outputs_and_gradients(lambda *x: selective_scan(*x[:-1], cu_seqlens=x[-1]), tensors, cu, torch.float64)
     for name, e, a in zip(("y", *NAMES), expected, actual, strict=True):
         torch.testing.assert_close(a, e, rtol=1e-10, atol=1e-10, msg=lambda m, name=name: f"{name}: {m}")
 
