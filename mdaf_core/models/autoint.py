@@ -13,6 +13,7 @@ from mdaf_core.data.schema import FeatureSpec
 from mdaf_core.models.base import CTRModel, Output
 from mdaf_core.models.config import AutoIntConfig
 from mdaf_core.models.layers import MLP, FieldVectors, require_fields
+from mdaf_core.ops.field_attention import field_attention
 
 
 class InteractingLayer(nn.Module):
@@ -28,11 +29,8 @@ class InteractingLayer(nn.Module):
         self.residual = nn.Linear(in_dim, out_dim, bias=False)
 
     def forward(self, x_BFD: Tensor) -> Tensor:
-        rows, fields, _ = x_BFD.shape
-        q, k, v = self.qkv(x_BFD).view(rows, fields, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        dropout = self.dropout if self.training else 0.0
-        mixed_BHFD = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=1.0)
-        return F.relu(mixed_BHFD.transpose(1, 2).reshape(rows, fields, -1) + self.residual(x_BFD))
+        mixed_BFD = field_attention(self.qkv(x_BFD), self.heads, self.dropout if self.training else 0.0)
+        return F.relu(mixed_BFD + self.residual(x_BFD))
 
 
 class AutoInt(CTRModel):

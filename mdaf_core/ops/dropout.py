@@ -20,7 +20,7 @@ _PART = 1 << 16
 
 
 @numba.njit(inline="always")
-def _hash(x):  # type: ignore[no-untyped-def]
+def hash32(x):  # type: ignore[no-untyped-def]
     """A bijection of 32-bit integers whose output bits all depend on all input bits (Wellons' lowbias32)."""
     x = np.uint32((x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D))  # numba widens each product
     x = np.uint32((x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B))
@@ -34,10 +34,10 @@ def _mask(x, seed, limit, scale, out):  # type: ignore[no-untyped-def]
     for part in prange(-(-len(x) // _PART)):
         start = part * _PART
         here, there = x[start : start + _PART], out[start : start + _PART]
-        first = _hash(np.uint32(np.uint32(seed) ^ _hash(np.uint32(part))))
+        first = hash32(np.uint32(np.uint32(seed) ^ hash32(np.uint32(part))))
         second = np.uint32(seed >> np.uint64(32))
         for i in range(len(here)):
-            drawn = _hash(np.uint32(_hash(np.uint32(np.uint32(i) + first)) ^ second))
+            drawn = hash32(np.uint32(hash32(np.uint32(np.uint32(i) + first)) ^ second))
             there[i] = here[i] * scale if drawn >= limit else zero
 
 

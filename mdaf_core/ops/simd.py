@@ -87,6 +87,16 @@ def fill(typingctx, number):  # type: ignore[no-untyped-def]
     return vector(number), lambda context, builder, sig, args: _splat(builder, vector.llvm, args[0])
 
 
+@intrinsic
+def maximum(typingctx, a, b):  # type: ignore[no-untyped-def]
+    """The larger of each pair."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[0], args[1])
+
+    return a(a, b), codegen
+
+
 def sigmoid(x):  # type: ignore[no-untyped-def]
     """1 / (1 + e^-x), lane by lane."""
     raise NotImplementedError("in compiled code only")

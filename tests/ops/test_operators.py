@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mdaf_core.models.mamba4rec import Mamba
-from mdaf_core.ops import conv_numba, dropout, scan_numba  # noqa: F401  (registers the operators)
+from mdaf_core.ops import conv_numba, dropout, field_attention, scan_numba  # noqa: F401  (registers the operators)
 
 LENGTHS = (3, 0, 5)
 CU = torch.tensor([0, 3, 3, 8], dtype=torch.int32)
@@ -50,8 +50,19 @@ def test_dropout() -> None:
     torch.library.opcheck(torch.ops.mdaf.dropout.default, (leaf(7, 5), 0.3, torch.tensor(12345)))
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_field_attention(rate: float) -> None:
+    torch.manual_seed(0)
+    arguments = (leaf(4, 3, 12), 2, rate, torch.tensor(12345))
+    torch.library.opcheck(torch.ops.mdaf.field_attention.default, arguments)
+    backward = (torch.randn(4, 3, 4, dtype=torch.float64), *detached(arguments))
+    torch.library.opcheck(torch.ops.mdaf.field_attention_backward.default, backward)
+
+
 def test_gradients_by_finite_differences() -> None:
     torch.manual_seed(0)
+    qkv, seed = leaf(2, 3, 12), torch.tensor(7)
+    assert torch.autograd.gradcheck(lambda t: torch.ops.mdaf.field_attention(t, 2, 0.3, seed), (qkv,))
     x, weight, bias = leaf(8, 3), leaf(3, 4), leaf(3)
     assert torch.autograd.gradcheck(lambda *t: conv_numba.convolve(*t, True, CU), (x, weight, bias))
     seed = torch.tensor(1)
