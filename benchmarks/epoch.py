@@ -60,6 +60,8 @@ def steps(
     parts, batches, rows = Parts(), iter(loader), 0
     for i in range(WARM + count):
         if i == WARM:
+            if isinstance(optimizer, Adam):
+                optimizer.finish()
             parts, rows, start = Parts(), 0, time.perf_counter()
         with parts.part("gather"):
             batch = next(batches)
@@ -78,15 +80,16 @@ def steps(
     if isinstance(optimizer, Adam):  # what the untouched rows owe, spread over the steps
         with parts.part("postponed"):
             optimizer.finish()
-        found["postponed rows"] = 1000 * parts.seconds["postponed"] / (WARM + count)
-        elapsed += parts.seconds["postponed"] * count / (WARM + count)
+        found["postponed rows"] = 1000 * parts.seconds["postponed"] / count
+        elapsed += parts.seconds["postponed"]
     return found | {"rows a second": rows / elapsed}
 
 
 def measure_steps(config: RunConfig, dataset: PreparedDataset, count: int) -> dict[str, float]:
     torch.manual_seed(0)
     model = build_model(config.model, dataset.meta.features())
-    loader = BatchLoader(dataset, "train", config.training.batch_size, shuffle_seed=(0, 0))
+    history = model.events_read(config.training.max_history)
+    loader = BatchLoader(dataset, "train", config.training.batch_size, shuffle_seed=(0, 0), max_history=history)
     return steps(model, build_optimizer(model, config.training), loader, config.training.label_smoothing, count)
 
 

@@ -24,7 +24,8 @@ def scoring(preset: str, dataset: PreparedDataset, count: int) -> float:
     config = get_preset(preset)
     torch.manual_seed(0)
     model = build_model(config.model, dataset.meta.features()).eval()
-    loader = iter(BatchLoader(dataset, "val", config.training.eval_batch_size))
+    history = model.events_read(config.training.max_history)
+    loader = iter(BatchLoader(dataset, "val", config.training.eval_batch_size, max_history=history))
     rows = 0
     with torch.inference_mode():
         model(next(loader))

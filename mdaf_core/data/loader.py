@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -99,8 +101,14 @@ class BatchLoader:
         order = self.indices
         if self.shuffle_seed is not None:
             order = np.random.default_rng(self.shuffle_seed).permutation(order)
-        for start in range(0, len(order), self.batch_size):
-            yield self.gather(order[start : start + self.batch_size])
+        with ThreadPoolExecutor(1) as ahead:  # the next batch while the caller works on this one
+            waiting: deque[Future[Batch]] = deque()
+            for start in range(0, len(order), self.batch_size):
+                waiting.append(ahead.submit(self.gather, order[start : start + self.batch_size]))
+                if len(waiting) > 1:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
     def gather(self, index_B: np.ndarray) -> Batch:
         """The batch of these rows (indices into the split)."""

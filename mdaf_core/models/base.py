@@ -39,12 +39,14 @@ class CTRModel(nn.Module):
     Attributes:
         features: names and sizes of the inputs the model was built for.
         unknown_rate: while training, this share of ids is unknown in a batch.
+        reads_history: whether the model reads more of a row than its fields.
     """
 
     def __init__(self, features: FeatureSpec):
         super().__init__()
         self.features = features
         self.unknown_rate = 0.0
+        self.reads_history = True
 
     def forward(self, batch: Batch) -> Output:
         raise NotImplementedError
@@ -68,6 +70,10 @@ class CTRModel(nn.Module):
             if name in history:
                 history[name] = history[name].masked_fill(hidden_V[history[name]], UNKNOWN)
         return replace(batch, categorical_BF=torch.stack(columns, dim=1), history=history) if columns else batch
+
+    def events_read(self, max_history: int) -> int:
+        """Newest events of a history that are worth gathering where at most `max_history` are allowed."""
+        return max_history if self.reads_history else 0
 
     def embedding_parameters(self) -> list[Tensor]:
         """The weights of all embedding tables, which grow with the vocabularies."""

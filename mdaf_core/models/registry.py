@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mdaf_core.data.schema import FeatureSpec
 from mdaf_core.errors import StudioError
-from mdaf_core.models.config import ModelConfig
+from mdaf_core.models.config import NEEDS_HISTORY, ModelConfig
 
 if TYPE_CHECKING:
     from mdaf_core.models.base import CTRModel
@@ -39,4 +39,5 @@ def build_model(config: ModelConfig, features: FeatureSpec) -> CTRModel:
         raise StudioError(f"{config.kind!r} is not a neural network: it is fitted by LightGBM and has no parameters.")
     module, name = MODELS[config.kind]
     model: CTRModel = getattr(import_module(module), name)(config, features)
+    model.reads_history = config.kind in NEEDS_HISTORY
     return model

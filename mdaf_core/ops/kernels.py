@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 from pathlib import Path
 
@@ -25,7 +26,19 @@ def _keep_compiled_code_by_content() -> None:
         numba.config.CACHE_DIR = str(folder)
 
 
+def _share_torchs_threads() -> None:
+    """Let numba's kernels run on the threads of torch's OpenMP library, where torch brings its own.
+
+    Numba would load the system's beside it: two pools, each of whose threads spins for a while after its work, on the
+    cores that the other needs. Symbols made global before are found first.
+    """
+    library = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
+    with contextlib.suppress(OSError):
+        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+
+
 _keep_compiled_code_by_content()
+_share_torchs_threads()
 
 GROUPS = 16
 """Parts into which a batch is cut: fixed, so that sums are formed in the same order on every machine."""

@@ -60,7 +60,8 @@ def measure(config: RunConfig, dataset: PreparedDataset) -> Pace:
     optimizer = build_optimizer(model, config.training)
 
     def batches(size: int) -> list[Any]:
-        loader = BatchLoader(dataset, "train", size, shuffle_seed=(0, size), max_history=config.training.max_history)
+        history = model.events_read(config.training.max_history)
+        loader = BatchLoader(dataset, "train", size, shuffle_seed=(0, size), max_history=history)
         return [batch for _, batch in zip(range(REPEATS + 1), loader, strict=False)]
 
     def train(batch: Any) -> None:

@@ -92,12 +92,11 @@ class CTRModule(pl.LightningModule):
 
     def train_dataloader(self) -> BatchLoader:
         seed = (self.seed, self.current_epoch)
-        return BatchLoader(
-            self.dataset, "train", self.config.batch_size, shuffle_seed=seed, max_history=self.config.max_history
-        )
+        history = self.model.events_read(self.config.max_history)
+        return BatchLoader(self.dataset, "train", self.config.batch_size, shuffle_seed=seed, max_history=history)
 
     def val_dataloader(self) -> list[BatchLoader]:
-        size, history = self.config.eval_batch_size, self.config.max_history
+        size, history = self.config.eval_batch_size, self.model.events_read(self.config.max_history)
         return [
             BatchLoader(self.dataset, "val", size, max_history=history),
             BatchLoader(self.dataset, "train", size, max_history=history, rows=self.train_sample),

@@ -35,7 +35,7 @@ def predict(
     """
     device = next(model.parameters()).device
     model.eval()
-    loader = BatchLoader(dataset, split, config.eval_batch_size, max_history=config.max_history)
+    loader = BatchLoader(dataset, split, config.eval_batch_size, max_history=model.events_read(config.max_history))
 
     def batches() -> Iterator[Batch]:
         for batch in loader:

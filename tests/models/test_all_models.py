@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -152,6 +154,22 @@ def test_hidden_ids_change_training_only(name: str) -> None:
     item = batch.history["item"]
     assert gone and ((hidden.history["item"] == UNKNOWN) == torch.tensor([i in gone for i in item.tolist()])).all()
     assert hidden.match_BM is batch.match_BM and hidden.equal_TH is batch.equal_TH
+
+
+@every_model
+def test_histories_are_gathered_where_they_are_read(name: str) -> None:
+    model = build(name).eval()
+    assert model.events_read(50) == (50 if CONFIGS[name].kind in NEEDS_HISTORY else 0)
+    batch = random_batch(USUAL, [5] * 20)
+    without = replace(
+        batch,
+        cu_seqlens=torch.zeros_like(batch.cu_seqlens),
+        history={field: codes[:0] for field, codes in batch.history.items()},
+        history_age_T=batch.history_age_T[:0],
+        equal_TH=batch.equal_TH[:0],
+        match_BM=torch.zeros_like(batch.match_BM),
+    )
+    assert torch.equal(model(batch).logit_B, model(without).logit_B) == (not model.reads_history)
 
 
 @pytest.mark.parametrize("features", [NO_HISTORY, ONLY_NUMERIC], ids=["no-history", "only-numeric"])
