@@ -101,11 +101,15 @@ def _warm_up_once() -> None:
         import pandas  # noqa: F401
         import scipy.stats  # noqa: F401
 
+        from mdaf_core.training import warm
+
+        warm.start()
+
     threading.Thread(target=load, name="warm-up", daemon=True).start()
 
 
 def warm_up() -> None:
-    """Import the heavy libraries in the background, once a process, after the first page has been sent."""
+    """Import the heavy libraries, then compile the kernels, in the background, after the first page has been sent."""
     _warm_up_once()
 
 

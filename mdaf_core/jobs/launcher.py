@@ -25,6 +25,7 @@ from typing import Any
 
 from mdaf_core.jobs import api, worker
 from mdaf_core.jobs.kinds import KINDS, Kind
+from mdaf_core.training import warm
 
 PRELOAD = (
     "torch",
@@ -116,4 +117,5 @@ def _send(events: int, event: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    warm.start()
     main()

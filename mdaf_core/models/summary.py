@@ -79,7 +79,7 @@ def training_bytes(
     return round(_FLOAT * floats + _FRAGMENTS * (step + evaluation))
 
 
-def _probe(config: ModelConfig, features: FeatureSpec, length: int) -> tuple[Any, Any]:
+def probe(config: ModelConfig, features: FeatureSpec, length: int) -> tuple[Any, Any]:
     """The model with vocabularies of three codes and a batch of `_PROBE_ROWS` rows with `length` events each."""
     import torch
 
@@ -112,7 +112,7 @@ def _multiply_adds_at(config: ModelConfig, features: FeatureSpec, length: int) -
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    model, batch = _probe(config, features, length)
+    model, batch = probe(config, features, length)
     model.train()  # as in training: MDAF's head runs for the branches only where their loss asks for it
     counter = FlopCounterMode(display=False)
     # Attention as plain matrix products: the counter does not know the CPU's fused kernel.
@@ -145,7 +145,7 @@ def _peak_bytes(config: ModelConfig, features: FeatureSpec, length: int, trainin
             self.most = max(self.most, sum(size for _, size in self.alive.values()))
             return out
 
-    model, batch = _probe(config, features, length)
+    model, batch = probe(config, features, length)
     model.train(training)
     outside = {p.untyped_storage().data_ptr() for p in model.parameters()}
     own = sum(p.numel() for p in model.parameters()) * _FLOAT  # gradients, which appear among the tensors

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 from pathlib import Path
 
 import numba
@@ -12,15 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mdaf_core.ops.compiled import compiled_folder
+
 
 def _keep_compiled_code_by_content() -> None:
-    """Let numba keep the kernels' compiled code in a folder named after the source of all of them.
-
-    Numba compiles a kernel anew when its own file has changed, but not when a file it takes functions from has.
-    """
-    here = Path(__file__).resolve().parent
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))).hexdigest()
-    folder = here / "__pycache__" / f"numba-{digest[:12]}"
+    folder = compiled_folder()
     with contextlib.suppress(OSError):  # installed where one cannot write: numba finds a place of its own
         folder.mkdir(parents=True, exist_ok=True)
         numba.config.CACHE_DIR = str(folder)

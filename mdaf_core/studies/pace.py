@@ -16,7 +16,7 @@ from mdaf_core.training.config import RunConfig
 SIZES = (128, 512)
 """Rows of the steps measured; a full one would take seconds."""
 REPEATS = 3
-START_SECONDS = 2.0
+START_SECONDS = 0.5
 """Of a run, before its first step and after its last."""
 
 

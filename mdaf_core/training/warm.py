@@ -1,0 +1,57 @@
+"""Compile the CPU kernels before the first job needs them: about ten seconds of one core, once for each version.
+
+Compiled code is kept on disk beside the kernels (`ops.compiled`). The app and the job launcher start this in a process
+of its own while they start, so that a first training does not begin with compiling.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from mdaf_core.ops.compiled import complete
+from mdaf_core.settings import PROJECT_ROOT
+
+_PRESETS = ("mdaf-full", "autoint")  # between them they use every kernel but the optimiser's
+
+
+def compile_kernels() -> None:
+    """Run every kernel once on a few rows."""
+    import torch
+
+    from mdaf_core.data.schema import FeatureSpec
+    from mdaf_core.models.layers import Table
+    from mdaf_core.models.summary import probe
+    from mdaf_core.training.optimizer import Adam
+    from mdaf_core.training.presets import get_preset
+
+    for preset in _PRESETS:
+        model, batch = probe(
+            get_preset(preset).model, FeatureSpec.from_vocabulary({"item": 9, "category": 9}), length=3
+        )
+        model.loss(model.train()(batch), batch.label_B).backward()
+    table = Table([9], 4, std=0.1)
+    adam = Adam([{"params": [table.weight], "weight_decay": 0.1}], 1e-3, [table])
+    for rows in ([1, 2], [2, 3]):
+        table(torch.tensor([rows]).T).sum().backward()
+        adam.step()
+    adam.finish()
+    if complete().parent.is_dir():
+        complete().touch()
+
+
+def start() -> None:
+    """`compile_kernels` in the background; nothing where this version's have all been compiled before."""
+    if complete().exists():
+        return
+    subprocess.Popen(
+        [sys.executable, "-m", __name__],
+        cwd=PROJECT_ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    os.nice(5)
+    compile_kernels()
