@@ -31,7 +31,7 @@ from mdaf_core.settings import PROJECT_ROOT, get_settings
 from mdaf_core.studies.pace import START_SECONDS, Pace, machine, measure
 from mdaf_core.training.config import RunConfig
 
-PROCESS_BYTES = 650e6  # of a worker that has loaded its libraries and nothing else
+PROCESS_BYTES = 800e6  # of a worker with its libraries and kernels loaded, before data and model
 ROUGH_PACE = 2e10  # multiply-adds a second that training reaches on two cores, for want of a run to learn from
 GIVE_UP = 120  # seconds after which a measurement that was begun is not waited for
 _Kept = TypeVar("_Kept", bound=BaseModel)
@@ -102,7 +102,7 @@ def estimate(config: RunConfig, dataset: PreparedDataset, cost: Cost) -> Estimat
     """
     rows = dataset.meta.splits["train"].rows
     epochs = 1 if config.model.kind == "gbdt" else config.training.max_epochs
-    memory = None if cost.training_bytes is None else PROCESS_BYTES + cost.training_bytes
+    memory = None if cost.training_bytes is None else PROCESS_BYTES + _data_bytes(dataset) + cost.training_bytes
     if cost.pace is not None:
         return Estimate(seconds=cost.pace.seconds(config, dataset), measured=True, memory_bytes=memory)
     pace = paces(tracking.store_version()).get(config.model.kind)
@@ -113,6 +113,11 @@ def estimate(config: RunConfig, dataset: PreparedDataset, cost: Cost) -> Estimat
     # Three passes a training row (forward, and twice that backward); 20 µs for everything that is not arithmetic.
     seconds = START_SECONDS + rows * epochs * (3 * (cost.multiply_adds or 0) / ROUGH_PACE + 2e-5)
     return Estimate(seconds=seconds, measured=False, memory_bytes=memory)
+
+
+def _data_bytes(dataset: PreparedDataset) -> int:
+    """Rows and events: mapped into memory, all of them read in an epoch."""
+    return sum(file.stat().st_size for file in [*dataset.path.glob("rows/*.arrow"), *dataset.path.glob("events.arrow")])
 
 
 @lru_cache(maxsize=2)

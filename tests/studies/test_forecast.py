@@ -1,0 +1,24 @@
+"""The forecast of memory against what a run in a process of its own then takes; time is `benchmarks/forecast.py`'s."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from mdaf_core.settings import PROJECT_ROOT
+from mdaf_core.studies.estimate import count, estimate
+from mdaf_core.training.presets import get_preset
+
+
+@pytest.mark.parametrize("preset", ["dcnv2", "mamba4rec-v2"])
+def test_memory_is_foreseen_within_30_percent(tiny, preset: str) -> None:
+    config = get_preset(preset)
+    forecast = estimate(config, tiny, count(config, tiny)).memory_bytes
+    command = [sys.executable, "-m", "mdaf_core", "train", preset, "--data", "tiny", "--json"]
+    command += ["--set", "training.max_epochs=1", "--set", "training.warmup_epochs=0"]
+    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, check=True)
+    measured = json.loads(done.stdout)["peak_memory_mb"] * 2**20
+    assert 0.7 < forecast / measured < 1.3
