@@ -20,13 +20,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from benchmarks.measure import memory_kib, parser, report
+from benchmarks.measure import memory_kib, parser, report, seconds
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.loader import BatchLoader
 from mdaf_core.models.base import CTRModel
 from mdaf_core.models.registry import build_model
+from mdaf_core.models.summary import multiply_adds
 from mdaf_core.studies.definitions import get_definition, starting_point
 from mdaf_core.training.config import RunConfig
 from mdaf_core.training.losses import smooth_targets
@@ -93,6 +95,25 @@ def measure_steps(config: RunConfig, dataset: PreparedDataset, count: int) -> di
     return steps(model, build_optimizer(model, config.training), loader, config.training.label_smoothing, count)
 
 
+def measure_limits(config: RunConfig, dataset: PreparedDataset, step: float) -> dict[str, float]:
+    """What a step of `step` milliseconds would take if it did nothing but its products, at the rate of a large one."""
+    side = 2048
+    a, b = torch.randn(side, side), torch.randn(side, side)
+    rate = 2 * side**3 / seconds(lambda: a @ b, 5)
+    table = torch.randn(64 << 20)
+    copied = 8 * table.numel() / seconds(lambda: table.clone(), 5)
+    rows = dataset.rows("train")
+    length = float(np.minimum(rows.history_end - rows.history_start, config.training.max_history).mean())
+    adds = multiply_adds(config.model, dataset.meta.features(), length) * config.training.batch_size
+    products = 1000 * 3 * 2 * adds / rate  # forward, and twice that backward
+    return {
+        "a large product, billion operations a second": rate / 1e9,
+        "copying, GB/s": copied / 1e9,
+        "products of a step at that rate, ms": products,
+        "share of the step": products / step,
+    }
+
+
 def measure_epoch(config: RunConfig, dataset: PreparedDataset) -> dict[str, float]:
     """One epoch by the program's own training, in a process of its own: seconds with evaluation, rows a second in
     training, memory.
@@ -145,7 +166,9 @@ def main() -> None:
     result: dict[str, Any] = {}
     for preset in args.presets.split(","):
         config = starting_point(get_definition(args.definition), preset) if args.definition else get_preset(preset)
-        result[preset] = {"milliseconds a step": measure_steps(config, dataset, args.steps)}
+        found = measure_steps(config, dataset, args.steps)
+        step = 1000 * config.training.batch_size / found["rows a second"]
+        result[preset] = {"milliseconds a step": found, "limits": measure_limits(config, dataset, step)}
         if args.mambapy and hasattr(config.model, "state_dim"):
             count = max(2, args.steps // 8)
             result[preset]["mambapy, padded to 50"] = measure_mambapy(config, dataset, count, args.mambapy)
