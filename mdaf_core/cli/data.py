@@ -21,7 +21,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of a pre
 @app.command()
 def prepare(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="synthetic, user-behavior, movielens, criteo or table.")
+        str, typer.Argument(metavar="SOURCE", help="synthetic, user-behavior, taobao-ads, movielens, criteo or table.")
     ],
     path: Annotated[Path | None, typer.Option(help="The file or folder to read.")] = None,
     name: Annotated[

@@ -16,7 +16,8 @@ class Vocabulary:
     """The ids of one field that occur in training rows, in ascending order.
 
     Attributes:
-        ids: raw ids; the one at position i has code i + 2. A missing value is the id ''.
+        ids: raw ids; the one at position i has code i + 2. A missing value is the first of them: null among integers,
+            '' among texts, and '' on disk.
     """
 
     def __init__(self, ids: pl.Series):
@@ -36,15 +37,16 @@ class Vocabulary:
     def encode(self, values: pl.Series) -> np.ndarray:
         """(N,) int32 codes of raw ids; ids that are not in the vocabulary are unknown."""
         values = _plain(values).alias("id")
-        if values.dtype.is_integer() and self.ids.dtype.is_integer() and len(self.ids):
-            low, high = int(self.ids[0]), int(self.ids[-1])
+        numbers = self.ids.drop_nulls()
+        if values.dtype.is_integer() and self.ids.dtype.is_integer() and len(numbers):
+            low, high = int(numbers[0]), int(numbers[-1])
             if high - low < _WIDEST_TABLE:
-                return self._look_up(values.to_numpy(), low, high)
+                return self._look_up(values, numbers, low, high)
         known = self.ids.alias("id").to_frame().with_columns(code=pl.int_range(FIRST_ID, self.size, dtype=pl.Int32))
-        if values.dtype != self.ids.dtype:  # for instance integers in training, and a missing value elsewhere
+        if values.dtype != self.ids.dtype:  # integers of two widths, or integers in training and text elsewhere
             common = pl.Int64 if values.dtype.is_integer() and self.ids.dtype.is_integer() else pl.String
-            values, known = values.cast(common), known.with_columns(pl.col("id").cast(common))
-        codes = values.to_frame().join(known, on="id", how="left", maintain_order="left")["code"]
+            values, known = _cast(values, common), known.with_columns(_cast(known["id"], common))
+        codes = values.to_frame().join(known, on="id", how="left", maintain_order="left", nulls_equal=True)["code"]
         return codes.fill_null(UNKNOWN).to_numpy()
 
     def identities(self, *columns: tuple[pl.Series, np.ndarray]) -> list[np.ndarray]:
@@ -56,9 +58,9 @@ class Vocabulary:
             columns: raw values and their codes, as `encode` returns them.
         """
         plain = [_plain(values).alias("id") for values, _ in columns]
-        common = pl.Int64 if all(values.dtype.is_integer() for values in plain) else pl.String
+        common: type[pl.DataType] = pl.Int64 if all(values.dtype.is_integer() for values in plain) else pl.String
         strange = [
-            values.filter(pl.Series(codes == UNKNOWN)).cast(common)
+            _cast(values.filter(pl.Series(codes == UNKNOWN)), common)
             for values, (_, codes) in zip(plain, columns, strict=True)
         ]
         others = Vocabulary(pl.concat(strange).unique().sort())
@@ -73,11 +75,17 @@ class Vocabulary:
         """(N,) int32 positions in `ids`, -1 where a value is not among them."""
         return self.encode(values) - np.int32(FIRST_ID)  # unknown is code 1
 
-    def _look_up(self, values: np.ndarray, low: int, high: int) -> np.ndarray:
+    def _look_up(self, values: pl.Series, numbers: pl.Series, low: int, high: int) -> np.ndarray:
         """Codes by a table over the range of the ids, with an unknown place at either end: faster than a join."""
+        first = self.size - len(numbers)  # behind the missing value, where training rows have one
         table = np.full(high - low + 3, UNKNOWN, np.int32)
-        table[self.ids.to_numpy().astype(np.int64) - low + 1] = np.arange(FIRST_ID, self.size, dtype=np.int32)
-        return table[np.clip(values.astype(np.int64), low - 1, high + 1) - (low - 1)]
+        table[numbers.to_numpy().astype(np.int64) - low + 1] = np.arange(first, self.size, dtype=np.int32)
+        missing = values.is_null().to_numpy() if values.null_count() else None
+        plain = values.to_numpy() if missing is None else values.fill_null(low).to_numpy()
+        codes = table[np.clip(plain.astype(np.int64), low - 1, high + 1) - (low - 1)]
+        if missing is not None:
+            codes[missing] = FIRST_ID if first > FIRST_ID else UNKNOWN
+        return codes
 
     def write(self, path: Path, titles: pl.DataFrame | None = None) -> None:
         """Write columns `code` int32, `id` text, `title` text or null.
@@ -85,7 +93,7 @@ class Vocabulary:
         Args:
             titles: columns `id` (raw) and `title`.
         """
-        table = pl.DataFrame({"id": self.ids.cast(pl.String)}).select(
+        table = pl.DataFrame({"id": self.ids.cast(pl.String).fill_null("")}).select(
             code=pl.int_range(FIRST_ID, self.size, dtype=pl.Int32), id="id"
         )
         if titles is None:
@@ -97,7 +105,10 @@ class Vocabulary:
 
 
 def _plain(values: pl.Series) -> pl.Series:
-    """Integers, or text without nulls: a missing value is the id ''."""
-    if values.null_count() or not values.dtype.is_integer():
-        return values.cast(pl.String).fill_null("")
-    return values
+    """Integers, or text without nulls: there, a missing value is the id ''."""
+    return values if values.dtype.is_integer() else _cast(values, pl.String)
+
+
+def _cast(values: pl.Series, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
+    values = values.cast(dtype)
+    return values.fill_null("") if dtype == pl.String else values

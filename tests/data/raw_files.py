@@ -89,3 +89,51 @@ def write_ml_1m(folder: Path, n: int = 400, seed: int = 0) -> None:
     (folder / "users.dat").write_text(
         "".join(f"{u}::{'MF'[u % 2]}::{[1, 25][u % 2]}::{u}::48067\n" for u in range(1, 15))
     )
+
+
+TAOBAO_START = 1494000000  # 2017-05-06 00:00 in Shanghai
+PROFILE_FIELDS = (
+    "cms_segid", "cms_group_id", "final_gender_code", "age_level", "pvalue_level", "shopping_level", "occupation",
+    "new_user_class_level",
+)  # fmt: skip
+
+
+def write_taobao_ads(
+    folder: Path, n: int = 1500, users: int = 30, ads: int = 80, log: int = 4000, seed: int = 0
+) -> dict[str, list[list[str]]]:
+    """The four files as Tianchi ships them; returns their lines as lists of texts, by file name."""
+    generator = np.random.default_rng(seed)
+    draw = generator.integers
+    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[str, list[list[str]]] = {"raw_sample": [], "ad_feature": [], "user_profile": [], "behavior_log": []}
+    for _ in range(n):
+        clicked = int(generator.random() < 0.15)
+        time = TAOBAO_START + int(draw(0, 8 * 86400)) // 600 * 600  # many ties
+        files["raw_sample"].append(
+            [*map(str, (draw(1, users + 1), time, draw(1, ads + 1))), f"430{draw(539, 549)}_1007",
+             str(1 - clicked), str(clicked)]
+        )  # fmt: skip
+    for ad in range(1, ads + 1):
+        brand = "NULL" if ad % 3 == 0 else str(ad % 9)
+        files["ad_feature"].append([str(ad), str(ad % 7), str(ad // 2), str(ad // 4), brand, f"{ad * 1.5}"])
+    for user in range(1, users + 1):
+        if user % 5:  # every fifth has no profile
+            levels = [str(user % 4) for _ in PROFILE_FIELDS]
+            levels[4] = "" if user % 2 else levels[4]
+            levels[7] = "" if user % 3 else levels[7]
+            files["user_profile"].append([str(user), *levels])
+    for _ in range(log):
+        time = TAOBAO_START + int(draw(-14 * 86400, 8 * 86400)) // 600 * 600
+        tag = generator.choice(["pv", "cart", "fav", "buy"], p=[0.85, 0.06, 0.04, 0.05])
+        brand = "NULL" if generator.random() < 0.1 else str(draw(0, 12))
+        files["behavior_log"].append([*map(str, (draw(1, users + 10), time, tag, draw(0, 9))), brand])
+    headers = {
+        "raw_sample": "user,time_stamp,adgroup_id,pid,nonclk,clk",
+        "ad_feature": "adgroup_id,cate_id,campaign_id,customer,brand,price",
+        "user_profile": f"userid,{','.join(PROFILE_FIELDS)} ",  # the real file's header ends with a space
+        "behavior_log": "user,time_stamp,btag,cate,brand",
+    }
+    for name, lines in files.items():
+        text = "".join(",".join(line) + "\n" for line in lines)
+        (folder / f"{name}.csv").write_text(f"{headers[name]}\n{text}")
+    return files

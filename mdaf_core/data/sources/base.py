@@ -169,6 +169,7 @@ class Source:
 _MODULES = {
     "synthetic": "synthetic",
     "user-behavior": "user_behavior",
+    "taobao-ads": "taobao_ads",
     "movielens": "movielens",
     "criteo": "criteo",
     "table": "table",

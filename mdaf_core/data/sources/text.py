@@ -11,7 +11,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,19 +47,20 @@ _MAGIC = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the text: what its values must look like. Optional ones may be empty; `width` is in characters,
-    `between` the lowest and highest number."""
+    """One column of the text: what its values must look like. Optional ones may be empty, or the word `null`; `width`
+    is in characters, `between` the lowest and highest number."""
 
     name: str
     kind: Literal["int", "float", "text"] = "int"
     optional: bool = False
+    null: str = ""
     choices: tuple[str, ...] = ()
     width: int | None = None
     between: tuple[float, float] | None = None
 
     def problem(self, value: str) -> str | None:
         """What is wrong with a value, or None."""
-        if value == "":
+        if value in ("", self.null):
             return None if self.optional else f"The field {self.name} is empty"
         if self.choices and value not in self.choices:
             return f"The field {self.name} must be one of {', '.join(self.choices)}"
@@ -76,7 +77,8 @@ class Column:
         if not good:
             return f"The field {self.name} must be {_KIND_WORDS[self.kind]}"
         if self.between and not self.between[0] <= float(value) <= self.between[1]:
-            return f"The field {self.name} must lie between {self.between[0]:g} and {self.between[1]:g}"
+            low, high = (f"{limit:,}" if isinstance(limit, int) else f"{limit:g}" for limit in self.between)
+            return f"The field {self.name} must lie between {low} and {high}"
         return None
 
 
@@ -89,6 +91,7 @@ class Layout:
         separator: of one or two characters.
         header: the first line names the columns; it is checked.
         latin1: text that is not UTF-8 is taken as Latin-1 (as older GroupLens files are).
+        rule: what must hold between the fields of a line, and the sentence where it does not.
         least: fewest fields of a line whose empty fields at the end were stripped; None: lines are always whole.
         expected: what the file should be, for messages.
     """
@@ -98,6 +101,7 @@ class Layout:
     header: bool = False
     latin1: bool = False
     least: int | None = None
+    rule: tuple[pl.Expr, str] | None = None
     expected: str = ""
 
 
@@ -302,6 +306,8 @@ def _parse(block: bytes, line: int, path: Path, layout: Layout, skip: bool) -> I
                 yield alone
                 continue
             problem, text = "The line cannot be read", raw.decode("utf-8", "replace")
+            if layout.rule is not None and _parse_fast(raw, replace(layout, rule=None)) is not None:
+                problem = layout.rule[1]
         if not skip:
             raise BadInputError(f"{problem}. {_hint(line + offset, raw, layout)}", path, line + offset, text)
         yield 1
@@ -318,8 +324,16 @@ def _parse_fast(block: bytes, layout: Layout) -> pl.DataFrame | None:
             return None
         block, separator = block.replace(separator.encode(), b"\x1f"), "\x1f"
     schema = {column.name: _DTYPES[column.kind] for column in layout.columns}
+    nulls = {column.name: column.null for column in layout.columns if column.null}
     try:
-        frame = pl.read_csv(io.BytesIO(block), has_header=False, schema=schema, separator=separator, quote_char=None)
+        frame = pl.read_csv(
+            io.BytesIO(block),
+            has_header=False,
+            schema=schema,
+            separator=separator,
+            quote_char=None,
+            null_values=nulls or None,
+        )
     except (pl.exceptions.PolarsError, UnicodeDecodeError):
         return None
     if len(frame) != lines:
@@ -336,6 +350,8 @@ def _parse_fast(block: bytes, layout: Layout) -> pl.DataFrame | None:
             return None
         if column.width and not (values.drop_nulls().str.len_chars() == column.width).all():
             return None
+    if layout.rule is not None and not frame.select(layout.rule[0].all()).item():
+        return None
     return frame
 
 
@@ -358,9 +374,10 @@ def _problem(raw: bytes, layout: Layout) -> tuple[str | None, str]:
 
 
 def _hint(line: int, raw: bytes, layout: Layout) -> str:
-    if line == 1 and not layout.header:
-        names = {column.name.lower() for column in layout.columns}
-        found = {part.strip().lower() for part in raw.decode("utf-8", "replace").split(layout.separator)}
-        if names & found:
-            return "This looks like a header; the file as published has none: remove the first line."
+    names = {column.name.lower() for column in layout.columns}
+    found = {part.strip().lower() for part in raw.decode("utf-8", "replace").split(layout.separator)}
+    if line == 1 and not layout.header and names & found:
+        return "This looks like a header; the file as published has none: remove the first line."
+    if names == found:
+        return "This looks like a header once more, as where files were joined: remove the line."
     return (f"Expected {layout.expected}. " if layout.expected else "") + _SKIP_HINT
