@@ -110,9 +110,13 @@ def _audit(dataset: PreparedDataset, rows: int) -> None:
 
 
 def _check(check: audit.Check) -> None:
-    st.markdown(
-        f"{STATUS[check.status]} **{check.title}** :gray[`{check.id}`]  \n{shared.plain(check.sentence)}",
-    )
+    lines = [f"{STATUS[check.status]} **{check.title}** :gray[`{check.id}`]", shared.plain(check.sentence)]
+    if check.todo:
+        lines.append(f":gray[What to do:] {shared.plain(check.todo)}")
+    st.markdown("  \n".join(lines))
+    if check.examples:
+        with st.expander(f"{len(check.examples)} examples" if len(check.examples) > 1 else "The one example"):
+            shared.show_table(audit.example_frame(check), f"examples-{check.id}")
 
 
 def _alone(dataset: PreparedDataset) -> None:

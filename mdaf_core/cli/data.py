@@ -145,4 +145,9 @@ def _audit_text(checks: list[dict[str, Any]]) -> str:
     order = {"fail": 0, "warn": 1, "pass": 2}
     ranked = sorted(checks, key=lambda check: order[check["status"]])
     width = max((len(check["id"]) for check in checks), default=0)
-    return "\n".join(f"{check['status']}  {check['id']:{width}}  {check['sentence']}" for check in ranked)
+    lines = []
+    for check in ranked:
+        lines.append(f"{check['status']}  {check['id']:{width}}  {check['sentence']}")
+        if check.get("todo"):
+            lines.append(f"      {'':{width}}  {check['todo']}")
+    return "\n".join(lines)

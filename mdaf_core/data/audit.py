@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 import pyarrow as pa
@@ -27,6 +27,8 @@ class Check(BaseModel):
     number: float | None = Field(None, description="What was measured; None where it does not apply.")
     sentence: str
     details: dict[str, float] = Field({}, description="The same measure by split and field.")
+    todo: str = Field("", description="What to do about it; empty where all is well.")
+    examples: list[dict[str, Any]] = Field([], description="Up to 20 rows or ids that show it, as people read them.")
 
 
 class Audit(BaseModel):
@@ -53,7 +55,8 @@ def audit_dataset(dataset: PreparedDataset) -> Audit:
                 title="Files as written",
                 status="fail",
                 number=1,
-                sentence=f"The data set's files cannot be read ({type(error).__name__}: {error}): prepare it again.",
+                sentence=f"The data set's files cannot be read ({type(error).__name__}: {error}).",
+                todo="Prepare the data set again.",
             )
         ]
     return Audit(dataset=dataset.name, created=datetime.now(UTC).isoformat(timespec="seconds"), checks=checks)
@@ -92,6 +95,11 @@ def alone_frame(audit: Audit) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema).sort(
         "validation AUC", descending=True, nulls_last=True, maintain_order=True
     )
+
+
+def example_frame(check: Check) -> pl.DataFrame:
+    """The examples of a check as a table."""
+    return pl.DataFrame(check.examples, infer_schema_length=None)
 
 
 def failed(dataset: PreparedDataset) -> list[Check]:

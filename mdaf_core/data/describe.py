@@ -69,6 +69,20 @@ def describe_history(
     return _history(dataset, dataset.rows(split), position, limit)
 
 
+def describe_events(dataset: PreparedDataset, positions: Sequence[int] | np.ndarray) -> pl.DataFrame:
+    """Entries of the event log at these positions. Columns: `user` (raw id), `time` (local; absent where histories came
+    ready-made), each history field as text, and `positive` where it is known."""
+    at, log = np.asarray(positions, np.int64), dataset.events
+    columns = {"user": dataset.users.gather(log["user_index"][at])}
+    if not dataset.meta.ready_made_history:
+        columns["time"] = local_times(log["timestamp"][at], dataset.meta.timezone)
+    for name in dataset.meta.history_fields:
+        columns[name] = describe_codes(dataset, name, log[name][at])
+    if "positive" in log:
+        columns["positive"] = pl.Series(log["positive"][at])
+    return pl.DataFrame(columns)
+
+
 def local_times(timestamp: np.ndarray, timezone: str) -> pl.Series:
     """Unix seconds as local datetimes without zone."""
     moments = pl.from_epoch(pl.Series("time", np.asarray(timestamp, np.int64)), time_unit="s")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -12,9 +12,11 @@ import polars as pl
 
 from mdaf_core.data.audit import Check, Status
 from mdaf_core.data.dataset import PreparedDataset, Rows, identities
+from mdaf_core.data.describe import describe_events, describe_rows, local_times
 from mdaf_core.data.schema import SPLITS, UNKNOWN, FieldSpec, Split
 
 WORDS = {"train": "training", "val": "validation", "test": "test"}
+EXAMPLES = 20
 
 
 class Written:
@@ -31,6 +33,42 @@ class Written:
 
     def role(self, role: str) -> str | None:
         return next((field.name for field in self.categorical if field.role == role), None)
+
+    def examples(
+        self,
+        found: Mapping[Split, np.ndarray],
+        beside: Callable[[Split, np.ndarray], dict[str, Any]] | None = None,
+    ) -> list[dict[str, Any]]:
+        """The first rows of these positions as people read them; with their codes where even that cannot be read.
+
+        Args:
+            found: split → positions in it.
+            beside: (split, positions) → further columns, shown first.
+        """
+        out: list[dict[str, Any]] = []
+        for split, positions in found.items():
+            at = np.asarray(positions, np.int64)[: EXAMPLES - len(out)]
+            if not len(at):
+                continue
+            try:
+                shown = describe_rows(self.dataset, split, at, events=3)
+            except (LookupError, ValueError, pl.exceptions.PolarsError):
+                columns = self.rows[split].columns
+                shown = pl.DataFrame({name: columns[name][at] for name in ("row_id", "label", *sorted(self._inputs))})
+            more = {name: pl.Series(values) for name, values in (beside(split, at) if beside else {}).items()}
+            out += readable(pl.DataFrame({"part": [WORDS[split]] * len(at)} | more).hstack(shown))
+        return out
+
+    def event_examples(self, positions: np.ndarray) -> list[dict[str, Any]]:
+        """The first of these entries of the event log as people read them."""
+        try:
+            return readable(describe_events(self.dataset, positions[:EXAMPLES]))
+        except (LookupError, ValueError, pl.exceptions.PolarsError):
+            return []
+
+    def local(self, timestamps: np.ndarray) -> pl.Series:
+        """Unix seconds as local times, or the positions that stand for them where rows carry no time."""
+        return local_times(timestamps, self.meta.timezone) if self.meta.has_time else pl.Series(timestamps)
 
     @cached_property
     def total(self) -> int:
@@ -63,7 +101,7 @@ class Written:
 
     @cached_property
     def repeats(self) -> pl.DataFrame:
-        """Rows that share user, time and target with another row: split, user, time, target, all codes, label.
+        """Rows that share user, time and target with another row: split, at, user, time, target, all codes, label.
 
         Rows whose target cannot be told apart are left out: two unknown items are not the same item.
         """
@@ -92,7 +130,7 @@ class Written:
                     {"user": rows.user[found], "time": rows.timestamp[found], "label": rows.label[found]}
                     | target
                     | inputs
-                ).with_columns(split=pl.lit(split))
+                ).with_columns(split=pl.lit(split), at=pl.Series(found, dtype=pl.Int64))
             )
         return pl.concat(frames)
 
@@ -102,11 +140,38 @@ class Written:
 
 
 def check(
-    id: str, title: str, status: Status, number: float | None, sentence: str, details: Mapping[Any, float] | None = None
+    id: str,
+    title: str,
+    status: Status,
+    number: float | None,
+    sentence: str,
+    details: Mapping[Any, float] | None = None,
+    *,
+    todo: str = "",
+    examples: Callable[[], list[dict[str, Any]]] | None = None,
 ) -> Check:
+    """An answer; `todo` and `examples` (worked out only then) are for those that are not a pass."""
     clean = {name: value for name, value in (details or {}).items() if math.isfinite(value)}
     finite = number if number is None or math.isfinite(number) else None
-    return Check(id=id, title=title, status=status, number=finite, sentence=sentence, details=clean)
+    passed = status == "pass"
+    return Check(
+        id=id,
+        title=title,
+        status=status,
+        number=finite,
+        sentence=sentence,
+        details=clean,
+        todo="" if passed else todo,
+        examples=[] if passed or examples is None else examples()[:EXAMPLES],
+    )
+
+
+def readable(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Rows as plain values that JSON takes: times as text, null where a number is missing."""
+    times = [name for name, dtype in frame.schema.items() if dtype.is_temporal()]
+    numbers = [name for name, dtype in frame.schema.items() if dtype.is_float()]
+    frame = frame.with_columns(pl.col(times).dt.strftime("%Y-%m-%d %H:%M:%S"), pl.col(numbers).fill_nan(None))
+    return frame.to_dicts()
 
 
 def rows_text(number: int, one: str, many: str) -> str:

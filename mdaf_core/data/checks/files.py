@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import polars as pl
 
 from mdaf_core.data.audit import Check, content_hashes
-from mdaf_core.data.checks.base import Written, check
+from mdaf_core.data.checks.base import EXAMPLES, WORDS, Written, check
 from mdaf_core.data.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN
 
 
@@ -16,24 +18,42 @@ def integrity(data: Written) -> Iterator[Check]:
     actual = content_hashes(data.dataset.path)
     changed = sorted(path for path in recorded.keys() | actual.keys() if recorded.get(path) != actual.get(path))
     wrong = [split for split in SPLITS if len(data.rows[split]) != data.meta.splits[split].rows]
+    everything = changed or [f"rows/{split}.arrow" for split in wrong]
     if not changed and not wrong:
         sentence = f"All {len(actual)} files are as the preparation wrote them."
     else:
-        sentence = f"Changed since the preparation: {', '.join(changed) or 'row counts'}. Prepare the data set again."
-    yield check("integrity", "Files as written", "fail" if changed or wrong else "pass", len(changed), sentence)
+        sentence = f"Changed since the preparation: {', '.join(everything)}."
+    yield check(
+        "integrity",
+        "Files as written",
+        "fail" if everything else "pass",
+        len(everything),
+        sentence,
+        todo="Prepare the data set again: runs on it could not be compared with earlier ones.",
+        examples=lambda: [
+            {"file": path, "prepared as": recorded.get(path, "-")[:12], "found": actual.get(path, "-")[:12]}
+            for path in everything
+        ],
+    )
 
 
 def reserved_codes(data: Written) -> Iterator[Check]:
     wrong: dict[str, float] = {}
+    examples: list[dict[str, Any]] = []
     for field in data.categorical:
-        codes = data.dataset.vocabulary(field.name)["code"].to_numpy()
+        table = data.dataset.vocabulary(field.name)
+        taken = table.filter((pl.col("code") < FIRST_ID) | pl.col("code").is_duplicated())
+        codes = table["code"].to_numpy()
         count = int((codes < FIRST_ID).sum()) + len(codes) - len(np.unique(codes))
-        for rows in data.rows.values():
-            values = rows.columns[field.name]
-            count += int(((values <= PADDING) | (values >= field.vocabulary_size)).sum())
+        examples += [{"field": field.name, "where": "vocabulary"} | row for row in taken.head(EXAMPLES).to_dicts()]
+        columns = {f"{WORDS[split]} rows": rows.columns[field.name] for split, rows in data.rows.items()}
         if field.name in data.events:
-            values = data.events[field.name]
-            count += int(((values <= PADDING) | (values >= field.vocabulary_size)).sum())
+            columns["histories"] = data.events[field.name]
+        for where, values in columns.items():
+            strange = np.flatnonzero((values <= PADDING) | (values >= field.vocabulary_size))
+            count += len(strange)
+            for code in np.unique(values[strange[:EXAMPLES]]):
+                examples.append({"field": field.name, "where": where, "code": int(code), "id": None, "title": None})
         wrong[field.name] = count
     total = sum(wrong.values())
     yield check(
@@ -45,13 +65,15 @@ def reserved_codes(data: Written) -> Iterator[Check]:
         if total
         else "Codes 0 (padding) and 1 (unknown) stand for no real id, and every other code for exactly one.",
         {name: value for name, value in wrong.items() if value},
+        todo="Prepare the data set again: a model would take one id for another, or read outside its table.",
+        examples=lambda: examples,
     )
 
 
 def vocabulary(data: Written) -> Iterator[Check]:
     foreign: dict[str, float] = {}
     least = int(data.meta.options.get("min_count", 1))
-    example = ""
+    examples: list[dict[str, Any]] = []
     for field in data.categorical:
         table = data.dataset.vocabulary(field.name)
         codes = table["code"].to_numpy()
@@ -62,9 +84,11 @@ def vocabulary(data: Written) -> Iterator[Check]:
         foreign[field.name] = len(strangers) + abs(len(codes) + FIRST_ID - field.vocabulary_size)
         if least == 1:  # then every id of a training row has a code
             foreign[field.name] += int(seen[UNKNOWN])
-        if len(strangers) and not example:
-            example = f", for instance {field.name} {table['id'][int(strangers[0])]!r}"
+        for at in strangers[:EXAMPLES].tolist():
+            rows = {"training rows": int(seen[codes[at]])}
+            examples.append({"field": field.name} | table.row(at, named=True) | rows)
     total = sum(foreign.values())
+    example = f", for instance {examples[0]['field']} {examples[0]['id']!r}" if examples else ""
     sentence = (
         f"{total:,.0f} ids do not come from training rows{example}: the vocabulary knows what a model may not know."
         if total
@@ -77,4 +101,6 @@ def vocabulary(data: Written) -> Iterator[Check]:
         total,
         sentence,
         {name: value for name, value in foreign.items() if value},
+        todo="Prepare the data set again: codes must be given from training rows alone.",
+        examples=lambda: examples,
     )

@@ -3,74 +3,108 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from mdaf_core.data.audit import Check, Status
 from mdaf_core.data.checks.base import Written, check
 from mdaf_core.data.dataset import Rows, identities
-from mdaf_core.data.schema import MAX_HISTORY, UNKNOWN
+from mdaf_core.data.schema import MAX_HISTORY, UNKNOWN, Split
+
+AGAIN = "Prepare the data set again; if it was not written by this program, see docs/data.md for what a history is."
 
 
 def histories(data: Written) -> Iterator[Check]:
     if not data.events:
         return
+    yield _earlier(data)
+    yield from _whose_and_whole(data)
+    yield _own_target(data)
+    yield from _history_contents(data)
+
+
+def _earlier(data: Written) -> Check:
     time, owner = data.events["timestamp"], data.events["user_index"]
     late = {split: float(len(rows)) for split, rows in data.late.items()}
-    disorder = 0
+    disorder = np.empty(0, np.int64)
     if not data.meta.ready_made_history:
         same = owner[1:] == owner[:-1]
-        disorder = int(((owner[1:] < owner[:-1]) | (same & (time[1:] < time[:-1]))).sum())
-    total = sum(late.values())
-    if total or disorder:
-        sentence = f"{total:,.0f} rows have an event in their history that is not earlier than the row"
-        sentence += f", and the event log is out of order in {disorder:,} places." if disorder else "."
-    elif data.meta.ready_made_history:
+        disorder = 1 + np.flatnonzero((owner[1:] < owner[:-1]) | (same & (time[1:] < time[:-1])))
+    total = int(sum(late.values()))
+    status: Status = "fail" if total or len(disorder) else "warn" if data.meta.ready_made_history else "pass"
+    todo = f"A model would see the future. {AGAIN}"
+    if status == "fail":
+        sentence = f"{total:,} rows have an event in their history that is not earlier than the row"
+        sentence += f", and the event log is out of order in {len(disorder):,} places." if len(disorder) else "."
+    elif status == "warn":
         sentence = "Histories came ready-made, without times: that their events precede the row cannot be verified."
+        todo = "Ask whoever made the lists up to which moment they reach, and say so beside results."
     else:
         sentence = "Every event of every history is strictly earlier than its row."
-    status: Status = "fail" if total or disorder else "warn" if data.meta.ready_made_history else "pass"
-    yield check("history-earlier", "History strictly earlier", status, total + disorder, sentence, late)
 
-    wrong, missing = {}, {}
+    def newest(split: Split, at: np.ndarray) -> dict[str, Any]:
+        return {"newest event": data.local(time[data.rows[split].history_end[at] - 1])}
+
+    return check(
+        "history-earlier",
+        "History strictly earlier",
+        status,
+        total + len(disorder),
+        sentence,
+        late,
+        todo=todo,
+        examples=lambda: data.examples(data.late, newest) or data.event_examples(disorder),
+    )
+
+
+def _whose_and_whole(data: Written) -> Iterator[Check]:
+    owner = data.events["user_index"]
+    wrong: dict[Split, np.ndarray] = {}
+    missing: dict[Split, np.ndarray] = {}
     for split, rows in data.rows.items():
         sound = data.slices_sound[split]
-        wrong[split] = float((~sound).sum())
+        foreign = ~sound
         full = np.flatnonzero(sound & (rows.history_end > rows.history_start))
         first, last = rows.history_start[full], rows.history_end[full] - 1
-        wrong[split] += float(((owner[first] != rows.user[full]) | (owner[last] != rows.user[full])).sum())
+        foreign[full] = (owner[first] != rows.user[full]) | (owner[last] != rows.user[full])
+        wrong[split] = np.flatnonzero(foreign)
         if not data.meta.ready_made_history:
-            missing[split] = float(_incomplete(data, rows, sound).sum())
-    total = sum(wrong.values())
+            missing[split] = np.flatnonzero(_incomplete(data, rows, sound))
+    total = sum(map(len, wrong.values()))
     yield check(
         "history-own-user",
         "History of the row's own user",
         "fail" if total else "pass",
         total,
-        f"{total:,.0f} rows have a history that is another user's, or outside the event log."
+        f"{total:,} rows have a history that is another user's, or outside the event log."
         if total
         else "Every history holds events of the row's own user alone.",
-        wrong,
+        {split: float(len(rows)) for split, rows in wrong.items()},
+        todo=AGAIN,
+        examples=lambda: data.examples(wrong),
     )
     if missing:
-        total = sum(missing.values())
+        total = sum(map(len, missing.values()))
         yield check(
             "history-complete",
             "History complete",
             "fail" if total else "pass",
             total,
-            f"{total:,.0f} rows lack earlier events of their user in their history."
+            f"{total:,} rows lack earlier events of their user in their history."
             if total
             else "No history lacks an earlier event of its user.",
-            missing,
+            {split: float(len(rows)) for split, rows in missing.items()},
+            todo=AGAIN,
+            examples=lambda: data.examples(missing),
         )
-    yield _own_target(data)
-    yield from _history_contents(data)
 
 
 def _incomplete(data: Written, rows: Rows, sound: np.ndarray) -> np.ndarray:
     """(N,) whether an earlier event of the user is outside the slice, on either side."""
     time = data.events["timestamp"]
+    if not len(time):
+        return np.zeros(len(rows), np.bool_)
     first, after = data.first_event[rows.user], data.first_event[rows.user + 1]
     end = np.clip(rows.history_end, 0, len(time) - 1)
     next_is_earlier = (rows.history_end < after) & (rows.history_end >= first) & (time[end] < rows.timestamp)
@@ -83,7 +117,7 @@ def _own_target(data: Written) -> Check:
     names = data.meta.history_fields
     if data.meta.ready_made_history:
         return _ready_made_target(data)
-    found: dict[str, float] = {}
+    found: dict[Split, np.ndarray] = {}
     for split, rows in data.rows.items():
         suspects = data.late[split]
         end = rows.history_end[suspects]
@@ -94,17 +128,17 @@ def _own_target(data: Written) -> Check:
         hit = data.events["timestamp"][event] == rows.timestamp[suspects][at]
         for name in names:
             hit &= identities(data.events, name)[event] == identities(rows.columns, name)[suspects][at]
-        found[split] = float(len(np.unique(at[hit])))
-    total = sum(found.values())
+        found[split] = suspects[np.unique(at[hit])]
+    total = sum(map(len, found.values()))
     return check(
         "history-target",
         "Target not in its own history",
         "fail" if total else "pass",
         total,
-        f"{total:,.0f} rows find themselves in their own history."
-        if total
-        else "No row is an event of its own history.",
-        found,
+        f"{total:,} rows find themselves in their own history." if total else "No row is an event of its own history.",
+        {split: float(len(rows)) for split, rows in found.items()},
+        todo=f"A model could read the label off the history. {AGAIN}",
+        examples=lambda: data.examples(found),
     )
 
 
@@ -112,11 +146,12 @@ def _ready_made_target(data: Written) -> Check:
     """Without times, a list that ends with the row itself shows by how often its newest event is the target."""
     name = data.meta.history_fields[0]
     shares: dict[str, float] = {}
+    found: dict[Split, np.ndarray] = {}
     for split, rows in data.rows.items():
         full = np.flatnonzero(data.slices_sound[split] & (rows.history_end > rows.history_start))
         newest = identities(data.events, name)[rows.history_end[full] - 1]
         same = (newest == identities(rows.columns, name)[full]) & (newest > UNKNOWN)
-        shares[split] = float(same.mean()) if len(full) else 0.0
+        shares[split], found[split] = float(same.mean()) if len(full) else 0.0, full[same]
     worst = max(shares.values())
     status: Status = "fail" if worst > 0.5 else "warn" if worst > 0.2 else "pass"
     ending = " The lists seem to include the row itself." if status != "pass" else ""
@@ -127,20 +162,28 @@ def _ready_made_target(data: Written) -> Check:
         worst,
         f"In up to {worst:.1%} of a part's rows the newest event of the history is the target's {name}.{ending}",
         shares,
+        todo="Cut the last entry off the lists, or make them from earlier events alone.",
+        examples=lambda: data.examples(found),
     )
 
 
 def _history_contents(data: Written) -> Iterator[Check]:
-    empty = {split: float((rows.history_end == rows.history_start).mean()) for split, rows in data.rows.items()}
-    share = sum(empty[split] * len(rows) for split, rows in data.rows.items()) / max(1, data.total)
+    empty = {split: rows.history_end == rows.history_start for split, rows in data.rows.items()}
+    share = sum(int(rows.sum()) for rows in empty.values()) / max(1, data.total)
+    none = share == 1
     yield check(
         "history-empty",
         "Empty histories",
-        "warn" if share > 0.5 else "pass",
+        "fail" if none else "warn" if share > 0.5 else "pass",
         share,
-        f"{share:.1%} of rows have an empty history"
+        "Not one row has a history: a sequence model has nothing to read."
+        if none
+        else f"{share:.1%} of rows have an empty history"
         + (": a sequence model can say little about them." if share > 0.5 else "."),
-        empty,
+        {split: float(rows.mean()) for split, rows in empty.items() if len(rows)},
+        todo="See whether rows and events name users alike, and whether events lie before the rows; or take more "
+        "events into histories.",
+        examples=lambda: data.examples({split: np.flatnonzero(rows) for split, rows in empty.items()}),
     )
     if "positive" in data.events:
         positive = data.events["positive"]
@@ -156,4 +199,6 @@ def _history_contents(data: Written) -> Iterator[Check]:
                 if clicks < 0.5
                 else "."
             ),
+            todo="Take histories from positives alone (an option of the source), or say beside results what they hold.",
+            examples=lambda: data.event_examples(np.flatnonzero(positive == 0)),
         )

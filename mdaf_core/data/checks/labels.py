@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from mdaf_core.data.audit import Check, Status
-from mdaf_core.data.checks.base import WORDS, Written, check
+from mdaf_core.data.checks.base import EXAMPLES, WORDS, Written, check
 from mdaf_core.data.gather import match_features, match_names
 from mdaf_core.data.schema import UNKNOWN, Split
 
@@ -29,19 +30,47 @@ def labels(data: Written) -> Iterator[Check]:
         if single
         else "Training, validation and test rows have both labels.",
         rates,
+        todo="Take another split, or other cuts; if the input has one label only, look at how labels are read.",
+        examples=lambda: _rates(data),
     )
     base = rates.get("train", 0.0)
     drift = max((abs(rate - base) for split, rate in rates.items() if split != "train"), default=0.0)
     shown = ", ".join(f"{WORDS[split]} {rate:.2%}" for split, rate in rates.items())
+    rows = data.rows
+    # A part of few rows moves by chance: four standard errors of the difference count as a drift.
+    beyond_chance = any(
+        abs(rate - base) > 4 * math.sqrt(base * (1 - base) * (1 / len(rows[split]) + 1 / len(rows["train"])))
+        for split, rate in rates.items()
+        if split != "train" and abs(rate - base) > 0.2 * base
+    )
     strong = base > 0 and drift / base > 0.2
     yield check(
         "positive-rate-drift",
         "Positive rate",
-        "warn" if strong else "pass",
+        "warn" if beyond_chance else "pass",
         drift,
-        f"The positive rate is {shown}" + (": it drifts by more than a fifth of its value." if strong else "."),
+        f"The positive rate is {shown}"
+        + (
+            ": it drifts by more than a fifth of its value."
+            if beyond_chance
+            else ", no more apart than chance allows."
+            if strong
+            else "."
+        ),
         rates,
+        todo="See on the chart of the rate over time when it changes, and why; losses and calibration suffer, AUC may "
+        "not.",
+        examples=lambda: _rates(data),
     )
+
+
+def _rates(data: Written) -> list[dict[str, Any]]:
+    """Rows, positives and rate of each part."""
+    return [
+        {"part": WORDS[split], "rows": len(rows), "positives": int(rows.label.sum()), "rate": float(rows.label.mean())}
+        for split, rows in data.rows.items()
+        if len(rows)
+    ]
 
 
 def label_leak(data: Written) -> Iterator[Check]:
@@ -62,7 +91,15 @@ def label_leak(data: Written) -> Iterator[Check]:
         f"The input {name!r} alone reaches AUC {worst:.4f} on {WORDS[split]} rows"
         + (": it probably knows the label." if leak else ", the best of all single inputs."),
         {f"{split} {name}": auc for (split, name), auc in aucs.items()},
+        todo=f"Leave {name!r} out, unless it is known before the impression.",
+        examples=lambda: data.examples({split: _both_labels(data, split)}),
     )
+
+
+def _both_labels(data: Written, split: Split) -> np.ndarray:
+    """Positions of the first rows of either label, in equal numbers."""
+    label = data.rows[split].label
+    return np.concatenate([np.flatnonzero(label == value)[: EXAMPLES // 2] for value in (1, 0)])
 
 
 def _alone(data: Written, split: Split) -> dict[str, float]:
@@ -92,8 +129,9 @@ def _alone(data: Written, split: Split) -> dict[str, float]:
 
 def unknown_by_label(data: Written) -> Iterator[Check]:
     differences: dict[str, float] = {}
-    found: list[tuple[bool, float, str]] = []  # significant, difference, words
-    for split in ("val", "test"):
+    found: list[tuple[bool, float, str, Split, str]] = []  # significant, difference, words, part, field
+    judged: tuple[Split, ...] = ("val", "test")
+    for split in judged:
         rows = data.rows[split]
         positive = rows.label == 1
         counts = (int(positive.sum()), int((~positive).sum()))
@@ -110,10 +148,10 @@ def unknown_by_label(data: Written) -> Iterator[Check]:
                 f"In {WORDS[split]}, {rates[0]:.1%} of positives and {rates[1]:.1%} of negatives have an unknown "
                 f"{field.name}"
             )
-            found.append((error > 0 and abs(difference) > 4 * error, abs(difference), words))
+            found.append((error > 0 and abs(difference) > 4 * error, abs(difference), words, split, field.name))
     if not found:
         return
-    significant, worst, words = max(found)
+    significant, worst, words, part, name = max(found)
     status: Status = "pass"
     if significant and worst > 0.25:
         status, words = "fail", words + ": being unknown alone tells the label, as when negatives are drawn elsewhere"
@@ -121,7 +159,16 @@ def unknown_by_label(data: Written) -> Iterator[Check]:
         status, words = "warn", words + ": being unknown tells something of the label"
     elif not significant:
         words += ", no more apart than chance allows"
-    yield check("unknown-by-label", "Unknown ids by label", status, worst, words + ".", differences)
+    yield check(
+        "unknown-by-label",
+        "Unknown ids by label",
+        status,
+        worst,
+        words + ".",
+        differences,
+        todo="Draw negatives from the rows' own period (with alpha=1 unknown ids are level), or leave the input out.",
+        examples=lambda: data.examples({part: np.flatnonzero(data.rows[part].columns[name] == UNKNOWN)}),
+    )
 
 
 def _sample(size: int) -> np.ndarray:

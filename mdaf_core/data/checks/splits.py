@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from mdaf_core.data.audit import Check
-from mdaf_core.data.checks.base import Written, check, rows_text
-from mdaf_core.data.schema import SPLITS
+from mdaf_core.data.checks.base import EXAMPLES, Written, check, rows_text
+from mdaf_core.data.schema import SPLITS, Split
 
 
 def splits(data: Written) -> Iterator[Check]:
@@ -22,14 +22,16 @@ def splits(data: Written) -> Iterator[Check]:
             "warn",
             1,
             "Rows were assigned to the parts at random: results say how well a model fills gaps in the past, not how "
-            "well it predicts. Use it only to reproduce work that did so.",
+            "well it predicts.",
+            todo="Use it only to reproduce work that did so; else split by time.",
         )
-    spans = {split: (int(r.timestamp.min()), int(r.timestamp.max())) for split, r in data.rows.items() if len(r)}
-    latest, overlap = -math.inf, 0
+    found: dict[Split, np.ndarray] = {}
+    latest = np.iinfo(np.int64).min
     for split in SPLITS:
-        if split in spans:
-            overlap += int((data.rows[split].timestamp <= latest).sum())
-            latest = max(latest, spans[split][1])
+        timestamp = data.rows[split].timestamp
+        found[split] = np.flatnonzero(timestamp <= latest)
+        latest = max(latest, int(timestamp.max(initial=latest)))
+    overlap = sum(map(len, found.values()))
     chronological = kind in ("time", "last-day")
     what = "lie" if data.meta.has_time else "lie, in file order,"
     yield check(
@@ -41,6 +43,9 @@ def splits(data: Written) -> Iterator[Check]:
         + ("." if chronological else f", as a split of kind {kind!r} allows: trends leak between the parts.")
         if overlap
         else "Every validation row is later than all training rows, every test row later than all validation rows.",
+        {split: float(len(rows)) for split, rows in found.items()},
+        todo="Split by time, unless you reproduce work that did not.",
+        examples=lambda: data.examples(found),
     )
 
 
@@ -50,10 +55,16 @@ def interleaved(data: Written) -> Iterator[Check]:
     users = 1 + max(int(rows.user.max(initial=0)) for rows in data.rows.values())
     latest = np.full(users, np.iinfo(np.int64).min)
     mixed = np.zeros(users, bool)
+    found: dict[Split, np.ndarray] = {}
     for split in SPLITS:
         rows = data.rows[split]
-        mixed[rows.user[rows.timestamp < latest[rows.user]]] = True
+        found[split] = np.flatnonzero(rows.timestamp < latest[rows.user])
+        mixed[rows.user[found[split]]] = True
         np.maximum.at(latest, rows.user, rows.timestamp)
+
+    def later(split: Split, at: np.ndarray) -> dict[str, Any]:
+        return {"a row in an earlier part at": data.local(latest[data.rows[split].user[at]])}
+
     count = int(mixed.sum())
     yield check(
         "user-interleaved",
@@ -64,20 +75,24 @@ def interleaved(data: Written) -> Iterator[Check]:
         "a user's past after it learned from that user's future."
         if count
         else "No user has a row in an earlier part that happened after one in a later part.",
+        todo="Split by time or leave the last rows out, unless you reproduce work that did not.",
+        examples=lambda: data.examples(found, later),
     )
 
 
 def repeated_rows(data: Written) -> Iterator[Check]:
     shared = _repeated([rows.row_id for rows in data.rows.values()])
-    across = inside = 0
+    across = inside = pl.DataFrame(schema={"split": pl.String, "at": pl.Int64})
     told_apart = data.meta.has_user and data.meta.has_time
     if told_apart:
-        repeats = data.repeats
-        everything = [name for name in repeats.columns if name != "split"]
-        groups = repeats.group_by(everything).agg(rows=pl.len(), parts=pl.col("split").n_unique())
-        across = int(groups.filter(pl.col("parts") > 1)["rows"].sum())
-        inside = int((groups.filter((pl.col("rows") > 1) & (pl.col("parts") == 1))["rows"] - 1).sum())
-    total = max(shared, across)
+        everything = [name for name in data.repeats.columns if name not in ("split", "at")]
+        repeats = data.repeats.with_columns(
+            rows=pl.len().over(everything), parts=pl.col("split").n_unique().over(everything)
+        )
+        across = repeats.filter(pl.col("parts") > 1)
+        inside = repeats.filter((pl.col("rows") > 1) & (pl.col("parts") == 1))
+    again = inside.filter(~pl.struct(everything).is_first_distinct()) if len(inside) else inside
+    total = max(shared, len(across))
     yield check(
         "rows-across-splits",
         "No row in two parts",
@@ -86,31 +101,49 @@ def repeated_rows(data: Written) -> Iterator[Check]:
         f"{rows_text(total, 'is', 'are')} in more than one part: a model is judged on rows it was trained on."
         if total
         else "No row of one part is also in another.",
+        todo="Remove repeated rows from the input, or split by time so that rows of one moment stay together.",
+        examples=lambda: data.examples(_positions(across) if len(across) else _same_row_id(data)),
     )
     if not told_apart:
         return
     yield check(
         "duplicate-rows",
         "Duplicate rows",
-        "warn" if inside else "pass",
-        inside,
-        f"{rows_text(inside, 'repeats', 'repeat')} another row of the part (same user, time, inputs and label)."
-        if inside
+        "warn" if len(again) else "pass",
+        len(again),
+        f"{rows_text(len(again), 'repeats', 'repeat')} another row of the part (same user, time, inputs and label)."
+        if len(again)
         else "No row of a part repeats another.",
+        todo="If they are one event written twice, remove the copies from the input.",
+        examples=lambda: data.examples(_positions(inside)),
     )
     target = [name for name in data.repeats.columns if name in ("user", "time") or name.startswith("target_")]
-    groups = data.repeats.group_by(target).agg(rows=pl.len(), labels=pl.col("label").n_unique())
-    contradicting = int(groups.filter(pl.col("labels") > 1)["rows"].sum())
+    contradicting = data.repeats.filter(pl.col("label").n_unique().over(target) > 1)
     yield check(
         "contradicting-rows",
         "Contradicting labels",
-        "warn" if contradicting else "pass",
-        contradicting,
-        f"{contradicting:,} rows share user, time and target with a row of the other label: no model can get both "
-        "right."
-        if contradicting
+        "warn" if len(contradicting) else "pass",
+        len(contradicting),
+        f"{len(contradicting):,} rows share user, time and target with a row of the other label: no model can get "
+        "both right."
+        if len(contradicting)
         else "No two rows of one user, time and target have different labels.",
+        todo="Decide which of them counts (usually the click) and remove the others from the input.",
+        examples=lambda: data.examples(_positions(contradicting)),
     )
+
+
+def _positions(repeats: pl.DataFrame) -> dict[Split, np.ndarray]:
+    """Positions by split of the first repeated rows, those that belong together side by side."""
+    first = repeats.sort("user", "time")[:EXAMPLES] if "user" in repeats.columns else repeats
+    return {split: first.filter(pl.col("split") == split)["at"].to_numpy() for split in SPLITS}
+
+
+def _same_row_id(data: Written) -> dict[Split, np.ndarray]:
+    """Positions of rows whose `row_id` another row has too."""
+    ids = pl.Series(np.concatenate([rows.row_id for rows in data.rows.values()]))
+    double = ids.filter(ids.is_duplicated())
+    return {split: np.flatnonzero(np.isin(rows.row_id, double)) for split, rows in data.rows.items()}
 
 
 def _repeated(ids: list[np.ndarray]) -> int:
