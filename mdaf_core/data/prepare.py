@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,7 +24,7 @@ from mdaf_core.data.sources.base import Progress, RawTable, Source, check_path, 
 from mdaf_core.data.split import assign_splits
 from mdaf_core.data.statistics import write_statistics
 from mdaf_core.data.vocabulary import Vocabulary
-from mdaf_core.errors import BadInputError
+from mdaf_core.errors import BadInputError, StudioError
 from mdaf_core.files import check_name, new_folder, write_json
 from mdaf_core.settings import get_settings
 
@@ -57,7 +58,7 @@ def prepare(
 
     report(0.0, f"Reading {path.name}" if path else "Generating")
     raw = found.read(path, chosen, _part(report, 0.0, 0.45))
-    with new_folder(get_settings().datasets_dir / name) as folder:
+    with _disk_errors_in_words(), new_folder(get_settings().datasets_dir / name) as folder:
         meta = _write(folder, name, found, chosen, raw, _part(report, 0.45, 0.8))
         meta.fingerprint = _fingerprint(folder, raw.inputs)
         del raw
@@ -71,6 +72,20 @@ def prepare(
     return PreparedDataset.open(name)
 
 
+@contextmanager
+def _disk_errors_in_words() -> Iterator[None]:
+    """A full disk, or a folder that may not be written, as a sentence."""
+    try:
+        yield
+    except OSError as error:
+        home = get_settings().datasets_dir
+        words = (error.strerror or str(error)).split("Detail: ")[-1].rstrip(".")
+        raise StudioError(
+            f"The data set could not be written to {home} ({words}): free some space, allow writing there, or set "
+            "MDAF_HOME to another disk. Nothing of it was left behind."
+        ) from error
+
+
 def _part(progress: Progress, start: float, end: float) -> Progress:
     return lambda fraction, message: progress(start + (end - start) * fraction, message)
 
@@ -78,7 +93,7 @@ def _part(progress: Progress, start: float, end: float) -> Progress:
 def _write(folder: Path, name: str, source: Source, options: Any, raw: RawTable, progress: Progress) -> DatasetMeta:
     rows, has_time, has_user = raw.rows, "timestamp" in raw.rows.columns, "user" in raw.rows.columns
     if rows.is_empty():
-        raise BadInputError("The input holds no rows.")
+        raise BadInputError("The input holds no row that can be used: take another, or other options.")
     label = rows["label"].to_numpy().astype(np.uint8)
     users = Vocabulary.build(rows["user"]) if has_user else Vocabulary(pl.Series([""]))
 
@@ -88,6 +103,11 @@ def _write(folder: Path, name: str, source: Source, options: Any, raw: RawTable,
     if raw.negatives is not None:
         rows, split = add_negatives(rows, split, raw.negatives)
         label, timestamp = rows["label"].to_numpy(), _timestamps(rows)
+    if label.min() == label.max():
+        raise BadInputError(
+            f"All {len(label):,} rows have the label {label[0]} ({raw.label}): there is nothing to tell apart. "
+            "Take an input, or options of the source, with both labels."
+        )
     user_index = users.index(rows["user"]) if has_user else np.zeros(len(rows), np.int32)
     known = {"label", "timestamp", "user", "split", *(field.name for field in raw.fields)}
     extras = {column: rows[column].to_numpy() for column in rows.columns if column not in known}

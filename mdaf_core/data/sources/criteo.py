@@ -12,7 +12,6 @@ from pydantic import Field
 from mdaf_core.data.schema import FieldSpec
 from mdaf_core.data.sources.base import Progress, RawTable, Source, SourceOptions
 from mdaf_core.data.sources.text import Column, Layout, read_text
-from mdaf_core.errors import BadInputError
 
 NUMERIC = tuple(f"I{i}" for i in range(1, 14))
 CATEGORICAL = tuple(f"C{i}" for i in range(1, 27))
@@ -55,8 +54,6 @@ def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTa
         return block.select(pl.col("label").cast(pl.UInt8), *counts, pl.col(CATEGORICAL).cast(pl.Categorical))
 
     text = read_text(path, LAYOUT, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep)
-    if text.frame.is_empty():
-        raise BadInputError("The file holds no rows.", path)
     if options.counts == "buckets":
         fields = [FieldSpec(name=name, description="Count, in buckets") for name in NUMERIC]
     else:

@@ -18,7 +18,7 @@ from mdaf_core.data.sources.base import (
     calendar_fields,
     weekday_titles,
 )
-from mdaf_core.data.sources.text import Column, Layout, check_file, fingerprint_file, read_text, shrink
+from mdaf_core.data.sources.text import ID_RANGE, Column, Layout, check_file, fingerprint_file, read_text, shrink
 from mdaf_core.errors import BadInputError
 
 # u.item's genre flags, in the order of its last 19 columns (u.genre).
@@ -37,11 +37,11 @@ OCCUPATIONS = (
 EXPECTED = "a MovieLens folder with u.data (100K), ratings.dat (1M) or ratings.csv (20M, 25M, 32M, latest)"
 
 _STARS = Column("rating", "float", between=(0.5, 5))
-_RATING = (Column("user"), Column("item"), _STARS, Column("timestamp"))
+_RATING = (Column("user", between=ID_RANGE), Column("item", between=ID_RANGE), _STARS, Column("timestamp"))
 _100K_RATINGS = Layout(_RATING, "\t", expected="tab-separated user, item, rating, timestamp")
 _1M_RATINGS = Layout(_RATING, "::", expected="user::item::rating::timestamp")
 _CSV_RATINGS = Layout(
-    (Column("userId"), Column("movieId"), _STARS, Column("timestamp")),
+    (Column("userId", between=ID_RANGE), Column("movieId", between=ID_RANGE), _STARS, Column("timestamp")),
     header=True,
     expected="a CSV file with the header userId,movieId,rating,timestamp",
 )
@@ -198,7 +198,7 @@ def _undescribed(ratings: pl.DataFrame, table: pl.DataFrame, key: str, path: Pat
     """
     if table[key].n_unique() != len(table):
         double = table[key].filter(table[key].is_duplicated())[0]
-        raise BadInputError(f"The {key} {double} is described twice.", path)
+        raise BadInputError(f"The {key} {double} is described twice: remove one of the lines.", path)
     strangers = ratings[key].filter(~ratings[key].cast(pl.Int64).is_in(table[key].implode()))
     if strangers.is_empty():
         return []

@@ -30,6 +30,7 @@ from mdaf_core.errors import BadInputError, UsageError
 
 _EXPECTED = "a CSV file with a header, or a Parquet file"
 _HINT = "Correct the file, or prepare with skip_bad_rows=true to leave out such rows."
+_REWRITE = "it may be cut short; copy or write it again, or take a CSV file."
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _FAR_FUTURE = 100_000_000_000  # the year 5138 in seconds, 1973 in milliseconds
 _LABELS = {"1": 1, "0": 0, "1.0": 1, "0.0": 0, "true": 1, "false": 0}
@@ -245,13 +246,17 @@ class _Reader:
         try:
             return list(pa.parquet.read_schema(self.path).names)
         except (pa.ArrowException, OSError) as error:
-            raise BadInputError(f"The Parquet file cannot be read ({error}).", self.path) from None
+            raise BadInputError(
+                f"The Parquet file cannot be read ({str(error).rstrip('.')}): {_REWRITE}", self.path
+            ) from None
 
     def _read_parquet(self, used: list[str]) -> pl.DataFrame:
         try:
             return pl.read_parquet(self.path, columns=used)
         except (pl.exceptions.PolarsError, OSError) as error:
-            raise BadInputError(f"The Parquet file cannot be read ({error}).", self.path) from None
+            raise BadInputError(
+                f"The Parquet file cannot be read ({str(error).rstrip('.')}): {_REWRITE}", self.path
+            ) from None
 
     def _csv_columns(self) -> list[str]:
         try:
@@ -354,7 +359,11 @@ class _Checked:
         """A column of ids as integers or text."""
         values = self.frame[column]
         if values.dtype.is_nested():
-            raise BadInputError(f"The column {column!r} holds lists; an id is one value.", self.reader.path)
+            raise BadInputError(
+                f"The column {column!r} holds lists, but an id is one value: choose another column "
+                "(lists can be ready-made histories).",
+                self.reader.path,
+            )
         if values.dtype.is_integer():
             return values
         if values.dtype.is_float() and (values.drop_nulls() == values.drop_nulls().round()).all():

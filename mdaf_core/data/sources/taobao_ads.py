@@ -22,7 +22,7 @@ from mdaf_core.data.sources.base import (
     calendar_fields,
     weekday_titles,
 )
-from mdaf_core.data.sources.text import Column, Layout, Text, check_file, read_text
+from mdaf_core.data.sources.text import ID_RANGE, Column, Layout, Text, check_file, read_text
 from mdaf_core.errors import BadInputError, UsageError
 
 TIMEZONE = "Asia/Shanghai"
@@ -45,7 +45,6 @@ def _midnight(year: int, month: int, day: int) -> int:
 WINDOW = (_midnight(2017, 5, 6), _midnight(2017, 5, 14))
 LOG_WINDOW = (_midnight(2017, 4, 22), _midnight(2017, 5, 14))
 
-_ID = (0, 2**31 - 1)
 _LEVELS = {
     "cms_segid": "Micro-group of the user",
     "cms_group_id": "Group of the user",
@@ -65,9 +64,9 @@ _LEVEL_TITLES = {
 
 SAMPLES = Layout(
     (
-        Column("user", between=_ID),
+        Column("user", between=ID_RANGE),
         Column("time_stamp"),
-        Column("adgroup_id", between=_ID),
+        Column("adgroup_id", between=ID_RANGE),
         Column("pid", "text"),
         Column("nonclk", "text", choices=("0", "1")),
         Column("clk", "text", choices=("0", "1")),
@@ -78,9 +77,12 @@ SAMPLES = Layout(
 )
 ADS = Layout(
     (
-        Column("adgroup_id", between=_ID),
-        *(Column(name, optional=True, null="NULL", between=_ID) for name in ("cate_id", "campaign_id", "customer")),
-        Column("brand", optional=True, null="NULL", between=_ID),
+        Column("adgroup_id", between=ID_RANGE),
+        *(
+            Column(name, optional=True, null="NULL", between=ID_RANGE)
+            for name in ("cate_id", "campaign_id", "customer")
+        ),
+        Column("brand", optional=True, null="NULL", between=ID_RANGE),
         Column("price", "float", optional=True, null="NULL", between=(0, 10**12)),
     ),
     header=True,
@@ -88,7 +90,7 @@ ADS = Layout(
 )
 PROFILES = Layout(
     (
-        Column("userid", between=_ID),
+        Column("userid", between=ID_RANGE),
         *(Column(name, optional=True, null="NULL", between=(0, 32_767)) for name in _LEVELS),
     ),
     header=True,
@@ -96,11 +98,11 @@ PROFILES = Layout(
 )
 LOG = Layout(
     (
-        Column("user", between=_ID),
+        Column("user", between=ID_RANGE),
         Column("time_stamp"),
         Column("btag", "text", choices=(*BEHAVIORS, "ipv")),
-        Column("cate", optional=True, null="NULL", between=_ID),
-        Column("brand", optional=True, null="NULL", between=_ID),
+        Column("cate", optional=True, null="NULL", between=ID_RANGE),
+        Column("brand", optional=True, null="NULL", between=ID_RANGE),
     ),
     header=True,
     expected="behavior_log.csv with the header user,time_stamp,btag,cate,brand",

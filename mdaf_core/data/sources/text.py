@@ -21,7 +21,8 @@ from mdaf_core.data.sources.base import Progress
 from mdaf_core.errors import BadInputError
 
 BLOCK_BYTES = 32 << 20
-_HASH_BYTES = 4 << 20
+ID_RANGE = (0, 2**31 - 1)
+"""Ids as the published data sets have them: no negative ones, none beyond 32 bits."""
 _LEAF_LINES = 16
 
 _DTYPES: dict[str, Any] = {"int": pl.Int64, "float": pl.Float64, "text": pl.String}
@@ -147,8 +148,9 @@ def read_text(
             progress(blocks.share, f"Reading {path.name}: {blocks.share:.0%}")
     if not any(len(frame) for frame in frames) and skipped:
         raise BadInputError(f"Not one of its {skipped:,} lines could be read. Is it {layout.expected}?", path)
-    frame = pl.concat(frames, how="vertical_relaxed", rechunk=False) if frames else keep(_empty(layout))
-    return Text(frame, skipped, blocks.fingerprint)
+    if not frames:
+        raise BadInputError(f"The file holds no line of data; expected {layout.expected or 'lines of text'}.", path)
+    return Text(pl.concat(frames, how="vertical_relaxed", rechunk=False), skipped, blocks.fingerprint)
 
 
 def shrink(frame: pl.DataFrame) -> pl.DataFrame:
@@ -172,11 +174,15 @@ def check_file(path: Path, expected: str) -> int:
             raise BadInputError(f"This is a folder; expected {expected}.", path)
         if not path.exists():
             raise BadInputError(f"There is no such file; expected {expected}.", path)
+        if not path.is_file():
+            raise BadInputError(f"This is no regular file; expected {expected}.", path)
         size = path.stat().st_size
         with path.open("rb") as file:
             head = file.read(1)
     except OSError as error:
-        raise BadInputError(f"The file cannot be read: {error.strerror}.", path) from None
+        raise BadInputError(
+            f"The file cannot be read: {error.strerror}. Allow reading it, or copy it to where you may.", path
+        ) from None
     if not head:
         raise BadInputError(f"The file is empty; expected {expected}.", path)
     return size
@@ -282,10 +288,6 @@ class _Blocks:
         return others
 
 
-def _empty(layout: Layout) -> pl.DataFrame:
-    return pl.DataFrame(schema={column.name: _DTYPES[column.kind] for column in layout.columns})
-
-
 def _parse(block: bytes, line: int, path: Path, layout: Layout, skip: bool) -> Iterator[pl.DataFrame | int]:
     """Frames of the good lines in order, and counts of skipped ones."""
     frame = _parse_fast(block, layout)
@@ -317,7 +319,7 @@ def _parse_fast(block: bytes, layout: Layout) -> pl.DataFrame | None:
     """The whole block by Polars, or None where anything about it is not as it should be."""
     separator = layout.separator
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
-    if block.count(separator.encode()) != (len(layout.columns) - 1) * lines:
+    if block.count(separator.encode()) != (len(layout.columns) - 1) * lines or b"\0" in block:
         return None
     if len(separator) > 1:  # Polars takes one byte; \x1f does not occur in text
         if b"\x1f" in block:
@@ -363,6 +365,8 @@ def _problem(raw: bytes, layout: Layout) -> tuple[str | None, str]:
         return "The line is not UTF-8 text", raw.decode("utf-8", "backslashreplace")
     if not text.strip():
         return "The line is empty", text
+    if "\0" in text:
+        return "The line holds a NUL byte, which text does not", text
     values = text.split(layout.separator)
     if len(values) != len(layout.columns):
         return f"The line must have {len(layout.columns)} fields, it has {len(values)}", text

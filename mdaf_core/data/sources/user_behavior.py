@@ -21,7 +21,7 @@ from mdaf_core.data.sources.base import (
     calendar_fields,
     weekday_titles,
 )
-from mdaf_core.data.sources.text import Column, Layout, read_text, shrink
+from mdaf_core.data.sources.text import ID_RANGE, Column, Layout, read_text, shrink
 from mdaf_core.errors import BadInputError
 
 TIMEZONE = "Asia/Shanghai"
@@ -38,9 +38,9 @@ WINDOW = (_midnight(2017, 11, 25), _midnight(2017, 12, 4))
 
 LAYOUT = Layout(
     (
-        Column("user_id"),
-        Column("item_id"),
-        Column("category_id"),
+        Column("user_id", between=ID_RANGE),
+        Column("item_id", between=ID_RANGE),
+        Column("category_id", between=ID_RANGE),
         Column("behavior", "text", choices=BEHAVIORS),
         Column("timestamp"),
     ),
