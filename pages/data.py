@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 import streamlit as st
 
 from mdaf_core.data import audit, describe, statistics
 from mdaf_core.data.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.schema import SPLITS
 from mdaf_core.reporting import data_charts
+from mdaf_core.studies import launch
 from pages import prepare_form, shared
 
 STATUS = {
@@ -68,6 +70,7 @@ def _dataset(dataset: PreparedDataset) -> None:
         if meta.history_fields:
             _metric("Events", shared.fmt_count(meta.events), "Entries of the event log that histories are slices of.")
     _audit(dataset, rows)
+    _runnable(dataset)
     _parts(dataset, figures)
     _charts(dataset, figures)
     shared.show_table(
@@ -119,6 +122,32 @@ def _check(check: audit.Check) -> None:
             shared.show_table(audit.example_frame(check), f"examples-{check.id}")
 
 
+def _runnable(dataset: PreparedDataset) -> None:
+    shared.section("What can be run on this")
+    failed = len(audit.failed(dataset))
+    if failed:
+        st.markdown(
+            f":red[:material/error:] The {'failed check' if failed == 1 else f'{failed} failed checks'} must be "
+            "acknowledged by name before a launch, and every run records it."
+        )
+    studies = launch.runnable(dataset)
+    blind = dict.fromkeys(name for study in studies for name in study.left_out)
+    if blind:
+        st.caption(f"These data have no histories, which these configurations read: {', '.join(blind)}.")
+    with st.container(border=True, gap="xsmall"):
+        for study in studies:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                names = ", ".join(study.presets) or "nothing: all of it reads histories"
+                st.markdown(f"**{study.study}** :gray[{shared.plain(names)}]", help=study.title)
+                if study.presets:
+                    st.page_link(
+                        "pages/launch.py",
+                        label="Launch",
+                        icon=":material/arrow_forward:",
+                        query_params={"dataset": dataset.name, "definition": study.study},
+                    )
+
+
 def _alone(dataset: PreparedDataset) -> None:
     frame = audit.alone_frame(audit.stored_audit(dataset))
     if len(frame):
@@ -150,19 +179,28 @@ def _parts(dataset: PreparedDataset, figures: statistics.Statistics) -> None:
 def _charts(dataset: PreparedDataset, figures: statistics.Statistics) -> None:
     lengths = statistics.history_frame(figures)
     over_time = statistics.time_frame(figures, dataset.meta.timezone)
-    cells = st.columns(2 if len(lengths) else 1, gap="medium")
-    if len(lengths):
-        with cells[0]:
-            shared.show_chart(
-                data_charts.history_lengths(lengths), f"{dataset.name}-history-lengths", lengths,
-                title="History lengths", help="Events of the same user strictly before the row; 50 stands for more.",
-            )  # fmt: skip
-    with cells[-1]:
-        left_out = f" {figures.outside_bins:,} rows far from all others are left out." if figures.outside_bins else ""
-        shared.show_chart(
-            data_charts.rate_over_time(over_time), f"{dataset.name}-rate-over-time", over_time,
-            title="Rate and rows over time", help=f"By interval, in {dataset.meta.timezone}.{left_out}",
-        )  # fmt: skip
+    left_out = f" {figures.outside_bins:,} rows far from all others are left out." if figures.outside_bins else ""
+    popularity, cold, clock = (
+        statistics.popularity_frame(figures), statistics.cold_frame(figures), statistics.clock_frame(figures)
+    )  # fmt: skip
+    charts: list[tuple[str, Any, pl.DataFrame, str, str]] = [
+        ("rate-over-time", data_charts.rate_over_time, over_time, "Rate and rows over time",
+         f"By interval and part, in {dataset.meta.timezone}.{left_out}"),
+        ("by-clock", data_charts.by_clock, clock, "Rows by hour and weekday",
+         f"All parts, in {dataset.meta.timezone}. The colour is the positive rate."),
+        ("history-lengths", data_charts.history_lengths, lengths, "History lengths",
+         "Events of the same user strictly before the row; 50 stands for more."),
+        ("popularity", data_charts.popularity, popularity, "Popularity",
+         "How many of the training rows the most frequent items and users make up."),
+        ("cold-start", data_charts.cold_start, cold, "Cold start",
+         "Rows of validation and test by how often training rows have their item and user. New ids share one code."),
+    ]  # fmt: skip
+    shown = [chart for chart in charts if len(chart[2])]
+    for first in range(0, len(shown), 2):
+        cells = st.columns(2, gap="medium")
+        for cell, (name, draw, frame, title, help) in zip(cells, shown[first : first + 2], strict=False):
+            with cell:
+                shared.show_chart(draw(frame), f"{dataset.name}-{name}", frame, title=title, help=help)
 
 
 def _sample(dataset: PreparedDataset) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 from pydantic import BaseModel, Field
 
-from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.dataset import PreparedDataset, Rows
 from mdaf_core.data.describe import local_times
-from mdaf_core.data.schema import MAX_HISTORY, SPLITS, UNKNOWN
+from mdaf_core.data.schema import FIRST_ID, MAX_HISTORY, SPLITS, UNKNOWN, Split
+from mdaf_core.data.sources.base import WEEKDAYS
 from mdaf_core.files import write_text
 
 _BINS = 72
+_POINTS = 60
+_SEEN = ((0, 0), (1, 4), (5, 19), (20, None))  # how often training knows an id
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _WIDTHS = (
     *(_MINUTE * n for n in (1, 5, 15)),
@@ -45,6 +50,33 @@ class TimeBin(BaseModel):
     positives: int
 
 
+class ClockBin(BaseModel):
+    """Rows of all parts at one local hour (0 to 23) or on one weekday (1 Monday to 7 Sunday)."""
+
+    clock: str = Field(description="hour or weekday")
+    value: int
+    rows: int
+    positives: int
+
+
+class PopularityPoint(BaseModel):
+    """The `ids` most frequent ids of a field make up `rows` of the training rows (shares)."""
+
+    field: str
+    ids: float
+    rows: float
+
+
+class ColdShare(BaseModel):
+    """Share of a part's rows whose id occurs `least` to `most` times in training rows (`most` None: without end)."""
+
+    field: str
+    split: str
+    least: int
+    most: int | None
+    share: float
+
+
 class Statistics(BaseModel):
     """`statistics.json` of a prepared data set."""
 
@@ -58,6 +90,9 @@ class Statistics(BaseModel):
     outside_bins: int = Field(0, description="Rows left out of `over_time`: far from all others in time.")
     fields: list[FieldStatistics] = []
     users: dict[str, int] = Field({}, description="By split, users with a row there.")
+    by_clock: list[ClockBin] = []
+    popularity: list[PopularityPoint] = Field([], description="Of items and users, most frequent first.")
+    cold: list[ColdShare] = Field([], description="Validation and test rows by what training knows of item and user.")
 
 
 def compute_statistics(dataset: PreparedDataset) -> Statistics:
@@ -112,7 +147,66 @@ def compute_statistics(dataset: PreparedDataset) -> Statistics:
                 figures.mean, figures.std = float(present.mean()), float(present.std())
                 figures.low, figures.high = float(present.min()), float(present.max())
         out.fields.append(figures)
+    if meta.has_time:
+        out.by_clock = _by_clock(rows, meta.timezone)
+    for name, seen, ids in _identifiers(dataset, rows):
+        out.popularity += _popularity(name, seen)
+        out.cold += [
+            ColdShare(field=name, split=split, least=low, most=high, share=float(_between(n, low, high).mean()))
+            for split, n in ((split, seen[ids[split]]) for split in ("val", "test"))
+            for low, high in _SEEN
+        ]
     return out
+
+
+def _by_clock(rows: dict[Split, Rows], timezone: str) -> list[ClockBin]:
+    found: list[ClockBin] = []
+    local = {split: local_times(part.timestamp, timezone).dt for split, part in rows.items()}
+    for clock, size in (("hour", 24), ("weekday", 8)):
+        count, positives = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        for split, part in rows.items():
+            at = (local[split].hour() if clock == "hour" else local[split].weekday()).to_numpy()
+            count += np.bincount(at, minlength=size)
+            positives += np.bincount(at, weights=part.label, minlength=size).astype(np.int64)
+        found += [
+            ClockBin(clock=clock, value=value, rows=int(count[value]), positives=int(positives[value]))
+            for value in np.flatnonzero(count).tolist()
+        ]
+    return found
+
+
+def _identifiers(
+    dataset: PreparedDataset, rows: dict[Split, Rows]
+) -> Iterator[tuple[str, np.ndarray, dict[Split, np.ndarray]]]:
+    """Item and user, where there are: name, training rows of each id, and by split the id of each row.
+
+    Items are codes (all unknown ones share one, with no training row); users are known even where they have no code.
+    """
+    item = next((field.name for field in dataset.meta.fields if field.role == "item"), None)
+    if item:
+        codes = {split: part.columns[item] for split, part in rows.items()}
+        counts = np.bincount(codes["train"], minlength=1 + max(int(c.max(initial=0)) for c in codes.values()))
+        counts[:FIRST_ID] = 0
+        yield "item", counts, codes
+    if dataset.meta.has_user:
+        users = {split: part.user for split, part in rows.items()}
+        yield "user", np.bincount(users["train"], minlength=dataset.meta.users), users
+
+
+def _between(counts: np.ndarray, low: int, high: int | None) -> np.ndarray:
+    return counts >= low if high is None else (counts >= low) & (counts <= high)
+
+
+def _popularity(name: str, counts: np.ndarray) -> list[PopularityPoint]:
+    """The curve at up to `_POINTS` numbers of ids, evenly spaced in their logarithm."""
+    ordered = np.sort(counts[counts > 0])[::-1]
+    if not len(ordered):
+        return []
+    share = np.cumsum(ordered) / ordered.sum()
+    ranks = np.unique(np.geomspace(1, len(ordered), _POINTS).round().astype(np.int64))
+    return [
+        PopularityPoint(field=name, ids=rank / len(ordered), rows=float(share[rank - 1])) for rank in ranks.tolist()
+    ]
 
 
 def write_statistics(dataset: PreparedDataset) -> None:
@@ -155,6 +249,52 @@ def time_frame(statistics: Statistics, timezone: str) -> pl.DataFrame:
             local_times(frame[name].to_numpy(), timezone).alias(name) for name in ("start", "end")
         )
     return frame.select("part", "start", "end", "rows", "rate", "low", "high")
+
+
+def clock_frame(statistics: Statistics) -> pl.DataFrame:
+    """Rows and rate by hour and weekday. Columns: clock (hour, weekday), value (as text), order, rows, rate."""
+    rows = [
+        {
+            "clock": bin.clock,
+            "value": f"{bin.value:02d}" if bin.clock == "hour" else WEEKDAYS[bin.value - 1][:3],
+            "order": bin.value,
+            "rows": bin.rows,
+            "rate": bin.positives / bin.rows,
+        }
+        for bin in statistics.by_clock
+    ]
+    return pl.DataFrame(rows)
+
+
+def popularity_frame(statistics: Statistics) -> pl.DataFrame:
+    """How unevenly training rows spread over ids. Columns: field (item, user), ids, rows (shares)."""
+    return pl.DataFrame([point.model_dump() for point in statistics.popularity])
+
+
+def cold_frame(statistics: Statistics) -> pl.DataFrame:
+    """Rows by how well training knows their id. Columns: field, part, seen (as text), order, share, low, high (where
+    the share lies when those of a part are stacked)."""
+    rows = [
+        {
+            "field": cold.field,
+            "part": cold.split,
+            "seen": "never"
+            if cold.most == 0
+            else f"{cold.least}+"
+            if cold.most is None
+            else f"{cold.least}–{cold.most}",
+            "order": cold.least,
+            "share": cold.share,
+        }
+        for cold in statistics.cold
+    ]
+    if not rows:
+        return pl.DataFrame()
+    return (
+        pl.DataFrame(rows)
+        .with_columns(high=pl.col("share").cum_sum().over("field", "part"))
+        .with_columns(low=pl.col("high") - pl.col("share"))
+    )
 
 
 def parts_frame(dataset: PreparedDataset, statistics: Statistics) -> pl.DataFrame:

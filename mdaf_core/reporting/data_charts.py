@@ -1,4 +1,4 @@
-"""Charts of a prepared data set: how long histories are, how rows and their positive rate move over time."""
+"""Charts of a prepared data set: histories, rows and their positive rate over time, ids that are frequent or new."""
 
 from __future__ import annotations
 
@@ -87,6 +87,85 @@ def rate_over_time(frame: pl.DataFrame) -> alt.TopLevelMixin:
         .properties(height=60)
     )
     return alt.vconcat(rate, rows, spacing=6).resolve_scale(x="shared", color="shared")
+
+
+def by_clock(frame: pl.DataFrame) -> alt.TopLevelMixin:
+    """Rows by local hour, and by weekday; the colour is their positive rate (`statistics.clock_frame`)."""
+    import altair as alt
+
+    def bars(clock: str, title: str, y: str | None) -> alt.Chart:
+        return (
+            alt.Chart(frame.filter(pl.col("clock") == clock))
+            .mark_bar()
+            .encode(
+                x=alt.X(
+                    "value:O", sort=alt.SortField("order"), title=title, axis=alt.Axis(labelAngle=0, labelOverlap=True)
+                ),
+                y=alt.Y("rows:Q", title=y, axis=alt.Axis(format="~s", tickCount=4)),
+                color=alt.Color("rate:Q", title="Positive rate", legend=alt.Legend(format="~%", tickCount=3)),
+                tooltip=[
+                    alt.Tooltip("value:O", title=clock.capitalize()),
+                    alt.Tooltip("rows:Q", title="Rows", format=","),
+                    alt.Tooltip("rate:Q", title="Positive rate", format=".2%"),
+                ],
+            )
+        )
+
+    hours = bars("hour", "Hour of the day", "Rows").properties(height=110)
+    days = bars("weekday", "Weekday", "Rows").properties(height=80)
+    return alt.vconcat(hours, days, spacing=10).resolve_scale(color="shared")
+
+
+def popularity(frame: pl.DataFrame) -> alt.TopLevelMixin:
+    """Share of training rows that the most frequent ids make up (`statistics.popularity_frame`)."""
+    import altair as alt
+
+    return (
+        alt.Chart(frame)
+        .mark_line()
+        .encode(
+            x=alt.X(
+                "ids:Q",
+                title="Most frequent ids, share of all",
+                scale=alt.Scale(type="log", nice=False),
+                axis=alt.Axis(format="~%", tickCount=5),
+            ),
+            y=alt.Y("rows:Q", title="Training rows", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="~%")),
+            color=alt.Color("field:N", title=None),
+            strokeDash=alt.StrokeDash("field:N", title=None),
+            tooltip=[
+                alt.Tooltip("field:N", title="Field"),
+                alt.Tooltip("ids:Q", title="Most frequent ids", format=".3~%"),
+                alt.Tooltip("rows:Q", title="Training rows", format=".1%"),
+            ],
+        )
+        .properties(height=260)
+    )
+
+
+def cold_start(frame: pl.DataFrame) -> alt.TopLevelMixin:
+    """Rows of validation and test by how often training saw their item and user (`statistics.cold_frame`)."""
+    import altair as alt
+
+    order = frame.sort("order")["seen"].unique(maintain_order=True).to_list()
+    frame = frame.with_columns(name=pl.format("{}, {}", "field", "part"))
+    return (
+        alt.Chart(frame)
+        .mark_bar()
+        .encode(
+            y=alt.Y("name:N", sort=None, title=None),
+            x=alt.X("low:Q", title="Rows", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="~%")),
+            x2="high",
+            color=alt.Color("seen:O", sort=order, title="Training rows with the id"),
+            tooltip=[
+                alt.Tooltip("field:N", title="Field"),
+                alt.Tooltip("part:N", title="Part"),
+                alt.Tooltip("seen:O", title="Training rows with the id"),
+                alt.Tooltip("share:Q", title="Rows", format=".1%"),
+            ],
+        )
+        .properties(height=alt.Step(34))
+    )
 
 
 def _part_colour() -> alt.Color:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mdaf_core.data.dataset import PreparedDataset, list_datasets
@@ -10,7 +11,7 @@ from mdaf_core.errors import UsageError
 from mdaf_core.jobs import api as jobs
 from mdaf_core.jobs.store import NewJob
 from mdaf_core.models.config import NEEDS_HISTORY
-from mdaf_core.studies.definitions import Definition, configurations, get_definition, override_all
+from mdaf_core.studies.definitions import Definition, configurations, definition_names, get_definition, override_all
 from mdaf_core.studies.status import cells
 from mdaf_core.studies.store import Study, create_study
 from mdaf_core.training.config import RunConfig
@@ -169,6 +170,27 @@ def possible_presets(dataset: PreparedDataset, names: Sequence[str]) -> list[str
     """Those of the presets that can be trained on this data set: models that read histories need some."""
     has_history = bool(dataset.meta.history_fields)
     return [name for name in names if has_history or get_preset(name).model.kind not in NEEDS_HISTORY]
+
+
+@dataclass(frozen=True)
+class Runnable:
+    """A study and what of it can be trained on a data set: names of presets; `left_out` read histories it lacks."""
+
+    study: str
+    title: str
+    presets: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def runnable(dataset: PreparedDataset) -> list[Runnable]:
+    """The studies that come with the program, with their configurations that this data set has the inputs for."""
+    found = []
+    for name in definition_names():
+        definition = get_definition(name)
+        possible = possible_presets(dataset, definition.presets)
+        left_out = tuple(preset for preset in definition.presets if preset not in possible)
+        found.append(Runnable(name, definition.title, tuple(possible), left_out))
+    return found
 
 
 def check_histories(dataset: str, configs: Sequence[RunConfig]) -> None:

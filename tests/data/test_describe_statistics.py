@@ -1,4 +1,7 @@
 import io
+from collections import Counter
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -9,10 +12,13 @@ from mdaf_core.data.describe import describe_codes, describe_history, describe_r
 from mdaf_core.data.prepare import prepare
 from mdaf_core.data.schema import SPLITS
 from mdaf_core.data.statistics import (
+    clock_frame,
+    cold_frame,
     compute_statistics,
     fields_frame,
     history_frame,
     parts_frame,
+    popularity_frame,
     read_statistics,
     time_frame,
 )
@@ -84,6 +90,36 @@ def test_statistics_count_what_is_there(tmp_path):
     assert history_frame(figures).filter(pl.col("events") == 50)["at_most"].to_list() == [1.0] * 3
     assert parts_frame(dataset, figures)["rows"].to_list() == [c.rows for c in dataset.meta.splits.values()]
     assert fields_frame(figures)["field"].to_list() == [f.name for f in dataset.meta.fields]
+
+
+def test_clock_popularity_and_cold_start_against_plain_counts(tmp_path):
+    path = tmp_path / "UserBehavior.csv"
+    source = write_user_behavior(path)
+    dataset = prepare("user-behavior", path=path)
+    figures = read_statistics(dataset)
+    local = [datetime.fromtimestamp(row[4], ZoneInfo("Asia/Shanghai")) for row in source]
+    for clock, of in (("hour", lambda t: t.hour), ("weekday", lambda t: t.isoweekday())):
+        expected = Counter(of(time) for time in local)
+        clicks = Counter(of(time) for time, row in zip(local, source, strict=True) if row[3] != "pv")
+        bins = [b for b in figures.by_clock if b.clock == clock]
+        assert {b.value: b.rows for b in bins} == expected and {b.value: b.positives for b in bins} == clicks
+    rows = {split: [source[i] for i in dataset.rows(split).row_id.tolist()] for split in SPLITS}
+    for field, at in (("item", 1), ("user", 0)):
+        seen = Counter(row[at] for row in rows["train"])
+        counts = sorted(seen.values(), reverse=True)
+        points = [p for p in figures.popularity if p.field == field]
+        for point in points:
+            top = round(point.ids * len(counts))
+            assert point.rows == pytest.approx(sum(counts[:top]) / sum(counts))
+        assert points[-1].ids == points[-1].rows == 1 and points[0].ids == pytest.approx(1 / len(counts))
+        for cold in (c for c in figures.cold if c.field == field):
+            most = 10**9 if cold.most is None else cold.most
+            inside = [cold.least <= seen[row[at]] <= most for row in rows[cold.split]]
+            assert cold.share == pytest.approx(np.mean(inside))
+    frame = cold_frame(figures)
+    assert frame.group_by("field", "part").agg(pl.col("high").max())["high"].to_list() == pytest.approx([1.0] * 4)
+    assert clock_frame(figures).filter(clock="weekday")["value"].to_list()[0] == "Mon"
+    assert popularity_frame(figures).columns == ["field", "ids", "rows"]
 
 
 def test_a_few_stray_times_do_not_flatten_the_chart(tmp_path):

@@ -16,8 +16,6 @@ from mdaf_core.errors import UsageError
 from tests.conftest import ROOT
 from tests.data.raw_files import write_criteo, write_user_behavior
 
-PAGE = str(ROOT / "pages" / "data.py")
-
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> Path:
@@ -35,7 +33,8 @@ def store(tmp_path_factory) -> Path:
 
 def _page(patch, store, **query) -> AppTest:
     patch.setenv("MDAF_HOME", str(store))
-    app = AppTest.from_file(PAGE, default_timeout=30)
+    patch.setattr("streamlit.page_link", lambda *_, **__: None)  # the page runs alone: there is nowhere to go
+    app = AppTest.from_file(str(ROOT / "pages" / "data.py"), default_timeout=60)
     for name, value in query.items():
         app.query_params[name] = value
     return app.run()
@@ -69,8 +68,23 @@ def test_every_check_is_told(monkeypatch, store, name):
     metrics = {metric.label: metric.value for metric in app.metric}
     assert metrics["Rows"] == ("400" if name == "criteo" else "3,000")
     assert ("Users" in metrics) == (name != "criteo")
-    charts = 1 if name == "criteo" else 2
+    charts = 1 if name == "criteo" else 5
     assert len(app.get("arrow_vega_lite_chart") or app.get("vega_lite_chart")) == charts
+
+
+def test_findings_say_what_to_do_and_show_rows(monkeypatch, store):
+    app = _page(monkeypatch, store, dataset="random")
+    found = next(c for c in audit.stored_audit(PreparedDataset.open("random")).checks if c.id == "user-interleaved")
+    assert found.todo in _text(app).replace("\\", "")
+    shown = [frame.value for frame in app.dataframe if "a row in an earlier part at" in frame.value.columns]
+    assert len(shown) == 1 and len(shown[0]) == 20
+
+
+@pytest.mark.parametrize(("name", "words"), [("views", "mdaf-full"), ("criteo", "These data have no histories")])
+def test_what_can_be_run(monkeypatch, store, name, words):
+    app = _page(monkeypatch, store, dataset=name)
+    assert words in _text(app) and "What can be run on this" in [s.value for s in app.subheader]
+    assert ("acknowledged" in _text(app)) == (name == "random")
 
 
 def test_it_is_quick(monkeypatch, store):
@@ -122,7 +136,7 @@ def test_the_form_submits_what_differs_from_the_defaults(monkeypatch, store):
     assert options == {"task": "next-click", "negatives": 3, "fractions": "70/15/15"}
 
 
-@pytest.mark.parametrize("source", ["synthetic", "user-behavior", "movielens", "criteo", "table"])
+@pytest.mark.parametrize("source", ["synthetic", "user-behavior", "taobao-ads", "movielens", "criteo", "table"])
 def test_untouched_forms_send_no_options(monkeypatch, store, source):
     sent = {}
     monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *arguments: sent.update(arguments=arguments))
