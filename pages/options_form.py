@@ -12,12 +12,15 @@ from pydantic.fields import FieldInfo
 WIDE = 3
 
 
-def options_form(options: type[BaseModel], key: str, columns: list[str] | None = None) -> dict[str, Any]:
+def options_form(
+    options: type[BaseModel], key: str, columns: list[str] | None = None, proposed: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Draw the widgets and return the options that differ from their defaults.
 
     Args:
         key: prefix of the widgets' keys, unique on the page.
         columns: columns of the chosen file, offered where an option names one.
+        proposed: values to begin with, instead of the defaults.
     """
     own = set(options.__annotations__)
     groups = {
@@ -31,7 +34,7 @@ def options_form(options: type[BaseModel], key: str, columns: list[str] | None =
             cells = st.columns(WIDE, vertical_alignment="bottom")
             for cell, (name, field) in zip(cells, members[start : start + WIDE], strict=False):
                 with cell:
-                    value = _widget(name, field, f"{key}-{name}", columns)
+                    value = _widget(name, field, f"{key}-{name}", columns, (proposed or {}).get(name))
                 if value != _plain(field.get_default()):
                     chosen[name] = value
     return chosen
@@ -42,8 +45,9 @@ def _plain(value: Any) -> Any:
     return ", ".join(f"{part:g}" for part in value) if isinstance(value, tuple) else value
 
 
-def _widget(name: str, field: FieldInfo, key: str, columns: list[str] | None) -> Any:
-    label, help, default = name.replace("_", " ").capitalize(), field.description, field.get_default()
+def _widget(name: str, field: FieldInfo, key: str, columns: list[str] | None, proposed: Any) -> Any:
+    label, help = name.replace("_", " ").capitalize(), field.description
+    default = field.get_default() if proposed is None else proposed
     annotation = field.annotation
     names_column = (
         columns is not None and isinstance(field.json_schema_extra, dict) and "column" in field.json_schema_extra
@@ -64,14 +68,16 @@ def _widget(name: str, field: FieldInfo, key: str, columns: list[str] | None) ->
             format=None if annotation is int else "%.4g",
         )  # fmt: skip
     text = st.text_input(label, _plain(default) or "", key=key, help=help).strip()
-    return text or (None if default is None else default if default == [] else text)
+    empty = field.get_default()
+    return text or (None if empty is None else empty if empty == [] else text)
 
 
 def _column(label: str, columns: list[str], default: Any, key: str, help: str | None) -> Any:
     if isinstance(default, list):
-        return st.multiselect(label, columns, key=key, help=help)
-    index = columns.index(default) if default in columns else None
-    return st.selectbox(label, columns, index, key=key, help=help, placeholder="none")
+        return st.multiselect(label, columns, [name for name in default if name in columns], key=key, help=help)
+    if default in columns:  # not as `index`: a box that begins with one cannot be emptied
+        st.session_state.setdefault(key, default)
+    return st.selectbox(label, columns, None, key=key, help=help, placeholder="none")
 
 
 def _limits(field: FieldInfo) -> tuple[Any, Any]:

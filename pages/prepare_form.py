@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from mdaf_core.data.sources.base import Source, get_source, source_names
-from mdaf_core.data.sources.table import table_columns
+from mdaf_core.data.sources.table_proposal import Proposal, propose
 from mdaf_core.data.uploads import save_uploads
 from mdaf_core.errors import StudioError
 from mdaf_core.jobs import api
@@ -18,6 +18,7 @@ from pages.options_form import options_form
 
 POLL_SECONDS = 1.0
 JOB = "prepare-job"
+SHOWN = 6
 
 
 def draw(expanded: bool) -> None:
@@ -27,9 +28,14 @@ def draw(expanded: bool) -> None:
         name = st.selectbox("Source", names, format_func=lambda n: f"{n}: {get_source(n).title}", key="prepare-source")
         source = get_source(name)
         path = _path(source)
-        columns = _columns(path) if name == "table" else None
+        proposal = _table(path) if name == "table" else None
         with st.container(border=True, gap="small"):
-            options = options_form(source.options, f"prepare-{name}", columns)
+            options = options_form(
+                source.options,
+                f"prepare-{name}",
+                None if proposal is None else proposal.rows.columns,
+                None if proposal is None else proposal.options,
+            )
         with st.container(horizontal=True, vertical_alignment="bottom"):
             wanted = st.text_input(
                 "Name",
@@ -67,15 +73,36 @@ def _path(source: Source) -> Path | None:
     return Path(saved[key])
 
 
-def _columns(path: Path | None) -> list[str]:
+def _table(path: Path | None) -> Proposal:
+    """The first rows of the file, and what its columns are proposed to be."""
     if path is None:
-        st.caption("Name a file to choose its columns.")
-        return []
+        st.caption("Name a file to see its first rows and choose its columns.")
+        return Proposal()
+    path = path.expanduser()
     try:
-        return table_columns(path.expanduser())
+        proposal = _proposal(str(path), path.stat().st_mtime_ns if path.exists() else 0)
     except StudioError as error:
         st.warning(shared.plain(str(error)), icon=":material/warning:")
-        return []
+        return Proposal()
+    if st.session_state.get("prepare-table-of") != str(path):  # another file: its own proposal, not the last choices
+        for key in [key for key in st.session_state if str(key).startswith("prepare-table-")]:
+            del st.session_state[key]
+        st.session_state["prepare-table-of"] = str(path)
+    shared.show_table(proposal.rows.head(SHOWN), "table-head", title="First rows", names_as_they_are=True)
+    why = [f"**{option.replace('_', ' ')}** {shared.plain(_words(proposal, option))}" for option in proposal.reasons]
+    left_out = f" Not used: {shared.plain(', '.join(proposal.left_out))}." if proposal.left_out else ""
+    st.caption(f"Proposed from names and first rows; change what is wrong. {'; '.join(why)}.{left_out}")
+    return proposal
+
+
+@st.cache_data(show_spinner="Reading the first rows", max_entries=8)
+def _proposal(path: str, changed: int) -> Proposal:
+    return propose(Path(path))
+
+
+def _words(proposal: Proposal, option: str) -> str:
+    value = proposal.options[option]
+    return f"{', '.join(value) if isinstance(value, list) else value} ({proposal.reasons[option]})"
 
 
 def _submit(source: Source, path: Path | None, name: str | None, options: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
-"""`data prepare | list | show | audit`."""
+"""`data prepare | propose | list | show | audit`."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,6 +36,28 @@ def prepare(
 
     dataset = run(source, path=path, name=name, options=parse_settings(settings or []), progress=_Progress())
     emit(_facts(dataset.name), as_json, lambda: _show_text(dataset.name))
+
+
+@app.command()
+def propose(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A CSV or Parquet file.")], as_json: JsonOption = False
+) -> None:
+    """Propose which columns of a table are the label, the user, the time, …: a command to correct and run."""
+    from mdaf_core.data.sources.table_proposal import propose as run
+
+    found = run(path.expanduser())
+    settings = {name: ",".join(value) if isinstance(value, list) else value for name, value in found.options.items()}
+    command = ["python", "-m", "mdaf_core", "data", "prepare", "table", "--path", str(path)]
+    for name, value in settings.items():
+        command += ["--set", f"{name}={value}"]
+    value = {"options": found.options, "reasons": found.reasons, "left_out": found.left_out, "command": command}
+
+    def text() -> str:
+        rows = [(name, settings[name], why) for name, why in found.reasons.items()]
+        left_out = f"not used: {', '.join(found.left_out)}\n" if found.left_out else ""
+        return f"{table(rows, ('option', 'column', 'why'))}\n{left_out}\n{shlex.join(command)}"
+
+    emit(value, as_json, text)
 
 
 @app.command("list")

@@ -47,6 +47,31 @@ def test_list_show_and_audit_are_json(home):
     assert [check["status"] for check in audited["checks"]] == [check["status"] for check in shown["audit"]]
 
 
+def test_a_proposal_is_a_command(home, tmp_path):
+    path = tmp_path / "my log.csv"
+    path.write_text("clk,user,ad,price\n" + "".join(f"{i % 2},{i % 7},{i % 5},{i / 3}\n" for i in range(40)))
+    value = json.loads(_run(home, "propose", str(path), "--json").stdout)
+    assert value["options"] == {"label": "clk", "user": "user", "item": "ad", "numeric": ["price"]}
+    done = _run(home, *value["command"][4:], "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["name"] == "table-my-log"
+    text = _run(home, "propose", str(path)).stdout
+    assert "by its name" in text and "--set item=ad" in text
+    assert _run(home, "propose", str(tmp_path / "none.csv")).returncode == 1
+
+
+def test_findings_are_told_with_rows_and_what_to_do(home, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("label,user,item\n" + "".join(f"{i % 2},{i},{i % 5}\n" for i in range(60)))
+    assert (
+        _run(home, "prepare", "table", "--path", str(path), "--set", "user=user", "--set", "item=item").returncode == 0
+    )
+    audited = json.loads(_run(home, "audit", "table-log", "--json").stdout)
+    check = next(check for check in audited["checks"] if check["id"] == "unseen-users")
+    assert check["status"] == "warn" and check["todo"] and check["number"] == 1
+    assert 1 <= len(check["examples"]) <= 20 and set(check["examples"][0]) >= {"part", "label", "user", "item"}
+    assert check["todo"] in _run(home, "audit", "table-log").stdout
+
+
 def test_text_for_people(home):
     assert "synthetic-tiny" in _run(home, "list").stdout
     text = _run(home, "show", "synthetic-tiny").stdout

@@ -5,7 +5,7 @@ import pytest
 from mdaf_core.data.audit import stored_audit
 from mdaf_core.data.prepare import prepare
 from mdaf_core.data.schema import SPLITS
-from mdaf_core.data.sources.table import table_columns
+from mdaf_core.data.sources.table import read_head
 from mdaf_core.data.statistics import read_statistics
 from mdaf_core.errors import BadInputError, StudioError, UsageError
 
@@ -188,6 +188,17 @@ def test_quoted_values_and_line_numbers(tmp_path):
     assert error.value.line == 5 and error.value.text == "x"
 
 
+def test_histories_of_categories_alone(tmp_path):
+    """As where a shopping log was joined to impressions: what was looked at is known by category only."""
+    frame = _frame().with_columns(pl.col("cate").cast(pl.String), seen=pl.lit("1^4^2"))
+    frame.write_csv(tmp_path / "a.csv")
+    dataset = _prepare(tmp_path / "a.csv", history_category="seen")
+    assert dataset.meta.history_fields == ["category"] and dataset.meta.events == 3 * 400
+    names = dict(dataset.vocabulary("category").select("code", "id").rows())
+    assert [names[code] for code in dataset.events["category"][:3].tolist()] == ["1", "4", "2"]
+    assert not stored_audit(dataset).with_status("fail")
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -253,7 +264,8 @@ def test_wrong_files(tmp_path, content, words):
     [
         ({"label": "nope"}, "no column 'nope'"),
         ({"user": "ad"}, "named twice"),
-        ({"history_category": "device"}, "history_item"),
+        ({"history_category": "device", "category": None}, "needs category"),
+        ({"history_item": "device", "item": None}, "needs item"),
         ({"timezone": "Mars/Base"}, "timezone"),
         ({"label": "uid", "user": None}, "0 or 1"),
         ({"timestamp": "ad", "item": None}, "Unix time or ISO 8601"),
@@ -277,4 +289,4 @@ def test_byte_order_mark_and_windows_line_ends(tmp_path):
     (tmp_path / "windows.csv").write_bytes(("\ufeff" + text.replace("\n", "\r\n") + "\r\n").encode())
     first, second = (_prepare(tmp_path / name, categorical="device") for name in ("unix.csv", "windows.csv"))
     assert first.meta.fingerprint["content"] == second.meta.fingerprint["content"]
-    assert table_columns(tmp_path / "windows.csv")[0] == "clk"
+    assert read_head(tmp_path / "windows.csv", 2)[0].columns[0] == "clk"

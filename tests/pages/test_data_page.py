@@ -148,13 +148,28 @@ def test_untouched_forms_send_no_options(monkeypatch, store, source):
     assert set(sent["arguments"][3]) <= allowed
 
 
-def test_the_form_offers_the_files_columns(monkeypatch, store, tmp_path):
-    (tmp_path / "a.csv").write_text("clk,uid,ad\n1,2,3\n")
+def test_the_form_shows_the_first_rows_and_proposes_a_mapping(monkeypatch, store, tmp_path):
+    sent = {}
+    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *arguments: sent.update(arguments=arguments))
+    lines = "".join(f"{i % 2},{i % 7},{i % 5},{1_600_000_000 + i},{i / 3}\n" for i in range(40))
+    (tmp_path / "a.csv").write_text("clk,uid,ad,when,price\n" + lines)
+    (tmp_path / "b.csv").write_text("clicked,user,item\n" + "1,2,3\n0,2,4\n")
     app = _page(monkeypatch, store, dataset="views")
     app.selectbox(key="prepare-source").select("table").run()
     app.text_input(key="prepare-path-table").set_value(str(tmp_path / "a.csv")).run()
     _clean(app)
-    assert app.selectbox(key="prepare-table-label").options == ["clk", "uid", "ad"]
+    assert app.selectbox(key="prepare-table-label").options == ["clk", "uid", "ad", "when", "price"]
+    assert app.selectbox(key="prepare-table-item").value == "ad"
+    assert app.multiselect(key="prepare-table-numeric").value == ["price"]
+    assert "price" in app.dataframe[0].value.columns and len(app.dataframe[0].value) == 6
+    app.selectbox(key="prepare-table-user").set_value(None).run()
+    app.button(key="prepare-go").click().run()
+    _clean(app)
+    assert sent["arguments"][3] == {"label": "clk", "item": "ad", "timestamp": "when", "numeric": ["price"]}
+    app.text_input(key="prepare-path-table").set_value(str(tmp_path / "b.csv")).run()  # another file begins afresh
+    _clean(app)
+    assert app.selectbox(key="prepare-table-user").value == "user"
+    assert app.selectbox(key="prepare-table-timestamp").value is None
 
 
 def test_a_refusal_is_a_sentence(monkeypatch, store):

@@ -150,14 +150,19 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
     )
 
 
-def table_columns(path: Path, delimiter: str = ",") -> list[str]:
-    """Names of the columns of a file, for choosing.
+def read_head(path: Path, rows: int) -> tuple[pl.DataFrame, str]:
+    """The first rows of a file as they are (of CSV: as text, '' as null), and what parts the fields of its header.
 
     Raises:
         BadInputError: as `read`.
     """
     check_file(path, _EXPECTED)
-    return _Reader(path, TableOptions(delimiter=delimiter)).columns()
+    reader = _Reader(path, TableOptions())
+    if not reader.parquet:
+        header = reader.first_line()
+        marks = {mark: header.count(mark) for mark in (reader.delimiter, *",\t;|")}
+        reader.delimiter = max(marks, key=lambda mark: marks[mark])
+    return reader.head(rows), reader.delimiter
 
 
 def _used_columns(options: TableOptions) -> list[str]:
@@ -169,8 +174,6 @@ def _used_columns(options: TableOptions) -> list[str]:
     double = next((column for column in used if used.count(column) > 1), None)
     if double is not None:
         raise UsageError(f"The column {double!r} is named twice; each column has one part to play.")
-    if options.history_category and not options.history_item:
-        raise UsageError("history_category needs history_item: name the column of items too.")
     if options.history_item and not options.item:
         raise UsageError("history_item needs item: histories share the codes of the target item.")
     if options.history_category and not options.category:
@@ -221,6 +224,22 @@ class _Reader:
         if frame.is_empty():
             raise BadInputError("The file holds no rows below its header.", self.path)
         return frame
+
+    def first_line(self) -> str:
+        with self.path.open(encoding="utf-8-sig", errors="replace") as file:
+            return file.readline(1 << 20)
+
+    def head(self, rows: int) -> pl.DataFrame:
+        """The first rows; of CSV, records with another number of fields than the header are left out."""
+        names = self.columns()
+        if self.parquet:
+            return pl.read_parquet(self.path, n_rows=rows)
+        with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            records = csv.reader(file, delimiter=self.delimiter)
+            next(records, None)
+            kept = [record for record, _ in zip(records, range(rows), strict=False) if len(record) == len(names)]
+        columns = {name: [record[i] or None for record in kept] for i, name in enumerate(names)}
+        return pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String))
 
     def line(self, row: int) -> int:
         """1-based line (of CSV) or row (of Parquet) of a position in the frame."""
@@ -459,11 +478,12 @@ class _Checked:
 
 def _histories(table: _Checked, options: TableOptions) -> dict[str, pl.Series]:
     """Ready-made histories by field, where there are any."""
-    if not options.history_item:
-        return {}
-    found = {"item": table.lists(options.history_item)}
+    found: dict[str, pl.Series] = {}
+    if options.history_item:
+        found["item"] = table.lists(options.history_item)
     if options.history_category:
         found["category"] = table.lists(options.history_category)
+    if options.history_item and options.history_category:
         table.mark(
             found["item"].list.len() != found["category"].list.len(),
             f"{options.history_item} and {options.history_category} must be equally long",
