@@ -55,29 +55,36 @@ def _widget(name: str, field: FieldInfo, key: str, columns: list[str] | None, pr
     if names_column:
         return _column(label, columns or [], default, key, help)
     if get_origin(annotation) is Literal:
-        allowed = list(get_args(annotation))
-        return st.selectbox(label, allowed, allowed.index(default), key=key, help=help)
+        return _of(st.selectbox, label, list(get_args(annotation)), value=default, key=key, help=help)
     if get_origin(annotation) is list and get_origin(get_args(annotation)[0]) is Literal:
-        return st.multiselect(label, list(get_args(get_args(annotation)[0])), default, key=key, help=help)
+        return _of(st.multiselect, label, list(get_args(get_args(annotation)[0])), value=default, key=key, help=help)
     if annotation is bool:
-        return st.checkbox(label, default, key=key, help=help)
+        return _of(st.checkbox, label, value=default, key=key, help=help)
     if annotation in (int, float):
         low, high = _limits(field)
-        return st.number_input(
-            label, low, high, default, key=key, help=help, step=1 if annotation is int else None,
-            format=None if annotation is int else "%.4g",
+        return _of(
+            st.number_input, label, low, high, value=default, key=key, help=help,
+            step=1 if annotation is int else None, format=None if annotation is int else "%.4g",
         )  # fmt: skip
-    text = st.text_input(label, _plain(default) or "", key=key, help=help).strip()
+    shown = _plain(default)
+    text = _of(st.text_input, label, value="" if shown in (None, []) else f"{shown}", key=key, help=help).strip()
     empty = field.get_default()
     return text or (None if empty is None else empty if empty == [] else text)
 
 
 def _column(label: str, columns: list[str], default: Any, key: str, help: str | None) -> Any:
     if isinstance(default, list):
-        return st.multiselect(label, columns, [name for name in default if name in columns], key=key, help=help)
-    if default in columns:  # not as `index`: a box that begins with one cannot be emptied
-        st.session_state.setdefault(key, default)
-    return st.selectbox(label, columns, None, key=key, help=help, placeholder="none")
+        known = [name for name in default if name in columns]
+        return _of(st.multiselect, label, columns, value=known, key=key, help=help)
+    # Not as `index`: a box that begins with one cannot be emptied.
+    known = default if default in columns else None
+    return _of(st.selectbox, label, columns, None, value=known, key=key, help=help, placeholder="none")
+
+
+def _of(widget: Any, *arguments: Any, value: Any, key: str, **others: Any) -> Any:
+    """A widget that begins with a value, and begins with it anew when its key is taken out of the session's state."""
+    st.session_state.setdefault(key, value)
+    return widget(*arguments, key=key, **others)
 
 
 def _limits(field: FieldInfo) -> tuple[Any, Any]:

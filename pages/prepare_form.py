@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from mdaf_core.data.sources.base import Source, get_source, source_names
+from mdaf_core.data.sources.base import Source, files_at, get_source, source_names
 from mdaf_core.data.sources.table_proposal import Proposal, propose
 from mdaf_core.data.uploads import save_uploads
 from mdaf_core.errors import StudioError
@@ -28,6 +28,8 @@ def draw(expanded: bool) -> None:
         name = st.selectbox("Source", names, format_func=lambda n: f"{n}: {get_source(n).title}", key="prepare-source")
         source = get_source(name)
         path = _path(source)
+        if path is not None:
+            _found(path.expanduser())
         proposal = _table(path) if name == "table" else None
         with st.container(border=True, gap="small"):
             options = options_form(
@@ -73,21 +75,37 @@ def _path(source: Source) -> Path | None:
     return Path(saved[key])
 
 
+def _found(path: Path) -> None:
+    try:
+        files = files_at(path)
+    except StudioError as error:
+        st.warning(shared.plain(str(error)), icon=":material/warning:")
+        return
+    shown = " · ".join(f"{name} ({shared.fmt_bytes(size)})" for name, size in files)
+    st.caption(f"Found: {shared.plain(shown or 'an empty folder')}")
+
+
 def _table(path: Path | None) -> Proposal:
     """The first rows of the file, and what its columns are proposed to be."""
     if path is None:
         st.caption("Name a file to see its first rows and choose its columns.")
         return Proposal()
     path = path.expanduser()
+    if not path.exists():
+        return Proposal()
+    changed = path.stat().st_mtime_ns
     try:
-        proposal = _proposal(str(path), path.stat().st_mtime_ns if path.exists() else 0)
+        proposal = _proposal(str(path), changed)
     except StudioError as error:
         st.warning(shared.plain(str(error)), icon=":material/warning:")
         return Proposal()
-    if st.session_state.get("prepare-table-of") != str(path):  # another file: its own proposal, not the last choices
+    if st.session_state.get("prepare-table-of") != (
+        path,
+        changed,
+    ):  # another file: its own proposal, not the last choices
         for key in [key for key in st.session_state if str(key).startswith("prepare-table-")]:
             del st.session_state[key]
-        st.session_state["prepare-table-of"] = str(path)
+        st.session_state["prepare-table-of"] = (path, changed)
     shared.show_table(proposal.rows.head(SHOWN), "table-head", title="First rows", names_as_they_are=True)
     why = [f"**{option.replace('_', ' ')}** {shared.plain(_words(proposal, option))}" for option in proposal.reasons]
     left_out = f" Not used: {shared.plain(', '.join(proposal.left_out))}." if proposal.left_out else ""

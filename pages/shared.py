@@ -343,3 +343,12 @@ def fmt_when(timestamp: float | None) -> str:
 def fmt_count(value: float | None) -> str:
     """A count with thin separators: 31190545 → `31,190,545`."""
     return MISSING if value is None else f"{value:,.0f}"
+
+
+def fmt_bytes(size: float) -> str:
+    """A size in decimal units: `3.7 GB`, `12 kB`."""
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:,.0f} {unit}" if unit == "bytes" or size >= 10 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} GB"

@@ -235,6 +235,19 @@ def check_path(source: Source, path: Path | None) -> Path | None:
     return path
 
 
+def files_at(path: Path, most: int = 20) -> list[tuple[str, int]]:
+    """Name and bytes of the file at a path, or of the first files of the folder there.
+
+    Raises:
+        BadInputError: there is nothing there, or it may not be looked into.
+    """
+    try:
+        found = [path] if path.is_file() else [child for child in sorted(path.iterdir()) if child.is_file()]
+        return [(file.name, file.stat().st_size) for file in found[:most]]
+    except OSError as error:
+        raise BadInputError(f"There is nothing to read at this path ({error.strerror}).", path) from None
+
+
 def calendar_columns(timezone: str) -> list[pl.Expr]:
     """`hour` (0 to 23) and `dayofweek` (1 Monday to 7 Sunday) of `timestamp` in a timezone."""
     local = pl.from_epoch(pl.col("timestamp").cast(pl.Int64), time_unit="s").dt.replace_time_zone("UTC")
