@@ -49,7 +49,7 @@ def test_rows_and_histories_of_ads(files, history):
     assert dataset.name == f"taobao-ads-{history}" and dataset.meta.history_fields == ["item", "category", "brand"]
     columns = {"category": 1, "campaign": 2, "customer": 3, "brand": 4}
     names = {field: dict(dataset.vocabulary(field).select("code", "id").rows()) for field in dataset.meta.categorical}
-    training = {"".join(lines[i][2]) for i in dataset.rows("train").row_id.tolist()}
+    training = {lines[i][2] for i in dataset.rows("train").row_id.tolist()}
     seen = 0
     for split, rows, i, (user, time, ad, pid, _, clk) in _every_row(dataset, lines):
         seen += 1
@@ -85,10 +85,11 @@ def test_profiles_empty_values_and_users_without_one(files):
     dataset = _prepare(path, profile_fields=",".join(PROFILE_FIELDS))
     people = {line[0]: line[1:] for line in raw["user_profile"]}
     seen = set()
+    names = {field: dict(dataset.vocabulary(field).select("code", "id").rows()) for field in PROFILE_FIELDS}
     for split, rows, i, line in _every_row(dataset, raw["raw_sample"]):
         for at, field in enumerate(PROFILE_FIELDS):
             value = people[line[0]][at] if line[0] in people else "-1"
-            found = _raw(dataset, field, [rows.columns[field][i]])[0]
+            found = names[field].get(int(rows.columns[field][i]))
             assert found == value or (found is None and split != "train")
             seen.add(value)
     assert {"", "-1", "0", "1", "2", "3"} <= seen
@@ -107,8 +108,8 @@ def test_histories_from_the_log(files, behaviors):
     names = {field: dict(dataset.vocabulary(field).select("code", "id").rows()) for field in ("category", "brand")}
     known = {field: set(names[field].values()) for field in names}
     events = dataset.events
-    for _split, rows, i, line in _every_row(dataset, raw["raw_sample"][:400] + [None] * 1100):
-        if line is None:
+    for _split, rows, i, line in _every_row(dataset, raw["raw_sample"]):
+        if i % 4:  # looking through the whole log takes a while
             continue
         earlier = sorted(
             (r for r in raw["behavior_log"] if r[0] == line[0] and int(r[1]) < int(line[1]) and r[2] in wanted),
