@@ -161,6 +161,7 @@ def test_the_form_shows_the_first_rows_and_proposes_a_mapping(monkeypatch, store
     assert app.selectbox(key="prepare-table-label").options == ["clk", "uid", "ad", "when", "price"]
     assert app.selectbox(key="prepare-table-item").value == "ad"
     assert app.multiselect(key="prepare-table-numeric").value == ["price"]
+    assert "Found: a.csv (1.2 kB)" in _text(app).replace("\\", "")
     assert "price" in app.dataframe[0].value.columns and len(app.dataframe[0].value) == 6
     app.selectbox(key="prepare-table-user").set_value(None).run()
     app.button(key="prepare-go").click().run()
@@ -170,6 +171,8 @@ def test_the_form_shows_the_first_rows_and_proposes_a_mapping(monkeypatch, store
     _clean(app)
     assert app.selectbox(key="prepare-table-user").value == "user"
     assert app.selectbox(key="prepare-table-timestamp").value is None
+    app.text_input(key="prepare-path-table").set_value(str(tmp_path / "none.csv")).run()
+    assert not app.exception and "There is nothing to read at this path" in _text(app)
 
 
 def test_a_refusal_is_a_sentence(monkeypatch, store):
