@@ -143,15 +143,27 @@ def placements(label: ArrayLike, score: ArrayLike) -> tuple[Floats, float]:
 
 
 def placement_variance(label: Bools, value: Floats, cluster: NDArray[np.integer] | None = None) -> float:
-    """Variance of an AUC, or of a difference of AUCs of the same rows, from its rows' placement values.
+    """Variance of an AUC, or of a difference of AUCs of the same rows; see `placement_covariance`.
 
-    Without clusters DeLong et al. 1988: var(V₁₀)/m + var(V₀₁)/n. With clusters Obuchowski 1997 (Biometrics 53):
+    Args:
+        value: (N,) placements of one model, or the difference of two models' placements.
+    """
+    return float(placement_covariance(label, value[None], cluster)[0, 0])
+
+
+def placement_covariance(label: Bools, value: Floats, cluster: NDArray[np.integer] | None = None) -> Floats:
+    """Covariance of the AUCs of M models on the same rows, from the rows' placement values.
+
+    Without clusters DeLong et al. 1988: cov(V₁₀)/m + cov(V₀₁)/n. With clusters Obuchowski 1997 (Biometrics 53):
     rows of one cluster (user) may depend on each other; where every cluster is one row it is DeLong's.
 
     Args:
         label: (N,) booleans.
-        value: (N,) placements of one model, or the difference of two models' placements.
+        value: (M, N) placements of each model.
         cluster: (N,) integers from 0, or None for independent rows.
+
+    Returns:
+        (M, M), symmetric.
 
     Raises:
         Undefined: fewer than two positives or negatives, or fewer than two clusters with one of them.
@@ -159,21 +171,26 @@ def placement_variance(label: Bools, value: Floats, cluster: NDArray[np.integer]
     positives, negatives = _both_labels(label)
     if min(positives, negatives) < 2:
         raise Undefined("A standard error takes two rows of each label.")
-    area = value[label].mean()
+    of_positives, of_negatives = value[:, label], value[:, ~label]
+    of_positives = of_positives - of_positives.mean(1, keepdims=True)
+    of_negatives = of_negatives - of_negatives.mean(1, keepdims=True)
     if cluster is None:
-        return float(np.var(value[label], ddof=1) / positives + np.var(value[~label], ddof=1) / negatives)
+        return of_positives @ of_positives.T / (positives * (positives - 1)) + of_negatives @ of_negatives.T / (
+            negatives * (negatives - 1)
+        )
     n_clusters = int(cluster.max()) + 1
-    m = np.bincount(cluster, weights=label, minlength=n_clusters)
-    n = np.bincount(cluster, weights=~label, minlength=n_clusters)
-    of_positives = np.bincount(cluster, weights=np.where(label, value - area, 0.0), minlength=n_clusters)
-    of_negatives = np.bincount(cluster, weights=np.where(label, 0.0, value - area), minlength=n_clusters)
+    of, other = cluster[label], cluster[~label]
+    m, n = (np.bincount(group, minlength=n_clusters) for group in (of, other))
+    p = np.stack([np.bincount(of, weights=row, minlength=n_clusters) for row in of_positives])
+    q = np.stack([np.bincount(other, weights=row, minlength=n_clusters) for row in of_negatives])
     with_m, with_n, either = int((m > 0).sum()), int((n > 0).sum()), int((m + n > 0).sum())
     if min(with_m, with_n) < 2:
         raise Undefined("A standard error over users takes two users with rows of each label.")
-    return float(
-        with_m / (with_m - 1) * (of_positives @ of_positives) / positives**2
-        + with_n / (with_n - 1) * (of_negatives @ of_negatives) / negatives**2
-        + 2 * either / (either - 1) * (of_positives @ of_negatives) / (positives * negatives)
+    cross = p @ q.T
+    return (
+        with_m / (with_m - 1) * (p @ p.T) / positives**2
+        + with_n / (with_n - 1) * (q @ q.T) / negatives**2
+        + either / (either - 1) * (cross + cross.T) / (positives * negatives)
     )
 
 

@@ -6,6 +6,7 @@ Differences are in AUC (not basis points) here; margins that people set are in b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, Field
 
 from mdaf_core.errors import StudioError
-from mdaf_core.evaluation.metrics import Undefined, checked, placement_variance, placements
+from mdaf_core.evaluation.metrics import Undefined, checked, placement_covariance, placement_variance, placements
 
 LEVEL = 0.95
 BP = 1e-4
@@ -150,7 +151,7 @@ def equivalence(test: Difference, margin_bp: float = DEFAULT_MARGIN_BP) -> Equiv
     )
 
 
-# --- one pair of runs on the same rows -------------------------------------------------------------------------------
+# --- models on the same rows ---------------------------------------------------------------------------------------
 
 
 def dense(group: ArrayLike) -> NDArray[np.int64]:
@@ -158,33 +159,84 @@ def dense(group: ArrayLike) -> NDArray[np.int64]:
     return np.unique(np.asarray(group), return_inverse=True)[1].reshape(-1)
 
 
+@dataclass(frozen=True)
+class AUCs:
+    """AUCs of M models on the same rows, how they vary together, and the test of any two of them; see `delong`.
+
+    Attributes:
+        aucs: (M,).
+        covariance: (M, M), of the AUCs over samples of rows, or of users.
+        label: (N,) booleans; placements: (M, N) of DeLong et al.; cluster: (N,) codes of users, or None.
+    """
+
+    aucs: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    label: NDArray[np.bool_] = field(repr=False)
+    placements: NDArray[np.float64] = field(repr=False)
+    cluster: NDArray[np.int64] | None = field(repr=False)
+
+    def difference(self, i: int, j: int, level: float = LEVEL) -> PairedTest:
+        """AUC of model `i` minus AUC of model `j`: estimate, standard error, interval and two-sided p value.
+
+        The variance is c_ii + c_jj − 2 c_ij, formed from the differences of placements: two models that rank nearly
+        alike lose no digits to cancellation.
+        """
+        variance = placement_variance(self.label, self.placements[i] - self.placements[j], self.cluster)
+        what: Literal["rows", "users"] = "rows" if self.cluster is None else "users"
+        test = difference(
+            float(self.aucs[i] - self.aucs[j]),
+            [Component(name=what, variance=max(variance, 0.0))],
+            covers=f"other {what} from the same population, with these two trained models",
+            method="DeLong" if self.cluster is None else "DeLong, clustered by user (Obuchowski)",
+            level=level,
+        )
+        return PairedTest(
+            **test.model_dump(), auc_a=float(self.aucs[i]), auc_b=float(self.aucs[j]), rows=len(self.label)
+        )
+
+
+def delong(labels: ArrayLike, scores: ArrayLike, users: ArrayLike | None = None) -> AUCs:
+    """AUCs of M models on the same rows with their covariance: DeLong et al. 1988, in O(M n log n) (Sun & Xu 2014).
+
+    Args:
+        labels: (N,) 0 or 1.
+        scores: (M, N) scores of each model; (N,) for one.
+        users: (N,) rows of one user may depend on each other, and the covariance is Obuchowski's (1997);
+            None: rows are independent, and the covariance is DeLong's.
+
+    Raises:
+        Undefined: one label only, or fewer than two rows (users) of a label.
+        StudioError: shapes do not fit together, a label is neither 0 nor 1, or a score is not finite.
+    """
+    rows = np.atleast_2d(np.asarray(scores, np.float64))
+    if rows.ndim != 2 or not len(rows):
+        raise StudioError(f"Scores must be (models, rows), at least one model; got shape {np.shape(scores)}.")
+    found = [placements(labels, row) for row in rows]
+    value = np.stack([placement for placement, _ in found])
+    label = np.asarray(labels).astype(np.bool_)
+    cluster = None if users is None else dense(users)
+    if cluster is not None and cluster.shape != label.shape:
+        raise StudioError(f"One user a row is needed; got {len(cluster):,} users for {len(label):,} rows.")
+    covariance = placement_covariance(label, value, cluster)
+    return AUCs(np.array([area for _, area in found]), covariance, label, value, cluster)
+
+
 def paired_auc(
     label: ArrayLike, a: ArrayLike, b: ArrayLike, user: ArrayLike | None = None, level: float = LEVEL
 ) -> PairedTest:
-    """Difference of two AUCs of the same rows: DeLong et al. 1988 by the O(n log n) algorithm of Sun & Xu 2014.
+    """Difference of two AUCs of the same rows, `delong` for two models.
 
     Args:
         label: (N,) 0 or 1.
         a, b: (N,) scores of the two models.
-        user: (N,) integers: rows of one user may depend on each other, and the variance is Obuchowski's (1997);
-            None: rows are independent, and the variance is DeLong's.
+        user: (N,), or None where rows are independent.
 
     Raises:
         Undefined: one label only, or fewer than two rows (users) of a label.
     """
-    y, score_a = checked(label, a)
-    value_a, auc_a = placements(y, score_a)
-    value_b, auc_b = placements(y, b)
-    variance = placement_variance(y, value_a - value_b, None if user is None else dense(user))
-    what: Literal["rows", "users"] = "rows" if user is None else "users"
-    test = difference(
-        auc_a - auc_b,
-        [Component(name=what, variance=max(variance, 0.0))],
-        covers=f"other {what} from the same population, with these two trained models",
-        method="DeLong" if user is None else "DeLong, clustered by user (Obuchowski)",
-        level=level,
-    )
-    return PairedTest(**test.model_dump(), auc_a=auc_a, auc_b=auc_b, rows=len(y))
+    if np.shape(a) != np.shape(b):
+        raise StudioError(f"Both models must score the same rows; got {np.size(a):,} and {np.size(b):,} scores.")
+    return delong(label, np.stack([np.asarray(a, np.float64), np.asarray(b, np.float64)]), user).difference(0, 1, level)
 
 
 def bootstrap_auc(
@@ -204,7 +256,7 @@ def bootstrap_auc(
     Raises:
         Undefined: fewer than two users, or too few of a label for most resamples to hold both.
     """
-    from mdaf_core.evaluation.bootstrap import weighted_auc
+    from mdaf_core.evaluation.bootstrap import draw_users, weighted_aucs
 
     y, score_a = checked(label, a)
     _, score_b = checked(label, b)
@@ -215,11 +267,12 @@ def bootstrap_auc(
     _, auc_a = placements(y, score_a)
     _, auc_b = placements(y, score_b)
     rng = np.random.default_rng(seed)
-    evaluate_a, evaluate_b = weighted_auc(y, score_a, cluster), weighted_auc(y, score_b, cluster)
-    found = np.empty(replicates)
-    for r in range(replicates):
-        drawn = np.bincount(rng.integers(0, users, users), minlength=users).astype(np.int32)
-        found[r] = evaluate_a(drawn) - evaluate_b(drawn)
+    evaluate_a, evaluate_b = weighted_aucs(y, score_a, cluster), weighted_aucs(y, score_b, cluster)
+    resamples: list[NDArray[np.float64]] = []
+    while sum(map(len, resamples)) < replicates:
+        drawn = draw_users(rng, users)
+        resamples.append(evaluate_a(drawn) - evaluate_b(drawn))
+    found = np.concatenate(resamples)[:replicates]
     valid = found[~np.isnan(found)]
     if len(valid) < 0.9 * replicates:
         raise Undefined("Too few users have a label of each kind: most resamples hold one label only.")

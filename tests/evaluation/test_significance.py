@@ -39,6 +39,60 @@ def delong_by_definition(label, a, b):
     return a10.mean() - b10.mean(), np.sqrt(s[0, 0] + s[1, 1] - 2 * s[0, 1])
 
 
+@given(
+    seed=st.integers(0, 2**32 - 1), n=st.integers(6, 80), models=st.integers(1, 4), distinct=st.sampled_from([2, 3, 9])
+)
+@settings(max_examples=60, deadline=None)
+def test_delong_of_many_models_is_the_definition_with_heavy_ties(seed, n, models, distinct):
+    """AUCs, covariance and every pair's p value against all m · n comparisons written out, in float64."""
+    from scipy.stats import norm
+
+    rng = np.random.default_rng(seed)
+    label = rng.permutation(np.r_[0, 0, 1, 1, rng.integers(0, 2, n - 4)])
+    scores = rng.integers(0, distinct, (models, n)).astype(float)
+    psi = scores[:, label == 1][:, :, None] - scores[:, label == 0][:, None]
+    psi = (psi > 0) + 0.5 * (psi == 0)
+    v10, v01 = psi.mean(2), psi.mean(1)
+    expected = np.atleast_2d(np.cov(v10)) / v10.shape[1] + np.atleast_2d(np.cov(v01)) / v01.shape[1]
+    found = sig.delong(label, scores)
+    assert found.aucs == pytest.approx(psi.mean((1, 2)), abs=1e-12)
+    assert np.abs(found.covariance - expected).max() < 1e-10
+    for i in range(models):
+        for j in range(models):
+            test = found.difference(i, j)
+            variance = expected[i, i] + expected[j, j] - 2 * expected[i, j]
+            assert test.se**2 == pytest.approx(variance, abs=1e-10)
+            assert test.estimate == found.aucs[i] - found.aucs[j]
+            if variance > 1e-12:
+                p = 2 * norm.sf(abs(test.estimate) / np.sqrt(variance))
+                assert test.p == pytest.approx(p, abs=1e-10)
+                assert (test.low + test.high) / 2 == pytest.approx(test.estimate, abs=1e-12)
+
+
+def test_covariance_over_users_is_that_of_each_pair():
+    label, a, b = pair_scores(21, 400, 3, 0.2)
+    user = np.random.default_rng(2).integers(0, 60, 400)
+    c = sig.delong(label, [a, b], user).covariance
+    assert c[0, 1] == c[1, 0]
+    assert c[0, 0] + c[1, 1] - 2 * c[0, 1] == pytest.approx(sig.paired_auc(label, a, b, user).se ** 2, rel=1e-9)
+    assert c[0, 0] == pytest.approx(placement_variance(label == 1, placements(label, a)[0], sig.dense(user)), rel=1e-12)
+
+
+def test_delong_says_what_does_not_fit():
+    label, a, b = pair_scores(22, 20)
+    assert sig.delong(label, a).aucs == pytest.approx([auc(label, a)])
+    for scores, users, message in (
+        (np.empty((0, 20)), None, "at least one model"),
+        ([a, b], [1, 2], "One user a row"),
+        (a[:5], None, "equally long"),
+        ([a, np.full(20, np.nan)], None, "not finite"),
+    ):
+        with pytest.raises(StudioError, match=message):
+            sig.delong(label, scores, users)
+    with pytest.raises(StudioError, match="same rows"):
+        sig.paired_auc(label, a, b[:5])
+
+
 @pytest.mark.parametrize(("seed", "n", "distinct"), [(0, 12, None), (1, 80, None), (2, 300, 2), (3, 300, None)])
 def test_delong_is_the_definition(seed, n, distinct):
     from scipy.stats import norm
@@ -132,15 +186,20 @@ def test_bootstrap_agrees_with_the_closed_form_and_repeats():
     assert sig.bootstrap_auc(label, a, b, user, 800, seed=1) != found
 
 
-def test_weighted_auc_is_auc_of_repeated_rows():
-    from mdaf_core.evaluation.bootstrap import weighted_auc
+def test_weighted_aucs_are_those_of_repeated_rows():
+    from mdaf_core.evaluation.bootstrap import LANES, draw_users, weighted_aucs
 
     label, a, _ = pair_scores(11, 60, 1)
-    user = np.random.default_rng(4).integers(0, 9, 60)
-    weight = np.random.default_rng(5).integers(0, 4, 9).astype(np.int32)
-    repeated = np.repeat(np.arange(60), weight[user])
-    assert weighted_auc(label == 1, a, user)(weight) == pytest.approx(auc(label[repeated], a[repeated]), abs=1e-14)
-    assert np.isnan(weighted_auc(label == 1, a, user)(np.zeros(9, np.int32)))
+    rng = np.random.default_rng(4)
+    user = rng.integers(0, 9, 60)
+    weight = rng.integers(0, 4, (9, LANES)).astype(np.uint8)
+    weight[:, 3] = 0
+    found = weighted_aucs(label == 1, a, user)(weight)
+    for lane in set(range(LANES)) - {3}:
+        repeated = np.repeat(np.arange(60), weight[user, lane])
+        assert found[lane] == auc(label[repeated], a[repeated])
+    assert np.isnan(found[3])
+    assert (draw_users(rng, 50).sum(0) == 50).all()
 
 
 def test_bootstrap_of_one_user_is_refused():
