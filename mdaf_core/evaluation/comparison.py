@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from mdaf_core.data.schema import Split
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.cache import cached
-from mdaf_core.evaluation.metrics import Bools, Floats, Undefined, mean_variance, placement_variance
+from mdaf_core.evaluation.metrics import Bools, Floats, Undefined, mean_covariance, placement_covariance
 from mdaf_core.evaluation.predictions import ROW_METRICS, difference_of_rows, load_predictions, row_values
 from mdaf_core.evaluation.significance import (
     BP,
@@ -27,6 +27,7 @@ from mdaf_core.evaluation.significance import (
     Difference,
     Equivalence,
     SeedSummary,
+    SignedRank,
     Verdict,
     dense,
     difference,
@@ -36,6 +37,8 @@ from mdaf_core.evaluation.significance import (
     noise_floor,
     seed_component,
     seed_summary,
+    shared_by_seeds,
+    signed_rank,
     verdict,
 )
 from mdaf_core.tracking import RunRecord
@@ -59,6 +62,9 @@ class ComparedConfiguration(BaseModel):
     difference_seeds: Difference | None = None
     difference_rows: Difference | None = None
     p_adjusted: float | None = None
+    p_seeds_adjusted: float | None = Field(None, description="t test over seeds alone, adjusted.")
+    signed_rank: SignedRank | None = None
+    p_signed_rank_adjusted: float | None = None
     equivalence: Equivalence | None = None
     p_equivalence_adjusted: float | None = None
     below_noise_floor: bool | None = None
@@ -132,7 +138,8 @@ class RowSampling(BaseModel):
     """Sampling variance over rows or users of a mean-over-seeds difference, or the reason why there is none."""
 
     difference: float | None = None
-    component: Component | None = None
+    component: Component | None = Field(None, description="Of these trained models.")
+    shared: Component | None = Field(None, description="The part that further seeds do not average out.")
     rows: int = 0
     users: int | None = None
     refused: str | None = None
@@ -175,10 +182,10 @@ def _clusters(user: NDArray[np.int64]) -> tuple[NDArray[np.int64] | None, int | 
     return (codes, users) if users > 1 else (None, None)
 
 
-def _variance(metric: str, label: Bools, value: Floats, cluster: NDArray[np.int64] | None) -> float:
+def _covariance(metric: str, label: Bools, value: Floats, cluster: NDArray[np.int64] | None) -> Floats:
     if metric == "auc":
-        return placement_variance(label, value, cluster)
-    return mean_variance(value, cluster)
+        return placement_covariance(label, value, cluster)
+    return mean_covariance(value, cluster)
 
 
 def _row_sampling(
@@ -197,16 +204,24 @@ def _row_sampling(
         cluster, users = _clusters(frame["user"].to_numpy())
         if metric not in ROW_METRICS:
             return RowSampling(rows=len(frame), users=users, missing=f"{metric} has no closed form over rows")
-        value = np.zeros(len(frame))
-        for seed in shared:
-            value += row_values(mine[seed].run_id, split, metric) - row_values(reference[seed].run_id, split, metric)
-        value /= len(shared)
-        variance = _variance(metric, label, value, cluster)
+        value = np.stack(
+            [
+                row_values(mine[seed].run_id, split, metric) - row_values(reference[seed].run_id, split, metric)
+                for seed in shared
+            ]
+        )
+        covariance = _covariance(metric, label, value, cluster)
     except Undefined as error:
         return RowSampling(missing=str(error))
-    mean = value[label].mean() if metric == "auc" else np.nanmean(value)
-    component = Component(name="rows" if cluster is None else "users", variance=max(variance, 0.0))
-    return RowSampling(difference=float(mean), component=component, rows=len(frame), users=users)
+    mean = value[:, label].mean() if metric == "auc" else np.nanmean(value)
+    name: Literal["rows", "users"] = "rows" if cluster is None else "users"
+    return RowSampling(
+        difference=float(mean),
+        component=Component(name=name, variance=max(float(covariance.mean()), 0.0)),
+        shared=Component(name=name, variance=shared_by_seeds(covariance)) if len(shared) > 1 else None,
+        rows=len(frame),
+        users=users,
+    )
 
 
 def row_sampling(mine: dict[int, RunRecord], reference: dict[int, RunRecord], split: Split, metric: str) -> RowSampling:
@@ -243,13 +258,11 @@ def _compare(
         return sampling
     entry.seed_differences = {seed: entry.values[seed] - reference_values[seed] for seed in seeds}
     estimate = float(np.mean(list(entry.seed_differences.values())))
-    components: list[Component] = []
     what = "rows" if sampling.users is None else "users"
     if sampling.component is not None:
         entry.difference_rows = difference(
             estimate, [sampling.component], f"other {what}, with these trained models", f"clustered by {what[:-1]}"
         )
-        components.append(sampling.component)
     else:
         entry.notes.append(f"sampling of {what} is not in the interval: {sampling.missing}")
     if len(seeds) == 1:
@@ -261,13 +274,16 @@ def _compare(
     entry.difference_seeds = difference(
         estimate, [component], "other seeds, on these rows", f"t test paired by seed, {len(seeds)} seeds"
     )
-    components.append(component)
-    entry.difference = difference(
-        estimate,
-        components,
-        f"other seeds and other {what}" if len(components) == 2 else "other seeds, on these rows",
-        "Banerjee interval of both sources" if len(components) == 2 else "t test paired by seed",
-    )
+    entry.signed_rank = signed_rank(list(entry.seed_differences.values()))
+    if sampling.shared is None:
+        entry.difference = entry.difference_seeds
+    else:
+        entry.difference = difference(
+            estimate,
+            [sampling.shared, component],
+            f"other seeds and other {what}",
+            f"seeds × {what}, Banerjee interval",
+        )
     entry.equivalence = equivalence(entry.difference, margin_bp)
     if few_seeds(len(seeds)):
         entry.notes.append(few_seeds(len(seeds)))
@@ -348,9 +364,12 @@ def _decide(out: StudyComparison) -> None:
     out.tests = len(tested)
     adjusted = holm([c.difference.p for c in tested if c.difference])
     parity = holm([c.equivalence.p for c in tested if c.equivalence])
-    for entry, p, p_parity in zip(tested, adjusted, parity, strict=True):
+    seeds = holm([c.difference_seeds.p for c in tested if c.difference_seeds])
+    ranks = holm([c.signed_rank.p for c in tested if c.signed_rank])
+    for entry, p, p_parity, p_seeds, p_ranks in zip(tested, adjusted, parity, seeds, ranks, strict=True):
         assert entry.difference is not None
         entry.p_adjusted, entry.p_equivalence_adjusted = p, p_parity
+        entry.p_seeds_adjusted, entry.p_signed_rank_adjusted = p_seeds, p_ranks
         improvement = DIRECTIONS[out.metric] * entry.difference.estimate
         entry.verdict = verdict(improvement, p, p_parity, len(entry.shared_seeds))
         if entry.verdict in ("better", "worse") and p_parity is not None and p_parity < 1 - LEVEL:

@@ -195,22 +195,34 @@ def placement_covariance(label: Bools, value: Floats, cluster: NDArray[np.intege
 
 
 def mean_variance(value: Floats, cluster: NDArray[np.integer] | None = None) -> float:
-    """Variance of the mean of `value` over the rows that have one (not NaN), rows of one cluster being dependent.
+    """Variance of the mean of `value`, (N,), over the rows that have one (not NaN); see `mean_covariance`."""
+    return float(mean_covariance(value[None], cluster)[0, 0])
 
-    Clusters are the sampling units: the linearised variance of a ratio, Σ over clusters of (sum of residuals)².
+
+def mean_covariance(value: Floats, cluster: NDArray[np.integer] | None = None) -> Floats:
+    """(M, M) covariance of the means of M values over the same rows, rows of one cluster being dependent.
+
+    Clusters are the sampling units: the linearised covariance of ratios, Σ over clusters of
+    products of summed residuals.
+
+    Args:
+        value: (M, N); rows where the first is NaN have none and are left out.
+        cluster: (N,) integers from 0, or None for independent rows.
 
     Raises:
         Undefined: fewer than two rows or clusters.
     """
-    covered = ~np.isnan(value)
-    group = np.arange(int(covered.sum())) if cluster is None else cluster[covered]
-    total = np.bincount(group, weights=value[covered])
-    count = np.bincount(group).astype(np.float64)
-    total, count = total[count > 0], count[count > 0]
-    if len(count) < 2:
+    covered = ~np.isnan(value[0])
+    value = value[:, covered]
+    group = np.arange(value.shape[1]) if cluster is None else cluster[covered]
+    count = np.bincount(group)
+    present = count > 0
+    units = int(present.sum())
+    if units < 2:
         raise Undefined("A standard error takes at least two rows, of two users.")
-    residual = total - total.sum() / count.sum() * count
-    return float(len(count) / (len(count) - 1) * (residual @ residual) / count.sum() ** 2)
+    total = np.stack([np.bincount(group, weights=row)[present] for row in value])
+    residual = total - total.sum(1, keepdims=True) / len(group) * count[present]
+    return units / (units - 1) * (residual @ residual.T) / len(group) ** 2
 
 
 def auc_se(label: ArrayLike, score: ArrayLike) -> float:

@@ -10,7 +10,7 @@ from mdaf_core.evaluation import predictions
 from mdaf_core.evaluation.comparison import compare_study, leaderboard, ledger
 from mdaf_core.evaluation.metrics import auc
 from mdaf_core.evaluation.pairs import compare_runs
-from mdaf_core.evaluation.significance import half_width, seed_component
+from mdaf_core.evaluation.significance import delong, half_width, seed_component
 
 
 def rows(n=1500, users=200, seed=0):
@@ -56,8 +56,16 @@ def test_difference_is_the_mean_of_paired_seeds_and_its_interval_holds_both_sour
     assert found.difference_seeds.high - found.difference_seeds.estimate == pytest.approx(
         half_width([seed_component(expected)], 0.05)
     )
-    widths = [d.high - d.low for d in (found.difference_seeds, found.difference_rows)]
-    assert found.difference.high - found.difference.low == pytest.approx(np.hypot(*widths))
+    label, _, user = rows()
+    scores = [predictions.load_predictions(r.run_id, "test")["logit"].to_numpy() for r in runs]
+    c = delong(label, scores, user).covariance  # three seeds of base, then three of other
+    pairs = [c[3 + i, 3 + j] - c[3 + i, j] - c[i, 3 + j] + c[i, j] for i in range(3) for j in range(3) if i != j]
+    assert found.difference.components[0].variance == pytest.approx(max(0, np.mean(pairs)), rel=1e-6)
+    assert found.difference.high - found.difference.estimate == pytest.approx(
+        half_width(found.difference.components, 0.05)
+    )
+    single = [c[3 + i, 3 + j] - c[3 + i, j] - c[i, 3 + j] + c[i, j] for i in range(3) for j in range(3)]
+    assert found.difference_rows.se == pytest.approx(np.sqrt(np.mean(single)), rel=1e-6)
     assert "other seeds and other users" in found.difference.covers
 
 

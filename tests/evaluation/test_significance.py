@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mdaf_core.errors import StudioError
 from mdaf_core.evaluation import significance as sig
-from mdaf_core.evaluation.metrics import Undefined, auc, mean_variance, placement_variance, placements
+from mdaf_core.evaluation.metrics import Undefined, auc, mean_covariance, mean_variance, placement_variance, placements
 from mdaf_core.evaluation.significance import Component
 
 
@@ -237,6 +237,71 @@ def test_paired_seeds_are_the_paired_t_test():
     assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
     interval = expected.confidence_interval()
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=1e-12)
+
+
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
+@settings(max_examples=60, deadline=None)
+def test_signed_rank_by_enumeration_of_all_signs(values):
+    """With ties and zeros, against every assignment of signs written out."""
+    from itertools import product
+
+    from scipy.stats import rankdata
+
+    x = np.array(values, float)
+    kept = x[x != 0]
+    rank = rankdata(np.abs(kept))
+    sums = [sum(r for r, sign in zip(rank, signs, strict=True) if sign) for signs in product((0, 1), repeat=len(kept))]
+    observed = rank[kept > 0].sum()
+    tail = min(np.mean([s <= observed + 1e-9 for s in sums]), np.mean([s >= observed - 1e-9 for s in sums]))
+    found = sig.signed_rank(x)
+    assert found.p == pytest.approx(min(1, 2 * tail), abs=1e-12)
+    assert (found.n, found.above) == (len(kept), (kept > 0).sum())
+    assert found.p >= found.floor - 1e-12
+    assert found.estimate == np.median([(a + b) / 2 for i, a in enumerate(x) for b in x[i:]])
+
+
+@pytest.mark.parametrize("n", [6, 9, 14])
+def test_signed_rank_is_scipys_and_its_interval_is_of_values_that_are_not_rejected(n):
+    from scipy.stats import wilcoxon
+
+    x = np.random.default_rng(n).normal(0.4, 1, n)
+    found = sig.signed_rank(x)
+    assert found.p == pytest.approx(wilcoxon(x, method="exact").pvalue, rel=1e-12)
+    for edge, inward in ((found.low, 1e-9), (found.high, -1e-9)):
+        assert sig.signed_rank(x - edge - inward).p > 0.05 >= sig.signed_rank(x - edge + inward).p
+
+
+def test_few_seeds_cannot_be_shown_by_ranks():
+    found = sig.signed_rank([1.0, 2, 3, 4, 5])
+    assert (found.p, found.floor, found.low, found.high) == (0.0625, 0.0625, None, None)
+    assert "cannot be below 0.0625" in sig.few_for_ranks(5) and "takes 6 seeds" in sig.few_for_ranks(5)
+    assert "0.125 after Holm" in sig.few_for_ranks(6, tests=4) and "takes 8 seeds" in sig.few_for_ranks(6, tests=4)
+    assert sig.few_for_ranks(6) == ""
+    with pytest.raises(Undefined):
+        sig.signed_rank([])
+
+
+def test_what_seeds_share_is_free_of_their_interaction_with_rows():
+    """S seeds that differ by noise of each row alone: nothing is shared, the seeds' spread is all the variance."""
+    rng = np.random.default_rng(31)
+    wrong, twice, trials = 0, 0, 1500
+    for _ in range(trials):
+        d = rng.normal(size=(5, 120))
+        seeds, covariance = sig.seed_component(d.mean(1)), mean_covariance(d)
+        for whole in (False, True):
+            variance = covariance.mean() if whole else sig.shared_by_seeds(covariance)
+            width = sig.half_width([seeds, Component(name="rows", variance=variance)], 0.05)
+            wrong, twice = wrong + (not whole and abs(d.mean()) > width), twice + (whole and abs(d.mean()) > width)
+    assert 0.03 < wrong / trials < 0.06
+    assert twice / trials < 0.02  # the interaction counted twice: the reason for `shared_by_seeds`
+
+
+def test_mean_covariance_is_numpys():
+    x = np.random.default_rng(3).normal(size=(3, 40))
+    assert mean_covariance(x) == pytest.approx(np.cov(x) / 40)
+    shared = np.random.default_rng(4).normal(size=40)
+    assert sig.shared_by_seeds(mean_covariance(shared + 0.001 * x)) == pytest.approx(shared.var(ddof=1) / 40, rel=0.01)
+    assert sig.shared_by_seeds(np.array([[1.0, -0.2], [-0.2, 1.0]])) == 0.0
 
 
 def test_two_sources_are_wider_than_each():
