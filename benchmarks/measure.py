@@ -13,11 +13,12 @@ from statistics import median
 from typing import Any
 
 
-def parser(doc: str | None, steps: int) -> argparse.ArgumentParser:
-    """Arguments that every benchmark takes."""
+def parser(doc: str | None, steps: int | None = None) -> argparse.ArgumentParser:
+    """Arguments that every benchmark takes; `steps` where it repeats measurements."""
     made = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
     made.add_argument("--json", action="store_true", help="one JSON document on stdout instead of tables")
-    made.add_argument("--steps", type=int, default=steps, help=f"repeats of each measurement (default {steps})")
+    if steps is not None:
+        made.add_argument("--steps", type=int, default=steps, help=f"repeats of each measurement (default {steps})")
     return made
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -114,12 +114,20 @@ def read_criteria(raw: Sequence[dict[str, Any]]) -> list[Criterion]:
     """Criteria as a study stores them.
 
     Raises:
-        UsageError: one is not valid, as a sentence.
+        UsageError: one is not valid, as a sentence that says which.
     """
-    try:
-        return [Criterion.model_validate(item) for item in raw]
-    except ValidationError as error:
-        raise UsageError(describe_validation_error(error)) from None
+    found = []
+    for i, item in enumerate(raw, 1):
+        try:
+            found.append(Criterion.model_validate(item))
+        except ValidationError as error:
+            raise UsageError(describe_validation_error(error, f"Criterion {i}{called(item)}")) from None
+    return found
+
+
+def called(item: Mapping[str, Any]) -> str:
+    """The name of a row in brackets, for sentences about it; empty where it has none."""
+    return f" ({item['name']})" if isinstance(item.get("name"), str) and item["name"] else ""
 
 
 def _figure(criterion: Criterion, run: RunRecord) -> float | None:

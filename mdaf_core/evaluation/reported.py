@@ -1,4 +1,4 @@
-"""Figures that were reported elsewhere, for comparison: never computed here, and always labelled so.
+"""Learning curves that were reported elsewhere, for comparison: never computed here, and always labelled so.
 
 The Mamba4Rec report of 2025-10-31 (Taobao ads sample: 1,052,081 training and 225,446 validation rows, one seed). Its
 train AUC was accumulated while training. Gaps are recomputed, signed; the report prints their absolute values.

@@ -327,7 +327,8 @@ def pair_tests(
     from mdaf_core.evaluation.comparison import by_configuration
     from mdaf_core.evaluation.metrics import Undefined
     from mdaf_core.evaluation.pairs import compare_runs
-    from mdaf_core.evaluation.significance import noise_floor, rows_needed, seeds_needed
+    from mdaf_core.evaluation.power import rows_needed, seeds_needed
+    from mdaf_core.evaluation.significance import noise_floor
 
     groups = by_configuration(runs)
     mine, theirs = groups.get(a, {}), groups.get(b, {})

@@ -28,6 +28,9 @@ class Study(BaseModel):
     reference: str = Field(description="Name of the configuration all others are compared with.")
     created: str = Field(description="ISO 8601, UTC.")
     criteria: list[dict[str, Any]] = Field([], description="Success criteria, see `evaluation.criteria`.")
+    reported: list[dict[str, Any]] = Field(
+        [], description="Results known from elsewhere, see `evaluation.reported_results`."
+    )
     acknowledged: list[str] = Field([], description="Ids of failed audit checks that were acknowledged by name.")
 
     @model_validator(mode="after")
@@ -100,6 +103,24 @@ def create_study(
             message = problem["msg"].removeprefix("Value error, ")
             raise UsageError(f"This study cannot be created: {f'{where}: ' if where else ''}{message}.") from None
         write_text(folder / f"{study.id}.json", study.model_dump_json(indent=2) + "\n")
+    return study
+
+
+def update_study(
+    study_id: str, *, criteria: Sequence[dict[str, Any]] | None = None, reported: Sequence[dict[str, Any]] | None = None
+) -> Study:
+    """Replace what people add to a study beside its runs; None leaves a list as it is.
+
+    Raises:
+        UsageError, StudioError: as `get_study`.
+    """
+    with exclusive(get_settings().studies_dir / ".lock"):
+        study = get_study(study_id)
+        if criteria is not None:
+            study.criteria = list(criteria)
+        if reported is not None:
+            study.reported = list(reported)
+        write_text(get_settings().studies_dir / f"{study.id}.json", study.model_dump_json(indent=2) + "\n")
     return study
 
 

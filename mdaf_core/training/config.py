@@ -100,10 +100,11 @@ def _assign(raw: dict[str, Any], path: str, value: Any) -> None:
     node[last] = value
 
 
-def describe_validation_error(error: ValidationError) -> str:
-    """The first problems of a pydantic error as sentences."""
+def describe_validation_error(error: ValidationError, what: str = "Invalid setting") -> str:
+    """The first problems of a pydantic error as a sentence: `what`, the field, what was expected, what was given."""
     parts = []
     for problem in error.errors()[:3]:
         path = ".".join(str(p) for p in problem["loc"])
-        parts.append(f"{path}: {problem['msg']} (got {problem['input']!r})")
-    return "Invalid setting: " + "; ".join(parts) + "."
+        message = problem["msg"].removeprefix("Value error, ")
+        parts.append(f"{path}: {message} (got {problem['input']!r})" if path else message)
+    return f"{what}: " + "; ".join(parts) + "."

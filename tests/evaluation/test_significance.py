@@ -382,24 +382,3 @@ def test_delong_does_not_cry_wolf():
     assert wrong / 400 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
     found = sum(sig.paired_auc(*pair_scores(1000 + i, 400, gap=0.6)).p < 0.05 for i in range(100))
     assert found > 90
-
-
-# --- power -----------------------------------------------------------------------------------------------------------
-
-
-def test_seeds_needed_is_statsmodels_power():
-    from statsmodels.stats.power import TTestPower
-
-    n = sig.seeds_needed(0.001, 10)
-    power = TTestPower().power
-    assert power(1.0, n, 0.05) >= 0.8 > power(1.0, n - 1, 0.05)
-    with pytest.raises(Undefined, match="1,000 seeds"):
-        sig.seeds_needed(0.01, 1)
-
-
-def test_rows_needed_gives_the_power_it_promises():
-    test = sig.difference(0.0, [Component(name="users", variance=1e-6)], "", "")
-    n = sig.rows_needed(test, 10_000, difference_bp=20)
-    rng = np.random.default_rng(9)
-    se = np.sqrt(1e-6 * 10_000 / n)
-    assert (np.abs(rng.normal(0.002, se, 20_000)) > 1.96 * se).mean() == pytest.approx(0.8, abs=0.01)
