@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from mdaf_core.cli import data, export, gates, jobs, study, train
+from mdaf_core.cli import data, evaluate, export, gates, jobs, study, train
 from mdaf_core.cli.output import say
 from mdaf_core.errors import StudioError, UsageError
 
@@ -24,6 +24,10 @@ app.command()(train.params)
 app.command()(train.train)
 app.add_typer(study.app, name="study")
 app.add_typer(jobs.app, name="jobs")
+app.command("compare")(evaluate.compare)
+app.command("reported")(evaluate.reported)
+app.command("criteria")(evaluate.criteria)
+app.command("overfitting")(evaluate.overfitting)
 app.command("gates")(gates.command)
 app.command("export")(export.command)
 

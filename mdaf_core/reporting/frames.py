@@ -14,6 +14,9 @@ from mdaf_core.training.results import EpochMetrics
 if TYPE_CHECKING:
     from mdaf_core.data.schema import Split
     from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.evaluation.criteria import CriterionResult
+    from mdaf_core.evaluation.power import Needed, Power
+    from mdaf_core.evaluation.reported_results import ReportedTable
     from mdaf_core.studies.store import Study
     from mdaf_core.tracking import RunRecord
     from mdaf_core.training.config import RunConfig
@@ -176,6 +179,117 @@ def comparison_table(comparison: StudyComparison) -> pl.DataFrame:
     }
     table = comparison.frame().with_columns(pl.col("verdict").replace(VERDICT_MARKS))
     return table.select(*columns).rename(columns)
+
+
+def over_seeds(comparison: StudyComparison) -> tuple[pl.DataFrame, list[str]]:
+    """The tests over seeds alone, which take these rows as given: t and Wilcoxon's signed-rank, Holm-adjusted.
+
+    Returns:
+        One row a comparison with two seeds or more, and sentences on what so few seeds cannot show.
+    """
+    from mdaf_core.evaluation.significance import few_for_ranks
+
+    unit = difference_unit(comparison.metric)
+    rows, sentences = [], []
+    for c in comparison.configurations:
+        t, ranks = c.difference_seeds, c.signed_rank
+        if t is None or ranks is None:
+            continue
+        edges = [None if edge is None else edge * 1e4 for edge in (ranks.low, ranks.high)]
+        rows.append(
+            (
+                c.configuration, f"{ranks.above} of {len(c.shared_seeds)}",
+                t.estimate * 1e4, t.low * 1e4, t.high * 1e4, c.p_seeds_adjusted,
+                ranks.estimate * 1e4, *edges, c.p_signed_rank_adjusted,
+            )
+        )  # fmt: skip
+        sentences.append(few_for_ranks(ranks.n, comparison.tests))
+    columns = {
+        "Configuration": pl.String, "Seeds above": pl.String,
+        f"Mean Δ, {unit}": pl.Float64, "t low": pl.Float64, "t high": pl.Float64, "t test, p": pl.Float64,
+        f"Median Δ, {unit}": pl.Float64, "Rank low": pl.Float64, "Rank high": pl.Float64, "Signed-rank, p": pl.Float64,
+    }  # fmt: skip
+    return pl.DataFrame(rows, schema=columns, orient="row"), [s for s in dict.fromkeys(sentences) if s]
+
+
+def power_table(power: Power) -> pl.DataFrame:
+    """Rows and seeds there are and needed, and the difference that can be found now: one row a configuration."""
+    unit = difference_unit(power.metric)
+    rows = [
+        (
+            n.configuration, n.rows, n.rows_needed, n.seeds, n.seeds_needed,
+            None if n.sd_seeds is None else n.sd_seeds * 1e4, None if n.detectable is None else n.detectable * 1e4,
+        )
+        for n in power.configurations
+    ]  # fmt: skip
+    columns = {
+        "Configuration": pl.String, "Rows": pl.Int64, "Rows needed": pl.Int64, "Seeds": pl.Int64,
+        "Seeds needed": pl.Int64, f"Sd over seeds, {unit}": pl.Float64, f"Can find now, {unit}": pl.Float64,
+    }  # fmt: skip
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def power_sentence(needed: Needed, power: Power) -> str:
+    """One line on one configuration."""
+    unit = difference_unit(power.metric)
+    parts = []
+    if needed.rows_needed is not None:
+        parts.append(f"{needed.rows_needed:,} rows (there are {needed.rows:,})")
+    if needed.seeds_needed is not None:
+        parts.append(f"{needed.seeds_needed:,} seeds (there are {needed.seeds})")
+    found = f"{needed.configuration}: a true difference of {power.difference_bp:g} {unit} takes " + " and ".join(parts)
+    if not parts:
+        found = f"{needed.configuration}: no number of rows or seeds can be derived"
+    if needed.detectable is not None:
+        found += f"; the study as it is finds about {needed.detectable * 1e4:.1f} {unit} {power.power:.0%} of the time"
+    return f"{found}. " + " ".join(f"{note[0].upper()}{note[1:].rstrip('.')}." for note in needed.notes)
+
+
+def reported_table(found: ReportedTable) -> pl.DataFrame:
+    """Reported results as people read them; differences in bp."""
+    rows = [
+        (
+            r.name, VERDICT_MARKS.get(r.verdict, r.verdict), r.auc, r.se,
+            *((r.difference.estimate * 1e4, r.difference.low * 1e4, r.difference.high * 1e4) if r.difference
+              else (None,) * 3),
+            r.rows_needed,
+        )
+        for r in found.results
+    ]  # fmt: skip
+    columns = {
+        "Reported": pl.String, "Verdict": pl.String, "AUC": pl.Float64, "Standard error": pl.Float64,
+        "Δ, bp": pl.Float64, "Low, bp": pl.Float64, "High, bp": pl.Float64,
+        f"Rows for {found.difference_bp:g} bp": pl.Int64,
+    }  # fmt: skip
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def reported_rows(found: ReportedTable) -> pl.DataFrame:
+    """Rows that show the difference asked for, by the correlation that is assumed."""
+    rows = [(r.correlation, r.se * 1e4, r.rows_needed, r.times) for r in found.rows_by_correlation]
+    columns = ["Correlation", "Standard error, bp", "Rows needed", "Times the rows there are"]
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def reported_power(found: ReportedTable) -> list[str]:
+    """How many rows or seeds the difference asked for would take, in sentences."""
+    rows = ", ".join(f"{r.rows_needed:,} at a correlation of {r.correlation:g}" for r in found.rows_by_correlation)
+    seeds = ", ".join(f"{n or 'more than 1,000'} at {sd} bp" for sd, n in found.seeds_by_sd.items())
+    how = f"To show a true difference of {found.difference_bp:g} bp {found.power:.0%} of the time"
+    return [
+        f"{how}, with these trained models, takes rows: {rows}.",
+        f"{how}, on given rows, takes seeds of each model, by the standard deviation of their differences: {seeds}.",
+    ]
+
+
+def criteria_table(results: Sequence[CriterionResult]) -> pl.DataFrame:
+    """One row a configuration, one column a criterion: pass or fail with the figure."""
+    rows: dict[str, dict[str, str]] = {}
+    for r in results:
+        word = {True: "✓", False: "✗", None: "–"}[r.passed]
+        text = word if r.value is None else f"{word} {r.value:.4f}"
+        rows.setdefault(r.configuration, {"Configuration": r.configuration})[r.criterion] = text
+    return pl.DataFrame(list(rows.values()))
 
 
 def difference_unit(metric: str) -> str:

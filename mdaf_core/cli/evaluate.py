@@ -1,0 +1,223 @@
+"""`compare`, `reported`, `criteria`, `overfitting`: what runs, and figures from elsewhere, support."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mdaf_core.cli.gates import EvaluatedSplit
+from mdaf_core.cli.output import JsonOption, emit, number, table
+from mdaf_core.errors import StudioError, UsageError
+
+if TYPE_CHECKING:
+    from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.evaluation.criteria import CriterionResult
+    from mdaf_core.evaluation.overfitting import Overfitting
+    from mdaf_core.evaluation.power import Power
+    from mdaf_core.evaluation.reported_results import ReportedResult, ReportedTable
+    from mdaf_core.tracking import RunRecord
+
+MarginOption = Annotated[float, typer.Option("--margin-bp", help="Half-width of what counts as parity, in bp.")]
+
+
+def compare(
+    study: Annotated[str, typer.Argument(help="Id of a study.")],
+    reference: Annotated[str | None, typer.Option(help="Configuration to compare with; default: the study's.")] = None,
+    margin_bp: MarginOption = 20.0,
+    split: Annotated[EvaluatedSplit, typer.Option(help="Rows that are compared.")] = EvaluatedSplit.test,
+    metric: Annotated[str, typer.Option(help="auc, gauc, pr_auc, logloss, normalised_entropy, brier or ece.")] = "auc",
+    difference_bp: Annotated[
+        float | None, typer.Option(help="Difference to find rows and seeds for; default: the margin.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Every configuration of a study against one of them: differences, intervals, verdicts, power."""
+    from mdaf_core.evaluation.comparison import compare_study
+    from mdaf_core.evaluation.power import power_of
+    from mdaf_core.reporting.frames import study_runs
+    from mdaf_core.studies.store import get_study
+
+    found = get_study(study)
+    base = found.configuration(reference or found.reference).name
+    runs = [run for run in study_runs(found) if run.state == "finished"]
+    comparison = compare_study(runs, base, split.value, metric, margin_bp)
+    power = power_of(comparison, margin_bp if difference_bp is None else difference_bp)
+    value = {"study": study, **comparison.model_dump(mode="json"), "power": power.model_dump(mode="json")}
+    emit(value, as_json, lambda: _compared(comparison, power))
+
+
+def _compared(comparison: StudyComparison, power: Power) -> str:
+    from mdaf_core.reporting.frames import comparison_basis, comparison_notes, comparison_table, power_sentence
+
+    if not comparison.configurations:
+        return "No run of this study has finished yet."
+    shown = comparison_table(comparison)
+    digits = {"Mean": 4, "Sd": 4, "p": 4, "p of parity": 4}
+    rows = [
+        [v if isinstance(v, str | int) else number(v, digits.get(c, 1)) for c, v in row.items()]
+        for row in shown.iter_rows(named=True)
+    ]
+    lines = [f"Against {comparison.reference}: {comparison_basis(comparison)}", "", table(rows, shown.columns)]
+    lines += ["", *(f"- {note}" for note in comparison_notes(comparison))]
+    lines += ["", *(power_sentence(needed, power) for needed in power.configurations)]
+    return "\n".join(lines)
+
+
+def reported(
+    file: Annotated[
+        Path | None, typer.Argument(help="CSV: name, auc, rows, positives, and if known seeds, sd, source.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Instead of a file: report.")] = None,
+    study: Annotated[str | None, typer.Option(help="Instead of a file: those stored with this study.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Result to compare with; default: the first.")] = None,
+    correlation: Annotated[float, typer.Option(help="Assumed correlation of two AUCs, from 0 to below 1.")] = 0.0,
+    margin_bp: MarginOption = 20.0,
+    difference_bp: Annotated[float, typer.Option(help="Difference to find rows and seeds for, in bp.")] = 5.0,
+    as_json: JsonOption = False,
+) -> None:
+    """What results known only by their figures can carry: standard errors, intervals, rows and seeds it would take."""
+    from mdaf_core.evaluation.reported_results import PRESET_REFERENCES, compare_reported
+
+    results = _results(file, preset, study)
+    if reference is None and preset:
+        reference = PRESET_REFERENCES.get(preset)
+    found = compare_reported(
+        results, reference, correlation=correlation, margin_bp=margin_bp, difference_bp=difference_bp
+    )
+    emit(found, as_json, lambda: _reported(found))
+
+
+def _results(file: Path | None, preset: str | None, study: str | None) -> list[ReportedResult]:
+    from mdaf_core.evaluation.reported_results import parse_results, preset_results, read_results
+
+    if sum(source is not None for source in (file, preset, study)) != 1:
+        raise UsageError("Name one source of results: a CSV file, --preset report, or --study ID.")
+    if preset is not None:
+        return preset_results(preset)
+    if study is not None:
+        from mdaf_core.studies.store import get_study
+
+        stored = get_study(study).reported
+        if not stored:
+            raise StudioError(f"No reported results are stored with study {study}.")
+        return read_results(stored)
+    assert file is not None
+    try:
+        return parse_results(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} cannot be read as UTF-8 text ({type(error).__name__}).") from None
+
+
+def _reported(found: ReportedTable) -> str:
+    from mdaf_core.reporting.frames import reported_power, reported_table
+
+    shown = reported_table(found)
+    digits = {"AUC": 4, "Standard error": 4}
+    rows = [
+        [
+            v if isinstance(v, str) else f"{v:,}" if isinstance(v, int) else number(v, digits.get(c, 1))
+            for c, v in r.items()
+        ]
+        for r in shown.iter_rows(named=True)
+    ]
+    lines = [f"Reported, not computed here; against {found.reference}", "", table(rows, shown.columns), ""]
+    lines += [f"- {note}" for note in found.notes]
+    return "\n".join([*lines, "", *reported_power(found)])
+
+
+def criteria(
+    study: Annotated[str, typer.Argument(help="Id of a study.")],
+    preset: Annotated[
+        list[str] | None,
+        typer.Option(help="First replace the study's criteria by these: report, mdaf-levels. Can be repeated."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Success criteria of a study: pass or fail for each configuration, with the figure and its interval."""
+    from mdaf_core.evaluation.criteria import evaluate_study, preset_criteria, read_criteria
+    from mdaf_core.reporting.frames import study_runs
+    from mdaf_core.studies.store import get_study, update_study
+
+    found = get_study(study)
+    if preset:
+        chosen = [c.model_dump(mode="json") for name in dict.fromkeys(preset) for c in preset_criteria(name)]
+        found = update_study(study, criteria=chosen)
+    rules = read_criteria(found.criteria)
+    results = evaluate_study(rules, [run for run in study_runs(found) if run.state == "finished"])
+    emit({"study": study, "criteria": rules, "results": results}, as_json, lambda: _judged(bool(rules), results))
+
+
+def _judged(some: bool, results: list[CriterionResult]) -> str:
+    if not some:
+        return "This study carries no criteria. `criteria STUDY --preset report` gives it the report's."
+    if not results:
+        return "No run of this study has finished yet."
+    words = {True: "pass", False: "fail", None: "–"}
+    sure = {True: "sure", False: "not sure", None: ""}
+    rows = [
+        (
+            r.configuration,
+            r.requirement,
+            number(r.value),
+            f"{number(r.low)} to {number(r.high)}" if r.low is not None else "–",
+            words[r.passed],
+            sure[r.certain],
+            r.seeds,
+            r.note,
+        )
+        for r in results
+    ]
+    head = ("configuration", "criterion", "figure", "95% interval", "verdict", "interval", "seeds", "note")
+    return table(rows, head)
+
+
+def overfitting(
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN_ID…", help="Ids of runs, or their beginnings.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Where each run was best, where validation turned down, and both gaps at the best and at the last epoch."""
+    from mdaf_core.evaluation.overfitting import analyse_run
+    from mdaf_core.tracking import get_run
+
+    found = [(run, analyse_run(run)) for run in map(get_run, dict.fromkeys(run_ids))]
+    silent = [run.run_id[:8] for run, reading in found if reading is None]
+    if silent:
+        raise StudioError(f"No epoch with a validation AUC has been recorded for {', '.join(silent)}.")
+    read = [(run, reading) for run, reading in found if reading is not None]
+    value = [
+        {"run_id": run.run_id, "configuration": run.configuration, "seed": run.seed, "state": run.state}
+        | reading.model_dump(mode="json")
+        for run, reading in read
+    ]
+    emit(value, as_json, lambda: _overfitted(read))
+
+
+def _overfitted(found: list[tuple[RunRecord, Overfitting]]) -> str:
+    def gap(value: float | None) -> str:
+        return "–" if value is None else f"{value:+.4f}"
+
+    rows = [
+        (
+            f"{run.configuration}, seed {run.seed}",
+            run.run_id[:8],
+            o.best_epoch,
+            number(o.best_val_auc),
+            o.turn_down_epoch or "–",
+            o.last_epoch,
+            number(o.last_val_auc),
+            *map(gap, (o.online.best, o.online.last, o.eval.best, o.eval.last)),
+            f"{o.kept_by_best * 1e4:.1f}",
+        )
+        for run, o in found
+    ]
+    head = ("run", "id", "best epoch", "val AUC", "turned", "last epoch", "val AUC", *GAPS, "kept by best, bp")
+    return "\n".join([table(rows, head), "", GAP_DEFINITIONS])
+
+
+GAPS = ("online gap, best", "online, last", "eval gap, best", "eval, last")
+GAP_DEFINITIONS = (
+    "Gap: train minus validation AUC, signed. Online: train AUC accumulated during the epoch, dropout on and weights\n"
+    "changing. Eval: train AUC measured after the epoch in evaluation mode, on a fixed sample of training rows."
+)

@@ -1,0 +1,106 @@
+"""`compare`, `reported`, `criteria`, `overfitting` from a shell: one JSON document, tables for people, exit codes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mdaf_core import tracking
+from mdaf_core.cli import main as cli
+from mdaf_core.studies.store import get_study
+from tests.reporting.example_study import make_study
+
+
+@pytest.fixture
+def call(home, monkeypatch, capsys):
+    """Run a command; exit code, parsed stdout (JSON) or text, stderr."""
+
+    def run(*arguments: str):
+        capsys.readouterr()
+        monkeypatch.setattr("sys.argv", ["mdaf_core", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        code = ended.value.code or 0
+        return code, json.loads(out) if "--json" in arguments and code == 0 else out, err
+
+    return run
+
+
+@pytest.fixture
+def study(home):
+    return make_study(["mdaf-full", "mdaf-static", "lr"], [42, 43, 44])
+
+
+def test_compare(call, study):
+    code, found, _ = call("compare", study.id, "--json")
+    assert code == 0
+    assert (found["reference"], found["split"], found["metric"], found["margin_bp"]) == ("mdaf-full", "test", "auc", 20)
+    words = {c["configuration"]: c["verdict"] for c in found["configurations"]}
+    assert words["mdaf-full"] == "reference" and set(words) == {"mdaf-full", "mdaf-static", "lr"}
+    assert {n["configuration"] for n in found["power"]["configurations"]} == {"mdaf-static", "lr"}
+    other = call("compare", study.id, "--reference", "lr", "--split", "val", "--metric", "logloss", "--margin-bp", "5",
+                 "--difference-bp", "40", "--json")[1]  # fmt: skip
+    assert (other["reference"], other["split"], other["metric"], other["margin_bp"]) == ("lr", "val", "logloss", 5)
+    assert other["power"]["difference_bp"] == 40
+    text = call("compare", study.id)[1]
+    for word in ("Against mdaf-full", "Verdict", "Holm over 2 comparisons", "rows (there are 400)", "3 seeds"):
+        assert word in text
+
+
+def test_overfitting(call, study):
+    runs = tracking.list_runs(study.id)[:2]
+    code, found, _ = call("overfitting", *(r.run_id for r in runs), "--json")
+    assert code == 0
+    assert [one["run_id"] for one in found] == [r.run_id for r in runs]
+    assert {"best_epoch", "online", "eval", "turn_down_epoch", "kept_by_best"} <= found[0].keys()
+    text = call("overfitting", runs[0].run_id[:12])[1]
+    assert "online gap, best" in text and "evaluation mode" in text
+
+
+def test_criteria(call, study):
+    assert "carries no criteria" in call("criteria", study.id)[1]
+    code, found, _ = call("criteria", study.id, "--preset", "report", "--preset", "mdaf-levels", "--json")
+    assert code == 0 and len(found["criteria"]) == 7 and len(get_study(study.id).criteria) == 7
+    assert {r["passed"] for r in found["results"]} <= {True, False, None}
+    assert len(found["results"]) == 21
+    text = call("criteria", study.id)[1]
+    assert "Validation AUC at the best epoch ≥ 0.573" in text and "%" not in text.replace("95%", "")
+
+
+def test_reported(call, study, tmp_path):
+    code, found, _ = call("reported", "--preset", "report", "--json")
+    assert code == 0 and found["reference"] == "BST"
+    assert {r["verdict"] for r in found["results"]} == {"not shown", "reference"}
+    text = call("reported", "--preset", "report", "--difference-bp", "5")[1]
+    assert "not shown" in text and "225" not in text.split("Rows for")[0] and "takes seeds" in text
+    file = tmp_path / "theirs.csv"
+    file.write_text("name,auc,rows,positives\nA,0.7,1000,100\nB,0.71,1000,100\n")
+    assert call("reported", str(file), "--json")[1]["reference"] == "A"
+    assert call("reported", "--study", study.id)[0] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compare", "nothing"),
+        ("compare", "STUDY", "--reference", "nothing"),
+        ("compare", "STUDY", "--metric", "accuracy"),
+        ("compare", "STUDY", "--margin-bp", "0"),
+        ("compare", "STUDY", "--difference-bp", "0"),
+        ("compare", "STUDY", "--split", "train"),
+        ("criteria", "STUDY", "--preset", "nothing"),
+        ("overfitting",),
+        ("overfitting", "nothing"),
+        ("reported",),
+        ("reported", "nowhere.csv"),
+        ("reported", "--preset", "nothing"),
+        ("reported", "--preset", "report", "--correlation", "1"),
+        ("reported", "--preset", "report", "--reference", "nothing"),
+    ],
+)
+def test_wrong_usage_exits_with_two_and_says_why(call, study, arguments):
+    code, out, err = call(*(study.id if a == "STUDY" else a for a in arguments))
+    assert code == 2
+    assert err.strip() and not out
