@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from pages import compare_evidence as evidence
 from pages import compare_views as views
 from pages import shared
 from pages.compare_views import METRICS, SPLITS
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
     from mdaf_core.evaluation.comparison import StudyComparison
 
-VIEWS = ["Results", "ROC and calibration", "Slices", "Cost", "Pair"]
+VIEWS = ["Results", "Power", "ROC and calibration", "Slices", "Cost", "Pair", "Reported results"]
+SORTS = {"mean": "Best mean first", "difference": "Difference", "sd": "Spread over seeds", "name": "Name"}
 
 
 def main() -> None:
@@ -46,16 +48,21 @@ def main() -> None:
             "Margin, ± bp", 0.5, 1000.0, 20.0, 5.0, format="%.4g", key="margin", bind="query-params",
             help="Parity is shown when the difference is inside ± this margin (two one-sided tests). 1 bp = 0.0001.",
         )  # fmt: skip
+        view = st.segmented_control("View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params",
+                                    label_visibility="collapsed")  # fmt: skip
+        if view == "Reported results":
+            evidence.reported(study, margin)
+            return
         with st.spinner("Comparing: row by row for every seed, the first time", show_time=True):
             comparison = shared.comparison(study_id, reference, split, metric, margin)
         if not comparison.configurations:
             shared.empty("No run of this study has finished yet.", "See what is running", "pages/jobs.py")
             return
-        view = st.segmented_control("View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params",
-                                    label_visibility="collapsed")  # fmt: skip
         runs = shared.finished_runs(study_id)
         if view == "Results":
             _results(comparison, metric)
+        elif view == "Power":
+            evidence.power(comparison)
         elif view == "ROC and calibration":
             views.curves(study, runs, split)
         elif view == "Slices":
@@ -74,10 +81,23 @@ def _results(comparison: StudyComparison, metric: str) -> None:
 
     unit = frames.difference_unit(metric)
     st.caption(frames.comparison_basis(comparison))
+    whole = comparison
+    comparison = _arranged(whole)
     table = frames.comparison_table(comparison)
+    seeds = frames.comparison_seeds(comparison) if st.session_state.get("members") else None
+    if seeds is not None:
+        table = table.hstack(seeds)
     shared.show_table(
-        _styled(table.to_pandas(), comparison), "comparison", column_config=_columns(comparison, unit, metric)
+        _styled(table.to_pandas(), comparison),
+        "comparison",
+        column_config=_columns(comparison, unit, metric)
+        | {name: st.column_config.NumberColumn(format="%.4f") for name in (seeds.columns if seeds is not None else ())},
     )
+    if len(comparison.configurations) < len(whole.configurations):
+        hidden = len(whole.configurations) - len(comparison.configurations)
+        st.caption(
+            f"{hidden} hidden by the filter; p values are adjusted over all {whole.tests} comparisons all the same."
+        )
     frame = comparison.frame()
     left, right = st.columns(2, gap="medium")
     what = f"{METRICS[metric]}, {SPLITS[comparison.split].lower()} rows"
@@ -99,10 +119,48 @@ def _results(comparison: StudyComparison, metric: str) -> None:
                 help="Mean of the differences paired by seed, with its 95% interval. Band: the margin of parity. "
                      "Faint: smaller than the noise floor, the spread over seeds.",
             )  # fmt: skip
+    _over_seeds(comparison, unit)
     notes = frames.comparison_notes(comparison)
     if notes:
         st.markdown("**What to know**")
         st.markdown("\n".join(f"- {shared.plain(note)}" for note in notes))
+
+
+def _arranged(comparison: StudyComparison) -> StudyComparison:
+    """The comparison sorted and filtered as the reader asks; the choices live in the link."""
+    from mdaf_core.reporting import frames
+
+    words = list(dict.fromkeys(c.verdict for c in comparison.configurations if c.verdict != "reference"))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        order = st.selectbox("Sort", list(SORTS), format_func=SORTS.get, key="sort", bind="query-params", width=190)
+        find = st.text_input("Name contains", key="find", bind="query-params", width=190, placeholder="any")
+        chosen = []
+        if len(words) > 1 or st.session_state.get("verdicts"):
+            chosen = st.pills(
+                "Verdict", words, selection_mode="multi", key="verdicts", bind="query-params", width="content",
+                help="Only these; the reference always stays. None chosen: all.",
+            )  # fmt: skip
+        st.toggle("Each seed", key="members", bind="query-params", help="A column for each seed's value.")
+    return frames.arranged(comparison, order, find or "", chosen)
+
+
+def _over_seeds(comparison: StudyComparison, unit: str) -> None:
+    from mdaf_core.reporting import frames
+
+    table, sentences = frames.over_seeds(comparison)
+    if table.is_empty():
+        return
+    with st.expander("Tests over seeds alone"):
+        st.caption(
+            "They take these rows as given: other seeds, not other users. Student's t assumes differences that are "
+            "normal over seeds; Wilcoxon's signed-rank test only that they are symmetric. Verdicts do not come from "
+            "here."
+        )
+        signed, p = (st.column_config.NumberColumn(format=f) for f in ("%+.1f", "%.4f"))
+        config = {c: p if c.endswith(", p") else signed for c in table.columns[2:]}
+        shared.show_table(table, "over-seeds", column_config=config)
+        for sentence in sentences:
+            st.caption(shared.plain(sentence) + ".")
 
 
 def _styled(table: pd.DataFrame, comparison: StudyComparison) -> Any:
@@ -123,7 +181,7 @@ def _columns(comparison: StudyComparison, unit: str, metric: str) -> dict[str, A
     number = st.column_config.NumberColumn
     covers = next((c.difference.covers for c in comparison.configurations if c.difference), "")
     return {
-        "Configuration": st.column_config.TextColumn(width="medium"),
+        "Configuration": st.column_config.TextColumn(width="medium", pinned=True),
         "Seeds": number(help="Finished seeds; a repeated seed counts once.", width="small"),
         "Mean": number(f"{METRICS[metric]}, mean", format="%.4f", help="Over seeds, best epoch's weights."),
         "Sd": number(format="%.4f", help="Standard deviation over seeds; none with one seed."),

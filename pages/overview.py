@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from mdaf_core.errors import StudioError
@@ -13,7 +11,7 @@ from mdaf_core.studies import launch
 from mdaf_core.studies.status import Cell, cells, counts, next_step, spread
 from mdaf_core.studies.store import Study, get_study, list_studies
 from mdaf_core.studies.visits import begin_visit, changes_since
-from pages import shared
+from pages import criteria, shared
 
 POLL_SECONDS = 2.0
 SPLITS = {"val": "Validation AUC", "test": "Test AUC"}
@@ -32,6 +30,8 @@ def main() -> None:
                 "Shown", list(SPLITS), format_func=SPLITS.__getitem__, default="val", required=True, key="shown",
                 bind="query-params", help="AUC of the best epoch's weights, the epoch chosen on validation.",
             )  # fmt: skip
+            if study_id is not None:
+                criteria.edit_button(get_study(study_id))
         if study_id is None:
             return
         study = get_study(study_id)
@@ -92,7 +92,7 @@ def _body(study: Study, split: str, previous: float | None, live: bool) -> None:
         with left:
             _matrix(study, found, split)
         with right:
-            _criteria(study)
+            criteria.scoreboard(study)
 
 
 def _summary(study: Study, found: list[Cell], previous: float | None) -> None:
@@ -165,51 +165,6 @@ def _cell(cell: Cell, split: str) -> str:
         share = share_done(cell.job)
         return f"{label} {share:.0%}" if share is not None else label
     return label
-
-
-@st.cache_data(show_spinner=False, max_entries=16)
-def _scores(study_id: str, version: tuple[Any, ...]) -> list[dict[str, Any]]:
-    """Every criterion for every configuration; computed anew when the run store changes."""
-    from mdaf_core import tracking
-    from mdaf_core.evaluation.criteria import evaluate_study, read_criteria
-
-    results = evaluate_study(read_criteria(get_study(study_id).criteria), tracking.list_runs(study_id))
-    return [result.model_dump() for result in results]
-
-
-def _criteria(study: Study) -> None:
-    from mdaf_core import tracking
-
-    shared.section(
-        "Success criteria",
-        help="Passed or failed by the mean over seeds. 'Sure' where the whole 95% interval is on one side.",
-    )
-    if not study.criteria:
-        st.caption("This study carries no criteria.")
-        return
-    scores = _scores(study.id, tracking.store_version())
-    if not scores:
-        st.caption("Criteria are judged as runs finish.")
-        return
-    chosen = st.selectbox(
-        "Configuration", list(dict.fromkeys(score["configuration"] for score in scores)), key="scored"
-    )
-    rows = ["| Criterion | Figure | Verdict |", "|:---|---:|:---|"]
-    for score in scores:
-        if score["configuration"] != chosen:
-            continue
-        figure = shared.fmt_auc(score["value"])
-        if score["low"] is not None:
-            figure += f" :gray[{shared.fmt_auc(score['low'])} to {shared.fmt_auc(score['high'])}]"
-        rows.append(f"| {shared.plain(score['requirement'])} | {figure} | {_verdict(score)} |")
-    st.markdown("\n".join(rows))
-
-
-def _verdict(score: dict[str, Any]) -> str:
-    if score["passed"] is None:
-        return f":gray[{shared.plain(score['note'])}]"
-    word = ":green[:material/check: pass]" if score["passed"] else ":red[:material/close: fail]"
-    return word + {True: ", sure", False: ", not sure", None: ""}[score["certain"]]
 
 
 main()

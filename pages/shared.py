@@ -307,6 +307,12 @@ def show_table(
         )
 
 
+def edited_rows(table: Any) -> list[dict[str, Any]]:
+    """Rows of a table that people edit, without empty cells; rows in which nothing was entered are left out."""
+    plain_rows = table.astype("object").where(table.notna(), None).to_dict("records")
+    return [kept for row in plain_rows if (kept := {k: v for k, v in row.items() if v is not None and v != ""})]
+
+
 # ---- words and numbers -----------------------------------------------------------------------------------------------
 
 

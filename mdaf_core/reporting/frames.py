@@ -13,7 +13,7 @@ from mdaf_core.training.results import EpochMetrics
 
 if TYPE_CHECKING:
     from mdaf_core.data.schema import Split
-    from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.evaluation.comparison import ComparedConfiguration, StudyComparison
     from mdaf_core.evaluation.criteria import CriterionResult
     from mdaf_core.evaluation.power import Needed, Power
     from mdaf_core.evaluation.reported_results import ReportedTable
@@ -181,6 +181,40 @@ def comparison_table(comparison: StudyComparison) -> pl.DataFrame:
     return table.select(*columns).rename(columns)
 
 
+def arranged(
+    comparison: StudyComparison, sort: str = "mean", find: str = "", verdicts: Sequence[str] = ()
+) -> StudyComparison:
+    """The comparison with its configurations sorted, and only some of them; tests stay as they were adjusted.
+
+    Args:
+        sort: `mean` (best first), `difference` (largest first), `sd` (smallest first) or `name`.
+        find: part of a name, case-insensitive; verdicts: only these. The reference always stays.
+    """
+    kept = [
+        c
+        for c in comparison.configurations
+        if c.configuration == comparison.reference
+        or (find.lower() in c.configuration.lower() and (not verdicts or c.verdict in verdicts))
+    ]
+
+    def place(c: ComparedConfiguration) -> tuple[bool, float | str]:
+        if sort == "name":
+            return False, c.configuration.lower()
+        value = c.summary and c.summary.sd if sort == "sd" else c.difference and -c.difference.estimate
+        return value is None, value or 0.0
+
+    if sort != "mean":
+        kept.sort(key=place)
+    return comparison.model_copy(update={"configurations": kept})
+
+
+def comparison_seeds(comparison: StudyComparison) -> pl.DataFrame:
+    """The metric of each seed beside `comparison_table`: one row a configuration, one column a seed."""
+    seeds = sorted({seed for c in comparison.configurations for seed in c.values})
+    columns = {f"Seed {s}": [c.values.get(s) for c in comparison.configurations] for s in seeds}
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Float64))
+
+
 def over_seeds(comparison: StudyComparison) -> tuple[pl.DataFrame, list[str]]:
     """The tests over seeds alone, which take these rows as given: t and Wilcoxon's signed-rank, Holm-adjusted.
 
@@ -242,7 +276,7 @@ def power_sentence(needed: Needed, power: Power) -> str:
         found = f"{needed.configuration}: no number of rows or seeds can be derived"
     if needed.detectable is not None:
         found += f"; the study as it is finds about {needed.detectable * 1e4:.1f} {unit} {power.power:.0%} of the time"
-    return f"{found}. " + " ".join(f"{note[0].upper()}{note[1:].rstrip('.')}." for note in needed.notes)
+    return f"{found}. " + " ".join(map(sentence, needed.notes))
 
 
 def reported_table(found: ReportedTable) -> pl.DataFrame:
@@ -314,11 +348,14 @@ def comparison_notes(comparison: StudyComparison) -> list[str]:
     everyone = len(comparison.configurations) - 1
     grouped = []
     for note, names in by_note.items():
-        sentence = f"{note[0].upper()}{note[1:]}."
-        if len(names) < max(2, everyone):
-            sentence += f" ({_some(names)})"
-        grouped.append(sentence)
+        whose = f" ({_some(names)})" if len(names) < max(2, everyone) else ""
+        grouped.append(sentence(note) + whose)
     return [*comparison.notes, *grouped]
+
+
+def sentence(note: str) -> str:
+    """A note with a capital and a full stop."""
+    return f"{note[0].upper()}{note[1:].rstrip('.')}."
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:

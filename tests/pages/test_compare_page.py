@@ -66,3 +66,48 @@ def test_pair_shows_differences_of_settings(open_page) -> None:  # noqa: F811
     frames = [f.value for f in app.dataframe]
     assert "model.kind" in set(frames[0]["Setting"])
     assert list(frames[1]["Seed"]) == [42, 43, 44]
+
+
+def names_of(app):  # type: ignore[no-untyped-def]
+    return list(table_of(app).index)
+
+
+def test_sorting_and_filters_live_in_the_link(open_page) -> None:  # noqa: F811
+    assert names_of(open_page("compare", "full", sort="Name")) == ["lr", "mdaf-full", "mdaf-static"]
+    app = open_page("compare", "full", find="static", members="true")
+    assert names_of(app) == ["mdaf-full", "mdaf-static"]  # the reference stays
+    assert {"Seed 42", "Seed 43", "Seed 44"} <= set(table_of(app).columns)
+    assert "adjusted over all 2 comparisons all the same" in words(app)
+
+
+def test_tests_over_seeds_alone_say_what_three_seeds_cannot_show(open_page) -> None:  # noqa: F811
+    app = open_page("compare", "full")
+    table = app.dataframe[1].value
+    assert {"t test, p", "Signed-rank, p", "Seeds above"} <= set(table.columns)
+    assert "cannot be below 0.25" in words(app)
+
+
+def test_power_of_a_difference_that_the_reader_chooses(open_page) -> None:  # noqa: F811
+    table = open_page("compare", "full", view="Power", find_bp="50").dataframe[0].value
+    wider = open_page("compare", "full", view="Power", find_bp="100").dataframe[0].value
+    assert (table["Rows needed"] > wider["Rows needed"]).all()
+    assert "one seed" in words(open_page("compare", "single", view="Power")).lower()
+
+
+def test_reported_results_are_not_shown_and_kept_with_the_study(open_page, studies) -> None:  # noqa: F811
+    from mdaf_core.studies.store import get_study, update_study
+
+    app = open_page("compare", "empty", view="Reported results")  # also without any run
+    assert "Enter a row" in words(app)
+    app.button(key="add-reported").click().run()
+    assert not app.exception and not app.error
+    shown = app.dataframe[1].value.set_index("Reported")
+    assert shown.loc["Mamba4Rec v2", "Verdict"] == "● not shown"
+    assert not any(word in " ".join(shown["Verdict"]) for word in ("parity", "better"))
+    assert shown.loc["Mamba4Rec v2", "Rows for 5 bp"] > 10**8
+    assert "nothing is known about another training" in words(app)
+    app.button(key="save-reported").click().run()
+    stored = get_study(studies["empty"]).reported
+    assert [row["auc"] for row in stored][:2] == [0.5716, 0.5711]
+    assert open_page("compare", "empty", view="Reported results").button(key="save-reported").disabled
+    update_study(studies["empty"], reported=[])

@@ -1,0 +1,129 @@
+"""The scoreboard of success criteria on Overview, and the table in which they are edited."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, get_args
+
+import streamlit as st
+
+from mdaf_core.errors import StudioError
+from pages import shared
+
+if TYPE_CHECKING:
+    from mdaf_core.studies.store import Study
+
+PRESETS = {"report": "the report's four", "mdaf-levels": "MDAF's three levels"}
+
+
+def scoreboard(study: Study) -> None:
+    from mdaf_core import tracking
+
+    shared.section(
+        "Success criteria",
+        help="Passed or failed by the mean over seeds. 'Sure' where the whole 95% interval is on one side.",
+    )
+    if not study.criteria:
+        st.caption("This study carries no criteria. `Edit criteria` above adds them.")
+        return
+    scores = _scores(study.id, tuple(map(str, study.criteria)), tracking.store_version())
+    if not scores:
+        st.caption("Criteria are judged as runs finish.")
+        return
+    names = list(dict.fromkeys(score["configuration"] for score in scores))
+    passed = {n: [s["passed"] for s in scores if s["configuration"] == n] for n in names}
+    chosen = st.selectbox(
+        "Configuration", names, key="scored",
+        format_func=lambda n: f"{n}: {sum(p is True for p in passed[n])} of {len(passed[n])} passed",
+    )  # fmt: skip
+    rows = ["| Criterion | Figure | Verdict |", "|:---|---:|:---|"]
+    for score in scores:
+        if score["configuration"] != chosen:
+            continue
+        figure = shared.fmt_auc(score["value"])
+        if score["low"] is not None:
+            figure += f" :gray[{shared.fmt_auc(score['low'])} to {shared.fmt_auc(score['high'])}]"
+        what = f"**{shared.plain(score['criterion'])}:** {shared.plain(score['requirement'])}"
+        rows.append(f"| {what} | {figure} | {_verdict(score)} |")
+    st.markdown("\n".join(rows))
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _scores(study_id: str, criteria: tuple[str, ...], version: tuple[Any, ...]) -> list[dict[str, Any]]:
+    """Every criterion for every configuration; computed anew when the criteria or the run store change."""
+    from mdaf_core import tracking
+    from mdaf_core.evaluation.criteria import evaluate_study, read_criteria
+    from mdaf_core.studies.store import get_study
+
+    results = evaluate_study(read_criteria(get_study(study_id).criteria), tracking.list_runs(study_id))
+    return [result.model_dump() for result in results]
+
+
+def _verdict(score: dict[str, Any]) -> str:
+    if score["passed"] is None:
+        return f":gray[{shared.plain(score['note'])}]"
+    word = ":green[:material/check: pass]" if score["passed"] else ":red[:material/close: fail]"
+    return word + {True: ", sure", False: ", not sure", None: ""}[score["certain"]]
+
+
+def edit_button(study: Study) -> None:
+    """Opens the editor. Outside of what polls: a redraw would close the dialog."""
+    if st.button("Edit criteria", icon=":material/edit:", key="edit-criteria", type="tertiary", width="content"):
+        _dialog(study)
+
+
+@st.dialog("Success criteria of this study", width="large")
+def _dialog(study: Study) -> None:
+    with shared.guard():
+        _editor(study)
+
+
+def _editor(study: Study) -> None:
+    import pandas as pd
+
+    from mdaf_core.evaluation.criteria import TITLES, Criterion, preset_criteria, read_criteria
+    from mdaf_core.studies.store import update_study
+
+    draft, version = f"criteria-rows-{study.id}", f"criteria-version-{study.id}"
+    st.session_state.setdefault(version, 0)
+    st.caption(
+        "One row a requirement. 'At least' takes Low; 'at most' and 'drop below best at most' take High; 'between' "
+        "both. Epoch: which one the figure is taken from, the best or the last."
+    )
+    fields = Criterion.model_fields
+    table = pd.DataFrame(st.session_state.get(draft, study.criteria), columns=list(fields)).astype(
+        {"low": "Float64", "high": "Float64"}
+    )
+    words = st.column_config.SelectboxColumn
+    edited = st.data_editor(
+        table, num_rows="dynamic", hide_index=True, height="content", placeholder="",
+        key=f"criteria-editor-{study.id}-{st.session_state[version]}",
+        column_config={
+            "name": st.column_config.TextColumn("Name", required=True, max_chars=120, width="medium"),
+            "metric": words("Metric", options=list(TITLES), format_func=TITLES.get, required=True, width="medium"),
+            "rule": words("Rule", options=list(get_args(fields["rule"].annotation)), required=True),
+            "low": st.column_config.NumberColumn("Low", format="%.4f"),
+            "high": st.column_config.NumberColumn("High", format="%.4f"),
+            "epoch": words("Epoch", options=["best", "last"], default="best", required=True),
+        },
+    )  # fmt: skip
+    current = shared.edited_rows(edited)
+
+    def add(preset: str) -> None:
+        known = {row.get("name") for row in current}
+        added = [c.model_dump(exclude_none=True) for c in preset_criteria(preset) if c.name not in known]
+        st.session_state[draft] = [*current, *added]
+        st.session_state[version] += 1
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for preset, title in PRESETS.items():
+            st.button(f"Add {title}", icon=":material/playlist_add:", key=f"add-{preset}", on_click=add, args=(preset,))
+        save = st.button("Save", type="primary", icon=":material/save:", key="save-criteria")
+    if save:
+        try:
+            update_study(study.id, criteria=[c.model_dump(mode="json") for c in read_criteria(current)])
+        except StudioError as error:
+            st.error(shared.plain(str(error)), icon=":material/error:")
+            return
+        st.session_state.pop(draft, None)
+        st.session_state[version] += 1
+        st.rerun()
