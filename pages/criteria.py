@@ -23,7 +23,7 @@ def scoreboard(study: Study) -> None:
         help="Passed or failed by the mean over seeds. 'Sure' where the whole 95% interval is on one side.",
     )
     if not study.criteria:
-        st.caption("This study carries no criteria. `Edit criteria` above adds them.")
+        st.caption("This study carries no criteria. `Edit criteria` below adds them.")
         return
     scores = _scores(study.id, tuple(map(str, study.criteria)), tracking.store_version())
     if not scores:
@@ -65,15 +65,9 @@ def _verdict(score: dict[str, Any]) -> str:
     return word + {True: ", sure", False: ", not sure", None: ""}[score["certain"]]
 
 
-def edit_button(study: Study) -> None:
-    """Opens the editor. Outside of what polls: a redraw would close the dialog."""
-    if st.button("Edit criteria", icon=":material/edit:", key="edit-criteria", type="tertiary", width="content"):
-        _dialog(study)
-
-
-@st.dialog("Success criteria of this study", width="large")
-def _dialog(study: Study) -> None:
-    with shared.guard():
+def editor(study: Study) -> None:
+    """The criteria as a table to edit, behind a switch; outside of what polls, which would forget what is typed."""
+    if st.toggle("Edit criteria", key="edit-criteria"):
         _editor(study)
 
 
@@ -114,16 +108,25 @@ def _editor(study: Study) -> None:
         st.session_state[draft] = [*current, *added]
         st.session_state[version] += 1
 
+    def save() -> None:
+        update_study(study.id, criteria=[c.model_dump(mode="json") for c in read_criteria(current)])
+        st.session_state.pop(draft, None)
+        st.session_state[version] += 1
+
+    try:
+        read_criteria(current)
+        wrong = ""
+    except StudioError as error:
+        wrong = str(error)
+    changed = current != [{k: v for k, v in row.items() if v is not None} for row in study.criteria]
     with st.container(horizontal=True, vertical_alignment="center"):
         for preset, title in PRESETS.items():
             st.button(f"Add {title}", icon=":material/playlist_add:", key=f"add-{preset}", on_click=add, args=(preset,))
-        save = st.button("Save", type="primary", icon=":material/save:", key="save-criteria")
-    if save:
-        try:
-            update_study(study.id, criteria=[c.model_dump(mode="json") for c in read_criteria(current)])
-        except StudioError as error:
-            st.error(shared.plain(str(error)), icon=":material/error:")
-            return
-        st.session_state.pop(draft, None)
-        st.session_state[version] += 1
-        st.rerun()
+        st.button(
+            "Save with the study", icon=":material/save:", key="save-criteria", on_click=save,
+            disabled=bool(wrong) or not changed,
+        )  # fmt: skip
+        if changed:
+            st.caption("Not saved yet.")
+    if wrong:
+        st.error(shared.plain(wrong), icon=":material/error:")

@@ -30,14 +30,13 @@ def main() -> None:
                 "Shown", list(SPLITS), format_func=SPLITS.__getitem__, default="val", required=True, key="shown",
                 bind="query-params", help="AUC of the best epoch's weights, the epoch chosen on validation.",
             )  # fmt: skip
-            if study_id is not None:
-                criteria.edit_button(get_study(study_id))
         if study_id is None:
             return
         study = get_study(study_id)
         previous = _previous_visit(study_id)
         live = shared.is_live(study_id)
         st.fragment(_body, run_every=POLL_SECONDS if live else None)(study, split, previous, live)
+        criteria.editor(study)
 
 
 def _first_start() -> None:
