@@ -181,7 +181,7 @@ def _columns(comparison: StudyComparison, unit: str, metric: str) -> dict[str, A
     number = st.column_config.NumberColumn
     covers = next((c.difference.covers for c in comparison.configurations if c.difference), "")
     return {
-        "Configuration": st.column_config.TextColumn(width="medium", pinned=True),
+        "Configuration": st.column_config.TextColumn(width="medium", pinned=bool(st.session_state.get("members"))),
         "Seeds": number(help="Finished seeds; a repeated seed counts once.", width="small"),
         "Mean": number(f"{METRICS[metric]}, mean", format="%.4f", help="Over seeds, best epoch's weights."),
         "Sd": number(format="%.4f", help="Standard deviation over seeds; none with one seed."),

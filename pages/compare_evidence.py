@@ -81,7 +81,7 @@ def reported(study: Study, margin: float) -> None:
         st.session_state.pop("reported_reference", None)
     columns = st.columns([3, 2, 2, 3], vertical_alignment="bottom")
     reference = columns[0].selectbox(
-        "Reference",
+        "Reported reference",
         names,
         index=names.index(usual),
         key="reported_reference",
@@ -120,7 +120,7 @@ def reported(study: Study, margin: float) -> None:
                 "Correlation": number(format="%.2f"),
                 "Standard error, bp": number(format="%.1f", help="Of the difference, on the rows there are."),
                 "Rows needed": number(format="localized"),
-                "Times the rows there are": number(format="%.1f"),
+                "Times as many": number(format="%.1f"),
             },
         )  # fmt: skip
 

@@ -231,7 +231,7 @@ def compare_reported(
         results=found,
         rows_by_correlation=[_rows(base, r, difference_bp) for r in CORRELATIONS],
         seeds_by_sd={f"{sd:g}": _seeds(sd, difference_bp) for sd in (2.0, 5.0, 10.0, 20.0)},
-        notes=_notes(results, correlation),
+        notes=_notes(correlation),
     )
 
 
@@ -317,16 +317,10 @@ def _seeds(sd_bp: float, difference_bp: float) -> int | None:
         return None
 
 
-def _notes(results: Sequence[ReportedResult], correlation: float) -> list[str]:
-    notes = [
+def _notes(correlation: float) -> list[str]:
+    return [
         "Reported figures, not computed here. Standard errors are Hanley and McNeil's, from AUC and counts alone; "
         "rows of one user are taken as independent, so they are rather too small.",
         f"Intervals of differences assume a correlation of {correlation:g} between the two AUCs. Without predictions "
         "it cannot be known; verdicts therefore take 0, the widest.",
     ]
-    single = [r.name for r in results if not _has_spread(r)]
-    if single:
-        notes.append(
-            f"No spread over seeds is reported for {', '.join(single)}: nothing is known about another training."
-        )
-    return notes

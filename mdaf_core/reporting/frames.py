@@ -301,7 +301,7 @@ def reported_table(found: ReportedTable) -> pl.DataFrame:
 def reported_rows(found: ReportedTable) -> pl.DataFrame:
     """Rows that show the difference asked for, by the correlation that is assumed."""
     rows = [(r.correlation, r.se * 1e4, r.rows_needed, r.times) for r in found.rows_by_correlation]
-    columns = ["Correlation", "Standard error, bp", "Rows needed", "Times the rows there are"]
+    columns = ["Correlation", "Standard error, bp", "Rows needed", "Times as many"]
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 
