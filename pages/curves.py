@@ -23,6 +23,10 @@ TRAIN_HELP = (
     "training rows. **While training**: accumulated during the epoch with dropout on and weights still changing, as "
     "the report does; part of its gap is an artefact of that."
 )
+GAP_WORDS = {
+    "eval": "measured after the epoch as validation is (no dropout, final weights), on a fixed sample of training rows",
+    "online": "accumulated in the epoch, dropout on and weights still changing: part of the gap is an artefact",
+}
 OTHERS = {
     "loss": ("Loss", "Binary cross-entropy", {"val_loss": "validation", "train_loss": "train"}),
     "lr": ("Learning rate", "Learning rate", {"lr": "learning rate"}),
@@ -96,6 +100,7 @@ def _body(
             st.caption(f"No epochs recorded (yet): {shared.plain(', '.join(silent))}.")
         _charts(frame, study, train, reported)
         _overfitting(study, frame, train)
+        _side_by_side(study, frame, train)
         _others(frame, study)
 
 
@@ -135,6 +140,7 @@ def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
             help=f"Train AUC: {TRAIN[train][0].lower()}. Epochs count from 1. Gaps are signed, and say at which epoch.",
         )
         each = st.toggle("Each run", key="each", bind="query-params", help="One row a run instead of means over seeds.")
+    st.caption(f"Gap: train minus validation AUC, signed; the train AUC is {GAP_WORDS[train]}.")
     shared.show_table(
         frames.overfitting(runs, train, each),
         "overfitting",
@@ -160,6 +166,64 @@ def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
             "Time saved, s": st.column_config.NumberColumn(format="%.0f", help="The same in time."),
         },
     )
+
+
+def _side_by_side(study: Study, frame: pl.DataFrame, train: str) -> None:
+    """Two of the study's configurations, or of the reported curves, by one epoch rule."""
+    from mdaf_core.evaluation.reported import CURVES
+    from mdaf_core.reporting import charts, frames
+
+    reported = list(CURVES)
+    names = [name for name in study.configuration_names if name in set(frame["configuration"])] + reported
+    usual = [name for name in ("mamba4rec-v1", "mamba4rec-v2") if name in names]
+    usual = usual if len(usual) == 2 else reported
+    shared.section("Side by side", help=SIDE_HELP)
+    for key in ("left", "right"):  # another study has other configurations
+        if st.session_state.get(key, names[0]) not in names:
+            del st.session_state[key]
+    columns = st.columns([3, 3, 2], vertical_alignment="bottom")
+    pair = [
+        columns[i].selectbox(title, names, index=names.index(usual[i]), key=key, bind="query-params")
+        for i, (title, key) in enumerate((("Left", "left"), ("Right", "right")))
+    ]
+    rule = columns[2].segmented_control(
+        "Epoch rule, both", list(RULES), format_func=RULES.get, default="best", required=True, key="rule",
+        bind="query-params",
+    )  # fmt: skip
+    kind = "online" if set(pair) & set(reported) else train
+    seeds = set(frame["run_id"])
+    runs = [run for run in frames.study_runs(study) if run.run_id in seeds]
+    table, points = frames.side_by_side(runs, list(dict.fromkeys(pair)), rule, kind)
+    if kind != train:
+        st.caption("Reported curves give the train AUC while training only, so both sides show that.")
+    four = st.column_config.NumberColumn(format="%.4f")
+    shared.show_table(
+        table, "side-by-side", names_as_they_are=True,
+        column_config={
+            "Epoch": st.column_config.NumberColumn(format="%.1f", help="Mean over runs."),
+            "Train AUC": four, "Val AUC": four,
+            "Gap": st.column_config.NumberColumn(format="%+.4f", help="Train − validation AUC at that epoch, signed."),
+        },
+    )  # fmt: skip
+    if points.is_empty():
+        return
+    values, last = points["value"].to_list(), max(points["epoch"].to_list())
+    pad = 0.05 * (max(values) - min(values)) or 0.01
+    domain = (min(values) - pad, max(values) + pad)
+    for i, (column, name) in enumerate(zip(st.columns(2, gap="medium"), pair, strict=True)):
+        one = points.filter(points["label"] == name)
+        with column:
+            shared.show_chart(
+                charts.single_curves(one, domain=domain, epochs=last), f"side-{i}", one, title=shared.plain(name)
+            )
+
+
+RULES = {"best": "Best epoch", "last": "Last epoch"}
+SIDE_HELP = (
+    "Gaps are only comparable at the same place: both at their best epoch, or both at their last. The axes are the "
+    "same on both sides; curves are means over seeds as far as every seed goes. Curves named reported were not run "
+    "here."
+)
 
 
 def _others(frame: pl.DataFrame, study: Study) -> None:

@@ -108,6 +108,50 @@ def analyse(
     )
 
 
+EpochRule = Literal["best", "last"]
+
+
+class AtEpoch(BaseModel):
+    """Train and validation AUC of some runs by one epoch rule, means over the runs."""
+
+    label: str
+    runs: int
+    epoch: float
+    train_auc: float | None
+    val_auc: float
+    gap: float | None = Field(description="Train minus validation AUC, signed.")
+
+
+def at_epoch(
+    label: str, curves: Sequence[Sequence[EpochCurve]], rule: EpochRule, kind: AUCKind = "online"
+) -> AtEpoch | None:
+    """Read curves at their best epoch (the first with the highest validation AUC) or at their last.
+
+    Args:
+        curves: one a run, oldest epoch first; those without a validation AUC are left out.
+        kind: which train AUC, see `Overfitting`; None in the result where a run does not have it.
+    """
+    picked = []
+    for curve in curves:
+        known = [e for e in curve if e.val_auc is not None]
+        if known:
+            best = max(known, key=lambda e: (e.val_auc or 0.0, -e.epoch))
+            picked.append(best if rule == "best" else known[-1])
+    if not picked:
+        return None
+    train = [value for e in picked if (value := getattr(e, f"train_auc_{kind}", None)) is not None]
+    mean_val = sum(e.val_auc for e in picked if e.val_auc is not None) / len(picked)
+    mean_train = sum(train) / len(train) if len(train) == len(picked) else None
+    return AtEpoch(
+        label=label,
+        runs=len(picked),
+        epoch=sum(e.epoch for e in picked) / len(picked),
+        train_auc=mean_train,
+        val_auc=mean_val,
+        gap=gap_of(mean_train, mean_val),
+    )
+
+
 def analyse_run(run: RunRecord) -> Overfitting | None:
     """`analyse` for a run of the store: the epoch whose weights it kept once it has finished, else the best so far."""
     result = run.result

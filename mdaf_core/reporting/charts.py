@@ -174,6 +174,28 @@ def learning_curves(
     )
 
 
+def single_curves(points: pl.DataFrame, *, domain: Sequence[float], epochs: int) -> alt.TopLevelMixin:
+    """Train and validation AUC of one configuration, on axes that its neighbour shares.
+
+    Args:
+        points: curve (`validation` or `train`), epoch, value; domain: of the AUC; epochs: where the axis ends.
+    """
+    import altair as alt
+
+    dash = alt.StrokeDash(
+        "curve:N",
+        scale=alt.Scale(domain=["validation", "train"], range=[[1, 0], [5, 3]]),
+        legend=alt.Legend(title=None, symbolType="stroke", symbolSize=400),
+    )
+    axis = alt.Axis(tickMinStep=1, format="d", tickCount=min(epochs, 12))
+    base = alt.Chart(points).encode(
+        x=alt.X("epoch:Q", title="Epoch", scale=alt.Scale(domain=[1, max(2, epochs)], nice=False), axis=axis),
+        y=alt.Y("value:Q", title="AUC", scale=alt.Scale(domain=list(domain), zero=False, nice=False)),
+        tooltip=_tooltips(curve="Curve", epoch="Epoch", value="AUC"),
+    )
+    return alt.layer(base.mark_line().encode(strokeDash=dash), base.mark_point(filled=True)).properties(height=200)
+
+
 # ---- comparison ------------------------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mdaf_core.data.schema import Split
     from mdaf_core.evaluation.comparison import ComparedConfiguration, StudyComparison
     from mdaf_core.evaluation.criteria import CriterionResult
+    from mdaf_core.evaluation.overfitting import AUCKind, EpochRule
     from mdaf_core.evaluation.power import Needed, Power
     from mdaf_core.evaluation.reported_results import ReportedTable
     from mdaf_core.studies.store import Study
@@ -117,6 +118,42 @@ def reported(names: Mapping[str, str]) -> pl.DataFrame:
         label=model + pl.lit(", reported, not run here"),
         curve=curve,
     )
+
+
+def side_by_side(
+    runs: Sequence[RunRecord], names: Sequence[str], rule: EpochRule, kind: AUCKind
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Configurations or reported curves by one epoch rule.
+
+    Args:
+        names: of configurations among the runs, or of `reported.CURVES` (their train AUC is `online`).
+
+    Returns:
+        One row a name: Curves, Runs, Epoch, Train AUC, Val AUC, Gap; and the curves (means over seeds as far as every
+        seed goes): label, curve, epoch, value.
+    """
+    from mdaf_core.evaluation import reported
+    from mdaf_core.evaluation.overfitting import EpochCurve, at_epoch
+
+    rows, points = [], []
+    for name in names:
+        sides: Sequence[Sequence[EpochCurve]] = (
+            [reported.CURVES[name]] if name in reported.CURVES else [r.epochs for r in runs if r.configuration == name]
+        )
+        found = at_epoch(name, sides, rule, kind)
+        if found is None:
+            continue
+        rows.append((found.label, found.runs, found.epoch, found.train_auc, found.val_auc, found.gap))
+        whole = [side for side in sides if side]
+        for step in zip(*whole, strict=False):
+            for curve, field in (("validation", "val_auc"), ("train", f"train_auc_{kind}")):
+                values = [v for e in step if (v := getattr(e, field, None)) is not None]
+                if len(values) == len(step):
+                    points.append((name, curve, step[0].epoch, sum(values) / len(values)))
+    columns = {"Curves": pl.String, "Runs": pl.Int64}
+    columns |= dict.fromkeys(("Epoch", "Train AUC", "Val AUC", "Gap"), pl.Float64)
+    schema = {"label": pl.String, "curve": pl.String, "epoch": pl.Int64, "value": pl.Float64}
+    return pl.DataFrame(rows, schema=columns, orient="row"), pl.DataFrame(points, schema=schema, orient="row")
 
 
 _OVERFITTING = {

@@ -8,7 +8,7 @@ import pytest
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation import criteria, reported
 from mdaf_core.evaluation.criteria import Criterion, evaluate, evaluate_study, preset_criteria, read_criteria
-from mdaf_core.evaluation.overfitting import analyse, analyse_run, overfitting_table
+from mdaf_core.evaluation.overfitting import analyse, analyse_run, at_epoch, overfitting_table
 from mdaf_core.training.results import EpochMetrics
 
 
@@ -148,3 +148,15 @@ def test_presets_survive_the_way_through_a_study():
     with pytest.raises(UsageError, match="Known: report"):
         preset_criteria("mine")
     assert [c.low for c in criteria.preset_criteria("mdaf-levels")] == [0.578, 0.582, 0.59]
+
+
+def test_one_rule_for_both_reports():
+    """At the best epochs and at the last, never one's last beside the other's best."""
+    best = [at_epoch("", [curve], "best") for curve in (reported.V1, reported.V2)]
+    last = [at_epoch("", [curve], "last") for curve in (reported.V1, reported.V2)]
+    assert [b.gap for b in best] == pytest.approx([0.5406 - 0.5814, 0.6272 - 0.5716])
+    assert [e.gap for e in last] == pytest.approx([0.9505 - 0.5163, 0.8300 - 0.5365])
+    assert at_epoch("", [reported.V1], "best", "eval").gap is None
+    assert at_epoch("", [[]], "best") is None
+    both = at_epoch("", [reported.V1, reported.V2], "last")
+    assert (both.runs, both.epoch) == (2, 6.0)

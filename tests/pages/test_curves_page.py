@@ -60,3 +60,13 @@ def test_another_study_starts_with_its_own_choices(open_page, studies) -> None: 
     assert not app.exception
     assert set(app.pills(key="seeds").value) == {42, 43, 44}
     assert app.multiselect[0].value == ["mdaf-full", "mdaf-static", "lr"]
+
+
+def test_side_by_side_follows_one_epoch_rule(open_page) -> None:  # noqa: F811
+    def gaps(**query: str) -> list[float]:
+        app = open_page("curves", "full", left="Mamba4Rec v1 (reported)", right="Mamba4Rec v2 (reported)", **query)
+        assert "so both sides show that" in words(app)
+        return [round(gap, 4) for gap in app.dataframe[1].value["Gap"]]
+
+    assert gaps() == [-0.0408, 0.0556]
+    assert gaps(rule="Last epoch") == [0.4342, 0.2935]
