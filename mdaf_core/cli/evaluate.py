@@ -60,7 +60,8 @@ def _compared(comparison: StudyComparison, power: Power) -> str:
         for row in shown.iter_rows(named=True)
     ]
     lines = [f"Against {comparison.reference}: {comparison_basis(comparison)}", "", table(rows, shown.columns)]
-    lines += ["", *(f"- {note}" for note in comparison_notes(comparison))]
+    notes = comparison_notes(comparison)
+    lines += ["", *(f"- {note}" for note in notes)] if notes else []
     lines += ["", *(power_sentence(needed, power) for needed in power.configurations)]
     return "\n".join(lines)
 
@@ -111,7 +112,7 @@ def _results(file: Path | None, preset: str | None, study: str | None) -> list[R
 
 
 def _reported(found: ReportedTable) -> str:
-    from mdaf_core.reporting.frames import reported_power, reported_table
+    from mdaf_core.reporting.frames import reported_power, reported_table, sentence
 
     shown = reported_table(found)
     digits = {"AUC": 4, "Standard error": 4}
@@ -123,7 +124,8 @@ def _reported(found: ReportedTable) -> str:
         for r in shown.iter_rows(named=True)
     ]
     lines = [f"Reported, not computed here; against {found.reference}", "", table(rows, shown.columns), ""]
-    lines += [f"- {note}" for note in found.notes]
+    notes = dict.fromkeys([*found.notes, *(note for one in found.results for note in one.notes)])
+    lines += [f"- {sentence(note)}" for note in notes]
     return "\n".join([*lines, "", *reported_power(found)])
 
 

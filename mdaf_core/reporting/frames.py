@@ -313,7 +313,7 @@ def power_sentence(needed: Needed, power: Power) -> str:
         found = f"{needed.configuration}: no number of rows or seeds can be derived"
     if needed.detectable is not None:
         found += f"; the study as it is finds about {needed.detectable * 1e4:.1f} {unit} {power.power:.0%} of the time"
-    return f"{found}. " + " ".join(map(sentence, needed.notes))
+    return " ".join([f"{found}.", *map(sentence, needed.notes)])
 
 
 def reported_table(found: ReportedTable) -> pl.DataFrame:
