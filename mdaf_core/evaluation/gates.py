@@ -170,7 +170,7 @@ def _summary(run: RunRecord, split: Split) -> GateSummary:
         slices=slices,
         slices_note=note,
         by_epoch=[EpochGate(epoch=e.epoch, gate_mean=e.gate_mean) for e in run.epochs if e.gate_mean is not None],
-        adaptivity=_adaptivity(run, frame, cluster),
+        adaptivity=adaptivity(frame, fusion_of(run)),
     )
 
 
@@ -202,7 +202,15 @@ def _histogram(g: NDArray[np.float64], label: NDArray[np.bool_]) -> list[GateBin
     ]
 
 
-def _adaptivity(run: RunRecord, frame: pl.DataFrame, cluster: NDArray[np.int64] | None) -> Adaptivity:
+def adaptivity(frame: pl.DataFrame, fusion: str | None = "gate") -> Adaptivity:
+    """Whether g, chosen row by row, ranks better than its mean and than a permutation of itself: both have to cost.
+
+    Args:
+        frame: predictions: user, label, logit, logit_g_mean, logit_g_permuted, logit_static, logit_sequential.
+        fusion: how the model fuses its branches (`MDAFConfig.fusion`).
+    """
+    codes = dense(frame["user"].to_numpy())
+    cluster = codes if len(codes) and codes.max() > 0 else None
     label, learned = frame["label"].to_numpy(), frame["logit"].to_numpy()
     tests = []
     try:
@@ -217,13 +225,13 @@ def _adaptivity(run: RunRecord, frame: pl.DataFrame, cluster: NDArray[np.int64] 
     shown = [e.p_adjusted is not None and e.p_adjusted < 1 - LEVEL and e.test.estimate > 0 for e in tests]
     verdict: AdaptivityVerdict = "adaptive" if all(shown) else "not adaptive on this data"
     notes = ["The intervals cover other users with this trained model; another seed's gate may differ."]
-    if fusion_of(run) == "gate-vector":
+    if fusion == "gate-vector":
         notes.append(
             "g has a value for each dimension and is shown as their mean; it is replaced dimension by dimension."
         )
     return Adaptivity(
         verdict=verdict,
-        sentence=_sentence(fusion_of(run), tests, shown),
+        sentence=_sentence(fusion, tests, shown),
         auc=tests[0].test.auc_a,
         auc_static=branches[0],
         auc_sequential=branches[1],

@@ -52,7 +52,8 @@ def predict(
     columns["logit_sequential"] = _join([o.logit_sequential_B for o in outputs])
     gate_NK = torch.cat([_full_gate(o) for o in outputs])  # K = 1, or the width of a gate vector
     permutation_N = torch.as_tensor(np.random.default_rng(0).permutation(len(gate_NK)))
-    replaced = {"logit_g_mean": gate_NK.mean(0).expand_as(gate_NK), "logit_g_permuted": gate_NK[permutation_N]}
+    mean_K = gate_NK.double().mean(0).float()  # in float64, so that the mean of a constant gate is that constant
+    replaced = {"logit_g_mean": mean_K.expand_as(gate_NK), "logit_g_permuted": gate_NK[permutation_N]}
     logits: dict[str, list[Tensor]] = {name: [] for name in replaced}
     start = 0
     for batch in batches():

@@ -84,18 +84,16 @@ class SyntheticOptions(SourceOptions):
 def read(_path: Path | None, options: SyntheticOptions, progress: Progress) -> RawTable:
     """Generate the rows and the event log."""
     size = SIZES[options.size]
-    rng = np.random.default_rng([options.seed, 20240506])
+    rng = _rng(options)
     progress(0.0, "Generating users and items")
-    category_of_item, popularity = _items(size, rng)
-    session = rng.random(size.users) < 0.5
-    cluster = rng.integers(0, 8, size.users)
-    user_taste = rng.normal(size=(8, 4))[cluster] + 0.2 * rng.normal(size=(size.users, 4))
-    category_taste = rng.normal(size=(size.categories, 4)) / 2
-    following = rng.permutation(size.categories)
+    world = _world(size, rng)
+    category_of_item, popularity, session, following = (
+        world.category_of_item, world.popularity, world.session, world.following,
+    )  # fmt: skip
+    user_taste, category_taste = tastes = (world.user_taste, world.category_taste)
 
     progress(0.1, "Generating the event log")
     activity = rng.lognormal(0.0, 0.9, size.users)
-    tastes = (user_taste, category_taste)
     event_user, event_time, event_category = _events(size, session, activity, following, tastes, rng)
     event_item = _item_in_category(event_category, category_of_item, popularity, rng)
 
@@ -114,10 +112,7 @@ def read(_path: Path | None, options: SyntheticOptions, progress: Progress) -> R
         + 0.4 * rng.normal(size=size.categories)[category]
         + 0.4 * np.sin(2 * np.pi * (hour - 15) / 24)
     )
-    weights = DECAY ** np.arange(RECENT)
-    sequential = ((recent == category[:, None]) * weights).sum(1) + NEXT * (
-        (recent[:, 0] >= 0) & (following[recent[:, 0]] == category)
-    )
+    sequential = sequential_part(recent, category, following)
     w = np.where(session[user], SEQUENTIAL_WEIGHT["session"], SEQUENTIAL_WEIGHT["habit"])
     score = SCALE * ((1 - w) * _unit(static) + w * _unit(sequential))
     intercept = brentq(lambda b: expit(score + b).mean() - size.click_rate, -30, 30)
@@ -163,6 +158,54 @@ def read(_path: Path | None, options: SyntheticOptions, progress: Progress) -> R
         timezone="UTC",
         window=(START, START + ROW_DAYS * DAY),
     )
+
+
+def sequential_part(recent: np.ndarray, category: np.ndarray, following: np.ndarray) -> np.ndarray:
+    """(N,) the sequential part, not scaled.
+
+    Args:
+        recent: (N, RECENT) categories of the newest events, newest first; -1 where there is none.
+        category: (N,) the target's; following: (categories,) next(·).
+    """
+    weights = DECAY ** np.arange(RECENT)
+    same = ((recent == category[:, None]) * weights).sum(1)
+    return same + NEXT * ((recent[:, 0] >= 0) & (following[recent[:, 0]] == category))
+
+
+def following_categories(options: SyntheticOptions) -> np.ndarray:
+    """(categories,) the category that tends to come after each: next(·) of the data that `options` generate."""
+    return _world(SIZES[options.size], _rng(options)).following
+
+
+@dataclass(frozen=True)
+class _World:
+    """Users, items and categories: what is fixed before anything happens.
+
+    Attributes:
+        category_of_item, popularity: (items,); session: (users,) whether a session user.
+        user_taste: (users, 4); category_taste: (categories, 4); following: (categories,).
+    """
+
+    category_of_item: np.ndarray
+    popularity: np.ndarray
+    session: np.ndarray
+    user_taste: np.ndarray
+    category_taste: np.ndarray
+    following: np.ndarray
+
+
+def _rng(options: SyntheticOptions) -> np.random.Generator:
+    return np.random.default_rng([options.seed, 20240506])
+
+
+def _world(size: Size, rng: np.random.Generator) -> _World:
+    category_of_item, popularity = _items(size, rng)
+    session = rng.random(size.users) < 0.5
+    cluster = rng.integers(0, 8, size.users)
+    user_taste = rng.normal(size=(8, 4))[cluster] + 0.2 * rng.normal(size=(size.users, 4))
+    category_taste = rng.normal(size=(size.categories, 4)) / 2
+    following = rng.permutation(size.categories)
+    return _World(category_of_item, popularity, session, user_taste, category_taste, following)
 
 
 def _unit(x: np.ndarray) -> np.ndarray:
