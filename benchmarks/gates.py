@@ -2,9 +2,10 @@
 
     python -m benchmarks.gates --home /tmp/gates          20 seeds; those trained already are not trained again
 
-Method: for each seed a data set of 200,000 synthetic rows is generated (`synthetic small`; half of the users click by
-their history, half by their taste, so that a gate has something true to find) and mdaf-full is trained on it for a
-short while. Its gate is then tested by `evaluation.gates.adaptivity`, as the Gates page does:
+Method: for each seed a data set of 60,000 synthetic rows is generated (`synthetic tiny` with three times its rows and
+users; half of the users click by their history, half by their taste, so that a gate has something true to find) and
+mdaf-full, its sequential branch half as wide, is trained on it for three epochs. Its gate is then tested by
+`evaluation.gates.adaptivity`, as the Gates page does:
 
 - **adaptive**: the gate as learned. Truth: adaptive, since the weight of the history differs between the users.
 - **constant**: a module in the place of the gate gives the gate's mean to every row. Truth: not adaptive.
@@ -12,16 +13,16 @@ short while. Its gate is then tested by `evaluation.gates.adaptivity`, as the Ga
   prediction knows nothing of its own row's g.
 
 How often the test calls a gate adaptive that is not is measured by more draws of such gates for each seed: shuffled
-ones, and **jitter**, the hardest null: g is the mean ± 0.01, drawn at random, where neither replacement costs or gains
-anything on average.
+ones, and **jitter**, the hardest null: g is the mean ± 0.01, drawn at random, where neither replacement costs or
+gains anything on average.
 
-Occlusion: the synthetic truth has a sequential part (`data/sources/synthetic.py`). Without an event of the history that
-part has another value; the *planted relevant event* of a row is the one whose absence lowers it most, that is, whose
-absence lowers the true log-odds of a click most. Several can tie (of two neighbours of the target's category either
-stands in for the other): each of them counts as relevant. A row has one if some event's absence lowers the part, and if
-there are two events at least. The row's story (`evaluation.story.row_story`) finds it if the event with the largest
-effect on the logit is a relevant one. Rows are drawn at random from the test rows that have one, of both kinds of users.
-By chance a random event would be right as often as the column says.
+Occlusion: the synthetic truth has a sequential part (`data/sources/synthetic.py`). Without an event of the history
+that part has another value; the *planted relevant event* of a row is the one whose absence lowers it most, that is,
+whose absence lowers the true log-odds of a click most. Several can tie (of two neighbours of the target's category
+either stands in for the other): each of them counts as relevant. A row has one if some event's absence lowers the
+part, and if there are two events at least. The row's story (`evaluation.story.row_story`) finds it if the event with
+the largest effect on the logit is a relevant one. Rows are drawn at random from the test rows that have one, of both
+kinds of users. By chance a random event would be right as often as the column says.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.measure import report
+from mdaf_core.data.sources import synthetic
 
 if TYPE_CHECKING:
     import torch
@@ -46,8 +49,10 @@ if TYPE_CHECKING:
     from mdaf_core.tracking import RunRecord
 
 STUDY = "gates-benchmark"
-SETTINGS = {"training.max_epochs": 1, "training.warmup_epochs": 0, "training.batch_size": 512,
-            "training.learning_rate": 0.002}  # fmt: skip
+SIZE: Any = "tiny"
+MORE_ROWS = replace(synthetic.SIZES[SIZE], rows=(42_000, 9_000, 9_000), users=450)
+SETTINGS = {"training.max_epochs": 3, "training.warmup_epochs": 0, "training.batch_size": 256,
+            "training.learning_rate": 0.002, "model.sequential.hidden_dim": 64}  # fmt: skip
 NULLS = ("constant", "shuffled")
 JITTER = 0.01
 
@@ -60,9 +65,10 @@ def trained(seed: int) -> tuple[RunRecord, PreparedDataset]:
     from mdaf_core.training.fit import train
     from mdaf_core.training.presets import get_preset
 
-    name = f"synthetic-small-{seed}"
+    name = f"synthetic-{SIZE}-{seed}"
     if name not in list_datasets():
-        prepare("synthetic", options={"size": "small", "seed": seed}, name=name)
+        synthetic.SIZES[SIZE] = MORE_ROWS
+        prepare("synthetic", options={"size": SIZE, "seed": seed}, name=name)
     dataset = PreparedDataset.open(name)
     config = get_preset("mdaf-full").with_overrides(SETTINGS)
     done = [r for r in tracking.list_runs(STUDY) if r.state == "finished" and r.seed == seed and r.dataset == name]
@@ -153,7 +159,8 @@ def occlusion(run: RunRecord, dataset: PreparedDataset, seed: int, rows: int) ->
     from mdaf_core.data.sources.synthetic import SyntheticOptions, following_categories
     from mdaf_core.evaluation.story import row_story
 
-    following = following_categories(SyntheticOptions(size="small", seed=seed))
+    synthetic.SIZES[SIZE] = MORE_ROWS
+    following = following_categories(SyntheticOptions(size=SIZE, seed=seed))
     ids = dict(dataset.vocabulary("category").select("code", pl.col("id").cast(pl.Int64) - 1).iter_rows())
     test, out = dataset.rows("test"), []
     for position in np.random.default_rng(seed).permutation(len(test)):

@@ -64,13 +64,16 @@ class Settings(BaseSettings):
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home.resolve() / 'mlflow.db'}"
 
 
+_NAMES = tuple(f"MDAF_{name.upper()}" for name in Settings.model_fields)
+
+
 def get_settings() -> Settings:
     """The settings of this process, from the environment as it is now; `home` is absolute."""
-    return _read(tuple((k, v) for k, v in os.environ.items() if k.upper().startswith("MDAF_")))
+    return _read(tuple(os.environ.get(name) for name in _NAMES))
 
 
 @lru_cache(maxsize=8)
-def _read(_environment: tuple[tuple[str, str], ...]) -> Settings:
+def _read(_environment: tuple[str | None, ...]) -> Settings:
     """Parsed once for each state of the environment: paths are asked for thousands of times."""
     settings = Settings()
     settings.home = settings.home.expanduser().resolve()

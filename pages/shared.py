@@ -92,15 +92,20 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#$~:|])", r"\\\1", text)
 
 
+def load_libraries() -> None:
+    """Import what the pages need and takes long."""
+    import altair  # noqa: F401
+    import mlflow.entities
+    import mlflow.store.tracking.sqlalchemy_store  # most of what opening the run store takes
+    import mlflow.tracking  # noqa: F401
+    import pandas  # noqa: F401
+    import scipy.stats  # noqa: F401
+
+
 @st.cache_resource
 def _warm_up_once() -> None:
     def load() -> None:
-        import altair  # noqa: F401
-        import mlflow.entities
-        import mlflow.tracking  # noqa: F401
-        import pandas  # noqa: F401
-        import scipy.stats  # noqa: F401
-
+        load_libraries()
         from mdaf_core.training import warm
 
         warm.start()

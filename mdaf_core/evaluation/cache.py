@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
-from mdaf_core.files import write_text
+from mdaf_core.files import write_bytes, write_text
 from mdaf_core.settings import get_settings
 
 VERSION = 2  # raise it when a cached computation changes
@@ -25,11 +29,28 @@ def cached(kind: str, key: Any, result: type[Result], compute: Callable[[], Resu
         key: JSON-ready; everything the result depends on.
         result: the model that `compute` returns. An unreadable file counts as absent.
     """
-    digest = hashlib.sha256(json.dumps([VERSION, key], sort_keys=True).encode()).hexdigest()
-    path = get_settings().cache_dir / kind / f"{digest[:40]}.json"
+    path = _path(kind, key, "json")
     try:
         return result.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         value = compute()
         write_text(path, value.model_dump_json())
         return value
+
+
+def cached_array(kind: str, key: Any, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """As `cached`, for an array: read-only and mapped from its file."""
+    path = _path(kind, key, "npy")
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        value = compute()
+        out = io.BytesIO()
+        np.save(out, value, allow_pickle=False)
+        write_bytes(path, out.getvalue())
+        return value
+
+
+def _path(kind: str, key: Any, suffix: str) -> Path:
+    digest = hashlib.sha256(json.dumps([VERSION, key], sort_keys=True).encode()).hexdigest()
+    return get_settings().cache_dir / kind / f"{digest[:40]}.{suffix}"

@@ -36,6 +36,7 @@ PRELOAD = (
     "lightgbm",
     "mdaf_core.training.fit",
     "mdaf_core.data.prepare",
+    "mdaf_core.studies.summaries",
 )
 HEIR_AFTER = 0.3  # seconds after the supervisor's death: by then the kernel has freed its lock
 

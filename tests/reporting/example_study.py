@@ -27,6 +27,8 @@ def make_study(
     running: Sequence[tuple[str, int]] = (),
     dataset_name: str = "toy",
     fingerprints: dict[str, str] | None = None,
+    gates: bool = False,
+    epochs: int = 5,
 ) -> Study:
     """Every configuration is a preset, or MDAF under another name; each is noisier than the one before it.
 
@@ -34,6 +36,8 @@ def make_study(
         dataset: predictions are of its rows; default: of `rows` made-up rows of 50 users.
         fingerprints: of the data of a configuration's runs, where not that of the others.
         failed, running: configurations and seeds whose run did not finish; they have two epochs.
+        gates: MDAF's predictions have g and what follows from it, as trained gates leave it.
+        epochs: of a finished run; the third is the best.
     """
     configs = [
         get_preset(name) if name in preset_names() else get_preset("mdaf-full").model_copy(update={"name": name})
@@ -51,12 +55,18 @@ def make_study(
                 config, seed, name, (fingerprints or {}).get(config.name, "f" * 64), study=study.id
             )
             stopped = (config.name, seed) in failed or (config.name, seed) in running
-            epochs = [_epoch(e, 0.68 - 0.01 * i, rng) for e in range(1, 3 if stopped else 6)]
-            tracking.log_epoch(run_id, epochs)
+            trained = [_epoch(e, 0.68 - 0.01 * i, rng) for e in range(1, 3 if stopped else epochs + 1)]
+            gated = gates and config.model.kind == "mdaf" and config.model.fusion != "concat"
+            if gated:
+                trained = [e.model_copy(update={"gate_mean": 0.5 + 0.1 / e.epoch}) for e in trained]
+            tracking.log_epoch(run_id, trained)
             if (config.name, seed) in failed:
                 tracking.close_run(run_id, "failed", "The process was killed (signal 9).")
             elif not stopped:
-                _finish(run_id, config, seed, name, epochs, splits, noise=1.0 + 0.3 * i, rng=rng, keep=predictions)
+                _finish(
+                    run_id, config, seed, name, trained, splits, noise=1.0 + 0.3 * i, rng=rng, keep=predictions,
+                    gated=gated,
+                )  # fmt: skip
     return study
 
 
@@ -104,7 +114,18 @@ def _epoch(epoch: int, top: float, rng: np.random.Generator) -> EpochMetrics:
     )
 
 
-def _finish(run_id, config, seed, dataset, epochs, splits, *, noise, rng, keep) -> None:  # type: ignore[no-untyped-def]
+def _gate(logit: np.ndarray, length: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Two noisy opinions whose mixture by g is the prediction; g grows with the history."""
+    g = 1 / (1 + np.exp(-(0.1 * length - 1 + 0.5 * rng.normal(size=len(logit)))))
+    apart = 0.8 * rng.normal(size=len(logit))
+    static, sequential = logit - g * apart, logit + (1 - g) * apart
+    replaced = {"logit_g_mean": np.full(len(g), g.mean()), "logit_g_permuted": rng.permutation(g)}
+    return {"g": g, "logit_static": static, "logit_sequential": sequential} | {
+        name: (1 - gate) * static + gate * sequential for name, gate in replaced.items()
+    }
+
+
+def _finish(run_id, config, seed, dataset, epochs, splits, *, noise, rng, keep, gated) -> None:  # type: ignore[no-untyped-def]
     metrics = {}
     for split, frame in splits.items():
         logit = frame["truth"].to_numpy() + noise * rng.normal(size=len(frame)) - 1
@@ -113,6 +134,8 @@ def _finish(run_id, config, seed, dataset, epochs, splits, *, noise, rng, keep) 
             folder = tracking.run_directory(run_id) / "predictions"
             folder.mkdir(exist_ok=True)
             predicted = frame.drop("truth").with_columns(logit=logit, probability=1 / (1 + np.exp(-logit)))
+            if gated:
+                predicted = predicted.with_columns(**_gate(logit, frame["history_length"].to_numpy(), rng))
             predicted.write_parquet(folder / f"{split}.parquet")
     best = max(epochs, key=lambda e: e.val_auc or 0).epoch
     tracking.finish_run(

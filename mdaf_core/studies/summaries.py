@@ -1,0 +1,40 @@
+"""What pages show of a study, computed when a run ends and kept on disk, so that opening a page is a read."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from mdaf_core import tracking
+from mdaf_core.data.schema import Split
+from mdaf_core.errors import StudioError
+from mdaf_core.evaluation.comparison import by_configuration, compare_study
+from mdaf_core.evaluation.curves import CurveKind, curve_points
+from mdaf_core.evaluation.gates import gate_summary, without_gate
+from mdaf_core.evaluation.slices import slice_metrics
+from mdaf_core.studies.store import get_study
+
+EVALUATED: tuple[Split, ...] = ("val", "test")
+CURVES: tuple[CurveKind, ...] = ("roc", "pr", "calibration")
+
+
+def summarise(run_id: str) -> None:
+    """Of one finished run: its curves, its gate; of its study: every comparison with the reference, and the slices by
+    history length of its configuration. What is undefined here is said by the page that would show it.
+
+    Seconds at hundreds of thousands of rows; nothing is computed twice, so that it can be called again.
+    """
+    run = tracking.get_run(run_id)
+    with suppress(StudioError):  # a run of no study
+        study = get_study(run.study)
+        runs = [other for other in tracking.list_runs(study.id) if other.state == "finished"]
+        for split in EVALUATED:
+            compare_study(runs, study.reference, split)
+            mine = by_configuration(runs)[run.configuration]
+            with suppress(StudioError):
+                slice_metrics({run.configuration: list(mine.values())}, "history_length", split)
+    for split in EVALUATED:
+        for kind in CURVES:
+            curve_points([run], kind, split)
+        if without_gate(run) is None:
+            with suppress(StudioError):
+                gate_summary(run, split)

@@ -1,0 +1,35 @@
+"""What a run's end leaves on disk for the pages."""
+
+from __future__ import annotations
+
+from mdaf_core import tracking
+from mdaf_core.evaluation import comparison, curves, gates
+from mdaf_core.studies.summaries import summarise
+from tests.reporting.example_study import make_study
+
+
+def test_pages_find_everything_computed(home, monkeypatch):
+    study = make_study(["mdaf-full", "lr"], [1, 2], gates=True)
+    runs = tracking.list_runs(study.id)
+    before = comparison.compare_study(runs, study.reference)
+    for run in runs:
+        summarise(run.run_id)
+
+    def refuse(*_args, **_options):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(comparison, "_row_sampling", refuse)
+    monkeypatch.setattr(gates, "_summary", refuse)
+    monkeypatch.setattr(curves, "load_predictions", refuse)
+    assert comparison.compare_study(runs, study.reference) == before
+    gated = next(run for run in runs if run.configuration == "mdaf-full")
+    assert gates.gate_summary(gated, "val").rows == 400
+    assert len(curves.curve_points(runs, "roc")["run_id"].unique()) == 4
+
+
+def test_a_run_of_no_study_has_curves_all_the_same(home):
+    study = make_study(["lr"], [1])
+    (run,) = tracking.list_runs(study.id)
+    (home / "studies" / f"{study.id}.json").unlink()
+    summarise(run.run_id)
+    assert len(curves.curve_points([run], "pr"))
