@@ -5,7 +5,8 @@
 Method: `synthetic report` is prepared, and 40 finished runs of its rows are made up as trainings leave them (known
 means, predictions that rank accordingly, 20 epochs, gates, and for one run weights of full size), with what jobs
 compute when a run ends (`studies.summaries`). *Cold* is the first opening of a page by an app that has started, its
-libraries loaded, as they are in the background after the first page: nothing of the study has been read before. *Re-run*: the page again, in the browser after an input was changed. AppTest has a fresh process for each page; the
+libraries loaded, as they are in the background after the first page: nothing of the study has been read before. *Re-
+run*: the page again, in the browser after an input was changed. AppTest has a fresh process for each page; the
 browser a fresh app whose Launch page was opened first; it counts until the script has ended and no element is stale.
 """
 

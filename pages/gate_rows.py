@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -10,6 +11,7 @@ from pages import shared
 
 if TYPE_CHECKING:
     from mdaf_core.data.schema import Split
+    from mdaf_core.evaluation.gates import RowFilter
     from mdaf_core.evaluation.story import RowStory
     from mdaf_core.tracking import RunRecord
 
@@ -36,11 +38,12 @@ COLUMNS = {
 
 
 def show(run: RunRecord, split: Split, gated: bool) -> None:
-    """Scatter, table and story: choosing a row re-runs only these."""
+    """Filters, scatter, table and story: choosing a row re-runs only these."""
     with shared.guard():
         shared.section("Which rows?", help="Choose a row, in the scatter or the table, to open its story below.")
-        selected = _scatter(run, split) if gated else None
-        _table(run, split, gated, selected)
+        wanted = _filters(run, split, gated)
+        selected = _scatter(run, split, wanted) if gated else None
+        _table(run, split, gated, wanted, selected)
         row = _open_row()
         if not row:
             st.caption("Choose a row to see its history, what moved its prediction, and what other gates would do.")
@@ -55,7 +58,22 @@ def _open_row() -> str:
     return str(st.session_state.get("row") or st.query_params.get("row", "")).strip()
 
 
-def _scatter(run: RunRecord, split: Split) -> list[int] | None:
+def _filters(run: RunRecord, split: Split, gated: bool) -> RowFilter:
+    """What the reader wants to see, of scatter and table."""
+    from mdaf_core.evaluation import gates
+
+    shortest, longest = gates.history_bounds(run, split)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        label = st.segmented_control("Label", [0, 1], key="label", bind="query-params")
+        g = st.slider("g", 0.0, 1.0, (0.0, 1.0), 0.01, key="g", width=200) if gated else None
+        history = None
+        if longest > shortest:
+            history = st.slider("History length", shortest, longest, (shortest, longest), key="history", width=200)
+        user = st.text_input("User", key="user", bind="query-params", placeholder="any", width=120).strip()
+    return gates.RowFilter(label=label, g=g, history=history, user=user or None)
+
+
+def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> tuple[int, ...] | None:
     """Draw it; returns the row ids inside the reader's selection, or None without one."""
     from mdaf_core.evaluation import gates
     from mdaf_core.reporting import gate_charts
@@ -67,10 +85,13 @@ def _scatter(run: RunRecord, split: Split) -> list[int] | None:
         colour = st.selectbox(
             "Colour", ["g", "label", *axes[1:]], format_func=lambda c: names(c, "Label"), key="colour"
         )
-    frame, note = gates.scatter_rows(run, split)
+    frame, note = gates.scatter_rows(run, split, wanted)
+    if frame.is_empty():
+        return None
     row = _open_row()
     figure = gate_charts.scatter(frame, x, y, colour, int(row) if row.isdigit() else None)
-    key = f"scatter-{run.run_id}-{split}"
+    # Points are chosen by their place in the figure, so that another filter begins without a choice.
+    key = f"scatter-{run.run_id}-{split}-{hash(wanted)}"
 
     def picked() -> list[int]:
         indices = [p["point_index"] for p in st.session_state[key].selection.points if p["curve_number"] == 0]
@@ -88,28 +109,20 @@ def _scatter(run: RunRecord, split: Split) -> list[int] | None:
     words = "Click a point to open its row; draw a box or lasso to list the rows inside, double-click to list all."
     st.caption(f"{note} {words}".strip())
     ids = picked()
-    return ids if len(ids) > 1 else None
+    return tuple(ids) if len(ids) > 1 else None
 
 
-def _table(run: RunRecord, split: Split, gated: bool, selected: list[int] | None) -> None:
+def _table(run: RunRecord, split: Split, gated: bool, wanted: RowFilter, selected: tuple[int, ...] | None) -> None:
     from mdaf_core.evaluation import gates
 
-    shortest, longest = gates.history_bounds(run, split)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        label = st.segmented_control("Label", [0, 1], key="label", bind="query-params")
-        g = st.slider("g", 0.0, 1.0, (0.0, 1.0), 0.01, key="g", width=180) if gated else None
-        history = None
-        if longest > shortest:
-            history = st.slider("History length", shortest, longest, (shortest, longest), key="history", width=180)
-        user = st.text_input("User", key="user", bind="query-params", placeholder="any", width=110)
         sorts = [s for s, (column, _) in SORTS.items() if gated or column != "g"]
-        sort = st.selectbox("Order", sorts, key="order", width=190)
-        st.text_input("Open row", key="row", bind="query-params", placeholder="number", width=110)
+        sort = st.selectbox("Order", sorts, key="order", width=200)
+        st.text_input("Open row", key="row", bind="query-params", placeholder="number", width=120)
+        count = st.container(width="stretch")
     column, descending = SORTS[sort]
-    frame, total = gates.select_rows(
-        run, split, label=label, g=g, history=history, user=user.strip() or None, row_ids=selected, sort=column,
-        descending=descending,
-    )  # fmt: skip
+    wanted = replace(wanted, row_ids=selected)
+    frame, total = gates.select_rows(run, split, wanted, sort=column, descending=descending)
 
     def chosen() -> None:
         rows = st.session_state["frame-gate-rows"].selection.rows
@@ -117,7 +130,10 @@ def _table(run: RunRecord, split: Split, gated: bool, selected: list[int] | None
             st.session_state["row"] = str(frame["row_id"][rows[0]])
 
     words = f"{total:,} rows" + (f", the first {len(frame):,} are listed" if len(frame) < total else "")
-    st.caption(words + (" · inside the selection of the scatter" if selected else ""))
+    count.caption(words + (" · inside the selection of the scatter" if selected else ""))
+    if frame.is_empty():
+        st.info("No row passes these filters: widen them.", icon=":material/info:")
+        return
     shared.show_table(
         frame, "gate-rows", height=320, column_config=COLUMNS, on_select=chosen, selection_mode="single-row"
     )
@@ -135,22 +151,31 @@ def _read_story(run_id: str, ended: float | None, split: Split, row: int) -> Row
 
 
 def _story(run: RunRecord, split: Split, row: int) -> None:
+    from mdaf_core.evaluation.story import sentences
     from mdaf_core.reporting import gate_charts
 
     story = _read_story(run.run_id, run.ended, split, row)
     with st.container(border=True, key="story"):
-        shared.section(f"Row {story.row_id}")
+        first = story.history[0] if story.history else None
+        by = "Order"
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            shared.section(f"Row {story.row_id}")
+            if first is not None and first.effect_probability is not None and first.seconds_before is not None:
+                by = st.segmented_control(
+                    "Events by", ["Time", "Order"], default="Time", required=True, key="strip", width="content",
+                    label_visibility="collapsed",
+                )  # fmt: skip
         words = {"user": story.user, "time": story.when, **story.fields}
         st.markdown(" · ".join(f":gray[{shared.plain(k)}] {shared.plain(str(v))}" for k, v in words.items() if v))
+        st.markdown(shared.plain(" ".join(sentences(story))))
         _numbers(story)
         left, right = st.columns(2, gap="medium")
-        first = story.history[0] if story.history else None
         if first is not None and first.effect_probability is not None:
-            chart, data = gate_charts.occlusion(story)
             with left:
+                chart, data = gate_charts.occlusion(story, over_time=by == "Time")
                 shared.show_chart(
                     chart, f"row-{row}-history", data, title="Which events mattered",
-                    help="The prediction minus that without the event. Full colour: same item or category as the row.",
+                    help="The prediction minus that without the event, newest event on the right.",
                 )  # fmt: skip
         if story.what_if:
             chart, data = gate_charts.response(story)

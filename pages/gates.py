@@ -112,6 +112,9 @@ def _distribution(summary: GateSummary) -> None:
     with left:
         chart, data = gate_charts.distribution(summary)
         shared.show_chart(chart, "gate-distribution", data, title="By label", help=G_HELP)
+        if len(summary.by_epoch) > 1:
+            chart, data = gate_charts.by_epoch(summary)
+            shared.show_chart(chart, "gate-by-epoch", data, title="By epoch", help="Mean g on validation rows.")
     with right:
         if summary.slices_note:
             st.info(shared.plain(summary.slices_note), icon=":material/info:")
@@ -121,9 +124,6 @@ def _distribution(summary: GateSummary) -> None:
                 chart, "gate-slices", data, title="By slice",
                 help="Mean g with its 95% interval (other users); faint: from the 5% to the 95% quantile of rows.",
             )  # fmt: skip
-        if len(summary.by_epoch) > 1:
-            chart, data = gate_charts.by_epoch(summary)
-            shared.show_chart(chart, "gate-by-epoch", data, title="By epoch", help="Mean g on validation rows.")
 
 
 main()

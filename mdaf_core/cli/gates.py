@@ -86,12 +86,16 @@ def _groups(title: str, groups: list[GateGroup]) -> str:
 
 def _tell(story: RowStory) -> str:
     """The story as text."""
+    from mdaf_core.evaluation.story import sentences
+
     lines = [
         f"Row {story.row_id} of {story.split}, {story.configuration}, run {story.run_id}",
         "  ".join(f"{name}: {value}" for name, value in story.fields.items()),
         f"user: {story.user}  time: {story.when}  label: {story.label} ({story.label_meaning})",
         f"probability {number(story.probability)}, logit {number(story.logit)}, g {number(story.g)}"
         + (f", true probability {number(story.true_probability)}" if story.true_probability is not None else ""),
+        "",
+        *sentences(story),
     ]
     if story.what_if:
         cells = [(w.name, number(w.g), number(w.logit), number(w.probability)) for w in story.what_if]

@@ -5,6 +5,7 @@ g in [0, 1] is the weight of the sequential branch; the static branch has 1 − 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -27,7 +28,7 @@ from mdaf_core.evaluation.significance import (
     holm,
     paired_auc,
 )
-from mdaf_core.evaluation.slices import TITLES, slicings
+from mdaf_core.evaluation.slices import TITLES, dataset_of, slicings
 from mdaf_core.tracking import RunRecord
 
 HISTOGRAM_BINS = 40
@@ -64,7 +65,7 @@ class Replacement(BaseModel):
 
     name: Literal["mean", "permuted"]
     test: PairedTest
-    p_adjusted: float | None = None
+    p_adjusted: float | None = Field(None, description="By Holm over the two, for either claim on its own.")
 
 
 class Adaptivity(BaseModel):
@@ -222,7 +223,8 @@ def adaptivity(frame: pl.DataFrame, fusion: str | None = "gate") -> Adaptivity:
         return Adaptivity(verdict="undefined", sentence=f"Whether the gate is adaptive cannot be told: {reason}")
     for entry, p in zip(tests, holm([entry.test.p for entry in tests]), strict=True):
         entry.p_adjusted = p
-    shown = [e.p_adjusted is not None and e.p_adjusted < 1 - LEVEL and e.test.estimate > 0 for e in tests]
+    # Both must be shown: such a test needs no correction for being two (Berger 1982), and words and intervals agree.
+    shown = [e.test.p is not None and e.test.p < 1 - LEVEL and e.test.estimate > 0 for e in tests]
     verdict: AdaptivityVerdict = "adaptive" if all(shown) else "not adaptive on this data"
     notes = ["The intervals cover other users with this trained model; another seed's gate may differ."]
     if fusion == "gate-vector":
@@ -253,6 +255,8 @@ def _sentence(fusion: str | None, tests: list[Replacement], shown: list[bool]) -
         return f"{costs}: choosing g row by row improves the ranking."
     if shown[1]:
         return f"{costs}: the model reacts to g, but a choice row by row is not shown to beat one g for all rows."
+    if shown[0]:
+        return f"{costs}: one g for all rows is worse, but giving each row another row's g is not shown to be."
     return f"{costs}: no cost of replacing the gate is shown."
 
 
@@ -265,23 +269,47 @@ def history_bounds(run: RunRecord, split: Split) -> tuple[int, int]:
     return (0, 0) if length.is_empty() else (int(length.min()), int(length.max()))  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class RowFilter:
+    """Which rows to look at; None: all. Ranges are inclusive; `user` is a raw user id."""
+
+    label: int | None = None
+    g: tuple[float, float] | None = None
+    history: tuple[int, int] | None = None
+    user: str | None = None
+    row_ids: tuple[int, ...] | None = None
+
+
+def _filtered(run: RunRecord, split: Split, wanted: RowFilter) -> pl.DataFrame:
+    """Predictions that pass, with their `position` in the split."""
+    frame = load_predictions(run.run_id, split)
+    keep = pl.lit(True)
+    if wanted.label is not None:
+        keep &= pl.col("label") == wanted.label
+    if wanted.g is not None and "g" in frame.columns:
+        keep &= pl.col("g").is_between(*wanted.g)
+    if wanted.history is not None:
+        keep &= pl.col("history_length").is_between(*wanted.history)
+    if wanted.row_ids is not None:
+        keep &= pl.col("row_id").is_in(wanted.row_ids)
+    if wanted.user is not None:
+        codes = (dataset_of(run, split).users == wanted.user).arg_true()
+        keep &= pl.col("user").is_in(codes.to_list())
+    return frame.with_row_index("position").filter(keep)
+
+
 def select_rows(
     run: RunRecord,
     split: Split,
+    wanted: RowFilter = RowFilter(),
     *,
-    label: int | None = None,
-    g: tuple[float, float] | None = None,
-    history: tuple[int, int] | None = None,
-    user: str | None = None,
-    row_ids: list[int] | None = None,
     sort: str = "row_id",
     descending: bool = False,
     most: int = 1000,
 ) -> tuple[pl.DataFrame, int]:
-    """Rows that pass all filters, with their ids as people know them, and how many pass.
+    """Rows that pass a filter, with their ids as people know them, and how many pass.
 
     Args:
-        label: 0 or 1; g, history: inclusive ranges; user: raw user id; row_ids: only these.
         sort: a column of the predictions.
         most: rows returned at most.
 
@@ -294,24 +322,9 @@ def select_rows(
     """
     from mdaf_core.evaluation.story import readable_rows
 
-    frame = load_predictions(run.run_id, split)
-    if sort not in frame.columns:
-        raise UsageError(f"Rows cannot be sorted by {sort!r}. Possible: {', '.join(frame.columns)}.")
-    keep = pl.lit(True)
-    if label is not None:
-        keep &= pl.col("label") == label
-    if g is not None and "g" in frame.columns:
-        keep &= pl.col("g").is_between(*g)
-    if history is not None:
-        keep &= pl.col("history_length").is_between(*history)
-    if row_ids is not None:
-        keep &= pl.col("row_id").is_in(row_ids)
-    if user is not None:
-        from mdaf_core.evaluation.slices import dataset_of
-
-        codes = (dataset_of(run, split).users == user).arg_true()
-        keep &= pl.col("user").is_in(codes.to_list())
-    found = frame.with_row_index("position").filter(keep)
+    found = _filtered(run, split, wanted)
+    if sort not in found.columns:
+        raise UsageError(f"Rows cannot be sorted by {sort!r}. Possible: {', '.join(found.columns)}.")
     chosen = found.sort(sort, descending=descending, maintain_order=True).head(most)
     return readable_rows(run, split, chosen), len(found)
 
@@ -319,13 +332,18 @@ def select_rows(
 SCATTER_ROWS = 250_000
 
 
-def scatter_rows(run: RunRecord, split: Split, most: int = SCATTER_ROWS) -> tuple[pl.DataFrame, str]:
-    """Columns of the gate scatter, float32, and a sentence if it is a sample: row_id, label, history_length, g,
-    logit_static, logit_sequential, logit.
+def scatter_rows(
+    run: RunRecord,
+    split: Split,
+    wanted: RowFilter = RowFilter(),
+    most: int = SCATTER_ROWS,
+) -> tuple[pl.DataFrame, str]:
+    """Columns of the gate scatter of the rows that pass, float32, and a sentence if it is a sample: row_id, label,
+    history_length, g, logit_static, logit_sequential, logit.
 
     Beyond `most` rows a seeded random sample is taken, never a cut of extremes.
     """
-    frame = load_predictions(run.run_id, split)
+    frame = _filtered(run, split, wanted)
     columns = [c for c in ("g", "logit_static", "logit_sequential", "logit") if c in frame.columns]
     note = ""
     if len(frame) > most:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 UNSEEN = "unseen in training"
 RESPONSE_POINTS = 21
+STATIC, SEQUENTIAL, MEAN = "static branch alone", "sequential branch alone", "g at its mean"
+SMALL_EFFECT = 0.001
 
 
 class StoryEvent(BaseModel):
@@ -156,13 +158,51 @@ def row_story(run: RunRecord, split: Split, row_id: int) -> RowStory:
         mean = frame["g"].mean()
         settings = (
             ("g as it is", story.g, story.logit),
-            ("static branch alone", 0.0, prediction["logit_static"]),
-            ("sequential branch alone", 1.0, prediction["logit_sequential"]),
-            ("g at its mean", mean, prediction["logit_g_mean"]),
+            (STATIC, 0.0, prediction["logit_static"]),
+            (SEQUENTIAL, 1.0, prediction["logit_sequential"]),
+            (MEAN, mean, prediction["logit_g_mean"]),
         )
         story.what_if = [_what_if(name, g, logit) for name, g, logit in settings]
     _add_occlusion(story, run, config, dataset, position)
     return story
+
+
+def sentences(story: RowStory) -> list[str]:
+    """The story in words: what the model says, what the two branches say, which events spoke for and against."""
+    truth = "" if story.true_probability is None else f"; the true probability is {story.true_probability:.1%}"
+    out = [f"The model gives {story.probability:.1%}{truth}."]
+    said = {w.name: w.probability for w in story.what_if}
+    if story.g is not None and said:
+        leans = "mostly to the history" if story.g > 0.6 else "mostly to the rest" if story.g < 0.4 else "to both alike"
+        out.append(
+            f"It listens {leans} (g = {story.g:.2f}): the static branch alone says {said[STATIC]:.1%}, the history "
+            f"alone {said[SEQUENTIAL]:.1%}, and with the g of the average row it would be {said[MEAN]:.1%}."
+        )
+    known = [(e.effect_probability, e) for e in story.history if e.effect_probability is not None]
+    if known:
+        least, against = min(known, key=lambda pair: pair[0])
+        most, spoke = max(known, key=lambda pair: pair[0])
+        if max(most, -least) < SMALL_EFFECT:
+            out.append("No single event of the history moves this by a tenth of a percentage point.")
+        if most >= SMALL_EFFECT:
+            out.append(f"Most for it spoke {_name_event(spoke)}: without it, {100 * most:.1f} points less.")
+        if -least >= SMALL_EFFECT:
+            out.append(f"Most against it: {_name_event(against)}, {-100 * least:.1f} points more without it.")
+    return out
+
+
+def _name_event(event: StoryEvent) -> str:
+    before = "" if event.seconds_before is None else f", {_duration(event.seconds_before)} before"
+    same = f", the same {' and '.join(event.same)}" if event.same else ""
+    return f"event {event.place} ({', '.join(event.fields.values())}{same}{before})"
+
+
+def _duration(seconds: int) -> str:
+    for length, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= length:
+            number = round(seconds / length)
+            return f"{number} {unit}{'' if number == 1 else 's'}"
+    return f"{seconds} second{'' if seconds == 1 else 's'}"
 
 
 def _what_if(name: str, g: Any, logit: float) -> WhatIf:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mdaf_core.reporting.charts import ROW
-from mdaf_core.reporting.theme import DIVERGING, MUTED, ORANGE, RED, plotly_layout
+from mdaf_core.reporting.theme import BLUE, DIVERGING, MUTED, ORANGE, PALETTE, RED, plotly_layout
 
 if TYPE_CHECKING:
     import altair as alt
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from mdaf_core.evaluation.story import RowStory
 
 G = "g, weight of the sequential branch"
+TIMES = {
+    1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 14400: "4 h", 43200: "12 h", 86400: "1 day",
+    259200: "3 days", 604800: "1 week", 1209600: "2 weeks", 2592000: "1 month", 7776000: "3 months",
+    31536000: "1 year", 315360000: "10 years",
+}  # fmt: skip
 AXES = {
     "g": G,
     "history_length": "History length, events",
@@ -172,37 +177,63 @@ def history(story: RowStory) -> pl.DataFrame:
     return frame.select(known)
 
 
-def occlusion(story: RowStory) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
-    """Effect of each history event on the probability, newest event on the right; and its data."""
+def occlusion(story: RowStory, over_time: bool = False) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
+    """Effect of each history event on the probability, newest event on the right; and its data.
+
+    Args:
+        over_time: place the events by their time before the row (logarithmic), which takes a history with times; else
+            in their order.
+    """
     import altair as alt
 
-    frame = history(story)
-    fields = list(story.history[0].fields) if story.history else []
-    chart = (
-        alt.Chart(frame)
-        .mark_bar()
-        .encode(
-            x=alt.X(
-                "place:O",
-                sort="descending",
-                title="Events before the row (1 is the newest)",
-                axis=alt.Axis(labelAngle=0, labelOverlap=True),
-            ),
-            y=alt.Y("effect_probability:Q", title="Effect on the probability", axis=alt.Axis(format="+.2~g")),
-            opacity=alt.condition("datum.same !== null", alt.value(1), alt.value(0.45)),
-            tooltip=[
-                *(alt.Tooltip(f"{name}:N", title=name.capitalize()) for name in fields),
-                *([alt.Tooltip("when:N", title="Time")] if "when" in frame.columns else []),
-                alt.Tooltip("same:N", title="Same as the row"),
-                *(
-                    alt.Tooltip(f"effect_{of}:Q", title=f"Effect on {of}", format="+.4f")
-                    for of in ("probability", "logit", "g")
-                    if f"effect_{of}" in frame.columns
-                ),
-            ],
-        )
-        .properties(height=200)
+    frame = history(story).with_columns(
+        seconds_before=pl.Series([e.seconds_before for e in story.history], dtype=pl.Int64),
+        shares=pl.Series([" and ".join(e.same) or "nothing" for e in story.history], dtype=pl.String),
     )
+    fields = list(story.history[0].fields) if story.history else []
+    shared = [s for s in dict.fromkeys(frame["shares"].to_list()) if s != "nothing"]
+    colour = alt.Color(
+        "shares:N",
+        title="Shares with the row",
+        scale=alt.Scale(domain=[*shared, "nothing"], range=[*[BLUE, ORANGE, RED, PALETTE[2]][: len(shared)], MUTED]),
+    )
+    if over_time:
+        seconds = [max(1, s) for s in frame["seconds_before"].to_list()]
+        low, high = 0.7 * min(seconds), 1.4 * max(seconds)
+        frame = frame.with_columns(at=pl.Series(seconds))
+        ticks = [s for s in TIMES if low <= s <= high]
+        words = ", ".join(f"{s}: '{word}'" for s, word in TIMES.items())
+        x = alt.X(
+            "at:Q",
+            title="Time before the row",
+            scale=alt.Scale(type="log", reverse=True, domain=[low, high], nice=False),
+            axis=alt.Axis(values=ticks, labelExpr=f"({{{words}}})[datum.value]", labelOverlap=True, grid=False),
+        )
+        marks = alt.Chart(frame).mark_rule(strokeWidth=4, strokeOpacity=0.75)
+        y2 = {"y2": alt.datum(0)}
+    else:
+        x = alt.X(
+            "place:O",
+            sort="descending",
+            title="Events before the row (1 is the newest)",
+            axis=alt.Axis(labelAngle=0, labelOverlap=True),
+        )
+        marks, y2 = alt.Chart(frame).mark_bar(), {}
+    effect = {"title": "Effect on the probability", "axis": alt.Axis(format="+.2~g")}
+    y = alt.Y("effect_probability:Q", **effect)
+    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(style="guide").encode(y=alt.Y("zero:Q", **effect))
+    tooltip = [
+        *(alt.Tooltip(f"{name}:N", title=name.capitalize()) for name in fields),
+        alt.Tooltip("place:O", title="Events before the row"),
+        *([alt.Tooltip("when:N", title="Time")] if "when" in frame.columns else []),
+        alt.Tooltip("shares:N", title="Shares with the row"),
+        *(
+            alt.Tooltip(f"effect_{of}:Q", title=f"Effect on {of}", format="+.4f")
+            for of in ("probability", "logit", "g")
+            if f"effect_{of}" in frame.columns
+        ),
+    ]
+    chart = alt.layer(zero, marks.encode(x=x, y=y, color=colour, tooltip=tooltip, **y2)).properties(height=200)
     return chart, frame
 
 

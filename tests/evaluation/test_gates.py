@@ -141,6 +141,22 @@ def test_adaptivity_follows_from_the_tests(make_run, useful, verdict):
     assert found.slices == {}
 
 
+def test_words_and_intervals_agree():
+    """A cost whose interval excludes 0 is never called not shown; both must be, for 'adaptive'."""
+    rng = np.random.default_rng(3)
+    words = set()
+    for amount in (0.0, 0.2, 0.4, 0.8, 2.0):
+        label, logit, columns = gate_frame(rng, 600)
+        noise = amount * rng.normal(size=600)
+        frame = pl.DataFrame({"user": np.arange(600), "label": label, "logit": logit + noise, **columns})
+        found = gates.adaptivity(frame)
+        excluded = [r.test.low > 0 for r in found.replacements]
+        assert (found.verdict == "adaptive") == all(excluded)
+        assert ("no cost of replacing" in found.sentence) == (not any(excluded))
+        words.add(found.verdict)
+    assert len(words) == 2
+
+
 def test_one_label_leaves_adaptivity_undefined(make_run):
     _, logit, columns = gate_frame(np.random.default_rng(1), 50)
     run = make_run("mdaf-full", 1, np.zeros(50, int), logit, columns=columns, config={"model.fusion": "gate"})
@@ -154,7 +170,9 @@ def test_one_label_leaves_adaptivity_undefined(make_run):
 
 def test_rows_are_filtered_and_readable(trained):
     dataset, runs = trained
-    frame, total = gates.select_rows(runs["gate"], "test", label=1, history=(3, 9), most=5, sort="g", descending=True)
+    frame, total = gates.select_rows(
+        runs["gate"], "test", gates.RowFilter(label=1, history=(3, 9)), most=5, sort="g", descending=True
+    )
     raw = load_predictions(runs["gate"].run_id, "test")
     expected = raw.filter(label=1).filter(pl.col("history_length").is_between(3, 9))
     assert (total, len(frame)) == (len(expected), 5)
@@ -163,12 +181,11 @@ def test_rows_are_filtered_and_readable(trained):
     position = raw["row_id"].to_list().index(first["row_id"])
     assert first["user"] == dataset.users[int(dataset.rows("test").user[position])]
     assert first["item"].startswith("Item ") and first["time"].startswith("2024-05-1")
-    mine, count = gates.select_rows(runs["gate"], "test", user=first["user"])
+    mine, count = gates.select_rows(runs["gate"], "test", gates.RowFilter(user=first["user"]))
     assert count == len(mine) and set(mine["user"]) == {first["user"]}
-    assert gates.select_rows(runs["gate"], "test", user="nobody")[1] == 0
-    assert gates.select_rows(runs["gate"], "test", row_ids=[first["row_id"]])[0]["row_id"].to_list() == [
-        first["row_id"]
-    ]
+    assert gates.select_rows(runs["gate"], "test", gates.RowFilter(user="nobody"))[1] == 0
+    one = gates.RowFilter(row_ids=(first["row_id"],))
+    assert gates.select_rows(runs["gate"], "test", one)[0]["row_id"].to_list() == [first["row_id"]]
     with pytest.raises(UsageError, match="cannot be sorted"):
         gates.select_rows(runs["gate"], "test", sort="nothing")
 
@@ -180,6 +197,9 @@ def test_scatter_samples_honestly(trained):
     part, note = gates.scatter_rows(runs["gate"], "test", most=100)
     assert len(part) == 100 and "100 of 3,000" in note
     assert part["row_id"].is_sorted()
+    some, _ = gates.scatter_rows(runs["gate"], "test", gates.RowFilter(label=1, g=(0.4, 0.5)))
+    raw = load_predictions(runs["gate"].run_id, "test")
+    assert some["row_id"].equals(raw.filter(pl.col("g").is_between(0.4, 0.5), label=1)["row_id"])
 
 
 def position_of(dataset, length):
@@ -207,6 +227,34 @@ def test_story_reads_the_row(trained, length):
     assert found.response[0].logit == pytest.approx(recorded["logit_static"], abs=1e-5)
     assert found.response[-1].logit == pytest.approx(recorded["logit_sequential"], abs=1e-5)
     assert found.notes == []
+
+
+def test_the_story_in_words_names_the_events_that_moved_it_most(trained):
+    dataset, runs = trained
+    found = story.row_story(runs["gate"], "test", int(dataset.rows("test").row_id[position_of(dataset, 7)]))
+    for i, event in enumerate(found.history):
+        event.effect_probability = (0.0, 0.02, -0.03, 0.0, 0.01, 0.0, 0.0)[i]
+    found.history[1].seconds_before = 7200
+    text = " ".join(story.sentences(found))
+    assert f"{found.probability:.1%}" in text and f"g = {found.g:.2f}" in text
+    assert "Most for it spoke event 2 (Item" in text and "2 hours before): without it, 2.0 points less" in text
+    assert "Most against it: event 3" in text and "3.0 points more" in text
+    for event in found.history:
+        event.effect_probability = 1e-5
+    assert "No single event" in story.sentences(found)[-1]
+    empty = story.row_story(runs["concat"], "test", int(dataset.rows("test").row_id[position_of(dataset, 0)]))
+    assert len(story.sentences(empty)) == 1
+
+
+@pytest.mark.parametrize("over_time", [True, False])
+def test_the_strip_holds_every_event(trained, over_time):
+    from mdaf_core.reporting import export, gate_charts
+
+    dataset, runs = trained
+    found = story.row_story(runs["gate"], "test", int(dataset.rows("test").row_id[position_of(dataset, 7)]))
+    chart, data = gate_charts.occlusion(found, over_time=over_time)
+    assert data["place"].to_list() == list(range(1, 8))
+    assert export.render(chart, "svg").startswith(b"<svg")
 
 
 def test_occlusion_is_the_prediction_without_the_event(trained):
