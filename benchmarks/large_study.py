@@ -62,21 +62,24 @@ def fill() -> None:
 
 
 def one_page(page: str, study: str, repeats: int) -> None:
-    """In a process of its own: seconds of the first run and of the re-runs of a page, as JSON."""
+    """In a process of its own, as JSON: seconds of the first run, of re-runs, and processor seconds of the first."""
     from pages import shared
 
     shared.load_libraries()
-    cold, again = measure(page, study, repeats)
-    print(json.dumps([cold, again]))
+    before = time.process_time()
+    cold, _ = measure(page, study, 0)
+    processor = time.process_time() - before
+    _, again = measure(page, study, repeats)
+    print(json.dumps([cold, again, processor]))
 
 
-def in_apptest(home: Path, page: str, repeats: int) -> tuple[float, list[float]]:
+def in_apptest(home: Path, page: str, repeats: int) -> tuple[float, list[float], float]:
     command = [sys.executable, "-m", "benchmarks.large_study", "--home", str(home), "--repeats", str(repeats)]
     done = subprocess.run([*command, "--page", page], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr[-2000:])
-    cold, again = json.loads(done.stdout.splitlines()[-1])
-    return cold, again
+    cold, again, processor = json.loads(done.stdout.splitlines()[-1])
+    return cold, again, processor
 
 
 def in_browser(chromium: str, study: str, page: str, repeats: int) -> tuple[float, list[float]]:
@@ -100,12 +103,18 @@ def in_browser(chromium: str, study: str, page: str, repeats: int) -> tuple[floa
         app.wait(10)
 
 
+def show(page: str, how: str, cold: float, again: list[float], more: str = "") -> None:
+    middle, worst = statistics.median(again), max(again)
+    print(f"{page:8} {how}  cold {cold:5.2f} s   re-run median {middle:.2f} s, worst {worst:.2f} s{more}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, required=True, help="artifacts folder; filled unless it holds studies")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--pages", nargs="*", default=list(INPUTS))
     parser.add_argument("--chromium", default="/usr/bin/chromium")
+    parser.add_argument("--no-browser", action="store_true")
     parser.add_argument("--fill", action="store_true", help="do not measure")
     parser.add_argument("--page", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -123,15 +132,10 @@ def main() -> None:
     if options.fill:
         return
     for page in options.pages:
-        for how, (cold, again) in (
-            ("AppTest", in_apptest(options.home, page, options.repeats)),
-            ("browser", in_browser(options.chromium, study, page, options.repeats)),
-        ):
-            print(
-                f"{page:8} {how}  cold {cold:5.2f} s   re-run median {statistics.median(again):.2f} s, "
-                f"worst {max(again):.2f} s",
-                flush=True,
-            )
+        cold, again, processor = in_apptest(options.home, page, options.repeats)
+        show(page, "AppTest", cold, again, f"   cold, of the processor {processor:.2f} s")
+        if not options.no_browser:
+            show(page, "browser", *in_browser(options.chromium, study, page, options.repeats))
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         command = [sys.executable, "-m", "mdaf_core", "export", study, "--out", folder]
