@@ -85,11 +85,11 @@ def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> tuple[int, ...]
         colour = st.selectbox(
             "Colour", ["g", "label", *axes[1:]], format_func=lambda c: names(c, "Label"), key="colour"
         )
-    frame, note = gates.scatter_rows(run, split, wanted)
+    row = int(_open_row()) if _open_row().isdigit() else None
+    frame, note = gates.scatter_rows(run, split, wanted, keep=row)
     if frame.is_empty():
         return None
-    row = _open_row()
-    figure = gate_charts.scatter(frame, x, y, colour, int(row) if row.isdigit() else None)
+    figure = gate_charts.scatter(frame, x, y, colour, row)
     # Points are chosen by their place in the figure, so that another filter begins without a choice.
     key = f"scatter-{run.run_id}-{split}-{hash(wanted)}"
 
@@ -104,7 +104,7 @@ def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> tuple[int, ...]
 
     st.plotly_chart(
         figure, key=key, on_select=clicked, config={"displaylogo": False, "scrollZoom": True},
-        alt="Every row as a point; the table below lists the same rows.",
+        alt="Rows as points; the table below lists the same rows.",
     )  # fmt: skip
     words = "Click a point to open its row; draw a box or lasso to list the rows inside, double-click to list all."
     st.caption(f"{note} {words}".strip())

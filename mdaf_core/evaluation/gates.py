@@ -329,7 +329,8 @@ def select_rows(
     return readable_rows(run, split, chosen), len(found)
 
 
-SCATTER_ROWS = 250_000
+SCATTER_ROWS = 30_000
+"""More points hide one another on a screen, and take a browser without a GPU seconds to draw."""
 
 
 def scatter_rows(
@@ -337,18 +338,25 @@ def scatter_rows(
     split: Split,
     wanted: RowFilter = RowFilter(),
     most: int = SCATTER_ROWS,
+    keep: int | None = None,
 ) -> tuple[pl.DataFrame, str]:
     """Columns of the gate scatter of the rows that pass, float32, and a sentence if it is a sample: row_id, label,
     history_length, g, logit_static, logit_sequential, logit.
 
-    Beyond `most` rows a seeded random sample is taken, never a cut of extremes.
+    Beyond `most` rows a seeded random sample is taken, never a cut of extremes; the row `keep` is in it in any case.
     """
     frame = _filtered(run, split, wanted)
     columns = [c for c in ("g", "logit_static", "logit_sequential", "logit") if c in frame.columns]
     note = ""
     if len(frame) > most:
-        note = f"A random sample of {most:,} of {len(frame):,} rows is drawn; the table and all figures use all rows."
-        frame = frame.sample(most, seed=0).sort("row_id")
+        note = (
+            f"A random sample of {most:,} of {len(frame):,} rows is drawn; the table and all figures use all rows. "
+            "Filters narrow it down."
+        )
+        sample = frame.sample(most, seed=0).sort("row_id")
+        if keep is not None and keep not in sample["row_id"]:  # last, so that the places of the others stay
+            sample = pl.concat([sample, frame.filter(pl.col("row_id") == keep)])
+        frame = sample
     return frame.select("row_id", "label", "history_length", pl.col(columns).cast(pl.Float32)), note
 
 

@@ -266,7 +266,7 @@ def response(story: RowStory) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
 
 
 def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int | None = None) -> Figure:
-    """Every row as a point (WebGL): 200,000 and more stay fluent.
+    """Rows as points (WebGL).
 
     Args:
         frame: from `gates.scatter_rows`; point i is its row i.

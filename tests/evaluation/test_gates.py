@@ -196,6 +196,9 @@ def test_scatter_samples_honestly(trained):
     assert len(whole) == 3000 and note == "" and whole.schema["g"] == pl.Float32
     part, note = gates.scatter_rows(runs["gate"], "test", most=100)
     assert len(part) == 100 and "100 of 3,000" in note
+    absent = next(row for row in whole["row_id"] if row not in set(part["row_id"]))
+    kept, _ = gates.scatter_rows(runs["gate"], "test", most=100, keep=absent)
+    assert set(kept["row_id"]) == {*part["row_id"], absent}
     assert part["row_id"].is_sorted()
     some, _ = gates.scatter_rows(runs["gate"], "test", gates.RowFilter(label=1, g=(0.4, 0.5)))
     raw = load_predictions(runs["gate"].run_id, "test")
