@@ -209,8 +209,7 @@ def occlusion(story: RowStory, over_time: bool = False) -> tuple[alt.TopLevelMix
             scale=alt.Scale(type="log", reverse=True, domain=[low, high], nice=False),
             axis=alt.Axis(values=ticks, labelExpr=f"({{{words}}})[datum.value]", labelOverlap=True, grid=False),
         )
-        marks = alt.Chart(frame).mark_rule(strokeWidth=4, strokeOpacity=0.75)
-        y2 = {"y2": alt.datum(0)}
+        marks = alt.Chart(frame).mark_rule(strokeWidth=4, strokeOpacity=0.75).encode(y2=alt.datum(0))
     else:
         x = alt.X(
             "place:O",
@@ -218,10 +217,14 @@ def occlusion(story: RowStory, over_time: bool = False) -> tuple[alt.TopLevelMix
             title="Events before the row (1 is the newest)",
             axis=alt.Axis(labelAngle=0, labelOverlap=True),
         )
-        marks, y2 = alt.Chart(frame).mark_bar(), {}
-    effect = {"title": "Effect on the probability", "axis": alt.Axis(format="+.2~g")}
-    y = alt.Y("effect_probability:Q", **effect)
-    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(style="guide").encode(y=alt.Y("zero:Q", **effect))
+        marks = alt.Chart(frame).mark_bar()
+    title, axis = "Effect on the probability", alt.Axis(format="+.2~g")
+    y = alt.Y("effect_probability:Q", title=title, axis=axis)
+    zero = (
+        alt.Chart(alt.Data(values=[{"zero": 0}]))
+        .mark_rule(style="guide")
+        .encode(y=alt.Y("zero:Q", title=title, axis=axis))
+    )
     tooltip = [
         *(alt.Tooltip(f"{name}:N", title=name.capitalize()) for name in fields),
         alt.Tooltip("place:O", title="Events before the row"),
@@ -233,7 +236,7 @@ def occlusion(story: RowStory, over_time: bool = False) -> tuple[alt.TopLevelMix
             if f"effect_{of}" in frame.columns
         ),
     ]
-    chart = alt.layer(zero, marks.encode(x=x, y=y, color=colour, tooltip=tooltip, **y2)).properties(height=200)
+    chart = alt.layer(zero, marks.encode(x=x, y=y, color=colour, tooltip=tooltip)).properties(height=200)
     return chart, frame
 
 
