@@ -9,13 +9,19 @@ import streamlit as st
 from pages import shared
 
 if TYPE_CHECKING:
-    from mdaf_core.reporting.bundle import Material
+    from mdaf_core.reporting.material import Material
     from mdaf_core.reporting.tables import PaperTable
 
 SPLITS = {"test": "Test", "val": "Validation"}
-WIDTHS = {1: "One column, 3.3 in", 2: "Two columns, 7 in"}
+WIDTHS = {1: "1 column", 2: "2 columns"}
 CSS_PIXELS_PER_INCH = 96
-MOST_LINES = 8
+OTHER_VIEWS = ("Tables", "Text")
+WHAT = (
+    "Every figure as PDF, SVG and PNG in both widths, CSV and Vega-Lite; every table as LaTeX, Markdown and CSV; the "
+    "results paragraph; a two-column paper.tex with all of it; configurations, data fingerprints, versions, and in "
+    "README.md the command that makes each figure, table and run again. What this study cannot give is left out with "
+    "the reason."
+)
 
 
 def main() -> None:
@@ -33,10 +39,8 @@ def main() -> None:
         )  # fmt: skip
         width = columns[3].segmented_control(
             "Preview at", list(WIDTHS), format_func=WIDTHS.get, default=1, required=True, key="width",
-            bind="query-params", help="Files are written in both widths.",
+            bind="query-params", help="3.3 in or 7 in, as in a two-column paper. The bundle holds both.",
         )  # fmt: skip
-        from mdaf_core.reporting.bundle import FIGURES, TABLES
-
         if not shared.finished_runs(study_id):
             shared.empty(
                 "No run of this study has finished, so there is nothing to export yet.",
@@ -44,6 +48,10 @@ def main() -> None:
                 "pages/jobs.py",
             )
             return
+        from mdaf_core.reporting.figures import FIGURES
+        from mdaf_core.reporting.material import MOST_LINES
+        from mdaf_core.reporting.tables import TABLES
+
         names = _study(study_id).configuration_names
         shared.start_over(study_id, lines=names[:MOST_LINES])
         lines: list[str] = []
@@ -52,19 +60,32 @@ def main() -> None:
                 "Configurations in line charts", names, default=names[:MOST_LINES], key="lines", bind="query-params",
                 max_selections=MOST_LINES, help="Results, differences and tables always hold all configurations.",
             )  # fmt: skip
-        figures = st.pills(
-            "Figures", list(FIGURES), selection_mode="multi", default=list(FIGURES), key="figures",
-            format_func=lambda name: FIGURES[name][0], bind="query-params",
-        )  # fmt: skip
-        chosen_tables = st.pills(
-            "Tables", list(TABLES), selection_mode="multi", default=list(TABLES), key="tables",
-            format_func=lambda name: TABLES[name][0], bind="query-params",
-        )  # fmt: skip
         key = (study_id, split, margin, tuple(lines))
-        _bundle_button(key, figures, chosen_tables)
-        _figures(key, figures, width)
-        _tables(key, chosen_tables)
-        _paragraph(key)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            button = st.container(width="content")
+            with st.expander("What goes into the bundle"):
+                figures = st.pills(
+                    "Figures", list(FIGURES), selection_mode="multi", default=list(FIGURES), key="figures",
+                    format_func=lambda name: FIGURES[name].title, bind="query-params",
+                )  # fmt: skip
+                chosen_tables = st.pills(
+                    "Tables", list(TABLES), selection_mode="multi", default=list(TABLES), key="tables",
+                    format_func=lambda name: TABLES[name][0], bind="query-params",
+                )  # fmt: skip
+                st.caption(WHAT)
+        with button:
+            _bundle_button(key, figures, chosen_tables)
+        groups = list(dict.fromkeys(FIGURES[name].group for name in FIGURES))
+        view = st.segmented_control(
+            "View", [*groups, *OTHER_VIEWS], default=groups[0], required=True, key="view", bind="query-params",
+            label_visibility="collapsed",
+        )  # fmt: skip
+        if view == "Tables":
+            _tables(key, chosen_tables)
+        elif view == "Text":
+            _paragraph(key)
+        else:
+            _figures(key, [name for name in figures if FIGURES[name].group == view], width)
 
 
 Key = tuple[str, str, float, tuple[str, ...]]
@@ -77,7 +98,7 @@ def _study(study_id: str) -> Any:
 
 
 def _material(key: Key) -> Material:
-    from mdaf_core.reporting.bundle import Material
+    from mdaf_core.reporting.material import Material
 
     study_id, split, margin, only = key
     return Material(_study(study_id), split=split, margin_bp=margin, only=only)  # type: ignore[arg-type]
@@ -89,57 +110,58 @@ def _bundle_button(key: Key, figures: list[str], chosen_tables: list[str]) -> No
 
         return archive(_material(key), figures, chosen_tables)
 
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.download_button(
-            "Download the bundle", make, f"{key[0]}.zip", "application/zip", type="primary", on_click="ignore",
-            icon=":material/folder_zip:", disabled=not (figures or chosen_tables), key="bundle",
-        )  # fmt: skip
-        st.caption(
-            f"{len(figures)} figures as PDF, SVG, PNG in both widths, CSV and Vega-Lite; {len(chosen_tables)} tables "
-            "as LaTeX, Markdown and CSV; the results paragraph; configurations, data fingerprints, versions and the "
-            "command that repeats each run. Made when you click, in up to a minute."
-        )
+    st.download_button(
+        f"Download the bundle: {len(figures)} figures, {len(chosen_tables)} tables", make, f"{key[0]}.zip",
+        "application/zip", type="primary", on_click="ignore", icon=":material/folder_zip:", key="bundle",
+        disabled=not (figures or chosen_tables), help="Made when you click, in up to a minute.",
+    )  # fmt: skip
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------------
 
 
 @st.cache_data(show_spinner=False, max_entries=200)
-def _preview(key: Key, name: str, columns: int, version: Any) -> tuple[bytes, str]:
-    """PNG of a figure as it will be printed, and its caption."""
+def _preview(key: Key, name: str, columns: int, version: Any) -> tuple[bytes, str, str]:
+    """PNG of a figure as it will be printed, its caption, and its provenance id."""
     from mdaf_core.reporting import export
+    from mdaf_core.reporting.figures import make_figure
 
-    figure = _material(key).figure(name)
-    return export.render(figure.chart, "png", columns=columns), figure.caption  # type: ignore[arg-type]
+    figure = make_figure(_material(key), name)
+    return export.render(figure.chart, "png", columns=columns), figure.caption, figure.origin.id  # type: ignore[arg-type]
 
 
 def _figures(key: Key, names: list[str], width: int) -> None:
     from mdaf_core import tracking
-    from mdaf_core.reporting.bundle import FIGURES
+    from mdaf_core.errors import StudioError
     from mdaf_core.reporting.export import WIDTH_INCHES
+    from mdaf_core.reporting.figures import FIGURES
 
     if not names:
+        st.caption("None of these figures is chosen for the bundle.")
         return
-    shared.section("Figures", help="At the size and in the type of print. Widths are those of a two-column paper.")
     pixels = round(WIDTH_INCHES[width] * CSS_PIXELS_PER_INCH)
-    grid = st.columns(3 if width == 1 else 1, gap="large")
-    for i, name in enumerate(names):
-        with grid[i % len(grid)], st.container(border=True, key=f"figure-{name}", width=pixels + 34), shared.guard():
-            st.markdown(f"**{FIGURES[name][0]}**")
-            image, caption = _preview(key, name, width, tracking.store_version())
+    shown = st.container(horizontal=True, gap="medium")
+    for name in names:
+        try:
+            image, caption, origin = _preview(key, name, width, tracking.store_version())
+        except StudioError as reason:
+            st.caption(f"{shared.plain(FIGURES[name].title)}: {shared.plain(str(reason))}")
+            continue
+        with shown, st.container(border=True, key=f"figure-{name}", width=pixels + 34):
+            st.markdown(f"**{FIGURES[name].title}**")
             st.image(image, width=pixels)
             st.caption(shared.plain(caption))
-            _figure_files(key, name, width)
+            _figure_files(key, name, width, origin)
 
 
-def _figure_files(key: Key, name: str, width: int) -> None:
+def _figure_files(key: Key, name: str, width: int, origin: str) -> None:
     from mdaf_core.reporting import export
 
     def make(kind: str) -> bytes:
-        figure = _material(key).figure(name)
-        if kind == "csv":
-            return export.table_csv(figure.data)
-        return export.render(figure.chart, kind, columns=width)  # type: ignore[arg-type]
+        from mdaf_core.reporting.bundle import figure_file
+        from mdaf_core.reporting.figures import make_figure
+
+        return figure_file(make_figure(_material(key), name), kind, width)  # type: ignore[arg-type]
 
     with st.container(horizontal=True, gap="xsmall"):
         for kind, mime in {**export.FIGURE_KINDS, "csv": "text/csv"}.items():
@@ -147,6 +169,9 @@ def _figure_files(key: Key, name: str, width: int) -> None:
                 kind.upper(), lambda kind=kind: make(kind), f"{name}-{width}col.{kind}", mime, type="tertiary",
                 key=f"figure-{name}-{kind}", on_click="ignore",
             )  # fmt: skip
+        with st.popover("Command", type="tertiary", help="Draws this figure again from the stored runs."):
+            columns = " --columns 2" if width == 2 else ""
+            st.code(f"python -m mdaf_core figure {origin} --out {name}.pdf{columns}", language="sh", wrap_lines=True)
 
 
 # ---- tables and text -------------------------------------------------------------------------------------------------
@@ -154,35 +179,48 @@ def _figure_files(key: Key, name: str, width: int) -> None:
 
 @st.cache_data(show_spinner=False, max_entries=50)
 def _table(key: Key, name: str, version: Any) -> PaperTable:
-    return _material(key).table(name)
+    from mdaf_core.reporting.tables import make_table
+
+    return make_table(_material(key), name)
 
 
 def _tables(key: Key, names: list[str]) -> None:
     from mdaf_core import tracking
+    from mdaf_core.errors import StudioError
+    from mdaf_core.reporting.tables import TABLES
 
     for name in names:
-        with shared.guard():
+        try:
             table = _table(key, name, tracking.store_version())
-            shared.section(f"Table: {table.title}")
-            st.html(table.html())
-            st.caption(shared.plain(table.caption))
-            for label, text, language in (
-                ("LaTeX", table.latex(), "latex"),
-                ("Markdown", table.markdown(), "markdown"),
-            ):
-                with st.expander(label):
-                    st.code(text, language=language, wrap_lines=True)
-            with st.container(horizontal=True, gap="xsmall"):
-                for suffix, text in (("tex", table.latex()), ("md", table.markdown()), ("csv", table.csv())):
-                    st.download_button(
-                        suffix.upper(), text, f"{table.name}.{suffix}", "text/plain", type="tertiary",
-                        key=f"table-{table.name}-{suffix}", on_click="ignore",
-                    )  # fmt: skip
+        except StudioError as reason:
+            st.caption(f"{TABLES[name][0]}: {shared.plain(str(reason))}")
+            continue
+        shared.section(table.title)
+        st.html(table.html())
+        st.caption(shared.plain(table.caption))
+        with st.container(horizontal=True, gap="xsmall"):
+            for kind in ("tex", "md", "csv"):
+                st.download_button(
+                    kind.upper(), lambda kind=kind, name=name: _table_file(key, name, kind), f"{table.name}.{kind}",
+                    "text/plain", type="tertiary", key=f"table-{table.name}-{kind}", on_click="ignore",
+                )  # fmt: skip
+        with st.expander("LaTeX"):
+            st.code(table.latex(), language="latex", wrap_lines=True)
+
+
+def _table_file(key: Key, name: str, kind: str) -> bytes:
+    from mdaf_core.reporting.bundle import origin_of_table, table_file
+    from mdaf_core.reporting.tables import make_table
+
+    material = _material(key)
+    return table_file(make_table(material, name), kind, origin_of_table(material, name))
 
 
 @st.cache_data(show_spinner=False, max_entries=50)
 def _sentences(key: Key, version: Any) -> list[tuple[str, str]]:
-    return [(sentence.text, sentence.source) for sentence in _material(key).paragraph()]
+    from mdaf_core.reporting.bundle import results
+
+    return [(sentence.text, sentence.source) for sentence in results(_material(key))]
 
 
 def _paragraph(key: Key) -> None:

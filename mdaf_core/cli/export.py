@@ -1,4 +1,4 @@
-"""`export`: everything a study gives to a paper, into a folder."""
+"""`export` and `figure`: what a study gives to a paper, all of it into a folder, or one figure or table into a file."""
 
 from __future__ import annotations
 
@@ -27,3 +27,30 @@ def command(
     written = export_study(study, out, split=split.value, margin_bp=margin)
     value = {"study": study, "out": str(out), "files": [str(path.relative_to(out)) for path in written]}
     emit(value, as_json, lambda: "\n".join([*value["files"], f"{len(written)} files in {out}"]))
+
+
+def figure(
+    id: Annotated[
+        str,
+        typer.Argument(
+            help="Provenance id from a bundle, or STUDY/NAME, with settings behind it: STUDY/roc/split=val/margin=10."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="File to write; its ending is the format: pdf, svg, png, csv, vl.json, tex, md."),
+    ],
+    columns: Annotated[int, typer.Option(min=1, max=2, help="Width of a figure in columns of a paper.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw one figure or table of a study again from its stored runs, as the bundle holds it."""
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder; name a file, for example {out / 'figure.pdf'}.")
+    from mdaf_core.files import write_bytes
+    from mdaf_core.reporting.bundle import one_file
+
+    kind = "vl.json" if out.name.endswith(".vl.json") else out.suffix.removeprefix(".")
+    content = one_file(id, kind, 1 if columns == 1 else 2)
+    write_bytes(out, content)
+    value = {"id": id, "out": str(out), "bytes": len(content)}
+    emit(value, as_json, lambda: f"{out}: {len(content):,} bytes")

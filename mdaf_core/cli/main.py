@@ -30,6 +30,7 @@ app.command("criteria")(evaluate.criteria)
 app.command("overfitting")(evaluate.overfitting)
 app.command("gates")(gates.command)
 app.command("export")(export.command)
+app.command("figure")(export.figure)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What a study gives to a paper: its figures, tables and results paragraph, and where every number comes from."""
+"""What a study gives to a paper, as files: figures, tables, results, and where every number comes from."""
 
 from __future__ import annotations
 
@@ -7,257 +7,73 @@ import io
 import json
 import shlex
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.significance import DEFAULT_MARGIN_BP
 from mdaf_core.files import write_bytes
-from mdaf_core.reporting import charts, export, frames, paragraph, tables
+from mdaf_core.reporting import export, paper, paragraph, provenance
+from mdaf_core.reporting.figures import FIGURES, Figure, make_figure
+from mdaf_core.reporting.material import Material
+from mdaf_core.reporting.stamp import Origin, comment
+from mdaf_core.reporting.tables import TABLES, PaperTable, make_table
 from mdaf_core.studies.store import Study, get_study
 
 if TYPE_CHECKING:
-    import altair as alt
-    import polars as pl
-
     from mdaf_core.data.schema import DatasetMeta, Split
-    from mdaf_core.evaluation.comparison import StudyComparison
     from mdaf_core.tracking import RunRecord
     from mdaf_core.training.config import RunConfig
 
-MOST_LINES = 8  # configurations in one line chart on paper; the palette has as many colours
+TABLE_KINDS = ("tex", "md", "csv")
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A chart for the paper, its caption and the data behind it."""
-
-    name: str
-    title: str
-    caption: str
-    chart: alt.TopLevelMixin
-    data: pl.DataFrame
+# ---- one file --------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Material:
-    """A study's figures and tables, made when asked for.
+def one_file(text: str, kind: str, columns: export.Columns = 1) -> bytes:
+    """The figure or table that a provenance id or STUDY/NAME stands for, as the bundle holds it.
 
-    Attributes:
-        split: rows that results are on; metric and margin_bp of the comparison.
-        only: configurations to draw in line charts; empty: the first eight.
+    Args:
+        kind: pdf, svg, png, csv, vl.json of a figure; tex, md, csv of a table.
+
+    Raises:
+        UsageError: no such study, figure, table or format.
+        StudioError: the runs have changed since the id was given.
     """
-
-    study: Study
-    split: Split = "test"
-    metric: str = "auc"
-    margin_bp: float = DEFAULT_MARGIN_BP
-    only: tuple[str, ...] = field(default=())
-
-    @cached_property
-    def runs(self) -> list[RunRecord]:
-        """The finished runs, one a configuration and seed."""
-        return [run for run in frames.study_runs(self.study) if run.state == "finished"]
-
-    @cached_property
-    def comparison(self) -> StudyComparison:
-        from mdaf_core.evaluation.comparison import compare_study
-
-        return compare_study(self.runs, self.study.reference, self.split, self.metric, self.margin_bp)
-
-    @property
-    def dataset(self) -> DatasetMeta | None:
-        """What is known of the data set; None where it was removed since."""
-        from mdaf_core.data.dataset import PreparedDataset
-
-        try:
-            return PreparedDataset.open(self.study.dataset).meta
-        except StudioError:
-            return None
-
-    @property
-    def drawn(self) -> list[RunRecord]:
-        names = self.only or self.study.configuration_names[:MOST_LINES]
-        return [run for run in self.runs if run.configuration in names]
-
-    @property
-    def rows_in_words(self) -> str:
-        return {"test": "test rows", "val": "validation rows"}[self.split]
-
-    def figure(self, name: str) -> Figure:
-        """One of `FIGURES`.
-
-        Raises:
-            UsageError: unknown name, or the study has nothing finished to draw it from.
-        """
-        if name not in FIGURES:
-            raise UsageError(f"There is no figure {name!r}. Known: {', '.join(FIGURES)}.")
-        self._require_runs()
-        title, make = FIGURES[name]
-        chart, data, caption = make(self)
-        return Figure(f"{name}-{self.split}" if name in _OF_A_SPLIT else name, title, caption, chart, data)
-
-    def table(self, name: str) -> tables.PaperTable:
-        """One of `TABLES`; raises as `figure` does."""
-        if name not in TABLES:
-            raise UsageError(f"There is no table {name!r}. Known: {', '.join(TABLES)}.")
-        self._require_runs()
-        return TABLES[name][1](self)
-
-    def _require_runs(self) -> None:
-        if not self.runs:
-            raise UsageError(
-                f"No run of study {self.study.id} has finished, so there is nothing to export yet. "
-                "`python -m mdaf_core jobs` shows what is running."
-            )
-
-    def paragraph(self) -> list[paragraph.Sentence]:
-        self._require_runs()
-        meta = self.dataset
-        kind = str(meta.split.get("kind", "")) if meta else ""
-        return paragraph.results_paragraph(self.study, self.comparison, f"{kind} split" if kind else "split unknown")
+    material, name = provenance.resolve(text)
+    if name in FIGURES:
+        return figure_file(make_figure(material, name), kind, columns)
+    if name in TABLES:
+        return table_file(make_table(material, name), kind, origin_of_table(material, name))
+    raise UsageError(f"There is no figure or table {name!r}. Known: {', '.join([*FIGURES, *TABLES])}.")
 
 
-Drawn = tuple["alt.TopLevelMixin", "pl.DataFrame", str]
-_SEEDS = (
-    "Thick lines: mean over seeds with a band of ± one standard deviation; thin lines: single seeds; marks: the epoch "
-    "whose weights were kept."
-)
+def figure_file(figure: Figure, kind: str, columns: export.Columns = 1) -> bytes:
+    """A figure as pdf, svg or png at print width, as csv, or as vl.json."""
+    if kind == "csv":
+        return export.table_csv(figure.data)
+    if kind == "vl.json":
+        return export.vega_lite(figure.chart, figure.origin)
+    return export.render(figure.chart, kind, columns=columns, origin=figure.origin)
 
 
-def _curves(material: Material, names: dict[str, str], y_title: str, caption: str, **options: Any) -> Drawn:
-    members, bands = frames.curves(frames.epochs(material.drawn), names)
-    if members.is_empty():
-        raise UsageError(f"No run of study {material.study.id} has recorded epochs, so there are no curves.")
-    order = material.study.configuration_names
-    chart = charts.learning_curves(members, bands, order=order, y_title=y_title, **options)
-    return chart, members, f"{caption} {_SEEDS}"
+def table_file(table: PaperTable, kind: str, origin: Origin) -> bytes:
+    """A table as tex, md or csv."""
+    if kind not in TABLE_KINDS:
+        raise UsageError(f"There is no table format {kind!r}. Known: {', '.join(TABLE_KINDS)}.")
+    text = {"tex": table.latex, "md": table.markdown, "csv": table.csv}[kind]()
+    return comment(text, kind, origin).encode()
 
 
-def _auc_curves(material: Material) -> Drawn:
-    names = {"val_auc": "validation", "train_auc_eval": "train, evaluation mode"}
-    return _curves(material, names, "AUC", "AUC by epoch on validation and on a fixed sample of training rows.")
+def origin_of_table(material: Material, name: str) -> Origin:
+    """The provenance of one of `TABLES`."""
+    return Origin(provenance.identify(material, name), TABLES[name][0])
 
 
-def _gap_curves(material: Material) -> Drawn:
-    names = {"gap_eval": "gap, evaluation mode"}
-    caption = "Train minus validation AUC by epoch, signed, train AUC in evaluation mode."
-    return _curves(material, names, "Train − validation AUC", caption, zero_line=True)
-
-
-def _loss_curves(material: Material) -> Drawn:
-    names = {"val_loss": "validation", "train_loss": "train"}
-    return _curves(material, names, "Binary cross-entropy", "Loss by epoch.")
-
-
-def _leaderboard(material: Material) -> Drawn:
-    comparison = material.comparison
-    frame = comparison.frame()
-    title = f"{_metric(material)}, {material.rows_in_words}"
-    chart = charts.leaderboard(frame, frames.comparison_members(comparison), x_title=title)
-    caption = f"{title}: mean over seeds with its 95% t interval; ticks are single seeds, the diamond is the reference."
-    return chart, frame, caption
-
-
-def _differences(material: Material) -> Drawn:
-    comparison = material.comparison
-    frame = comparison.frame()
-    if frame["difference_bp"].is_null().all():
-        raise UsageError(f"Nothing could be compared with the reference {comparison.reference!r} yet.")
-    unit = frames.difference_unit(comparison.metric)
-    title = f"{_metric(material)} minus that of {comparison.reference}, {unit}"
-    chart = charts.differences(frame, margin_bp=comparison.margin_bp, x_title=title)
-    caption = (
-        f"{title} (1 {unit} = 0.0001), {material.rows_in_words}, paired by seed, with 95% intervals; band: ±"
-        f"{comparison.margin_bp:g} {unit}; faint: smaller than the standard deviation over seeds."
-    )
-    return chart, frame, caption
-
-
-def _matrix(material: Material) -> Drawn:
-    data = frames.run_values(material.study, material.split, material.metric)
-    chart = charts.ablation_matrix(data, order=material.study.configuration_names)
-    return chart, data, f"{_metric(material)} of every run, {material.rows_in_words}; darker is larger."
-
-
-def _one_seed(material: Material) -> list[RunRecord]:
-    """The runs of the seed that most drawn configurations have finished, the smallest such seed."""
-    seeds = [run.seed for run in material.drawn]
-    seed = max(sorted(set(seeds)), key=seeds.count)
-    return [run for run in material.drawn if run.seed == seed]
-
-
-def _roc(material: Material) -> Drawn:
-    from mdaf_core.evaluation.curves import curve_points
-
-    runs = _one_seed(material)
-    data = curve_points(runs, "roc", material.split)
-    chart = charts.roc(data, order=material.study.configuration_names)
-    return chart, data, f"ROC curves on {material.rows_in_words}, seed {runs[0].seed}."
-
-
-def _calibration(material: Material) -> Drawn:
-    from mdaf_core.evaluation.curves import curve_points
-
-    runs = _one_seed(material)
-    data = curve_points(runs, "calibration", material.split)
-    chart = charts.calibration(data, order=material.study.configuration_names)
-    caption = (
-        f"Calibration on {material.rows_in_words}, seed {runs[0].seed}: observed rate in 15 bins of equal size, with "
-        "95% Wilson intervals."
-    )
-    return chart, data, caption
-
-
-def _slices(material: Material) -> Drawn:
-    names = [c for c in material.study.configuration_names if c in {run.configuration for run in material.drawn}]
-    data = frames.slices(material.drawn, names, "history_length", material.split)
-    chart = charts.slices(data, order=material.study.configuration_names, y_title="History length, events")
-    caption = (
-        f"AUC by history length, {material.rows_in_words}: mean over seeds; 95% intervals cover other users with "
-        "these trained models."
-    )
-    return chart, data, caption
-
-
-def _cost(material: Material) -> Drawn:
-    data = frames.quality_and_cost(frames.ledger(material.runs), material.comparison)
-    title = f"{_metric(material)}, {material.rows_in_words}"
-    chart = charts.cost(
-        data, x="parameters", x_title="Parameters", y_title=title, order=material.study.configuration_names
-    )
-    return chart, data, f"{title} against the number of parameters (embedding and dense), means over seeds."
-
-
-def _metric(material: Material) -> str:
-    return paragraph.METRICS[material.metric]
-
-
-FIGURES: dict[str, tuple[str, Callable[[Material], Drawn]]] = {
-    "auc-by-epoch": ("AUC by epoch", _auc_curves),
-    "gap-by-epoch": ("Gap by epoch", _gap_curves),
-    "loss-by-epoch": ("Loss by epoch", _loss_curves),
-    "leaderboard": ("Leaderboard", _leaderboard),
-    "differences": ("Differences to the reference", _differences),
-    "runs": ("Configurations × seeds", _matrix),
-    "roc": ("ROC curves", _roc),
-    "calibration": ("Calibration", _calibration),
-    "slices-history": ("AUC by history length", _slices),
-    "cost": ("Quality against parameters", _cost),
-}
-_OF_A_SPLIT = {"leaderboard", "differences", "runs", "roc", "calibration", "slices-history", "cost"}
-TABLES: dict[str, tuple[str, Callable[[Material], tables.PaperTable]]] = {
-    "results": ("Results", lambda material: tables.results_table(material.comparison, material.runs)),
-    "overfitting": ("Overfitting", lambda material: tables.overfitting_paper_table(material.runs)),
-    "cost": ("Cost", lambda material: tables.cost_table(material.runs)),
-}
-
-
-# ---- files -----------------------------------------------------------------------------------------------------------
+# ---- all files -------------------------------------------------------------------------------------------------------
 
 
 def files(
@@ -265,44 +81,69 @@ def files(
 ) -> Iterator[tuple[str, bytes]]:
     """Every file of the bundle as relative path and content, `manifest.json` last.
 
-    Figures that this study cannot give (no histories to slice by, a data set that was removed) are left out, with the
-    reason in the manifest.
+    Figures and tables that this study cannot give (no histories to slice by, no gate, a data set that was removed) are
+    left out, with the reason in the manifest.
+
+    Raises:
+        UsageError: none of the study's runs has finished.
     """
+    material.require_runs()
     listed: list[dict[str, str]] = []
     left_out: dict[str, str] = {}
 
-    def out(path: str, content: bytes, what: str) -> tuple[str, bytes]:
-        listed.append({"path": path, "what": what, "sha256": hashlib.sha256(content).hexdigest()})
+    def out(path: str, content: bytes, what: str, origin: Origin) -> tuple[str, bytes]:
+        digest = hashlib.sha256(content).hexdigest()
+        listed.append({"path": path, "what": what, "provenance": origin.id, "sha256": digest})
         return path, content
 
+    drawn: list[Figure] = []
     for name in figures:
         try:
-            figure = material.figure(name)
+            figure = make_figure(material, name)
         except StudioError as reason:
-            if not material.runs:
-                raise
             left_out[name] = str(reason)
             continue
+        drawn.append(figure)
         for columns in export.WIDTH_INCHES:
-            for kind in export.FIGURE_KINDS:
-                content = export.render(figure.chart, kind, columns=columns)
-                yield out(f"figures/{figure.name}-{columns}col.{kind}", content, figure.caption)
-        yield out(f"figures/{figure.name}.csv", export.table_csv(figure.data), f"Data of: {figure.title}")
-        yield out(f"figures/{figure.name}.vl.json", export.vega_lite(figure.chart), f"Specification: {figure.title}")
+            for kind, content in export.render_all(figure.chart, columns=columns, origin=figure.origin).items():
+                yield out(f"figures/{figure.file}-{columns}col.{kind}", content, figure.caption, figure.origin)
+        for kind, what in (("csv", "Data of"), ("vl.json", "Specification of")):
+            content = figure_file(figure, kind)
+            yield out(f"figures/{figure.file}.{kind}", content, f"{what}: {figure.title}", figure.origin)
+    made: list[tuple[str, PaperTable, Origin]] = []
     for name in chosen_tables:
-        table = material.table(name)
-        for suffix, text in (("tex", table.latex()), ("md", table.markdown()), ("csv", table.csv())):
-            yield out(f"tables/{table.name}.{suffix}", text.encode(), table.title)
-    yield out("results.md", _results_markdown(material).encode(), "The results paragraph and its sources")
-    manifest = describe(material) | {"files": listed, "left_out": left_out}
+        try:
+            table = make_table(material, name)
+        except StudioError as reason:
+            left_out[name] = str(reason)
+            continue
+        origin = origin_of_table(material, name)
+        made.append((TABLES[name][0], table, origin))
+        for kind in TABLE_KINDS:
+            yield out(f"tables/{table.name}.{kind}", table_file(table, kind, origin), table.title, origin)
+    sentences = results(material)
+    whole = Origin(provenance.identify(material, "results-paragraph"))
+    title = material.study.title or material.study.id
+    yield out("results.md", paper.results_markdown(title, sentences, whole).encode(), "Results paragraph", whole)
+    yield out("results.tex", paper.results_tex(sentences, whole).encode(), "Results paragraph", whole)
+    text = paper.paper_tex(material, drawn, [table for _, table, _ in made], whole)
+    yield out("paper.tex", text.encode(), "All of it in two columns", whole)
+    manifest = describe(material) | {"left_out": left_out}
+    yield out("README.md", paper.readme(material, drawn, made, manifest).encode(), "How to make it again", whole)
+    manifest["files"] = listed
     yield "manifest.json", (json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _results_markdown(material: Material) -> str:
-    sentences = material.paragraph()
-    text = " ".join(sentence.text for sentence in sentences)
-    sources = "\n".join(f"{i}. {s.text}\n   Source: {s.source}." for i, s in enumerate(sentences, 1))
-    return f"# Results: {material.study.title}\n\n{text}\n\n## Where each sentence comes from\n\n{sources}\n"
+def results(material: Material) -> list[paragraph.Sentence]:
+    """The results paragraph of a study.
+
+    Raises:
+        UsageError: none of its runs has finished.
+    """
+    material.require_runs()
+    meta = material.dataset
+    kind = paragraph.SPLIT_KINDS.get(meta.split.get("kind", "")) if meta else None
+    return paragraph.results_paragraph(material.study, material.comparison, kind or "split unknown")
 
 
 def export_study(
@@ -340,9 +181,12 @@ def archive(material: Material, figures: Iterable[str], chosen_tables: Iterable[
 
 def describe(material: Material) -> dict[str, Any]:
     """The manifest: study, data, runs with the command that repeats each, versions. JSON-ready."""
+    from mdaf_core.training.provenance import code_version, versions
+
     study, meta = material.study, material.dataset
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "drawn_with": {"code": code_version(), "versions": versions("altair", "vl-convert-python", "polars", "scipy")},
         "study": study.model_dump(mode="json"),
         "results": {"split": material.split, "metric": material.metric, "margin_bp": material.margin_bp},
         "data": {

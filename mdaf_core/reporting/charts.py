@@ -44,12 +44,12 @@ def _columns(labels: Sequence[str]) -> alt.ExprRef:
     return alt.ExprRef(f"max(1, floor(legend_width / ({0.52 * longest + 3.4:.1f} * em)))")
 
 
-def _colour(order: Sequence[str], shown: Sequence[str]) -> alt.Color:
+def _colour(order: Sequence[str], shown: Sequence[str], **symbols: Any) -> alt.Color:
     import altair as alt
 
     legend = None
     if len(shown) > 1:
-        legend = alt.Legend(title=None, values=list(shown), symbolOpacity=1, columns=_columns(shown))
+        legend = alt.Legend(title=None, values=list(shown), symbolOpacity=1, columns=_columns(shown), **symbols)
     return alt.Color("configuration:N", scale=alt.Scale(domain=list(order)), legend=legend)
 
 
@@ -196,6 +196,35 @@ def single_curves(points: pl.DataFrame, *, domain: Sequence[float], epochs: int)
     return alt.layer(base.mark_line().encode(strokeDash=dash), base.mark_point(filled=True)).properties(height=200)
 
 
+MOST_VERTICES = 12_000  # of all lines of a chart: many more make a file slow to open and show nothing
+
+
+def thinned(members: pl.DataFrame, bands: pl.DataFrame, most: int = MOST_VERTICES) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Members and bands with fewer epochs where there are more than a line can show.
+
+    Of each stretch of epochs the lowest and the highest value of every line stay, so that peaks do; and ends and best
+    epochs.
+    """
+    lines = members.select("run_id", "curve").n_unique()
+    stretches = max(20, most // (2 * max(1, lines)))
+    last = members["epoch"].max()
+    if not isinstance(last, int) or last <= 2 * stretches:
+        return members, bands
+
+    def thin(frame: pl.DataFrame, line: list[str], value: str, keep: pl.Expr) -> pl.DataFrame:
+        epoch = pl.col("epoch")
+        by_value = epoch.sort_by(value)
+        stretch = [*line, epoch * stretches // (last + 1)]
+        peaks = (epoch == by_value.first().over(stretch)) | (epoch == by_value.last().over(stretch))
+        ends = (epoch == epoch.min().over(line)) | (epoch == epoch.max().over(line))
+        return frame.filter(peaks | ends | keep)
+
+    return (
+        thin(members, ["run_id", "curve"], "value", pl.col("best")),
+        thin(bands, ["configuration", "curve"], "mean", pl.lit(False)),
+    )
+
+
 # ---- comparison ------------------------------------------------------------------------------------------------------
 
 
@@ -294,7 +323,7 @@ def roc(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
         lines.encode(
             x=x,
             y=y,
-            color=_colour(order, shown),
+            color=_colour(order, shown, symbolType="stroke", symbolSize=300),
             strokeDash=_dash(order),
             detail="run_id:N",
             order="fpr:Q",
@@ -388,19 +417,24 @@ def cost(frame: pl.DataFrame, *, x: str, x_title: str, y_title: str, order: Sequ
     import altair as alt
 
     shown = _shown(frame, order)
-    base = alt.Chart(frame).encode(
-        x=alt.X(f"{x}:Q", scale=alt.Scale(type="log", nice=False, padding=30), title=x_title),
-        y=alt.Y("mean:Q", scale=alt.Scale(zero=False, nice=True, padding=16), title=y_title),
+    log = alt.X(
+        f"{x}:Q",
+        scale=alt.Scale(type="log", nice=False, padding=16),
+        title=x_title,
+        axis=alt.Axis(format="~s", tickCount=4, labelOverlap="greedy"),
     )
-    colour = alt.Color("configuration:N", scale=alt.Scale(domain=list(order)), legend=None)
-    return alt.layer(
-        base.mark_point(style="dot").encode(
-            color=colour,
+    return (
+        alt.Chart(frame)
+        .mark_point(style="dot")
+        .encode(
+            x=log,
+            y=alt.Y("mean:Q", scale=alt.Scale(zero=False, nice=True, padding=10), title=y_title),
+            color=_colour(order, shown),
             shape=_shape(order, shown),
             tooltip=_tooltips(configuration="Configuration", mean=y_title, **{x: f"{x_title}|,.0f"}),
-        ),
-        base.mark_text(style="note", dy=-11).encode(text="configuration:N"),
-    ).properties(height=HEIGHT)
+        )
+        .properties(height=HEIGHT)
+    )
 
 
 def ablation_matrix(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
@@ -417,3 +451,44 @@ def ablation_matrix(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLeve
         base.transform_filter("isValid(datum.value)").mark_rect(style="accent", cornerRadius=2).encode(opacity=shade),
         base.mark_text(style="strong").encode(text="text:N"),
     ).properties(height=alt.Step(ROW + 2))
+
+
+def gate_costs(frame: pl.DataFrame) -> alt.TopLevelMixin:
+    """What replacing g costs each trained gate: `frames.gate_costs`."""
+    import altair as alt
+
+    many = frame["seed"].n_unique() > 1
+    gate = pl.format("{}, seed {}", "configuration", "seed") if many else pl.col("configuration")
+    frame = frame.with_columns(gate=gate)
+    replacements = list(dict.fromkeys(frame["replacement"].to_list()))
+    scale = alt.Scale(nice=True, padding=8)
+
+    def x(field: str) -> alt.X:
+        return alt.X(f"{field}:Q", title="Cost, bp of AUC", scale=scale, axis=alt.Axis(format="~f"))
+
+    gates = frame["gate"].unique(maintain_order=True).to_list()
+    names = alt.Scale(domain=replacements)
+    legend = alt.Legend(title=None, symbolOpacity=1, columns=_columns(replacements))
+    base = alt.Chart(frame).encode(
+        y=alt.Y("gate:N", sort=gates, title=None, axis=alt.Axis(grid=True)),
+        yOffset=alt.YOffset("replacement:N", sort=replacements),
+        color=alt.Color("replacement:N", scale=names, legend=legend),
+    )
+    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(style="guide")
+    return alt.layer(
+        zero.encode(x=x("zero")),
+        base.mark_rule(strokeWidth=1.3).encode(x=x("low_bp"), x2="high_bp:Q"),
+        base.mark_point(filled=True).encode(
+            x=x("cost_bp"),
+            shape=alt.Shape("replacement:N", scale=names, legend=None),
+            tooltip=_tooltips(
+                gate="Gate",
+                replacement="Replacement",
+                cost_bp="Cost, bp",
+                low_bp="95% low, bp",
+                high_bp="95% high, bp",
+                p_adjusted="Adjusted p",
+                verdict="Verdict",
+            ),
+        ),
+    ).properties(height=alt.Step(12))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any, Literal
 
 from mdaf_core.errors import UsageError
 from mdaf_core.reporting import theme
+from mdaf_core.reporting.stamp import Origin, stamped, usermeta
 
 if TYPE_CHECKING:
     import altair as alt
@@ -65,24 +67,56 @@ def _mark(node: dict[str, Any]) -> dict[str, Any]:
     return mark if isinstance(mark, dict) else {}
 
 
-def render(chart: alt.TopLevelMixin, kind: str, *, columns: Columns = 1) -> bytes:
-    """A figure file of `kind` (pdf, svg, png) at print width."""
+def render(chart: alt.TopLevelMixin, kind: str, *, columns: Columns = 1, origin: Origin | None = None) -> bytes:
+    """A figure file of `kind` (pdf, svg, png) at print width, which carries its origin if one is given."""
+    if kind not in FIGURE_KINDS:
+        raise UsageError(f"There is no figure format {kind!r}. Known: {', '.join(FIGURE_KINDS)}, csv, vl.json.")
+    return _as_kind(_svg(chart, columns), kind, origin)
+
+
+def render_all(chart: alt.TopLevelMixin, *, columns: Columns = 1, origin: Origin | None = None) -> dict[str, bytes]:
+    """Every kind of figure file from one drawing."""
+    svg = _svg(chart, columns)
+    return {kind: _as_kind(svg, kind, origin) for kind in FIGURE_KINDS}
+
+
+def _svg(chart: alt.TopLevelMixin, columns: Columns) -> str:
+    """The drawing, without network; coordinates to a hundredth of a point, finer than any printer."""
     import vl_convert
 
-    if kind not in FIGURE_KINDS:
-        raise UsageError(f"There is no figure format {kind!r}. Known: {', '.join(FIGURE_KINDS)}.")
-    spec = print_spec(chart, columns)
     offline: list[str] = []
+    svg = str(vl_convert.vegalite_to_svg(print_spec(chart, columns), allowed_base_urls=offline))
+    return _PATH.sub(lambda path: _DIGITS.sub(r"\1", path[0]), svg)
+
+
+_PATH = re.compile(r' d="[^"]*"')
+_DIGITS = re.compile(r"(\.\d\d)\d+")
+
+
+# Lines that name resources of a page: the writer's order differs from call to call, and with it the file.
+_RESOURCES = re.compile(rb"(?: +/[A-Za-z]+\d+ \d+ 0 R\n){2,}")
+
+
+def _sorted_lines(found: re.Match[bytes]) -> bytes:
+    return b"".join(sorted(found[0].splitlines(keepends=True)))
+
+
+def _as_kind(svg: str, kind: str, origin: Origin | None) -> bytes:
+    import vl_convert
+
     if kind == "pdf":
-        return bytes(vl_convert.vegalite_to_pdf(spec, allowed_base_urls=offline))
-    if kind == "svg":
-        return str(vl_convert.vegalite_to_svg(spec, allowed_base_urls=offline)).encode()
-    return bytes(vl_convert.vegalite_to_png(spec, ppi=PNG_DPI, allowed_base_urls=offline))
+        content = _RESOURCES.sub(_sorted_lines, bytes(vl_convert.svg_to_pdf(svg)))
+    elif kind == "png":
+        content = bytes(vl_convert.svg_to_png(svg, ppi=PNG_DPI))
+    else:
+        content = svg.encode()
+    return stamped(content, kind, origin) if origin else content
 
 
-def vega_lite(chart: alt.TopLevelMixin) -> bytes:
+def vega_lite(chart: alt.TopLevelMixin, origin: Origin | None = None) -> bytes:
     """The specification in the look of print, self-contained (data included) and with its tooltips."""
-    return json.dumps(theme.themed(chart, "print") | {"width": 400}, indent=1).encode()
+    spec = theme.themed(chart, "print") | {"width": 400}
+    return json.dumps(spec | ({"usermeta": usermeta(origin)} if origin else {}), indent=1).encode()
 
 
 def chart_csv(chart: alt.TopLevelMixin, data: Any = None) -> bytes:

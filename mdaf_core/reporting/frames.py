@@ -549,6 +549,27 @@ def pair_tests(
     return pl.DataFrame(rows, schema=columns, orient="row"), sentences
 
 
+def gate_costs(runs: Sequence[RunRecord], split: Split) -> pl.DataFrame:
+    """What replacing g costs each gated run, one row a run and replacement; runs whose cost is undefined have none.
+
+    Columns: configuration, seed, replacement, mean_g, sd_g, auc, cost_bp, low_bp, high_bp, p_adjusted, verdict.
+    """
+    from mdaf_core.evaluation.gates import gate_summary
+
+    words = {"mean": "g replaced by its mean", "permuted": "g shuffled"}
+    rows = []
+    for run in runs:
+        summary = gate_summary(run, split)
+        found, whole = summary.adaptivity, summary.overall
+        for entry in found.replacements:
+            cost = (entry.test.estimate * 1e4, entry.test.low * 1e4, entry.test.high * 1e4)
+            about = (run.configuration, run.seed, words[entry.name], whole.mean, whole.sd, found.auc)
+            rows.append((*about, *cost, entry.p_adjusted, found.verdict))
+    schema: dict[str, type[pl.DataType]] = {"configuration": pl.String, "seed": pl.Int64, "replacement": pl.String}
+    schema |= dict.fromkeys(("mean_g", "sd_g", "auc", "cost_bp", "low_bp", "high_bp", "p_adjusted"), pl.Float64)
+    return pl.DataFrame(rows, schema=schema | {"verdict": pl.String}, orient="row")
+
+
 def final_metrics(runs: Sequence[RunRecord], split: Split) -> pl.DataFrame:
     """One row a finished run: run_id, configuration, seed, and every metric of the best epoch's weights on `split`."""
     rows = []

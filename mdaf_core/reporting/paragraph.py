@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from mdaf_core.studies.store import Study
 
 _SPLITS = {"test": "test", "val": "validation"}
+SPLIT_KINDS = {
+    "time": "split by time",
+    "last-day": "the last day as test, the day before as validation",
+    "leave-last-out": "each user's last row as test, the one before as validation",
+    "random": "split at random",
+    "given": "split as its source gives it",
+}
 METRICS = {
     "auc": "AUC",
     "gauc": "gAUC",
@@ -142,7 +149,10 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
     if comparison.noise_floor is not None:
         below = [c.configuration for c in others if c.below_noise_floor]
         text = f"The pooled standard deviation of {metric} over seeds was {comparison.noise_floor * 1e4:.1f} {unit}"
-        text += f"; the differences of {_list(below)} are smaller than that." if below else "."
+        if below:
+            noun, verb = ("difference", "is") if len(below) == 1 else ("differences", "are")
+            text += f"; the {noun} of {_list(below)} {verb} smaller than that"
+        text += "."
         out.append(Sentence(text, "noise floor: pooled standard deviation within configurations"))
     return out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -9,11 +10,15 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from mdaf_core.errors import UsageError
 from mdaf_core.reporting import frames
+from mdaf_core.reporting.material import SPLIT_WORDS
 from mdaf_core.reporting.paragraph import METRICS
 
 if TYPE_CHECKING:
+    from mdaf_core.data.schema import Split
     from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.reporting.material import Material
     from mdaf_core.tracking import RunRecord
 
 MISSING = "–"
@@ -30,6 +35,8 @@ _LATEX_SPECIAL = {
     "}": r"\}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
+    '"': "''",
     "±": r"$\pm$",
     "−": r"$-$",
     "–": "--",
@@ -39,13 +46,27 @@ _LATEX_SPECIAL = {
     "≤": r"$\leq$",
     "<": r"$<$",
     ">": r"$>$",
+    "⁻": r"$^{-}$",
+    "⁴": r"$^{4}$",
     **_LATEX_MARKS,
 }
 
 
 def latex_escape(text: str) -> str:
-    """Text for LaTeX: special characters escaped, the app's signs as mathematics."""
-    return "".join(_LATEX_SPECIAL.get(character, character) for character in text)
+    """Text for LaTeX: special characters escaped, the app's signs as mathematics.
+
+    Characters that the fonts of plain pdfLaTeX do not have are written as their code point (`[U+4E2D]`).
+    """
+    return "".join(_latex_character(character) for character in unicodedata.normalize("NFC", text))
+
+
+def _latex_character(character: str) -> str:
+    if character in _LATEX_SPECIAL:
+        return _LATEX_SPECIAL[character]
+    if character.isspace():
+        return " "
+    accented = "\u00c0" <= character <= "\u017f" and unicodedata.normalize("NFD", character)[0].isascii()
+    return character if accented or (character.isascii() and character.isprintable()) else f"[U+{ord(character):04X}]"
 
 
 def _markdown_escape(text: str) -> str:
@@ -72,33 +93,68 @@ class PaperTable:
     second: dict[str, set[int]] = field(default_factory=dict)
 
     def latex(self) -> str:
-        """A `table` float; needs the packages booktabs and amssymb."""
-        import pandas as pd
-
-        frame = pd.DataFrame({latex_escape(k): [latex_escape(v) for v in vs] for k, vs in self.cells.items()})
-
-        def emphasis(column: pd.Series) -> list[str]:
-            heading = next(k for k in self.cells if latex_escape(k) == column.name)
-            return [
-                "textbf:--rwrap;" if row in self.best.get(heading, ()) else
-                "underline:--rwrap;" if row in self.second.get(heading, ()) else ""
-                for row in range(len(column))
-            ]  # fmt: skip
-
-        numeric = [all(_is_numeric(v) for v in values) for values in self.cells.values()]
-        body = (
-            frame.style.hide(axis="index")
-            .apply(emphasis, axis=0)
-            .to_latex(
-                hrules=True,
-                position="t",
-                position_float="centering",
-                column_format="".join("r" if right else "l" for right in numeric),
-                caption=latex_escape(self.caption),
-                label=f"tab:{self.name}",
-            )
+        """A float for a two-column paper, `table` or, where it is too wide for a column, `table*`; needs the packages
+        booktabs and amssymb, and graphicx where even a page is too narrow.
+        """
+        heads = {heading: _broken(heading, values) for heading, values in self.cells.items()}
+        environment, size, shrink = self._fit(heads)
+        right = [all(_is_numeric(v) for v in values) for values in self.cells.values()]
+        titles = [
+            _head([latex_escape(part) for part in parts], r) for parts, r in zip(heads.values(), right, strict=True)
+        ]
+        rows = [
+            " & ".join(self._latex_cell(heading, values[row], row) for heading, values in self.cells.items())
+            for row in range(len(next(iter(self.cells.values()))))
+        ]
+        lines = [
+            r"\begin{tabular}{@{}" + "".join("r" if r else "l" for r in right) + "@{}}",
+            r"\toprule",
+            " & ".join(titles) + r" \\",
+            r"\midrule",
+            *(row + r" \\" for row in rows),
+            r"\bottomrule",
+            r"\end{tabular}" + ("}" if shrink else ""),
+        ]
+        return "\n".join(
+            [
+                "% needs \\usepackage{booktabs,amssymb" + (",graphicx}" if shrink else "}"),
+                rf"\begin{{{environment}}}[t]",
+                r"\centering",
+                rf"\caption{{{latex_escape(self.caption)}}}",
+                rf"\label{{tab:{self.name}}}",
+                rf"\{size}\setlength{{\tabcolsep}}{{{TABCOLSEP}pt}}",
+                *([r"\resizebox{\textwidth}{!}{%"] if shrink else []),
+                *lines,
+                rf"\end{{{environment}}}",
+                "",
+            ]
         )
-        return "% \\usepackage{booktabs,amssymb}\n" + body
+
+    def _latex_cell(self, heading: str, text: str, row: int) -> str:
+        text = latex_escape(text)
+        if row in self.best.get(heading, ()):
+            return rf"\textbf{{{text}}}"
+        return rf"\underline{{{text}}}" if row in self.second.get(heading, ()) else text
+
+    def _fit(self, heads: dict[str, list[str]]) -> tuple[str, str, bool]:
+        """Environment and size of type that this table fits into, and whether it has to be shrunk all the same."""
+        widths = [
+            max(
+                map(
+                    _ems,
+                    [
+                        *heads[heading],
+                        *(text + "x" * (i in self.best.get(heading, ())) for i, text in enumerate(values)),
+                    ],
+                )
+            )
+            for heading, values in self.cells.items()
+        ]
+        gaps = 2 * TABCOLSEP * (len(widths) - 1)
+        for environment, size, points, room in _FITS:
+            if points * sum(widths) + gaps <= room:
+                return environment, size, False
+        return "table*", "scriptsize", True
 
     def html(self) -> str:
         """The table as print sets it, for the screen: black serif on white, three rules. All text is escaped."""
@@ -144,6 +200,47 @@ class PaperTable:
     def csv(self) -> str:
         """The figures, full precision."""
         return self.data.write_csv()
+
+
+TABCOLSEP = 4  # points on each side of a column
+_FITS = (  # environment, size, its points, points there are in a column of 3.3 in or a page of 7 in
+    ("table", "small", 9, 238),
+    ("table", "footnotesize", 8, 238),
+    ("table*", "small", 9, 504),
+    ("table*", "footnotesize", 8, 504),
+    ("table*", "scriptsize", 7, 504),
+)
+
+
+def _ems(text: str) -> float:
+    """Width of a text in Computer Modern, in units of its size, a little generously."""
+    return sum(
+        0.3
+        if c in " .,:;'|il[]()"
+        else 0.8
+        if c in "mwMW−±+▲▼◆%&@"
+        else 0.52
+        if c.islower()
+        else 0.55
+        if c.isdigit()
+        else 0.75
+        for c in text
+    )
+
+
+def _broken(heading: str, values: Sequence[str]) -> list[str]:
+    """A heading much longer than its column in two lines, broken where they are most even."""
+    if " " not in heading or len(heading) <= max(8, *map(len, values)):
+        return [heading]
+    words = heading.split(" ")
+    halves = [(" ".join(words[:i]), " ".join(words[i:])) for i in range(1, len(words))]
+    return list(min(halves, key=lambda pair: max(map(len, pair))))
+
+
+def _head(lines: Sequence[str], right: bool) -> str:
+    if len(lines) == 1:
+        return lines[0]
+    return rf"\shortstack[{'r' if right else 'l'}]{{" + r" \\ ".join(lines) + "}"
 
 
 def _cell(tag: str, content: str, align: str, style: str = "") -> str:
@@ -194,7 +291,7 @@ def results_table(comparison: StudyComparison, runs: Sequence[RunRecord]) -> Pap
     data = frame.with_columns(pl.Series(name, values, dtype=pl.Float64) for name, values in columns.items())
     return PaperTable(
         name=f"results-{comparison.split}",
-        title=f"Results on {_SPLIT_WORDS[comparison.split]} rows",
+        title=f"Results on {SPLIT_WORDS[comparison.split]} rows",
         caption=_results_caption(comparison),
         cells=cells,
         data=data,
@@ -203,15 +300,14 @@ def results_table(comparison: StudyComparison, runs: Sequence[RunRecord]) -> Pap
     )
 
 
-_SPLIT_WORDS = {"test": "test", "val": "validation"}
-
-
 def _results_caption(comparison: StudyComparison) -> str:
     counts = sorted({len(c.values) for c in comparison.configurations})
     seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    split = _SPLIT_WORDS[comparison.split]
+    rows = f"{SPLIT_WORDS[comparison.split]} rows"
+    if comparison.rows:
+        rows = f"{comparison.rows:,} {rows}" + (f" of {comparison.users:,} users" if comparison.users else "")
     parts = [
-        f"Results on {split} rows of the weights of the best epoch on validation; "
+        f"Results on {rows} of the weights of the best epoch on validation; "
         + ("one seed, so no variance is known." if counts == [1] else f"mean ± standard deviation over {seeds} seeds."),
         "Bold: best mean of a column, underlined: second; neither is a claim of significance.",
         f"Δ: {METRICS[comparison.metric]} minus that of {comparison.reference}, paired by seed "
@@ -232,9 +328,8 @@ def _results_caption(comparison: StudyComparison) -> str:
     return " ".join(parts)
 
 
-def cost_table(runs: Sequence[RunRecord]) -> PaperTable:
-    """Parameters, multiply-adds, speed, epochs, time and memory of each configuration."""
-    data = frames.ledger(runs)
+def cost_table(data: pl.DataFrame) -> PaperTable:
+    """Parameters, multiply-adds, speed, epochs, time and memory of each configuration, from `frames.ledger`."""
 
     def column(name: str, pattern: str) -> list[str]:
         return [MISSING if v is None else format(v, pattern) for v in data[name]]
@@ -243,9 +338,9 @@ def cost_table(runs: Sequence[RunRecord]) -> PaperTable:
         name="cost",
         title="What each configuration cost",
         caption="Cost of each configuration: embedding and dense parameters, multiply-adds a row at the mean history "
-        "length, training "
-        "speed, epochs, wall time a run (means over seeds), largest peak memory, and how many settings of this kind of "
-        "model were tried on the same data.",
+        "length; training speed, epochs and wall time of a run (means over its seeds); largest peak memory; and how "
+        "many settings of this kind of model were tried on the same data. Speed, time and memory as measured where "
+        "each run was trained.",
         cells={
             "Configuration": data["configuration"].to_list(),
             "Embedding": [_count(v) for v in data["parameters_embedding"]],
@@ -278,8 +373,8 @@ def overfitting_paper_table(runs: Sequence[RunRecord]) -> PaperTable:
     return PaperTable(
         name="overfitting",
         title="How far training and validation came apart",
-        caption="Means over seeds. Gap: train minus validation AUC, signed, with the train AUC measured in evaluation "
-        "mode (eval) or accumulated while training (online), at the best epoch and at the last.",
+        caption=f"{_over_seeds(runs)} Gap: train minus validation AUC, signed, with the train AUC measured in "
+        "evaluation mode (eval) or accumulated while training (online), at the best epoch and at the last.",
         cells={
             "Configuration": data["Configuration"].to_list(),
             "Best epoch": column("eval", "Best epoch", lambda v: f"{v:.1f}"),
@@ -291,6 +386,14 @@ def overfitting_paper_table(runs: Sequence[RunRecord]) -> PaperTable:
         },
         data=data,
     )
+
+
+def _over_seeds(runs: Sequence[RunRecord]) -> str:
+    names = [run.configuration for run in runs]
+    counts = sorted({names.count(name) for name in names})
+    if counts == [1]:
+        return "One run of each configuration."
+    return f"Means over {counts[0]} seeds." if len(counts) == 1 else f"Means over {counts[0]} to {counts[-1]} seeds."
 
 
 def _number(value: object) -> float | None:
@@ -315,3 +418,60 @@ def _ranks(means: Sequence[float | None], digits: int, direction: int) -> tuple[
         {i for i, value in printed.items() if len(places) > place and value == places[place]} for place in (0, 1)
     )
     return best, second
+
+
+def gates_table(runs: Sequence[RunRecord], split: Split) -> PaperTable:
+    """Of each trained gate: g over the rows, what replacing it costs, and the verdict.
+
+    Raises:
+        UsageError: no gate, or none that can be tested on these rows.
+    """
+    data = frames.gate_costs(runs, split)
+    if data.is_empty():
+        raise UsageError("No finished run of this study has a gate that can be tested on these rows.")
+    gates = data.partition_by("configuration", "seed", maintain_order=True)
+
+    def costs(place: int) -> list[str]:
+        rows = [gate.row(place, named=True) for gate in gates]
+        return [f"{_signed(r['cost_bp'])} [{_signed(r['low_bp'])}, {_signed(r['high_bp'])}]" for r in rows]
+
+    return PaperTable(
+        name=f"gates-{split}",
+        title="Whether the gates are adaptive",
+        caption=f"Gates on {SPLIT_WORDS[split]} rows: mean and standard deviation over rows of g, the weight of the "
+        "sequential branch; AUC as learned; and what replacing g by its mean, or shuffling g over the rows, costs "
+        "in bp of AUC [95% interval over users, for this trained model]. Adaptive: both costs are above 0 at 5%, after "
+        "Holm's correction over the two.",
+        cells={
+            "Configuration": [gate["configuration"][0] for gate in gates],
+            "Seed": [str(gate["seed"][0]) for gate in gates],
+            "g": [_mean_sd(gate["mean_g"][0], gate["sd_g"][0], 3) for gate in gates],
+            "AUC": [MISSING if gate["auc"][0] is None else f"{gate['auc'][0]:.4f}" for gate in gates],
+            "Mean instead, bp": costs(0),
+            "Shuffled, bp": costs(1),
+            "Adaptive": ["yes" if gate["verdict"][0] == "adaptive" else "not shown" for gate in gates],
+        },
+        data=data,
+    )
+
+
+# ---- what there is ---------------------------------------------------------------------------------------------------
+
+TABLES: dict[str, tuple[str, Callable[[Material], PaperTable]]] = {
+    "results": ("Results", lambda material: results_table(material.comparison, material.runs)),
+    "overfitting": ("Overfitting", lambda material: overfitting_paper_table(material.runs)),
+    "cost": ("Cost", lambda material: cost_table(material.ledger)),
+    "gates": ("Gates", lambda material: gates_table(material.gated, material.split)),
+}
+
+
+def make_table(material: Material, name: str) -> PaperTable:
+    """One of `TABLES`.
+
+    Raises:
+        UsageError: unknown name, or the study has nothing finished to make it from.
+    """
+    if name not in TABLES:
+        raise UsageError(f"There is no table {name!r}. Known: {', '.join(TABLES)}.")
+    material.require_runs()
+    return TABLES[name][1](material)

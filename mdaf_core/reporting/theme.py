@@ -142,7 +142,10 @@ def themed(chart: alt.TopLevelMixin, mode: Mode) -> dict[str, Any]:
 
     Expressions of a chart may use the parameters `em` (size of labels) and `legend_width`.
     """
-    spec: dict[str, Any] = chart.to_dict(validate=False)  # type: ignore[attr-defined]
+    import altair as alt
+
+    with alt.data_transformers.enable("default", max_rows=None):  # Altair refuses more than 5,000 rows otherwise
+        spec: dict[str, Any] = chart.to_dict(validate=False)  # type: ignore[attr-defined]
     spec["config"] = _merge(config(mode), spec.get("config", {}))
     if not CONCATENATIONS & spec.keys():  # Vega-Lite fits single views only
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}  # legends add to the height, not to the width

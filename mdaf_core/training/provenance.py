@@ -14,10 +14,10 @@ from mdaf_core.settings import PROJECT_ROOT
 PACKAGES = ("torch", "lightning", "mamba-ssm", "numba", "numpy", "polars", "lightgbm", "scikit-learn", "mlflow")
 
 
-def versions() -> dict[str, str]:
-    """Python's and the packages' versions; packages that are not installed are left out."""
+def versions(*packages: str) -> dict[str, str]:
+    """Python's and the packages' versions (default: `PACKAGES`); packages that are not installed are left out."""
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in packages or PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

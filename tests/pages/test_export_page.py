@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.pages.report_store import open_page, studies, words  # noqa: F401
 
 
 def test_gallery_and_tables(open_page) -> None:  # noqa: F811
     app = open_page("export", "full")
     assert not app.error, app.error[0].value
-    assert len(app.get("image")) == 10
+    assert len(app.get("image")) == 3
+    app = open_page("export", "full", view="Tables")
     latex = [code.value for code in app.code if "toprule" in code.value]
     assert len(latex) == 3
-    assert "Holm" in words(app)
+    assert "No finished run of this study has a gate" in words(app) or "predictions" in words(app)
+    assert "Holm" in words(open_page("export", "full", view="Text"))
+
+
+@pytest.mark.parametrize("view", ["Training", "ROC", "Slices", "Cost", "Gates"])
+def test_every_view_shows_figures_or_says_why_not(open_page, view: str) -> None:  # noqa: F811
+    app = open_page("export", "full", view=view)
+    assert not app.error, app.error[0].value
+    commands = [code.value for code in app.code if code.value.startswith("python -m mdaf_core figure ")]
+    assert len(commands) == len(app.get("image"))
+    assert commands or "no g" in words(app) or "gate" in words(app)
 
 
 def test_only_what_is_chosen(open_page) -> None:  # noqa: F811
-    app = open_page("export", "full", figures="ROC curves", tables="Cost")
-    assert len(app.get("image")) == 1
+    assert len(open_page("export", "full", figures="ROC curves", view="ROC").get("image")) == 1
+    assert "None of these" in words(open_page("export", "full", figures="ROC curves"))
+    app = open_page("export", "full", tables="Cost", view="Tables")
     assert sum("toprule" in code.value for code in app.code) == 1
 
 
 def test_one_seed_claims_nothing(open_page) -> None:  # noqa: F811
-    app = open_page("export", "single", figures="Leaderboard", tables="Results")
+    app = open_page("export", "single", view="Text")
     assert "nothing is claimed" in words(app)
 
 
 def test_a_figure_that_cannot_be_drawn_says_why(open_page) -> None:  # noqa: F811
-    app = open_page("export", "single", figures="AUC by history length", tables="Results")
-    assert "no longer here" in app.error[0].value
+    assert "no longer here" in words(open_page("export", "single", view="Slices"))
 
 
 def test_nothing_finished_yet(open_page) -> None:  # noqa: F811

@@ -63,10 +63,10 @@ def make_study(
             if (config.name, seed) in failed:
                 tracking.close_run(run_id, "failed", "The process was killed (signal 9).")
             elif not stopped:
+                noise = 1.0 + 0.3 * i
                 _finish(
-                    run_id, config, seed, name, trained, splits, noise=1.0 + 0.3 * i, rng=rng, keep=predictions,
-                    gated=gated,
-                )  # fmt: skip
+                    run_id, config, seed, name, trained, splits, noise=noise, rng=rng, keep=predictions, gated=gated
+                )
     return study
 
 

@@ -16,41 +16,51 @@ from typer.testing import CliRunner
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.comparison import compare_study
 from mdaf_core.reporting import bundle, frames
+from mdaf_core.reporting.figures import FIGURES, make_figure
+from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paragraph import results_paragraph
+from mdaf_core.reporting.tables import TABLES, make_table
 from mdaf_core.training.presets import get_preset
 from tests.reporting.example_study import make_study
 
 
 def test_export_writes_what_it_promises(home: Path, tmp_path: Path) -> None:
     study = make_study(["mdaf-full", "mdaf-static"], [1, 2])
-    material = bundle.Material(study)
+    material = Material(study)
     content = dict(bundle.files(material, figures=["differences", "slices-history"], chosen_tables=["results"]))
     assert set(content) == {
         *(f"figures/differences-test-{n}col.{kind}" for n in (1, 2) for kind in ("pdf", "svg", "png")),
         "figures/differences-test.csv",
         "figures/differences-test.vl.json",
         *(f"tables/results-test.{suffix}" for suffix in ("tex", "md", "csv")),
-        "results.md",
-        "manifest.json",
+        *("results.md", "results.tex", "paper.tex", "README.md", "manifest.json"),
     }
     manifest = json.loads(content["manifest.json"])
     for entry in manifest["files"]:
         assert hashlib.sha256(content[entry["path"]]).hexdigest() == entry["sha256"]
+        assert entry["provenance"].startswith(f"{study.id}/")
     assert "no longer here" in manifest["left_out"]["slices-history"], "what is missing is named with its reason"
     assert manifest["data"]["fingerprints_of_runs"] == ["f" * 64]
     assert len(manifest["runs"]) == 4
 
 
 def test_every_figure_and_table_can_be_made(tiny) -> None:
-    study = make_study(["mdaf-full", "mdaf-static"], [1, 2], dataset=tiny)
-    material = bundle.Material(study)
-    for name in bundle.FIGURES:
-        figure = material.figure(name)
+    study = make_study(["mdaf-full", "mdaf-static", "mamba4rec-v2"], [1, 2], dataset=tiny, gates=True)
+    material = Material(study)
+    assert not FIGURES.keys() & TABLES.keys(), "`figure STUDY/NAME` finds either by its name"
+    left_out = set()
+    for name in FIGURES:
+        try:
+            figure = make_figure(material, name)
+        except UsageError as reason:
+            left_out.add((name, str(reason)))
+            continue
         assert figure.caption.endswith(".")
         assert not figure.data.is_empty()
         figure.chart.to_dict()
-    for name in bundle.TABLES:
-        assert material.table(name).latex()
+    assert left_out == {("slices-unseen", "All rows are in one slice of: unseen in training.")}
+    for name in TABLES:
+        assert make_table(material, name).latex()
 
 
 def test_the_command_of_a_run_gives_its_configuration(home: Path) -> None:
@@ -62,14 +72,14 @@ def test_the_command_of_a_run_gives_its_configuration(home: Path) -> None:
     words = [f"{path}={bundle._setting(value)}" for path, value in bundle.changed_settings(config)]
     assert preset_of(config.preset).with_overrides(words) == config
     study = make_study(["lr"], [7])
-    run = bundle.describe(bundle.Material(study))["runs"][0]
+    run = bundle.describe(Material(study))["runs"][0]
     assert shlex.split(run["command"])[:4] == ["python", "-m", "mdaf_core", "train"]
     assert "--seed 7" in run["command"]
 
 
 def test_archive_holds_the_same_files(home: Path) -> None:
     study = make_study(["mdaf-full", "lr"], [1, 2])
-    material = bundle.Material(study)
+    material = Material(study)
     packed = zipfile.ZipFile(io.BytesIO(bundle.archive(material, [], ["results"])))
     assert packed.testzip() is None
     assert sorted(packed.namelist()) == sorted(f"{study.id}/{n}" for n, _ in bundle.files(material, [], ["results"]))
@@ -84,13 +94,13 @@ def test_nothing_finished_is_refused(home: Path) -> None:
 
 def test_a_failed_run_is_counted_and_left_out(home: Path) -> None:
     study = make_study(seeds=[1, 2], failed=[("lr", 2)])
-    text = " ".join(s.text for s in bundle.Material(study).paragraph())
+    text = " ".join(s.text for s in bundle.results(Material(study)))
     assert "1 of 6 planned runs have not finished" in text
 
 
 def sentences(study, **options):  # type: ignore[no-untyped-def]
     comparison = compare_study(frames.study_runs(study), study.reference, **options)
-    return comparison, results_paragraph(study, comparison, "time split")
+    return comparison, results_paragraph(study, comparison, "split by time")
 
 
 @pytest.mark.parametrize(("seeds", "margin"), [([1, 2, 3], 20.0), ([1, 2, 3, 4, 5], 2000.0), ([1], 20.0)])
@@ -107,7 +117,7 @@ def test_no_sentence_goes_beyond_its_verdict(home: Path, seeds: list[int], margi
     assert ("nothing is claimed" in text) == (len(seeds) == 1)
     assert ("Holm" in text) == (len(seeds) > 1)
     assert all(s.source for s in found)
-    assert "time split" in text
+    assert "split by time" in text
     assert f"{len(seeds)} seed" in text
 
 
@@ -132,7 +142,6 @@ def test_validation_rows_are_called_optimistic(home: Path) -> None:
 def test_command_line(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mdaf_core.cli.main import app
 
-    monkeypatch.setattr(bundle, "FIGURES", {"differences": bundle.FIGURES["differences"]})
     study = make_study(["mdaf-full", "lr"], [1, 2])
     out = tmp_path / "paper"
     monkeypatch.setattr(bundle.files, "__defaults__", (("differences",), ("results",)))

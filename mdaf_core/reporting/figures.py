@@ -1,0 +1,387 @@
+"""The figures that a study gives to a paper: each a chart, its data, and a caption that says what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from mdaf_core.errors import UsageError
+from mdaf_core.reporting import charts, frames, paragraph, provenance
+from mdaf_core.reporting.material import SPLIT_WORDS, Material
+from mdaf_core.reporting.stamp import Origin
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from mdaf_core.tracking import RunRecord
+
+Drawn = tuple["alt.TopLevelMixin", pl.DataFrame, str]
+MOST_ROWS = 48  # of slices × configurations in one chart, to fit a page
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart for the paper, its caption and the data behind it. `file`: name of its files, without ending."""
+
+    name: str
+    title: str
+    caption: str
+    chart: alt.TopLevelMixin
+    data: pl.DataFrame
+    file: str
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class _Kind:
+    title: str
+    group: str
+    make: Callable[[Material], Drawn]
+    of_a_split: bool = True
+
+
+def make_figure(material: Material, name: str) -> Figure:
+    """One of `FIGURES`.
+
+    Raises:
+        UsageError: unknown name, or the study has nothing finished to draw it from.
+    """
+    if name not in FIGURES:
+        raise UsageError(f"There is no figure {name!r}. Known: {', '.join(FIGURES)}.")
+    material.require_runs()
+    kind = FIGURES[name]
+    chart, data, caption = kind.make(material)
+    return Figure(
+        name=name,
+        title=kind.title,
+        caption=caption,
+        chart=chart,
+        data=data,
+        file=f"{name}-{material.split}" if kind.of_a_split else name,
+        origin=Origin(provenance.identify(material, name), kind.title, caption),
+    )
+
+
+# ---- words for captions ----------------------------------------------------------------------------------------------
+
+
+def _metric(material: Material) -> str:
+    return paragraph.METRICS[material.metric]
+
+
+def _rows(material: Material) -> str:
+    """`225,446 test rows of 10,000 users`, as far as it is known."""
+    comparison = material.comparison
+    rows = f"{comparison.rows:,} " if comparison.rows else ""
+    users = f" of {comparison.users:,} users" if comparison.users else ""
+    return f"{rows}{SPLIT_WORDS[material.split]} rows{users}"
+
+
+def _seeds(runs: list[RunRecord]) -> str:
+    """`5 seeds`, `2 to 5 seeds`, `one seed`: how many each configuration has."""
+    names = [run.configuration for run in runs]
+    counts = sorted({names.count(name) for name in names})
+    if counts == [1]:
+        return "one seed"
+    return f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+
+
+def _left_out(material: Material, drawn: list[RunRecord] | None = None) -> str:
+    """A sentence where a chart does not hold all configurations."""
+    shown = material.drawn if drawn is None else drawn
+    missing = len({run.configuration for run in material.runs} - {run.configuration for run in shown})
+    if not missing:
+        return ""
+    return f" {missing} further configurations are not drawn." if missing > 1 else " One configuration is not drawn."
+
+
+def _lower(title: str) -> str:
+    return title[0].lower() + title[1:]
+
+
+# ---- learning curves -------------------------------------------------------------------------------------------------
+
+
+def _curves(material: Material, names: dict[str, str], y_title: str, caption: str, **options: Any) -> Drawn:
+    return _curves_of(material, material.drawn, names, y_title, caption + _left_out(material), **options)
+
+
+def _curves_of(
+    material: Material,
+    runs: list[RunRecord],
+    names: dict[str, str],
+    y_title: str,
+    caption: str,
+    overlay: bool = False,
+    **options: Any,
+) -> Drawn:
+    members, bands = frames.curves(frames.epochs(runs), names)
+    if members.is_empty():
+        raise UsageError(f"No run of study {material.study.id} has recorded these epochs, so there are no curves.")
+    reported = frames.reported(names) if overlay else None
+    drawn_members, drawn_bands = charts.thinned(members, bands)
+    chart = charts.learning_curves(
+        drawn_members, drawn_bands, reported, order=material.study.configuration_names, y_title=y_title, **options
+    )
+    if members["seed"].n_unique() > 1:
+        how = (
+            f"Thick lines: mean over seeds ({_seeds(runs)}), as far as every seed was trained, with a band of ± one "
+            "standard deviation; thin lines: single seeds; marks: the epoch whose weights were kept."
+        )
+    else:
+        how = f"One run each (seed {runs[0].seed}); marks: the epoch whose weights were kept."
+    return chart, members, f"{caption} {how}"
+
+
+_EVAL = "train AUC in evaluation mode on a fixed sample of training rows"
+_ONLINE = "train AUC accumulated while training, with dropout on and weights still changing"
+
+
+def _auc_curves(material: Material) -> Drawn:
+    names = {"val_auc": "validation", "train_auc_eval": "train, evaluation mode"}
+    return _curves(material, names, "AUC", f"AUC by epoch on validation rows, and {_EVAL}.")
+
+
+def _gap_curves(material: Material) -> Drawn:
+    caption = f"Train minus validation AUC by epoch, signed; {_EVAL}."
+    return _curves(material, {"gap_eval": "gap, evaluation mode"}, "Train − validation AUC", caption, zero_line=True)
+
+
+def _online_gap_curves(material: Material) -> Drawn:
+    caption = f"Train minus validation AUC by epoch, signed; {_ONLINE}."
+    return _curves(material, {"gap_online": "gap, while training"}, "Train − validation AUC", caption, zero_line=True)
+
+
+def _loss_curves(material: Material) -> Drawn:
+    names = {"val_loss": "validation", "train_loss": "train"}
+    return _curves(material, names, "Binary cross-entropy", "Mean loss of an epoch on validation and on training rows.")
+
+
+def _reported_curves(material: Material) -> Drawn:
+    mine = [run for run in material.drawn if run.model == "mamba4rec"]
+    if not mine:
+        raise UsageError("Only Mamba4Rec has reported curves, and no run of it has finished in this study.")
+    names = {"val_auc": "validation", "train_auc_online": "train, while training"}
+    caption = (
+        f"AUC by epoch on validation rows, and {_ONLINE}. Dashed grey lines with open marks: the curves of the report, "
+        f"on its own data, not run here; in colour: {', '.join(dict.fromkeys(run.configuration for run in mine))}."
+    )
+    return _curves_of(material, mine, names, "AUC", caption, overlay=True)
+
+
+def _gate_curves(material: Material) -> Drawn:
+    runs = [run for run in _gated(material) if run.configuration in material.lines]
+    caption = "Mean weight g of the sequential branch on validation rows by epoch."
+    return _curves_of(material, runs, {"gate_mean": "mean g"}, "Mean g", caption)
+
+
+# ---- comparison ------------------------------------------------------------------------------------------------------
+
+
+def _leaderboard(material: Material) -> Drawn:
+    comparison = material.comparison
+    frame = comparison.frame()
+    if frame["mean"].is_null().all():
+        raise UsageError(f"{_metric(material)} is undefined for every run of study {material.study.id}.")
+    x_title = f"{_metric(material)}, {SPLIT_WORDS[material.split]} rows"
+    chart = charts.leaderboard(frame, frames.comparison_members(comparison), x_title=x_title)
+    what = f"{_metric(material)} on {_rows(material)}"
+    if comparison.noise_floor is None:
+        how = "one seed each, so no variance over seeds is known; the diamond is the reference."
+    else:
+        how = (
+            f"mean over seeds ({_seeds(material.runs)}) with its 95% t interval; ticks are single seeds, the diamond "
+            "is the reference."
+        )
+    return chart, frame, f"{what}: {how}"
+
+
+def _differences(material: Material) -> Drawn:
+    comparison = material.comparison
+    frame = comparison.frame()
+    if frame["difference_bp"].is_null().all():
+        raise UsageError(f"Nothing could be compared with the reference {comparison.reference!r} yet.")
+    unit = frames.difference_unit(comparison.metric)
+    title = f"{_metric(material)} minus that of {comparison.reference}"
+    chart = charts.differences(frame, margin_bp=comparison.margin_bp, x_title=f"{title}, {unit}")
+    found = [c.difference for c in comparison.configurations if c.difference]
+    covers = " or ".join(dict.fromkeys(d.covers for d in found))
+    methods = " or ".join(dict.fromkeys(d.method for d in found))
+    parts = [
+        f"{title} in {unit} (1 {unit} = 0.0001) on {_rows(material)}, paired by seed ({_seeds(material.runs)}).",
+        f"Lines: 95% intervals, which cover {covers} ({methods}).",
+        f"Grey band: the margin of ±{comparison.margin_bp:g} {unit}.",
+    ]
+    if comparison.tests:
+        many = "comparisons" if comparison.tests > 1 else "comparison"
+        parts.append(
+            "Marks say what the tests of difference and of equivalence within the margin (TOST) show at 5% after "
+            f"Holm's correction over {comparison.tests} {many}."
+        )
+    else:
+        parts.append("With one seed no variance over seeds is known, so nothing is tested.")
+    if any(c.below_noise_floor for c in comparison.configurations) and comparison.noise_floor is not None:
+        parts.append(
+            f"Faint: smaller than the standard deviation over seeds ({comparison.noise_floor * 1e4:.1f} {unit})."
+        )
+    return chart, frame, " ".join(parts)
+
+
+def _matrix(material: Material) -> Drawn:
+    data = frames.run_values(material.study, material.split, material.metric)
+    chart = charts.ablation_matrix(data, order=material.study.configuration_names)
+    direction = "darker is larger"
+    return chart, data, f"{_metric(material)} of every run on {_rows(material)}; {direction}."
+
+
+def _roc(material: Material) -> Drawn:
+    from mdaf_core.evaluation.curves import curve_points
+
+    runs = material.of_one_seed
+    data = curve_points(runs, "roc", material.split)
+    chart = charts.roc(data, order=material.study.configuration_names)
+    return chart, data, f"ROC curves on {_rows(material)}, one run each (seed {runs[0].seed}).{_left_out(material)}"
+
+
+def _calibration(material: Material) -> Drawn:
+    from mdaf_core.evaluation.curves import curve_points
+
+    runs = material.of_one_seed
+    data = curve_points(runs, "calibration", material.split)
+    chart = charts.calibration(data, order=material.study.configuration_names)
+    caption = (
+        f"Calibration on {_rows(material)}, one run each (seed {runs[0].seed}): observed rate against mean prediction "
+        f"in bins of equal size, with 95% Wilson intervals.{_left_out(material)}"
+    )
+    return chart, data, caption
+
+
+def _slices(dimension: str) -> Callable[[Material], Drawn]:
+    def make(material: Material) -> Drawn:
+        from mdaf_core.evaluation.slices import TITLES
+
+        names = [name for name in material.lines if name in {run.configuration for run in material.drawn}]
+        data = frames.slices(material.drawn, names, dimension, material.split)
+        if data["slice"].n_unique() < 2:
+            raise UsageError(f"All rows are in one slice of: {_lower(TITLES[dimension])}.")
+        fitting = max(1, MOST_ROWS // data["slice"].n_unique())
+        names, data = names[:fitting], data.filter(pl.col("configuration").is_in(names[:fitting]))
+        runs = [run for run in material.drawn if run.configuration in names]
+        chart = charts.slices(data, order=material.study.configuration_names, y_title=TITLES[dimension])
+        caption = (
+            f"AUC by {_lower(TITLES[dimension])}, {_rows(material)}: mean over seeds ({_seeds(runs)}) with 95% "
+            f"intervals, which cover other users with these trained models, not other seeds.{_left_out(material, runs)}"
+        )
+        return chart, data, caption
+
+    return make
+
+
+def _cost(x: str, x_title: str, words: str) -> Callable[[Material], Drawn]:
+    def make(material: Material) -> Drawn:
+        data = frames.quality_and_cost(material.ledger, material.comparison)
+        title = f"{_metric(material)}, {SPLIT_WORDS[material.split]} rows"
+        chart = charts.cost(data, x=x, x_title=x_title, y_title=title, order=material.study.configuration_names)
+        caption = (
+            f"{_metric(material)} on {_rows(material)} against {words}; means over seeds ({_seeds(material.runs)})."
+        )
+        return chart, data, caption
+
+    return make
+
+
+# ---- gates -----------------------------------------------------------------------------------------------------------
+
+
+def _gated(material: Material) -> list[RunRecord]:
+    if not material.gated:
+        raise UsageError(f"No finished run of study {material.study.id} has a gate.")
+    return material.gated
+
+
+def _gate_costs(material: Material) -> Drawn:
+    data = frames.gate_costs(_gated(material), material.split)
+    if data.is_empty():
+        raise UsageError(f"No gate of study {material.study.id} could be tested on these rows.")
+    caption = (
+        f"AUC as learned minus AUC with g replaced by its mean, and with g shuffled over the rows, in bp "
+        f"(1 bp = 0.0001), for each trained gate, on {_rows(material)}; 95% intervals cover other users with this "
+        "trained model. A gate whose replacement costs nothing is not shown to be adaptive."
+    )
+    return charts.gate_costs(data), data, caption
+
+
+def _one_gate(material: Material) -> tuple[RunRecord, Any, str]:
+    """The reference's gate, or the first there is, of its smallest seed; its summary; and its name in words."""
+    from mdaf_core.evaluation.gates import gate_summary
+
+    first = _gated(material)[0].configuration
+    run = min((r for r in material.gated if r.configuration == first), key=lambda r: r.seed)
+    return run, gate_summary(run, material.split), f"{run.configuration}, seed {run.seed}, {_rows(material)}"
+
+
+def _gate_distribution(material: Material) -> Drawn:
+    from mdaf_core.reporting import gate_charts
+
+    _, summary, which = _one_gate(material)
+    chart, data = gate_charts.distribution(summary)
+    whole = summary.overall
+    caption = (
+        f"Distribution of g, the weight of the sequential branch, by label ({which}): mean {whole.mean:.3f}, standard "
+        f"deviation {whole.sd:.3f}, 5% to 95% quantile {whole.q05:.3f} to {whole.q95:.3f}."
+    )
+    return chart, data, caption
+
+
+def _gate_slices(dimension: str) -> Callable[[Material], Drawn]:
+    def make(material: Material) -> Drawn:
+        from mdaf_core.evaluation.gates import slice_title
+        from mdaf_core.reporting import gate_charts
+
+        _, summary, which = _one_gate(material)
+        if dimension not in summary.slices:
+            raise UsageError(summary.slices_note or f"There is nothing to slice by: {slice_title(dimension)}.")
+        title = slice_title(dimension)
+        chart, data = gate_charts.groups(summary.slices[dimension], title)
+        caption = (
+            f"g, the weight of the sequential branch, by {_lower(title)} ({which}): mean with its 95% "
+            "interval (other users); faint: from the 5% to the 95% quantile of rows."
+        )
+        return chart, data, caption
+
+    return make
+
+
+FIGURES: dict[str, _Kind] = {
+    "leaderboard": _Kind("Leaderboard", "Comparison", _leaderboard),
+    "differences": _Kind("Differences to the reference", "Comparison", _differences),
+    "runs": _Kind("Configurations × seeds", "Comparison", _matrix),
+    "auc-by-epoch": _Kind("AUC by epoch", "Training", _auc_curves, of_a_split=False),
+    "gap-by-epoch": _Kind("Gap by epoch", "Training", _gap_curves, of_a_split=False),
+    "gap-online-by-epoch": _Kind("Gap by epoch, while training", "Training", _online_gap_curves, of_a_split=False),
+    "loss-by-epoch": _Kind("Loss by epoch", "Training", _loss_curves, of_a_split=False),
+    "reported-curves": _Kind("Beside the reported curves", "Training", _reported_curves, of_a_split=False),
+    "roc": _Kind("ROC curves", "ROC", _roc),
+    "calibration": _Kind("Calibration", "ROC", _calibration),
+    "slices-history": _Kind("AUC by history length", "Slices", _slices("history_length")),
+    "slices-activity": _Kind("AUC by user activity", "Slices", _slices("user_activity")),
+    "slices-popularity": _Kind("AUC by item popularity", "Slices", _slices("item_popularity")),
+    "slices-unseen": _Kind("AUC by unseen ids", "Slices", _slices("unseen")),
+    "slices-hour": _Kind("AUC by hour", "Slices", _slices("hour")),
+    "slices-segment": _Kind("AUC by planted segment", "Slices", _slices("segment")),
+    "quality-parameters": _Kind(
+        "Quality against parameters",
+        "Cost",
+        _cost("parameters", "Parameters", "the number of parameters, embedding and dense"),
+    ),
+    "quality-speed": _Kind(
+        "Quality against speed", "Cost", _cost("rows_per_second", "Training speed, rows/s", "training speed")
+    ),
+    "gate-adaptivity": _Kind("What replacing the gate costs", "Gates", _gate_costs),
+    "gate-distribution": _Kind("Distribution of the gate", "Gates", _gate_distribution),
+    "gate-history": _Kind("Gate by history length", "Gates", _gate_slices("history_length")),
+    "gate-by-epoch": _Kind("Gate by epoch", "Gates", _gate_curves, of_a_split=False),
+}

@@ -1,0 +1,96 @@
+"""What a study's figures, tables and sentences are made from: its finished runs and their comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.evaluation.significance import DEFAULT_MARGIN_BP
+from mdaf_core.reporting import frames
+from mdaf_core.studies.store import Study
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from mdaf_core.data.schema import DatasetMeta, Split
+    from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.tracking import RunRecord
+
+MOST_LINES = 8  # configurations in one line chart on paper; the palette has as many colours
+SPLIT_WORDS = {"test": "test", "val": "validation"}
+
+
+@dataclass
+class Material:
+    """A study, and the choices that its figures and tables depend on.
+
+    Attributes:
+        split: rows that results are on; metric and margin_bp of the comparison.
+        only: configurations to draw in line charts; empty: the first eight.
+    """
+
+    study: Study
+    split: Split = "test"
+    metric: str = "auc"
+    margin_bp: float = DEFAULT_MARGIN_BP
+    only: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def runs(self) -> list[RunRecord]:
+        """The finished runs, one a configuration and seed."""
+        return [run for run in frames.study_runs(self.study) if run.state == "finished"]
+
+    @cached_property
+    def comparison(self) -> StudyComparison:
+        from mdaf_core.evaluation.comparison import compare_study
+
+        return compare_study(self.runs, self.study.reference, self.split, self.metric, self.margin_bp)
+
+    @cached_property
+    def ledger(self) -> pl.DataFrame:
+        return frames.ledger(self.runs)
+
+    @property
+    def dataset(self) -> DatasetMeta | None:
+        """What is known of the data set; None where it was removed since."""
+        from mdaf_core.data.dataset import PreparedDataset
+
+        try:
+            return PreparedDataset.open(self.study.dataset).meta
+        except StudioError:
+            return None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Names of the configurations in line charts."""
+        return self.only or tuple(self.study.configuration_names[:MOST_LINES])
+
+    @property
+    def drawn(self) -> list[RunRecord]:
+        """Finished runs of the configurations in line charts."""
+        return [run for run in self.runs if run.configuration in self.lines]
+
+    @property
+    def of_one_seed(self) -> list[RunRecord]:
+        """The drawn runs of the seed that most configurations have finished, of several such seeds the smallest."""
+        seeds = [run.seed for run in self.drawn]
+        seed = max(sorted(set(seeds)), key=seeds.count)
+        return [run for run in self.drawn if run.seed == seed]
+
+    @cached_property
+    def gated(self) -> list[RunRecord]:
+        """Finished runs that have a g, those of the reference first."""
+        from mdaf_core.evaluation.gates import without_gate
+
+        runs = [run for run in self.runs if without_gate(run) is None]
+        return sorted(runs, key=lambda run: run.configuration != self.study.reference)
+
+    def require_runs(self) -> None:
+        """Raises UsageError where no run has finished."""
+        if not self.runs:
+            raise UsageError(
+                f"No run of study {self.study.id} has finished, so there is nothing to export yet. "
+                "`python -m mdaf_core jobs` shows what is running."
+            )

@@ -1,0 +1,93 @@
+"""Provenance ids: what a figure or table is, and from which runs, in a name that draws it again.
+
+    STUDY/NAME@3f9a2c1b7d40
+    STUDY/NAME/split=val/margin=10/metric=gauc/lines=mdaf-full+lr@3f9a2c1b7d40
+
+Settings that are the default are left out. The part behind @ is a digest of the finished runs (id, end, fingerprint of
+the data) and of all that stands before it; where the runs of the study have changed since, an id is refused rather than
+drawn from something else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from urllib.parse import quote, unquote
+
+from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.evaluation.significance import DEFAULT_MARGIN_BP
+from mdaf_core.reporting.material import SPLIT_WORDS, Material
+from mdaf_core.reporting.paragraph import METRICS
+from mdaf_core.studies.store import get_study
+
+DIGITS = 12
+
+
+def identify(material: Material, name: str) -> str:
+    """The provenance id of a figure or table, or of what else a study's material gives."""
+    address = _address(material, name)
+    return f"{address}@{_digest(material, address)}"
+
+
+def _address(material: Material, name: str) -> str:
+    settings: dict[str, str] = {}
+    if material.split != "test":
+        settings["split"] = material.split
+    if material.margin_bp != DEFAULT_MARGIN_BP:
+        settings["margin"] = f"{material.margin_bp:.12g}"
+    if material.metric != "auc":
+        settings["metric"] = material.metric
+    if material.lines != Material(material.study).lines:
+        settings["lines"] = "+".join(quote(line, safe="") for line in material.lines)
+    return "/".join([material.study.id, name, *(f"{key}={value}" for key, value in settings.items())])
+
+
+def _digest(material: Material, address: str) -> str:
+    runs = sorted([run.run_id, run.ended, run.fingerprint] for run in material.runs)
+    return hashlib.sha256(json.dumps([address, runs]).encode()).hexdigest()[:DIGITS]
+
+
+def resolve(text: str) -> tuple[Material, str]:
+    """The material and the name that an id stands for; without `@…`, from what the study has finished now.
+
+    Raises:
+        UsageError: not an id, no such study, or a setting that does not exist.
+        StudioError: the runs of the study have changed since the id was given.
+    """
+    address, _, digest = text.strip().partition("@")
+    study_id, *rest = address.split("/")
+    if not study_id or not rest or not rest[0]:
+        raise UsageError(
+            f"{text!r} is no provenance id. Take one from a bundle's README.md, or STUDY/NAME, for example "
+            "my-study/differences."
+        )
+    material, name = Material(get_study(study_id)), rest[0]
+    for setting in rest[1:]:
+        _set(material, *setting.partition("=")[::2])
+    if digest and digest != _digest(material, _address(material, name)):
+        raise StudioError(
+            f"The finished runs of study {study_id} are not those that {text!r} was made from: runs were added, "
+            f"repeated or removed since. `python -m mdaf_core figure {address} --out FILE` draws it from the runs "
+            "there are now; the bundle's manifest.json lists those it was made from."
+        )
+    return material, name
+
+
+def _set(material: Material, key: str, value: str) -> None:
+    if key == "split" and value in SPLIT_WORDS:
+        material.split = value  # type: ignore[assignment]
+    elif key == "metric" and value in METRICS:
+        material.metric = value
+    elif key == "margin":
+        try:
+            material.margin_bp = float(value)
+        except ValueError:
+            raise UsageError(f"margin={value} is not a number of bp.") from None
+    elif key == "lines":
+        material.only = tuple(unquote(line) for line in value.split("+"))
+        unknown = sorted(set(material.only) - set(material.study.configuration_names))
+        if unknown:
+            raise UsageError(f"Study {material.study.id} has no configuration {', '.join(unknown)}.")
+    else:
+        known = f"split={'|'.join(SPLIT_WORDS)}, margin=BP, metric={'|'.join(METRICS)}, lines=NAME+NAME"
+        raise UsageError(f"There is no setting {key + '=' + value!r} of a figure. Known: {known}.")
