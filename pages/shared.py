@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 import streamlit as st
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from mdaf_core.data.schema import Split
     from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.reporting.stamp import Origin
     from mdaf_core.tracking import RunRecord
 
 _MARK = """<g fill="none" stroke-width="3.2" stroke-linecap="round">
@@ -253,12 +255,19 @@ def show_chart(
     with st.container(key=f"chart-{name}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{title}**" if title else " ", help=help, width="stretch")
-            _export_menu(chart, name, data)
+            _export_menu(chart, name, data, title or name)
         st.vega_lite_chart(spec=theme.themed(chart, "screen"), width="stretch", key=f"vega-{name}")
 
 
-def _export_menu(chart: alt.TopLevelMixin, name: str, data: Any) -> None:
+def _export_menu(chart: alt.TopLevelMixin, name: str, data: Any, title: str) -> None:
     from mdaf_core.reporting import export
+
+    link = f"{urlsplit(st.context.url or '').path}?{urlencode(st.query_params.to_dict())}"
+
+    def origin() -> Origin:
+        from mdaf_core.reporting import provenance
+
+        return provenance.of_a_page(link, name, title, export.chart_csv(chart, data))
 
     def button(label: str, suffix: str, mime: str, make: Callable[[], bytes]) -> None:
         st.download_button(label, make, f"{name}{suffix}", mime, key=f"save-{name}{suffix}", on_click="ignore")
@@ -272,12 +281,12 @@ def _export_menu(chart: alt.TopLevelMixin, name: str, data: Any) -> None:
                         kind.upper(),
                         f"-{columns}col.{kind}",
                         mime,
-                        lambda kind=kind, columns=columns: export.render(chart, kind, columns=columns),
+                        lambda kind=kind, columns=columns: export.render(chart, kind, columns=columns, origin=origin()),
                     )
         st.caption("Data and specification")
         with st.container(horizontal=True, gap="xsmall"):
             button("CSV", ".csv", "text/csv", lambda: export.chart_csv(chart, data))
-            button("Vega-Lite", ".vl.json", "application/json", lambda: export.vega_lite(chart))
+            button("Vega-Lite", ".vl.json", "application/json", lambda: export.vega_lite(chart, origin()))
 
 
 def show_table(

@@ -18,6 +18,7 @@ from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.significance import DEFAULT_MARGIN_BP
 from mdaf_core.reporting.material import SPLIT_WORDS, Material
 from mdaf_core.reporting.paragraph import METRICS
+from mdaf_core.reporting.stamp import Origin
 from mdaf_core.studies.store import get_study
 
 DIGITS = 12
@@ -45,6 +46,11 @@ def _address(material: Material, name: str) -> str:
 def _digest(material: Material, address: str) -> str:
     runs = sorted([run.run_id, run.ended, run.fingerprint] for run in material.runs)
     return hashlib.sha256(json.dumps([address, runs]).encode()).hexdigest()[:DIGITS]
+
+
+def of_a_page(link: str, name: str, title: str, data: bytes) -> Origin:
+    """Where a chart comes from that was saved from a page: its link, its name there, and a digest of its data (CSV)."""
+    return Origin(f"{link}#{name}@{hashlib.sha256(data).hexdigest()[:DIGITS]}", title)
 
 
 def resolve(text: str) -> tuple[Material, str]:
