@@ -89,6 +89,22 @@ def _seeds(runs: list[RunRecord]) -> str:
     return f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
 
 
+def _each(runs: list[RunRecord]) -> str:
+    """`means over 5 seeds`, or `one run each`."""
+    return "one run each" if _seeds(runs) == "one seed" else f"means over {_seeds(runs)}"
+
+
+def _not_compared(material: Material) -> str:
+    """A sentence where a configuration cannot stand beside the reference."""
+    names = [c.configuration for c in paragraph.not_comparable(material.comparison)]
+    return f" Not comparable with the reference, and not drawn: {', '.join(names)}." if names else ""
+
+
+def _comparable(material: Material, frame: pl.DataFrame) -> pl.DataFrame:
+    refused = [c.configuration for c in paragraph.not_comparable(material.comparison)]
+    return frame.filter(~pl.col("configuration").is_in(refused))
+
+
 def _left_out(material: Material, drawn: list[RunRecord] | None = None) -> str:
     """A sentence where a chart does not hold all configurations."""
     shown = material.drawn if drawn is None else drawn
@@ -183,20 +199,20 @@ def _gate_curves(material: Material) -> Drawn:
 
 def _leaderboard(material: Material) -> Drawn:
     comparison = material.comparison
-    frame = comparison.frame()
+    frame = _comparable(material, comparison.frame())
     if frame["mean"].is_null().all():
         raise UsageError(f"{_metric(material)} is undefined for every run of study {material.study.id}.")
+    members = frames.comparison_members(comparison).filter(
+        pl.col("configuration").is_in(frame["configuration"].implode())
+    )
     x_title = f"{_metric(material)}, {SPLIT_WORDS[material.split]} rows"
-    chart = charts.leaderboard(frame, frames.comparison_members(comparison), x_title=x_title)
-    what = f"{_metric(material)} on {_rows(material)}"
+    chart = charts.leaderboard(frame, members, x_title=x_title)
     if comparison.noise_floor is None:
-        how = "one seed each, so no variance over seeds is known; the diamond is the reference."
+        how = "one seed each, so no variance over seeds is known"
     else:
-        how = (
-            f"mean over seeds ({_seeds(material.runs)}) with its 95% t interval; ticks are single seeds, the diamond "
-            "is the reference."
-        )
-    return chart, frame, f"{what}: {how}"
+        how = f"mean over seeds ({_seeds(material.runs)}) with its 95% t interval; ticks are single seeds"
+    diamond = "; the diamond is the reference." if paragraph.has_reference(comparison) else "."
+    return chart, frame, f"{_metric(material)} on {_rows(material)}: {how}{diamond}{_not_compared(material)}"
 
 
 def _differences(material: Material) -> Drawn:
@@ -207,12 +223,14 @@ def _differences(material: Material) -> Drawn:
     unit = frames.difference_unit(comparison.metric)
     title = f"{_metric(material)} minus that of {comparison.reference}"
     chart = charts.differences(frame, margin_bp=comparison.margin_bp, x_title=f"{title}, {unit}")
-    found = [c.difference for c in comparison.configurations if c.difference]
-    covers = " or ".join(dict.fromkeys(d.covers for d in found))
-    methods = " or ".join(dict.fromkeys(d.method for d in found))
+    how: dict[str, list[str]] = {}
+    for entry in comparison.configurations:
+        if entry.difference:
+            how.setdefault(f"{entry.difference.covers} ({entry.difference.method})", []).append(entry.configuration)
+    covers = next(iter(how)) if len(how) == 1 else "; ".join(f"{', '.join(n)}: {words}" for words, n in how.items())
     parts = [
         f"{title} in {unit} (1 {unit} = 0.0001) on {_rows(material)}, paired by seed ({_seeds(material.runs)}).",
-        f"Lines: 95% intervals, which cover {covers} ({methods}).",
+        f"Lines: 95% intervals, which cover {'' if len(how) == 1 else 'for '}{covers}.",
         f"Grey band: the margin of ±{comparison.margin_bp:g} {unit}.",
     ]
     if comparison.tests:
@@ -227,14 +245,15 @@ def _differences(material: Material) -> Drawn:
         parts.append(
             f"Faint: smaller than the standard deviation over seeds ({comparison.noise_floor * 1e4:.1f} {unit})."
         )
-    return chart, frame, " ".join(parts)
+    return chart, frame, " ".join(parts) + _not_compared(material)
 
 
 def _matrix(material: Material) -> Drawn:
     data = frames.run_values(material.study, material.split, material.metric)
     chart = charts.ablation_matrix(data, order=material.study.configuration_names)
-    direction = "darker is larger"
-    return chart, data, f"{_metric(material)} of every run on {_rows(material)}; {direction}."
+    others = [c.configuration for c in paragraph.not_comparable(material.comparison)]
+    note = f" Not comparable with the reference: {', '.join(others)}." if others else ""
+    return chart, data, f"{_metric(material)} of every run on {_rows(material)}; darker is larger.{note}"
 
 
 def _roc(material: Material) -> Drawn:
@@ -272,7 +291,7 @@ def _slices(dimension: str) -> Callable[[Material], Drawn]:
         runs = [run for run in material.drawn if run.configuration in names]
         chart = charts.slices(data, order=material.study.configuration_names, y_title=TITLES[dimension])
         caption = (
-            f"AUC by {_lower(TITLES[dimension])}, {_rows(material)}: mean over seeds ({_seeds(runs)}) with 95% "
+            f"AUC by {_lower(TITLES[dimension])}, {_rows(material)}: {_each(runs)} with 95% "
             f"intervals, which cover other users with these trained models, not other seeds.{_left_out(material, runs)}"
         )
         return chart, data, caption
@@ -282,12 +301,11 @@ def _slices(dimension: str) -> Callable[[Material], Drawn]:
 
 def _cost(x: str, x_title: str, words: str) -> Callable[[Material], Drawn]:
     def make(material: Material) -> Drawn:
-        data = frames.quality_and_cost(material.ledger, material.comparison)
+        data = _comparable(material, frames.quality_and_cost(material.ledger, material.comparison))
         title = f"{_metric(material)}, {SPLIT_WORDS[material.split]} rows"
         chart = charts.cost(data, x=x, x_title=x_title, y_title=title, order=material.study.configuration_names)
-        caption = (
-            f"{_metric(material)} on {_rows(material)} against {words}; means over seeds ({_seeds(material.runs)})."
-        )
+        caption = f"{_metric(material)} on {_rows(material)} against {words}; {_each(material.runs)}."
+        caption += _not_compared(material)
         return chart, data, caption
 
     return make

@@ -46,7 +46,11 @@ class Material:
     def comparison(self) -> StudyComparison:
         from mdaf_core.evaluation.comparison import compare_study
 
-        return compare_study(self.runs, self.study.reference, self.split, self.metric, self.margin_bp)
+        found = compare_study(self.runs, self.study.reference, self.split, self.metric, self.margin_bp)
+        if found.rows is None:  # nothing was compared row by row; each run says how many rows it was evaluated on
+            counts = {getattr(run.result, self.split).rows for run in self.runs if run.result}
+            found.rows = counts.pop() if len(counts) == 1 else None
+        return found
 
     @cached_property
     def ledger(self) -> pl.DataFrame:
@@ -69,8 +73,15 @@ class Material:
 
     @property
     def drawn(self) -> list[RunRecord]:
-        """Finished runs of the configurations in line charts."""
-        return [run for run in self.runs if run.configuration in self.lines]
+        """Finished runs of the configurations in line charts, on the data that the reference was trained on."""
+        return [r for r in self.runs if r.configuration in self.lines and r.fingerprint == self.fingerprint]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the data that the reference was trained on; without a reference, that most runs were trained on."""
+        of_reference = [run.fingerprint for run in self.runs if run.configuration == self.study.reference]
+        among = of_reference or [run.fingerprint for run in self.runs]
+        return max(among, key=among.count)
 
     @property
     def of_one_seed(self) -> list[RunRecord]:

@@ -50,14 +50,18 @@ def results_paragraph(study: Study, comparison: StudyComparison, split_words: st
     rows += f" {_SPLITS[comparison.split]} rows"
     if comparison.users:
         rows += f" of {comparison.users:,} users"
+    if not_comparable(comparison):
+        rows += " (except where said below)"
     finished = sum(len(c.values) for c in comparison.configurations)
     planned = len(study.configurations) * len(study.seeds)
     counts = sorted({len(c.values) for c in comparison.configurations})
     seeds = _plural(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+    if len(comparison.configurations) > 1:
+        seeds += " each"
     out = [
         Sentence(
             f"On data set {study.dataset} ({split_words}), {_plural(len(comparison.configurations), 'configuration')} "
-            f"{'was' if len(comparison.configurations) == 1 else 'were'} trained with {seeds} each and evaluated on "
+            f"{'was' if len(comparison.configurations) == 1 else 'were'} trained with {seeds} and evaluated on "
             f"{rows}; the weights are those of the epoch with the best validation AUC.",
             "counts of finished runs and rows",
         )
@@ -83,8 +87,10 @@ def results_paragraph(study: Study, comparison: StudyComparison, split_words: st
                 "These rows also chose each run's epoch, so the figures are optimistic.", "the split that was compared"
             )
         )
-    top = next((c for c in comparison.configurations if c.summary), None)
-    if top is not None and top.summary is not None and len(comparison.configurations) > 1:
+    refused = not_comparable(comparison)
+    ranked = [c for c in comparison.configurations if c.summary and c not in refused]
+    top = ranked[0] if len(ranked) > 1 else None
+    if top is not None and top.summary is not None:
         spread = "" if top.summary.sd is None else f" (standard deviation over seeds {top.summary.sd:.4f})"
         best = "lowest" if comparison.metric in ("logloss", "normalised_entropy", "brier", "ece") else "highest"
         out.append(
@@ -95,6 +101,17 @@ def results_paragraph(study: Study, comparison: StudyComparison, split_words: st
         )
     out += _comparisons(comparison, metric)
     return out
+
+
+def not_comparable(comparison: StudyComparison) -> list[ComparedConfiguration]:
+    """Configurations that were refused beside the reference; none where there is no reference to stand beside."""
+    if not has_reference(comparison):
+        return []
+    return [c for c in comparison.configurations if c.verdict == "not comparable"]
+
+
+def has_reference(comparison: StudyComparison) -> bool:
+    return any(c.verdict == "reference" for c in comparison.configurations)
 
 
 def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
@@ -127,9 +144,11 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
                 f"{_methods(unshown)}, two-sided and TOST",
             )
         )
-    refused = [c for c in others if c.verdict == "not comparable"]
-    for entry in refused:
-        reason = "; ".join(entry.notes) or "no finished run to compare with"
+    if others and not has_reference(comparison):
+        reason = next((note for note in comparison.notes if note.startswith("The reference")), "Nothing was compared.")
+        out.append(Sentence(reason, "checks before the comparison"))
+    for entry in not_comparable(comparison):
+        reason = "; ".join(entry.notes) or "there is no figure to compare"
         out.append(
             Sentence(
                 f"{entry.configuration} was not compared with {comparison.reference}: {reason.rstrip('.')}.",
@@ -148,7 +167,8 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
         )
     if comparison.noise_floor is not None:
         below = [c.configuration for c in others if c.below_noise_floor]
-        text = f"The pooled standard deviation of {metric} over seeds was {comparison.noise_floor * 1e4:.1f} {unit}"
+        pooled = "pooled standard deviation" if len(comparison.configurations) > 1 else "standard deviation"
+        text = f"The {pooled} of {metric} over seeds was {comparison.noise_floor * 1e4:.1f} {unit}"
         if below:
             noun, verb = ("difference", "is") if len(below) == 1 else ("differences", "are")
             text += f"; the {noun} of {_list(below)} {verb} smaller than that"

@@ -13,7 +13,7 @@ import polars as pl
 from mdaf_core.errors import UsageError
 from mdaf_core.reporting import frames
 from mdaf_core.reporting.material import SPLIT_WORDS
-from mdaf_core.reporting.paragraph import METRICS
+from mdaf_core.reporting.paragraph import METRICS, not_comparable
 
 if TYPE_CHECKING:
     from mdaf_core.data.schema import Split
@@ -274,11 +274,14 @@ def results_table(comparison: StudyComparison, runs: Sequence[RunRecord]) -> Pap
     best: dict[str, set[int]] = {}
     second: dict[str, set[int]] = {}
     columns: dict[str, list[float | None]] = {}
+    sound = {c.configuration for c in comparison.configurations if c.summary}  # others mix settings or data
+    refused = {c.configuration for c in not_comparable(comparison)}
     for metric, (heading, digits, direction) in _METRICS.items():
-        means = [_number(by_name[name][metric].mean()) for name in names]
-        spreads = [_number(by_name[name][metric].std()) for name in names]
+        means = [_number(by_name[name][metric].mean()) if name in sound else None for name in names]
+        spreads = [_number(by_name[name][metric].std()) if name in sound else None for name in names]
         cells[heading] = [_mean_sd(m, s, digits) for m, s in zip(means, spreads, strict=True)]
-        best[heading], second[heading] = _ranks(means, digits, direction)
+        ranked = [None if name in refused else mean for name, mean in zip(names, means, strict=True)]
+        best[heading], second[heading] = _ranks(ranked, digits, direction)
         columns |= {f"{metric}_mean": means, f"{metric}_sd": spreads}
     unit = frames.difference_unit(comparison.metric)
     cells[f"Δ {METRICS[comparison.metric]}, {unit} [95% interval]"] = [
@@ -325,6 +328,11 @@ def _results_caption(comparison: StudyComparison) -> str:
             (f"{'; '.join(shown)}; no mark: neither shown" if shown else "No difference and no equivalence is shown")
             + f", at 5% after Holm's correction over {comparison.tests} comparison{'s' * (comparison.tests > 1)}."
         )
+    parts += [
+        f"{c.configuration} is not comparable with the reference"
+        + (f": {'; '.join(c.notes).rstrip('.')}." if c.notes else ".")
+        for c in not_comparable(comparison)
+    ]
     return " ".join(parts)
 
 

@@ -158,3 +158,41 @@ def test_command_line_refuses_a_file_as_folder(home: Path, tmp_path: Path) -> No
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="is a file"):
         command("any", tmp_path / "file")
+
+
+def test_what_is_not_comparable_is_ranked_nowhere(home: Path) -> None:
+    """A configuration on other data, and one whose runs have different settings: named, never bold, never drawn."""
+    from mdaf_core import tracking
+
+    study = make_study(["mdaf-static", "mdaf-full", "lr", "dcnv2"], [1, 2], fingerprints={"mdaf-full": "e" * 64})
+    old = next(r for r in tracking.list_runs(study.id) if (r.configuration, r.seed) == ("lr", 2))
+    assert old.result is not None
+    changed = get_preset("lr").with_overrides({"training.batch_size": 64})
+    new = tracking.start_run(changed, 2, "toy", "f" * 64, study=study.id)
+    tracking.finish_run(new, old.result.model_copy(update={"run_id": new}))
+    material = Material(study)
+    refused = {"mdaf-full", "lr"}
+    assert {c.configuration for c in material.comparison.configurations if c.verdict == "not comparable"} == refused
+    text = " ".join(s.text for s in bundle.results(material))
+    assert "The highest mean AUC was that of mdaf-static" in text
+    assert all(f"{name} was not compared" in text for name in refused)
+    for name in ("leaderboard", "quality-parameters", "roc", "auc-by-epoch"):
+        figure = make_figure(material, name)
+        drawn = set(figure.data["configuration"])
+        assert "mdaf-full" not in drawn, name
+        assert name not in ("leaderboard", "quality-parameters") or drawn == {"mdaf-static", "dcnv2"}
+        assert "not drawn" in figure.caption or "is not drawn" in figure.caption
+    table = make_table(material, "results")
+    names = table.cells["Configuration"]
+    assert not {names[row] for rows in (*table.best.values(), *table.second.values()) for row in rows} & refused
+    assert table.cells["AUC"][names.index("lr")] == "–"
+    assert "lr is not comparable" in table.caption
+
+
+def test_a_study_whose_reference_has_not_finished_says_so_once(home: Path) -> None:
+    study = make_study(["mdaf-full", "lr"], [1, 2], failed=[("mdaf-full", 1), ("mdaf-full", 2)])
+    text = " ".join(s.text for s in bundle.results(Material(study)))
+    assert text.count("mdaf-full") == 1
+    assert "has no finished run" in text
+    assert "400 test rows" in text
+    assert "diamond" not in make_figure(Material(study), "leaderboard").caption
