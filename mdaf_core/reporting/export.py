@@ -81,16 +81,30 @@ def render_all(chart: alt.TopLevelMixin, *, columns: Columns = 1, origin: Origin
 
 
 def _svg(chart: alt.TopLevelMixin, columns: Columns) -> str:
-    """The drawing, without network; coordinates to a hundredth of a point, finer than any printer."""
+    """The drawing, without network."""
     import vl_convert
 
     offline: list[str] = []
     svg = str(vl_convert.vegalite_to_svg(print_spec(chart, columns), allowed_base_urls=offline))
-    return _PATH.sub(lambda path: _DIGITS.sub(r"\1", path[0]), svg)
+    return _MARK.sub(_lean, svg)
 
 
-_PATH = re.compile(r' d="[^"]*"')
+_MARK = re.compile(r"<(?:path|line) [^>]*>")
+_COORDINATES = re.compile(r' d="[^"]*"')
 _DIGITS = re.compile(r"(\.\d\d)\d+")
+
+
+def _lean(found: re.Match[str]) -> str:
+    """A mark that is drawn the same in less space and, by PNG's renderer, many times faster.
+
+    Coordinates go to a hundredth of a point, finer than any printer; a dash without gaps is none; and where there is a
+    line or a filling, not both, its opacity needs no layer of its own.
+    """
+    mark = _COORDINATES.sub(lambda path: _DIGITS.sub(r"\1", path[0]), found[0]).replace(' stroke-dasharray="1,0"', "")
+    lined, filled = (re.search(rf' {paint}="(?!none|transparent)', mark) for paint in ("stroke", "fill"))
+    if bool(lined) != bool(filled) and not re.search(" (?:stroke|fill)-opacity=", mark):
+        mark = mark.replace(' opacity="', f' {"stroke" if lined else "fill"}-opacity="')
+    return mark
 
 
 # Lines that name resources of a page: the writer's order differs from call to call, and with it the file.

@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import altair as alt
+import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
@@ -111,3 +112,26 @@ def test_views_above_one_another_are_as_wide_as_a_column() -> None:
     both = alt.vconcat(CHART, CHART.properties(height=60))
     root = ET.fromstring(export.render(both, "svg", columns=1))
     assert float(root.get("width", "0")) == pytest.approx(3.3 * 72, abs=2)
+
+
+def test_lean_marks_look_the_same() -> None:
+    import vl_convert
+
+    spec = export.print_spec(
+        alt.layer(
+            CHART.mark_line(opacity=0.4, strokeDash=[1, 0]),
+            CHART.mark_area(opacity=0.2),
+            CHART.mark_point(filled=True, opacity=0.5, stroke="black", size=80),
+            CHART.mark_rule(opacity=0.5),
+        )
+    )
+    plain = vl_convert.vegalite_to_svg(spec)
+    lean = export._MARK.sub(export._lean, plain)
+    assert lean.count(" opacity=") < plain.count(" opacity=")
+    assert "dasharray" not in lean
+    a, b = (
+        np.asarray(Image.open(io.BytesIO(vl_convert.svg_to_png(svg, ppi=150))).convert("RGB"), np.int16)
+        for svg in (plain, lean)
+    )
+    assert np.abs(a - b).max() <= 24
+    assert np.abs(a - b).mean() < 0.05
