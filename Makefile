@@ -1,12 +1,13 @@
 # make run    set up and open the app
 # make test   set up, check style and types, run all tests
 # make bench  measure the kernels and an epoch of training (the report's size: generates 1.5 million rows first)
+# make screenshots  run the demo study and photograph every page into docs/images (needs Chromium)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: run test bench check setup setup-dev clean
+.PHONY: run test bench screenshots check setup setup-dev clean
 
 run: setup
 	$(BIN)/streamlit run app.py
@@ -20,6 +21,9 @@ bench: setup-dev
 	test -d artifacts/datasets/report || $(BIN)/python -m mdaf_core data prepare synthetic --set size=report --name report
 	$(BIN)/python -m benchmarks.epoch --mambapy 256
 	$(BIN)/python -m benchmarks.evaluate
+
+screenshots: setup-dev
+	$(BIN)/python docs/screenshots.py
 
 check: setup-dev
 	$(BIN)/ruff check .

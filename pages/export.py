@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mdaf_core.reporting.tables import PaperTable
 
 SPLITS = {"test": "Test", "val": "Validation"}
-WIDTHS = {1: "1 column", 2: "2 columns"}
+WIDTHS = {1: "3.3 in", 2: "7 in"}
 CSS_PIXELS_PER_INCH = 96
 OTHER_VIEWS = ("Tables", "Text")
 WHAT = (
@@ -39,7 +39,7 @@ def main() -> None:
         )  # fmt: skip
         width = columns[3].segmented_control(
             "Preview at", list(WIDTHS), format_func=WIDTHS.get, default=1, required=True, key="width",
-            bind="query-params", help="3.3 in or 7 in, as in a two-column paper. The bundle holds both.",
+            bind="query-params", help="The width of a column of a two-column paper, or of both. The bundle holds both.",
         )  # fmt: skip
         if not shared.finished_runs(study_id):
             shared.empty(

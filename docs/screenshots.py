@@ -1,0 +1,127 @@
+"""Screenshots of every page, light and dark, from a real study, into `docs/images/`.
+
+    python docs/screenshots.py [--home FOLDER] [--only export,gates]        or: make screenshots
+
+Prepares `synthetic tiny` and runs the demo study with a third seed in an artifacts folder of its own (some minutes;
+`--home` keeps it for the next time), then opens each page in headless Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = ROOT / "docs" / "images"
+DATASET = "tiny"
+SIZE = {"width": 1440, "height": 1000}
+COLOURS = 160  # of the saved pictures: what the pages have, and small files
+PAGES = {
+    "overview": "overview?study={study}",
+    "data": f"data?dataset={DATASET}",
+    "launch": f"launch?dataset={DATASET}",
+    "jobs": "jobs",
+    "curves": "curves?study={study}",
+    "compare": "compare?study={study}",
+    "gates": "gates?study={study}",
+    "export": "export?study={study}",
+}
+
+
+def cli(*words: str) -> None:
+    subprocess.run([sys.executable, "-m", "mdaf_core", *words], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def study() -> str:
+    """Id of the study in the artifacts folder; run first where there is none."""
+    from mdaf_core.data.dataset import list_datasets
+    from mdaf_core.studies.store import list_studies
+
+    if DATASET not in list_datasets():
+        cli("data", "prepare", "synthetic", "--set", "size=tiny", "--name", DATASET)
+    if not list_studies():
+        cli("study", "run", "demo", "--data", DATASET, "--seeds", "42,43,44", "--title", "Demo study", "--wait")
+    return list_studies()[0].id
+
+
+@contextmanager
+def app() -> Iterator[str]:
+    """Address of the running app."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["--server.headless=true", f"--server.port={port}", "--server.address=127.0.0.1"]
+    process = subprocess.Popen([sys.executable, "-m", "streamlit", "run", "app.py", *options], cwd=ROOT)
+    try:
+        for _ in range(120):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2):
+                    break
+            except OSError:
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def settle(page: Page) -> None:
+    """Until the script has run, charts are drawn, and nothing is greyed out."""
+    page.get_by_role("heading").first.wait_for()
+    page.wait_for_function(
+        "() => !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSpinner], [data-stale=true]')"
+    )
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(1500)
+
+
+def save(picture: bytes, path: Path) -> None:
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    small = image.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, help="artifacts folder; default: a temporary one")
+    parser.add_argument("--only", default=",".join(PAGES), help="pages, separated by commas")
+    options = parser.parse_args()
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        sys.exit("No browser is installed (Debian: apt-get install chromium).")
+    with tempfile.TemporaryDirectory() as temporary:
+        os.environ["MDAF_HOME"] = str((options.home or Path(temporary)).resolve())
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+        IMAGES.mkdir(exist_ok=True)
+        links = {name: PAGES[name].format(study=study()) for name in options.only.split(",")}
+        with app() as address, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            for scheme in ("light", "dark"):
+                page = browser.new_page(viewport=SIZE, color_scheme=scheme)  # type: ignore[arg-type]
+                page.set_default_timeout(120_000)
+                for name, link in links.items():
+                    page.goto(f"{address}/{link}")
+                    settle(page)
+                    save(page.screenshot(), IMAGES / f"{name}-{scheme}.png")
+                    print(IMAGES / f"{name}-{scheme}.png")
+                page.close()
+            browser.close()
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    main()
