@@ -61,7 +61,7 @@ def main() -> None:
                 max_selections=MOST_LINES, help="Results, differences and tables always hold all configurations.",
             )  # fmt: skip
         key = (study_id, split, margin, tuple(lines))
-        with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(horizontal=True, vertical_alignment="top"):
             button = st.container(width="content")
             with st.expander("What goes into the bundle"):
                 figures = st.pills(
