@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 SPLITS = {"test": "Test", "val": "Validation"}
 WIDTHS = {1: "3.3 in", 2: "7 in"}
 CSS_PIXELS_PER_INCH = 96
+TYPEFACES = {"sans": "Sans", "serif": "Serif"}
 OTHER_VIEWS = ("Tables", "Text")
 WHAT = (
     "Every figure as PDF, SVG and PNG in both widths, CSV and Vega-Lite; every table as LaTeX, Markdown and CSV; the "
@@ -27,7 +28,7 @@ WHAT = (
 def main() -> None:
     shared.header("Export", "What goes into the paper?")
     with shared.guard():
-        columns = st.columns([4, 2, 2, 3], vertical_alignment="bottom")
+        columns = st.columns([4, 2, 2, 2, 2], vertical_alignment="bottom")
         with columns[0]:
             study_id = shared.study_picker()
         if study_id is None:
@@ -40,6 +41,10 @@ def main() -> None:
         width = columns[3].segmented_control(
             "Preview at", list(WIDTHS), format_func=WIDTHS.get, default=1, required=True, key="width",
             bind="query-params", help="The width of a column of a two-column paper, or of both. The bundle holds both.",
+        )  # fmt: skip
+        typeface = columns[4].selectbox(
+            "Type", list(TYPEFACES), format_func=TYPEFACES.get, key="type", bind="query-params",
+            help="Of figures: like Helvetica, or like Times, which many papers are set in.",
         )  # fmt: skip
         if not shared.finished_runs(study_id):
             shared.empty(
@@ -60,7 +65,7 @@ def main() -> None:
                 "Configurations in line charts", names, default=names[:MOST_LINES], key="lines", bind="query-params",
                 max_selections=MOST_LINES, help="Results, differences and tables always hold all configurations.",
             )  # fmt: skip
-        key = (study_id, split, margin, tuple(lines))
+        key = (study_id, split, margin, tuple(lines), typeface)
         with st.container(horizontal=True, vertical_alignment="top"):
             button = st.container(width="content")
             with st.expander("What goes into the bundle"):
@@ -88,7 +93,7 @@ def main() -> None:
             _figures(key, [name for name in figures if FIGURES[name].group == view], width)
 
 
-Key = tuple[str, str, float, tuple[str, ...]]
+Key = tuple[str, str, float, tuple[str, ...], str]
 
 
 def _study(study_id: str) -> Any:
@@ -100,8 +105,8 @@ def _study(study_id: str) -> Any:
 def _material(key: Key) -> Material:
     from mdaf_core.reporting.material import Material
 
-    study_id, split, margin, only = key
-    return Material(_study(study_id), split=split, margin_bp=margin, only=only)  # type: ignore[arg-type]
+    study_id, split, margin, only, typeface = key
+    return Material(_study(study_id), split=split, margin_bp=margin, only=only, typeface=typeface)  # type: ignore[arg-type]
 
 
 def _bundle_button(key: Key, figures: list[str], chosen_tables: list[str]) -> None:
@@ -127,7 +132,8 @@ def _preview(key: Key, name: str, columns: int, version: Any) -> tuple[bytes, st
     from mdaf_core.reporting.figures import make_figure
 
     figure = make_figure(_material(key), name)
-    return export.render(figure.chart, "png", columns=columns), figure.caption, figure.origin.id  # type: ignore[arg-type]
+    image = export.render(figure.chart, "png", columns=columns, typeface=figure.typeface)  # type: ignore[arg-type]
+    return image, figure.caption, figure.origin.id
 
 
 def _figures(key: Key, names: list[str], width: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +13,21 @@ from mdaf_core.cli.output import JsonOption, emit
 from mdaf_core.errors import UsageError
 
 
+class FigureType(StrEnum):
+    """Typefaces of figures."""
+
+    sans = "sans"
+    serif = "serif"
+
+
 def command(
     study: Annotated[str, typer.Argument(help="Id of a study.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it does not exist.")],
     split: Annotated[EvaluatedSplit, typer.Option(help="Rows that the results are on.")] = EvaluatedSplit.test,
     margin: Annotated[float, typer.Option(help="Half-width of what counts as parity, in bp.")] = 20.0,
+    typeface: Annotated[
+        FigureType, typer.Option("--type", help="Of figures: like Helvetica, or like Times.")
+    ] = FigureType.sans,
     as_json: JsonOption = False,
 ) -> None:
     """Write a study's figures (PDF, SVG, PNG, CSV, Vega-Lite), tables (LaTeX, Markdown, CSV) and results paragraph."""
@@ -24,7 +35,7 @@ def command(
         raise UsageError(f"{out} is a file; name a folder to write into.")
     from mdaf_core.reporting.bundle import export_study
 
-    written = export_study(study, out, split=split.value, margin_bp=margin)
+    written = export_study(study, out, split=split.value, margin_bp=margin, typeface=typeface.value)
     value = {"study": study, "out": str(out), "files": [str(path.relative_to(out)) for path in written]}
     emit(value, as_json, lambda: "\n".join([*value["files"], f"{len(written)} files in {out}"]))
 

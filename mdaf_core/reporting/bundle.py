@@ -20,6 +20,7 @@ from mdaf_core.reporting.figures import FIGURES, Figure, make_figure
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.stamp import Origin, comment
 from mdaf_core.reporting.tables import TABLES, PaperTable, make_table
+from mdaf_core.reporting.theme import Typeface
 from mdaf_core.studies.store import Study, get_study
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def figure_file(figure: Figure, kind: str, columns: export.Columns = 1) -> bytes
     if kind == "csv":
         return export.table_csv(figure.data)
     if kind == "vl.json":
-        return export.vega_lite(figure.chart, figure.origin)
-    return export.render(figure.chart, kind, columns=columns, origin=figure.origin)
+        return export.vega_lite(figure.chart, figure.origin, figure.typeface)
+    return export.render(figure.chart, kind, columns=columns, typeface=figure.typeface, origin=figure.origin)
 
 
 def table_file(table: PaperTable, kind: str, origin: Origin) -> bytes:
@@ -105,7 +106,8 @@ def files(
             continue
         drawn.append(figure)
         for columns in export.WIDTH_INCHES:
-            for kind, content in export.render_all(figure.chart, columns=columns, origin=figure.origin).items():
+            drawings = export.render_all(figure.chart, columns=columns, typeface=figure.typeface, origin=figure.origin)
+            for kind, content in drawings.items():
                 yield out(f"figures/{figure.file}-{columns}col.{kind}", content, figure.caption, figure.origin)
         for kind, what in (("csv", "Data of"), ("vl.json", "Specification of")):
             content = figure_file(figure, kind)
@@ -147,7 +149,12 @@ def results(material: Material) -> list[paragraph.Sentence]:
 
 
 def export_study(
-    study_id: str, out_dir: Path, *, split: Split = "test", margin_bp: float = DEFAULT_MARGIN_BP
+    study_id: str,
+    out_dir: Path,
+    *,
+    split: Split = "test",
+    margin_bp: float = DEFAULT_MARGIN_BP,
+    typeface: Typeface = "sans",
 ) -> list[Path]:
     """Write all figures and tables, the results paragraph and the manifest of a study into a folder.
 
@@ -160,7 +167,8 @@ def export_study(
         UsageError: no such study, or none of its runs has finished.
     """
     written = []
-    for name, content in files(Material(get_study(study_id), split=split, margin_bp=margin_bp)):
+    material = Material(get_study(study_id), split=split, margin_bp=margin_bp, typeface=typeface)
+    for name, content in files(material):
         path = out_dir / name
         write_bytes(path, content)
         written.append(path)

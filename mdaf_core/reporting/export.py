@@ -6,11 +6,15 @@ import io
 import json
 import re
 import xml.etree.ElementTree as ET
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mdaf_core.errors import UsageError
 from mdaf_core.reporting import theme
 from mdaf_core.reporting.stamp import Origin, stamped, usermeta
+from mdaf_core.reporting.theme import Typeface
 
 if TYPE_CHECKING:
     import altair as alt
@@ -23,12 +27,12 @@ POINTS_PER_INCH = 72
 PNG_DPI = 300
 
 
-def print_spec(chart: alt.TopLevelMixin, columns: Columns = 1) -> dict[str, Any]:
+def print_spec(chart: alt.TopLevelMixin, columns: Columns = 1, typeface: Typeface = "sans") -> dict[str, Any]:
     """The chart for paper: white, embedded fonts, as wide as one column (3.3 in) or two (7 in); 1 unit is 1 point.
 
     Views above one another (`vconcat`) keep one width.
     """
-    spec = theme.themed(chart, "print")
+    spec = theme.themed(chart, "print", typeface)
     spec["config"]["aria"] = False
     _drop_interaction(spec)
     width = WIDTH_INCHES[columns] * POINTS_PER_INCH
@@ -67,25 +71,45 @@ def _mark(node: dict[str, Any]) -> dict[str, Any]:
     return mark if isinstance(mark, dict) else {}
 
 
-def render(chart: alt.TopLevelMixin, kind: str, *, columns: Columns = 1, origin: Origin | None = None) -> bytes:
+def render(
+    chart: alt.TopLevelMixin,
+    kind: str,
+    *,
+    columns: Columns = 1,
+    typeface: Typeface = "sans",
+    origin: Origin | None = None,
+) -> bytes:
     """A figure file of `kind` (pdf, svg, png) at print width, which carries its origin if one is given."""
     if kind not in FIGURE_KINDS:
         raise UsageError(f"There is no figure format {kind!r}. Known: {', '.join(FIGURE_KINDS)}, csv, vl.json.")
-    return _as_kind(_svg(chart, columns), kind, origin)
+    return _as_kind(_svg(chart, columns, typeface), kind, origin)
 
 
-def render_all(chart: alt.TopLevelMixin, *, columns: Columns = 1, origin: Origin | None = None) -> dict[str, bytes]:
+def render_all(
+    chart: alt.TopLevelMixin, *, columns: Columns = 1, typeface: Typeface = "sans", origin: Origin | None = None
+) -> dict[str, bytes]:
     """Every kind of figure file from one drawing."""
-    svg = _svg(chart, columns)
+    svg = _svg(chart, columns, typeface)
     return {kind: _as_kind(svg, kind, origin) for kind in FIGURE_KINDS}
 
 
-def _svg(chart: alt.TopLevelMixin, columns: Columns) -> str:
+@lru_cache(maxsize=1)
+def _find_fonts() -> None:
+    """Make STIX known to the renderer, which brings Liberation Sans itself; Matplotlib brings STIX."""
+    import vl_convert
+
+    matplotlib = find_spec("matplotlib")
+    for folder in (matplotlib.submodule_search_locations if matplotlib else None) or ():
+        vl_convert.register_font_directory(str(Path(folder) / "mpl-data" / "fonts" / "ttf"))
+
+
+def _svg(chart: alt.TopLevelMixin, columns: Columns, typeface: Typeface = "sans") -> str:
     """The drawing, without network."""
     import vl_convert
 
+    _find_fonts()
     offline: list[str] = []
-    svg = str(vl_convert.vegalite_to_svg(print_spec(chart, columns), allowed_base_urls=offline))
+    svg = str(vl_convert.vegalite_to_svg(print_spec(chart, columns, typeface), allowed_base_urls=offline))
     return _MARK.sub(_lean, svg)
 
 
@@ -127,9 +151,9 @@ def _as_kind(svg: str, kind: str, origin: Origin | None) -> bytes:
     return stamped(content, kind, origin) if origin else content
 
 
-def vega_lite(chart: alt.TopLevelMixin, origin: Origin | None = None) -> bytes:
+def vega_lite(chart: alt.TopLevelMixin, origin: Origin | None = None, typeface: Typeface = "sans") -> bytes:
     """The specification in the look of print, self-contained (data included) and with its tooltips."""
-    spec = theme.themed(chart, "print") | {"width": 400}
+    spec = theme.themed(chart, "print", typeface) | {"width": 400}
     return json.dumps(spec | ({"usermeta": usermeta(origin)} if origin else {}), indent=1).encode()
 
 

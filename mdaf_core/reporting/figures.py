@@ -12,6 +12,7 @@ from mdaf_core.errors import UsageError
 from mdaf_core.reporting import charts, frames, paragraph, provenance
 from mdaf_core.reporting.material import SPLIT_WORDS, Material
 from mdaf_core.reporting.stamp import Origin
+from mdaf_core.reporting.theme import Typeface
 
 if TYPE_CHECKING:
     import altair as alt
@@ -33,6 +34,7 @@ class Figure:
     data: pl.DataFrame
     file: str
     origin: Origin
+    typeface: Typeface = "sans"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def make_figure(material: Material, name: str) -> Figure:
         data=data,
         file=f"{name}-{material.split}" if kind.of_a_split else name,
         origin=Origin(provenance.identify(material, name), kind.title, caption),
+        typeface=material.typeface,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.significance import DEFAULT_MARGIN_BP
 from mdaf_core.reporting import frames
+from mdaf_core.reporting.theme import Typeface
 from mdaf_core.studies.store import Study
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Material:
     Attributes:
         split: rows that results are on; metric and margin_bp of the comparison.
         only: configurations to draw in line charts; empty: the first eight.
+        typeface: of figures.
     """
 
     study: Study
@@ -36,6 +38,7 @@ class Material:
     metric: str = "auc"
     margin_bp: float = DEFAULT_MARGIN_BP
     only: tuple[str, ...] = field(default=())
+    typeface: Typeface = "sans"
 
     @cached_property
     def runs(self) -> list[RunRecord]:

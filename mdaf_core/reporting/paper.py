@@ -143,7 +143,8 @@ def readme(
 
 
 def _options(material: Material) -> str:
-    return (f" --split {material.split}" if material.split != "test" else "") + f" --margin {material.margin_bp:g}"
+    split = f" --split {material.split}" if material.split != "test" else ""
+    return f"{split} --margin {material.margin_bp:g}" + (" --type serif" if material.typeface == "serif" else "")
 
 
 def _block(commands: Sequence[str]) -> list[str]:

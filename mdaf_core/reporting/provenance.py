@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import get_args
 from urllib.parse import quote, unquote
 
 from mdaf_core.errors import StudioError, UsageError
@@ -19,6 +20,7 @@ from mdaf_core.evaluation.significance import DEFAULT_MARGIN_BP
 from mdaf_core.reporting.material import SPLIT_WORDS, Material
 from mdaf_core.reporting.paragraph import METRICS
 from mdaf_core.reporting.stamp import Origin
+from mdaf_core.reporting.theme import Typeface
 from mdaf_core.studies.store import get_study
 
 DIGITS = 12
@@ -40,6 +42,8 @@ def _address(material: Material, name: str) -> str:
         settings["metric"] = material.metric
     if material.lines != Material(material.study).lines:
         settings["lines"] = "+".join(quote(line, safe="") for line in material.lines)
+    if material.typeface != "sans":
+        settings["type"] = material.typeface
     return "/".join([material.study.id, name, *(f"{key}={value}" for key, value in settings.items())])
 
 
@@ -82,6 +86,8 @@ def resolve(text: str) -> tuple[Material, str]:
 def _set(material: Material, key: str, value: str) -> None:
     if key == "split" and value in SPLIT_WORDS:
         material.split = value  # type: ignore[assignment]
+    elif key == "type" and value in get_args(Typeface):
+        material.typeface = value  # type: ignore[assignment]
     elif key == "metric" and value in METRICS:
         material.metric = value
     elif key == "margin":
@@ -95,5 +101,5 @@ def _set(material: Material, key: str, value: str) -> None:
         if unknown:
             raise UsageError(f"Study {material.study.id} has no configuration {', '.join(unknown)}.")
     else:
-        known = f"split={'|'.join(SPLIT_WORDS)}, margin=BP, metric={'|'.join(METRICS)}, lines=NAME+NAME"
+        known = f"split={'|'.join(SPLIT_WORDS)}, margin=BP, metric={'|'.join(METRICS)}, lines=NAME+NAME, type=serif"
         raise UsageError(f"There is no setting {key + '=' + value!r} of a figure. Known: {known}.")

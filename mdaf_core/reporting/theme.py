@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 Mode = Literal["screen", "print"]
+Typeface = Literal["sans", "serif"]  # of print: like Helvetica, or like Times, which most papers are set in
 CONCATENATIONS = {"vconcat", "hconcat", "concat"}
 
 PALETTE = ["#1f5aa6", "#ee620f", "#006b53", "#d16480", "#2416a3", "#6cbaff", "#641c40", "#7cb95a"]
@@ -29,13 +30,17 @@ DIVERGING = [ORANGE, "#dd9a70", "#b4b9bf", "#86a5cc", BLUE]
 
 _BLACK, _DARK_GREY, _GREY, _LIGHT_GREY = "#000000", "#333333", "#8a8a8a", "#dddddd"
 _LABEL = {"screen": 12, "print": 7}  # size of labels: pixels on screen, points on paper
-_FONT = {"screen": "Source Sans, sans-serif", "print": "Liberation Sans, Arial, Helvetica, sans-serif"}
+_SCREEN_FONT = "Source Sans, sans-serif"
+_PRINT_FONTS: dict[Typeface, str] = {
+    "sans": "Liberation Sans, Arial, Helvetica, sans-serif",
+    "serif": "STIXGeneral, Times New Roman, Times, serif",
+}
 
 
-def config(mode: Mode) -> dict[str, Any]:
+def config(mode: Mode, typeface: Typeface = "sans") -> dict[str, Any]:
     """Vega-Lite `config` of a mode. Sizes are in pixels on screen and in points on paper."""
     paper = mode == "print"
-    font, label, title = _FONT[mode], _LABEL[mode], 8 if paper else 12.5
+    font, label, title = _PRINT_FONTS[typeface] if paper else _SCREEN_FONT, _LABEL[mode], 8 if paper else 12.5
     line = 1.1 if paper else 2
     look = {
         "background": "transparent",
@@ -137,7 +142,7 @@ def styles(mode: Mode) -> dict[str, dict[str, Any]]:
     }
 
 
-def themed(chart: alt.TopLevelMixin, mode: Mode) -> dict[str, Any]:
+def themed(chart: alt.TopLevelMixin, mode: Mode, typeface: Typeface = "sans") -> dict[str, Any]:
     """The chart as a Vega-Lite specification in a mode's look. What the chart itself configures wins.
 
     Expressions of a chart may use the parameters `em` (size of labels) and `legend_width`.
@@ -146,7 +151,7 @@ def themed(chart: alt.TopLevelMixin, mode: Mode) -> dict[str, Any]:
 
     with alt.data_transformers.enable("default", max_rows=None):  # Altair refuses more than 5,000 rows otherwise
         spec: dict[str, Any] = chart.to_dict(validate=False)  # type: ignore[attr-defined]
-    spec["config"] = _merge(config(mode), spec.get("config", {}))
+    spec["config"] = _merge(config(mode, typeface), spec.get("config", {}))
     if not CONCATENATIONS & spec.keys():  # Vega-Lite fits single views only
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}  # legends add to the height, not to the width
     spec["params"] = [
@@ -182,7 +187,7 @@ def plotly_layout() -> dict[str, Any]:
     """`layout` of a Plotly figure in the same look, for the one chart that needs WebGL. Colours: the app's theme."""
     axis = {"tickfont": {"size": 12}, "title": {"font": {"size": 12.5}}}
     return {
-        "font": {"family": _FONT["screen"], "size": 12},
+        "font": {"family": _SCREEN_FONT, "size": 12},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "xaxis": axis,

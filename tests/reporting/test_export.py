@@ -46,12 +46,13 @@ def test_svg_is_small_and_keeps_text() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("pdffonts"), reason="poppler-utils (pdffonts, pdftotext) is not installed")
-def test_pdf_embeds_its_fonts_and_its_text_can_be_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("typeface", "font"), [("sans", "LiberationSans"), ("serif", "STIXGeneral")])
+def test_pdf_embeds_its_fonts_and_its_text_can_be_found(tmp_path: Path, typeface, font: str) -> None:
     path = tmp_path / "figure.pdf"
-    path.write_bytes(export.render(CHART, "pdf"))
+    path.write_bytes(export.render(CHART, "pdf", typeface=typeface))
     fonts = subprocess.run(["pdffonts", path], capture_output=True, text=True, check=True).stdout.splitlines()[2:]
     assert fonts
-    assert all(line.split()[-5] == "yes" for line in fonts), fonts
+    assert all(line.split()[-5] == "yes" and font in line for line in fonts), fonts
     text = subprocess.run(["pdftotext", path, "-"], capture_output=True, text=True, check=True).stdout
     assert "Validation AUC" in text
 

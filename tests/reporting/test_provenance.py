@@ -36,7 +36,7 @@ def study(home: Path):  # type: ignore[no-untyped-def]
         {"split": "val"},
         {"margin_bp": 12.5, "metric": "gauc"},
         {"only": (ODD, "lr")},
-        {"split": "val", "margin_bp": 1e-3, "only": ("lr",)},
+        {"split": "val", "margin_bp": 1e-3, "only": ("lr",), "typeface": "serif"},
     ],
 )
 def test_an_id_gives_back_what_it_was_made_from(study, settings) -> None:  # type: ignore[no-untyped-def]
@@ -49,6 +49,7 @@ def test_an_id_gives_back_what_it_was_made_from(study, settings) -> None:  # typ
     assert (again.study, again.split, again.metric, again.margin_bp, again.lines) == (
         *(material.study, material.split, material.metric, material.margin_bp, material.lines),
     )
+    assert again.typeface == material.typeface
     assert provenance.identify(again, name) == found
 
 
