@@ -31,7 +31,7 @@ DATASET = "tiny"
 SIZE = {"width": 1440, "height": 1000}
 COLOURS = 160  # of the saved pictures: what the pages have, and small files
 PAGES = {
-    "overview": "overview?study={study}",
+    "overview": "?study={study}",
     "data": f"data?dataset={DATASET}",
     "launch": f"launch?dataset={DATASET}",
     "jobs": "jobs",
@@ -79,14 +79,22 @@ def app() -> Iterator[str]:
         process.wait(10)
 
 
+BUSY = """() => !!document.querySelector('[data-testid=stStatusWidget], [data-testid=stSpinner], [data-stale=true]')
+    || document.body.innerText.includes('computing')"""
+
+
 def settle(page: Page) -> None:
-    """Until the script has run, charts are drawn, and nothing is greyed out."""
+    """Until the page has been at rest for a second: the script has run, charts are drawn, nothing is greyed out."""
     page.get_by_role("heading").first.wait_for()
-    page.wait_for_function(
-        "() => !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSpinner], [data-stale=true]')"
-    )
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(1500)
+    rest = 0
+    for _ in range(600):
+        rest = 0 if page.evaluate(BUSY) else rest + 1
+        if rest == 4:
+            break
+        page.wait_for_timeout(250)
+    failed = page.locator("[data-testid=stException], [data-testid=stAlertContentError]")
+    if rest < 4 or failed.count():
+        sys.exit(f"{page.url} has not come to rest, or shows an error.")
 
 
 def save(picture: bytes, path: Path) -> None:
