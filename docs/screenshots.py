@@ -29,7 +29,6 @@ ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 DATASET = "tiny"
 SIZE = {"width": 1440, "height": 1000}
-COLOURS = 160  # of the saved pictures: what the pages have, and small files
 PAGES = {
     "overview": "?study={study}",
     "data": f"data?dataset={DATASET}",
@@ -79,7 +78,8 @@ def app() -> Iterator[str]:
         process.wait(10)
 
 
-BUSY = """() => !!document.querySelector('[data-testid=stStatusWidget], [data-testid=stSpinner], [data-stale=true]')
+BUSY = """() => !!document.querySelector(
+        '[data-testid=stStatusWidget], [data-testid=stSpinner], [data-testid=stSkeleton], [data-stale=true]')
     || document.body.innerText.includes('computing')"""
 
 
@@ -99,7 +99,7 @@ def settle(page: Page) -> None:
 
 def save(picture: bytes, path: Path) -> None:
     image = Image.open(io.BytesIO(picture)).convert("RGB")
-    small = image.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    small = image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
 
 
