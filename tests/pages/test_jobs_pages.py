@@ -196,7 +196,7 @@ def test_launch_without_data(quiet):
 def test_launch_a_definition(tiny):
     app = open_page("launch", definition="demo")
     said = words(app)
-    assert "1,234" in said and "at once: the queue is empty" in said and "0.8 GB" in said
+    assert "1,234" in said and "at once: the queue is empty" in said and "0.9 GB" in said
     sound(app.text_input(key="seeds_text").set_value("7-8").run())
     sound(button(app, "Launch 10 runs").click().run())
     (study,) = list_studies()
