@@ -246,7 +246,7 @@ def test_lines_after_skipped_ones_keep_their_number(tmp_path):
         (b"", "empty"),
         (b"clk,uid,when,ad,cate\n", "no rows below its header"),
         (b"PAR1 no", "Parquet file cannot be read"),
-        (b"PK\x03\x04", "ZIP"),
+        (b"PK\x03\x04", "cut off or damaged"),
         ("clk,uid,when,ad,cate\n1,1,1,a,1\n".encode("utf-16"), "UTF-16"),
         (b"clk,uid,when,ad,ad\n", "Two columns are named 'ad'"),
         (b"clk;uid;when;ad;cate\n1;1;1;a;1\n", "no column 'clk'"),

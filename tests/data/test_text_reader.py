@@ -104,8 +104,9 @@ def test_nothing_readable_is_an_error_even_when_skipping(tmp_path):
     ("content", "words"),
     [
         (b"", "empty"),
-        (b"PK\x03\x04rest", "ZIP archive"),
-        (b"\x1f\x8b\x08rest", "gzip"),
+        (b"PK\x03\x04rest", "archive is cut off or damaged"),
+        (b"\x1f\x8b\x08rest", "archive is cut off before its end"),
+        (b"7z\xbc\xafrest", "7-Zip archive: unpack it"),
         (b"PAR1....", "Parquet"),
         ("1,x,2\n".encode("utf-16"), "UTF-16"),
         (b"1,\0,2\n", "not a text file"),

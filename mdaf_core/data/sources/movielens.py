@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +19,7 @@ from mdaf_core.data.sources.base import (
     calendar_fields,
     weekday_titles,
 )
+from mdaf_core.data.sources import files
 from mdaf_core.data.sources.text import ID_RANGE, Column, Layout, check_file, fingerprint_file, read_text, shrink
 from mdaf_core.errors import BadInputError
 
@@ -105,12 +107,13 @@ def read(path: Path | None, options: MovieLensOptions, progress: Progress) -> Ra
 
 
 def _find(path: Path) -> tuple[Path, str]:
-    """The folder and its ratings file; a folder that only holds the folder will do."""
-    folder = path if path.is_dir() else path.parent
-    nested = [child for child in sorted(folder.iterdir()) if child.is_dir()] if path.is_dir() else []
+    """The folder (or archive) and its ratings file; a folder that only holds the folder will do."""
+    whole = files.is_folder(path)
+    folder = path if whole else path.parent
+    nested = [child for child in sorted(folder.iterdir()) if files.is_folder(child)] if path.is_dir() else []
     for candidate in [folder, *nested]:
         for name in ("u.data", "ratings.dat", "ratings.csv"):
-            if (candidate / name).exists() and (path.is_dir() or path.name == name):
+            if files.exists(candidate / name) and (whole or path.name.removesuffix(".gz") == name):
                 return candidate, name
     raise BadInputError(f"Expected {EXPECTED}.", path)
 
@@ -148,13 +151,18 @@ def _read_1m(folder: Path, options: MovieLensOptions, progress: Progress) -> Raw
 
 def _read_csv(folder: Path, options: MovieLensOptions, progress: Progress) -> RawTable:
     ratings = read_text(
-        folder / "ratings.csv", _CSV_RATINGS, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=shrink
+        folder / "ratings.csv",
+        _CSV_RATINGS,
+        skip_bad_rows=options.skip_bad_rows,
+        progress=progress,
+        keep=shrink,
+        stage="ratings",
     )
     movies = _movies_csv(folder / "movies.csv")
     frame = ratings.frame.rename({"userId": "user", "movieId": "item"})
     inputs = {"ratings.csv": ratings.fingerprint, "movies.csv": fingerprint_file(folder / "movies.csv")}
     notes = _undescribed(frame, movies, "item", folder / "movies.csv")
-    name = folder.name if folder.name.startswith("ml-") else "CSV release"
+    name = folder.stem if folder.name.startswith("ml-") else "CSV release"
     return _table(frame, movies, None, f"MovieLens, {name}", inputs, ratings.skipped, notes, options)
 
 
@@ -163,8 +171,9 @@ def _movies_csv(path: Path) -> pl.DataFrame:
     check_file(path, "movies.csv with the header movieId,title,genres")
     items, titles, categories = [], [], []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, strict=True)
+        with files.open_input(path) as opened:
+            text = opened.read(1 << 30).decode("utf-8-sig")
+            lines = csv.reader(io.StringIO(text, newline=""), strict=True)
             for values in lines:
                 if lines.line_num == 1:
                     if values != ["movieId", "title", "genres"]:
@@ -255,13 +264,13 @@ def _default_name(path: Path | None, _options: MovieLensOptions) -> str:
         return "movielens"
     folder, ratings_file = _find(path)
     release = {"u.data": "ml-100k", "ratings.dat": "ml-1m"}.get(ratings_file)
-    return f"movielens-{release or (folder.name if folder.name.startswith('ml-') else 'csv')}"
+    return f"movielens-{release or (folder.stem if folder.name.startswith('ml-') else 'csv')}"
 
 
 SOURCE = Source(
     name="movielens",
     title="MovieLens: 100K, 1M, 20M, 25M, 32M or latest",
-    path_help="the folder of a release, unpacked",
+    path_help="the folder or .zip of a release",
     options=MovieLensOptions,
     read=read,
     default_name=_default_name,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 from zoneinfo import available_timezones
 
 import polars as pl
@@ -15,6 +16,7 @@ import pyarrow.parquet
 from pydantic import Field, JsonValue, field_validator
 
 from mdaf_core.data.schema import FieldSpec
+from mdaf_core.data.sources import files
 from mdaf_core.data.sources.base import (
     RESERVED_COLUMNS,
     Progress,
@@ -200,8 +202,12 @@ class _Reader:
 
     def __init__(self, path: Path, options: TableOptions):
         self.path, self.options = path, options
-        with path.open("rb") as file:
-            start = file.read(65536)
+        self._unpacked: bytes | None = None  # of an archive; a table is read whole in any case
+        with files.open_input(path) as opened:
+            start = opened.read(65536)
+            if files.is_packed(path):
+                self._unpacked = start + b"".join(iter(lambda: opened.read(16 << 20), b""))
+            path = path.with_name(opened.name)
         self.parquet = start.startswith(b"PAR1")
         if not self.parquet:
             check_kind(start, path, _EXPECTED)
@@ -209,6 +215,9 @@ class _Reader:
                 raise BadInputError("The file is named .parquet, but it is not one.", path)
         self.delimiter = "\t" if path.suffix.lower() == ".tsv" and options.delimiter == "," else options.delimiter
         self.ragged: list[int] = []  # records (the header is 1) with a wrong number of fields
+
+    def _open(self) -> BinaryIO:
+        return self.path.open("rb") if self._unpacked is None else io.BytesIO(self._unpacked)
 
     def columns(self) -> list[str]:
         return self._parquet_columns() if self.parquet else self._csv_columns()
@@ -253,7 +262,7 @@ class _Reader:
     def _line_of_record(self, record: int) -> int:
         """A record may span lines, where a quoted value does."""
         before = 0
-        with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        with io.TextIOWrapper(self._open(), encoding="utf-8-sig", errors="replace", newline="") as file:
             lines = csv.reader(file, delimiter=self.delimiter)
             for number, _ in enumerate(lines, 1):
                 if number == record:
@@ -263,7 +272,7 @@ class _Reader:
 
     def _parquet_columns(self) -> list[str]:
         try:
-            return list(pa.parquet.read_schema(self.path).names)
+            return list(pa.parquet.read_schema(self._open()).names)
         except (pa.ArrowException, OSError) as error:
             raise BadInputError(
                 f"The Parquet file cannot be read ({str(error).rstrip('.')}): {_REWRITE}", self.path
@@ -271,7 +280,7 @@ class _Reader:
 
     def _read_parquet(self, used: list[str]) -> pl.DataFrame:
         try:
-            return pl.read_parquet(self.path, columns=used)
+            return pl.read_parquet(self._open(), columns=used)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise BadInputError(
                 f"The Parquet file cannot be read ({str(error).rstrip('.')}): {_REWRITE}", self.path
@@ -279,7 +288,7 @@ class _Reader:
 
     def _csv_columns(self) -> list[str]:
         try:
-            with self.path.open(encoding="utf-8-sig", newline="") as file:
+            with io.TextIOWrapper(self._open(), encoding="utf-8-sig", newline="") as file:
                 names = next(csv.reader(file, delimiter=self.delimiter), [])
         except UnicodeDecodeError:
             self._refuse_encoding()
@@ -298,7 +307,7 @@ class _Reader:
 
         try:
             table = pa.csv.read_csv(
-                self.path,
+                self._open(),
                 read_options=pa.csv.ReadOptions(use_threads=False),  # only then rows are numbered
                 parse_options=pa.csv.ParseOptions(
                     delimiter=self.delimiter,
@@ -329,14 +338,14 @@ class _Reader:
         return frame.head(len(frame) - self._empty_lines_at_end())
 
     def _empty_lines_at_end(self) -> int:
-        with self.path.open("rb") as file:
-            file.seek(max(0, self.path.stat().st_size - 65536))
+        with self._open() as file:
+            file.seek(max(0, file.seek(0, io.SEEK_END) - 65536))
             tail = file.read().replace(b"\r\n", b"\n")
         return max(0, len(tail) - len(tail.rstrip(b"\n")) - 1)
 
     def _refuse_encoding(self) -> None:
         """Raise with the first line that is not UTF-8, if there is one."""
-        with self.path.open("rb") as file:
+        with self._open() as file:
             for number, line in enumerate(file, 1):
                 try:
                     line.decode("utf-8")
@@ -509,7 +518,7 @@ def _events(
 SOURCE = Source(
     name="table",
     title="Any CSV or Parquet file with a column for the label",
-    path_help="a CSV file with a header, or a Parquet file",
+    path_help="a CSV file with a header (plain, .gz or .zip), or a Parquet file",
     options=TableOptions,
     read=read,
     default_name=lambda path, _options: _name_of(path),

@@ -10,6 +10,7 @@ import hashlib
 import io
 import math
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from mdaf_core.data.sources import files, stages
 from mdaf_core.data.sources.base import Progress
 from mdaf_core.errors import BadInputError
 
@@ -31,8 +33,8 @@ _INTEGER = re.compile(r"\s*[+-]?\d+")
 _SKIP_HINT = "Correct the line, or prepare with skip_bad_rows=true to leave out such lines."
 
 _MAGIC = {
-    b"PK\x03\x04": "a ZIP archive: unpack it first",
-    b"\x1f\x8b": "a gzip archive: unpack it first",
+    b"PK\x03\x04": "an archive within an archive: unpack it first",
+    b"\x1f\x8b": "an archive within an archive: unpack it first",
     b"BZh": "a bzip2 archive: unpack it first",
     b"7z\xbc\xaf": "a 7-Zip archive: unpack it first",
     b"\xfd7zXZ": "an xz archive: unpack it first",
@@ -108,10 +110,20 @@ class Layout:
 
 @dataclass
 class Text:
-    """What was read: `frame` in file order, lines skipped, and {"bytes", "sha256"} of the file."""
+    """What was read.
+
+    Attributes:
+        frame: what `keep` left, in file order.
+        skipped: lines that could not be read.
+        dropped: good lines that `keep` left out.
+        name: of the file, without the endings of archives.
+        fingerprint: {"bytes", "sha256"} of the text, unpacked.
+    """
 
     frame: pl.DataFrame
     skipped: int = 0
+    dropped: int = 0
+    name: str = ""
     fingerprint: dict[str, Any] = field(default_factory=dict)
 
 
@@ -122,8 +134,9 @@ def read_text(
     skip_bad_rows: bool = False,
     progress: Progress | None = None,
     keep: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame,
+    stage: str | None = None,
 ) -> Text:
-    """Read a delimited text file strictly.
+    """Read a delimited text file strictly, plain or compressed (see `sources/files.py`).
 
     A byte order mark, Windows line ends and empty lines at the end are tolerated; nothing else is.
 
@@ -131,26 +144,47 @@ def read_text(
         skip_bad_rows: leave out and count lines that are not as `layout` says, instead of raising.
         progress: called with the share of bytes read.
         keep: applied to each block, to drop or shrink what is not needed while the file streams.
+        stage: keep the result on disk by this name while a preparation runs, and take it from there where an earlier
+            attempt has read it; `keep` must then have no effect but on its frame.
 
     Raises:
         BadInputError: missing, empty or wrong kind of file, or a line at fault, with its number and text.
     """
+    kept = stages.stage(stage)
+    if kept is not None and kept.done:
+        frame, facts = kept.load()
+        return Text(frame, **facts)
+    if kept is not None:
+        kept.begin()
     blocks = _Blocks(path, layout)
     frames: list[pl.DataFrame] = []
-    skipped = 0
+    skipped = dropped = rows = 0
+    start = time.monotonic()
     for block, line in blocks:
         for piece in _parse(block, line, path, layout, skip_bad_rows):
             if isinstance(piece, int):
                 skipped += piece
+                continue
+            frame = keep(piece)
+            rows, dropped = rows + len(frame), dropped + len(piece) - len(frame)
+            if kept is None:
+                frames.append(frame)
             else:
-                frames.append(keep(piece))
+                kept.add(frame)
         if progress:
-            progress(blocks.share, f"Reading {path.name}: {blocks.share:.0%}")
-    if not any(len(frame) for frame in frames) and skipped:
+            rate = (rows + dropped) / max(time.monotonic() - start, 0.001)
+            progress(blocks.share, f"Reading {blocks.name}: {rows + dropped:,} rows, {rate:,.0f} rows/s")
+    if not rows and skipped and not dropped:
         raise BadInputError(f"Not one of its {skipped:,} lines could be read. Is it {layout.expected}?", path)
-    if not frames:
+    if not rows and not dropped:
         raise BadInputError(f"The file holds no line of data; expected {layout.expected or 'lines of text'}.", path)
-    return Text(pl.concat(frames, how="vertical_relaxed", rechunk=False), skipped, blocks.fingerprint)
+    found: dict[str, Any] = {
+        "skipped": skipped, "dropped": dropped, "name": blocks.name, "fingerprint": blocks.fingerprint,
+    }  # fmt: skip
+    if kept is not None:
+        kept.finish(found)
+        return Text(kept.load()[0], **found)
+    return Text(pl.concat(frames, how="vertical_relaxed", rechunk=False), **found)
 
 
 def shrink(frame: pl.DataFrame) -> pl.DataFrame:
@@ -164,20 +198,21 @@ def shrink(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def check_file(path: Path, expected: str) -> int:
-    """Size of an input file.
+    """Size of an input file on disk (of its archive, where it is in one).
 
     Raises:
         BadInputError: it is missing, a folder, unreadable or empty.
     """
     try:
-        if path.is_dir():
+        found = files.find(path).file
+        if found.is_dir():
             raise BadInputError(f"This is a folder; expected {expected}.", path)
-        if not path.exists():
+        if not found.exists():
             raise BadInputError(f"There is no such file; expected {expected}.", path)
-        if not path.is_file():
+        if not found.is_file():
             raise BadInputError(f"This is no regular file; expected {expected}.", path)
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        size = found.stat().st_size
+        with found.open("rb") as file:
             head = file.read(1)
     except OSError as error:
         raise BadInputError(
@@ -202,9 +237,13 @@ def check_kind(start: bytes, path: Path, expected: str) -> None:
 
 
 def fingerprint_file(path: Path) -> dict[str, Any]:
-    """{"bytes", "sha256"} of a file."""
-    with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    """{"bytes", "sha256"} of a file, unpacked."""
+    digest, size = hashlib.sha256(), 0
+    with files.open_input(path) as opened:
+        while data := opened.read(BLOCK_BYTES):
+            digest.update(data)
+            size += len(data)
+    return {"bytes": size, "sha256": digest.hexdigest()}
 
 
 class _Blocks:
@@ -212,43 +251,39 @@ class _Blocks:
 
     def __init__(self, path: Path, layout: Layout):
         self.path, self.layout = path, layout
-        self.size = check_file(path, layout.expected or "a text file")
-        self.done = 0
+        check_file(path, layout.expected or "a text file")
+        self.name, self.share = path.name, 0.0
         self.fingerprint: dict[str, Any] = {}
 
-    @property
-    def share(self) -> float:
-        return min(1.0, self.done / self.size)
-
     def __iter__(self) -> Iterator[tuple[bytes, int]]:
-        digest = hashlib.sha256()
+        digest, size = hashlib.sha256(), 0
         line = 1
         rest = b""
-        with self.path.open("rb") as file:
-            while True:
-                data = file.read(BLOCK_BYTES)
+        with files.open_input(self.path) as opened:
+            self.name = opened.name
+            following = opened.read(BLOCK_BYTES)
+            if not following:
+                raise BadInputError(f"The file is empty; expected {self.layout.expected}.", self.path)
+            while following or rest:
+                data, following = following, opened.read(BLOCK_BYTES) if following else b""
                 digest.update(data)
-                self.done += len(data)
-                if line == 1 and not rest:
+                size += len(data)
+                self.share = 1.0 if not following else min(opened.share, 0.999)
+                if size == len(data):
                     check_kind(data, self.path, self.layout.expected)
                     data = data.removeprefix(b"\xef\xbb\xbf")
-                cut = data.rfind(b"\n") + 1
-                if data and not cut:
+                cut = data.rfind(b"\n") + 1 if following else len(data)
+                if not cut:
                     rest += data
                     continue
-                block = rest + data[:cut] if data else rest
-                rest = data[cut:]
+                block, rest = self._clean(rest + data[:cut], last=not following), data[cut:]
+                if block and line == 1 and self.layout.header:
+                    block = self._check_header(block)
+                    line = 2
                 if block:
-                    block = self._clean(block, last=not data or (not rest and self.done >= self.size))
-                    if line == 1 and self.layout.header:
-                        block = self._check_header(block)
-                        line = 2
-                    if block:
-                        yield self._pad(block), line
-                        line += block.count(b"\n") + (not block.endswith(b"\n"))
-                if not data:
-                    break
-        self.fingerprint = {"bytes": self.done, "sha256": digest.hexdigest()}
+                    yield self._pad(block), line
+                    line += block.count(b"\n") + (not block.endswith(b"\n"))
+        self.fingerprint = {"bytes": size, "sha256": digest.hexdigest()}
 
     def _clean(self, block: bytes, last: bool) -> bytes:
         if b"\r\n" in block:

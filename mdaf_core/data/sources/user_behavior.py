@@ -21,6 +21,7 @@ from mdaf_core.data.sources.base import (
     calendar_fields,
     weekday_titles,
 )
+from mdaf_core.data.sources.files import inside
 from mdaf_core.data.sources.text import ID_RANGE, Column, Layout, read_text, shrink
 from mdaf_core.errors import BadInputError
 
@@ -76,14 +77,13 @@ class UserBehaviorOptions(SourceOptions):
 
 
 def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) -> RawTable:
-    """Read UserBehavior.csv, or the folder that holds it."""
+    """Read UserBehavior.csv, or the folder or archive that holds it."""
     assert path is not None
-    if path.is_dir():
-        path = path / "UserBehavior.csv"
-    outside = 0
+    path = inside(path, "UserBehavior.csv")
+    drop = options.outside_window == "drop"
+    within = pl.col("timestamp").is_between(*WINDOW, closed="left")
 
     def keep(block: pl.DataFrame) -> pl.DataFrame:
-        nonlocal outside
         block = block.select(
             pl.col("user_id").alias("user"),
             pl.col("item_id").alias("item"),
@@ -91,12 +91,9 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
             pl.col("behavior").cast(pl.Enum(BEHAVIORS)),
             "timestamp",
         )
-        inside = pl.col("timestamp").is_between(*WINDOW, closed="left")
-        within = block.filter(inside)
-        outside += len(block) - len(within)
-        return shrink(within if options.outside_window == "drop" else block)
+        return shrink(block.filter(within) if drop else block)
 
-    text = read_text(path, LAYOUT, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep)
+    text = read_text(path, LAYOUT, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep, stage="events")
     events = text.frame
     if events.is_empty():
         raise BadInputError(
@@ -137,9 +134,9 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
         timezone=TIMEZONE,
         timezone_assumed=True,
         window=WINDOW,
-        outside_window=outside,
-        outside_window_kept=options.outside_window == "keep",
-        inputs={path.name: text.fingerprint},
+        outside_window=text.dropped if drop else len(events) - int(events.select(within.sum()).item()),
+        outside_window_kept=not drop,
+        inputs={text.name: text.fingerprint},
         skipped_rows=text.skipped,
         negatives=None
         if conversion
@@ -150,7 +147,7 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
 SOURCE = Source(
     name="user-behavior",
     title="Taobao UserBehavior: page views, carts, favourites and purchases",
-    path_help="UserBehavior.csv or its folder",
+    path_help="UserBehavior.csv, its .zip or .gz, or its folder",
     options=UserBehaviorOptions,
     read=read,
     default_name=lambda _path, options: f"user-behavior-{options.task}",
