@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
+
+_CHUNK = 4_000_000
+
+
+def first_events(event_user: np.ndarray, users: int) -> np.ndarray:
+    """(users + 1,) int64: where each user's events begin in a log that is sorted by user, in any order of the input."""
+    counts = np.zeros(users + 1, np.int64)
+    for start in range(0, len(event_user), _CHUNK):
+        counts[1:] += np.bincount(event_user[start : start + _CHUNK], minlength=users)
+    return np.cumsum(counts)
+
+
+def earlier_ends(first: np.ndarray, event_time: np.ndarray, row_user: np.ndarray, row_time: np.ndarray) -> np.ndarray:
+    """(N,) position behind the last event of each row's user with a strictly earlier time (int32 where it fits).
+
+    Args:
+        first: as `first_events`; event_time: (E,) of the log, sorted by user, then time.
+        row_user, row_time: (N,) in any order.
+    """
+    out = np.empty(len(row_user), np.int32 if len(event_time) < 2**31 else np.int64)
+    _search(first, event_time, row_user, row_time, out)
+    return out
 
 
 def earlier_events(
@@ -17,19 +40,19 @@ def earlier_events(
     Returns:
         start, end: (N,) int64; `start` is the user's first event.
     """
-    if len(event_user) == 0 or len(row_user) == 0:
-        return np.zeros(len(row_user), np.int64), np.zeros(len(row_user), np.int64)
-    first, last = int(event_time.min()), int(event_time.max())
-    users = int(max(event_user.max(), row_user.max())) + 1
-    span = last - first + 2
-    if users * span < 2**63:
-        event_offset = event_time - first
-        row_offset = np.clip(row_time, first, last + 1) - first
-    else:  # times too far apart for one integer key a (user, time): use their ranks
-        times = np.unique(event_time)
-        event_offset, row_offset = np.searchsorted(times, event_time), np.searchsorted(times, row_time)
-        span = len(times) + 1
-    key = event_user.astype(np.int64) * span + event_offset
-    end = np.searchsorted(key, row_user.astype(np.int64) * span + row_offset, side="left")
-    starts = np.searchsorted(event_user, np.arange(users + 1))
-    return starts[row_user].astype(np.int64), end.astype(np.int64)
+    users = 1 + max((int(column.max()) for column in (event_user, row_user) if len(column)), default=-1)
+    first = first_events(event_user, users)
+    return first[row_user], earlier_ends(first, event_time, row_user, row_time).astype(np.int64)
+
+
+@numba.njit(cache=True)
+def _search(first, event_time, row_user, row_time, out):  # pragma: no cover - compiled
+    for i in range(len(row_user)):
+        low, high, time = first[row_user[i]], first[row_user[i] + 1], row_time[i]
+        while low < high:
+            middle = (low + high) // 2
+            if event_time[middle] < time:
+                low = middle + 1
+            else:
+                high = middle
+        out[i] = low

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import polars as pl
 from mdaf_core.data.schema import FIRST_ID, UNKNOWN
 
 _WIDEST_TABLE = 100_000_000  # 400 MB
+_CHUNK = 8_000_000
 
 
 class Vocabulary:
@@ -36,18 +38,51 @@ class Vocabulary:
 
     def encode(self, values: pl.Series) -> np.ndarray:
         """(N,) int32 codes of raw ids; ids that are not in the vocabulary are unknown."""
-        values = _plain(values).alias("id")
-        numbers = self.ids.drop_nulls()
-        if values.dtype.is_integer() and self.ids.dtype.is_integer() and len(numbers):
-            low, high = int(numbers[0]), int(numbers[-1])
-            if high - low < _WIDEST_TABLE:
-                return self._look_up(values, numbers, low, high)
+        codes = np.empty(len(values), np.int32)
+        for start, part in self._chunks(values):
+            codes[start : start + len(part)] = part
+        return codes
+
+    def lacks_some(self, values: pl.Series) -> bool:
+        """Whether any of these ids is unknown."""
+        return any((part == UNKNOWN).any() for _, part in self._chunks(values))
+
+    def _chunks(self, values: pl.Series) -> Iterator[tuple[int, np.ndarray]]:
+        """Codes from each start on: what a chunk needs is small beside all codes."""
+        look_up = self._by_table(values.dtype) or self._by_join
+        for start in range(0, len(values), _CHUNK):
+            yield start, look_up(_plain(values.slice(start, _CHUNK)))
+
+    def _by_join(self, values: pl.Series) -> np.ndarray:
+        values = values.alias("id")
         known = self.ids.alias("id").to_frame().with_columns(code=pl.int_range(FIRST_ID, self.size, dtype=pl.Int32))
         if values.dtype != self.ids.dtype:  # integers of two widths, or integers in training and text elsewhere
             common = pl.Int64 if values.dtype.is_integer() and self.ids.dtype.is_integer() else pl.String
             values, known = _cast(values, common), known.with_columns(_cast(known["id"], common))
         codes = values.to_frame().join(known, on="id", how="left", maintain_order="left", nulls_equal=True)["code"]
         return codes.fill_null(UNKNOWN).to_numpy()
+
+    def _by_table(self, dtype: pl.DataType) -> Callable[[pl.Series], np.ndarray] | None:
+        """Codes by a table over the range of the ids, with an unknown place at either end: faster than a join. None
+        where ids are no integers or too far apart."""
+        numbers = self.ids.drop_nulls()
+        if not (dtype.is_integer() and numbers.dtype.is_integer() and len(numbers)):
+            return None
+        low, high = int(numbers[0]), int(numbers[-1])
+        if high - low >= _WIDEST_TABLE:
+            return None
+        first = self.size - len(numbers)  # behind the missing value, where training rows have one
+        table = np.full(high - low + 3, UNKNOWN, np.int32)
+        table[numbers.to_numpy().astype(np.int64) - low + 1] = np.arange(first, self.size, dtype=np.int32)
+
+        def look_up(values: pl.Series) -> np.ndarray:
+            plain = (values.fill_null(low) if values.null_count() else values).to_numpy()
+            codes = table[np.clip(plain.astype(np.int64), low - 1, high + 1) - (low - 1)]
+            if values.null_count():
+                codes[values.is_null().to_numpy()] = FIRST_ID if first > FIRST_ID else UNKNOWN
+            return codes
+
+        return look_up
 
     def identities(self, *columns: tuple[pl.Series, np.ndarray]) -> list[np.ndarray]:
         """What tells raw ids of several columns apart, (N,) int32 each: equal numbers are equal raw ids.
@@ -66,7 +101,7 @@ class Vocabulary:
         others = Vocabulary(pl.concat(strange).unique().sort())
         found = []
         for values, (_, codes) in zip(strange, columns, strict=True):
-            numbers = codes.astype(np.int32)
+            numbers = codes.copy()
             numbers[codes == UNKNOWN] = others.index(values) + np.int32(self.size)
             found.append(numbers)
         return found
@@ -75,25 +110,20 @@ class Vocabulary:
         """(N,) int32 positions in `ids`, -1 where a value is not among them."""
         return self.encode(values) - np.int32(FIRST_ID)  # unknown is code 1
 
-    def _look_up(self, values: pl.Series, numbers: pl.Series, low: int, high: int) -> np.ndarray:
-        """Codes by a table over the range of the ids, with an unknown place at either end: faster than a join."""
-        first = self.size - len(numbers)  # behind the missing value, where training rows have one
-        table = np.full(high - low + 3, UNKNOWN, np.int32)
-        table[numbers.to_numpy().astype(np.int64) - low + 1] = np.arange(first, self.size, dtype=np.int32)
-        missing = values.is_null().to_numpy() if values.null_count() else None
-        plain = values.to_numpy() if missing is None else values.fill_null(low).to_numpy()
-        codes = table[np.clip(plain.astype(np.int64), low - 1, high + 1) - (low - 1)]
-        if missing is not None:
-            codes[missing] = FIRST_ID if first > FIRST_ID else UNKNOWN
-        return codes
-
-    def write(self, path: Path, titles: pl.DataFrame | None = None) -> None:
+    def write(
+        self,
+        path: Path,
+        titles: pl.DataFrame | None = None,
+        as_text: Callable[[pl.Series], pl.Series] | None = None,
+    ) -> None:
         """Write columns `code` int32, `id` text, `title` text or null.
 
         Args:
             titles: columns `id` (raw) and `title`.
+            as_text: how ids are written in the input, where not as they are.
         """
-        table = pl.DataFrame({"id": self.ids.cast(pl.String).fill_null("")}).select(
+        ids = as_text(self.ids) if as_text else self.ids.cast(pl.String)
+        table = pl.DataFrame({"id": ids.fill_null("")}).select(
             code=pl.int_range(FIRST_ID, self.size, dtype=pl.Int32), id="id"
         )
         if titles is None:

@@ -117,7 +117,8 @@ class RawTable:
             `positive` (whether the event was a click). A row's history is every event of its user with a strictly
             earlier timestamp. Or, for ready-made histories: `row` (index into `rows`) instead of `user` and
             `timestamp`, each row's events oldest first.
-        titles: field → frame with columns `id` (as in `rows`) and `title`, for people.
+        as_text: field → how ids that are kept as numbers are written in the input; their order as numbers is kept.
+        titles: field → frame with columns `id` (as in the input) and `title`, for people.
         title: the data set in words; label: what a label of 1 means.
         timezone: of hours and weekdays; `timezone_assumed` if nothing in the data says so.
         window: first and last+1 second (Unix) the data is said to cover; `outside_window` rows lay outside, and
@@ -131,6 +132,7 @@ class RawTable:
     fields: list[FieldSpec]
     history_fields: list[str] = field(default_factory=list)
     events: pl.DataFrame | None = None
+    as_text: dict[str, Callable[[pl.Series], pl.Series]] = field(default_factory=dict)
     titles: dict[str, pl.DataFrame] = field(default_factory=dict)
     title: str = ""
     label: str = "label"

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from mdaf_core.data.schema import FieldSpec
 from mdaf_core.data.sources.base import Progress, RawTable, Source, SourceOptions
-from mdaf_core.data.sources.text import Column, Layout, read_text
+from mdaf_core.data.sources.files import inside
+from mdaf_core.data.sources.text import Column, Layout, read_text, shrink
 
 NUMERIC = tuple(f"I{i}" for i in range(1, 14))
 CATEGORICAL = tuple(f"C{i}" for i in range(1, 27))
@@ -19,7 +20,7 @@ LAYOUT = Layout(
     (
         Column("label", "text", choices=("0", "1")),
         *(Column(name, "int", optional=True) for name in NUMERIC),
-        *(Column(name, "text", optional=True, width=8) for name in CATEGORICAL),
+        *(Column(name, "hex", optional=True) for name in CATEGORICAL),
     ),
     "\t",
     least=37,  # C24 to C26 may be missing; tools that strip lines take their tabs with them
@@ -41,20 +42,18 @@ class CriteoOptions(SourceOptions):
 
 
 def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTable:
-    """Read train.txt, or the folder that holds it. Rows carry neither user nor time: file order is time order."""
+    """Read train.txt, or the folder or archive that holds it. Rows carry neither user nor time: file order is time order."""
     assert path is not None
-    if path.is_dir():
-        path = path / "train.txt"
+    path = inside(path, "train.txt")
+    buckets = options.counts == "buckets"
 
     def keep(block: pl.DataFrame) -> pl.DataFrame:
-        if options.counts == "buckets":
-            counts = [bucket(pl.col(name)).alias(name) for name in NUMERIC]
-        else:
-            counts = [log_scale(pl.col(name)).alias(name) for name in NUMERIC]
-        return block.select(pl.col("label").cast(pl.UInt8), *counts, pl.col(CATEGORICAL).cast(pl.Categorical))
+        change = bucket if buckets else log_scale
+        counts = [change(pl.col(name)).alias(name) for name in NUMERIC]
+        return shrink(block.select(pl.col("label").cast(pl.UInt8), *counts, *CATEGORICAL))
 
-    text = read_text(path, LAYOUT, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep)
-    if options.counts == "buckets":
+    text = read_text(path, LAYOUT, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep, stage="rows")
+    if buckets:
         fields = [FieldSpec(name=name, description="Count, in buckets") for name in NUMERIC]
     else:
         fields = [FieldSpec(name=name, kind="numeric", description="Count, log-scaled") for name in NUMERIC]
@@ -63,19 +62,35 @@ def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTa
         fields=[*fields, *(FieldSpec(name=name, description="Hashed id") for name in CATEGORICAL)],
         title="Criteo Display Advertising Challenge",
         label="clicked",
-        titles=dict.fromkeys(NUMERIC, bucket_titles()) if options.counts == "buckets" else {},
-        inputs={path.name: text.fingerprint},
+        as_text=dict.fromkeys(CATEGORICAL, hex_text) | (dict.fromkeys(NUMERIC, bucket_text) if buckets else {}),
+        titles=dict.fromkeys(NUMERIC, bucket_titles()) if buckets else {},
+        inputs={text.name: text.fingerprint},
         skipped_rows=text.skipped,
     )
 
 
 def bucket(value: pl.Expr) -> pl.Expr:
-    """'SPx' for x up to 2 (negative ones too), else floor(ln(x)²), as text; null where missing.
+    """floor(ln(x)²) for x above 2, x - 3 for smaller ones (below 0, so that the two stay apart); null where missing.
 
-    The challenge's winners, "3 Idiots" (Juan, Zhuang, Chin 2014), whose names of the buckets these are.
+    The challenge's winners, "3 Idiots" (Juan, Zhuang, Chin 2014), call them '1', '2', … and 'SPx': `bucket_text`.
     """
-    large = (value.cast(pl.Float64).log() ** 2).floor().cast(pl.Int32).cast(pl.String)
-    return pl.when(value > 2).then(large).otherwise(pl.lit("SP") + value.cast(pl.String)).cast(pl.Categorical)
+    large = (value.cast(pl.Float64).log() ** 2).floor().cast(pl.Int64, strict=False)
+    return pl.when(value > 2).then(large).otherwise(value - _SMALL)
+
+
+_SMALL = 3
+
+
+def bucket_text(buckets: pl.Series) -> pl.Series:
+    """The winners' names of buckets."""
+    name, small = pl.col("name"), pl.lit("SP") + (pl.col("name").cast(pl.Int64) + _SMALL).cast(pl.String)
+    text = pl.when(name > 0).then(name.cast(pl.String)).otherwise(small)
+    return buckets.alias("name").to_frame().select(text)["name"]
+
+
+def hex_text(ids: pl.Series) -> pl.Series:
+    """32-bit numbers as 8 hexadecimal digits."""
+    return pl.Series(ids.name, [None if number is None else f"{number:08x}" for number in ids], dtype=pl.String)
 
 
 def bucket_titles() -> pl.DataFrame:
@@ -99,7 +114,7 @@ def log_scale(value: pl.Expr) -> pl.Expr:
 SOURCE = Source(
     name="criteo",
     title="Criteo Display Advertising Challenge: counts and hashed ids, no users, no histories",
-    path_help="train.txt or its folder",
+    path_help="train.txt, its archive (dac.tar.gz), or its folder",
     options=CriteoOptions,
     read=read,
     default_name=lambda _path, options: "criteo" if options.counts == "buckets" else "criteo-numbers",

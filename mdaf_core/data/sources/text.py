@@ -27,8 +27,9 @@ ID_RANGE = (0, 2**31 - 1)
 """Ids as the published data sets have them: no negative ones, none beyond 32 bits."""
 _LEAF_LINES = 16
 
-_DTYPES: dict[str, Any] = {"int": pl.Int64, "float": pl.Float64, "text": pl.String}
-_KIND_WORDS = {"int": "an integer", "float": "a number", "text": "text"}
+_DTYPES: dict[str, Any] = {"int": pl.Int64, "float": pl.Float64, "text": pl.String, "hex": pl.UInt32}
+_KIND_WORDS = {"int": "an integer", "float": "a number", "text": "text", "hex": "8 lowercase hexadecimal digits"}
+_HEX = re.compile(r"[0-9a-f]{8}")
 _INTEGER = re.compile(r"\s*[+-]?\d+")
 _SKIP_HINT = "Correct the line, or prepare with skip_bad_rows=true to leave out such lines."
 
@@ -51,10 +52,10 @@ _MAGIC = {
 @dataclass(frozen=True)
 class Column:
     """One column of the text: what its values must look like. Optional ones may be empty, or the word `null`; `width`
-    is in characters, `between` the lowest and highest number."""
+    is in characters, `between` the lowest and highest number. `hex` is 8 hexadecimal digits, read as a 32-bit number."""
 
     name: str
-    kind: Literal["int", "float", "text"] = "int"
+    kind: Literal["int", "float", "text", "hex"] = "int"
     optional: bool = False
     null: str = ""
     choices: tuple[str, ...] = ()
@@ -77,6 +78,8 @@ class Column:
                 good = math.isfinite(float(value))
             except ValueError:
                 good = False
+        elif self.kind == "hex":
+            good = _HEX.fullmatch(value) is not None
         if not good:
             return f"The field {self.name} must be {_KIND_WORDS[self.kind]}"
         if self.between and not self.between[0] <= float(value) <= self.between[1]:
@@ -190,9 +193,9 @@ def read_text(
 def shrink(frame: pl.DataFrame) -> pl.DataFrame:
     """Integer columns as 32 bits where the block's values fit; blocks of both widths concatenate."""
     for name, dtype in frame.schema.items():
-        if dtype == pl.Int64 and len(frame) and not frame[name].null_count():
-            values = frame[name].to_numpy()
-            if values.min() >= -(2**31) and values.max() < 2**31:
+        if dtype == pl.Int64 and len(frame):
+            low, high = frame[name].min(), frame[name].max()
+            if low is None or (low >= -(2**31) and high < 2**31):  # type: ignore[operator]
                 frame = frame.with_columns(pl.col(name).cast(pl.Int32))
     return frame
 
@@ -361,6 +364,10 @@ def _parse_fast(block: bytes, layout: Layout) -> pl.DataFrame | None:
             return None
         block, separator = block.replace(separator.encode(), b"\x1f"), "\x1f"
     schema = {column.name: _DTYPES[column.kind] for column in layout.columns}
+    digits = [column.name for column in layout.columns if column.kind == "hex"]
+    if digits and any(sign in block for sign in b"+ABCDEF"):  # what the conversion below would take, too
+        return None
+    schema |= dict.fromkeys(digits, pl.String)
     nulls = {column.name: column.null for column in layout.columns if column.null}
     try:
         frame = pl.read_csv(
@@ -371,6 +378,11 @@ def _parse_fast(block: bytes, layout: Layout) -> pl.DataFrame | None:
             quote_char=None,
             null_values=nulls or None,
         )
+        if digits:
+            whole = pl.col(digits).str.len_bytes() == 8
+            if not frame.select(pl.all_horizontal(whole.all())).item():
+                return None
+            frame = frame.with_columns(pl.col(digits).str.to_integer(base=16, dtype=pl.UInt32))
     except (pl.exceptions.PolarsError, UnicodeDecodeError):
         return None
     if len(frame) != lines:
