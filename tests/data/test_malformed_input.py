@@ -260,7 +260,7 @@ SPECIAL: dict[str, Case] = {
     "criteo: label of 2": Case("criteo", _put("2" + "\t" * 39), "label must be one of", LINE),
     "criteo: no label": Case("criteo", _put("\t1" + "\t" * 38), "label is empty", LINE),
     "criteo: a count in words": Case("criteo", _put("1\tone" + "\t" * 38), "I1 must be an integer", LINE),
-    "criteo: a short id": Case("criteo", _put("1" + "\t" * 13 + "\tabc" + "\t" * 25), "8 characters", LINE),
+    "criteo: a short id": Case("criteo", _put("1" + "\t" * 13 + "\tabc" + "\t" * 25), "8 lowercase hexadecimal", LINE),
     "criteo: one label": Case(
         "criteo", lambda path: path.write_bytes(b"\n".join(b"0" + line[1:] for line in _lines(path)[:300])), "label 0"
     ),

@@ -44,6 +44,8 @@ def inside(path: Path, name: str) -> Path:
 
 def exists(path: Path) -> bool:
     """Whether there is such a file, plain, compressed or in an archive."""
+    if path.exists():
+        return True
     try:
         found = find(path)
         if found.member is None:
@@ -158,21 +160,23 @@ def unpacked_size(path: Path) -> int:
 
 
 def _kind(path: Path) -> str:
-    """`zip`, `tar` (compressed by gzip), `gzip`, or '' for anything else, by content."""
+    """`zip`, `tar` (compressed by gzip), `gzip`, or '' for anything else (what cannot be read too), by content."""
     if not path.is_file():
         return ""
-    with path.open("rb") as file:
-        start = file.read(4)
-        if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-            return "zip"
-        if not start.startswith(b"\x1f\x8b"):
-            return ""
-        file.seek(0)
-        try:
-            with gzip.GzipFile(fileobj=file) as stream:
-                return "tar" if stream.read(512)[257:262] == b"ustar" else "gzip"
-        except (*_DAMAGE, OSError):
-            return "gzip"
+    kind = ""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+            if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+                return "zip"
+            if start.startswith(b"\x1f\x8b"):
+                kind = "gzip"
+                file.seek(0)
+                with gzip.GzipFile(fileobj=file) as stream:
+                    return "tar" if stream.read(512)[257:262] == b"ustar" else "gzip"
+    except (*_DAMAGE, OSError):
+        pass
+    return kind
 
 
 def _member(found: Found, members: list[Any], attribute: str) -> Any:
@@ -207,7 +211,7 @@ def _tar_member(packed: tarfile.TarFile, wanted: str, file: Path) -> IO[bytes]:
 
 def _damaged(path: Path, error: BaseException) -> BadInputError:
     if isinstance(error, EOFError | tarfile.ReadError) or "unexpected end" in str(error):
-        return BadInputError("The archive is cut off before its end: download or copy it again.", path)
+        return BadInputError("The archive is cut off before its end: download it again or take another copy.", path)
     if isinstance(error, RuntimeError) and "password" in str(error):
         return BadInputError("The archive is encrypted: unpack it first.", path)
-    return BadInputError(f"The archive is cut off or damaged ({str(error).rstrip('.')}): download or copy it again.", path)
+    return BadInputError(f"The archive is cut off or damaged ({str(error).rstrip('.')}): download it again or take another copy.", path)
