@@ -213,4 +213,6 @@ def _hex(numbers: np.ndarray) -> pl.Series:
     pairs = np.array([f"{i:02x}" for i in range(256)], dtype="S2")
     text = pairs[scattered.view(np.uint8)].tobytes()
     offsets = np.arange(0, 8 * len(numbers) + 1, 8, dtype=np.int64)
-    return pl.Series(pl.from_arrow(pa.LargeStringArray.from_buffers(len(numbers), pa.py_buffer(offsets), pa.py_buffer(text))))
+    return pl.Series(
+        pl.from_arrow(pa.LargeStringArray.from_buffers(len(numbers), pa.py_buffer(offsets), pa.py_buffer(text)))
+    )

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ByteSize, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +28,10 @@ class Settings(BaseSettings):
     executor: Literal["local"] = Field("local", description="Where training jobs are executed.")
     threads: int | None = Field(None, ge=1, description="CPU threads a training job uses; default: all cores / slots.")
 
+    data_memory_limit: ByteSize | None = Field(
+        None, description="Memory a preparation of data may use, such as 4GB; default: half of the machine's."
+    )
+
     @property
     def job_threads(self) -> int:
         """CPU threads of a training job: `threads`, else an equal share of the cores for each slot."""
@@ -36,6 +40,11 @@ class Settings(BaseSettings):
     @property
     def datasets_dir(self) -> Path:
         return self.home / "datasets"
+
+    @property
+    def work_dir(self) -> Path:
+        """What preparations that are going on, or were interrupted, have finished so far."""
+        return self.home / "work"
 
     @property
     def runs_dir(self) -> Path:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pydantic import BaseModel, Field
 
 from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.sources.base import Progress, no_progress
 from mdaf_core.errors import StudioError
 from mdaf_core.files import write_json
 
@@ -42,12 +43,12 @@ class Audit(BaseModel):
         return [check for check in self.checks if check.status == status]
 
 
-def audit_dataset(dataset: PreparedDataset) -> Audit:
+def audit_dataset(dataset: PreparedDataset, progress: Progress = no_progress) -> Audit:
     """Run every check on the written files. Nothing that the preparation computed is taken on trust."""
     from mdaf_core.data.checks import run_checks
 
     try:
-        checks = run_checks(dataset)
+        checks = run_checks(dataset, progress)
     except (OSError, pa.ArrowException, pl.exceptions.PolarsError, LookupError, ValueError) as error:
         checks = [
             Check(
@@ -114,3 +115,22 @@ def content_hashes(folder: Path) -> dict[str, str]:
         with path.open("rb") as file:
             found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
     return found
+
+
+def altered_files(recorded: dict[str, str], actual: dict[str, str]) -> list[str]:
+    """Paths whose hashes differ, or that are in one of the two alone."""
+    return sorted(path for path in recorded.keys() | actual.keys() if recorded.get(path) != actual.get(path))
+
+
+def check_unaltered(dataset: PreparedDataset) -> None:
+    """Read all files and compare them with what the preparation wrote.
+
+    Raises:
+        StudioError: names the files that were altered or are missing.
+    """
+    altered = altered_files(dataset.meta.fingerprint.get("content", {}), content_hashes(dataset.path))
+    if altered:
+        raise StudioError(
+            f"Data set {dataset.name!r} is not as it was prepared: {', '.join(altered)} changed or missing. "
+            "Prepare it again; results on it could not be compared with others."
+        )

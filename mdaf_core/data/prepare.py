@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,18 +17,22 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit import audit_dataset, content_hashes
-from mdaf_core.data.dataset import ColumnFile, OrderedFiles, PreparedDataset
+from mdaf_core.data import resources
+from mdaf_core.data.audit import audit_dataset, check_unaltered, content_hashes
+from mdaf_core.data.dataset import ColumnFile, OrderedFiles, PreparedDataset, list_datasets
 from mdaf_core.data.history import earlier_ends, first_events
 from mdaf_core.data.negatives import add_negatives
 from mdaf_core.data.order import stable_order
+from mdaf_core.data.progress import with_time_left
 from mdaf_core.data.schema import IDENTITY, SPLITS, DatasetMeta, FieldSpec, SplitCounts
 from mdaf_core.data.sources.base import Progress, RawTable, Source, check_path, get_source, no_progress, parse_options
+from mdaf_core.data.sources.stages import stages_in
 from mdaf_core.data.split import assign_splits
 from mdaf_core.data.statistics import write_statistics
 from mdaf_core.data.vocabulary import Vocabulary
+from mdaf_core.data.work import request_of, work_folder
 from mdaf_core.errors import BadInputError, StudioError
-from mdaf_core.files import check_name, new_folder, write_json
+from mdaf_core.files import check_name, new_folder, replace_folder, write_json
 from mdaf_core.settings import get_settings
 
 
@@ -37,8 +43,13 @@ def prepare(
     name: str | None = None,
     options: dict[str, Any] | None = None,
     progress: Callable[[float, str], None] | None = None,
+    memory_limit: int | None = None,
+    again: bool = False,
 ) -> PreparedDataset:
     """Prepare a data set and open it. One of the same name is replaced, at the end and at once.
+
+    The same input with the same options is not prepared twice: what is there is used, under the new name too. A
+    preparation that was interrupted goes on from its last finished stage.
 
     Args:
         source: see `sources.base.source_names`.
@@ -46,31 +57,88 @@ def prepare(
         name: of the data set; default: made of the source and its main option.
         options: of the source (see its options class).
         progress: called with a share from 0 to 1 and a sentence.
+        memory_limit: bytes; default: the setting `data_memory_limit`, else half of the machine's memory.
+        again: prepare even what is prepared already.
 
     Raises:
-        UsageError: unknown source or option, bad name, or a split the rows do not allow.
+        UsageError: unknown source or option, bad name, a split the rows do not allow, or too little memory allowed.
         BadInputError: the input cannot be read as it is.
+        StudioError: too little space on the disk.
     """
     found = get_source(source)
     chosen = parse_options(found, options or {})
     path = check_path(found, path)
     name = check_name(name or found.default_name(path, chosen), "data set name")
-    report = progress or no_progress
+    limit = resources.memory_limit(memory_limit)
+    report = with_time_left(progress or no_progress, lambda: resources.guard(limit))
 
-    report(0.0, f"Reading {path.name}" if path else "Generating")
-    raw = found.read(path, chosen, _part(report, 0.0, 0.45))
-    with _disk_errors_in_words(), new_folder(get_settings().datasets_dir / name) as folder:
-        meta = _write(folder, name, found, chosen, raw, _part(report, 0.45, 0.8))
-        meta.fingerprint = _fingerprint(folder, raw.inputs)
-        del raw
-        write_json(folder / "dataset.json", meta.model_dump(mode="json"))
-        report(0.8, "Auditing")
+    report(0.0, f"Looking at {path.name}" if path else "Generating")
+    request = request_of(found, path, chosen, _part(report, 0.0, 0.02))
+    same = None if again else prepared_as(request, name)
+    if same is not None:
+        return _reuse(same, name, report)
+    resources.check(resources.estimate(found, path, chosen), limit)
+    with _disk_errors_in_words(), work_folder(request) as work:
+        folder = work / "prepared"
+        if not (folder / "dataset.json").exists():
+            with stages_in(work / "read"):
+                raw = found.read(path, chosen, _part(report, 0.02, 0.4))
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            meta = _write(folder, name, found, chosen, raw, _part(report, 0.4, 0.7))
+            report(0.7, "Taking fingerprints")
+            meta.fingerprint, meta.request = _fingerprint(folder, raw.inputs), request
+            del raw
+            write_json(folder / "dataset.json", meta.model_dump(mode="json"))
+        _rename(folder, name)
+        shutil.rmtree(work / "read", ignore_errors=True)
         dataset = PreparedDataset(folder)
-        write_json(folder / "audit.json", audit_dataset(dataset).model_dump(mode="json"))
+        audit = audit_dataset(dataset, _part(report, 0.72, 0.95))
+        write_json(folder / "audit.json", audit.model_dump(mode="json"))
         report(0.95, "Computing statistics")
         write_statistics(dataset)
+        replace_folder(folder, get_settings().datasets_dir / name)
     report(1.0, f"Prepared {name}")
     return PreparedDataset.open(name)
+
+
+def prepared_as(request: str, prefer: str = "") -> PreparedDataset | None:
+    """A data set that this request made and that is as it was written; the one named `prefer`, if it is among them."""
+    for name in sorted(list_datasets(), key=lambda other: other != prefer):
+        with suppress(StudioError, OSError):  # one of an older format, or being replaced just now
+            dataset = PreparedDataset.open(name)
+            if dataset.meta.request == request:
+                check_unaltered(dataset)
+                return dataset
+    return None
+
+
+def _reuse(same: PreparedDataset, name: str, report: Progress) -> PreparedDataset:
+    """The data set under `name`: its files once more under that name, without a copy where the disk can do that."""
+    if same.name == name:
+        report(1.0, f"{name} is prepared already, from the same input with the same options")
+        return same
+    with new_folder(get_settings().datasets_dir / name) as folder:
+        shutil.copytree(same.path, folder, copy_function=_link, dirs_exist_ok=True)
+        _rename(folder, name)
+    report(1.0, f"{same.name} is prepared already from the same input with the same options: {name} is the same")
+    return PreparedDataset.open(name)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _rename(folder: Path, name: str) -> None:
+    """Write the name into the folder's JSON files (anew: they may be links)."""
+    for file, key in (("dataset.json", "name"), ("audit.json", "dataset")):
+        if (folder / file).exists():
+            content = json.loads((folder / file).read_text("utf-8"))
+            if content[key] != name:
+                write_json(folder / file, content | {key: name})
 
 
 @contextmanager
@@ -228,9 +296,7 @@ def _row_files(
         texts = values.dtype == pl.Enum
         columns[name] = values.cat.get_categories().to_list() if texts else values.head(0).to_numpy().dtype
     folder.mkdir()
-    files = [
-        ColumnFile(folder / f"{part}.arrow", columns, size) for part, size in zip(SPLITS, sizes, strict=True)
-    ]
+    files = [ColumnFile(folder / f"{part}.arrow", columns, size) for part, size in zip(SPLITS, sizes, strict=True)]
     return OrderedFiles(files, order)
 
 

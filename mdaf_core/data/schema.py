@@ -70,6 +70,7 @@ class DatasetMeta(BaseModel):
     fingerprint: dict[str, Any] = Field(
         {}, description="`sha256` of all that was written; `inputs`: bytes and sha256 of each file read."
     )
+    request: str = Field("", description="Hash of source, options and content of the input: the same is not repeated.")
     versions: dict[str, str] = {}
     created: str = ""
 

@@ -107,10 +107,10 @@ def test_a_member_that_is_not_there_or_there_twice(tmp_path):
     _zip(tmp_path / "data.zip", {"one.csv": TEXT, "two.csv": TEXT, "x/two.csv": TEXT})
     with pytest.raises(BadInputError, match=r"no file named 'three.csv'. It holds: one.csv, two.csv"):
         read_text(tmp_path / "data.zip" / "three.csv", LAYOUT)
-    with pytest.raises(BadInputError, match="more than one file named 'two.csv'"):
+    with pytest.raises(BadInputError, match=r"more than one file named 'two.csv'"):
         read_text(tmp_path / "data.zip" / "two.csv", LAYOUT)
     _tar(tmp_path / "data.tar.gz", {"one.csv": TEXT})
-    with pytest.raises(BadInputError, match="no file named 'two.csv'. It holds: one.csv"):
+    with pytest.raises(BadInputError, match=r"no file named 'two.csv'. It holds: one.csv"):
         read_text(tmp_path / "data.tar.gz" / "two.csv", LAYOUT)
 
 

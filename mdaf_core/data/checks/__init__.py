@@ -8,6 +8,7 @@ from mdaf_core.data.audit import Check
 from mdaf_core.data.checks import files, histories, labels, source, splits
 from mdaf_core.data.checks.base import Written
 from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.sources.base import Progress, no_progress
 
 _QUESTIONS: tuple[Callable[[Written], Iterator[Check]], ...] = (
     files.integrity,
@@ -25,7 +26,11 @@ _QUESTIONS: tuple[Callable[[Written], Iterator[Check]], ...] = (
 )
 
 
-def run_checks(dataset: PreparedDataset) -> list[Check]:
+def run_checks(dataset: PreparedDataset, progress: Progress = no_progress) -> list[Check]:
     """Every check that applies, the gravest questions first."""
     data = Written(dataset)
-    return [check for question in _QUESTIONS for check in question(data)]
+    found: list[Check] = []
+    for i, question in enumerate(_QUESTIONS):
+        progress(i / len(_QUESTIONS), f"Auditing: {question.__name__.replace('_', ' ')}")
+        found += question(data)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from mdaf_core.data.dataset import PreparedDataset, Rows, identities
 from mdaf_core.data.describe import describe_events, describe_rows, local_times
 from mdaf_core.data.schema import SPLITS, UNKNOWN, FieldSpec, Split
 
+_PIECE = 4_000_000
 WORDS = {"train": "training", "val": "validation", "test": "test"}
 EXAMPLES = 20
 
@@ -78,7 +79,7 @@ class Written:
     def first_event(self) -> np.ndarray:
         """(U + 1,) position of each user's first event; the log must be sorted by user."""
         users = 1 + max(int(rows.user.max(initial=0)) for rows in self.rows.values())
-        return np.searchsorted(self.events["user_index"], np.arange(users + 1))
+        return np.searchsorted(self.events["user_index"], np.arange(users + 1, dtype=np.int32))
 
     @cached_property
     def slices_sound(self) -> dict[Split, np.ndarray]:
@@ -92,12 +93,22 @@ class Written:
     @cached_property
     def late(self) -> dict[Split, np.ndarray]:
         """By split, positions of rows whose slice holds an event that is not strictly earlier."""
-        found = {}
         time = self.events["timestamp"]
-        for split, rows in self.rows.items():
-            full = np.flatnonzero(self.slices_sound[split] & (rows.history_end > rows.history_start))
-            found[split] = full[time[rows.history_end[full] - 1] >= rows.timestamp[full]]
-        return found
+
+        def at(split: Split, piece: slice) -> np.ndarray:
+            rows = self.rows[split]
+            start, end = rows.history_start[piece], rows.history_end[piece]
+            full = np.flatnonzero(self.slices_sound[split][piece] & (end > start))
+            return full[time[end[full] - 1] >= rows.timestamp[piece][full]]
+
+        return self.positions(at)
+
+    def positions(self, at: Callable[[Split, slice], np.ndarray]) -> dict[Split, np.ndarray]:
+        """By split, positions that `at` finds in one piece of it after the other, counted from the piece's start."""
+        return {
+            split: np.concatenate([at(split, piece) + piece.start for piece in pieces(len(rows))])
+            for split, rows in self.rows.items()
+        }
 
     @cached_property
     def repeats(self) -> pl.DataFrame:
@@ -107,22 +118,34 @@ class Written:
         """
         item = self.role("item")
         names = [item] if item else [field.name for field in self.categorical]
-        keys, kept = {}, {}
+
+        def hashes(split: Split, piece: slice) -> tuple[np.ndarray, np.ndarray]:
+            """Positions of rows whose target is known, from the piece's start, and their hashes."""
+            rows = self.rows[split]
+            ids = [identities(rows.columns, name)[piece] for name in names]
+            known = np.flatnonzero(np.all([column > UNKNOWN for column in ids], axis=0))
+            return known, mixed_hash([c[known] for c in (rows.user[piece], rows.timestamp[piece], *ids)])
+
+        keys, size = np.empty(self.total, np.uint64), 0
         for split, rows in self.rows.items():
-            ids = {name: identities(rows.columns, name) for name in names}
-            known = np.flatnonzero(np.all([ids[name] > UNKNOWN for name in names], axis=0))
-            kept[split] = known
-            columns = [rows.user, rows.timestamp, *ids.values()]
-            keys[split] = mixed_hash([column[known] for column in columns])
-        ordered = np.sort(np.concatenate(list(keys.values())))
-        shared = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+            for piece in pieces(len(rows)):
+                found = hashes(split, piece)[1]
+                keys[size : size + len(found)] = found
+                size += len(found)
+        keys = keys[:size]
+        keys.sort()
+        shared = np.unique(keys[1:][keys[1:] == keys[:-1]])
+        del keys
+
+        def repeated(split: Split, piece: slice) -> np.ndarray:
+            known, found = hashes(split, piece)
+            if not len(shared):
+                return known[:0]
+            return known[shared[np.minimum(np.searchsorted(shared, found), len(shared) - 1)] == found]
+
         frames = []
-        for split, rows in self.rows.items():
-            at = np.searchsorted(shared, keys[split])
-            is_shared = (
-                shared[np.minimum(at, len(shared) - 1)] == keys[split] if len(shared) else np.zeros(len(at), bool)
-            )
-            found = kept[split][is_shared]
+        for split, found in self.positions(repeated).items():
+            rows = self.rows[split]
             inputs = {f"field_{name}": rows.columns[name][found] for name in rows.columns if name in self._inputs}
             target = {f"target_{name}": identities(rows.columns, name)[found] for name in names}
             frames.append(
@@ -137,6 +160,21 @@ class Written:
     @property
     def _inputs(self) -> set[str]:
         return {field.name for field in self.meta.fields}
+
+
+def pieces(size: int) -> Iterator[slice]:
+    """Slices that cover so many rows: what is worked out of a piece is small. At least one, be it empty."""
+    for start in range(0, max(size, 1), _PIECE):
+        yield slice(start, min(start + _PIECE, size))
+
+
+def occurrences(codes: np.ndarray, size: int, where: np.ndarray | None = None) -> np.ndarray:
+    """(size,) how often each code occurs, in those rows alone where `where` is not 0."""
+    counts = np.zeros(size, np.int64)
+    for piece in pieces(len(codes)):
+        part = codes[piece] if where is None else codes[piece][where[piece] != 0]
+        counts += np.bincount(part, minlength=size)
+    return counts
 
 
 def check(

@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit import Check, content_hashes
-from mdaf_core.data.checks.base import EXAMPLES, WORDS, Written, check
+from mdaf_core.data.audit import Check, altered_files, content_hashes
+from mdaf_core.data.checks.base import EXAMPLES, WORDS, Written, check, occurrences
 from mdaf_core.data.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN
 
 
 def integrity(data: Written) -> Iterator[Check]:
-    recorded = data.meta.fingerprint.get("content", {})
-    actual = content_hashes(data.dataset.path)
-    changed = sorted(path for path in recorded.keys() | actual.keys() if recorded.get(path) != actual.get(path))
+    recorded, actual = data.meta.fingerprint.get("content", {}), content_hashes(data.dataset.path)
+    changed = altered_files(recorded, actual)
     wrong = [split for split in SPLITS if len(data.rows[split]) != data.meta.splits[split].rows]
     everything = changed or [f"rows/{split}.arrow" for split in wrong]
     if not changed and not wrong:
@@ -50,9 +49,11 @@ def reserved_codes(data: Written) -> Iterator[Check]:
         if field.name in data.events:
             columns["histories"] = data.events[field.name]
         for where, values in columns.items():
-            strange = np.flatnonzero((values <= PADDING) | (values >= field.vocabulary_size))
+            if values.min(initial=FIRST_ID) > PADDING and values.max(initial=0) < field.vocabulary_size:
+                continue
+            strange = values[(values <= PADDING) | (values >= field.vocabulary_size)]
             count += len(strange)
-            for code in np.unique(values[strange[:EXAMPLES]]):
+            for code in np.unique(strange[:EXAMPLES]):
                 examples.append({"field": field.name, "where": where, "code": int(code), "id": None, "title": None})
         wrong[field.name] = count
     total = sum(wrong.values())
@@ -79,7 +80,7 @@ def vocabulary(data: Written) -> Iterator[Check]:
         codes = table["code"].to_numpy()
         values = data.rows["train"].columns[field.name]
         size = max(int(codes.max(initial=0)), int(values.max(initial=0)), field.vocabulary_size) + 1
-        seen = np.bincount(values, minlength=size)
+        seen = occurrences(values, size)
         strangers = np.flatnonzero(seen[codes] < least)
         foreign[field.name] = len(strangers) + abs(len(codes) + FIRST_ID - field.vocabulary_size)
         if least == 1:  # then every id of a training row has a code

@@ -9,7 +9,7 @@ import numpy as np
 
 from mdaf_core.data.audit import Check, Status
 from mdaf_core.data.checks.base import Written, check
-from mdaf_core.data.dataset import Rows, identities
+from mdaf_core.data.dataset import identities
 from mdaf_core.data.schema import MAX_HISTORY, UNKNOWN, Split
 
 AGAIN = "Prepare the data set again; if it was not written by this program, see docs/data.md for what a history is."
@@ -60,17 +60,17 @@ def _earlier(data: Written) -> Check:
 
 def _whose_and_whole(data: Written) -> Iterator[Check]:
     owner = data.events["user_index"]
-    wrong: dict[Split, np.ndarray] = {}
-    missing: dict[Split, np.ndarray] = {}
-    for split, rows in data.rows.items():
-        sound = data.slices_sound[split]
+
+    def not_own(split: Split, piece: slice) -> np.ndarray:
+        rows, sound = data.rows[split], data.slices_sound[split][piece]
+        start, end, user = rows.history_start[piece], rows.history_end[piece], rows.user[piece]
         foreign = ~sound
-        full = np.flatnonzero(sound & (rows.history_end > rows.history_start))
-        first, last = rows.history_start[full], rows.history_end[full] - 1
-        foreign[full] = (owner[first] != rows.user[full]) | (owner[last] != rows.user[full])
-        wrong[split] = np.flatnonzero(foreign)
-        if not data.meta.ready_made_history:
-            missing[split] = np.flatnonzero(_incomplete(data, rows, sound))
+        full = np.flatnonzero(sound & (end > start))
+        foreign[full] = (owner[start[full]] != user[full]) | (owner[end[full] - 1] != user[full])
+        return np.flatnonzero(foreign)
+
+    wrong = data.positions(not_own)
+    missing = {} if data.meta.ready_made_history else data.positions(lambda *where: _incomplete(data, *where))
     total = sum(map(len, wrong.values()))
     yield check(
         "history-own-user",
@@ -100,17 +100,17 @@ def _whose_and_whole(data: Written) -> Iterator[Check]:
         )
 
 
-def _incomplete(data: Written, rows: Rows, sound: np.ndarray) -> np.ndarray:
-    """(N,) whether an earlier event of the user is outside the slice, on either side."""
-    time = data.events["timestamp"]
+def _incomplete(data: Written, split: Split, piece: slice) -> np.ndarray:
+    """Positions in the piece of rows with an earlier event of the user outside their slice, on either side."""
+    time, rows = data.events["timestamp"], data.rows[split]
     if not len(time):
-        return np.zeros(len(rows), np.bool_)
-    first, after = data.first_event[rows.user], data.first_event[rows.user + 1]
-    end = np.clip(rows.history_end, 0, len(time) - 1)
-    next_is_earlier = (rows.history_end < after) & (rows.history_end >= first) & (time[end] < rows.timestamp)
-    starts_late = (rows.history_start > first) & (first < after)
-    elsewhere = (rows.history_end < first) & (time[np.clip(first, 0, len(time) - 1)] < rows.timestamp) & (first < after)
-    return sound & (next_is_earlier | starts_late | elsewhere)
+        return np.empty(0, np.int64)
+    start, end, user, now = (a[piece] for a in (rows.history_start, rows.history_end, rows.user, rows.timestamp))
+    first, after = data.first_event[user], data.first_event[user + 1]
+    next_is_earlier = (end < after) & (end >= first) & (time[np.clip(end, 0, len(time) - 1)] < now)
+    starts_late = (start > first) & (first < after)
+    elsewhere = (end < first) & (time[np.clip(first, 0, len(time) - 1)] < now) & (first < after)
+    return np.flatnonzero(data.slices_sound[split][piece] & (next_is_earlier | starts_late | elsewhere))
 
 
 def _own_target(data: Written) -> Check:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.data.audit import Check, Status
-from mdaf_core.data.checks.base import EXAMPLES, WORDS, Written, check
+from mdaf_core.data.checks.base import EXAMPLES, WORDS, Written, check, occurrences
 from mdaf_core.data.gather import match_features, match_names
 from mdaf_core.data.schema import UNKNOWN, Split
 
@@ -113,8 +113,7 @@ def _alone(data: Written, split: Split) -> dict[str, float]:
         if field.kind == "categorical":
             codes = train.columns[field.name]
             size = max(int(codes.max(initial=0)), int(values.max(initial=0))) + 1
-            count = np.bincount(codes, minlength=size)
-            positives = np.bincount(codes, weights=train.label, minlength=size)
+            count, positives = occurrences(codes, size), occurrences(codes, size, where=train.label)
             found[field.name] = _auc(label, ((positives + base) / (count + 1))[values])
         else:
             found[field.name] = _auc(label, values)

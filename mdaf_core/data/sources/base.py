@@ -13,6 +13,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mdaf_core.data.schema import FieldSpec
+from mdaf_core.data.sources.files import exists, find
 from mdaf_core.errors import BadInputError, UsageError
 
 Progress = Callable[[float, str], None]
@@ -148,6 +149,33 @@ class RawTable:
 
 
 @dataclass(frozen=True)
+class Size:
+    """How large an input and what is made of it are, before anything is read: estimates.
+
+    Attributes:
+        lines: of the input; read: bytes a line once it is read.
+        rows, events: of the data set.
+        fields: inputs of a row; history_fields: those recorded for each event.
+        held: bytes a row that are in memory beside what every source needs.
+    """
+
+    lines: int
+    read: float
+    rows: int
+    events: int
+    fields: int
+    history_fields: int
+    held: float = 0.0
+
+
+def files_below(path: Path, _options: Any) -> list[Path]:
+    """`path`, or the files of that folder and of the folders in it."""
+    if not path.is_dir():
+        return [path if path.exists() else find(path).file]
+    return sorted(file for pattern in ("*", "*/*") for file in path.glob(pattern) if file.is_file())
+
+
+@dataclass(frozen=True)
 class Source:
     """A kind of input. Each module of this package exposes one as `SOURCE`.
 
@@ -158,6 +186,8 @@ class Source:
         options: pydantic class of its options.
         read: reads `path`; reports progress from 0 to 1.
         default_name: name of the prepared data set when none is given.
+        files: those that `read` will read, or more.
+        size: estimates how large the data set will be; None: cannot say.
     """
 
     name: str
@@ -166,6 +196,8 @@ class Source:
     options: type[SourceOptions]
     read: Callable[[Path | None, Any, Progress], RawTable]
     default_name: Callable[[Path | None, Any], str]
+    files: Callable[[Path, Any], list[Path]] = files_below
+    size: Callable[[Path, Any], Size] | None = None
 
 
 _MODULES = {
@@ -232,7 +264,7 @@ def check_path(source: Source, path: Path | None) -> Path | None:
     if path is None:
         raise UsageError(f"The source {source.name!r} needs a path: {source.path_help}.")
     path = path.expanduser()
-    if not path.exists():
+    if not exists(path):
         raise BadInputError(f"There is nothing at this path; expected {source.path_help}.", path)
     return path
 

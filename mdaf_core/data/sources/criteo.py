@@ -10,8 +10,8 @@ import polars as pl
 from pydantic import Field
 
 from mdaf_core.data.schema import FieldSpec
-from mdaf_core.data.sources.base import Progress, RawTable, Source, SourceOptions
-from mdaf_core.data.sources.files import inside
+from mdaf_core.data.sources.base import Progress, RawTable, Size, Source, SourceOptions
+from mdaf_core.data.sources.files import count_lines, find, inside
 from mdaf_core.data.sources.text import Column, Layout, read_text, shrink
 
 NUMERIC = tuple(f"I{i}" for i in range(1, 14))
@@ -42,7 +42,7 @@ class CriteoOptions(SourceOptions):
 
 
 def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTable:
-    """Read train.txt, or the folder or archive that holds it. Rows carry neither user nor time: file order is time order."""
+    """Read train.txt, or what holds it. Rows carry neither user nor time: file order is time order."""
     assert path is not None
     path = inside(path, "train.txt")
     buckets = options.counts == "buckets"
@@ -111,6 +111,15 @@ def log_scale(value: pl.Expr) -> pl.Expr:
     return (number.sign() * number.abs().log1p()).cast(pl.Float32)
 
 
+def _files(path: Path, _options: CriteoOptions) -> list[Path]:
+    return [find(inside(path, "train.txt")).file]
+
+
+def _size(path: Path, _options: CriteoOptions) -> Size:
+    lines = count_lines(inside(path, "train.txt"))
+    return Size(lines=lines, read=161, rows=lines, events=0, fields=39, history_fields=0)
+
+
 SOURCE = Source(
     name="criteo",
     title="Criteo Display Advertising Challenge: counts and hashed ids, no users, no histories",
@@ -118,4 +127,6 @@ SOURCE = Source(
     options=CriteoOptions,
     read=read,
     default_name=lambda _path, options: "criteo" if options.counts == "buckets" else "criteo-numbers",
+    files=_files,
+    size=_size,
 )

@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from mdaf_core.errors import BadInputError
 
+_SAMPLE = 4 << 20
 _ENDINGS = (".gz", ".zip", ".tar.gz", ".tgz")
 _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError)
 
@@ -115,6 +116,8 @@ def open_input(path: Path) -> Iterator[Input]:
         BadInputError: there is none, it cannot be read, or the archive holds no such file.
     """
     found = find(path)
+    if found.file.exists() and not found.file.is_file():
+        raise BadInputError("This is no regular file: take one.", found.file)
     try:
         kind = _kind(found.file)
         raw = found.file.open("rb")
@@ -157,6 +160,16 @@ def unpacked_size(path: Path) -> int:
             position = opened._position()
         return read if position >= packed else int(read / max(position, 1) * packed)
     return packed
+
+
+def count_lines(path: Path) -> int:
+    """About how many lines a text file has, from its beginning; archives are looked into."""
+    with open_input(path) as opened:
+        sample = opened.read(_SAMPLE)
+    lines = sample.count(b"\n")
+    if len(sample) < _SAMPLE or not lines:
+        return max(lines, 1)
+    return round(unpacked_size(path) * lines / len(sample))
 
 
 def _kind(path: Path) -> str:
@@ -214,4 +227,6 @@ def _damaged(path: Path, error: BaseException) -> BadInputError:
         return BadInputError("The archive is cut off before its end: download it again or take another copy.", path)
     if isinstance(error, RuntimeError) and "password" in str(error):
         return BadInputError("The archive is encrypted: unpack it first.", path)
-    return BadInputError(f"The archive is cut off or damaged ({str(error).rstrip('.')}): download it again or take another copy.", path)
+    return BadInputError(
+        f"The archive is cut off or damaged ({str(error).rstrip('.')}): download it again or take another copy.", path
+    )

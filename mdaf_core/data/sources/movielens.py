@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import Field
 
 from mdaf_core.data.schema import FieldSpec
+from mdaf_core.data.sources import files
 from mdaf_core.data.sources.base import (
     Progress,
     RawTable,
@@ -19,7 +20,6 @@ from mdaf_core.data.sources.base import (
     calendar_fields,
     weekday_titles,
 )
-from mdaf_core.data.sources import files
 from mdaf_core.data.sources.text import ID_RANGE, Column, Layout, check_file, fingerprint_file, read_text, shrink
 from mdaf_core.errors import BadInputError
 

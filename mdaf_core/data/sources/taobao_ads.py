@@ -16,12 +16,14 @@ from mdaf_core.data.schema import FieldSpec
 from mdaf_core.data.sources.base import (
     Progress,
     RawTable,
+    Size,
     Source,
     SourceOptions,
     calendar_columns,
     calendar_fields,
     weekday_titles,
 )
+from mdaf_core.data.sources.files import count_lines, find
 from mdaf_core.data.sources.text import ID_RANGE, Column, Layout, Text, check_file, read_text
 from mdaf_core.errors import BadInputError, UsageError
 
@@ -243,11 +245,7 @@ class _Files:
     skipped: int = 0
 
     def __post_init__(self) -> None:
-        layouts = {"raw_sample.csv": SAMPLES, "ad_feature.csv": ADS}
-        if self.options.profile_fields:
-            layouts["user_profile.csv"] = PROFILES
-        if self.options.history == "behavior-log":
-            layouts["behavior_log.csv"] = LOG
+        layouts = _layouts(self.options)
         self.sizes = {name: check_file(self.folder / name, layout.expected) for name, layout in layouts.items()}
         self.done = 0
 
@@ -264,6 +262,16 @@ class _Files:
         self.fingerprints[name] = text.fingerprint
         self.skipped += text.skipped
         return text.frame
+
+
+def _layouts(options: TaobaoAdsOptions) -> dict[str, Layout]:
+    """The files that the options need."""
+    layouts = {"raw_sample.csv": SAMPLES, "ad_feature.csv": ADS}
+    if options.profile_fields:
+        layouts["user_profile.csv"] = PROFILES
+    if options.history == "behavior-log":
+        layouts["behavior_log.csv"] = LOG
+    return layouts
 
 
 def _impressions(files: _Files, options: TaobaoAdsOptions) -> tuple[pl.DataFrame, int]:
@@ -423,6 +431,25 @@ def _level_titles(name: str) -> pl.DataFrame:
     return pl.DataFrame({"id": list(titles), "title": list(titles.values())}, schema={"id": pl.Int64, "title": str})
 
 
+def _files(path: Path, options: TaobaoAdsOptions) -> list[Path]:
+    folder = path if path.is_dir() else path.parent
+    return [find(folder / name).file for name in _layouts(options)]
+
+
+def _size(path: Path, options: TaobaoAdsOptions) -> Size:
+    folder = path if path.is_dir() else path.parent
+    rows = count_lines(folder / "raw_sample.csv")
+    chosen = min(rows, options.sample or rows)
+    events, fields = chosen, 5 + len(options.ad_fields) + len(options.profile_fields)
+    if options.history == "behavior-log":
+        events = count_lines(folder / "behavior_log.csv")
+    elif options.history == "clicked":
+        events = chosen // 15
+    # The sampled rows with all their columns, and the impressions or log events they came from.
+    held = 30 + 4 * fields + 16 * max(events, rows) / chosen
+    return Size(lines=rows, read=0, rows=chosen, events=events, fields=fields, history_fields=2, held=held)
+
+
 SOURCE = Source(
     name="taobao-ads",
     title="Taobao ads: impressions with ads, user profiles and a shopping log",
@@ -430,4 +457,6 @@ SOURCE = Source(
     options=TaobaoAdsOptions,
     read=read,
     default_name=lambda _path, options: f"taobao-ads-{'report' if options.protocol == 'report' else options.history}",
+    files=_files,
+    size=_size,
 )

@@ -52,7 +52,7 @@ _MAGIC = {
 @dataclass(frozen=True)
 class Column:
     """One column of the text: what its values must look like. Optional ones may be empty, or the word `null`; `width`
-    is in characters, `between` the lowest and highest number. `hex` is 8 hexadecimal digits, read as a 32-bit number."""
+    is in characters, `between` the lowest and highest number; `hex`: 8 hexadecimal digits, read as a number."""
 
     name: str
     kind: Literal["int", "float", "text", "hex"] = "int"

@@ -15,13 +15,14 @@ from mdaf_core.data.sources.base import (
     NegativeSampling,
     Progress,
     RawTable,
+    Size,
     Source,
     SourceOptions,
     calendar_columns,
     calendar_fields,
     weekday_titles,
 )
-from mdaf_core.data.sources.files import inside
+from mdaf_core.data.sources.files import count_lines, find, inside
 from mdaf_core.data.sources.text import ID_RANGE, Column, Layout, read_text, shrink
 from mdaf_core.errors import BadInputError
 
@@ -144,6 +145,18 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
     )
 
 
+def _files(path: Path, _options: UserBehaviorOptions) -> list[Path]:
+    return [find(inside(path, "UserBehavior.csv")).file]
+
+
+def _size(path: Path, options: UserBehaviorOptions) -> Size:
+    lines = count_lines(inside(path, "UserBehavior.csv"))
+    rows = lines if options.task == "conversion" else lines * (1 + options.negatives)
+    # Negatives are drawn with all rows in memory, and the draw itself needs several numbers a row.
+    held = 0 if options.task == "conversion" else 90
+    return Size(lines=lines, read=17, rows=rows, events=lines, fields=5, history_fields=2, held=held)
+
+
 SOURCE = Source(
     name="user-behavior",
     title="Taobao UserBehavior: page views, carts, favourites and purchases",
@@ -151,4 +164,6 @@ SOURCE = Source(
     options=UserBehaviorOptions,
     read=read,
     default_name=lambda _path, options: f"user-behavior-{options.task}",
+    files=_files,
+    size=_size,
 )
