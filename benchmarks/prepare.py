@@ -22,6 +22,8 @@ from typing import Any
 from benchmarks.measure import memory_kib, parser, report
 from benchmarks.raw_data import WRITERS
 
+NO_LIMIT = 1 << 60
+
 
 class Watch:
     """Samples this process's memory while it lives: the most at any time, and by stage."""
@@ -33,7 +35,7 @@ class Watch:
 
     def __enter__(self) -> Watch:
         self.start, self.cpu = time.perf_counter(), time.process_time()
-        self._since = self.start
+        self._since, self._cpu_since = self.start, self.cpu
         self._thread.start()
         return self
 
@@ -45,12 +47,14 @@ class Watch:
     def enter(self, stage: str) -> None:
         """What is measured from now on belongs to `stage`."""
         if stage != self.stage:
-            now = time.perf_counter()
-            self._entry()[0] += now - self._since
-            self.stage, self._since = stage, now
+            now, cpu = time.perf_counter(), time.process_time()
+            entry = self._entry()
+            entry[0] += now - self._since
+            entry[3] += cpu - self._cpu_since
+            self.stage, self._since, self._cpu_since = stage, now, cpu
 
     def _entry(self) -> list[float]:
-        return self.stages.setdefault(self.stage, [0.0, 0.0, 0.0])
+        return self.stages.setdefault(self.stage, [0.0, 0.0, 0.0, 0.0])
 
     def _run(self) -> None:
         while not self._stop.wait(0.02):
@@ -66,7 +70,12 @@ class Watch:
             "peak memory, GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
             "of it without mapped files, GB": own,
             "stages": {
-                name: {"seconds": entry[0], "peak memory, GB": entry[1], "without mapped files, GB": entry[2]}
+                name: {
+                    "seconds": entry[0],
+                    "CPU seconds": entry[3],
+                    "peak memory, GB": entry[1],
+                    "without mapped files, GB": entry[2],
+                }
                 for name, entry in self.stages.items()
                 if entry[0] > 0
             },
@@ -78,16 +87,22 @@ def ours(source: str, path: Path, home: Path, options: dict[str, Any]) -> dict[s
     os.environ["MDAF_HOME"] = str(home)
     from mdaf_core.data.audit import stored_audit
     from mdaf_core.data.prepare import prepare
+    from mdaf_core.data.resources import estimate
+    from mdaf_core.data.sources.base import get_source, parse_options
 
     with Watch() as watch:
         dataset = prepare(
-            source, path=path, name="measured", options=options,
-            progress=lambda _share, message: watch.enter(message.split(":")[0]),
+            source, path=path, name="measured", options=options, memory_limit=NO_LIMIT,
+            progress=lambda _share, message: watch.enter(message.partition(":")[0].partition(", about")[0]),
         )  # fmt: skip
     found = watch.result()
     rows = sum(counts.rows for counts in dataset.meta.splits.values())
     audit = stored_audit(dataset)
+    chosen = parse_options(get_source(source), options)
+    need = estimate(get_source(source), path, chosen)
     return found | {
+        "estimated memory, GB": need.memory / 1e9 if need else None,
+        "estimated disk, GB": need.disk / 1e9 if need else None,
         "rows": rows,
         "rows a second": rows / found["seconds"],
         "bytes on disk": sum(file.stat().st_size for file in dataset.path.rglob("*") if file.is_file()),
@@ -225,8 +240,12 @@ def main() -> None:
                 if who in result
             ),
         ],
+        "Estimated before": [
+            ["memory without mapped files, GB", "disk, GB", "data set on disk, GB"],
+            [found["estimated memory, GB"], found["estimated disk, GB"], found["bytes on disk"] / 1e9],
+        ],
         "By stage": [
-            ["stage", "seconds", "peak memory, GB", "without mapped files, GB"],
+            ["stage", "seconds", "CPU seconds", "peak memory, GB", "without mapped files, GB"],
             *([name, *values.values()] for name, values in found["stages"].items()),
         ],
     }

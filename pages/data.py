@@ -12,7 +12,7 @@ from mdaf_core.data import audit, describe, statistics
 from mdaf_core.data.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.schema import SPLITS
 from mdaf_core.reporting import data_charts
-from mdaf_core.studies import launch
+from mdaf_core.studies import data_sets, launch
 from pages import prepare_form, shared
 
 STATUS = {
@@ -58,7 +58,9 @@ def _dataset(dataset: PreparedDataset) -> None:
         f"prepared {meta.created[:16].replace('T', ' ')} UTC",
         f"content {str(meta.fingerprint.get('sha256', ''))[:12]}",
     ]
-    st.caption(shared.plain(" · ".join(facts)))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(shared.plain(" · ".join(facts)), width="stretch")
+        _delete(dataset)
     with st.container(horizontal=True, gap="medium"):
         _metric("Rows", shared.fmt_count(rows))
         _metric("Positive rate", f"{positives / rows:.2%}", "Share of rows with label 1, all parts.")
@@ -86,6 +88,25 @@ def _dataset(dataset: PreparedDataset) -> None:
     )
     _alone(dataset)
     _sample(dataset)
+
+
+def _delete(dataset: PreparedDataset) -> None:
+    """Delete the data set, once the reader knows what refers to it."""
+    with st.popover("Delete", icon=":material/delete:", type="tertiary"):
+        found = data_sets.references(dataset.name)
+        if found:
+            st.markdown(
+                f"**{shared.plain(str(found))} refer to this data set.** Their results stay, but what needs its rows "
+                "(gates, slices, stories of rows, resuming, further seeds) would be lost."
+            )
+        else:
+            st.markdown("No study and no run refers to this data set.")
+        sure = st.checkbox("Delete it all the same", key="delete-sure") if found else True
+        if st.button("Delete", type="primary", disabled=not sure, key="delete-go"):
+            with shared.guard():
+                data_sets.delete_dataset(dataset.name, force=True)
+                st.query_params.pop("dataset", None)
+                st.rerun()
 
 
 def _metric(label: str, value: str, help: str | None = None) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from mdaf_core.data.sources.base import Source, files_at, get_source, source_names
+from mdaf_core.data import resources
+from mdaf_core.data.sources.base import Source, files_at, get_source, parse_options, source_names
 from mdaf_core.data.sources.table_proposal import Proposal, propose
 from mdaf_core.data.uploads import save_uploads
 from mdaf_core.errors import StudioError
@@ -38,6 +39,7 @@ def draw(expanded: bool) -> None:
                 None if proposal is None else proposal.rows.columns,
                 None if proposal is None else proposal.options,
             )
+        _need(source, path, options)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             wanted = st.text_input(
                 "Name",
@@ -45,8 +47,21 @@ def draw(expanded: bool) -> None:
                 placeholder="made of the source and its main option",
                 help="A data set of the same name is replaced when the new one is complete.",
             )
+            limit = st.text_input(
+                "Memory limit",
+                key="prepare-memory",
+                width=180,
+                placeholder=f"{resources.gigabytes(resources.memory_limit())}",
+                help="What the preparation may use, such as 4GB; else half of the machine's memory, or "
+                "MDAF_DATA_MEMORY_LIMIT. An input that needs more is refused before it starts.",
+            )
+            again = st.checkbox(
+                "Again",
+                key="prepare-again",
+                help="Prepare even what is prepared already from the same input and options.",
+            )
             if st.button("Prepare", type="primary", icon=":material/play_arrow:", key="prepare-go"):
-                _submit(source, path, wanted.strip() or None, options)
+                _submit(source, path, wanted.strip() or None, options, limit.strip(), again)
     if st.session_state.get(JOB) is not None:
         st.fragment(_progress, run_every=POLL_SECONDS)()
 
@@ -123,9 +138,27 @@ def _words(proposal: Proposal, option: str) -> str:
     return f"{', '.join(value) if isinstance(value, list) else value} ({proposal.reasons[option]})"
 
 
-def _submit(source: Source, path: Path | None, name: str | None, options: dict[str, Any]) -> None:
+def _need(source: Source, path: Path | None, options: dict[str, Any]) -> None:
+    """What the preparation will need, where that can be said beforehand."""
     try:
-        st.session_state[JOB] = api.submit_prepare(source.name, path, name, options)
+        need = resources.estimate(source, path.expanduser() if path else None, parse_options(source, options))
+    except StudioError:
+        return  # said when it is submitted
+    if need is not None:
+        st.caption(
+            f"About {shared.fmt_count(need.rows)} rows: preparing them takes up to {resources.gigabytes(need.memory)} "
+            f"of memory and {resources.gigabytes(need.disk)} of disk space."
+        )
+
+
+def _submit(
+    source: Source, path: Path | None, name: str | None, options: dict[str, Any], limit: str, again: bool
+) -> None:
+    try:
+        bytes_limit = resources.parse_size(limit) if limit else None
+        st.session_state[JOB] = api.submit_prepare(
+            source.name, path, name, options, memory_limit=bytes_limit, again=again
+        )
     except StudioError as error:
         st.error(shared.plain(str(error)), icon=":material/error:")
 
@@ -138,7 +171,7 @@ def _progress() -> None:
     if job.state == "finished":
         st.session_state[JOB] = None
         st.query_params["dataset"] = name
-        st.toast(f"Prepared {shared.plain(name)}", icon=":material/check:")
+        st.toast(shared.plain(job.progress.get("message") or f"Prepared {name}"), icon=":material/check:")
         st.rerun()
     with st.container(border=True):
         if job.state in api.ACTIVE:
@@ -155,7 +188,13 @@ def _progress() -> None:
             st.markdown(f"{shared.state_label(job.state)} **{shared.plain(name)}**")
             if job.reason:
                 st.markdown(shared.plain(job.reason))
-            st.button("Dismiss", key="prepare-dismiss", on_click=_dismiss)
+            with st.container(horizontal=True):
+                if job.can_retry:
+                    st.button(
+                        "Go on", key="prepare-retry", icon=":material/play_arrow:", on_click=api.retry, args=(job.id,),
+                        help="A stopped preparation goes on from its last finished stage.",
+                    )  # fmt: skip
+                st.button("Dismiss", key="prepare-dismiss", on_click=_dismiss)
 
 
 def _dismiss() -> None:

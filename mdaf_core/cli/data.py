@@ -1,8 +1,9 @@
-"""`data prepare | propose | list | show | audit`."""
+"""`data prepare | propose | list | show | audit | delete`."""
 
 from __future__ import annotations
 
 import shlex
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,8 @@ from mdaf_core.cli.output import JsonOption, emit, say, table
 from mdaf_core.errors import UsageError
 
 app = typer.Typer(help="Prepare data sets, and see whether they can be trusted.", no_args_is_help=True)
+
+EVERY_SECONDS = 5.0
 
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the source, e.g. split=last-day.")
@@ -29,12 +32,26 @@ def prepare(
         str | None, typer.Option(help="Name of the prepared data set; default: made of the source.")
     ] = None,
     settings: SetOption = None,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Memory it may use, e.g. 4GB; default: half of the machine's."),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Prepare even what is prepared already.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Prepare a data set: split, code ids, slice histories, audit."""
     from mdaf_core.data.prepare import prepare as run
+    from mdaf_core.data.resources import parse_size
 
-    dataset = run(source, path=path, name=name, options=parse_settings(settings or []), progress=_Progress())
+    dataset = run(
+        source,
+        path=path,
+        name=name,
+        options=parse_settings(settings or []),
+        progress=_Progress(),
+        memory_limit=parse_size(memory_limit) if memory_limit else None,
+        again=again,
+    )
     emit(_facts(dataset.name), as_json, lambda: _show_text(dataset.name))
 
 
@@ -108,6 +125,19 @@ def audit(name: NameArgument, as_json: JsonOption = False) -> None:
     emit(value, as_json, lambda: _audit_text([check.model_dump() for check in result.checks]))
 
 
+@app.command()
+def delete(
+    name: NameArgument,
+    force: Annotated[bool, typer.Option("--force", help="Even if studies or runs refer to it.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a data set. Runs on it keep their results; what needs its rows (gates, slices, resuming) is lost."""
+    from mdaf_core.studies.data_sets import delete_dataset
+
+    freed = delete_dataset(name, force=force)
+    emit({"deleted": name, "bytes": freed}, as_json, lambda: f"Deleted {name}: {freed / 1e6:,.1f} MB freed.")
+
+
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
     """`key=value` pairs as options; numbers, lists and true/false are read as such."""
     from mdaf_core.training.config import parse_value
@@ -122,15 +152,15 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
 
 
 class _Progress:
-    """Sentences on stderr, at most one a change of sentence or a tenth of the way."""
+    """Sentences on stderr: one a change of stage, and one every few seconds of a long one."""
 
     def __init__(self) -> None:
-        self.last: tuple[int, str] = (-1, "")
+        self.stage, self.said = "", 0.0
 
     def __call__(self, fraction: float, message: str) -> None:
-        words = message.split(":")[0]
-        if (int(fraction * 10), words) != self.last:
-            self.last = (int(fraction * 10), words)
+        stage = message.partition(":")[0].partition(", about")[0]
+        if stage != self.stage or time.monotonic() - self.said > EVERY_SECONDS:
+            self.stage, self.said = stage, time.monotonic()
             say(f"{fraction:4.0%}  {message}")
 
 

@@ -128,7 +128,8 @@ def check_unaltered(dataset: PreparedDataset) -> None:
     Raises:
         StudioError: names the files that were altered or are missing.
     """
-    altered = altered_files(dataset.meta.fingerprint.get("content", {}), content_hashes(dataset.path))
+    recorded = dataset.meta.fingerprint.get("content", {})
+    altered = altered_files(recorded, content_hashes(dataset.path)) if recorded else []
     if altered:
         raise StudioError(
             f"Data set {dataset.name!r} is not as it was prepared: {', '.join(altered)} changed or missing. "

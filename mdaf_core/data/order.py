@@ -40,6 +40,6 @@ def _sort_by_digit(key, low, shift, order, out):  # pragma: no cover - compiled
     for digit in range(1 << 16):
         starts[digit + 1] += starts[digit]
     for position in order:
-        digit = np.int64((np.uint64(np.int64(key[position]) - low) >> width) & mask)
-        out[starts[digit]] = position
-        starts[digit] += 1
+        at = np.int64((np.uint64(np.int64(key[position]) - low) >> width) & mask)
+        out[starts[at]] = position
+        starts[at] += 1

@@ -293,8 +293,8 @@ def _row_files(
         if spec.name in told_apart:
             columns[spec.name + IDENTITY] = integer
     for name, values in extras.items():
-        texts = values.dtype == pl.Enum
-        columns[name] = values.cat.get_categories().to_list() if texts else values.head(0).to_numpy().dtype
+        texts = values.dtype.categories.to_list() if isinstance(values.dtype, pl.Enum) else None
+        columns[name] = texts or values.head(0).to_numpy().dtype
     folder.mkdir()
     files = [ColumnFile(folder / f"{part}.arrow", columns, size) for part, size in zip(SPLITS, sizes, strict=True)]
     return OrderedFiles(files, order)
@@ -317,7 +317,8 @@ def _extras(rows: pl.DataFrame, raw: RawTable) -> dict[str, pl.Series]:
 def _counts(
     label: np.ndarray, timestamp: np.ndarray, order: np.ndarray, sizes: list[int], has_time: bool
 ) -> dict[str, SplitCounts]:
-    counts, begin = {}, 0
+    counts: dict[str, SplitCounts] = {}
+    begin = 0
     for part, size in zip(SPLITS, sizes, strict=True):
         members = order[begin : begin + size]
         counts[part] = SplitCounts(
@@ -378,9 +379,9 @@ class _Log:
     def create(self, path: Path, fields: list[str], told_apart: list[str]) -> OrderedFiles:
         """The file, to be filled with the fields' codes; all else is written and let go."""
         integer = np.dtype(np.int32)
-        columns = {"user_index": integer, "timestamp": np.dtype(np.int64)}
+        columns: dict[str, np.dtype | list[str]] = {"user_index": integer, "timestamp": np.dtype(np.int64)}
         for name in fields:
-            columns |= {name: integer} | ({name + IDENTITY: integer} if name in told_apart else {})
+            columns |= dict.fromkeys((name, name + IDENTITY) if name in told_apart else (name,), integer)
         if "positive" in self.frame.columns:
             columns["positive"] = np.dtype(np.uint8)
         file = OrderedFiles([ColumnFile(path, columns, len(self.order))], self.order)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ByteSize, TypeAdapter, ValidationError
+
 from mdaf_core.data.sources.base import Size, Source
 from mdaf_core.errors import BadInputError, StudioError, UsageError
 from mdaf_core.settings import get_settings
@@ -115,6 +117,18 @@ def machine_memory() -> int:
 def memory_limit(wanted: int | None = None) -> int:
     """Bytes a preparation may use: as wanted, else as set, else half of the machine's memory."""
     return wanted or get_settings().data_memory_limit or machine_memory() // 2
+
+
+def parse_size(text: str) -> int:
+    """`4GB`, `500 MB` or `8GiB` in bytes.
+
+    Raises:
+        UsageError: it is no size.
+    """
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError:
+        raise UsageError(f"A size looks like 4GB or 500MB; got {text!r}.") from None
 
 
 def gigabytes(size: float) -> str:

@@ -57,8 +57,8 @@ def request_of(source: Source, path: Path | None, options: Any, progress: Progre
 def work_folder(request: str) -> Iterator[Path]:
     """The request's folder, as an earlier attempt left it or empty; nobody else has it inside the block.
 
-    It is removed when the block ends well, or badly for a reason that stays; it is kept where the process is stopped. What
-    nobody came back to for a week is removed by the next preparation.
+    It is removed when the block ends well, or badly for a reason that stays, and kept where the process is stopped.
+    What nobody came back to for a week is removed by the next preparation.
 
     Raises:
         UsageError: another process is preparing the same.

@@ -110,9 +110,16 @@ def train_job(
 
 
 def prepare_job(
-    source: str, path: Path | str | None = None, name: str | None = None, options: dict[str, Any] | None = None
+    source: str,
+    path: Path | str | None = None,
+    name: str | None = None,
+    options: dict[str, Any] | None = None,
+    *,
+    memory_limit: int | None = None,
+    again: bool = False,
 ) -> NewJob:
-    """A job that prepares a data set from raw files; without a name it gets the source's default.
+    """A job that prepares a data set from raw files; without a name it gets the source's default. For the limit and
+    `again` see `data.prepare.prepare`.
 
     Raises:
         UsageError: unknown source or option, or a bad name: what can be refused now does not wait for its turn.
@@ -132,6 +139,8 @@ def prepare_job(
             "path": str(absolute) if absolute else None,
             "name": name,
             "options": options or {},
+            "memory_limit": memory_limit,
+            "again": again,
         },
     )
 
@@ -156,14 +165,20 @@ def submit_train(
 
 
 def submit_prepare(
-    source: str, path: Path | str | None = None, name: str | None = None, options: dict[str, Any] | None = None
+    source: str,
+    path: Path | str | None = None,
+    name: str | None = None,
+    options: dict[str, Any] | None = None,
+    *,
+    memory_limit: int | None = None,
+    again: bool = False,
 ) -> int:
     """Queue the preparation of a data set; returns the job's id.
 
     Raises:
         UsageError: as `prepare_job`, or a data set of that name is being prepared already.
     """
-    job = prepare_job(source, path, name, options)
+    job = prepare_job(source, path, name, options, memory_limit=memory_limit, again=again)
     active = active_prepare(job.payload["name"])
     if active is not None:
         raise UsageError(f"Data set {job.payload['name']!r} is being prepared already (job {active.id}).")

@@ -54,6 +54,8 @@ def prepare(context: Context) -> None:
         name=payload["name"],
         options=payload["options"],
         progress=progress,
+        memory_limit=payload.get("memory_limit"),
+        again=payload.get("again", False),
     )
 
 

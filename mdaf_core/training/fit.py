@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from mdaf_core import tracking
+from mdaf_core.data.audit import check_unaltered
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.schema import Split
 from mdaf_core.errors import StudioError
@@ -61,6 +62,7 @@ def train(
     """
     meta = dataset.meta
     check_trainable(config, dataset)
+    check_data(dataset, study, run_id)
     threads = get_settings().job_threads
     torch.set_num_threads(threads)
     keep_freed_memory()
@@ -104,6 +106,24 @@ def check_trainable(config: RunConfig, dataset: PreparedDataset) -> None:
         raise StudioError(
             f"All training rows of {meta.name!r} have the same label: nothing can be learned. Check the label column."
         )
+
+
+def check_data(dataset: PreparedDataset, study: str = "", run_id: str | None = None) -> None:
+    """Refuse data that is not what it was, before any time is spent on it.
+
+    Raises:
+        StudioError: files were altered, or the study has finished runs (or the run to go on with was) on other data of
+            that name.
+    """
+    check_unaltered(dataset)
+    mine = fingerprint(dataset)
+    for run in tracking.list_runs(study) if study else []:
+        before = run.run_id == run_id or (run_id is None and run.state == "finished")
+        if before and run.dataset == dataset.name and run.fingerprint != mine:
+            raise StudioError(
+                f"Data set {dataset.name!r} was prepared anew, differently, since run {run.run_id[:8]} of this study: "
+                f"it is {mine[:8]} now and was {run.fingerprint[:8]}. Prepare it as it was, or launch a new study."
+            )
 
 
 def fingerprint(dataset: PreparedDataset) -> str:

@@ -12,7 +12,7 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -82,7 +82,9 @@ class Input:
         name: of the unpacked file.
     """
 
-    def __init__(self, name: str, stream: IO[bytes], size: int, position: Any, path: Path):
+    def __init__(
+        self, name: str, stream: IO[bytes] | gzip.GzipFile, size: int, position: Callable[[], int], path: Path
+    ):
         self.name, self._stream, self._size, self._position, self._path = name, stream, size, position, path
 
     def read(self, size: int) -> bytes:
@@ -138,8 +140,8 @@ def open_input(path: Path) -> Iterator[Input]:
                     yield Input(wanted, stream, size, raw.tell, found.file)
             elif kind == "gzip":
                 name = found.file.name.removesuffix(".gz")
-                with gzip.GzipFile(fileobj=raw) as stream:
-                    yield Input(name, stream, size, raw.tell, found.file)  # type: ignore[arg-type]
+                with gzip.open(raw, "rb") as unpacked:
+                    yield Input(name, unpacked, size, raw.tell, found.file)
             else:
                 yield Input(found.file.name, raw, size, raw.tell, found.file)
         except (*_DAMAGE, RuntimeError, NotImplementedError) as error:

@@ -1,0 +1,68 @@
+"""Who refers to a data set, and deleting one."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from mdaf_core import tracking
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.jobs import api as jobs
+from mdaf_core.settings import get_settings
+from mdaf_core.studies.store import list_studies
+
+
+@dataclass(frozen=True)
+class References:
+    """What refers to a data set by its name: ids of studies, and how many runs (of studies or single) have ended."""
+
+    studies: list[str]
+    runs: int
+
+    def __bool__(self) -> bool:
+        return bool(self.studies or self.runs)
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.studies[:5]) + (", …" if len(self.studies) > 5 else "")
+        studies = f"{len(self.studies)} {'study' if len(self.studies) == 1 else 'studies'}"
+        runs = f"{self.runs:,} {'run' if self.runs == 1 else 'runs'}"
+        return f"{studies} ({shown}) and {runs}" if self.studies else runs
+
+
+def references(name: str) -> References:
+    """Studies and runs on the data set of this name."""
+    runs = sum(run.dataset == name for run in tracking.list_runs())
+    return References([study.id for study in list_studies() if study.dataset == name], runs)
+
+
+def delete_dataset(name: str, *, force: bool = False) -> int:
+    """Delete a data set; returns the bytes of its files.
+
+    Raises:
+        UsageError: there is none of that name, a job is using it, or (without `force`) studies or runs refer to it.
+    """
+    path = PreparedDataset.open(name).path
+    busy = [job.id for job in jobs.list_jobs(states=jobs.ACTIVE) if name in (job.payload.get(k) for k in _NAMES)]
+    if busy:
+        raise UsageError(f"Job {busy[0]} is using data set {name!r}: cancel it, or wait for it to end.")
+    found = references(name)
+    if found and not force:
+        raise UsageError(
+            f"{found} refer to data set {name!r}. Their results stay, but what needs its rows (gates, slices, stories "
+            "of rows, resuming, further seeds) would be lost. Delete it with --force if that is what you want."
+        )
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    try:
+        aside = Path(tempfile.mkdtemp(dir=get_settings().datasets_dir, prefix=f".{name}.deleted."))
+        path.replace(aside / name)  # gone at once, whatever happens to the rest
+        shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        raise StudioError(f"Data set {name!r} could not be deleted ({error.strerror}).") from None
+    return size
+
+
+_NAMES = ("dataset", "name")
+"""Where the payloads of jobs name a data set: trainings, preparations."""
