@@ -70,7 +70,7 @@ def prepare(
     path = check_path(found, path)
     name = check_name(name or found.default_name(path, chosen), "data set name")
     limit = resources.memory_limit(memory_limit)
-    report = with_time_left(progress or no_progress, lambda: resources.guard(limit))
+    report = with_time_left(progress or no_progress)
 
     report(0.0, f"Looking at {path.name}" if path else "Generating")
     request = request_of(found, path, chosen, _part(report, 0.0, 0.02))
@@ -78,24 +78,29 @@ def prepare(
     if same is not None:
         return _reuse(same, name, report)
     resources.check(resources.estimate(found, path, chosen), limit)
+
+    def watched(share: float, message: str) -> None:
+        resources.guard(limit)
+        report(share, message)
+
     with _disk_errors_in_words(), work_folder(request) as work:
         folder = work / "prepared"
         if not (folder / "dataset.json").exists():
             with stages_in(work / "read"):
-                raw = found.read(path, chosen, _part(report, 0.02, 0.4))
+                raw = found.read(path, chosen, _part(watched, 0.02, 0.4))
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            meta = _write(folder, name, found, chosen, raw, _part(report, 0.4, 0.7))
-            report(0.7, "Taking fingerprints")
+            meta = _write(folder, name, found, chosen, raw, _part(watched, 0.4, 0.7))
+            watched(0.7, "Taking fingerprints")
             meta.fingerprint, meta.request = _fingerprint(folder, raw.inputs), request
             del raw
             write_json(folder / "dataset.json", meta.model_dump(mode="json"))
         _rename(folder, name)
         shutil.rmtree(work / "read", ignore_errors=True)
         dataset = PreparedDataset(folder)
-        audit = audit_dataset(dataset, _part(report, 0.72, 0.95))
+        audit = audit_dataset(dataset, _part(watched, 0.72, 0.95))
         write_json(folder / "audit.json", audit.model_dump(mode="json"))
-        report(0.95, "Computing statistics")
+        watched(0.95, "Computing statistics")
         write_statistics(dataset)
         replace_folder(folder, get_settings().datasets_dir / name)
     report(1.0, f"Prepared {name}")

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from mdaf_core.data.sources.base import Progress
 
 _SILENT_SECONDS, _SILENT_SHARE = 3.0, 0.05  # too early to say anything
 
 
-def with_time_left(progress: Progress, each_time: Callable[[], None]) -> Progress:
-    """Shares that never go back, and sentences with the time left; `each_time` may stop the work by raising."""
+def with_time_left(progress: Progress) -> Progress:
+    """Shares that never go back, and sentences with the time left."""
     start = time.monotonic()
     most = 0.0
 
     def report(share: float, message: str) -> None:
         nonlocal most
-        each_time()
         most = max(most, share)
         elapsed = time.monotonic() - start
         if elapsed > _SILENT_SECONDS and _SILENT_SHARE < most < 1:

@@ -51,7 +51,7 @@ splits = st.fixed_dictionaries(
 def without_audit(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Only what is written is judged here."""
     unaudited = Audit(dataset="data", created="", checks=[])
-    monkeypatch.setattr("mdaf_core.data.prepare.audit_dataset", lambda _: unaudited)
+    monkeypatch.setattr("mdaf_core.data.prepare.audit_dataset", lambda *_: unaudited)
     monkeypatch.setattr("mdaf_core.data.prepare.write_statistics", lambda _: None)
     yield
 

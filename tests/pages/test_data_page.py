@@ -121,7 +121,7 @@ def test_auditing_again_finds_what_changed(monkeypatch, store):
 
 def test_the_form_submits_what_differs_from_the_defaults(monkeypatch, store):
     sent = {}
-    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *arguments: sent.update(arguments=arguments))
+    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
     app = _page(monkeypatch, store, dataset="views")
     app.selectbox(key="prepare-source").select("user-behavior").run()
     app.selectbox(key="prepare-user-behavior-task").select("next-click")
@@ -139,7 +139,7 @@ def test_the_form_submits_what_differs_from_the_defaults(monkeypatch, store):
 @pytest.mark.parametrize("source", ["synthetic", "user-behavior", "taobao-ads", "movielens", "criteo", "table"])
 def test_untouched_forms_send_no_options(monkeypatch, store, source):
     sent = {}
-    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *arguments: sent.update(arguments=arguments))
+    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
     app = _page(monkeypatch, store, dataset="views")
     app.selectbox(key="prepare-source").select(source).run()
     app.button(key="prepare-go").click().run()
@@ -150,7 +150,7 @@ def test_untouched_forms_send_no_options(monkeypatch, store, source):
 
 def test_the_form_shows_the_first_rows_and_proposes_a_mapping(monkeypatch, store, tmp_path):
     sent = {}
-    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *arguments: sent.update(arguments=arguments))
+    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
     lines = "".join(f"{i % 2},{i % 7},{i % 5},{1_600_000_000 + i},{i / 3}\n" for i in range(40))
     (tmp_path / "a.csv").write_text("clk,uid,ad,when,price\n" + lines)
     (tmp_path / "b.csv").write_text("clicked,user,item\n" + "1,2,3\n0,2,4\n")
@@ -176,7 +176,7 @@ def test_the_form_shows_the_first_rows_and_proposes_a_mapping(monkeypatch, store
 
 
 def test_a_refusal_is_a_sentence(monkeypatch, store):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise UsageError("No <b>such</b> thing.")
 
     monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", refuse)

@@ -1,0 +1,196 @@
+"""Nothing is prepared twice, and what was interrupted goes on from its last finished stage."""
+
+import json
+import os
+import time
+
+import pytest
+
+from mdaf_core.data import resources
+from mdaf_core.data.dataset import PreparedDataset, list_datasets
+from mdaf_core.data.prepare import prepare
+from mdaf_core.data.sources.base import get_source, parse_options
+from mdaf_core.data.work import work_folder
+from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.settings import get_settings
+from tests.data.raw_files import write_criteo, write_user_behavior
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+class Stopped(BaseException):
+    """Someone stops the process."""
+
+
+@pytest.fixture
+def raw(tmp_path):
+    path = tmp_path / "UserBehavior.csv"
+    write_user_behavior(path)
+    return path
+
+
+def _stop_at(words):
+    def progress(_share, message):
+        if message.startswith(words):
+            raise Stopped
+
+    return progress
+
+
+def _work():
+    root = get_settings().work_dir
+    return list(root.iterdir()) if root.exists() else []
+
+
+def _forbid(monkeypatch, name):
+    def refuse(*_, **__):
+        raise AssertionError(f"{name} ran again")
+
+    monkeypatch.setattr(name, refuse)
+
+
+@pytest.mark.parametrize(
+    ("stopped_at", "finished"),
+    [
+        ("Ordering the event log", "mdaf_core.data.sources.text._parse"),
+        ("Coding category", "mdaf_core.data.sources.text._parse"),
+        ("Auditing", "mdaf_core.data.prepare._write"),
+        ("Computing statistics", "mdaf_core.data.prepare._write"),
+    ],
+)
+def test_goes_on_from_the_last_finished_stage(raw, monkeypatch, stopped_at, finished):
+    wanted = prepare("user-behavior", path=raw, name="whole", options={"history": "pv,cart"}).meta
+    with pytest.raises(Stopped):
+        prepare(
+            "user-behavior", path=raw, name="data", options={"history": "pv,cart"}, again=True,
+            progress=_stop_at(stopped_at),
+        )  # fmt: skip
+    assert list_datasets() == ["whole"] and len(_work()) == 1
+    _forbid(monkeypatch, finished)
+    found = prepare("user-behavior", path=raw, name="later", options={"history": "pv,cart"}, again=True)
+    assert found.meta.fingerprint == wanted.fingerprint
+    assert found.meta.model_dump(exclude={"name", "created"}) == wanted.model_dump(exclude={"name", "created"})
+    assert found.audit["dataset"] == "later" and found.audit["checks"] == PreparedDataset.open("whole").audit["checks"]
+    assert list_datasets() == ["later", "whole"] and not _work()
+
+
+def test_half_a_stage_is_read_again(raw, monkeypatch):
+    wanted = prepare("user-behavior", path=raw, name="whole").meta.fingerprint
+    monkeypatch.setattr("mdaf_core.data.sources.text.BLOCK_BYTES", 2000)
+    with pytest.raises(Stopped):
+        prepare("user-behavior", path=raw, again=True, progress=_stop_at("Reading UserBehavior.csv: "))
+    assert list(_work()[0].glob("read/events/*.arrow"))
+    assert prepare("user-behavior", path=raw, name="data", again=True).meta.fingerprint == wanted
+
+
+def test_other_input_or_options_do_not_go_on_from_there(raw):
+    with pytest.raises(Stopped):
+        prepare("user-behavior", path=raw, name="data", progress=_stop_at("Auditing"))
+    content = raw.read_text()
+    raw.write_text(content.replace("pv", "cart", 3))
+    changed = prepare("user-behavior", path=raw, name="changed").meta
+    raw.write_text(content)
+    other = prepare("user-behavior", path=raw, name="other", options={"min_count": 20}).meta
+    same = prepare("user-behavior", path=raw, name="data").meta
+    assert len({meta.fingerprint["sha256"] for meta in (changed, other, same)}) == 3
+    assert len({meta.request for meta in (changed, other, same)}) == 3
+
+
+def test_the_same_is_not_prepared_twice(raw, monkeypatch, tmp_path):
+    first = prepare("user-behavior", path=raw, name="first")
+    _forbid(monkeypatch, "mdaf_core.data.prepare._write")
+    said = []
+    again = prepare("user-behavior", path=raw, name="first", progress=lambda _, message: said.append(message))
+    assert again.meta == first.meta and "prepared already" in said[-1]
+    elsewhere = tmp_path / "elsewhere" / "UserBehavior.csv"
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes(raw.read_bytes())
+    other = prepare("user-behavior", path=elsewhere, name="second", progress=lambda _, message: said.append(message))
+    assert "first is prepared already" in said[-1] and other.name == "second" and other.audit["dataset"] == "second"
+    assert (
+        other.meta.fingerprint == first.meta.fingerprint and PreparedDataset.open("first").audit["dataset"] == "first"
+    )
+    with pytest.raises(AssertionError, match="ran again"):
+        prepare("user-behavior", path=raw, name="first", again=True)
+
+
+def test_an_altered_data_set_is_prepared_again(raw):
+    first = prepare("user-behavior", path=raw, name="data")
+    (first.path / "events.arrow").write_bytes(b"")
+    second = prepare("user-behavior", path=raw, name="data")
+    assert second.meta.fingerprint == first.meta.fingerprint and len(second.events["timestamp"])
+
+
+def test_only_one_process_prepares_the_same(raw):
+    with pytest.raises(Stopped):
+        prepare("user-behavior", path=raw, name="data", progress=_stop_at("Auditing"))
+    folder = _work()[0]
+    with work_folder(folder.name), pytest.raises(UsageError, match="already: wait"):
+        prepare("user-behavior", path=raw, name="data")
+
+
+def test_work_nobody_came_back_to_is_removed(raw, tmp_path):
+    with pytest.raises(Stopped):
+        prepare("user-behavior", path=raw, name="data", progress=_stop_at("Auditing"))
+    old = time.time() - 8 * 86400
+    os.utime(_work()[0], (old, old))
+    write_criteo(tmp_path / "train.txt")
+    prepare("criteo", path=tmp_path / "train.txt")
+    assert not _work()
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_starts(raw, monkeypatch):
+    _forbid(monkeypatch, "mdaf_core.data.sources.text._parse")
+    with pytest.raises(UsageError, match=r"needs about .* of memory, and the limit is 1 MB.*--memory-limit"):
+        prepare("user-behavior", path=raw, memory_limit=1_000_000)
+    monkeypatch.setenv("MDAF_DATA_MEMORY_LIMIT", "2MB")
+    with pytest.raises(UsageError, match="the limit is 2 MB"):
+        prepare("user-behavior", path=raw)
+    assert not list_datasets() and not _work()
+
+
+def test_what_outgrows_the_limit_is_stopped(raw, monkeypatch):
+    monkeypatch.setattr(resources, "estimate", lambda *_: None)
+    with pytest.raises(StudioError, match="more than the limit of 1 MB"):
+        prepare("user-behavior", path=raw, memory_limit=1_000_000)
+
+
+def test_what_does_not_fit_onto_the_disk_is_refused(raw, monkeypatch):
+    usage = type("Usage", (), {"free": 1_000_000})
+    monkeypatch.setattr(resources.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(StudioError, match=r"of disk space in .*, and 1 MB are free"):
+        prepare("user-behavior", path=raw)
+    assert not list_datasets()
+
+
+@pytest.mark.parametrize("options", [{}, {"task": "next-click", "negatives": 3}])
+def test_estimates_know_the_rows_and_the_disk(raw, options):
+    source = get_source("user-behavior")
+    need = resources.estimate(source, raw, parse_options(source, options))
+    dataset = prepare("user-behavior", path=raw, options=options)
+    rows = sum(counts.rows for counts in dataset.meta.splits.values())
+    written = sum(file.stat().st_size for file in dataset.path.glob("rows/*.arrow"))
+    assert need is not None
+    assert rows <= need.rows <= 1.3 * rows or options  # next-click: a row a view, and its negatives
+    assert 0.5 * written < need.disk
+
+
+@pytest.mark.parametrize(("text", "size"), [("4GB", 4_000_000_000), ("500 MB", 500_000_000), ("1GiB", 1 << 30)])
+def test_sizes(text, size):
+    assert resources.parse_size(text) == size
+
+
+def test_what_is_no_size():
+    with pytest.raises(UsageError, match="looks like 4GB"):
+        resources.parse_size("much")
+
+
+def test_sharing_names_leaves_files_alone(raw):
+    first = prepare("user-behavior", path=raw, name="first")
+    prepare("user-behavior", path=raw, name="second")
+    assert json.loads((first.path / "dataset.json").read_text())["name"] == "first"
+    second = PreparedDataset.open("second")
+    assert (first.path / "events.arrow").samefile(second.path / "events.arrow")
+    prepare("user-behavior", path=raw, name="second", options={"min_count": 3})
+    assert PreparedDataset.open("first").meta == first.meta
+    assert len(PreparedDataset.open("first").events["timestamp"])
