@@ -70,3 +70,9 @@ def test_file_holds_codes_ids_and_titles(tmp_path):
     ]
     Vocabulary.build(pl.Series([], dtype=pl.Int64)).write(tmp_path / "empty.arrow")
     assert pl.read_ipc(tmp_path / "empty.arrow").height == 0
+
+
+@given(st.lists(st.integers(-(2**40), 2**40) | st.integers(-5, 300), max_size=40), st.integers(1, 3))
+def test_ids_are_those_that_occur_often_enough(values, least):
+    vocabulary = Vocabulary.build(pl.Series(values, dtype=pl.Int64), least)
+    assert vocabulary.ids.to_list() == sorted({value for value in values if values.count(value) >= least})
