@@ -44,9 +44,9 @@ def estimate(source: Source, path: Path | None, options: Any) -> Need | None:
     except (BadInputError, OSError):
         return None
     rows, events = size.rows, size.events
-    # Orders of rows and events, slices, and one field's values and codes: see `prepare._write`. Measured by
-    # benchmarks/prepare.py, and a fifth on top.
-    memory = _INTERPRETER + 1.2 * (size.held * rows + 44 * rows + 36 * events)
+    # Orders of rows and events, slices, times and users, or one field's values and codes: see `prepare._write`.
+    # As benchmarks/prepare.py measures, and a sixth on top.
+    memory = _INTERPRETER + 7 / 6 * (size.held * rows + 28 * rows + 12 * events)
     row, event = 33 + 4 * size.fields, 12 + 4 * size.history_fields
     disk = rows * (row + 4 * size.history_fields) + events * (event + 4 * size.history_fields) + size.read * size.lines
     return Need(rows, int(memory), int(disk))
