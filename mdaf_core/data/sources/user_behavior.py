@@ -153,7 +153,7 @@ def _size(path: Path, options: UserBehaviorOptions) -> Size:
     lines = count_lines(inside(path, "UserBehavior.csv"))
     rows = lines if options.task == "conversion" else lines * (1 + options.negatives)
     # Negatives are drawn with all rows in memory, and the draw itself needs several numbers a row.
-    held = 0 if options.task == "conversion" else 90
+    held = 0 if options.task == "conversion" else 50
     return Size(lines=lines, read=17, rows=rows, events=lines, fields=5, history_fields=2, held=held)
 
 
