@@ -166,6 +166,8 @@ def _submit(
 def _progress() -> None:
     from mdaf_core.jobs.describe import progress_text, share_done
 
+    if st.session_state.get(JOB) is None:  # dismissed just now: what shows this goes with a run of the whole page
+        st.rerun()
     job = api.get_job(st.session_state[JOB])
     name = job.payload["name"]
     if job.state == "finished":

@@ -431,7 +431,7 @@ def refuse(job: Job, reason: str) -> None:
 
 # What a worker does
 
-CANCELLED_REASON = "Cancelled; finished epochs are kept."
+CANCELLED_REASON = "Cancelled; what was finished, epochs or stages, is kept."
 
 
 def confirm(job_id: int, token: str, pid: int) -> Job | None:

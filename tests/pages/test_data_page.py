@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -184,3 +185,40 @@ def test_a_refusal_is_a_sentence(monkeypatch, store):
     app.button(key="prepare-go").click().run()
     assert not app.exception
     assert [e.value.replace("\\", "") for e in app.error] == ["No <b>such</b> thing."]
+
+
+def test_the_memory_limit_is_read_and_sent(monkeypatch, store):
+    sent = {}
+    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *_, **options: sent.update(options))
+    app = _page(monkeypatch, store, dataset="views")
+    app.text_input(key="prepare-memory").set_value("much").run()
+    app.button(key="prepare-go").click().run()
+    assert not app.exception and "looks like 4GB" in app.error[0].value and not sent
+    app.text_input(key="prepare-memory").set_value("3GB").run()
+    app.checkbox(key="prepare-again").check().run()
+    app.button(key="prepare-go").click().run()
+    _clean(app)
+    assert sent == {"memory_limit": 3_000_000_000, "again": True}
+
+
+def test_a_stopped_preparation_can_go_on_or_be_dismissed(monkeypatch, store):
+    job = SimpleNamespace(id=1, state="cancelled", payload={"name": "views"}, reason="Cancelled.", can_retry=True)
+    retried = []
+    monkeypatch.setattr("mdaf_core.jobs.api.get_job", lambda _: job)
+    monkeypatch.setattr("mdaf_core.jobs.api.retry", retried.append)
+    app = _page(monkeypatch, store, dataset="views")
+    app.session_state["prepare-job"] = 1
+    app.run()
+    app.button(key="prepare-retry").click().run()
+    assert retried == [1]
+    app.button(key="prepare-dismiss").click().run()
+    _clean(app)
+    assert app.session_state["prepare-job"] is None
+
+
+def test_a_data_set_is_deleted_from_its_page(monkeypatch, store):
+    deleted = []
+    monkeypatch.setattr("mdaf_core.studies.data_sets.delete_dataset", lambda name, **_: deleted.append(name))
+    app = _page(monkeypatch, store, dataset="views")
+    app.button(key="delete-go").click().run()
+    assert not app.exception and deleted == ["views"]
