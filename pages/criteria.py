@@ -20,7 +20,7 @@ def scoreboard(study: Study) -> None:
 
     shared.section(
         "Success criteria",
-        help="Passed or failed by the mean over seeds. 'Sure' where the whole 95% interval is on one side.",
+        help="Passed or failed by the mean over seeds; the 95% interval stands below the figure.",
     )
     if not study.criteria:
         st.caption("This study carries no criteria. `Edit criteria` below adds them.")
@@ -62,7 +62,10 @@ def _verdict(score: dict[str, Any]) -> str:
     if score["passed"] is None:
         return f":gray[{shared.plain(score['note'])}]"
     word = ":green[:material/check: pass]" if score["passed"] else ":red[:material/close: fail]"
-    return word + {True: ", sure", False: ", not sure", None: ""}[score["certain"]]
+    return (
+        word
+        + {True: "", False: ", but the interval reaches the other side", None: ", interval unknown"}[score["certain"]]
+    )
 
 
 def editor(study: Study) -> None:

@@ -158,8 +158,8 @@ def _matrix(study: Study, found: list[Cell], split: str) -> None:
 
 def _cell(cell: Cell, split: str) -> str:
     label = shared.state_label(cell.state)
-    if cell.state == "finished":
-        return f"{shared.fmt_auc(cell.metric(split, 'auc'))} {label}"  # type: ignore[arg-type]
+    if cell.state == "finished" and (auc := cell.metric(split, "auc")) is not None:  # type: ignore[arg-type]
+        return shared.fmt_auc(auc)
     if cell.state == "running" and cell.job:
         share = share_done(cell.job)
         return f"{label} {share:.0%}" if share is not None else label
