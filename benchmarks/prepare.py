@@ -8,7 +8,6 @@ process of its own, and says how long that took (seconds on the clock and of CPU
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import tempfile
 import threading
@@ -67,7 +66,7 @@ class Watch:
         return {
             "seconds": time.perf_counter() - self.start,
             "CPU seconds": time.process_time() - self.cpu,
-            "peak memory, GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+            "peak memory, GB": memory_kib("VmHWM") / 1e6,
             "of it without mapped files, GB": own,
             "stages": {
                 name: {

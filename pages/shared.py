@@ -106,17 +106,11 @@ def load_libraries() -> None:
 
 @st.cache_resource
 def _warm_up_once() -> None:
-    def load() -> None:
-        load_libraries()
-        from mdaf_core.training import warm
-
-        warm.start()
-
-    threading.Thread(target=load, name="warm-up", daemon=True).start()
+    threading.Thread(target=load_libraries, name="warm-up", daemon=True).start()
 
 
 def warm_up() -> None:
-    """Import the heavy libraries, then compile the kernels, in the background, after the first page has been sent."""
+    """Import the heavy libraries in the background, once a process, after the first page has been sent."""
     _warm_up_once()
 
 

@@ -16,6 +16,8 @@ from mdaf_core.training.config import RunConfig
 SIZES = (128, 512)
 """Rows of the steps measured; a full one would take seconds."""
 REPEATS = 3
+ENOUGH_SECONDS = 0.5
+"""Of a measurement: one of milliseconds is made again until so many have passed, for other programs disturb it."""
 START_SECONDS = 0.5
 """Of a run, before its first step and after its last."""
 
@@ -88,10 +90,13 @@ def measure(config: RunConfig, dataset: PreparedDataset) -> Pace:
 
 
 def _quickest(function: Callable[[Any], Any], batches: list[Any]) -> float:
-    """Of all but the first, which may load or compile, unless there is no other."""
-    times = []
-    for batch in batches:
-        start = time.perf_counter()
-        function(batch)
-        times.append(time.perf_counter() - start)
+    """Of all but the first, which may load or compile, unless there is no other; quick ones are repeated."""
+    if not batches:
+        raise ValueError("There are no rows to measure with.")
+    times: list[float] = []
+    while sum(times) < ENOUGH_SECONDS:
+        for batch in batches:
+            start = time.perf_counter()
+            function(batch)
+            times.append(time.perf_counter() - start)
     return min(times[1:] or times)

@@ -1,7 +1,7 @@
 """Compile the CPU kernels before the first job needs them: about ten seconds of one core, once for each version.
 
-Compiled code is kept on disk beside the kernels (`ops.compiled`). The app and the job launcher start this in a process
-of its own while they start, so that a first training does not begin with compiling.
+Compiled code is kept on disk beside the kernels (`ops.compiled`). The job launcher, which the app's first page starts,
+starts this in a process of its own while it loads its libraries: a first training need not begin with compiling.
 """
 
 from __future__ import annotations

@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from mdaf_core import tracking
-from mdaf_core.cli import main as cli
 from mdaf_core.studies.store import get_study
 from tests.reporting.example_study import make_study
-
-
-@pytest.fixture
-def call(home, monkeypatch, capsys):
-    """Run a command; exit code, parsed stdout (JSON) or text, stderr."""
-
-    def run(*arguments: str):
-        capsys.readouterr()
-        monkeypatch.setattr("sys.argv", ["mdaf_core", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        code = ended.value.code or 0
-        return code, json.loads(out) if "--json" in arguments and code == 0 else out, err
-
-    return run
 
 
 @pytest.fixture

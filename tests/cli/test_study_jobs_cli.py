@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from mdaf_core.cli import main as cli
 from mdaf_core.data.prepare import prepare
 from mdaf_core.jobs import api, store
 
 
-@pytest.fixture
-def call(home, monkeypatch, capsys):
-    """Run a command; exit code, parsed stdout (JSON) or text, stderr. Nobody serves the queue."""
+@pytest.fixture(autouse=True)
+def tiny_and_no_supervisor(home, monkeypatch):
+    """Commands find the data set `tiny`; nobody serves the queue."""
     monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
     prepare("synthetic", path=None, name="tiny", options={"size": "tiny"})
-
-    def run(*arguments: str):
-        capsys.readouterr()
-        monkeypatch.setattr("sys.argv", ["mdaf_core", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        code = ended.value.code or 0
-        return code, json.loads(out) if "--json" in arguments and code == 0 else out, err
-
-    return run
 
 
 def test_run_list_show(call):
