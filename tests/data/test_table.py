@@ -5,7 +5,7 @@ import pytest
 from mdaf_core.data.audit import stored_audit
 from mdaf_core.data.prepare import prepare
 from mdaf_core.data.schema import SPLITS
-from mdaf_core.data.sources.table import read_head
+from mdaf_core.data.sources.table_file import TableFile, read_head
 from mdaf_core.data.statistics import read_statistics
 from mdaf_core.errors import BadInputError, StudioError, UsageError
 
@@ -233,9 +233,7 @@ def test_lines_after_skipped_ones_keep_their_number(tmp_path):
     lines = _frame().write_csv().splitlines()
     lines[10], lines[20] = "short", "1,1,1600000000,a1,1,0.5,ios".replace("1,1,", "9,1,", 1)
     (tmp_path / "a.csv").write_text("\n".join(lines))
-    from mdaf_core.data.sources.table import TableOptions, _Reader
-
-    reader = _Reader(tmp_path / "a.csv", TableOptions(skip_bad_rows=True))
+    reader = TableFile(tmp_path / "a.csv", skip_bad_rows=True)
     frame = reader.read(["clk"])
     assert reader.line(int((frame["clk"] == "9").arg_max())) == 21
 

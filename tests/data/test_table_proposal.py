@@ -1,5 +1,7 @@
 """What a table's columns are taken for, on the forms that people have."""
 
+import gzip
+
 import numpy as np
 import polars as pl
 import pytest
@@ -120,3 +122,13 @@ def test_what_is_no_table_is_said(tmp_path, content):
 def test_a_header_alone_proposes_by_names_nothing_that_needs_values(tmp_path):
     (tmp_path / "log.csv").write_text("label,user,item,price\n")
     assert propose(tmp_path / "log.csv").options == {"user": "user", "item": "item"}
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_packed_file_is_proposed_as_the_plain_one(tmp_path, ending):
+    frame = pl.DataFrame({"clk": [0, 1] * 20, "user_id": range(40), "ad_id": range(40)})
+    plain, packed = tmp_path / f"log{ending}", tmp_path / f"log{ending}.gz"
+    frame.write_csv(plain, separator=";") if ending == ".csv" else frame.write_parquet(plain)
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    one, other = propose(plain), propose(packed)
+    assert one.options == other.options and one.rows.equals(other.rows) and one.options["label"] == "clk"

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 from zoneinfo import available_timezones
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 from pydantic import Field, JsonValue, field_validator
 
 from mdaf_core.data.schema import FieldSpec
-from mdaf_core.data.sources import files
 from mdaf_core.data.sources.base import (
     RESERVED_COLUMNS,
     Progress,
@@ -27,15 +21,11 @@ from mdaf_core.data.sources.base import (
     calendar_fields,
     weekday_titles,
 )
-from mdaf_core.data.sources.text import check_file, check_kind, fingerprint_file
+from mdaf_core.data.sources.table_columns import CheckedColumns, TimeUnit
+from mdaf_core.data.sources.table_file import TableFile
+from mdaf_core.data.sources.text import fingerprint_file
 from mdaf_core.errors import BadInputError, UsageError
 
-_EXPECTED = "a CSV file with a header, or a Parquet file"
-_HINT = "Correct the file, or prepare with skip_bad_rows=true to leave out such rows."
-_REWRITE = "it may be cut short; copy or write it again, or take a CSV file."
-_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-_FAR_FUTURE = 100_000_000_000  # the year 5138 in seconds, 1973 in milliseconds
-_LABELS = {"1": 1, "0": 0, "1.0": 1, "0.0": 0, "true": 1, "false": 0}
 Role = Literal["item", "category", "user", "context"]
 
 
@@ -58,7 +48,7 @@ class TableOptions(SourceOptions):
         json_schema_extra=COLUMN,
         description="Column of the time: Unix time or ISO 8601. Without it file order is time order.",
     )
-    timestamp_unit: Literal["s", "ms", "us", "ns"] = Field("s", description="Unit of a numeric time.")
+    timestamp_unit: TimeUnit = Field("s", description="Unit of a numeric time.")
     timezone: str = Field("UTC", description="For hours and weekdays, and for times that name no zone.")
     item: str | None = Field(None, json_schema_extra=COLUMN, description="Column of the target item.")
     category: str | None = Field(None, json_schema_extra=COLUMN, description="Column of the item's category.")
@@ -96,14 +86,13 @@ class TableOptions(SourceOptions):
 def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTable:
     """Read one file with the columns that `options` name."""
     assert path is not None
-    check_file(path, _EXPECTED)
     used = _used_columns(options)
-    reader = _Reader(path, options)
+    file = TableFile(path, options.delimiter, options.skip_bad_rows)
     progress(0.0, f"Reading {path.name}")
-    frame = reader.read(used)
+    frame = file.read(used)
     progress(0.6, "Checking columns")
-    table = _Checked(frame, reader, options)
-    columns: dict[str, pl.Series] = {"label": table.label()}
+    table = CheckedColumns(frame, file)
+    columns: dict[str, pl.Series] = {"label": table.label(options.label, options.positive_from)}
     fields: list[FieldSpec] = []
 
     def add(name: str, values: pl.Series, column: str, role: Role = "context") -> None:
@@ -123,7 +112,7 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
         columns[names[column]] = table.number(column)
         fields.append(FieldSpec(name=names[column], kind="numeric", description=f"Column {column}"))
     if options.timestamp:
-        columns["timestamp"] = table.timestamp(options.timestamp)
+        columns["timestamp"] = table.timestamp(options.timestamp, options.timestamp_unit, options.timezone)
     histories = _histories(table, options)
 
     good = ~table.bad
@@ -148,23 +137,8 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
         timezone=options.timezone,
         timezone_assumed="timezone" not in options.model_fields_set,
         inputs={path.name: fingerprint_file(path)},
-        skipped_rows=len(reader.ragged) + int(table.bad.sum()),
+        skipped_rows=len(file.ragged) + int(table.bad.sum()),
     )
-
-
-def read_head(path: Path, rows: int) -> tuple[pl.DataFrame, str]:
-    """The first rows of a file as they are (of CSV: as text, '' as null), and what parts the fields of its header.
-
-    Raises:
-        BadInputError: as `read`.
-    """
-    check_file(path, _EXPECTED)
-    reader = _Reader(path, TableOptions())
-    if not reader.parquet:
-        header = reader.first_line()
-        marks = {mark: header.count(mark) for mark in (reader.delimiter, *",\t;|")}
-        reader.delimiter = max(marks, key=lambda mark: marks[mark])
-    return reader.head(rows), reader.delimiter
 
 
 def _used_columns(options: TableOptions) -> list[str]:
@@ -197,301 +171,13 @@ def _field_names(columns: list[str]) -> dict[str, str]:
     return names
 
 
-class _Reader:
-    """Reads the file and knows where each of its rows stands."""
-
-    def __init__(self, path: Path, options: TableOptions):
-        self.path, self.options = path, options
-        self._unpacked: bytes | None = None  # of an archive; a table is read whole in any case
-        with files.open_input(path) as opened:
-            start = opened.read(65536)
-            if files.is_packed(path):
-                self._unpacked = start + b"".join(iter(lambda: opened.read(16 << 20), b""))
-            path = path.with_name(opened.name)
-        self.parquet = start.startswith(b"PAR1")
-        if not self.parquet:
-            check_kind(start, path, _EXPECTED)
-            if path.suffix.lower() == ".parquet":
-                raise BadInputError("The file is named .parquet, but it is not one.", path)
-        self.delimiter = "\t" if path.suffix.lower() == ".tsv" and options.delimiter == "," else options.delimiter
-        self.ragged: list[int] = []  # records (the header is 1) with a wrong number of fields
-
-    def _open(self) -> BinaryIO:
-        return self.path.open("rb") if self._unpacked is None else io.BytesIO(self._unpacked)
-
-    def columns(self) -> list[str]:
-        return self._parquet_columns() if self.parquet else self._csv_columns()
-
-    def read(self, used: list[str]) -> pl.DataFrame:
-        """The columns `used`: of CSV as text, empty values null."""
-        names = self.columns()
-        missing = [column for column in used if column not in names]
-        if missing:
-            shown = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
-            raise BadInputError(f"There is no column {missing[0]!r}. Columns of the file: {shown}.", self.path)
-        frame = self._read_parquet(used) if self.parquet else self._read_csv(used)
-        if frame.is_empty():
-            raise BadInputError("The file holds no rows below its header.", self.path)
-        return frame
-
-    def first_line(self) -> str:
-        with self.path.open(encoding="utf-8-sig", errors="replace") as file:
-            return file.readline(1 << 20)
-
-    def head(self, rows: int) -> pl.DataFrame:
-        """The first rows; of CSV, records with another number of fields than the header are left out."""
-        names = self.columns()
-        if self.parquet:
-            return pl.read_parquet(self.path, n_rows=rows)
-        with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            records = csv.reader(file, delimiter=self.delimiter)
-            next(records, None)
-            kept = [record for record, _ in zip(records, range(rows), strict=False) if len(record) == len(names)]
-        columns = {name: [record[i] or None for record in kept] for i, name in enumerate(names)}
-        return pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String))
-
-    def line(self, row: int) -> int:
-        """1-based line (of CSV) or row (of Parquet) of a position in the frame."""
-        if self.parquet:
-            return row + 1
-        record = row + 2
-        for ragged in self.ragged:
-            record += ragged <= record
-        return self._line_of_record(record)
-
-    def _line_of_record(self, record: int) -> int:
-        """A record may span lines, where a quoted value does."""
-        before = 0
-        with io.TextIOWrapper(self._open(), encoding="utf-8-sig", errors="replace", newline="") as file:
-            lines = csv.reader(file, delimiter=self.delimiter)
-            for number, _ in enumerate(lines, 1):
-                if number == record:
-                    break
-                before = lines.line_num
-        return before + 1
-
-    def _parquet_columns(self) -> list[str]:
-        try:
-            return list(pa.parquet.read_schema(self._open()).names)
-        except (pa.ArrowException, OSError) as error:
-            raise BadInputError(
-                f"The Parquet file cannot be read ({str(error).rstrip('.')}): {_REWRITE}", self.path
-            ) from None
-
-    def _read_parquet(self, used: list[str]) -> pl.DataFrame:
-        try:
-            return pl.read_parquet(self._open(), columns=used)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise BadInputError(
-                f"The Parquet file cannot be read ({str(error).rstrip('.')}): {_REWRITE}", self.path
-            ) from None
-
-    def _csv_columns(self) -> list[str]:
-        try:
-            with io.TextIOWrapper(self._open(), encoding="utf-8-sig", newline="") as file:
-                names = next(csv.reader(file, delimiter=self.delimiter), [])
-        except UnicodeDecodeError:
-            self._refuse_encoding()
-        double = next((name for name in names if names.count(name) > 1), None)
-        if double is not None:
-            raise BadInputError(f"Two columns are named {double!r}: rename one.", self.path, 1)
-        return names
-
-    def _read_csv(self, used: list[str]) -> pl.DataFrame:
-        first: list[pa.csv.InvalidRow] = []
-
-        def ragged(row: pa.csv.InvalidRow) -> str:
-            first.append(row)
-            self.ragged.append(row.number)
-            return "skip" if self.options.skip_bad_rows else "error"
-
-        try:
-            table = pa.csv.read_csv(
-                self._open(),
-                read_options=pa.csv.ReadOptions(use_threads=False),  # only then rows are numbered
-                parse_options=pa.csv.ParseOptions(
-                    delimiter=self.delimiter,
-                    newlines_in_values=True,
-                    ignore_empty_lines=False,
-                    invalid_row_handler=ragged,
-                ),
-                convert_options=pa.csv.ConvertOptions(
-                    include_columns=used,
-                    column_types=dict.fromkeys(used, pa.string()),
-                    strings_can_be_null=True,
-                    null_values=[""],
-                ),
-            )
-        except (pa.ArrowException, UnicodeDecodeError) as error:
-            if first:
-                row = first[0]
-                raise BadInputError(
-                    f"The line must have {row.expected_columns} fields, as the header has; it has "
-                    f"{row.actual_columns}. {_HINT}",
-                    self.path,
-                    self._line_of_record(row.number),
-                    row.text,
-                ) from None
-            self._refuse_encoding()
-            raise BadInputError(f"The CSV file cannot be read ({error}).", self.path) from None
-        frame = pl.DataFrame(pl.from_arrow(table))
-        return frame.head(len(frame) - self._empty_lines_at_end())
-
-    def _empty_lines_at_end(self) -> int:
-        with self._open() as file:
-            file.seek(max(0, file.seek(0, io.SEEK_END) - 65536))
-            tail = file.read().replace(b"\r\n", b"\n")
-        return max(0, len(tail) - len(tail.rstrip(b"\n")) - 1)
-
-    def _refuse_encoding(self) -> None:
-        """Raise with the first line that is not UTF-8, if there is one."""
-        with self._open() as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    line.decode("utf-8")
-                except UnicodeDecodeError:
-                    shown = line.decode("utf-8", "backslashreplace").rstrip("\r\n")
-                    raise BadInputError(
-                        "The line is not UTF-8 text: save the file as UTF-8.", self.path, number, shown
-                    ) from None
-
-
-class _Checked:
-    """Columns with their types checked; remembers which rows are bad, or raises at the first."""
-
-    def __init__(self, frame: pl.DataFrame, reader: _Reader, options: TableOptions):
-        self.frame, self.reader, self.options = frame, reader, options
-        self.bad = pl.Series([False]).new_from_index(0, len(frame))
-
-    def mark(self, bad: pl.Series, problem: str, text: pl.Series) -> None:
-        """Take note of bad rows.
-
-        Raises:
-            BadInputError: for the first of them, unless bad rows are to be skipped.
-        """
-        if not bad.any():
-            return
-        if not self.options.skip_bad_rows:
-            row = int(bad.arg_max() or 0)
-            value = text[row]
-            shown = None if value is None else str(value)
-            raise BadInputError(f"{problem}. {_HINT}", self.reader.path, self.reader.line(row), shown)
-        self.bad = self.bad | bad
-
-    def required(self, column: str) -> pl.Series:
-        values = self.ids(column)
-        self.mark(values.is_null() | (values.cast(pl.String) == ""), f"The field {column} is empty", values)
-        return values
-
-    def ids(self, column: str) -> pl.Series:
-        """A column of ids as integers or text."""
-        values = self.frame[column]
-        if values.dtype.is_nested():
-            raise BadInputError(
-                f"The column {column!r} holds lists, but an id is one value: choose another column "
-                "(lists can be ready-made histories).",
-                self.reader.path,
-            )
-        if values.dtype.is_integer():
-            return values
-        if values.dtype.is_float() and (values.drop_nulls() == values.drop_nulls().round()).all():
-            return values.cast(pl.Int64)
-        return values.cast(pl.String)
-
-    def label(self) -> pl.Series:
-        """0 or 1."""
-        column = self.options.label
-        values = self.frame[column]
-        if self.options.positive_from is not None:
-            numbers = self.number(column)
-            self.mark(numbers.is_null(), f"The label {column} is empty", values)
-            return (numbers >= self.options.positive_from).cast(pl.UInt8).fill_null(0)
-        words = values.cast(pl.String).str.to_lowercase().str.strip_chars()
-        label = words.replace_strict(_LABELS, default=None, return_dtype=pl.UInt8)
-        self.mark(
-            label.is_null(),
-            f"The label {column} must be 0 or 1 (for ratings, set positive_from to a threshold)",
-            values,
-        )
-        return label.fill_null(0)
-
-    def number(self, column: str) -> pl.Series:
-        """Float64, null where missing."""
-        values = self.frame[column]
-        if values.dtype.is_nested() or values.dtype.is_temporal():
-            raise BadInputError(f"The column {column!r} does not hold numbers.", self.reader.path)
-        if values.dtype.is_numeric() or values.dtype == pl.Boolean:
-            numbers = values.cast(pl.Float64).fill_nan(None)
-        else:
-            numbers = values.str.strip_chars().cast(pl.Float64, strict=False)
-            self.mark(values.is_not_null() & numbers.is_null(), f"The field {column} must be a number", values)
-        self.mark(~numbers.is_finite().fill_null(True), f"The field {column} must be a finite number", values)
-        return numbers
-
-    def timestamp(self, column: str) -> pl.Series:
-        """Int64 Unix seconds."""
-        values = self.frame[column]
-        if values.dtype == pl.Date:
-            values = values.cast(pl.Datetime("us"))
-        if isinstance(values.dtype, pl.Datetime):
-            seconds = self._epoch(values)
-        elif values.dtype.is_numeric():
-            seconds = self._scaled(values.cast(pl.Float64) if values.dtype.is_float() else values)
-        else:
-            text = values.cast(pl.String).str.strip_chars()
-            whole = text.cast(pl.Int64, strict=False)
-            if len(text) and whole.null_count() < len(text) / 2:
-                seconds = self._scaled(whole)
-            else:
-                seconds = self._parse_times(text)
-        self.mark(seconds.is_null(), f"The time {column} must be Unix time or ISO 8601", values)
-        latest = seconds.max()
-        if self.options.timestamp_unit == "s" and isinstance(latest, int) and latest > _FAR_FUTURE:
-            raise UsageError(
-                f"The time column {column!r} holds values such as {latest}, thousands of years ahead as seconds: "
-                "set timestamp_unit to ms, us or ns."
-            )
-        return seconds.fill_null(0)
-
-    def _scaled(self, values: pl.Series) -> pl.Series:
-        return (values // _PER_SECOND[self.options.timestamp_unit]).cast(pl.Int64, strict=False)
-
-    def _epoch(self, moments: pl.Series) -> pl.Series:
-        if getattr(moments.dtype, "time_zone", None) is None:
-            moments = moments.dt.replace_time_zone(self.options.timezone, ambiguous="earliest", non_existent="null")
-        return moments.dt.epoch("s")
-
-    def _parse_times(self, text: pl.Series) -> pl.Series:
-        """ISO 8601 with 'T' or a space, with or without seconds, fractions and zone; or a date alone."""
-        iso = text.str.replace("T", " ", literal=True).str.replace(r"Z$", "+00:00")
-        zoned = iso.str.contains(r"[+-]\d{2}:?\d{2}$") & iso.str.contains(":")
-        local, absolute = pl.Series([None], dtype=pl.Int64).new_from_index(0, len(text)), None
-        for form in ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d"):
-            moments = iso.str.to_datetime(form, time_unit="us", strict=False, exact=True)
-            local = local.fill_null(self._epoch(moments))
-        if zoned.any():
-            only = pl.select(pl.when(zoned).then(iso)).to_series()
-            absolute = only.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", time_unit="us", strict=False).dt.epoch("s")
-            local = local.fill_null(absolute)
-        return local
-
-    def lists(self, column: str) -> pl.Series:
-        """A column of ready-made histories as lists of ids; null becomes empty."""
-        values = self.frame[column]
-        if isinstance(values.dtype, pl.List | pl.Array):
-            return values.cast(pl.List(values.dtype.inner)).fill_null([])  # type: ignore[union-attr]
-        text = values.cast(pl.String).fill_null("")
-        parts = text.str.split(self.options.history_separator)
-        return pl.select(pl.when(text == "").then(pl.lit([], pl.List(pl.String))).otherwise(parts)).to_series()
-
-
-def _histories(table: _Checked, options: TableOptions) -> dict[str, pl.Series]:
+def _histories(table: CheckedColumns, options: TableOptions) -> dict[str, pl.Series]:
     """Ready-made histories by field, where there are any."""
     found: dict[str, pl.Series] = {}
     if options.history_item:
-        found["item"] = table.lists(options.history_item)
+        found["item"] = table.lists(options.history_item, options.history_separator)
     if options.history_category:
-        found["category"] = table.lists(options.history_category)
+        found["category"] = table.lists(options.history_category, options.history_separator)
     if options.history_item and options.history_category:
         table.mark(
             found["item"].list.len() != found["category"].list.len(),

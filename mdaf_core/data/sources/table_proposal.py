@@ -9,7 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from mdaf_core.data.sources.table import TableOptions, read_head
+from mdaf_core.data.sources.table import TableOptions
+from mdaf_core.data.sources.table_file import read_head
 
 ROWS = 1000
 

@@ -1,0 +1,150 @@
+"""Columns of a table as labels, ids, numbers, times and lists; what is not as it should be is marked."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import polars as pl
+
+from mdaf_core.data.sources.table_file import HINT, TableFile
+from mdaf_core.errors import BadInputError, UsageError
+
+TimeUnit = Literal["s", "ms", "us", "ns"]
+_PER_SECOND: dict[TimeUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_FAR_FUTURE = 100_000_000_000  # the year 5138 in seconds, 1973 in milliseconds
+_LABELS = {"1": 1, "0": 0, "1.0": 1, "0.0": 0, "true": 1, "false": 0}
+
+
+class CheckedColumns:
+    """Columns with their types checked; remembers which rows are bad, or raises at the first.
+
+    Attributes:
+        frame: as read from `file`; bad: (N,) whether a row is to be left out.
+    """
+
+    def __init__(self, frame: pl.DataFrame, file: TableFile):
+        self.frame, self.file = frame, file
+        self.bad = pl.Series([False]).new_from_index(0, len(frame))
+
+    def mark(self, bad: pl.Series, problem: str, text: pl.Series) -> None:
+        """Take note of bad rows.
+
+        Raises:
+            BadInputError: for the first of them, unless bad rows are to be skipped.
+        """
+        if not bad.any():
+            return
+        if not self.file.skip_bad_rows:
+            row = int(bad.arg_max() or 0)
+            value = text[row]
+            shown = None if value is None else str(value)
+            raise BadInputError(f"{problem}. {HINT}", self.file.path, self.file.line(row), shown)
+        self.bad = self.bad | bad
+
+    def required(self, column: str) -> pl.Series:
+        values = self.ids(column)
+        self.mark(values.is_null() | (values.cast(pl.String) == ""), f"The field {column} is empty", values)
+        return values
+
+    def ids(self, column: str) -> pl.Series:
+        """A column of ids as integers or text."""
+        values = self.frame[column]
+        if values.dtype.is_nested():
+            raise BadInputError(
+                f"The column {column!r} holds lists, but an id is one value: choose another column "
+                "(lists can be ready-made histories).",
+                self.file.path,
+            )
+        if values.dtype.is_integer():
+            return values
+        if values.dtype.is_float() and (values.drop_nulls() == values.drop_nulls().round()).all():
+            return values.cast(pl.Int64)
+        return values.cast(pl.String)
+
+    def label(self, column: str, positive_from: float | None) -> pl.Series:
+        """0 or 1; of numbers, 1 from `positive_from` on."""
+        values = self.frame[column]
+        if positive_from is not None:
+            numbers = self.number(column)
+            self.mark(numbers.is_null(), f"The label {column} is empty", values)
+            return (numbers >= positive_from).cast(pl.UInt8).fill_null(0)
+        words = values.cast(pl.String).str.to_lowercase().str.strip_chars()
+        label = words.replace_strict(_LABELS, default=None, return_dtype=pl.UInt8)
+        self.mark(
+            label.is_null(),
+            f"The label {column} must be 0 or 1 (for ratings, set positive_from to a threshold)",
+            values,
+        )
+        return label.fill_null(0)
+
+    def number(self, column: str) -> pl.Series:
+        """Float64, null where missing."""
+        values = self.frame[column]
+        if values.dtype.is_nested() or values.dtype.is_temporal():
+            raise BadInputError(f"The column {column!r} does not hold numbers.", self.file.path)
+        if values.dtype.is_numeric() or values.dtype == pl.Boolean:
+            numbers = values.cast(pl.Float64).fill_nan(None)
+        else:
+            numbers = values.str.strip_chars().cast(pl.Float64, strict=False)
+            self.mark(values.is_not_null() & numbers.is_null(), f"The field {column} must be a number", values)
+        self.mark(~numbers.is_finite().fill_null(True), f"The field {column} must be a finite number", values)
+        return numbers
+
+    def timestamp(self, column: str, unit: TimeUnit, timezone: str) -> pl.Series:
+        """Int64 Unix seconds; `unit` of numbers, `timezone` of times that name none."""
+        values = self.frame[column]
+        if values.dtype == pl.Date:
+            values = values.cast(pl.Datetime("us"))
+        if isinstance(values.dtype, pl.Datetime):
+            seconds = _epoch(values, timezone)
+        elif values.dtype.is_numeric():
+            seconds = _scaled(values.cast(pl.Float64) if values.dtype.is_float() else values, unit)
+        else:
+            text = values.cast(pl.String).str.strip_chars()
+            whole = text.cast(pl.Int64, strict=False)
+            if len(text) and whole.null_count() < len(text) / 2:
+                seconds = _scaled(whole, unit)
+            else:
+                seconds = _parse_times(text, timezone)
+        self.mark(seconds.is_null(), f"The time {column} must be Unix time or ISO 8601", values)
+        latest = seconds.max()
+        if unit == "s" and isinstance(latest, int) and latest > _FAR_FUTURE:
+            raise UsageError(
+                f"The time column {column!r} holds values such as {latest}, thousands of years ahead as seconds: "
+                "set timestamp_unit to ms, us or ns."
+            )
+        return seconds.fill_null(0)
+
+    def lists(self, column: str, separator: str) -> pl.Series:
+        """A column of ready-made histories as lists of ids; null becomes empty."""
+        values = self.frame[column]
+        if isinstance(values.dtype, pl.List | pl.Array):
+            return values.cast(pl.List(values.dtype.inner)).fill_null([])  # type: ignore[union-attr]
+        text = values.cast(pl.String).fill_null("")
+        parts = text.str.split(separator)
+        return pl.select(pl.when(text == "").then(pl.lit([], pl.List(pl.String))).otherwise(parts)).to_series()
+
+
+def _scaled(values: pl.Series, unit: TimeUnit) -> pl.Series:
+    return (values // _PER_SECOND[unit]).cast(pl.Int64, strict=False)
+
+
+def _epoch(moments: pl.Series, timezone: str) -> pl.Series:
+    if getattr(moments.dtype, "time_zone", None) is None:
+        moments = moments.dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
+    return moments.dt.epoch("s")
+
+
+def _parse_times(text: pl.Series, timezone: str) -> pl.Series:
+    """ISO 8601 with 'T' or a space, with or without seconds, fractions and zone; or a date alone."""
+    iso = text.str.replace("T", " ", literal=True).str.replace(r"Z$", "+00:00")
+    zoned = iso.str.contains(r"[+-]\d{2}:?\d{2}$") & iso.str.contains(":")
+    local, absolute = pl.Series([None], dtype=pl.Int64).new_from_index(0, len(text)), None
+    for form in ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d"):
+        moments = iso.str.to_datetime(form, time_unit="us", strict=False, exact=True)
+        local = local.fill_null(_epoch(moments, timezone))
+    if zoned.any():
+        only = pl.select(pl.when(zoned).then(iso)).to_series()
+        absolute = only.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", time_unit="us", strict=False).dt.epoch("s")
+        local = local.fill_null(absolute)
+    return local
