@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from mdaf_core.data import audit, describe, statistics
+from mdaf_core.data import audit, describe, statistics, statistics_frames
 from mdaf_core.data.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.schema import SPLITS
 from mdaf_core.reporting import data_charts
@@ -76,7 +76,7 @@ def _dataset(dataset: PreparedDataset) -> None:
     _parts(dataset, figures)
     _charts(dataset, figures)
     shared.show_table(
-        statistics.fields_frame(figures),
+        statistics_frames.fields_frame(figures),
         "fields",
         title="Inputs",
         help="What a model reads. Unknown: share of rows whose id does not occur in training rows (code 1).",
@@ -184,7 +184,7 @@ def _alone(dataset: PreparedDataset) -> None:
 
 def _parts(dataset: PreparedDataset, figures: statistics.Statistics) -> None:
     shared.show_table(
-        statistics.parts_frame(dataset, figures),
+        statistics_frames.parts_frame(dataset, figures),
         "parts",
         title="Parts",
         help="Unseen: share of rows whose user or item does not occur in training rows.",
@@ -198,12 +198,17 @@ def _parts(dataset: PreparedDataset, figures: statistics.Statistics) -> None:
 
 
 def _charts(dataset: PreparedDataset, figures: statistics.Statistics) -> None:
-    lengths = statistics.history_frame(figures)
-    over_time = statistics.time_frame(figures, dataset.meta.timezone)
+    lengths = statistics_frames.history_frame(figures)
+    over_time = statistics_frames.time_frame(figures, dataset.meta.timezone)
     left_out = f" {figures.outside_bins:,} rows far from all others are left out." if figures.outside_bins else ""
     popularity, cold, clock = (
-        statistics.popularity_frame(figures), statistics.cold_frame(figures), statistics.clock_frame(figures)
-    )  # fmt: skip
+        frame(figures)
+        for frame in (
+            statistics_frames.popularity_frame,
+            statistics_frames.cold_frame,
+            statistics_frames.clock_frame,
+        )
+    )
     charts: list[tuple[str, Any, pl.DataFrame, str, str]] = [
         ("rate-over-time", data_charts.rate_over_time, over_time, "Rate and rows over time",
          f"By interval and part, in {dataset.meta.timezone}.{left_out}"),

@@ -8,7 +8,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from mdaf_core.data.dataset import PreparedDataset, Rows, identities
+from mdaf_core.data.columns import identities
+from mdaf_core.data.dataset import PreparedDataset, Rows
 from mdaf_core.data.schema import MAX_HISTORY, Split
 
 _CHUNK = 65_536

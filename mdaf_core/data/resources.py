@@ -44,7 +44,7 @@ def estimate(source: Source, path: Path | None, options: Any) -> Need | None:
     except (BadInputError, OSError):
         return None
     rows, events = size.rows, size.events
-    # Orders of rows and events, slices, times and users, or one field's values and codes: see `prepare._write`.
+    # Orders of rows and events, slices, times and users, or one field's values and codes: see `write.py`.
     # As benchmarks/prepare.py measures, and a sixth on top.
     memory = _INTERPRETER + 7 / 6 * (size.held * rows + 28 * rows + 12 * events)
     row, event = 33 + 4 * size.fields, 12 + 4 * size.history_fields

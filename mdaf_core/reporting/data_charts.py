@@ -13,7 +13,7 @@ PARTS = ["train", "val", "test"]
 
 
 def history_lengths(frame: pl.DataFrame) -> alt.TopLevelMixin:
-    """Share of rows with at most so many events, one step line a part (`statistics.history_frame`)."""
+    """Share of rows with at most so many events, one step line a part (`statistics_frames.history_frame`)."""
     import altair as alt
 
     return (
@@ -46,7 +46,7 @@ def history_lengths(frame: pl.DataFrame) -> alt.TopLevelMixin:
 
 
 def rate_over_time(frame: pl.DataFrame) -> alt.TopLevelMixin:
-    """Positive rate above, rows below, over the same time axis (`statistics.time_frame`)."""
+    """Positive rate above, rows below, over the same time axis (`statistics_frames.time_frame`)."""
     import altair as alt
 
     temporal = frame.schema["start"].is_temporal()
@@ -90,7 +90,7 @@ def rate_over_time(frame: pl.DataFrame) -> alt.TopLevelMixin:
 
 
 def by_clock(frame: pl.DataFrame) -> alt.TopLevelMixin:
-    """Rows by local hour, and by weekday; the colour is their positive rate (`statistics.clock_frame`)."""
+    """Rows by local hour, and by weekday; the colour is their positive rate (`statistics_frames.clock_frame`)."""
     import altair as alt
 
     def bars(clock: str, title: str, y: str | None) -> alt.Chart:
@@ -117,7 +117,7 @@ def by_clock(frame: pl.DataFrame) -> alt.TopLevelMixin:
 
 
 def popularity(frame: pl.DataFrame) -> alt.TopLevelMixin:
-    """Share of training rows that the most frequent ids make up (`statistics.popularity_frame`)."""
+    """Share of training rows that the most frequent ids make up (`statistics_frames.popularity_frame`)."""
     import altair as alt
 
     return (
@@ -144,7 +144,7 @@ def popularity(frame: pl.DataFrame) -> alt.TopLevelMixin:
 
 
 def cold_start(frame: pl.DataFrame) -> alt.TopLevelMixin:
-    """Rows of validation and test by how often training saw their item and user (`statistics.cold_frame`)."""
+    """Rows of validation and test by how often training saw their item and user (`statistics_frames.cold_frame`)."""
     import altair as alt
 
     order = frame.sort("order")["seen"].unique(maintain_order=True).to_list()

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mdaf_core.data.audit import Audit
-from mdaf_core.data.dataset import PreparedDataset, identities
+from mdaf_core.data.columns import identities
+from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.prepare import prepare
 from mdaf_core.data.schema import SPLITS
 from mdaf_core.errors import StudioError

@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mdaf_core.data import audit
-from mdaf_core.data.dataset import PreparedDataset, read_columns, write_columns
+from mdaf_core.data.columns import read_columns, write_columns
+from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.gather import match_names
 from mdaf_core.data.loader import BatchLoader
 from mdaf_core.data.prepare import prepare

@@ -11,15 +11,14 @@ from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.describe import describe_codes, describe_history, describe_rows
 from mdaf_core.data.prepare import prepare
 from mdaf_core.data.schema import SPLITS
-from mdaf_core.data.statistics import (
+from mdaf_core.data.statistics import compute_statistics, read_statistics
+from mdaf_core.data.statistics_frames import (
     clock_frame,
     cold_frame,
-    compute_statistics,
     fields_frame,
     history_frame,
     parts_frame,
     popularity_frame,
-    read_statistics,
     time_frame,
 )
 from mdaf_core.data.uploads import save_uploads

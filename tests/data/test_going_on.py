@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -13,7 +16,7 @@ from mdaf_core.data.sources.base import get_source, parse_options
 from mdaf_core.data.work import work_folder
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.settings import get_settings
-from tests.data.raw_files import write_criteo, write_user_behavior
+from tests.data.raw_files import TAOBAO_START, write_criteo, write_taobao_ads, write_user_behavior
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -54,8 +57,8 @@ def _forbid(monkeypatch, name):
     [
         ("Ordering the event log", "mdaf_core.data.sources.text._parse"),
         ("Coding category", "mdaf_core.data.sources.text._parse"),
-        ("Auditing", "mdaf_core.data.prepare._write"),
-        ("Computing statistics", "mdaf_core.data.prepare._write"),
+        ("Auditing", "mdaf_core.data.prepare.write_dataset"),
+        ("Computing statistics", "mdaf_core.data.prepare.write_dataset"),
     ],
 )
 def test_goes_on_from_the_last_finished_stage(raw, monkeypatch, stopped_at, finished):
@@ -72,6 +75,49 @@ def test_goes_on_from_the_last_finished_stage(raw, monkeypatch, stopped_at, fini
     assert found.meta.model_dump(exclude={"name", "created"}) == wanted.model_dump(exclude={"name", "created"})
     assert found.audit["dataset"] == "later" and found.audit["checks"] == PreparedDataset.open("whole").audit["checks"]
     assert list_datasets() == ["later", "whole"] and not _work()
+
+
+@pytest.mark.parametrize(
+    ("killed_at", "read_again"),
+    [
+        ("Reading ad_feature.csv", ["ad_feature.csv", "user_profile.csv", "behavior_log.csv"]),
+        ("Reading behavior_log.csv", ["behavior_log.csv"]),
+        ("Ordering the event log", []),
+    ],
+)
+def test_of_several_files_those_read_before_a_kill_are_not_read_again(tmp_path, home, killed_at, read_again):
+    files = write_taobao_ads(tmp_path / "ads")
+    with (tmp_path / "ads" / "behavior_log.csv").open("a") as log:
+        log.write(f"1,5,pv,1,1\n1,{TAOBAO_START + 60},pv,nonsense,1\n")  # outside its period, and a bad line
+    options = {
+        "history": "behavior-log", "profile_fields": "age_level", "ad_fields": "pid,price", "skip_bad_rows": True,
+    }  # fmt: skip
+    wanted = prepare("taobao-ads", path=tmp_path / "ads", name="whole", options=options).meta
+    program = f"""
+import os, signal
+from pathlib import Path
+from mdaf_core.data.prepare import prepare
+
+def progress(_share, message):
+    if message.startswith({killed_at!r}):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+prepare("taobao-ads", path=Path({str(tmp_path / "ads")!r}), name="data", options={options!r}, again=True,
+        progress=progress)
+"""
+    killed = subprocess.run([sys.executable, "-c", program], env=os.environ, check=False)
+    assert killed.returncode == -signal.SIGKILL and len(_work()) == 1 and list_datasets() == ["whole"]
+    said = []
+    found = prepare(
+        "taobao-ads", path=tmp_path / "ads", name="data", options=options, again=True,
+        progress=lambda _, message: said.append(message),
+    ).meta  # fmt: skip
+    assert [
+        name for name in (f"{name}.csv" for name in files) if any(f"Reading {name}" in m for m in said)
+    ] == read_again
+    assert found.model_dump(exclude={"name", "created"}) == wanted.model_dump(exclude={"name", "created"})
+    assert found.skipped_rows == 1 and "1 events of behavior_log.csv lie outside" in " ".join(found.notes)
+    assert not _work()
 
 
 def test_half_a_stage_is_read_again(raw, monkeypatch):
@@ -98,7 +144,7 @@ def test_other_input_or_options_do_not_go_on_from_there(raw):
 
 def test_the_same_is_not_prepared_twice(raw, monkeypatch, tmp_path):
     first = prepare("user-behavior", path=raw, name="first")
-    _forbid(monkeypatch, "mdaf_core.data.prepare._write")
+    _forbid(monkeypatch, "mdaf_core.data.prepare.write_dataset")
     said = []
     again = prepare("user-behavior", path=raw, name="first", progress=lambda _, message: said.append(message))
     assert again.meta == first.meta and "prepared already" in said[-1]

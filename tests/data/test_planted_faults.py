@@ -12,7 +12,8 @@ import pytest
 
 from mdaf_core.data.audit import Audit, example_frame, stored_audit
 from mdaf_core.data.audit import audit_dataset as run_audit
-from mdaf_core.data.dataset import PreparedDataset, read_columns, write_columns
+from mdaf_core.data.columns import read_columns, write_columns
+from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.prepare import prepare
 from tests.data.raw_files import TAOBAO_START, write_taobao_ads
 

@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.data.audit import Check, Status
-from mdaf_core.data.dataset import PreparedDataset, Rows, identities
+from mdaf_core.data.columns import identities
+from mdaf_core.data.dataset import PreparedDataset, Rows
 from mdaf_core.data.describe import describe_events, describe_rows, local_times
 from mdaf_core.data.schema import SPLITS, UNKNOWN, FieldSpec, Split
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mdaf_core.data.audit import Check, Status
 from mdaf_core.data.checks.base import Written, check
-from mdaf_core.data.dataset import identities
+from mdaf_core.data.columns import identities
 from mdaf_core.data.schema import MAX_HISTORY, UNKNOWN, Split
 
 AGAIN = "Prepare the data set again; if it was not written by this program, see docs/data.md for what a history is."

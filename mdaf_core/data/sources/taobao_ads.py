@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -24,30 +21,16 @@ from mdaf_core.data.sources.base import (
     weekday_titles,
 )
 from mdaf_core.data.sources.files import count_lines, find
-from mdaf_core.data.sources.text import ID_RANGE, Column, Layout, Text, check_file, read_text
-from mdaf_core.errors import BadInputError, UsageError
+from mdaf_core.data.sources.taobao import BEHAVIORS, TIMEZONE, Behavior
+from mdaf_core.data.sources.taobao_ads_files import WINDOW, AdFiles, ProfileField
+from mdaf_core.errors import UsageError
 
-TIMEZONE = "Asia/Shanghai"
 AdField = Literal["campaign", "customer", "brand", "price", "pid"]
-Behavior = Literal["pv", "cart", "fav", "buy"]
-BEHAVIORS: tuple[Behavior, ...] = ("pv", "cart", "fav", "buy")
-ProfileField = Literal[
-    "cms_segid", "cms_group_id", "final_gender_code", "age_level", "pvalue_level", "shopping_level", "occupation",
-    "new_user_class_level",
-]  # fmt: skip
 NO_PROFILE = -1
 """Value of each profile field for a user whom user_profile.csv does not describe; no level is negative."""
 
 
-def _midnight(year: int, month: int, day: int) -> int:
-    return int(datetime(year, month, day, tzinfo=ZoneInfo(TIMEZONE)).timestamp())
-
-
-# The periods that the data set's description states: eight days of impressions; 22 days of behaviour, to the same end.
-WINDOW = (_midnight(2017, 5, 6), _midnight(2017, 5, 14))
-LOG_WINDOW = (_midnight(2017, 4, 22), _midnight(2017, 5, 14))
-
-_LEVELS = {
+_LEVELS: dict[ProfileField, str] = {
     "cms_segid": "Micro-group of the user",
     "cms_group_id": "Group of the user",
     "final_gender_code": "Gender of the user",
@@ -57,58 +40,12 @@ _LEVELS = {
     "occupation": "Whether the user is a college student",
     "new_user_class_level": "City level of the user",
 }
-_LEVEL_TITLES = {
+_LEVEL_TITLES: dict[ProfileField, dict[int, str]] = {
     "final_gender_code": {1: "male", 2: "female"},
     "pvalue_level": {1: "low", 2: "medium", 3: "high"},
     "shopping_level": {1: "shallow", 2: "moderate", 3: "deep"},
     "occupation": {0: "no student", 1: "college student"},
 }
-
-SAMPLES = Layout(
-    (
-        Column("user", between=ID_RANGE),
-        Column("time_stamp"),
-        Column("adgroup_id", between=ID_RANGE),
-        Column("pid", "text"),
-        Column("nonclk", "text", choices=("0", "1")),
-        Column("clk", "text", choices=("0", "1")),
-    ),
-    header=True,
-    rule=(pl.col("nonclk") != pl.col("clk"), "The fields nonclk and clk must differ: nonclk is 1 where clk is 0"),
-    expected="raw_sample.csv with the header user,time_stamp,adgroup_id,pid,nonclk,clk",
-)
-ADS = Layout(
-    (
-        Column("adgroup_id", between=ID_RANGE),
-        *(
-            Column(name, optional=True, null="NULL", between=ID_RANGE)
-            for name in ("cate_id", "campaign_id", "customer")
-        ),
-        Column("brand", optional=True, null="NULL", between=ID_RANGE),
-        Column("price", "float", optional=True, null="NULL", between=(0, 10**12)),
-    ),
-    header=True,
-    expected="ad_feature.csv with the header adgroup_id,cate_id,campaign_id,customer,brand,price",
-)
-PROFILES = Layout(
-    (
-        Column("userid", between=ID_RANGE),
-        *(Column(name, optional=True, null="NULL", between=(0, 32_767)) for name in _LEVELS),
-    ),
-    header=True,
-    expected=f"user_profile.csv with the header userid,{','.join(_LEVELS)}",
-)
-LOG = Layout(
-    (
-        Column("user", between=ID_RANGE),
-        Column("time_stamp"),
-        Column("btag", "text", choices=(*BEHAVIORS, "ipv")),
-        Column("cate", optional=True, null="NULL", between=ID_RANGE),
-        Column("brand", optional=True, null="NULL", between=ID_RANGE),
-    ),
-    header=True,
-    expected="behavior_log.csv with the header user,time_stamp,btag,cate,brand",
-)
 
 # What the Mamba4Rec report of 2025-10-31 did, as far as it says: see docs/data.md.
 REPORT: dict[str, Any] = {
@@ -173,17 +110,22 @@ def read(path: Path | None, options: TaobaoAdsOptions, progress: Progress) -> Ra
     """Read the folder with raw_sample.csv, ad_feature.csv and, where the options ask for them, user_profile.csv and
     behavior_log.csv."""
     assert path is not None
-    files = _Files(path if path.is_dir() else path.parent, options, progress)
-    impressions, outside = _impressions(files, options)
+    files = AdFiles(
+        path if path.is_dir() else path.parent,
+        _names(options),
+        progress,
+        skip_bad_rows=options.skip_bad_rows,
+        drop_outside=options.outside_window == "drop",
+    )
+    impressions, outside = files.impressions(pid="pid" in options.ad_fields)
     total = len(impressions)
     impressions = _sampled(impressions, options)
     notes = _sampling_notes(total, impressions, options)
 
-    ads = files.read("ad_feature.csv", ADS, keep=_narrow)
+    ads, found = files.described("ad_feature.csv", impressions["item"])
     inputs = ["category", *(name for name in options.ad_fields if name not in ("price", "pid"))]
     if options.history == "behavior-log" and "brand" not in inputs:
         inputs.append("brand")
-    found = _position(impressions["item"], ads["adgroup_id"], "ad_feature.csv", files)
     notes += _undescribed_ads(impressions["item"], found)
     source = {"category": "cate_id", "campaign": "campaign_id"}
     columns = {name: ads[source.get(name, name)].gather(found) for name in inputs}
@@ -191,14 +133,14 @@ def read(path: Path | None, options: TaobaoAdsOptions, progress: Progress) -> Ra
         columns["price"] = ads["price"].gather(found).log1p().cast(pl.Float32)
     rows = impressions.with_columns(*(values.alias(name) for name, values in columns.items()))
     if options.profile_fields:
-        rows = rows.with_columns(_profiles(rows["user"], files, options))
+        rows = rows.with_columns(_profiles(rows["user"], files, options.profile_fields))
     rows = rows.with_columns(calendar_columns(TIMEZONE))
 
     names = ["item", "category", *(["brand"] if "brand" in options.ad_fields else [])]
     events: pl.DataFrame
     if options.history == "behavior-log":
         names = ["category", "brand"]
-        events, left_out = _log(files, rows["user"], options)
+        events, left_out = files.log(rows["user"], options.log_behaviors)
         if left_out:
             verb = "left out" if options.outside_window == "drop" else "kept"
             notes.append(
@@ -232,77 +174,6 @@ _HISTORY_WORDS = {
     "impressions": "histories of shown ads",
     "behavior-log": "histories from the shopping log",
 }
-
-
-@dataclass
-class _Files:
-    """The files of the folder that the options need: read one by one, with one progress over all their bytes."""
-
-    folder: Path
-    options: TaobaoAdsOptions
-    progress: Progress
-    fingerprints: dict[str, dict[str, Any]] = field(default_factory=dict)
-    skipped: int = 0
-
-    def __post_init__(self) -> None:
-        layouts = _layouts(self.options)
-        self.sizes = {name: check_file(self.folder / name, layout.expected) for name, layout in layouts.items()}
-        self.done = 0
-
-    def read(self, name: str, layout: Layout, **arguments: Any) -> pl.DataFrame:
-        total, size = sum(self.sizes.values()), self.sizes[name]
-        text: Text = read_text(
-            self.folder / name,
-            layout,
-            skip_bad_rows=self.options.skip_bad_rows,
-            progress=lambda share, words: self.progress((self.done + share * size) / total, words),
-            **arguments,
-        )
-        self.done += size
-        self.fingerprints[name] = text.fingerprint
-        self.skipped += text.skipped
-        return text.frame
-
-
-def _layouts(options: TaobaoAdsOptions) -> dict[str, Layout]:
-    """The files that the options need."""
-    layouts = {"raw_sample.csv": SAMPLES, "ad_feature.csv": ADS}
-    if options.profile_fields:
-        layouts["user_profile.csv"] = PROFILES
-    if options.history == "behavior-log":
-        layouts["behavior_log.csv"] = LOG
-    return layouts
-
-
-def _impressions(files: _Files, options: TaobaoAdsOptions) -> tuple[pl.DataFrame, int]:
-    """Columns label, user, timestamp, item (and pid), and how many impressions lie outside the window."""
-    outside = 0
-    pid = ["pid"] if "pid" in options.ad_fields else []
-
-    def keep(block: pl.DataFrame) -> pl.DataFrame:
-        nonlocal outside
-        inside = block["time_stamp"].is_between(*WINDOW, closed="left")
-        outside += len(block) - int(inside.sum())
-        if options.outside_window == "drop":
-            block = block.filter(inside)
-        return _narrow(
-            block.select(
-                (pl.col("clk") == "1").cast(pl.UInt8).alias("label"),
-                "user",
-                pl.col("time_stamp").alias("timestamp"),
-                pl.col("adgroup_id").alias("item"),
-                *(pl.col(name).cast(pl.Categorical) for name in pid),
-            )
-        )
-
-    frame = files.read("raw_sample.csv", SAMPLES, keep=keep)
-    if frame.is_empty():
-        raise BadInputError(
-            "No impression lies within 2017-05-06 to 2017-05-13 (Asia/Shanghai), the period of this data set. "
-            "Set outside_window=keep to use these impressions all the same.",
-            files.folder / "raw_sample.csv",
-        )
-    return frame, outside
 
 
 def _sampled(rows: pl.DataFrame, options: TaobaoAdsOptions) -> pl.DataFrame:
@@ -340,23 +211,6 @@ def _sampling_notes(total: int, rows: pl.DataFrame, options: TaobaoAdsOptions) -
     return [f"Rows were chosen {how}: {', then '.join(parts)}; {len(rows):,} of {total:,} impressions remain."]
 
 
-def _position(wanted: pl.Series, known: pl.Series, file: str, files: _Files) -> pl.Series:
-    """Where each wanted id stands among `known`; null where it does not.
-
-    Raises:
-        BadInputError: `known` holds an id twice.
-    """
-    if known.n_unique() < len(known):
-        at = int((~known.is_first_distinct()).arg_max() or 0)
-        raise BadInputError(
-            f"The {known.name} {known[at]} is described twice: remove one of the lines.",
-            files.folder / file,
-            at + 2 if not files.skipped else None,  # below the header
-        )
-    table = known.alias("id").to_frame().with_row_index("position")
-    return wanted.alias("id").to_frame().join(table, on="id", how="left", maintain_order="left")["position"]
-
-
 def _undescribed_ads(items: pl.Series, position: pl.Series) -> list[str]:
     if not position.null_count():
         return []
@@ -368,46 +222,12 @@ def _undescribed_ads(items: pl.Series, position: pl.Series) -> list[str]:
     ]
 
 
-def _profiles(users: pl.Series, files: _Files, options: TaobaoAdsOptions) -> list[pl.Series]:
+def _profiles(users: pl.Series, files: AdFiles, fields: list[ProfileField]) -> list[pl.Series]:
     """The chosen fields of each row's user: null where the file's is empty, `NO_PROFILE` where it has no such user."""
-    profiles = files.read("user_profile.csv", PROFILES, keep=_narrow)
-    position = _position(users, profiles["userid"], "user_profile.csv", files)
+    profiles, position = files.described("user_profile.csv", users)
     known = position.is_not_null()
     absent = pl.Series([NO_PROFILE], dtype=pl.Int16).new_from_index(0, len(users))
-    return [
-        profiles[name].cast(pl.Int16).gather(position).zip_with(known, absent).alias(name)
-        for name in options.profile_fields
-    ]
-
-
-def _log(files: _Files, users: pl.Series, options: TaobaoAdsOptions) -> tuple[pl.DataFrame, int]:
-    """Events of behavior_log.csv of these users, and how many of them lie outside the log's period."""
-    kept = np.zeros(int(users.max()) + 2, np.bool_)  # type: ignore[arg-type]
-    kept[users.to_numpy()] = True
-    wanted = [*options.log_behaviors, *(["ipv"] if "pv" in options.log_behaviors else [])]  # ipv: the description's pv
-    outside = 0
-
-    def keep(block: pl.DataFrame) -> pl.DataFrame:
-        nonlocal outside
-        block = block.filter(pl.Series(kept[np.minimum(block["user"].to_numpy(), len(kept) - 1)]))
-        if len(wanted) < len(LOG.columns[2].choices):
-            block = block.filter(pl.col("btag").is_in(wanted))
-        inside = block["time_stamp"].is_between(*LOG_WINDOW, closed="left")
-        outside += len(block) - int(inside.sum())
-        if options.outside_window == "drop":
-            block = block.filter(inside)
-        return _narrow(block.select("user", timestamp="time_stamp", category="cate", brand="brand"))
-
-    return files.read("behavior_log.csv", LOG, keep=keep), outside
-
-
-def _narrow(frame: pl.DataFrame) -> pl.DataFrame:
-    """Ids as 32 bits, their bounds checked by the layout; times too, but for those kept from far outside the window."""
-    small = [name for name, dtype in frame.schema.items() if dtype == pl.Int64 and name != "timestamp"]
-    frame = frame.with_columns(pl.col(small).cast(pl.Int32))
-    if "timestamp" in frame.columns and frame["timestamp"].is_between(-(2**31), 2**31 - 1).all():
-        frame = frame.with_columns(pl.col("timestamp").cast(pl.Int32))
-    return frame
+    return [profiles[name].cast(pl.Int16).gather(position).zip_with(known, absent).alias(name) for name in fields]
 
 
 def _fields(inputs: list[str], options: TaobaoAdsOptions) -> list[FieldSpec]:
@@ -426,14 +246,24 @@ def _fields(inputs: list[str], options: TaobaoAdsOptions) -> list[FieldSpec]:
     return fields + calendar_fields()
 
 
-def _level_titles(name: str) -> pl.DataFrame:
+def _level_titles(name: ProfileField) -> pl.DataFrame:
     titles = {NO_PROFILE: "no profile"} | _LEVEL_TITLES.get(name, {})
     return pl.DataFrame({"id": list(titles), "title": list(titles.values())}, schema={"id": pl.Int64, "title": str})
 
 
+def _names(options: TaobaoAdsOptions) -> list[str]:
+    """The files that the options need."""
+    names = ["raw_sample.csv", "ad_feature.csv"]
+    if options.profile_fields:
+        names.append("user_profile.csv")
+    if options.history == "behavior-log":
+        names.append("behavior_log.csv")
+    return names
+
+
 def _files(path: Path, options: TaobaoAdsOptions) -> list[Path]:
     folder = path if path.is_dir() else path.parent
-    return [find(folder / name).file for name in _layouts(options)]
+    return [find(folder / name).file for name in _names(options)]
 
 
 def _size(path: Path, options: TaobaoAdsOptions) -> Size:

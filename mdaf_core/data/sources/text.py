@@ -121,6 +121,7 @@ class Text:
         dropped: good lines that `keep` left out.
         name: of the file, without the endings of archives.
         fingerprint: {"bytes", "sha256"} of the text, unpacked.
+        counted: what `keep` counted.
     """
 
     frame: pl.DataFrame
@@ -128,6 +129,7 @@ class Text:
     dropped: int = 0
     name: str = ""
     fingerprint: dict[str, Any] = field(default_factory=dict)
+    counted: dict[str, int] = field(default_factory=dict)
 
 
 def read_text(
@@ -137,6 +139,7 @@ def read_text(
     skip_bad_rows: bool = False,
     progress: Progress | None = None,
     keep: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame,
+    counted: dict[str, int] | None = None,
     stage: str | None = None,
 ) -> Text:
     """Read a delimited text file strictly, plain or compressed (see `sources/files.py`).
@@ -147,8 +150,9 @@ def read_text(
         skip_bad_rows: leave out and count lines that are not as `layout` says, instead of raising.
         progress: called with the share of bytes read.
         keep: applied to each block, to drop or shrink what is not needed while the file streams.
+        counted: numbers that `keep` adds up meanwhile.
         stage: keep the result on disk by this name while a preparation runs, and take it from there where an earlier
-            attempt has read it; `keep` must then have no effect but on its frame.
+            attempt has read it; `keep` must then have no effect but on its frame and on `counted`.
 
     Raises:
         BadInputError: missing, empty or wrong kind of file, or a line at fault, with its number and text.
@@ -183,6 +187,7 @@ def read_text(
         raise BadInputError(f"The file holds no line of data; expected {layout.expected or 'lines of text'}.", path)
     found: dict[str, Any] = {
         "skipped": skipped, "dropped": dropped, "name": blocks.name, "fingerprint": blocks.fingerprint,
+        "counted": counted or {},
     }  # fmt: skip
     if kept is not None:
         kept.finish(found)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 import polars as pl
 from pydantic import Field
@@ -23,20 +21,12 @@ from mdaf_core.data.sources.base import (
     weekday_titles,
 )
 from mdaf_core.data.sources.files import count_lines, find, inside
+from mdaf_core.data.sources.taobao import BEHAVIORS, TIMEZONE, Behavior, midnight
 from mdaf_core.data.sources.text import ID_RANGE, Column, Layout, read_text, shrink
 from mdaf_core.errors import BadInputError
 
-TIMEZONE = "Asia/Shanghai"
-Behavior = Literal["pv", "cart", "fav", "buy"]
-BEHAVIORS: tuple[Behavior, ...] = ("pv", "cart", "fav", "buy")
-
-
-def _midnight(year: int, month: int, day: int) -> int:
-    return int(datetime(year, month, day, tzinfo=ZoneInfo(TIMEZONE)).timestamp())
-
-
 # The period that the data set's description states: 25 November to 3 December 2017.
-WINDOW = (_midnight(2017, 11, 25), _midnight(2017, 12, 4))
+WINDOW = (midnight(2017, 11, 25), midnight(2017, 12, 4))
 
 LAYOUT = Layout(
     (
