@@ -4,10 +4,6 @@ import contextlib
 
 import streamlit as st
 
-from mdaf_core.errors import StudioError
-from mdaf_core.jobs.api import wake
-from pages.shared import ICON, LOGO, warm_up
-
 PAGES = {
     "Study": [("overview", "Overview", "dashboard")],
     "Set up": [("data", "Data", "database"), ("launch", "Launch", "rocket_launch")],
@@ -16,20 +12,36 @@ PAGES = {
     "Publish": [("export", "Export", "file_export")],
 }
 
-st.set_page_config(page_title="MDAF Studio", page_icon=ICON, layout="wide", initial_sidebar_state=216)
-st.logo(LOGO, size="large", icon_image=ICON)
 
-navigation = st.navigation(
-    {
-        section: [
-            st.Page(f"pages/{file}.py", title=title, icon=f":material/{icon}:", default=file == "overview")
-            for file, title, icon in pages
-        ]
-        for section, pages in PAGES.items()
-    },
-    expanded=True,
-)
-with contextlib.suppress(StudioError):  # the Jobs page says what is wrong with the queue
-    wake()  # whatever page is opened first after a restart, queued jobs go on
-navigation.run()
-warm_up()
+def main() -> None:
+    from mdaf_core.errors import StudioError
+    from mdaf_core.jobs.api import wake
+    from pages.shared import ICON, LOGO, warm_up
+
+    st.set_page_config(page_title="MDAF Studio", page_icon=ICON, layout="wide", initial_sidebar_state=216)
+    st.logo(LOGO, size="large", icon_image=ICON)
+
+    navigation = st.navigation(
+        {
+            section: [
+                st.Page(f"pages/{file}.py", title=title, icon=f":material/{icon}:", default=file == "overview")
+                for file, title, icon in pages
+            ]
+            for section, pages in PAGES.items()
+        },
+        expanded=True,
+    )
+    with contextlib.suppress(StudioError):  # the Jobs page says what is wrong with the queue
+        wake()  # whatever page is opened first after a restart, queued jobs go on
+    navigation.run()
+    warm_up()
+
+
+if __name__ == "__main__":  # Streamlit runs this file for a session
+    main()
+else:  # `streamlit run` imports it, and serves
+    from starlette.middleware import Middleware
+
+    import serving
+
+    app = st.App(__file__, middleware=[Middleware(serving.StaticFiles)], lifespan=serving.without_delay)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
 import threading
@@ -102,6 +103,11 @@ def load_libraries() -> None:
     import mlflow.tracking  # noqa: F401
     import pandas  # noqa: F401
     import scipy.stats  # noqa: F401
+
+    # Streamlit collects garbage after every run of a page, before the browser hears that it has ended: it need not look
+    # through the libraries' half a million objects each time.
+    gc.collect()
+    gc.freeze()
 
 
 @st.cache_resource
