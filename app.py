@@ -1,6 +1,7 @@
 """MDAF Studio: navigation and page configuration. `streamlit run app.py`."""
 
 import contextlib
+from pathlib import Path
 
 import streamlit as st
 
@@ -31,6 +32,8 @@ def main() -> None:
         },
         expanded=True,
     )
+    st.set_page_config(page_title=f"{navigation.title} · MDAF Studio")
+    st.html(Path(__file__).parent / "pages" / "style.css")
     with contextlib.suppress(StudioError):  # the Jobs page says what is wrong with the queue
         wake()  # whatever page is opened first after a restart, queued jobs go on
     navigation.run()

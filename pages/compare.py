@@ -24,8 +24,7 @@ def main() -> None:
     shared.header("Compare", "Which is better, and do we know?")
     with shared.guard():
         columns = st.columns([4, 2, 2, 3, 2], vertical_alignment="bottom")
-        with columns[0]:
-            study_id = shared.study_picker()
+        study_id = shared.study_picker(columns[0])
         if study_id is None:
             return
         from mdaf_core.studies.store import get_study
@@ -179,9 +178,9 @@ def _styled(table: pd.DataFrame, comparison: StudyComparison) -> Any:
 
 def _columns(comparison: StudyComparison, unit: str, metric: str) -> dict[str, Any]:
     number = st.column_config.NumberColumn
-    covers = next((c.difference.covers for c in comparison.configurations if c.difference), "")
+    covers = " or ".join(dict.fromkeys(c.difference.covers for c in comparison.configurations if c.difference))
     return {
-        "Configuration": st.column_config.TextColumn(width="medium", pinned=bool(st.session_state.get("members"))),
+        "Configuration": st.column_config.TextColumn(pinned=bool(st.session_state.get("members"))),
         "Seeds": number(help="Finished seeds; a repeated seed counts once.", width="small"),
         "Mean": number(f"{METRICS[metric]}, mean", format="%.4f", help="Over seeds, best epoch's weights."),
         "Sd": number(format="%.4f", help="Standard deviation over seeds; none with one seed."),
@@ -191,7 +190,7 @@ def _columns(comparison: StudyComparison, unit: str, metric: str) -> dict[str, A
         "p": number(help=f"Against no difference; Holm over {comparison.tests} comparisons."),
         "p of parity": number(help=f"Two one-sided tests against ±{comparison.margin_bp:g} bp; Holm-adjusted."),
         "Verdict": st.column_config.TextColumn(
-            help="From the adjusted tests alone, at 5%. 'Not shown' is not 'the same': that is parity.", width="medium"
+            help="From the adjusted tests alone, at 5%. 'Not shown' is not 'the same': that is parity."
         ),
     }
 

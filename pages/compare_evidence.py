@@ -35,7 +35,7 @@ def power(comparison: StudyComparison) -> None:
         return
     table = frames.power_table(found)
     shared.show_table(
-        table, "power", title=f"What finding {difference:g} {unit} against {shared.plain(found.reference)} takes",
+        table, "power", title=f"Rows and seeds to find {difference:g} {unit} against {shared.plain(found.reference)}",
         help="With probability 80% at 5%. Rows and seeds are two sources of chance: the study needs enough of both.",
         column_config={
             "Rows": number(format="localized", help="That were compared."),

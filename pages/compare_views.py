@@ -78,7 +78,7 @@ def slices(study: Study, runs: list[RunRecord], split: str) -> None:
     table = frames.slices(runs, chosen, dimension, split)
     shared.show_chart(
         charts.slices(table, order=study.configuration_names, y_title=TITLES[dimension]), f"slices-{dimension}", table,
-        title=f"AUC by {TITLES[dimension].lower()}, {SPLITS[split].lower()} rows",
+        title=f"AUC by {TITLES[dimension].partition(',')[0].lower()}, {SPLITS[split].lower()} rows",
         help="Mean over seeds; the 95% interval covers other users with these trained models, not other seeds.",
     )  # fmt: skip
     wide = frames.slices_table(table)

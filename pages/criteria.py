@@ -23,7 +23,7 @@ def scoreboard(study: Study) -> None:
         help="Passed or failed by the mean over seeds; the 95% interval stands below the figure.",
     )
     if not study.criteria:
-        st.caption("This study carries no criteria. `Edit criteria` below adds them.")
+        st.caption("This study carries no criteria: 'Edit criteria' below adds them.")
         return
     scores = _scores(study.id, tuple(map(str, study.criteria)), tracking.store_version())
     if not scores:

@@ -47,8 +47,7 @@ def main() -> None:
     shared.header("Curves", "Does it overfit?")
     with shared.guard():
         left, right = st.columns([2, 3], vertical_alignment="bottom")
-        with left:
-            study_id = shared.study_picker()
+        study_id = shared.study_picker(left)
         if study_id is None:
             return
         from mdaf_core.studies.store import get_study
@@ -174,22 +173,23 @@ def _side_by_side(study: Study, frame: pl.DataFrame, train: str) -> None:
     from mdaf_core.reporting import charts, frames
 
     reported = list(CURVES)
-    names = [name for name in study.configuration_names if name in set(frame["configuration"])] + reported
-    usual = [name for name in ("mamba4rec-v1", "mamba4rec-v2") if name in names]
-    usual = usual if len(usual) == 2 else reported
+    own = [name for name in study.configuration_names if name in set(frame["configuration"])]
+    names = own + reported
+    versions = [name for name in ("mamba4rec-v1", "mamba4rec-v2") if name in own]
+    usual = versions if len(versions) == 2 else own[:2] if len(own) > 1 else reported
     shared.section("Side by side", help=SIDE_HELP)
     for key in ("left", "right"):  # another study has other configurations
         if st.session_state.get(key, names[0]) not in names:
             del st.session_state[key]
-    columns = st.columns([3, 3, 2], vertical_alignment="bottom")
-    pair = [
-        columns[i].selectbox(title, names, index=names.index(usual[i]), key=key, bind="query-params")
-        for i, (title, key) in enumerate((("Left", "left"), ("Right", "right")))
-    ]
-    rule = columns[2].segmented_control(
-        "Epoch rule, both", list(RULES), format_func=RULES.get, default="best", required=True, key="rule",
-        bind="query-params",
-    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        pair = [
+            st.selectbox(title, names, index=names.index(usual[i]), key=key, bind="query-params")
+            for i, (title, key) in enumerate((("Left", "left"), ("Right", "right")))
+        ]
+        rule = st.segmented_control(
+            "Epoch rule, both", list(RULES), format_func=RULES.get, default="best", required=True, key="rule",
+            bind="query-params", width="content",
+        )  # fmt: skip
     kind = "online" if set(pair) & set(reported) else train
     seeds = set(frame["run_id"])
     runs = [run for run in frames.study_runs(study) if run.run_id in seeds]

@@ -29,8 +29,7 @@ def main() -> None:
     shared.header("Export", "What goes into the paper?")
     with shared.guard():
         columns = st.columns([4, 2, 2, 2, 2], vertical_alignment="bottom")
-        with columns[0]:
-            study_id = shared.study_picker()
+        study_id = shared.study_picker(columns[0])
         if study_id is None:
             return
         split = columns[1].selectbox("Rows", list(SPLITS), format_func=SPLITS.get, key="split", bind="query-params")

@@ -67,6 +67,7 @@ def _pick() -> tuple[RunRecord, Split] | None:
 
 
 def _verdict(summary: GateSummary) -> None:
+    from mdaf_core.evaluation import gates
     from mdaf_core.reporting import gate_charts
 
     found = summary.adaptivity
@@ -78,7 +79,7 @@ def _verdict(summary: GateSummary) -> None:
         st.markdown(shared.plain(found.sentence))
         with st.container(horizontal=True, gap="medium"):
             values = {"AUC as learned": found.auc} | {
-                f"g {r.name}": r.test.auc_b for r in found.replacements
+                gates.REPLACEMENTS[r.name]: r.test.auc_b for r in found.replacements
             } | {"Static alone": found.auc_static, "Sequential alone": found.auc_sequential}  # fmt: skip
             for label, value in values.items():
                 st.metric(label, shared.fmt_auc(value), width="content")

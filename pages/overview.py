@@ -14,6 +14,7 @@ from mdaf_core.studies.visits import begin_visit, changes_since
 from pages import criteria, shared
 
 POLL_SECONDS = 2.0
+MANY_SEEDS = 3  # more make a table that needs the page's width
 SPLITS = {"val": "Validation AUC", "test": "Test AUC"}
 PAGES = {"jobs": "pages/jobs.py", "compare": "pages/compare.py"}
 
@@ -45,13 +46,14 @@ def _first_start() -> None:
         st.session_state["warmed"] = True
         api.ensure_supervisor()  # its libraries load while the reader reads: the first run starts at once
     st.markdown(
-        "MDAF Studio runs click-through-rate ablation studies and tells what their numbers support.  \n"
-        "Raw data → prepared data set → training in the background → curves, comparison, gates → the paper's figures."
+        "**Find out what a click-through-rate (CTR) model really does.** MDAF Studio trains it next to its own parts "
+        "and to baselines, over several seeds, and says which differences hold and which the numbers cannot show.  \n"
+        "Raw data → data set, audited → training in the background → curves, comparison, gates → figures and tables."
     )
     st.button("Run the demo study", type="primary", icon=":material/play_arrow:", key="demo", on_click=_start_demo)
     st.caption(
-        "Generates a small data set whose click probabilities are known, then trains the full model, each of its "
-        "branches alone and two baselines with two seeds each: a few minutes on two cores, nothing to download."
+        "Generates a small data set whose click probabilities are known, then trains MDAF, each of its branches alone, "
+        "DCNv2 and logistic regression with two seeds each: a few minutes on two cores, nothing to download."
     )
     st.page_link("pages/data.py", label="Or prepare data of your own", icon=":material/database:")
 
@@ -87,7 +89,8 @@ def _body(study: Study, split: str, previous: float | None, live: bool) -> None:
         found = cells(study)
         _summary(study, found, previous)
         _preparation(found)
-        left, right = st.columns([3, 2], gap="large")
+        wide = len(study.seeds) > MANY_SEEDS or not study.criteria
+        left, right = (st.container(), st.container()) if wide else st.columns([3, 2], gap="large")
         with left:
             _matrix(study, found, split)
         with right:
@@ -97,10 +100,9 @@ def _body(study: Study, split: str, previous: float | None, live: bool) -> None:
 def _summary(study: Study, found: list[Cell], previous: float | None) -> None:
     number = counts(found)
     done, total = number.get("finished", 0), len(found)
-    states = "   ".join(f"{shared.state_label(state)} {n}" for state, n in number.items())
-    st.markdown(f"**{shared.plain(study.title)}** on **{shared.plain(study.dataset)}** :gray[{shared.plain(study.id)}]")
+    st.markdown(f":gray[Data set] {shared.plain(study.dataset)} · :gray[study] {shared.plain(study.id)}")
     st.progress(done / total, f"{done} of {total} runs finished")
-    st.markdown(states)
+    st.markdown("\u2003".join(f"{shared.state_label(state)} {n}" for state, n in number.items()))
     if study.acknowledged:
         st.warning(
             f"Run although these audit checks failed: {shared.plain(', '.join(study.acknowledged))}.",
@@ -138,15 +140,16 @@ def _preparation(found: list[Cell]) -> None:
 
 def _matrix(study: Study, found: list[Cell], split: str) -> None:
     shared.section("Configurations × seeds", help=f"{SPLITS[split]} of each run; mean ± standard deviation over seeds.")
-    rows = [["Configuration", *(f"Seed {seed}" for seed in study.seeds), "Mean ± sd"]]
+    rows = [["Configuration", *(f"Seed\u00a0{seed}" for seed in study.seeds), "Mean\u00a0±\u00a0sd"]]
     rows.append([":---", *("---:" for _ in study.seeds), "---:"])
     for name in study.configuration_names:
         mine = [cell for cell in found if cell.configuration == name]
         over = spread(mine, split, "auc")  # type: ignore[arg-type]
-        mean = shared.fmt_auc(over.mean) + (f" ± {shared.fmt_auc(over.sd)}" if over.sd is not None else "")
-        mark = " :gray[reference]" if name == study.reference else ""
+        mean = shared.fmt_auc(over.mean) + (f"\u00a0±\u00a0{shared.fmt_auc(over.sd)}" if over.sd is not None else "")
+        mark = " :gray[(reference)]" if name == study.reference else ""
         rows.append([shared.plain(name) + mark, *(_cell(cell, split) for cell in mine), mean])
-    st.markdown("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    with st.container(key="table-matrix"):
+        st.markdown("\n".join(f"| {' | '.join(row)} |" for row in rows))
     for cell in found:
         if cell.state == "failed":
             job = f"job {cell.job.id}: " if cell.job else ""

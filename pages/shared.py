@@ -7,7 +7,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -147,8 +147,12 @@ def linked_select(
     return chosen
 
 
-def study_picker() -> str | None:
-    """Choose a study (newest first); None, with a way out, where there is none. In the link as `study`."""
+def study_picker(place: Any = None) -> str | None:
+    """Choose a study (newest first); None, with a way out, where there is none. In the link as `study`.
+
+    Args:
+        place: a column for the select box; the way out is too wide for one.
+    """
     from mdaf_core.studies.store import list_studies
 
     titles = {study.id: study.title or study.id for study in list_studies()}
@@ -159,7 +163,8 @@ def study_picker() -> str | None:
             "pages/launch.py",
         )
         return None
-    return linked_select("Study", "study", list(titles), lambda id: titles[id], None)
+    with place or nullcontext():
+        return linked_select("Study", "study", list(titles), lambda id: titles[id], None)
 
 
 def start_over(study_id: str, **defaults: Any) -> None:
@@ -303,15 +308,15 @@ def show_table(
 
     Args:
         name: unique on the page; title: heading above the table; help: its definition, as a tooltip.
-        names_as_they_are: leave headings as the columns are named (configurations); else they begin with a capital.
+        names_as_they_are: leave headings as the columns are named (configurations); else they begin with a capital,
+            unless with a symbol: p, t, g.
         options: for `st.dataframe`.
     """
-    columns = (
-        {} if names_as_they_are else {c: {"label": c[:1].upper() + c[1:]} for c in getattr(df, "data", df).columns}
-    )
+    columns = {} if names_as_they_are else {c: {"label": _heading(c)} for c in getattr(df, "data", df).columns}
     for column, config in (column_config or {}).items():
         given = {"label": config} if isinstance(config, str) else {k: v for k, v in config.items() if v is not None}
         columns[column] = columns.get(column, {}) | given
+    _show_long_names(getattr(df, "data", df), columns, options)
     options.setdefault("height", "content" if len(getattr(df, "data", df)) <= 30 else "auto")
     with st.container(key=f"table-{name}", gap="xsmall"):
         if title:
@@ -319,6 +324,24 @@ def show_table(
         return st.dataframe(
             df, hide_index=True, column_config=columns, key=f"frame-{name}", placeholder=MISSING, **options
         )
+
+
+NAME_WIDTH, NAME_LINE = 300, 40  # of a column of long names: pixels, and the characters that fit
+
+
+def _show_long_names(df: Any, columns: dict[str, Any], options: dict[str, Any]) -> None:
+    """Give long names of configurations several lines: cut off, two may read the same."""
+    if "Configuration" not in df.columns:
+        return
+    lines = min(3, -(-max(map(len, df["Configuration"]), default=0) // NAME_LINE))
+    if lines > 1:
+        columns["Configuration"] = columns.get("Configuration", {}) | {"width": NAME_WIDTH}
+        options.setdefault("row_height", 20 * lines + 16)
+
+
+def _heading(name: str) -> str:
+    """A column's name as its heading; symbols of one letter keep their case."""
+    return name if re.match(r"[a-z]\b", name) else name[:1].upper() + name[1:]
 
 
 def edited_rows(table: Any) -> list[dict[str, Any]]:
@@ -333,7 +356,7 @@ def edited_rows(table: Any) -> list[dict[str, Any]]:
 def state_label(state: str) -> str:
     """A state as icon and word, for Markdown."""
     icon, word, colour = STATES[state]
-    return f":{colour}[{icon} {word}]"
+    return f":{colour}[{icon}\u00a0{word}]"
 
 
 def fmt_auc(value: float | None) -> str:

@@ -60,6 +60,9 @@ class GateBin(BaseModel):
     positives: int
 
 
+REPLACEMENTS = {"mean": "g replaced by its mean", "permuted": "g shuffled"}  # as people read them
+
+
 class Replacement(BaseModel):
     """AUC with g as learned minus AUC with g replaced, on the same rows."""
 

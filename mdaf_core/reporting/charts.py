@@ -7,6 +7,7 @@ axis names its unit; tooltips hold full-precision figures. Differences of AUC ar
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 ROW = 24
-LABEL_LIMIT = 44  # characters of a name in a legend; the theme cuts longer ones
+NAME_LIMIT = 30  # characters of a configuration's name beside an axis or in a legend
 HEIGHT = 240
 
 # A verdict's shape; `frames.VERDICT_MARKS` shows the same beside the words of tables.
@@ -36,11 +37,42 @@ def _shapes(count: int) -> list[str]:
     return [SHAPES[(i + i // len(SHAPES)) % len(SHAPES)] for i in range(count)]
 
 
+def short_names(names: Sequence[str], limit: int = NAME_LIMIT) -> dict[str, str]:
+    """Names with `…` for the middle where they are longer than `limit` characters; longer ones where two would read
+    the same, for names often differ at their end."""
+    for size in range(limit, max(map(len, names), default=0)):
+        short = {name: _without_middle(name, size) for name in names}
+        if len(set(short.values())) == len(short):
+            return short
+    return {name: name for name in names}
+
+
+def _without_middle(name: str, limit: int) -> str:
+    if len(name) <= limit:
+        return name
+    end = (limit - 1) * 2 // 5
+    return f"{name[: limit - 1 - end].rstrip()}…{name[-end:].lstrip()}"
+
+
+def _labels(names: Sequence[str]) -> dict[str, Any]:
+    """Options of an axis or a legend that shorten long names; the theme's own limit would cut off their ends."""
+    cut = {name: short for name, short in short_names(names).items() if short != name}
+    return {"labelExpr": f"({json.dumps(cut)})[datum.value] || datum.label", "labelLimit": 0} if cut else {}
+
+
+def _names(names: Sequence[str]) -> alt.Y:
+    """Configurations down the vertical axis, in this order."""
+    import altair as alt
+
+    axis = alt.Axis(grid=True, **_labels(names))
+    return alt.Y("configuration:N", sort=list(names), title=None, axis=axis)
+
+
 def _columns(labels: Sequence[str]) -> alt.ExprRef:
     """As many legend columns as fit (the theme gives `em`, the size of labels, and `legend_width`)."""
     import altair as alt
 
-    longest = min(max(map(len, labels), default=1), LABEL_LIMIT)
+    longest = max(map(len, short_names(labels).values()), default=1)
     return alt.ExprRef(f"max(1, floor(legend_width / ({0.52 * longest + 3.4:.1f} * em)))")
 
 
@@ -49,7 +81,9 @@ def _colour(order: Sequence[str], shown: Sequence[str], **symbols: Any) -> alt.C
 
     legend = None
     if len(shown) > 1:
-        legend = alt.Legend(title=None, values=list(shown), symbolOpacity=1, columns=_columns(shown), **symbols)
+        legend = alt.Legend(
+            title=None, values=list(shown), symbolOpacity=1, columns=_columns(shown), **_labels(shown), **symbols
+        )
     return alt.Color("configuration:N", scale=alt.Scale(domain=list(order)), legend=legend)
 
 
@@ -238,7 +272,7 @@ def leaderboard(frame: pl.DataFrame, members: pl.DataFrame, *, x_title: str) -> 
     import altair as alt
 
     frame = frame.drop_nulls("mean")
-    y = alt.Y("configuration:N", sort=frame["configuration"].to_list(), title=None, axis=alt.Axis(grid=True))
+    y = _names(frame["configuration"].to_list())
     scale = alt.Scale(zero=False, nice=True, padding=8)
     base = alt.Chart(frame).encode(y=y)
     shape = alt.condition("datum.verdict == 'reference'", alt.value("diamond"), alt.value("circle"))
@@ -275,24 +309,28 @@ def differences(frame: pl.DataFrame, *, margin_bp: float, x_title: str) -> alt.T
     import altair as alt
 
     frame = frame.drop_nulls("difference_bp")
-    y = alt.Y("configuration:N", sort=frame["configuration"].to_list(), title=None, axis=alt.Axis(grid=True))
+    y = _names(frame["configuration"].to_list())
     scale = alt.Scale(nice=True, padding=8)
+    axis = alt.Axis(
+        labelExpr="datum.value == 0 ? '0' : format(datum.value, '+,~f')", tickCount=alt.ExprRef("width / (6 * em)")
+    )
 
     def x(field: str) -> alt.X:
-        return alt.X(f"{field}:Q", scale=scale, title=x_title, axis=alt.Axis(format="+,~f"))
+        return alt.X(f"{field}:Q", scale=scale, title=x_title, axis=axis)
 
     opacity = alt.condition("datum.below_noise_floor", alt.value(0.4), alt.value(1))
     margin = alt.Chart(alt.Data(values=[{"low": -margin_bp, "high": margin_bp, "zero": 0}]))
     base = alt.Chart(frame).encode(y=y, opacity=opacity)
     shown = [word for word in _VERDICT_SHAPES if word in set(frame["verdict"])]
     shapes = alt.Scale(domain=shown, range=[_VERDICT_SHAPES[word] for word in shown])
+    legend = alt.Legend(title=None, symbolOpacity=1, columns=_columns(shown))
     return alt.layer(
         margin.mark_rect(style="margin").encode(x=x("low"), x2="high:Q"),
         margin.mark_rule(style="guide").encode(x=x("zero")),
         base.mark_rule(style="interval").encode(x=x("difference_low_bp"), x2="difference_high_bp:Q"),
         base.mark_point(style="dot").encode(
             x=x("difference_bp"),
-            shape=alt.Shape("verdict:N", scale=shapes, legend=alt.Legend(title=None, symbolOpacity=1)),
+            shape=alt.Shape("verdict:N", scale=shapes, legend=legend),
             tooltip=_tooltips(
                 configuration="Configuration",
                 difference_bp="Difference, bp",
@@ -316,8 +354,9 @@ def roc(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
     unit = alt.Scale(domain=[0, 1], nice=False)
     diagonal = alt.Chart(alt.Data(values=[{"fpr": 0, "tpr": 0}, {"fpr": 1, "tpr": 1}])).mark_line(style="guide")
     lines = alt.Chart(frame).mark_line(strokeWidth=1.6)
-    x = alt.X("fpr:Q", scale=unit, title="False positive rate", axis=alt.Axis(format=".1f"))
-    y = alt.Y("tpr:Q", scale=unit, title="True positive rate", axis=alt.Axis(format=".1f"))
+    axis = alt.Axis(format=".1f", values=[0, 0.2, 0.4, 0.6, 0.8, 1])
+    x = alt.X("fpr:Q", scale=unit, title="False positive rate", axis=axis)
+    y = alt.Y("tpr:Q", scale=unit, title="True positive rate", axis=axis)
     return alt.layer(
         diagonal.encode(x=x, y=y),
         lines.encode(
@@ -443,7 +482,7 @@ def ablation_matrix(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLeve
 
     base = alt.Chart(frame).encode(
         x=alt.X("seed:O", title="Seed", axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False)),
-        y=alt.Y("configuration:N", sort=list(order), title=None),
+        y=alt.Y("configuration:N", sort=list(order), title=None, axis=alt.Axis(**_labels(order))),
         tooltip=_tooltips(configuration="Configuration", seed="Seed", value="Value", text="Cell"),
     )
     shade = alt.Opacity("value:Q", scale=alt.Scale(zero=False, nice=False, range=[0.08, 0.45]), legend=None)
@@ -470,7 +509,7 @@ def gate_costs(frame: pl.DataFrame) -> alt.TopLevelMixin:
     names = alt.Scale(domain=replacements)
     legend = alt.Legend(title=None, symbolOpacity=1, columns=_columns(replacements))
     base = alt.Chart(frame).encode(
-        y=alt.Y("gate:N", sort=gates, title=None, axis=alt.Axis(grid=True)),
+        y=alt.Y("gate:N", sort=gates, title=None, axis=alt.Axis(grid=True, **_labels(gates))),
         yOffset=alt.YOffset("replacement:N", sort=replacements),
         color=alt.Color("replacement:N", scale=names, legend=legend),
     )

@@ -230,10 +230,11 @@ def _differences(material: Material) -> Drawn:
     for entry in comparison.configurations:
         if entry.difference:
             how.setdefault(f"{entry.difference.covers} ({entry.difference.method})", []).append(entry.configuration)
-    covers = next(iter(how)) if len(how) == 1 else "; ".join(f"{', '.join(n)}: {words}" for words, n in how.items())
+    usual, *others = sorted(how, key=lambda words: -len(how[words]))
+    covers = "; for ".join([usual, *(f"{', '.join(how[words])}: {words}" for words in others)])
     parts = [
         f"{title} in {unit} (1 {unit} = 0.0001) on {_rows(material)}, paired by seed ({_seeds(material.runs)}).",
-        f"Lines: 95% intervals, which cover {'' if len(how) == 1 else 'for '}{covers}.",
+        f"Lines: 95% intervals, which cover {covers}.",
         f"Grey band: the margin of ±{comparison.margin_bp:g} {unit}.",
     ]
     if comparison.tests:

@@ -554,16 +554,15 @@ def gate_costs(runs: Sequence[RunRecord], split: Split) -> pl.DataFrame:
 
     Columns: configuration, seed, replacement, mean_g, sd_g, auc, cost_bp, low_bp, high_bp, p_adjusted, verdict.
     """
-    from mdaf_core.evaluation.gates import gate_summary
+    from mdaf_core.evaluation.gates import REPLACEMENTS, gate_summary
 
-    words = {"mean": "g replaced by its mean", "permuted": "g shuffled"}
     rows = []
     for run in runs:
         summary = gate_summary(run, split)
         found, whole = summary.adaptivity, summary.overall
         for entry in found.replacements:
             cost = (entry.test.estimate * 1e4, entry.test.low * 1e4, entry.test.high * 1e4)
-            about = (run.configuration, run.seed, words[entry.name], whole.mean, whole.sd, found.auc)
+            about = (run.configuration, run.seed, REPLACEMENTS[entry.name], whole.mean, whole.sd, found.auc)
             rows.append((*about, *cost, entry.p_adjusted, found.verdict))
     schema: dict[str, type[pl.DataType]] = {"configuration": pl.String, "seed": pl.Int64, "replacement": pl.String}
     schema |= dict.fromkeys(("mean_g", "sd_g", "auc", "cost_bp", "low_bp", "high_bp", "p_adjusted"), pl.Float64)

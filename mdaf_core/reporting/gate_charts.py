@@ -122,11 +122,12 @@ def replacements(adaptivity: Adaptivity) -> tuple[alt.TopLevelMixin, pl.DataFram
     """What replacing g costs in AUC, bp, with 95% intervals; and its data."""
     import altair as alt
 
-    names = {"mean": "by its mean", "permuted": "shuffled"}
+    from mdaf_core.evaluation.gates import REPLACEMENTS
+
     frame = pl.DataFrame(
         [
             {
-                "replacement": names[r.name],
+                "replacement": REPLACEMENTS[r.name],
                 "cost_bp": r.test.estimate * 1e4,
                 "low_bp": r.test.low * 1e4,
                 "high_bp": r.test.high * 1e4,
@@ -136,7 +137,7 @@ def replacements(adaptivity: Adaptivity) -> tuple[alt.TopLevelMixin, pl.DataFram
         ]
     )
     title, scale = "Cost, bp of AUC", alt.Scale(nice=True, padding=10)
-    y = alt.Y("replacement:N", sort=list(names.values()), title=None, axis=alt.Axis(grid=True))
+    y = alt.Y("replacement:N", sort=list(REPLACEMENTS.values()), title=None, axis=alt.Axis(grid=True))
     base = alt.Chart(frame).encode(
         y=y,
         tooltip=[

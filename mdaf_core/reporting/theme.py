@@ -65,7 +65,7 @@ def config(mode: Mode, typeface: Typeface = "sans") -> dict[str, Any]:
             "titleAnchor": "middle",
         },
         "axisY": {"domain": False, "ticks": False, "grid": True, "labelFlush": False},
-        "axisX": {"grid": False, "domain": True, "ticks": True},
+        "axisX": {"grid": False, "domain": True, "ticks": True, "labelFlush": False},
         "legend": {
             "labelFont": font,
             "titleFont": font,

@@ -1,0 +1,54 @@
+"""Names in charts, and axes that say what they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from mdaf_core.reporting import charts
+from mdaf_core.reporting.theme import themed
+
+LONG = "DCNv3 with exponential crosses, self-mask and tri-BCE, "
+
+
+def test_long_names_keep_what_tells_them_apart() -> None:
+    short = charts.short_names(["bst", f"{LONG}ablation A", f"{LONG}ablation B"])
+    assert short["bst"] == "bst"
+    assert short[f"{LONG}ablation A"] == "DCNv3 with exponen…ablation A"
+    assert len(set(short.values())) == 3
+    assert all(len(name) <= charts.NAME_LIMIT for name in short.values())
+
+
+def test_names_that_differ_in_the_middle_stay_apart() -> None:
+    names = [f"{'a' * 30} {i} {'b' * 30}" for i in range(3)]
+    assert len(set(charts.short_names(names).values())) == 3
+
+
+def _axes(node: Any) -> list[dict[str, Any]]:
+    if isinstance(node, list):
+        return [axis for part in node for axis in _axes(part)]
+    if not isinstance(node, dict):
+        return []
+    mine = [node["axis"]] if isinstance(node.get("axis"), dict) else []
+    return mine + [axis for part in node.values() for axis in _axes(part)]
+
+
+def test_axes_shorten_only_long_names() -> None:
+    def spec(*names: str) -> str:
+        cells = pl.DataFrame({"configuration": names, "seed": [42] * len(names), "value": 0.5, "text": "0.5"})
+        return str(_axes(themed(charts.ablation_matrix(cells, order=names), "print")))
+
+    assert "labelExpr" not in spec("bst", "lr")
+    assert "labelExpr" in spec("bst", f"{LONG}ablation A")
+
+
+@pytest.mark.parametrize("width", [300, 900])
+def test_rates_on_axes_are_what_they_say(width: int) -> None:
+    vl_convert = pytest.importorskip("vl_convert")
+    curve = pl.DataFrame({"run_id": "r", "configuration": "bst", "fpr": [0.0, 1.0], "tpr": [0.0, 1.0]})
+    spec = themed(charts.roc(curve, order=["bst"]), "screen") | {"width": width}
+    svg = vl_convert.vegalite_to_svg(spec)
+    assert all(svg.count(f">{rate}</text>") == 2 for rate in ("0.0", "0.2", "0.4", "0.6", "0.8", "1.0"))
+    assert ">0.1</text>" not in svg
