@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from mdaf_core.evaluation.comparison import StudyComparison
 
+LONG_VERDICT = 14  # characters; longer ones need a wide column
 VIEWS = ["Results", "Power", "ROC and calibration", "Slices", "Cost", "Pair", "Reported results"]
 SORTS = {"mean": "Best mean first", "difference": "Difference", "sd": "Spread over seeds", "name": "Name"}
 
@@ -190,7 +191,8 @@ def _columns(comparison: StudyComparison, unit: str, metric: str) -> dict[str, A
         "p": number(help=f"Against no difference; Holm over {comparison.tests} comparisons."),
         "p of parity": number(help=f"Two one-sided tests against ±{comparison.margin_bp:g} bp; Holm-adjusted."),
         "Verdict": st.column_config.TextColumn(
-            help="From the adjusted tests alone, at 5%. 'Not shown' is not 'the same': that is parity."
+            help="From the adjusted tests alone, at 5%. 'Not shown' is not 'the same': that is parity.",
+            width="medium" if max(len(c.verdict) for c in comparison.configurations) > LONG_VERDICT else None,
         ),
     }
 

@@ -41,7 +41,7 @@ def scoreboard(study: Study) -> None:
             continue
         figure = shared.fmt_auc(score["value"])
         if score["low"] is not None:
-            figure += f" :gray[{shared.fmt_auc(score['low'])} to {shared.fmt_auc(score['high'])}]"
+            figure += f" :gray[{shared.fmt_auc(score['low'])}\u00a0to\u00a0{shared.fmt_auc(score['high'])}]"
         what = f"**{shared.plain(score['criterion'])}:** {shared.plain(score['requirement'])}"
         rows.append(f"| {what} | {figure} | {_verdict(score)} |")
     st.markdown("\n".join(rows))
@@ -97,7 +97,7 @@ def _editor(study: Study) -> None:
         column_config={
             "name": st.column_config.TextColumn("Name", required=True, max_chars=120, width="medium"),
             "metric": words("Metric", options=list(TITLES), format_func=TITLES.get, required=True, width="medium"),
-            "rule": words("Rule", options=list(get_args(fields["rule"].annotation)), required=True),
+            "rule": words("Rule", options=list(get_args(fields["rule"].annotation)), required=True, width="medium"),
             "low": st.column_config.NumberColumn("Low", format="%.4f"),
             "high": st.column_config.NumberColumn("High", format="%.4f"),
             "epoch": words("Epoch", options=["best", "last"], default="best", required=True),

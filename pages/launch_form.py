@@ -53,7 +53,9 @@ def form(scope: str, config: RunConfig, training_only: bool) -> None:
 
 def _widget(scope: str, setting: Setting) -> None:
     key = f"set-{scope}-{setting.path}-{st.session_state.get('launch_generation', 0)}"
-    label = setting.name if setting.path not in changes(scope) else f":blue[{setting.name}] :material/edit:"
+    label = setting.name[:1].upper() + setting.name[1:]
+    if setting.path in changes(scope):
+        label = f":blue[{label}] :material/edit:"
     common: dict[str, Any] = {"key": key, "help": setting.help, "on_change": _changed, "args": (scope, setting, key)}
     if setting.kind == "switch":
         st.toggle(label, setting.value, **common)

@@ -148,8 +148,7 @@ def _matrix(study: Study, found: list[Cell], split: str) -> None:
         mean = shared.fmt_auc(over.mean) + (f"\u00a0±\u00a0{shared.fmt_auc(over.sd)}" if over.sd is not None else "")
         mark = " :gray[(reference)]" if name == study.reference else ""
         rows.append([shared.plain(name) + mark, *(_cell(cell, split) for cell in mine), mean])
-    with st.container(key="table-matrix"):
-        st.markdown("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    st.markdown("\n".join(f"| {' | '.join(row)} |" for row in rows))
     for cell in found:
         if cell.state == "failed":
             job = f"job {cell.job.id}: " if cell.job else ""

@@ -326,7 +326,7 @@ def show_table(
         )
 
 
-NAME_WIDTH, NAME_LINE = 300, 40  # of a column of long names: pixels, and the characters that fit
+NAME_WIDTH, NAME_LINE = 300, 48  # of a column of long names: pixels, and the characters that fit
 
 
 def _show_long_names(df: Any, columns: dict[str, Any], options: dict[str, Any]) -> None:
@@ -336,7 +336,7 @@ def _show_long_names(df: Any, columns: dict[str, Any], options: dict[str, Any]) 
     lines = min(3, -(-max(map(len, df["Configuration"]), default=0) // NAME_LINE))
     if lines > 1:
         columns["Configuration"] = columns.get("Configuration", {}) | {"width": NAME_WIDTH}
-        options.setdefault("row_height", 20 * lines + 16)
+        options.setdefault("row_height", 20 * lines + 14)
 
 
 def _heading(name: str) -> str:
@@ -356,7 +356,7 @@ def edited_rows(table: Any) -> list[dict[str, Any]]:
 def state_label(state: str) -> str:
     """A state as icon and word, for Markdown."""
     icon, word, colour = STATES[state]
-    return f":{colour}[{icon}\u00a0{word}]"
+    return f":{colour}[{icon} {word}]"
 
 
 def fmt_auc(value: float | None) -> str:

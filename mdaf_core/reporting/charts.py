@@ -482,7 +482,7 @@ def ablation_matrix(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLeve
 
     base = alt.Chart(frame).encode(
         x=alt.X("seed:O", title="Seed", axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False)),
-        y=alt.Y("configuration:N", sort=list(order), title=None, axis=alt.Axis(**_labels(order))),
+        y=alt.Y("configuration:N", sort=list(order), title=None, axis=alt.Axis(grid=False, **_labels(order))),
         tooltip=_tooltips(configuration="Configuration", seed="Seed", value="Value", text="Cell"),
     )
     shade = alt.Opacity("value:Q", scale=alt.Scale(zero=False, nice=False, range=[0.08, 0.45]), legend=None)

@@ -219,7 +219,8 @@ def occlusion(story: RowStory, over_time: bool = False) -> tuple[alt.TopLevelMix
             axis=alt.Axis(labelAngle=0, labelOverlap=True),
         )
         marks = alt.Chart(frame).mark_bar()
-    title, axis = "Effect on the probability", alt.Axis(format="+.2~g")
+    title = "Effect on the probability"
+    axis = alt.Axis(labelExpr="datum.value == 0 ? '0' : format(datum.value, '+.2~g')")
     y = alt.Y("effect_probability:Q", title=title, axis=axis)
     zero = (
         alt.Chart(alt.Data(values=[{"zero": 0}]))
@@ -295,7 +296,12 @@ def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int | No
         marker |= {
             "color": frame[colour].to_numpy(),
             "colorscale": [[i / steps, shade] for i, shade in enumerate(DIVERGING)],
-            "colorbar": {"title": {"text": AXES[colour].split(",")[0], "side": "top"}, "thickness": 10, "len": 1},
+            "cmid": {"g": 0.5, "history_length": None}.get(colour, 0.0),  # where the colours part
+            "colorbar": {
+                "title": {"text": AXES[colour].split(",")[0], "side": "top"},
+                "thickness": 10,
+                "outlinewidth": 0,
+            },
         }
     figure = go.Figure(layout=plotly_layout())
     figure.add_scattergl(
