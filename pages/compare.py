@@ -156,9 +156,13 @@ def _over_seeds(comparison: StudyComparison, unit: str) -> None:
             "normal over seeds; Wilcoxon's signed-rank test only that they are symmetric. Verdicts do not come from "
             "here."
         )
-        signed, p = (st.column_config.NumberColumn(format=f) for f in ("%+.1f", "%.4f"))
-        config = {c: p if c.endswith(", p") else signed for c in table.columns[2:]}
-        shared.show_table(table, "over-seeds", column_config=config)
+        p = [column for column in table.columns if column.endswith(", p")]
+        signed = st.column_config.NumberColumn(format="%+.1f")
+        shared.show_table(
+            table.to_pandas().style.format(shared.fmt_p, subset=p),
+            "over-seeds",
+            column_config=dict.fromkeys((c for c in table.columns[2:] if c not in p), signed),
+        )
         for sentence in sentences:
             st.caption(shared.plain(sentence) + ".")
 
@@ -170,10 +174,7 @@ def _styled(table: pd.DataFrame, comparison: StudyComparison) -> Any:
     grey = f"color: {MUTED}"
     below = [c.below_noise_floor is True for c in comparison.configurations]
 
-    def p_value(p: float) -> str:
-        return shared.MISSING if p != p else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
-
-    style = table.style.format(p_value, subset=["p", "p of parity"])
+    style = table.style.format(shared.fmt_p, subset=["p", "p of parity"])
     return style.apply(lambda row: [grey if below[row.name] else ""] * len(row), axis=1)
 
 

@@ -99,15 +99,20 @@ def cost(study: Study, runs: list[RunRecord], comparison: StudyComparison) -> No
     )  # fmt: skip
     frame = frames.quality_and_cost(table, comparison)
     y_title = f"{METRICS[comparison.metric]}, {SPLITS[comparison.split].lower()} rows"
-    for column, name, title in zip(
+    for column, name, title, x_title in zip(
         st.columns(2, gap="medium"),
         ("parameters", "rows_per_second"),
+        ("parameters", "training speed"),
         ("Parameters, embedding and dense", "Training speed, rows/s"),
         strict=True,
     ):
         with column:
-            chart = charts.cost(frame, x=name, x_title=title, y_title=y_title, order=study.configuration_names)
-            shared.show_chart(chart, f"cost-{name.replace('_', '-')}", frame, title=title)
+            chart = charts.cost(frame, x=name, x_title=x_title, y_title=y_title, order=study.configuration_names)
+            title = f"{METRICS[comparison.metric]} against {title}"
+            shared.show_chart(
+                chart, f"cost-{name.replace('_', '-')}", frame, title=title,
+                help="Mean over seeds; line: ± one standard deviation over seeds. Logarithmic axis.",
+            )  # fmt: skip
 
 
 def _ledger_columns() -> dict[str, Any]:
@@ -117,6 +122,8 @@ def _ledger_columns() -> dict[str, Any]:
     words = frames.LEDGER_WORDS.values()
     whole = {title: number(format="%,.0f") for title in frames.LEDGER.values() if title not in words}
     return whole | {
+        frames.LEDGER["parameters_embedding"]: number("Embedding", format="%,.0f", help="Parameters of embeddings."),
+        frames.LEDGER["parameters_dense"]: number("Dense", format="%,.0f", help="All other parameters."),
         frames.LEDGER["epochs"]: number(format="%.1f", help="Trained, mean over seeds."),
         frames.LEDGER["best_epoch"]: number(format="%.1f", help="Kept, mean over seeds."),
         frames.LEDGER["settings_tried"]: number(
@@ -154,9 +161,9 @@ def pair(study: Study, runs: list[RunRecord], split: str, margin: float, compari
                 return
             signed = st.column_config.NumberColumn(format="%+.1f")
             shared.show_table(
-                table, "pair",
+                table.to_pandas().style.format(shared.fmt_p, subset=["p"]), "pair",
                 column_config={name: signed for name in table.columns if name.endswith("bp")}
-                | dict.fromkeys(("AUC of A", "AUC of B", "p"), st.column_config.NumberColumn(format="%.4f")),
+                | dict.fromkeys(("AUC of A", "AUC of B"), st.column_config.NumberColumn(format="%.4f")),
             )  # fmt: skip
             for sentence in sentences:
                 st.caption(shared.plain(sentence))

@@ -90,7 +90,7 @@ def _body(study: Study, split: str, previous: float | None, live: bool) -> None:
         _summary(study, found, previous)
         _preparation(found)
         wide = len(study.seeds) > MANY_SEEDS or not study.criteria
-        left, right = (st.container(), st.container()) if wide else st.columns([3, 2], gap="large")
+        left, right = (st.container(), st.container()) if wide else st.columns(2, gap="large")
         with left:
             _matrix(study, found, split)
         with right:

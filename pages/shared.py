@@ -326,7 +326,7 @@ def show_table(
         )
 
 
-NAME_WIDTH, NAME_LINE = 300, 48  # of a column of long names: pixels, and the characters that fit
+NAME_WIDTH, NAME_LINE = 320, 52  # of a column of long names: pixels, and the characters that fit
 
 
 def _show_long_names(df: Any, columns: dict[str, Any], options: dict[str, Any]) -> None:
@@ -362,6 +362,11 @@ def state_label(state: str) -> str:
 def fmt_auc(value: float | None) -> str:
     """Four decimals; a dash where undefined."""
     return MISSING if value is None or value != value else f"{value:.4f}"
+
+
+def fmt_p(p: float | None) -> str:
+    """A p value: four decimals, `< 0.0001` below them, a dash where undefined."""
+    return MISSING if p is None or p != p else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
 
 
 def fmt_time(seconds: float | None) -> str:

@@ -452,7 +452,7 @@ def slices(frame: pl.DataFrame, *, order: Sequence[str], y_title: str) -> alt.To
 
 
 def cost(frame: pl.DataFrame, *, x: str, x_title: str, y_title: str, order: Sequence[str]) -> alt.TopLevelMixin:
-    """Quality against cost: configuration, mean (of the metric), sd, and the cost column `x` on a log axis."""
+    """Quality against cost: configuration, mean ± sd of the metric over seeds, the cost column `x` on a log scale."""
     import altair as alt
 
     shown = _shown(frame, order)
@@ -462,18 +462,17 @@ def cost(frame: pl.DataFrame, *, x: str, x_title: str, y_title: str, order: Sequ
         title=x_title,
         axis=alt.Axis(format="~s", tickCount=4, labelOverlap="greedy"),
     )
-    return (
-        alt.Chart(frame)
-        .mark_point(style="dot")
-        .encode(
-            x=log,
-            y=alt.Y("mean:Q", scale=alt.Scale(zero=False, nice=True, padding=10), title=y_title),
-            color=_colour(order, shown),
+    frame = frame.with_columns(low=pl.col("mean") - pl.col("sd"), high=pl.col("mean") + pl.col("sd"))
+    scale = alt.Scale(zero=False, nice=True, padding=10)
+    base = alt.Chart(frame).encode(x=log, color=_colour(order, shown))
+    return alt.layer(
+        base.mark_rule(strokeWidth=1.3).encode(y=alt.Y("low:Q", scale=scale, title=y_title), y2="high:Q"),
+        base.mark_point(style="dot").encode(
+            y=alt.Y("mean:Q", scale=scale, title=y_title),
             shape=_shape(order, shown),
-            tooltip=_tooltips(configuration="Configuration", mean=y_title, **{x: f"{x_title}|,.0f"}),
-        )
-        .properties(height=HEIGHT)
-    )
+            tooltip=_tooltips(configuration="Configuration", mean=y_title, sd="Sd", **{x: f"{x_title}|,.0f"}),
+        ),
+    ).properties(height=HEIGHT)
 
 
 def ablation_matrix(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:

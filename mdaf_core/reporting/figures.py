@@ -309,6 +309,8 @@ def _cost(x: str, x_title: str, words: str) -> Callable[[Material], Drawn]:
         title = f"{_metric(material)}, {SPLIT_WORDS[material.split]} rows"
         chart = charts.cost(data, x=x, x_title=x_title, y_title=title, order=material.study.configuration_names)
         caption = f"{_metric(material)} on {_rows(material)} against {words}; {_each(material.runs)}."
+        if data["sd"].null_count() < len(data):
+            caption += " Lines: ± one standard deviation over seeds."
         caption += _not_compared(material)
         return chart, data, caption
 

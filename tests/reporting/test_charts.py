@@ -52,3 +52,14 @@ def test_rates_on_axes_are_what_they_say(width: int) -> None:
     svg = vl_convert.vegalite_to_svg(spec)
     assert all(svg.count(f">{rate}</text>") == 2 for rate in ("0.0", "0.2", "0.4", "0.6", "0.8", "1.0"))
     assert ">0.1</text>" not in svg
+
+
+def test_cost_shows_the_spread_over_seeds_where_it_is_known() -> None:
+    vl_convert = pytest.importorskip("vl_convert")
+    frame = pl.DataFrame(
+        {"configuration": ["bst", "lr"], "mean": [0.71, 0.69], "sd": [0.01, None], "parameters": [2e5, 3e2]}
+    )
+    chart = charts.cost(frame, x="parameters", x_title="Parameters", y_title="AUC", order=["bst", "lr"])
+    svg = vl_convert.vegalite_to_svg(themed(chart, "screen") | {"width": 300})
+    assert svg.count('aria-roledescription="rule mark"') == 1
+    assert svg.count('aria-roledescription="point"') == 2
