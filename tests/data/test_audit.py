@@ -8,11 +8,12 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mdaf_core.data import audit
-from mdaf_core.data.columns import read_columns, write_columns
+from mdaf_core.data.columns import read_columns
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.gather import match_names
 from mdaf_core.data.loader import BatchLoader
 from mdaf_core.data.prepare import prepare
+from tests.data.planting import change
 from tests.data.raw_files import write_criteo, write_user_behavior
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -29,13 +30,6 @@ def _statuses(dataset):
     return {check.id: check for check in audit.audit_dataset(PreparedDataset(dataset.path)).checks}
 
 
-def _change(dataset, file, change):
-    path = dataset.path / file
-    columns = {name: values.copy() for name, values in read_columns(path).items()}
-    columns = change(columns) or columns
-    write_columns(path, columns)
-
-
 def test_a_sound_data_set_has_no_failure(dataset):
     found = _statuses(dataset)
     assert not [check for check in found.values() if check.status == "fail"]
@@ -45,10 +39,10 @@ def test_a_sound_data_set_has_no_failure(dataset):
 
 @pytest.mark.parametrize(("shift", "fails"), [(1, "history-earlier"), (-1, "history-complete")])
 def test_shifted_history_end(dataset, shift, fails):
-    def change(columns):
+    def alter(columns):
         columns["history_end"] = np.maximum(columns["history_end"] + shift, columns["history_start"])
 
-    _change(dataset, "rows/val.arrow", change)
+    change(dataset, "rows/val.arrow", alter)
     check = _statuses(dataset)[fails]
     assert check.status == "fail" and check.number > 200 and check.details["val"] == check.number
 
@@ -61,10 +55,10 @@ def test_one_leaking_row_is_enough(dataset):
         if rows.history_end[i] < len(events["timestamp"]) and events["user_index"][rows.history_end[i]] == rows.user[i]
     )  # fmt: skip
 
-    def change(columns):
+    def alter(columns):
         columns["history_end"][target] += 1
 
-    _change(dataset, "rows/test.arrow", change)
+    change(dataset, "rows/test.arrow", alter)
     found = _statuses(dataset)
     assert (found["history-earlier"].status, found["history-earlier"].number) == ("fail", 1)
     # The next event of a conversion row is the row's own event.
@@ -72,39 +66,39 @@ def test_one_leaking_row_is_enough(dataset):
 
 
 def test_history_of_another_user(dataset):
-    def change(columns):
+    def alter(columns):
         columns["history_start"], columns["history_end"] = (
             np.roll(columns["history_start"], 7),
             np.roll(columns["history_end"], 7),
         )
 
-    _change(dataset, "rows/val.arrow", change)
+    change(dataset, "rows/val.arrow", alter)
     assert _statuses(dataset)["history-own-user"].status == "fail"
 
 
 def test_history_outside_the_log(dataset):
-    def change(columns):
+    def alter(columns):
         columns["history_end"][0] = len(dataset.events["timestamp"]) + 5
 
-    _change(dataset, "rows/train.arrow", change)
+    change(dataset, "rows/train.arrow", alter)
     assert _statuses(dataset)["history-own-user"].number == 1
 
 
 def test_emptied_histories(dataset):
-    def change(columns):
+    def alter(columns):
         columns["history_start"][:] = 0
         columns["history_end"][:] = 0
 
-    _change(dataset, "rows/test.arrow", change)
+    change(dataset, "rows/test.arrow", alter)
     found = _statuses(dataset)["history-complete"]
     assert found.status == "fail" and found.number > 200
 
 
 def test_unsorted_log(dataset):
-    def change(columns):
+    def alter(columns):
         columns["timestamp"] = columns["timestamp"][::-1].copy()
 
-    _change(dataset, "events.arrow", change)
+    change(dataset, "events.arrow", alter)
     assert _statuses(dataset)["history-earlier"].status == "fail"
 
 
@@ -124,7 +118,7 @@ def test_a_test_id_in_the_vocabulary(dataset):
 def test_a_test_row_in_train(dataset):
     test = read_columns(dataset.path / "rows" / "test.arrow")
     known = int(np.flatnonzero(test["item"] > 1)[0])
-    _change(
+    change(
         dataset, "rows/train.arrow", lambda c: {n: np.append(v, test[n][known]).astype(v.dtype) for n, v in c.items()}
     )
     found = _statuses(dataset)
@@ -137,12 +131,12 @@ def test_a_copied_row_with_another_id_is_found_by_its_content(dataset):
     test = read_columns(dataset.path / "rows" / "test.arrow")
     known = int(np.flatnonzero(test["item"] > 1)[0])
 
-    def change(columns):
+    def alter(columns):
         out = {name: np.append(values, test[name][known]).astype(values.dtype) for name, values in columns.items()}
         out["row_id"][-1] = 10**9
         return out
 
-    _change(dataset, "rows/train.arrow", change)
+    change(dataset, "rows/train.arrow", alter)
     assert (_statuses(dataset)["rows-across-splits"].status, _statuses(dataset)["rows-across-splits"].number) == (
         "fail",
         2,
@@ -151,10 +145,10 @@ def test_a_copied_row_with_another_id_is_found_by_its_content(dataset):
 
 @pytest.mark.parametrize("code", [0, 10**6, -1])
 def test_codes_without_an_id(dataset, code):
-    def change(columns):
+    def alter(columns):
         columns["category"][3] = code
 
-    _change(dataset, "rows/val.arrow", change)
+    change(dataset, "rows/val.arrow", alter)
     check = _statuses(dataset)["reserved-codes"]
     assert (check.status, check.number) == ("fail", 1)
 
@@ -170,10 +164,10 @@ def test_a_real_id_on_a_reserved_code(dataset):
 def test_an_input_that_knows_the_label(dataset):
     for split in ("train", "val", "test"):
 
-        def change(columns):
+        def alter(columns):
             columns["hour"] = columns["label"].astype(np.int32) + 2
 
-        _change(dataset, f"rows/{split}.arrow", change)
+        change(dataset, f"rows/{split}.arrow", alter)
     check = _statuses(dataset)["label-leak"]
     assert check.status == "fail" and check.number == pytest.approx(1.0) and "'hour'" in check.sentence
 
@@ -193,16 +187,16 @@ def test_what_each_input_reaches_alone(dataset):
 
 
 def test_unknown_ids_that_mark_positives(dataset):
-    def change(columns):
+    def alter(columns):
         columns["item"][columns["label"] == 1] = 1
 
-    _change(dataset, "rows/val.arrow", change)
+    change(dataset, "rows/val.arrow", alter)
     check = _statuses(dataset)["unknown-by-label"]
     assert check.status == "fail" and "100.0% of positives" in check.sentence
 
 
 def test_one_label_only(dataset):
-    _change(dataset, "rows/val.arrow", lambda c: c["label"].fill(0))
+    change(dataset, "rows/val.arrow", lambda c: c["label"].fill(0))
     found = _statuses(dataset)
     assert found["both-labels"].status == "fail" and "validation" in found["both-labels"].sentence
     assert found["positive-rate-drift"].status == "warn"
@@ -262,7 +256,7 @@ def test_files_that_cannot_be_read(dataset, file):
 
 
 def test_a_refreshed_audit_is_stored(dataset):
-    _change(dataset, "rows/val.arrow", lambda c: c["label"].fill(0))
+    change(dataset, "rows/val.arrow", lambda c: c["label"].fill(0))
     assert audit.failed(dataset) == []
     audit.refresh_audit(dataset)
     assert {check.id for check in audit.failed(PreparedDataset(dataset.path))} >= {"both-labels", "integrity"}

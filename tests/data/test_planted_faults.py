@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,48 +11,12 @@ import pytest
 
 from mdaf_core.data.audit import Audit, example_frame, stored_audit
 from mdaf_core.data.audit import audit_dataset as run_audit
-from mdaf_core.data.columns import read_columns, write_columns
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.prepare import prepare
+from tests.data.planting import change, impressions, prepare_table
 from tests.data.raw_files import TAOBAO_START, write_taobao_ads
 
 pytestmark = pytest.mark.usefixtures("home")
-
-N, DAYS = 3000, 10
-MAPPING = {"label": "clk", "user": "uid", "timestamp": "when", "item": "ad", "category": "cate", "numeric": "price"}
-
-
-def _log(seed: int = 0) -> pl.DataFrame:
-    """Impressions in Shanghai over ten days: nobody is awake from two to seven, nothing repeats, nothing drifts."""
-    draw = np.random.default_rng(seed)
-    awake = np.array([3, 2, *[0.2] * 5, 1, *[3] * 12, *[5] * 4])
-    hour = draw.choice(24, N, p=awake / awake.sum())
-    when = TAOBAO_START + draw.integers(0, DAYS, N) * 86400 + hour * 3600 + draw.integers(0, 3600, N)
-    ad = draw.integers(0, 150, N)
-    frame = pl.DataFrame(
-        {
-            "clk": (draw.random(N) < 0.2 + 0.2 * (ad % 2)).astype(np.int64),
-            "uid": draw.integers(0, 40, N),
-            "when": when,
-            "ad": ad,
-            "cate": ad % 9,
-            "price": draw.normal(size=N),
-        }
-    )
-    return frame.unique(["uid", "when", "ad"], maintain_order=True).sort("when")
-
-
-def _table(folder: Path, frame: pl.DataFrame, **options: object) -> PreparedDataset:
-    frame.write_csv(folder / "log.csv")
-    shanghai = {"timezone": "Asia/Shanghai"}
-    return prepare("table", path=folder / "log.csv", name="data", options=MAPPING | shanghai | options)
-
-
-def _change(dataset: PreparedDataset, file: str, change: Callable[[dict[str, np.ndarray]], None]) -> None:
-    columns = {name: values.copy() for name, values in read_columns(dataset.path / file).items()}
-    change(columns)
-    write_columns(dataset.path / file, columns)
-
 
 # Each plants its fault if told to, and does all else alike.
 
@@ -61,59 +24,59 @@ def _change(dataset: PreparedDataset, file: str, change: Callable[[dict[str, np.
 def negatives_from_training_items(folder: Path, planted: bool) -> PreparedDataset:
     """New ads appear every day. Negatives are drawn from the positives' own day, or all from the first days' ads."""
     draw = np.random.default_rng(1)
-    views = _log().with_columns(ad=(pl.col("when") - TAOBAO_START) // 86400 * 100 + pl.col("ad"), clk=pl.lit(1))
+    views = impressions().with_columns(ad=(pl.col("when") - TAOBAO_START) // 86400 * 100 + pl.col("ad"), clk=pl.lit(1))
     day = views["ad"].to_numpy() // 100
     drawn = np.where(planted, draw.integers(0, 7, len(views)), day) * 100 + draw.integers(0, 150, len(views))
-    return _table(folder, pl.concat([views, views.with_columns(ad=pl.Series(drawn), clk=pl.lit(0))]))
+    return prepare_table(folder, pl.concat([views, views.with_columns(ad=pl.Series(drawn), clk=pl.lit(0))]))
 
 
 def future_event_in_a_history(folder: Path, planted: bool) -> PreparedDataset:
-    dataset = _table(folder, _log())
+    dataset = prepare_table(folder, impressions())
 
     def one_further(columns: dict[str, np.ndarray]) -> None:
         log, end = dataset.events, columns["history_end"]
         later = np.flatnonzero(log["user_index"][np.minimum(end, len(log["user_index"]) - 1)] == columns["user_index"])
         end[later[0]] += 2 * planted
 
-    _change(dataset, "rows/val.arrow", one_further)
+    change(dataset, "rows/val.arrow", one_further)
     return dataset
 
 
 def target_in_its_own_history(folder: Path, planted: bool) -> PreparedDataset:
     """The slice ends behind the row's own event, as with 'not later than' for 'earlier than'."""
-    dataset = _table(folder, _log())
+    dataset = prepare_table(folder, impressions())
     for split in ("train", "val", "test"):
 
         def not_later(columns: dict[str, np.ndarray]) -> None:
             columns["history_end"] += planted
 
-        _change(dataset, f"rows/{split}.arrow", not_later)
+        change(dataset, f"rows/{split}.arrow", not_later)
     return dataset
 
 
 def overlapping_split_times(folder: Path, planted: bool) -> PreparedDataset:
-    dataset = _table(folder, _log())
+    dataset = prepare_table(folder, impressions())
 
     def earlier(columns: dict[str, np.ndarray]) -> None:
         columns["timestamp"][:3] -= 86400 * planted
 
-    _change(dataset, "rows/val.arrow", earlier)
+    change(dataset, "rows/val.arrow", earlier)
     return dataset
 
 
 def duplicate_rows_across_splits(folder: Path, planted: bool) -> PreparedDataset:
     """The same lines once more: a random split puts some of them on both sides."""
-    frame = _log()
-    return _table(folder, pl.concat([frame, frame[::50]]) if planted else frame, split="random")
+    frame = impressions()
+    return prepare_table(folder, pl.concat([frame, frame[::50]]) if planted else frame, split="random")
 
 
 def label_copied_into_a_feature(folder: Path, planted: bool) -> PreparedDataset:
     value = pl.col("clk") * 100.0 + pl.col("price") if planted else pl.col("price")
-    return _table(folder, _log().with_columns(price=value))
+    return prepare_table(folder, impressions().with_columns(price=value))
 
 
 def vocabulary_from_test_rows(folder: Path, planted: bool) -> PreparedDataset:
-    dataset = _table(folder, _log().with_columns(ad=pl.col("when") // 43200 * 100 + pl.col("ad") % 100))
+    dataset = prepare_table(folder, impressions().with_columns(ad=pl.col("when") // 43200 * 100 + pl.col("ad") % 100))
     if planted:
         path = dataset.path / "vocabulary" / "item.arrow"
         table = pl.read_ipc(path.read_bytes())
@@ -127,7 +90,7 @@ def vocabulary_from_test_rows(folder: Path, planted: bool) -> PreparedDataset:
 
 def reserved_code_collision(folder: Path, planted: bool) -> PreparedDataset:
     """Codes that begin at 1, as with the usual `index + 1`."""
-    dataset = _table(folder, _log())
+    dataset = prepare_table(folder, impressions())
     path = dataset.path / "vocabulary" / "item.arrow"
     pl.read_ipc(path.read_bytes()).with_columns(pl.col("code") - int(planted)).write_ipc(path)
     return dataset
@@ -135,8 +98,10 @@ def reserved_code_collision(folder: Path, planted: bool) -> PreparedDataset:
 
 def contradicting_duplicates(folder: Path, planted: bool) -> PreparedDataset:
     """An ad that is logged as shown, and again as clicked."""
-    frame = _log()
-    return _table(folder, pl.concat([frame, frame[::40].with_columns(clk=1 - pl.col("clk"))]) if planted else frame)
+    frame = impressions()
+    return prepare_table(
+        folder, pl.concat([frame, frame[::40].with_columns(clk=1 - pl.col("clk"))]) if planted else frame
+    )
 
 
 def out_of_window_times(folder: Path, planted: bool) -> PreparedDataset:
@@ -149,12 +114,12 @@ def out_of_window_times(folder: Path, planted: bool) -> PreparedDataset:
 
 def times_read_in_another_timezone(folder: Path, planted: bool) -> PreparedDataset:
     """Unix times of people in Shanghai, hours taken in UTC."""
-    return _table(folder, _log(), timezone="UTC" if planted else "Asia/Shanghai")
+    return prepare_table(folder, impressions(), timezone="UTC" if planted else "Asia/Shanghai")
 
 
 def hours_of_another_timezone(folder: Path, planted: bool) -> PreparedDataset:
     """The log was written with hours in one zone and is read in another."""
-    dataset = _table(folder, _log())
+    dataset = prepare_table(folder, impressions())
     if planted:
         meta = json.loads((dataset.path / "dataset.json").read_text()) | {"timezone": "UTC"}
         (dataset.path / "dataset.json").write_text(json.dumps(meta))
@@ -174,7 +139,9 @@ def all_empty_histories(folder: Path, planted: bool) -> PreparedDataset:
 def drifting_rate(folder: Path, planted: bool) -> PreparedDataset:
     """Clicks are counted differently from the eighth day on."""
     late = (pl.col("when") > TAOBAO_START + 8 * 86400) & (pl.int_range(pl.len()) % 2 == 0)
-    return _table(folder, _log().with_columns(clk=pl.when(late & pl.lit(planted)).then(0).otherwise("clk")))
+    return prepare_table(
+        folder, impressions().with_columns(clk=pl.when(late & pl.lit(planted)).then(0).otherwise("clk"))
+    )
 
 
 FAULTS = {
@@ -227,24 +194,24 @@ _REWRITTEN = {reserved_code_collision}  # the same table, written by another pro
 
 def test_examples_are_rows_as_people_read_them(tmp_path):
     dataset = contradicting_duplicates(tmp_path, planted=True)
-    frame = _log()
+    frame = impressions()
     pairs = {tuple(row) for row in frame[::40].select("uid", "ad").cast(pl.String).rows()}
     check = next(check for check in stored_audit(dataset).checks if check.id == "contradicting-rows")
     assert check.number == 2 * len(frame[::40]) and len(check.examples) == 20
     for row in check.examples:
         assert (row["user"], row["item"]) in pairs and row["part"] in ("training", "validation", "test")
         assert set(row) >= {"row", "time", "label", "user", "item", "category", "price", "history"}
-    kept = {(row["user"], row["item"]) for row in check.examples}
+    kept = {(row["user"], row["item"], row["time"]) for row in check.examples}
     assert len(kept) == 10, "both rows of a contradiction are shown"
 
 
 def test_examples_of_a_broken_data_set_are_shown_with_their_codes(tmp_path):
-    dataset = _table(tmp_path, _log())
+    dataset = prepare_table(tmp_path, impressions())
 
     def strange(columns: dict[str, np.ndarray]) -> None:
         columns["timestamp"][:3] -= 86400
         columns["item"][:3] = 10**6
 
-    _change(dataset, "rows/val.arrow", strange)
+    change(dataset, "rows/val.arrow", strange)
     checks = {check.id: check for check in _audit(dataset).checks}
     assert checks["split-times"].number == 3 and checks["split-times"].examples[0]["item"] == 10**6

@@ -111,21 +111,39 @@ class Written:
             for split, rows in self.rows.items()
         }
 
+    @property
+    def told_apart(self) -> bool:
+        """Whether rows of one user, time and target are one event."""
+        return self.meta.has_user and self.meta.has_time
+
     @cached_property
     def repeats(self) -> pl.DataFrame:
         """Rows that share user, time and target with another row: split, at, user, time, target, all codes, label.
 
-        Rows whose target cannot be told apart are left out: two unknown items are not the same item.
+        Rows whose target cannot be told apart are left out: two unknown items are not the same item. Where rows carry
+        no user or no time, rows that share all inputs, if that is no chance.
         """
         item = self.role("item")
         names = [item] if item else [field.name for field in self.categorical]
+        if not self.told_apart:
+            names = [field.name for field in self.meta.fields]
+
+        def whose(rows: Rows, at: Any) -> dict[str, np.ndarray]:
+            """User and time, where rows carry them."""
+            nothing = np.zeros_like(rows.label[at])
+            return {
+                "user": rows.user[at] if self.meta.has_user else nothing,
+                "time": rows.timestamp[at] if self.meta.has_time else nothing,
+            }
 
         def hashes(split: Split, piece: slice) -> tuple[np.ndarray, np.ndarray]:
             """Positions of rows whose target is known, from the piece's start, and their hashes."""
             rows = self.rows[split]
             ids = [identities(rows.columns, name)[piece] for name in names]
-            known = np.flatnonzero(np.all([column > UNKNOWN for column in ids], axis=0))
-            return known, mixed_hash([c[known] for c in (rows.user[piece], rows.timestamp[piece], *ids)])
+            known = np.arange(len(rows.label[piece]))
+            if self.told_apart:
+                known = np.flatnonzero(np.all([column > UNKNOWN for column in ids], axis=0))
+            return known, mixed_hash([column[known] for column in (*whose(rows, piece).values(), *ids)])
 
         keys, size = np.empty(self.total, np.uint64), 0
         for split, rows in self.rows.items():
@@ -145,18 +163,35 @@ class Written:
             return known[shared[np.minimum(np.searchsorted(shared, found), len(shared) - 1)] == found]
 
         frames = []
-        for split, found in self.positions(repeated).items():
+        found_in = self.positions(repeated)
+        for split, found in (found_in if self.told_apart else self._rare(found_in)).items():
             rows = self.rows[split]
             inputs = {f"field_{name}": rows.columns[name][found] for name in rows.columns if name in self._inputs}
             target = {f"target_{name}": identities(rows.columns, name)[found] for name in names}
             frames.append(
-                pl.DataFrame(
-                    {"user": rows.user[found], "time": rows.timestamp[found], "label": rows.label[found]}
-                    | target
-                    | inputs
-                ).with_columns(split=pl.lit(split), at=pl.Series(found, dtype=pl.Int64))
+                pl.DataFrame(whose(rows, found) | {"label": rows.label[found]} | target | inputs).with_columns(
+                    split=pl.lit(split), at=pl.Series(found, dtype=pl.Int64)
+                )
             )
         return pl.concat(frames)
+
+    def _rare(self, found: dict[Split, np.ndarray]) -> dict[Split, np.ndarray]:
+        """Those of these rows that no other would equal by chance, were inputs independent of each other (but for
+        category and item, and what the time says)."""
+        told = {"category"} if self.role("item") else set()
+        names = {field.name for field in self.meta.fields if field.role not in told}
+        if self.meta.has_time:
+            names = names - {"hour", "dayofweek"} | {"timestamp"}
+        if not any(map(len, found.values())):
+            return found
+        chance = {split: np.full(len(at), 2 * math.log(self.total)) for split, at in found.items()}
+        for name in names:
+            values = np.sort(np.concatenate([rows.columns[name] for rows in self.rows.values()]))
+            for split, at in found.items():
+                own = self.rows[split].columns[name][at]
+                alike = np.searchsorted(values, own, "right") - np.searchsorted(values, own, "left")
+                chance[split] += np.log(alike / self.total)
+        return {split: at[chance[split] < math.log(0.01)] for split, at in found.items()}
 
     @property
     def _inputs(self) -> set[str]:
@@ -218,10 +253,11 @@ def rows_text(number: int, one: str, many: str) -> str:
 
 
 def mixed_hash(columns: list[np.ndarray]) -> np.ndarray:
-    """(N,) uint64 hash of the rows of some integer columns (splitmix64 between columns)."""
+    """(N,) uint64 hash of the rows of some columns of integers or float32 (splitmix64 between columns)."""
     key = np.zeros(len(columns[0]), np.uint64)
     for column in columns:
-        key += column.astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+        numbers = column.view(np.int32) if column.dtype == np.float32 else column
+        key += numbers.astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
         key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         key ^= key >> np.uint64(31)

@@ -41,9 +41,11 @@ def reserved_codes(data: Written) -> Iterator[Check]:
     examples: list[dict[str, Any]] = []
     for field in data.categorical:
         table = data.dataset.vocabulary(field.name)
-        taken = table.filter((pl.col("code") < FIRST_ID) | pl.col("code").is_duplicated())
+        taken = table.filter(
+            (pl.col("code") < FIRST_ID) | pl.col("code").is_duplicated() | pl.col("id").is_duplicated()
+        )
         codes = table["code"].to_numpy()
-        count = int((codes < FIRST_ID).sum()) + len(codes) - len(np.unique(codes))
+        count = int((codes < FIRST_ID).sum()) + sum(len(table) - table[name].n_unique() for name in ("code", "id"))
         examples += [{"field": field.name, "where": "vocabulary"} | row for row in taken.head(EXAMPLES).to_dicts()]
         columns = {f"{WORDS[split]} rows": rows.columns[field.name] for split, rows in data.rows.items()}
         if field.name in data.events:
@@ -62,7 +64,8 @@ def reserved_codes(data: Written) -> Iterator[Check]:
         "Reserved codes",
         "fail" if total else "pass",
         total,
-        f"{total:,.0f} codes are wrong (a real id on code 0 or 1, one code for two ids, or a code without an id)."
+        f"{total:,.0f} codes are wrong (a real id on code 0 or 1, one code for two ids, two codes for one id, "
+        "or a code without an id)."
         if total
         else "Codes 0 (padding) and 1 (unknown) stand for no real id, and every other code for exactly one.",
         {name: value for name, value in wrong.items() if value},

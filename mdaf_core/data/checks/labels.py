@@ -14,8 +14,11 @@ from mdaf_core.data.checks.base import EXAMPLES, WORDS, Written, check, occurren
 from mdaf_core.data.gather import match_features, match_names
 from mdaf_core.data.schema import UNKNOWN, Split
 
-LEAK_AUC = 0.95
+LEAK_AUC, STRONG_AUC = 0.95, 0.9
+ONE_SIDED = 10.0
+"""How many times more frequent unknown ids are at one label where something other than their novelty must tell."""
 _SAMPLE = 500_000
+_FEW_VALUES = 50
 
 
 def labels(data: Written) -> Iterator[Check]:
@@ -36,12 +39,10 @@ def labels(data: Written) -> Iterator[Check]:
     base = rates.get("train", 0.0)
     drift = max((abs(rate - base) for split, rate in rates.items() if split != "train"), default=0.0)
     shown = ", ".join(f"{WORDS[split]} {rate:.2%}" for split, rate in rates.items())
-    rows = data.rows
-    # A part of few rows moves by chance: four standard errors of the difference count as a drift.
     beyond_chance = any(
-        abs(rate - base) > 4 * math.sqrt(base * (1 - base) * (1 / len(rows[split]) + 1 / len(rows["train"])))
+        abs(rate - base) > max(0.2 * base, 4 * _rate_error(data.rows["train"].label, data.rows[split].label))
         for split, rate in rates.items()
-        if split != "train" and abs(rate - base) > 0.2 * base
+        if split != "train"
     )
     strong = base > 0 and drift / base > 0.2
     yield check(
@@ -64,6 +65,12 @@ def labels(data: Written) -> Iterator[Check]:
     )
 
 
+def _rate_error(one: np.ndarray, other: np.ndarray) -> float:
+    """Standard error of the difference of two parts' rates, if they were the same: parts of few rows move by chance."""
+    rate = (int(one.sum()) + int(other.sum())) / (len(one) + len(other))
+    return math.sqrt(rate * (1 - rate) * (1 / len(one) + 1 / len(other)))
+
+
 def _rates(data: Written) -> list[dict[str, Any]]:
     """Rows, positives and rate of each part."""
     return [
@@ -75,25 +82,44 @@ def _rates(data: Written) -> list[dict[str, Any]]:
 
 def label_leak(data: Written) -> Iterator[Check]:
     """What each input reaches alone: too much is a leak, and the best is what a model has to beat."""
-    judged: tuple[Split, ...] = ("val", "test")
+    judged: tuple[Split, ...] = ("val", "test", "train")
     found = {split: _alone(data, split) for split in judged if len(np.unique(data.rows[split].label)) == 2}
     aucs = {(split, name): max(auc, 1 - auc) for split, alone in found.items() for name, auc in alone.items()}
     if not aucs:
         return
-    split = next(iter(found))
-    name, worst = max(((name, auc) for (s, name), auc in aucs.items() if s == split), key=lambda item: item[1])
-    leak = worst > LEAK_AUC
+    first = next(iter(found))
+    beyond_chance = {key: auc for key, auc in aucs.items() if auc - 0.5 > 4 * _auc_error(data.rows[key[0]].label)}
+    split, name = max(
+        (key for key, auc in beyond_chance.items() if auc > STRONG_AUC),
+        key=lambda key: (beyond_chance[key], key[0] == first),
+        default=max((key for key in aucs if key[0] == first), key=lambda key: aucs[key]),
+    )
+    worst = aucs[split, name]
+    strong = worst > STRONG_AUC and (split, name) in beyond_chance
+    leak = strong and worst > LEAK_AUC
+    if leak:
+        verdict = ": it probably knows the label."
+    elif strong:
+        verdict = ", unusually much for a single input: it may know something of the label."
+    else:
+        verdict = ", the best of all single inputs." if worst <= STRONG_AUC else ", which so few rows allow by chance."
     yield check(
         "label-leak",
         "No input gives the label away",
-        "fail" if leak else "pass",
+        "fail" if leak else "warn" if strong else "pass",
         worst,
-        f"The input {name!r} alone reaches AUC {worst:.4f} on {WORDS[split]} rows"
-        + (": it probably knows the label." if leak else ", the best of all single inputs."),
+        f"The input {name!r} alone reaches AUC {worst:.4f} on {WORDS[split]} rows{verdict}",
         {f"{split} {name}": auc for (split, name), auc in aucs.items()},
         todo=f"Leave {name!r} out, unless it is known before the impression.",
         examples=lambda: data.examples({split: _both_labels(data, split)}),
     )
+
+
+def _auc_error(label: np.ndarray) -> float:
+    """Standard error of the AUC of a score that says nothing."""
+    positives = int(label.sum())
+    negatives = len(label) - positives
+    return math.sqrt((len(label) + 1) / (12 * positives * negatives))
 
 
 def _both_labels(data: Written, split: Split) -> np.ndarray:
@@ -103,22 +129,31 @@ def _both_labels(data: Written, split: Split) -> np.ndarray:
 
 
 def _alone(data: Written, split: Split) -> dict[str, float]:
-    """AUC of each input as a score: ids by their smoothed positive rate on training rows, the rest as it is."""
+    """AUC of each input as a score: ids, and numbers of few values, by their smoothed positive rate on training rows;
+    numbers as they are, too. One half of the training rows is judged by the rates of the other."""
     train, rows = data.rows["train"], data.rows[split]
+    learned: np.ndarray | slice = slice(None)
     pick = _sample(len(rows))
-    label, base = rows.label[pick], float(train.label.mean())
+    if split == "train":
+        halves = np.random.default_rng(0).permutation(pick)
+        learned, pick = np.sort(halves[: len(halves) // 2]), np.sort(halves[len(halves) // 2 :])
+    label, known = rows.label[pick], train.label[learned]
+    if len(np.unique(label)) < 2:
+        return {}
     found: dict[str, float] = {}
     for field in data.meta.fields:
-        values = rows.columns[field.name][pick]
+        values, past = rows.columns[field.name][pick], train.columns[field.name]
         if field.kind == "categorical":
-            codes = train.columns[field.name]
-            size = max(int(codes.max(initial=0)), int(values.max(initial=0))) + 1
-            count, positives = occurrences(codes, size), occurrences(codes, size, where=train.label)
-            found[field.name] = _auc(label, ((positives + base) / (count + 1))[values])
-        else:
-            found[field.name] = _auc(label, values)
-            if np.isnan(values).any():  # being missing may tell the label as well
-                found[f"{field.name} is missing"] = _auc(label, np.isnan(values))
+            found[field.name] = _auc(label, _rates_of(values, past[learned], known))
+            continue
+        found[field.name] = _auc(label, values)
+        if np.isnan(values).any():  # being missing may tell the label as well
+            found[f"{field.name} is missing"] = _auc(label, np.isnan(values))
+        few = np.unique(values)
+        if 2 < len(few) <= _FEW_VALUES:
+            codes, past_codes = (np.searchsorted(few, column) for column in (values, past[learned]))
+            by_value = _auc(label, _rates_of(codes, past_codes, known))
+            found[field.name] = max(found[field.name], 1 - found[field.name], by_value, 1 - by_value)
     if data.events and data.slices_sound[split].all():
         names = [name.replace("_", " ") for name in match_names(data.meta.history_fields)]
         matches = match_features(data.dataset, split, pick)
@@ -126,9 +161,16 @@ def _alone(data: Written, split: Split) -> dict[str, float]:
     return found
 
 
+def _rates_of(codes: np.ndarray, past: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """(N,) positive rate of each code among past rows, smoothed towards that of all."""
+    size, base = 1 + max(int(codes.max(initial=0)), int(past.max(initial=0))), float(label.mean())
+    count, positives = occurrences(past, size), occurrences(past, size, where=label)
+    return ((positives + base) / (count + 1))[codes]
+
+
 def unknown_by_label(data: Written) -> Iterator[Check]:
     differences: dict[str, float] = {}
-    found: list[tuple[bool, float, str, Split, str]] = []  # significant, difference, words, part, field
+    found: list[tuple[int, float, str, Split, str]] = []  # grade, difference, words, part, field
     judged: tuple[Split, ...] = ("val", "test")
     for split in judged:
         rows = data.rows[split]
@@ -147,27 +189,36 @@ def unknown_by_label(data: Written) -> Iterator[Check]:
                 f"In {WORDS[split]}, {rates[0]:.1%} of positives and {rates[1]:.1%} of negatives have an unknown "
                 f"{field.name}"
             )
-            found.append((error > 0 and abs(difference) > 4 * error, abs(difference), words, split, field.name))
+            found.append((_grade(min(rates), max(rates), error), abs(difference), words, split, field.name))
     if not found:
         return
-    significant, worst, words, part, name = max(found)
-    status: Status = "pass"
-    if significant and worst > 0.25:
-        status, words = "fail", words + ": being unknown alone tells the label, as when negatives are drawn elsewhere"
-    elif significant and worst > 0.05:
-        status, words = "warn", words + ": being unknown tells something of the label"
-    elif not significant:
-        words += ", no more apart than chance allows"
+    grade, worst, words, part, name = max(found)
+    statuses: tuple[Status, ...] = ("pass", "pass", "warn", "fail")
+    words += (
+        ", no more apart than chance allows",
+        "",
+        ": being unknown tells something of the label",
+        ": being unknown alone tells the label, as when negatives are drawn elsewhere",
+    )[grade]
     yield check(
         "unknown-by-label",
         "Unknown ids by label",
-        status,
+        statuses[grade],
         worst,
         words + ".",
         differences,
         todo="Draw negatives from the rows' own period (with alpha=1 unknown ids are level), or leave the input out.",
         examples=lambda: data.examples({part: np.flatnonzero(data.rows[part].columns[name] == UNKNOWN)}),
     )
+
+
+def _grade(low: float, high: float, error: float) -> int:
+    """How grave it is that two rates differ: 0 by chance, 1 little, 2 some, 3 much, or all but none of one label."""
+    if not (error > 0 and high - low > 4 * error):
+        return 0
+    if high - low > 0.25 or high > ONE_SIDED**2 * low:
+        return 3
+    return 2 if high - low > 0.05 or high > ONE_SIDED * low else 1
 
 
 def _sample(size: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -10,11 +11,13 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.data.audit import Check, Status
-from mdaf_core.data.checks.base import Written, check
+from mdaf_core.data.checks.base import Written, check, pieces, rows_text
 from mdaf_core.data.schema import UNKNOWN, Split
 
 # Six hours in a row in which people sleep begin between these hours.
 QUIET_FROM, QUIET_TO = 22, 5
+_TIME_BINS = 4096
+_FAR_SHARE = 0.01
 
 
 def unseen(data: Written) -> Iterator[Check]:
@@ -51,7 +54,10 @@ def _unseen_check(data: Written, whose: str, what: str, new: dict[Split, np.ndar
 
 def input_notes(data: Written) -> Iterator[Check]:
     meta = data.meta
-    if meta.window is not None:
+    if meta.window is None:
+        if meta.has_time:
+            yield _far_times(data)
+    else:
         beyond = {
             split: np.flatnonzero((rows.timestamp < meta.window[0]) | (rows.timestamp >= meta.window[1]))
             for split, rows in data.rows.items()
@@ -104,6 +110,66 @@ def input_notes(data: Written) -> Iterator[Check]:
         yield from _timezone(data)
 
 
+def _far_times(data: Written) -> Check:
+    """Few rows, parted from all others by more than those span: a wrong unit, a default date, a clock gone wrong."""
+    first, last = _main_period(data)
+
+    def outside(split: Split, piece: slice) -> np.ndarray:
+        times = data.rows[split].timestamp[piece]
+        return np.flatnonzero((times < first) | (times > last))
+
+    far = data.positions(outside)
+    number = sum(map(len, far.values()))
+    start, end = (moment.date() for moment in data.local(np.array([first, last])))
+    return check(
+        "timestamps-in-window",
+        "Times together",
+        "warn" if number else "pass",
+        number,
+        f"{rows_text(number, 'lies', 'lie')} far from all others, which are from {start} to {end} "
+        f"({data.meta.timezone}): splits by time and days are pulled apart."
+        if number
+        else f"All rows are from {start} to {end} ({data.meta.timezone}), none far from the others.",
+        {split: float(len(rows)) for split, rows in far.items()},
+        todo="Look at how such times came about (a default date, another unit), and take these rows out of the input.",
+        examples=lambda: data.examples(far),
+    )
+
+
+def _main_period(data: Written) -> tuple[int, int]:
+    """First and last time of the rows without those, under 1% on either side, that a gap parts from the rest which is
+    longer than the rest itself."""
+    first, last = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+    while True:
+        ends = [
+            (int(inside.min()), int(inside.max()))
+            for inside in (times[(times >= first) & (times <= last)] for times in _times(data))
+            if len(inside)
+        ]
+        first, last = min(low for low, _ in ends), max(high for _, high in ends)
+        width = max(1, -(-(last + 1 - first) // _TIME_BINS))
+        counts = np.zeros(_TIME_BINS, np.int64)
+        for times in _times(data):
+            counts += np.bincount((times[(times >= first) & (times <= last)] - first) // width, minlength=_TIME_BINS)
+        held = np.flatnonzero(counts)
+        if len(held) == 1:
+            return first, last
+        gap = int(np.argmax(np.diff(held)))
+        below, above = held[: gap + 1], held[gap + 1 :]
+        early, late = int(counts[below].sum()), int(counts[above].sum())
+        body = above if early < late else below
+        empty = int(above[0] - below[-1]) - 1
+        if min(early, late) > _FAR_SHARE * data.total or empty <= body[-1] - body[0] + 1:
+            return first, last
+        first, last = first + int(body[0]) * width, first + (int(body[-1]) + 1) * width - 1
+
+
+def _times(data: Written) -> Iterator[np.ndarray]:
+    for rows in data.rows.values():
+        for piece in pieces(len(rows)):
+            yield rows.timestamp[piece]
+
+
 def _timezone(data: Written) -> Iterator[Check]:
     """Do hours and weekdays agree with the times, and do people sleep at night?"""
     meta = data.meta
@@ -124,7 +190,7 @@ def _timezone(data: Written) -> Iterator[Check]:
                     offsets.append((written[differ] - expected[differ]) % 24)
         wrong[split] = np.flatnonzero(disagree)
     total = sum(map(len, wrong.values()))
-    quiet = _quietest(by_hour)
+    quiet = _quietest(by_hour) if _whole_day(data) else None
     assumed = ", which is assumed: the data does not state it." if meta.timezone_assumed else "."
     sentence = f"Hours, weekdays and days are taken in {meta.timezone}{assumed}"
     status: Status = "pass"
@@ -137,7 +203,7 @@ def _timezone(data: Written) -> Iterator[Check]:
             f"The hour or weekday of {total:,} rows is not that of their time in {meta.timezone}{shift}: they were "
             "taken in another timezone."
         )
-    elif quiet is not None and (quiet - QUIET_FROM) % 24 > (QUIET_TO - QUIET_FROM) % 24:
+    elif quiet is not None and not _at_night(quiet):
         status = "warn"
         sentence += (
             f" The quietest six hours of the day are {quiet:02d}:00 to {(quiet + 6) % 24:02d}:00 there, when people "
@@ -168,9 +234,23 @@ def _numbers(data: Written, name: str, split: Split) -> np.ndarray | None:
     return numbers[np.maximum(codes, 0)]
 
 
+def _whole_day(data: Written) -> bool:
+    """Whether the rows span a day, or little less."""
+    times = [rows.timestamp for rows in data.rows.values() if len(rows)]
+    return max(int(part.max()) for part in times) - min(int(part.min()) for part in times) >= 20 * 3600
+
+
+def _at_night(hour: int) -> bool:
+    """Whether the quietest six hours of people's days may begin at this hour."""
+    return (hour - QUIET_FROM) % 24 <= (QUIET_TO - QUIET_FROM) % 24
+
+
 def _quietest(by_hour: np.ndarray) -> int | None:
-    """First of the six hours in a row with the fewest rows; None where rows are few or the day has no rhythm."""
-    sums = np.array([np.roll(by_hour, -h)[:6].sum() for h in range(24)])
-    if by_hour.sum() < 2000 or sums.max() < 2 * sums.min():
+    """First of the six hours in a row with the fewest rows, of those at night where these are as quiet but for chance;
+    None where the day has no rhythm."""
+    sums = np.array([int(np.roll(by_hour, -hour)[:6].sum()) for hour in range(24)])
+    low, high = int(sums.min()), int(sums.max())
+    if high < 2 * low or high - low < 4 * math.sqrt(high + low):
         return None
-    return int(sums.argmin())
+    night = min((hour for hour in range(24) if _at_night(hour)), key=lambda hour: sums[hour])
+    return night if sums[night] - low <= 4 * math.sqrt(sums[night] + low) else int(sums.argmin())

@@ -32,7 +32,7 @@ def splits(data: Written) -> Iterator[Check]:
         found[split] = np.flatnonzero(timestamp <= latest)
         latest = max(latest, int(timestamp.max(initial=latest)))
     overlap = sum(map(len, found.values()))
-    chronological = kind in ("time", "last-day")
+    chronological = kind not in ("random", "leave-last-out")
     what = "lie" if data.meta.has_time else "lie, in file order,"
     yield check(
         "split-times",
@@ -82,38 +82,37 @@ def interleaved(data: Written) -> Iterator[Check]:
 
 def repeated_rows(data: Written) -> Iterator[Check]:
     shared = _repeated([rows.row_id for rows in data.rows.values()])
-    across = inside = pl.DataFrame(schema={"split": pl.String, "at": pl.Int64})
-    told_apart = data.meta.has_user and data.meta.has_time
-    if told_apart:
-        everything = [name for name in data.repeats.columns if name not in ("split", "at")]
-        repeats = data.repeats.with_columns(
-            rows=pl.len().over(everything), parts=pl.col("split").n_unique().over(everything)
-        )
-        across = repeats.filter(pl.col("parts") > 1)
-        inside = repeats.filter((pl.col("rows") > 1) & (pl.col("parts") == 1))
+    everything = [name for name in data.repeats.columns if name not in ("split", "at")]
+    repeats = data.repeats.with_columns(
+        rows=pl.len().over(everything), parts=pl.col("split").n_unique().over(everything)
+    )
+    across = repeats.filter(pl.col("parts") > 1)
+    inside = repeats.filter((pl.col("rows") > 1) & (pl.col("parts") == 1))
     again = inside.filter(~pl.struct(everything).is_first_distinct()) if len(inside) else inside
     total = max(shared, len(across))
+    same, shares = "the same in all inputs, too many for chance", "all inputs, too many for chance,"
+    alike, but = f" ({same})", ", but for what chance explains"
+    if data.told_apart:
+        alike, same, shares, but = "", "same user, time, inputs", "user, time and target", ""
     yield check(
         "rows-across-splits",
         "No row in two parts",
-        "fail" if total else "pass",
+        "fail" if shared or (total and data.told_apart) else "warn" if total else "pass",
         total,
-        f"{rows_text(total, 'is', 'are')} in more than one part: a model is judged on rows it was trained on."
+        f"{rows_text(total, 'is', 'are')} in more than one part{alike}: a model is judged on rows it was trained on."
         if total
-        else "No row of one part is also in another.",
+        else f"No row of one part is also in another{but}.",
         todo="Remove repeated rows from the input, or split by time so that rows of one moment stay together.",
         examples=lambda: data.examples(_positions(across) if len(across) else _same_row_id(data)),
     )
-    if not told_apart:
-        return
     yield check(
         "duplicate-rows",
         "Duplicate rows",
         "warn" if len(again) else "pass",
         len(again),
-        f"{rows_text(len(again), 'repeats', 'repeat')} another row of the part (same user, time, inputs and label)."
+        f"{rows_text(len(again), 'repeats', 'repeat')} another row of the part ({same} and label)."
         if len(again)
-        else "No row of a part repeats another.",
+        else f"No row of a part repeats another{but}.",
         todo="If they are one event written twice, remove the copies from the input.",
         examples=lambda: data.examples(_positions(inside)),
     )
@@ -124,10 +123,11 @@ def repeated_rows(data: Written) -> Iterator[Check]:
         "Contradicting labels",
         "warn" if len(contradicting) else "pass",
         len(contradicting),
-        f"{len(contradicting):,} rows share user, time and target with a row of the other label: no model can get "
-        "both right."
+        f"{len(contradicting):,} rows share {shares} with a row of the other label: no model can get both right."
         if len(contradicting)
-        else "No two rows of one user, time and target have different labels.",
+        else "No two rows of one user, time and target have different labels."
+        if data.told_apart
+        else f"No two rows of the same inputs have different labels{but}.",
         todo="Decide which of them counts (usually the click) and remove the others from the input.",
         examples=lambda: data.examples(_positions(contradicting)),
     )
