@@ -97,7 +97,7 @@ def reported(study: Study, margin: float) -> None:
     found = compare_reported(results, reference, correlation=correlation, margin_bp=margin, difference_bp=difference)
     bp = number(format="%+.1f")
     shared.show_table(
-        frames.reported_table(found), "reported", title="What the figures carry",
+        frames.reported_table(found), "reported", title="What these figures can show",
         help="Standard error: Hanley and McNeil 1982, from AUC, rows and positives alone. "
              "Intervals of differences are at the assumed correlation.",
         column_config={

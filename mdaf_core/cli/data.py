@@ -59,7 +59,10 @@ def prepare(
 def propose(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A CSV or Parquet file.")], as_json: JsonOption = False
 ) -> None:
-    """Propose which columns of a table are the label, the user, the time, …: a command to correct and run."""
+    """Propose what the columns of a table are.
+
+    Label, user, time and so on, as a command to correct and run.
+    """
     from mdaf_core.data.sources.table_proposal import propose as run
 
     found = run(path.expanduser())
@@ -115,7 +118,10 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
 
 @app.command()
 def audit(name: NameArgument, as_json: JsonOption = False) -> None:
-    """Audit a data set again, from its files alone, and store the result."""
+    """Audit a data set again.
+
+    From its files alone; the result is stored.
+    """
     from mdaf_core.data.audit import refresh_audit
     from mdaf_core.data.dataset import PreparedDataset
 

@@ -33,7 +33,10 @@ def compare(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Every configuration of a study against one of them: differences, intervals, verdicts, power."""
+    """Compare a study's configurations with one of them.
+
+    Differences, intervals, verdicts, and the rows and seeds that a difference takes.
+    """
     from mdaf_core.evaluation.comparison import compare_study
     from mdaf_core.evaluation.power import power_of
     from mdaf_core.reporting.frames import study_runs
@@ -78,7 +81,10 @@ def reported(
     difference_bp: Annotated[float, typer.Option(help="Difference to find rows and seeds for, in bp.")] = 5.0,
     as_json: JsonOption = False,
 ) -> None:
-    """What results known only by their figures can carry: standard errors, intervals, rows and seeds it would take."""
+    """See what reported figures can show.
+
+    Results known only by their figures: standard errors, intervals, and the rows and seeds that a difference takes.
+    """
     from mdaf_core.evaluation.reported_results import PRESET_REFERENCES, compare_reported
 
     results = _results(file, preset, study)
@@ -137,7 +143,10 @@ def criteria(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Success criteria of a study: pass or fail for each configuration, with the figure and its interval."""
+    """Judge a study by its success criteria.
+
+    Pass or fail for each configuration, with the figure and its interval.
+    """
     from mdaf_core.evaluation.criteria import evaluate_study, preset_criteria, read_criteria
     from mdaf_core.reporting.frames import study_runs
     from mdaf_core.studies.store import get_study, update_study
@@ -179,7 +188,10 @@ def overfitting(
     run_ids: Annotated[list[str], typer.Argument(metavar="RUN_ID…", help="Ids of runs, or their beginnings.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Where each run was best, where validation turned down, and both gaps at the best and at the last epoch."""
+    """See how far runs overfit.
+
+    Where each run was best, where validation turned down, and both gaps at the best and at the last epoch.
+    """
     from mdaf_core.evaluation.overfitting import analyse_run
     from mdaf_core.tracking import get_run
 

@@ -24,13 +24,18 @@ def command(
     study: Annotated[str, typer.Argument(help="Id of a study.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it does not exist.")],
     split: Annotated[EvaluatedSplit, typer.Option(help="Rows that the results are on.")] = EvaluatedSplit.test,
-    margin: Annotated[float, typer.Option(help="Half-width of what counts as parity, in bp.")] = 20.0,
+    margin: Annotated[
+        float, typer.Option("--margin-bp", "--margin", help="Half-width of what counts as parity, in bp.")
+    ] = 20.0,
     typeface: Annotated[
         FigureType, typer.Option("--type", help="Of figures: like Helvetica, or like Times.")
     ] = FigureType.sans,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a study's figures (PDF, SVG, PNG, CSV, Vega-Lite), tables (LaTeX, Markdown, CSV) and results paragraph."""
+    """Write a study's figures, tables and text.
+
+    Figures as PDF, SVG, PNG, CSV and Vega-Lite, tables as LaTeX, Markdown and CSV, and the results paragraph.
+    """
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; name a folder to write into.")
     from mdaf_core.reporting.bundle import export_study
@@ -54,7 +59,10 @@ def figure(
     columns: Annotated[int, typer.Option(min=1, max=2, help="Width of a figure in columns of a paper.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw one figure or table of a study again from its stored runs, as the bundle holds it."""
+    """Draw one figure or table of a study again.
+
+    From its stored runs, as the bundle holds it.
+    """
     if out.is_dir():
         raise UsageError(f"{out} is a folder; name a file, for example {out / 'figure.pdf'}.")
     from mdaf_core.files import write_bytes

@@ -27,7 +27,10 @@ def command(
     split: Annotated[EvaluatedSplit, typer.Option(help="Rows to look at.")] = EvaluatedSplit.test,
     as_json: JsonOption = False,
 ) -> None:
-    """When does a run use the history? Distribution of g, slices, adaptivity; or one row with its history."""
+    """See when a run uses the history.
+
+    Distribution of g, slices, whether the gate is adaptive; or one row with its history.
+    """
     from mdaf_core.tracking import get_run
 
     run = get_run(run_id)

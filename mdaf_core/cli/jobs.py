@@ -30,7 +30,10 @@ def list_jobs(as_json: JsonOption = False) -> None:
 
 @app.command()
 def cancel(job_id: JobId, as_json: JsonOption = False) -> None:
-    """Cancel a job; a running one stops within seconds and keeps its finished epochs."""
+    """Cancel a job.
+
+    A running one stops within seconds and keeps its finished epochs.
+    """
     job = api.cancel(job_id)
     text = f"Job {job_id} was asked to stop." if job.state == "running" else f"Job {job_id} is {job.state}."
     emit(job.to_dict(), as_json, lambda: text)
@@ -44,7 +47,10 @@ def retry(job_id: JobId, as_json: JsonOption = False) -> None:
 
 @app.command()
 def resume(job_id: JobId, as_json: JsonOption = False) -> None:
-    """Continue a failed or cancelled training after its last finished epoch."""
+    """Continue a failed or cancelled training.
+
+    It goes on after its last finished epoch.
+    """
     emit(api.resume(job_id).to_dict(), as_json, lambda: f"Job {job_id} is queued again and goes on where it was.")
 
 

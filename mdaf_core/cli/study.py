@@ -84,7 +84,10 @@ def list_all(as_json: JsonOption = False) -> None:
 
 @app.command()
 def show(study: Annotated[str, typer.Argument(help="A study's id.")], as_json: JsonOption = False) -> None:
-    """Configurations × seeds with states, and metrics as mean ± standard deviation over seeds."""
+    """Show a study's runs and metrics.
+
+    Configurations × seeds with states, and metrics as mean ± standard deviation over seeds.
+    """
     found = get_study(study)
     state = cells(found)
     emit(_status(found, state), as_json, lambda: _text(found, state))

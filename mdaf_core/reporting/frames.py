@@ -346,10 +346,10 @@ def reported_power(found: ReportedTable) -> list[str]:
     """How many rows or seeds the difference asked for would take, in sentences."""
     rows = ", ".join(f"{r.rows_needed:,} at a correlation of {r.correlation:g}" for r in found.rows_by_correlation)
     seeds = ", ".join(f"{n or 'more than 1,000'} at {sd} bp" for sd, n in found.seeds_by_sd.items())
-    how = f"To show a true difference of {found.difference_bp:g} bp {found.power:.0%} of the time"
+    what = f"that show a true difference of {found.difference_bp:g} bp {found.power:.0%} of the time"
     return [
-        f"{how}, with these trained models, takes rows: {rows}.",
-        f"{how}, on given rows, takes seeds of each model, by the standard deviation of their differences: {seeds}.",
+        f"Rows {what}, with these trained models: {rows}.",
+        f"Seeds of each model {what}, on given rows, by the standard deviation of their differences: {seeds}.",
     ]
 
 

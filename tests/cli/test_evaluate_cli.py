@@ -55,7 +55,7 @@ def test_reported(call, study, tmp_path):
     assert code == 0 and found["reference"] == "BST"
     assert {r["verdict"] for r in found["results"]} == {"not shown", "reference"}
     text = call("reported", "--preset", "report", "--difference-bp", "5")[1]
-    assert "not shown" in text and "225" not in text.split("Rows for")[0] and "takes seeds" in text
+    assert "not shown" in text and "225" not in text.split("Rows for")[0] and "Seeds of each model that show" in text
     assert "what another training would give is not known" in text
     file = tmp_path / "theirs.csv"
     file.write_text("name,auc,rows,positives\nA,0.7,1000,100\nB,0.71,1000,100\n")
