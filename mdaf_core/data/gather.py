@@ -12,7 +12,7 @@ from mdaf_core.data.columns import identities
 from mdaf_core.data.dataset import PreparedDataset, Rows
 from mdaf_core.data.schema import MAX_HISTORY, Split
 
-_CHUNK = 65_536
+_CHUNK = 16_384
 """Rows gathered at once where a whole split is asked for."""
 _LOG_CAP = math.log1p(50.0)
 _LOG_MONTH = math.log1p(30 * 86400.0)

@@ -204,6 +204,11 @@ def pieces(size: int) -> Iterator[slice]:
         yield slice(start, min(start + _PIECE, size))
 
 
+def spread(size: int, most: int) -> np.ndarray:
+    """Positions of at most so many rows, evenly spread."""
+    return np.arange(size) if size <= most else np.linspace(0, size - 1, most).astype(np.int64)
+
+
 def occurrences(codes: np.ndarray, size: int, where: np.ndarray | None = None) -> np.ndarray:
     """(size,) how often each code occurs, in those rows alone where `where` is not 0."""
     counts = np.zeros(size, np.int64)

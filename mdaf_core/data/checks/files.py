@@ -41,12 +41,12 @@ def reserved_codes(data: Written) -> Iterator[Check]:
     examples: list[dict[str, Any]] = []
     for field in data.categorical:
         table = data.dataset.vocabulary(field.name)
-        taken = table.filter(
-            (pl.col("code") < FIRST_ID) | pl.col("code").is_duplicated() | pl.col("id").is_duplicated()
-        )
-        codes = table["code"].to_numpy()
-        count = int((codes < FIRST_ID).sum()) + sum(len(table) - table[name].n_unique() for name in ("code", "id"))
-        examples += [{"field": field.name, "where": "vocabulary"} | row for row in taken.head(EXAMPLES).to_dicts()]
+        count = int((table["code"] < FIRST_ID).sum())
+        count += sum(len(table) - table[name].n_unique() for name in ("code", "id"))
+        if count:
+            twice = pl.col("code").is_duplicated() | pl.col("id").is_duplicated()
+            taken = table.filter((pl.col("code") < FIRST_ID) | twice).head(EXAMPLES)
+            examples += [{"field": field.name, "where": "vocabulary"} | row for row in taken.to_dicts()]
         columns = {f"{WORDS[split]} rows": rows.columns[field.name] for split, rows in data.rows.items()}
         if field.name in data.events:
             columns["histories"] = data.events[field.name]

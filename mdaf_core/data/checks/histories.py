@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from mdaf_core.data.audit import Check, Status
-from mdaf_core.data.checks.base import WORDS, Written, check
+from mdaf_core.data.checks.base import WORDS, Written, check, pieces, spread
 from mdaf_core.data.columns import identities
 from mdaf_core.data.schema import MAX_HISTORY, UNKNOWN, Split
 
-_TARGETS = 50_000
+_TARGETS = 200_000
 _FEWEST = 20
 AGAIN = "Prepare the data set again; if it was not written by this program, see docs/data.md for what a history is."
 
@@ -194,8 +194,9 @@ def _with_target(data: Written, split: Split) -> dict[str, float]:
     that few things to choose from are no fault."""
     name, rows = data.meta.history_fields[0], data.rows[split]
     target, event_ids = identities(rows.columns, name), identities(data.events, name)
-    picked = np.flatnonzero(data.slices_sound[split] & (rows.history_end > rows.history_start) & (target > UNKNOWN))
-    picked = picked[:: max(1, len(picked) // _TARGETS)]
+    at = spread(len(rows), _TARGETS)
+    full = rows.history_end[at] > rows.history_start[at]
+    picked = at[full & data.slices_sound[split][at] & (target[at] > UNKNOWN)]
     other = np.random.default_rng(0).permutation(target[picked])
     found: dict[str, float] = {}
 
@@ -254,9 +255,11 @@ def _history_contents(data: Written) -> Iterator[Check]:
         examples=lambda: data.examples({split: np.flatnonzero(rows) for split, rows in empty.items()}),
     )
     size = len(data.events["timestamp"])
-    unknown = {name: data.events[name] == UNKNOWN for name in data.meta.history_fields if size}
-    if unknown:
-        of_field = {name: float(events.mean()) for name, events in unknown.items()}
+    if size:
+        of_field = {
+            name: sum(int((data.events[name][piece] == UNKNOWN).sum()) for piece in pieces(size)) / size
+            for name in data.meta.history_fields
+        }
         name = max(of_field, key=lambda name: of_field[name])
         yield check(
             "history-unknown",
@@ -267,7 +270,7 @@ def _history_contents(data: Written) -> Iterator[Check]:
             "training rows do not know" + (": a model cannot tell them apart." if of_field[name] > 0.5 else "."),
             of_field,
             todo="See whether histories and rows name the same things alike; ids that training rows lack are unknown.",
-            examples=lambda: data.event_examples(np.flatnonzero(unknown[name])),
+            examples=lambda: data.event_examples(np.flatnonzero(data.events[name] == UNKNOWN)),
         )
     if "positive" in data.events:
         positive = data.events["positive"]

@@ -10,14 +10,14 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.data.audit import Check, Status
-from mdaf_core.data.checks.base import EXAMPLES, WORDS, Written, check, occurrences
+from mdaf_core.data.checks.base import EXAMPLES, WORDS, Written, check, occurrences, spread
 from mdaf_core.data.gather import match_features, match_names
 from mdaf_core.data.schema import UNKNOWN, Split
 
 LEAK_AUC, STRONG_AUC = 0.95, 0.9
 ONE_SIDED = 10.0
 """How many times more frequent unknown ids are at one label where something other than their novelty must tell."""
-_SAMPLE = 500_000
+_SAMPLE = 200_000
 _FEW_VALUES = 50
 
 
@@ -133,7 +133,7 @@ def _alone(data: Written, split: Split) -> dict[str, float]:
     numbers as they are, too. One half of the training rows is judged by the rates of the other."""
     train, rows = data.rows["train"], data.rows[split]
     learned: np.ndarray | slice = slice(None)
-    pick = _sample(len(rows))
+    pick = spread(len(rows), _SAMPLE if split != "train" else _SAMPLE // 2)
     if split == "train":
         halves = np.random.default_rng(0).permutation(pick)
         learned, pick = np.sort(halves[: len(halves) // 2]), np.sort(halves[len(halves) // 2 :])
@@ -219,11 +219,6 @@ def _grade(low: float, high: float, error: float) -> int:
     if high - low > 0.25 or high > ONE_SIDED**2 * low:
         return 3
     return 2 if high - low > 0.05 or high > ONE_SIDED * low else 1
-
-
-def _sample(size: int) -> np.ndarray:
-    """Positions of at most `_SAMPLE` rows, evenly spread."""
-    return np.arange(size) if size <= _SAMPLE else np.linspace(0, size - 1, _SAMPLE).astype(np.int64)
 
 
 def _auc(label: np.ndarray, score: np.ndarray) -> float:
