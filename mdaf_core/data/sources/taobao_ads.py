@@ -275,9 +275,10 @@ def _size(path: Path, options: TaobaoAdsOptions) -> Size:
         events = count_lines(folder / "behavior_log.csv")
     elif options.history == "clicked":
         events = chosen // 15
-    # The sampled rows with all their columns, and the impressions or log events they came from.
-    held = 30 + 4 * fields + 16 * max(events, rows) / chosen
-    return Size(lines=rows, read=0, rows=chosen, events=events, fields=fields, history_fields=2, held=held)
+    # The rows with all their columns, and where they stand among all impressions if they are a sample.
+    held = 30 + 4 * fields + (8 * rows / chosen if chosen < rows else 0)
+    read = 13 + (16 * events / rows if options.history == "behavior-log" else 0)
+    return Size(lines=rows, read=read, rows=chosen, events=events, fields=fields, history_fields=2, held=held)
 
 
 SOURCE = Source(
