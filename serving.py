@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import mimetypes
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -55,6 +56,7 @@ async def without_delay(_: st.App) -> AsyncIterator[None]:
     """Send small packets at once (TCP_NODELAY), as asyncio does unless a socket was made the way Streamlit makes its
     own: there every small file and message would wait 40 ms, until the browser acknowledges the one before it.
     """
+    sys.setswitchinterval(0.0005)
     loop = asyncio.get_running_loop()
     create_server = loop.create_server
 

@@ -131,7 +131,7 @@ def _preview(key: Key, name: str, columns: int, version: Any) -> tuple[bytes, st
     from mdaf_core.reporting.figures import make_figure
 
     figure = make_figure(_material(key), name)
-    image = export.render(figure.chart, "png", columns=columns, typeface=figure.typeface)  # type: ignore[arg-type]
+    image = export.preview(figure.chart, columns=columns, typeface=figure.typeface)  # type: ignore[arg-type]
     return image, figure.caption, figure.origin.id
 
 

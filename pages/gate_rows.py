@@ -42,8 +42,7 @@ def show(run: RunRecord, split: Split, gated: bool) -> None:
     with shared.guard():
         shared.section("Which rows?", help="Choose a row, in the scatter or the table, to open its story below.")
         wanted = _filters(run, split, gated)
-        selected = _scatter(run, split, wanted) if gated else None
-        _table(run, split, gated, wanted, selected)
+        _table(run, split, gated, _scatter(run, split, wanted) if gated else wanted)
         row = _open_row()
         if not row:
             st.caption("Choose a row to see its history, what moved its prediction, and what other gates would do.")
@@ -73,10 +72,10 @@ def _filters(run: RunRecord, split: Split, gated: bool) -> RowFilter:
     return gates.RowFilter(label=label, g=g, history=history, user=user or None)
 
 
-def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> tuple[int, ...] | None:
-    """Draw it; returns the row ids inside the reader's selection, or None without one."""
+def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> RowFilter:
+    """Draw it; returns what is wanted within the box that the reader has drawn, if there is one."""
     from mdaf_core.evaluation import gates
-    from mdaf_core.reporting import gate_charts
+    from mdaf_core.reporting import gate_charts, theme
 
     axes, names = list(gate_charts.AXES), gate_charts.AXES.get
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -88,31 +87,26 @@ def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> tuple[int, ...]
     row = int(_open_row()) if _open_row().isdigit() else None
     frame, note = gates.scatter_rows(run, split, wanted, keep=row)
     if frame.is_empty():
-        return None
-    figure = gate_charts.scatter(frame, x, y, colour, row)
-    # Points are chosen by their place in the figure, so that another filter begins without a choice.
-    key = f"scatter-{run.run_id}-{split}-{hash(wanted)}"
-
-    def picked() -> list[int]:
-        indices = [p["point_index"] for p in st.session_state[key].selection.points if p["curve_number"] == 0]
-        return frame["row_id"].gather(indices).to_list()
+        return wanted
+    # Other axes or filters begin without a choice.
+    key = f"scatter-{run.run_id}-{split}-{x}-{y}-{hash(wanted)}"
 
     def clicked() -> None:
-        ids = picked()
-        if len(ids) == 1:
-            st.session_state["row"] = str(ids[0])
+        points = st.session_state[key].selection.point
+        if points:
+            st.session_state["row"] = str(points[0]["row_id"])
 
-    st.plotly_chart(
-        figure, key=key, on_select=clicked, config={"displaylogo": False, "scrollZoom": True},
-        alt="Rows as points; the table below lists the same rows.",
+    state = st.vega_lite_chart(
+        spec=theme.themed(gate_charts.scatter(frame, x, y, colour, row), "screen"), width="stretch", key=key,
+        on_select=clicked, selection_mode=["point", "box"], alt="Rows as points; the table below lists the same rows.",
     )  # fmt: skip
-    words = "Click a point to open its row; draw a box or lasso to list the rows inside, double-click to list all."
+    words = "Click a point to open its row; draw a box to list all rows inside; the wheel zooms, a double click undoes."
     st.caption(f"{note} {words}".strip())
-    ids = picked()
-    return tuple(ids) if len(ids) > 1 else None
+    box = state.selection.box
+    return replace(wanted, within=tuple((axis, *box[axis]) for axis in (x, y) if axis in box))
 
 
-def _table(run: RunRecord, split: Split, gated: bool, wanted: RowFilter, selected: tuple[int, ...] | None) -> None:
+def _table(run: RunRecord, split: Split, gated: bool, wanted: RowFilter) -> None:
     from mdaf_core.evaluation import gates
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -121,7 +115,6 @@ def _table(run: RunRecord, split: Split, gated: bool, wanted: RowFilter, selecte
         st.text_input("Open row", key="row", bind="query-params", placeholder="number", width=120)
         count = st.container(width="stretch")
     column, descending = SORTS[sort]
-    wanted = replace(wanted, row_ids=selected)
     frame, total = gates.select_rows(run, split, wanted, sort=column, descending=descending)
 
     def chosen() -> None:
@@ -130,7 +123,7 @@ def _table(run: RunRecord, split: Split, gated: bool, wanted: RowFilter, selecte
             st.session_state["row"] = str(frame["row_id"][rows[0]])
 
     words = f"{total:,} rows" + (f", the first {len(frame):,} are listed" if len(frame) < total else "")
-    count.caption(words + (" · inside the selection of the scatter" if selected else ""))
+    count.caption(words + (" · inside the box of the scatter" if wanted.within else ""))
     if frame.is_empty():
         st.info("No row passes these filters: widen them.", icon=":material/info:")
         return

@@ -101,7 +101,7 @@ def load_libraries() -> None:
     import mlflow.entities
     import mlflow.store.tracking.sqlalchemy_store  # most of what opening the run store takes
     import mlflow.tracking  # noqa: F401
-    import pandas  # noqa: F401
+    import pandas.io.formats.style  # noqa: F401
     import scipy.stats  # noqa: F401
 
     # Streamlit collects garbage after every run of a page, before the browser hears that it has ended: it need not look
@@ -260,11 +260,21 @@ def show_chart(
     with st.container(key=f"chart-{name}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{title}**" if title else " ", help=help, width="stretch")
-            _export_menu(chart, name, data, title or name)
+            st.fragment(_export_menu)(chart, name, data, title or name)
         st.vega_lite_chart(spec=theme.themed(chart, "screen"), width="stretch", key=f"vega-{name}")
 
 
 def _export_menu(chart: alt.TopLevelMixin, name: str, data: Any, title: str) -> None:
+    """Filled when it is opened: with a dozen buttons each, the menus of a page would take longer than its charts."""
+    menu = st.popover(
+        "", icon=":material/download:", type="tertiary", help="Save this chart", key=f"save-{name}", on_change="rerun"
+    )
+    if menu.open:
+        with menu:
+            _exports(chart, name, data, title)
+
+
+def _exports(chart: alt.TopLevelMixin, name: str, data: Any, title: str) -> None:
     from mdaf_core.reporting import export
 
     link = f"{urlsplit(st.context.url or '').path}?{urlencode(st.query_params.to_dict())}"
@@ -277,21 +287,20 @@ def _export_menu(chart: alt.TopLevelMixin, name: str, data: Any, title: str) -> 
     def button(label: str, suffix: str, mime: str, make: Callable[[], bytes]) -> None:
         st.download_button(label, make, f"{name}{suffix}", mime, key=f"save-{name}{suffix}", on_click="ignore")
 
-    with st.popover("", icon=":material/download:", type="tertiary", help="Save this chart"):
-        for columns, words in ((1, "One column, 3.3 in"), (2, "Two columns, 7 in")):
-            st.caption(words)
-            with st.container(horizontal=True, gap="xsmall"):
-                for kind, mime in export.FIGURE_KINDS.items():
-                    button(
-                        kind.upper(),
-                        f"-{columns}col.{kind}",
-                        mime,
-                        lambda kind=kind, columns=columns: export.render(chart, kind, columns=columns, origin=origin()),
-                    )
-        st.caption("Data and specification")
+    for columns, words in ((1, "One column, 3.3 in"), (2, "Two columns, 7 in")):
+        st.caption(words)
         with st.container(horizontal=True, gap="xsmall"):
-            button("CSV", ".csv", "text/csv", lambda: export.chart_csv(chart, data))
-            button("Vega-Lite", ".vl.json", "application/json", lambda: export.vega_lite(chart, origin()))
+            for kind, mime in export.FIGURE_KINDS.items():
+                button(
+                    kind.upper(),
+                    f"-{columns}col.{kind}",
+                    mime,
+                    lambda kind=kind, columns=columns: export.render(chart, kind, columns=columns, origin=origin()),
+                )
+    st.caption("Data and specification")
+    with st.container(horizontal=True, gap="xsmall"):
+        button("CSV", ".csv", "text/csv", lambda: export.chart_csv(chart, data))
+        button("Vega-Lite", ".vl.json", "application/json", lambda: export.vega_lite(chart, origin()))
 
 
 def show_table(

@@ -51,6 +51,17 @@ def cached_array(kind: str, key: Any, compute: Callable[[], NDArray[Any]]) -> ND
         return value
 
 
+def cached_bytes(kind: str, key: Any, suffix: str, compute: Callable[[], bytes]) -> bytes:
+    """As `cached`, for the contents of a file."""
+    path = _path(kind, key, suffix)
+    try:
+        return path.read_bytes()
+    except OSError:
+        content = compute()
+        write_bytes(path, content)
+        return content
+
+
 def _path(kind: str, key: Any, suffix: str) -> Path:
     digest = hashlib.sha256(json.dumps([VERSION, key], sort_keys=True).encode()).hexdigest()
     return get_settings().cache_dir / kind / f"{digest[:40]}.{suffix}"

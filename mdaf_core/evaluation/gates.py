@@ -274,13 +274,14 @@ def history_bounds(run: RunRecord, split: Split) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class RowFilter:
-    """Which rows to look at; None: all. Ranges are inclusive; `user` is a raw user id."""
+    """Which rows to look at; None: all. Ranges are inclusive; `user` is a raw user id; `within` are further ranges of
+    columns: (name, lowest, highest)."""
 
     label: int | None = None
     g: tuple[float, float] | None = None
     history: tuple[int, int] | None = None
     user: str | None = None
-    row_ids: tuple[int, ...] | None = None
+    within: tuple[tuple[str, float, float], ...] = ()
 
 
 def _filtered(run: RunRecord, split: Split, wanted: RowFilter) -> pl.DataFrame:
@@ -293,8 +294,8 @@ def _filtered(run: RunRecord, split: Split, wanted: RowFilter) -> pl.DataFrame:
         keep &= pl.col("g").is_between(*wanted.g)
     if wanted.history is not None:
         keep &= pl.col("history_length").is_between(*wanted.history)
-    if wanted.row_ids is not None:
-        keep &= pl.col("row_id").is_in(wanted.row_ids)
+    for column, lowest, highest in wanted.within:
+        keep &= pl.col(column).is_between(lowest, highest)
     if wanted.user is not None:
         codes = (dataset_of(run, split).users == wanted.user).arg_true()
         keep &= pl.col("user").is_in(codes.to_list())
@@ -332,8 +333,8 @@ def select_rows(
     return readable_rows(run, split, chosen), len(found)
 
 
-SCATTER_ROWS = 30_000
-"""More points hide one another on a screen, and take a browser without a GPU seconds to draw."""
+SCATTER_ROWS = 10_000
+"""More points hide one another on a screen, and take a browser long to draw."""
 
 
 def scatter_rows(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from mdaf_core.reporting.charts import ROW
-from mdaf_core.reporting.theme import BLUE, DIVERGING, MUTED, ORANGE, PALETTE, RED, plotly_layout
+from mdaf_core.reporting.theme import BLUE, DIVERGING, MUTED, ORANGE, PALETTE, RED
 
 if TYPE_CHECKING:
     import altair as alt
-    from plotly.graph_objects import Figure
 
     from mdaf_core.evaluation.gates import Adaptivity, GateGroup, GateSummary
     from mdaf_core.evaluation.story import RowStory
@@ -270,56 +269,46 @@ def response(story: RowStory) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
     return chart, line
 
 
-def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int | None = None) -> Figure:
-    """Rows as points (WebGL).
+# Where the colours of a value part.
+MIDDLE = {"g": 0.5, "logit_static": 0.0, "logit_sequential": 0.0, "logit": 0.0}
+
+
+def _parting(values: pl.Series, middle: float | None) -> list[float]:
+    """Values of the shades of `DIVERGING`: evenly over all of `values`, as far on either side of the middle."""
+    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
+    if middle is not None:
+        reach = max(middle - low, high - middle) or 1.0
+        low, high = middle - reach, middle + reach
+    return [low + (high - low) * i / (len(DIVERGING) - 1) for i in range(len(DIVERGING))]
+
+
+def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int | None = None) -> alt.TopLevelMixin:
+    """Rows as points: a click chooses one (parameter `point`), a drag a box (`box`), the wheel zooms.
 
     Args:
-        frame: from `gates.scatter_rows`; point i is its row i.
+        frame: from `gates.scatter_rows`.
         x, y: of `AXES`; colour: of `AXES`, or `label`.
         selected: row_id of the row whose story is open; drawn on top.
     """
-    import plotly.graph_objects as go
+    import altair as alt
 
-    size = 6 if len(frame) < 5_000 else 4 if len(frame) < 50_000 else 3
-    opacity = 0.8 if len(frame) < 5_000 else 0.5 if len(frame) < 50_000 else 0.35
-    marker: dict[str, Any] = {"size": size, "opacity": opacity}
+    scale = alt.Scale(zero=False, nice=True, padding=6)
+    axes = (alt.X(f"{x}:Q", title=AXES[x], scale=scale), alt.Y(f"{y}:Q", title=AXES[y], scale=scale))
     if colour == "label":
-        marker |= {
-            "color": frame["label"].to_numpy(),
-            "colorscale": [[0, MUTED], [1, ORANGE]],
-            "cmin": 0,
-            "cmax": 1,
-            "showscale": False,
-        }
+        legend = alt.Legend(title="Label", symbolType="circle", symbolOpacity=1)
+        shade = alt.Color("label:N", scale=alt.Scale(domain=[0, 1], range=[MUTED, ORANGE]), legend=legend)
     else:
-        steps = len(DIVERGING) - 1
-        marker |= {
-            "color": frame[colour].to_numpy(),
-            "colorscale": [[i / steps, shade] for i, shade in enumerate(DIVERGING)],
-            "cmid": {"g": 0.5, "history_length": None}.get(colour, 0.0),  # where the colours part
-            "colorbar": {
-                "title": {"text": AXES[colour].split(",")[0], "side": "top"},
-                "thickness": 10,
-                "outlinewidth": 0,
-            },
-        }
-    figure = go.Figure(layout=plotly_layout())
-    figure.add_scattergl(
-        x=frame[x].to_numpy(),
-        y=frame[y].to_numpy(),
-        mode="markers",
-        marker=marker,
-        hovertemplate=f"{AXES[x]}: %{{x:.3f}}<br>{AXES[y]}: %{{y:.3f}}<extra></extra>",
-        showlegend=False,
+        gradient = alt.Legend(title=AXES[colour].split(",")[0], gradientLength=160, direction="horizontal")
+        shades = alt.Scale(domain=_parting(frame[colour], MIDDLE.get(colour)), range=DIVERGING)
+        shade = alt.Color(f"{colour}:Q", scale=shades, legend=gradient)
+    few = len(frame) < 2_000
+    columns = list(dict.fromkeys(["row_id", "label", x, y, colour]))
+    points = alt.Chart(frame.select(columns)).mark_circle(size=30 if few else 14, opacity=0.8 if few else 0.5)
+    points = points.encode(*axes, color=shade).add_params(
+        alt.selection_interval(name="zoom", bind="scales", translate=False),
+        alt.selection_interval(name="box", zoom=False, mark=alt.BrushConfig(fill=MUTED, fillOpacity=0.15)),
+        alt.selection_point(name="point", fields=["row_id"], toggle=False),
     )
-    chosen = frame.filter(pl.col("row_id") == selected) if selected is not None else frame.head(0)
-    if len(chosen):
-        ring = {"size": 14, "color": "rgba(0,0,0,0)", "line": {"width": 2.5, "color": RED}}
-        figure.add_scattergl(
-            x=chosen[x].to_numpy(), y=chosen[y].to_numpy(), mode="markers", marker=ring, hoverinfo="skip",
-            showlegend=False,
-        )  # fmt: skip
-    figure.update_layout(height=480, dragmode="lasso", uirevision=f"{x}-{y}")
-    figure.update_xaxes(title_text=AXES[x])
-    figure.update_yaxes(title_text=AXES[y])
-    return figure
+    ring = alt.Chart(frame.filter(pl.col("row_id") == (-1 if selected is None else selected)).select(columns))
+    ring = ring.mark_circle(size=170, fillOpacity=0, stroke=RED, strokeWidth=2.5, strokeOpacity=1, opacity=1)
+    return alt.layer(points, ring.encode(*axes)).properties(height=430)

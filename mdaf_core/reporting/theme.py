@@ -8,6 +8,7 @@ protanopia or deuteranopia, and neighbours differ in grey print (tests/reporting
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 Mode = Literal["screen", "print"]
 Typeface = Literal["sans", "serif"]  # of print: like Helvetica, or like Times, which most papers are set in
 CONCATENATIONS = {"vconcat", "hconcat", "concat"}
+_transformers = Lock()
 
 PALETTE = ["#1f5aa6", "#ee620f", "#006b53", "#d16480", "#2416a3", "#6cbaff", "#641c40", "#7cb95a"]
 SEQUENTIAL = ["#eef3f8", "#c6d9ec", "#8fb4db", "#4f86c2", "#1f5aa6", "#0d3468"]
@@ -145,12 +147,28 @@ def styles(mode: Mode) -> dict[str, dict[str, Any]]:
 def themed(chart: alt.TopLevelMixin, mode: Mode, typeface: Typeface = "sans") -> dict[str, Any]:
     """The chart as a Vega-Lite specification in a mode's look. What the chart itself configures wins.
 
-    Expressions of a chart may use the parameters `em` (size of labels) and `legend_width`.
+    Expressions of a chart may use the parameters `em` (size of labels) and `legend_width`. On screen, `datasets` holds
+    the frames themselves, which Streamlit sends in binary form; in print, their rows.
     """
     import altair as alt
 
-    with alt.data_transformers.enable("default", max_rows=None):  # Altair refuses more than 5,000 rows otherwise
-        spec: dict[str, Any] = chart.to_dict(validate=False)  # type: ignore[attr-defined]
+    frames: dict[str, Any] = {}
+
+    def by_name(data: Any) -> dict[str, str]:
+        name = next((name for name, frame in frames.items() if frame is data), f"frame-{len(frames)}")
+        frames[name] = data
+        return {"name": name}
+
+    with _transformers:  # Altair has one setting for all threads
+        if mode == "screen":
+            alt.data_transformers.register("by-name", by_name)
+            context = alt.data_transformers.enable("by-name")
+        else:
+            context = alt.data_transformers.enable("default", max_rows=None)  # it refuses more than 5,000 otherwise
+        with context:
+            spec: dict[str, Any] = chart.to_dict(validate=False)  # type: ignore[attr-defined]
+    if frames:
+        spec["datasets"] = spec.get("datasets", {}) | frames
     spec["config"] = _merge(config(mode, typeface), spec.get("config", {}))
     if not CONCATENATIONS & spec.keys():  # Vega-Lite fits single views only
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}  # legends add to the height, not to the width
@@ -160,6 +178,9 @@ def themed(chart: alt.TopLevelMixin, mode: Mode, typeface: Typeface = "sans") ->
         *spec.get("params", []),
     ]
     _apply_styles(spec, styles(mode))
+    if mode == "screen":  # SVG would make an element, and a description, of every mark: thousands in learning curves
+        spec["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
+        spec["config"]["mark"] = {"aria": False}
     return spec
 
 
@@ -181,17 +202,3 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         elif key != "view":  # Altair writes its own default view size
             out[key] = value
     return out
-
-
-def plotly_layout() -> dict[str, Any]:
-    """`layout` of a Plotly figure in the same look, for the one chart that needs WebGL. Colours: the app's theme."""
-    axis = {"tickfont": {"size": 12}, "title": {"font": {"size": 12.5}}}
-    return {
-        "font": {"family": _SCREEN_FONT, "size": 12},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "xaxis": axis,
-        "yaxis": axis,
-        "margin": {"l": 50, "r": 10, "t": 20, "b": 45},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-    }

@@ -11,15 +11,16 @@ from mdaf_core.evaluation.comparison import by_configuration, compare_study
 from mdaf_core.evaluation.curves import CurveKind, curve_points
 from mdaf_core.evaluation.gates import gate_summary, without_gate
 from mdaf_core.evaluation.slices import slice_metrics
-from mdaf_core.studies.store import get_study
+from mdaf_core.studies.store import Study, get_study
 
 EVALUATED: tuple[Split, ...] = ("val", "test")
 CURVES: tuple[CurveKind, ...] = ("roc", "pr", "calibration")
 
 
 def summarise(run_id: str) -> None:
-    """Of one finished run: its curves, its gate; of its study: every comparison with the reference, and the slices by
-    history length of its configuration. What is undefined here is said by the page that would show it.
+    """Of one finished run: its curves, its gate; of its study: every comparison with the reference, the slices by
+    history length of its configuration, and the figures that the Export page shows first. What is undefined here is
+    said by the page that would show it.
 
     Seconds at hundreds of thousands of rows; nothing is computed twice, so that it can be called again.
     """
@@ -32,9 +33,22 @@ def summarise(run_id: str) -> None:
             mine = by_configuration(runs)[run.configuration]
             with suppress(StudioError):
                 slice_metrics({run.configuration: list(mine.values())}, "history_length", split)
+        _draw_previews(study)
     for split in EVALUATED:
         for kind in CURVES:
             curve_points([run], kind, split)
         if without_gate(run) is None:
             with suppress(StudioError):
                 gate_summary(run, split)
+
+
+def _draw_previews(study: Study) -> None:
+    from mdaf_core.reporting import export
+    from mdaf_core.reporting.figures import FIGURES, make_figure
+    from mdaf_core.reporting.material import Material
+
+    material = Material(study)
+    first = next(iter(FIGURES.values())).group
+    for name in [name for name, figure in FIGURES.items() if figure.group == first]:
+        with suppress(StudioError):
+            export.preview(make_figure(material, name).chart)

@@ -184,7 +184,7 @@ def test_rows_are_filtered_and_readable(trained):
     mine, count = gates.select_rows(runs["gate"], "test", gates.RowFilter(user=first["user"]))
     assert count == len(mine) and set(mine["user"]) == {first["user"]}
     assert gates.select_rows(runs["gate"], "test", gates.RowFilter(user="nobody"))[1] == 0
-    one = gates.RowFilter(row_ids=(first["row_id"],))
+    one = gates.RowFilter(within=(("row_id", first["row_id"], first["row_id"]),))
     assert gates.select_rows(runs["gate"], "test", one)[0]["row_id"].to_list() == [first["row_id"]]
     with pytest.raises(UsageError, match="cannot be sorted"):
         gates.select_rows(runs["gate"], "test", sort="nothing")
