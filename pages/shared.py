@@ -260,7 +260,8 @@ def show_chart(
     with st.container(key=f"chart-{name}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{title}**" if title else " ", help=help, width="stretch")
-            st.fragment(_export_menu)(chart, name, data, title or name)
+            with st.container(width="content"):
+                st.fragment(_export_menu)(chart, name, data, title or name)
         st.vega_lite_chart(spec=theme.themed(chart, "screen"), width="stretch", key=f"vega-{name}")
 
 

@@ -303,12 +303,15 @@ def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int | No
         shade = alt.Color(f"{colour}:Q", scale=shades, legend=gradient)
     few = len(frame) < 2_000
     columns = list(dict.fromkeys(["row_id", "label", x, y, colour]))
-    points = alt.Chart(frame.select(columns)).mark_circle(size=30 if few else 14, opacity=0.8 if few else 0.5)
+    rounded = frame.select(columns).with_columns(pl.selectors.float().round(3))
+    points = alt.Chart(rounded).mark_circle(
+        size=30 if few else 14, opacity=0.8 if few else 0.5, tooltip=alt.TooltipContent("data")
+    )
     points = points.encode(*axes, color=shade).add_params(
         alt.selection_interval(name="zoom", bind="scales", translate=False),
         alt.selection_interval(name="box", zoom=False, mark=alt.BrushConfig(fill=MUTED, fillOpacity=0.15)),
         alt.selection_point(name="point", fields=["row_id"], toggle=False),
     )
-    ring = alt.Chart(frame.filter(pl.col("row_id") == (-1 if selected is None else selected)).select(columns))
+    ring = alt.Chart(rounded.filter(pl.col("row_id") == (-1 if selected is None else selected)))
     ring = ring.mark_circle(size=170, fillOpacity=0, stroke=RED, strokeWidth=2.5, strokeOpacity=1, opacity=1)
     return alt.layer(points, ring.encode(*axes)).properties(height=430)
