@@ -96,8 +96,9 @@ def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> RowFilter:
         if points:
             st.session_state["row"] = str(points[0]["row_id"])
 
+    chart = gate_charts.scatter(frame, x, y, colour, row)
     state = st.vega_lite_chart(
-        spec=theme.themed(gate_charts.scatter(frame, x, y, colour, row), "screen"), width="stretch", key=key,
+        spec=theme.themed(chart, "screen", rows=False), width="stretch", key=key,
         on_select=clicked, selection_mode=["point", "box"], alt="Rows as points; the table below lists the same rows.",
     )  # fmt: skip
     words = "Click a point to open its row; draw a box to list all rows inside; the wheel zooms, a double click undoes."

@@ -262,7 +262,7 @@ def show_chart(
             st.markdown(f"**{title}**" if title else " ", help=help, width="stretch")
             with st.container(width="content"):
                 st.fragment(_export_menu)(chart, name, data, title or name)
-        st.vega_lite_chart(spec=theme.themed(chart, "screen"), width="stretch", key=f"vega-{name}")
+        st.vega_lite_chart(spec=theme.themed(chart, "screen", rows=False), width="stretch", key=f"vega-{name}")
 
 
 def _export_menu(chart: alt.TopLevelMixin, name: str, data: Any, title: str) -> None:

@@ -144,11 +144,13 @@ def styles(mode: Mode) -> dict[str, dict[str, Any]]:
     }
 
 
-def themed(chart: alt.TopLevelMixin, mode: Mode, typeface: Typeface = "sans") -> dict[str, Any]:
+def themed(chart: alt.TopLevelMixin, mode: Mode, typeface: Typeface = "sans", *, rows: bool = True) -> dict[str, Any]:
     """The chart as a Vega-Lite specification in a mode's look. What the chart itself configures wins.
 
-    Expressions of a chart may use the parameters `em` (size of labels) and `legend_width`. On screen, `datasets` holds
-    the frames themselves, which Streamlit sends in binary form; in print, their rows.
+    Expressions of a chart may use the parameters `em` (size of labels) and `legend_width`.
+
+    Args:
+        rows: whether `datasets` holds the rows of the data, else the frames, which Streamlit sends in binary form.
     """
     import altair as alt
 
@@ -160,11 +162,11 @@ def themed(chart: alt.TopLevelMixin, mode: Mode, typeface: Typeface = "sans") ->
         return {"name": name}
 
     with _transformers:  # Altair has one setting for all threads
-        if mode == "screen":
+        if rows:
+            context = alt.data_transformers.enable("default", max_rows=None)  # it refuses more than 5,000 otherwise
+        else:
             alt.data_transformers.register("by-name", by_name)
             context = alt.data_transformers.enable("by-name")
-        else:
-            context = alt.data_transformers.enable("default", max_rows=None)  # it refuses more than 5,000 otherwise
         with context:
             spec: dict[str, Any] = chart.to_dict(validate=False)  # type: ignore[attr-defined]
     if frames:

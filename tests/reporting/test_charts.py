@@ -60,6 +60,6 @@ def test_cost_shows_the_spread_over_seeds_where_it_is_known() -> None:
         {"configuration": ["bst", "lr"], "mean": [0.71, 0.69], "sd": [0.01, None], "parameters": [2e5, 3e2]}
     )
     chart = charts.cost(frame, x="parameters", x_title="Parameters", y_title="AUC", order=["bst", "lr"])
-    svg = vl_convert.vegalite_to_svg(themed(chart, "screen") | {"width": 300})
+    svg = vl_convert.vegalite_to_svg(themed(chart, "print") | {"width": 300})
     assert svg.count('aria-roledescription="rule mark"') == 1
     assert svg.count('aria-roledescription="point"') == 2

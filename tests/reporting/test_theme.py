@@ -109,3 +109,13 @@ def test_only_known_styles_are_named() -> None:
 
     source = (ROOT / "mdaf_core" / "reporting" / "charts.py").read_text("utf-8")
     assert set(re.findall(r'style="(\w+)"', source)) <= set(theme.styles("screen"))
+
+
+def test_frames_stand_beside_the_chart_once() -> None:
+    frame = pl.DataFrame({"x": range(6000), "y": range(6000)})
+    base = alt.Chart(frame).encode(x="x:Q", y="y:Q")
+    spec = theme.themed(alt.layer(base.mark_line(), base.mark_point()), "screen", rows=False)
+    (name,) = spec["datasets"]
+    assert spec["datasets"][name] is frame
+    assert {name} == {part["data"]["name"] for part in [spec, *spec["layer"]] if "data" in part}
+    assert len(next(iter(theme.themed(base.mark_line(), "screen")["datasets"].values()))) == 6000
