@@ -247,11 +247,14 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--studies", type=int, default=1000, help="simulated studies of each kind (default 1000)")
     arguments.add_argument("--replicates", type=int, default=1000, help="resamples of a bootstrap (default 1000)")
+    arguments.add_argument("--only", default="", help="scenarios whose name contains this (default all)")
     args = arguments.parse_args()
     result: dict[str, Any] = {"studies": args.studies, "scenarios": {}}
     table: list[list[Any]] = [["studies", "method", "rejects, no difference", "covers", "parity at the margin"]]
     begun = time.perf_counter()
     for title, run in scenarios(args).items():
+        if args.only not in title:
+            continue
         found = {method: shares(counts) for method, counts in run().items()}
         result["scenarios"][title] = found
         table += [[title, m, *("–" if v is None else f"{v:.1%}" for v in s.values())] for m, s in found.items()]

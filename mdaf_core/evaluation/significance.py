@@ -29,7 +29,7 @@ ONE_SEED: Verdict = "one seed: no variance known"
 class Component(BaseModel):
     """One source of variance of an estimate: its squared standard error and the degrees of freedom behind it."""
 
-    name: Literal["rows", "users", "seeds"]
+    name: Literal["rows", "users", "seeds", "all"]
     variance: float
     df: float | None = Field(None, description="None: many; the normal distribution.")
 
@@ -38,6 +38,12 @@ class Component(BaseModel):
         from scipy.special import ndtri, stdtrit
 
         return -float(ndtri(tail) if self.df is None else stdtrit(self.df, tail))
+
+    def tail(self, errors: float) -> float:
+        """What lies beyond so many standard errors on one side."""
+        from scipy.special import ndtr, stdtr
+
+        return float(ndtr(-errors) if self.df is None else stdtr(self.df, -errors))
 
 
 class Difference(BaseModel):
@@ -98,14 +104,21 @@ class Equivalence(BaseModel):
 # --- one estimate whose variance has one or more sources -------------------------------------------------------------
 
 
-def half_width(components: Sequence[Component], alpha: float) -> float:
-    """Half the width of the two-sided 1 − alpha interval of an estimate: √Σ t²(1 − alpha/2, df) · variance.
+def whole(components: Sequence[Component]) -> Component:
+    """All sources as one: 1/df is the mean of theirs, weighted by variance."""
+    variance = sum(c.variance for c in components)
+    inverse = sum(c.variance / variance / c.df for c in components if c.df is not None) if variance > 0 else 0.0
+    return Component(name="all", variance=variance, df=1 / inverse if inverse > 0 else None)
 
-    Banerjee 1960 (Sankhyā 22): with variances of several sources, each estimated with its own degrees of freedom, this
-    interval covers with probability at least 1 − alpha, whatever the true variances. With one source it is Student's t.
-    The usual alternative (Welch-Satterthwaite) is narrower but fails when few seeds happen to agree.
+
+def half_width(components: Sequence[Component], alpha: float) -> float:
+    """Half the width of the two-sided 1 − alpha interval of an estimate: the widest of Student's from each source alone
+    and from all of them.
+
+    With one source it is Student's t. With two, a further source of variance cannot make the interval narrower than it
+    is without it, as Welch-Satterthwaite's is where few seeds happen to agree; docs/statistics.md has the levels.
     """
-    return float(np.sqrt(sum(c.quantile(alpha / 2) ** 2 * c.variance for c in components)))
+    return max(c.quantile(alpha / 2) * c.variance**0.5 for c in (*components, whole(components)))
 
 
 def two_sided_p(distance: float, components: Sequence[Component]) -> float | None:
@@ -115,14 +128,7 @@ def two_sided_p(distance: float, components: Sequence[Component]) -> float | Non
         return 1.0
     if not live:
         return None
-    low, high = -690.0, 0.0  # ln alpha
-    for _ in range(60):
-        middle = (low + high) / 2
-        if half_width(live, float(np.exp(middle))) > abs(distance):
-            low = middle
-        else:
-            high = middle
-    return float(np.exp(high))
+    return max(2 * c.tail(abs(distance) / c.variance**0.5) for c in (*live, whole(live)))
 
 
 def difference(
@@ -421,7 +427,7 @@ def few_seeds(n: int) -> str:
     if n > 4:
         return ""
     t = -float(stdtrit(n - 1, (1 - LEVEL) / 2))
-    return f"{n} seeds: the interval takes {t:.1f} standard errors to each side (1.96 with many), so it is wide"
+    return f"{n} seeds: an interval takes {t:.1f} of their standard errors to each side (1.96 with many), so it is wide"
 
 
 def noise_floor(groups: Sequence[Sequence[float]]) -> float | None:

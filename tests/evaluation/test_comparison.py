@@ -93,7 +93,7 @@ def test_parity_needs_a_margin_that_holds(make_run):
 
 def test_two_seeds_say_how_wide_they_are(make_run):
     found = entry(compare_study(study(make_run, {"base": 1.0, "other": 0.9}, seeds=(1, 2)), "base"), "other")
-    assert any("12.7 standard errors" in note for note in found.notes)
+    assert any("takes 12.7 of their standard errors" in note and "covers up to 98%" in note for note in found.notes)
 
 
 def test_repeats_of_a_seed_are_one_seed(make_run):

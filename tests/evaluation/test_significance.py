@@ -304,23 +304,42 @@ def test_mean_covariance_is_numpys():
     assert sig.shared_by_seeds(np.array([[1.0, -0.2], [-0.2, 1.0]])) == 0.0
 
 
-def test_two_sources_are_wider_than_each():
+def test_two_sources_are_never_narrower_than_one():
+    from scipy.stats import t
+
     seeds, users = Component(name="seeds", variance=1e-7, df=2), Component(name="users", variance=4e-7)
-    both = sig.half_width([seeds, users], 0.05)
-    assert both == pytest.approx(np.hypot(sig.half_width([seeds], 0.05), sig.half_width([users], 0.05)))
-    assert sig.two_sided_p(both, [seeds, users]) == pytest.approx(0.05, rel=1e-9)
+    width = t.ppf(0.975, 1 / (1 / 5 / 2)) * 5e-7**0.5  # a fifth of the variance has 2 degrees of freedom
+    assert sig.half_width([seeds, users], 0.05) == pytest.approx(width)
+    assert sig.two_sided_p(width, [seeds, users]) == pytest.approx(0.05, rel=1e-9)
+    few = Component(name="users", variance=1e-8)
+    width = t.ppf(0.975, 2) * 1e-7**0.5  # by both together it would be narrower than of the seeds alone
+    assert sig.half_width([seeds, few], 0.05) == sig.half_width([seeds], 0.05) == pytest.approx(width)
+    assert sig.two_sided_p(width, [seeds, few]) == pytest.approx(0.05, rel=1e-9)
+    none = Component(name="users", variance=0.0)
+    assert sig.half_width([seeds, none], 0.05) == sig.half_width([seeds], 0.05)
+    assert (sig.half_width([none], 0.05), sig.two_sided_p(0.0, [none]), sig.two_sided_p(1.0, [none])) == (0, 1, None)
 
 
-@pytest.mark.parametrize(("seed_sd", "row_sd", "seeds"), [(1, 1, 2), (1, 4, 2), (3, 1, 3), (1, 1, 5)])
-def test_combined_interval_keeps_its_promise(seed_sd, row_sd, seeds):
-    """No true difference; S trainings share one sample of rows: at most 5% of intervals may exclude zero."""
-    rng = np.random.default_rng(7)
-    trials, wrong = 1500, 0
-    for _ in range(trials):
-        found = row_sd * rng.normal() + seed_sd * rng.normal(size=seeds)
-        parts = [sig.seed_component(found), Component(name="rows", variance=row_sd**2)]
-        wrong += abs(found.mean()) > sig.half_width(parts, 0.05)
-    assert wrong / trials < 0.05 + 3 * np.sqrt(0.05 * 0.95 / trials)
+@pytest.mark.parametrize(
+    ("seeds", "least", "most"), [(2, 0.022, 0.0505), (3, 0.036, 0.051), (4, 0.038, 0.0515), (5, 0.039, 0.0505)]
+)
+def test_level_of_the_combined_interval(seeds, least, most):
+    """How often the interval misses the truth, by integrating over the variance that S seeds would show.
+
+    Users' variance is 1 and known, that of the mean over seeds from 1/1000 to 1000 times as large.
+    """
+    from scipy.special import ndtr
+    from scipy.stats import chi2
+
+    df = seeds - 1
+    shown = chi2.ppf((np.arange(400) + 0.5) / 400, df) / df
+    levels = []
+    for ratio in [0.0, *np.geomspace(1e-3, 1e3, 19)]:
+        rows = Component(name="rows", variance=1)
+        parts = [[Component(name="seeds", variance=ratio * s, df=df), rows] for s in shown]
+        widths = np.array([sig.half_width(part, 0.05) for part in parts])
+        levels.append(2 * ndtr(-widths / np.sqrt(1 + ratio)).mean())
+    assert least < min(levels) and max(levels) < most
 
 
 def test_noise_floor_pools_within_configurations():
