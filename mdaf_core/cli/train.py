@@ -70,7 +70,7 @@ def train(
     from mdaf_core.data.dataset import PreparedDataset
 
     dataset = PreparedDataset.open(data)
-    from mdaf_core.training.fit import train as fit
+    from mdaf_core.studies.summaries import train as fit
 
     say(f"Training {preset} on {data}, seed {seed}")
     with _shown() as show:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +16,11 @@ Kind = Callable[["Context"], None]
 def train(context: Context) -> None:
     """One training of one configuration with one seed."""
     from mdaf_core.data.dataset import PreparedDataset
-    from mdaf_core.studies.summaries import summarise
-    from mdaf_core.training import fit
+    from mdaf_core.studies import summaries
     from mdaf_core.training.config import RunConfig
 
     job = context.job
-    result = fit.train(
+    summaries.train(
         RunConfig.model_validate(job.payload["config"]),
         PreparedDataset.open(job.payload["dataset"]),
         job.payload["seed"],
@@ -32,10 +30,6 @@ def train(context: Context) -> None:
         should_stop=context.should_stop,
         provenance={**job.payload["provenance"], "job": job.id},
     )
-    try:
-        summarise(result.run_id)
-    except Exception:  # the run is finished all the same; pages compute what is missing
-        traceback.print_exc()
 
 
 def prepare(context: Context) -> None:

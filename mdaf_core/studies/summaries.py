@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from mdaf_core import tracking
 from mdaf_core.data.schema import Split
@@ -13,8 +15,25 @@ from mdaf_core.evaluation.gates import gate_summary, without_gate
 from mdaf_core.evaluation.slices import slice_metrics
 from mdaf_core.studies.store import Study, get_study
 
+if TYPE_CHECKING:
+    from mdaf_core.data.dataset import PreparedDataset
+    from mdaf_core.training.config import RunConfig
+    from mdaf_core.training.results import RunResult
+
 EVALUATED: tuple[Split, ...] = ("val", "test")
 CURVES: tuple[CurveKind, ...] = ("roc", "pr", "calibration")
+
+
+def train(config: RunConfig, dataset: PreparedDataset, seed: int, **options: Any) -> RunResult:
+    """`training.fit.train` with its `options`, then `summarise`: what a job and a training in the foreground do."""
+    from mdaf_core.training import fit
+
+    result = fit.train(config, dataset, seed, **options)
+    try:
+        summarise(result.run_id)
+    except Exception:  # the run is finished all the same; pages compute what is missing
+        traceback.print_exc()
+    return result
 
 
 def summarise(run_id: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mdaf_core import tracking
 from mdaf_core.evaluation import comparison, curves, gates
-from mdaf_core.studies.summaries import summarise
+from mdaf_core.studies import summaries
+from mdaf_core.studies.summaries import summarise, train
 from tests.reporting.example_study import make_study
 
 
@@ -25,6 +26,17 @@ def test_pages_find_everything_computed(home, monkeypatch):
     gated = next(run for run in runs if run.configuration == "mdaf-full")
     assert gates.gate_summary(gated, "val").rows == 400
     assert len(curves.curve_points(runs, "roc")["run_id"].unique()) == 4
+
+
+def test_a_training_in_the_foreground_leaves_what_a_job_leaves(tiny, monkeypatch):
+    from mdaf_core.training.presets import get_preset
+
+    result = train(get_preset("lr").with_overrides({"training.max_epochs": 1}), tiny, 1)
+    run = tracking.get_run(result.run_id)
+    monkeypatch.setattr(curves, "load_predictions", None)
+    assert len(curves.curve_points([run], "roc"))
+    monkeypatch.setattr(summaries, "summarise", None)  # whatever goes wrong there, the run is finished
+    assert train(get_preset("lr").with_overrides({"training.max_epochs": 1}), tiny, 2).best_epoch == 1
 
 
 def test_a_run_of_no_study_has_curves_all_the_same(home):
