@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pages import shared
+from pages.compare_views import METRICS, SPLITS
 
 if TYPE_CHECKING:
     from mdaf_core.reporting.material import Material
     from mdaf_core.reporting.tables import PaperTable
 
-SPLITS = {"test": "Test", "val": "Validation"}
 WIDTHS = {1: "3.3 in", 2: "7 in"}
 CSS_PIXELS_PER_INCH = 96
 TYPEFACES = {"sans": "Sans", "serif": "Serif"}
@@ -28,20 +28,24 @@ WHAT = (
 def main() -> None:
     shared.header("Export", "What goes into the paper?")
     with shared.guard():
-        columns = st.columns([4, 2, 2, 2, 2], vertical_alignment="bottom")
+        columns = st.columns([4, 2, 2, 2, 2, 2], vertical_alignment="bottom")
         study_id = shared.study_picker(columns[0])
         if study_id is None:
             return
         split = columns[1].selectbox("Rows", list(SPLITS), format_func=SPLITS.get, key="split", bind="query-params")
-        margin = columns[2].number_input(
-            "Margin, ± bp", 0.5, 1000.0, 20.0, 5.0, format="%.4g", key="margin", bind="query-params",
-            help="Half-width of what counts as parity.",
+        metric = columns[2].selectbox(
+            "Metric", list(METRICS), format_func=METRICS.get, key="metric", bind="query-params",
+            help="What configurations are compared by: figures of Comparison and Cost, table of results, text.",
         )  # fmt: skip
-        width = columns[3].segmented_control(
+        margin = columns[3].number_input(
+            "Margin, ± bp", 0.5, 1000.0, 20.0, 5.0, format="%.4g", key="margin", bind="query-params",
+            help="Half-width of what counts as parity; 1 bp = 0.0001.",
+        )  # fmt: skip
+        width = columns[4].segmented_control(
             "Preview at", list(WIDTHS), format_func=WIDTHS.get, default=1, required=True, key="width",
             bind="query-params", help="The width of a column of a two-column paper, or of both. The bundle holds both.",
         )  # fmt: skip
-        typeface = columns[4].selectbox(
+        typeface = columns[5].selectbox(
             "Type", list(TYPEFACES), format_func=TYPEFACES.get, key="type", bind="query-params",
             help="Of figures: like Helvetica, or like Times, which many papers are set in.",
         )  # fmt: skip
@@ -64,7 +68,7 @@ def main() -> None:
                 "Configurations in line charts", names, default=names[:MOST_LINES], key="lines", bind="query-params",
                 max_selections=MOST_LINES, help="Results, differences and tables always hold all configurations.",
             )  # fmt: skip
-        key = (study_id, split, margin, tuple(lines), typeface)
+        key = (study_id, split, metric, margin, tuple(lines), typeface)
         with st.container(horizontal=True, vertical_alignment="top"):
             button = st.container(width="content")
             with st.expander("What goes into the bundle"):
@@ -92,7 +96,7 @@ def main() -> None:
             _figures(key, [name for name in figures if FIGURES[name].group == view], width)
 
 
-Key = tuple[str, str, float, tuple[str, ...], str]
+Key = tuple[str, str, str, float, tuple[str, ...], str]
 
 
 def _study(study_id: str) -> Any:
@@ -104,8 +108,8 @@ def _study(study_id: str) -> Any:
 def _material(key: Key) -> Material:
     from mdaf_core.reporting.material import Material
 
-    study_id, split, margin, only, typeface = key
-    return Material(_study(study_id), split=split, margin_bp=margin, only=only, typeface=typeface)  # type: ignore[arg-type]
+    study_id, split, metric, margin, only, typeface = key
+    return Material(_study(study_id), split=split, metric=metric, margin_bp=margin, only=only, typeface=typeface)  # type: ignore[arg-type]
 
 
 def _bundle_button(key: Key, figures: list[str], chosen_tables: list[str]) -> None:

@@ -24,6 +24,9 @@ def command(
     study: Annotated[str, typer.Argument(help="Id of a study.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it does not exist.")],
     split: Annotated[EvaluatedSplit, typer.Option(help="Rows that the results are on.")] = EvaluatedSplit.test,
+    metric: Annotated[
+        str, typer.Option(help="To compare by: auc, gauc, pr_auc, logloss, normalised_entropy, brier or ece.")
+    ] = "auc",
     margin: Annotated[
         float, typer.Option("--margin-bp", "--margin", help="Half-width of what counts as parity, in bp.")
     ] = 20.0,
@@ -40,7 +43,7 @@ def command(
         raise UsageError(f"{out} is a file; name a folder to write into.")
     from mdaf_core.reporting.bundle import export_study
 
-    written = export_study(study, out, split=split.value, margin_bp=margin, typeface=typeface.value)
+    written = export_study(study, out, split=split.value, metric=metric, margin_bp=margin, typeface=typeface.value)
     value = {"study": study, "out": str(out), "files": [str(path.relative_to(out)) for path in written]}
     emit(value, as_json, lambda: "\n".join([*value["files"], f"{len(written)} files in {out}"]))
 
@@ -49,7 +52,7 @@ def figure(
     id: Annotated[
         str,
         typer.Argument(
-            help="Provenance id from a bundle, or STUDY/NAME, with settings behind it: STUDY/roc/split=val/margin=10."
+            help="Provenance id from a bundle, or STUDY/NAME, with settings behind it: STUDY/runs/split=val/margin=10."
         ),
     ],
     out: Annotated[

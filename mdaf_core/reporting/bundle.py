@@ -153,6 +153,7 @@ def export_study(
     out_dir: Path,
     *,
     split: Split = "test",
+    metric: str = "auc",
     margin_bp: float = DEFAULT_MARGIN_BP,
     typeface: Typeface = "sans",
 ) -> list[Path]:
@@ -167,7 +168,7 @@ def export_study(
         UsageError: no such study, or none of its runs has finished.
     """
     written = []
-    material = Material(get_study(study_id), split=split, margin_bp=margin_bp, typeface=typeface)
+    material = Material(get_study(study_id), split=split, metric=metric, margin_bp=margin_bp, typeface=typeface)
     for name, content in files(material):
         path = out_dir / name
         write_bytes(path, content)

@@ -333,9 +333,9 @@ def differences(frame: pl.DataFrame, *, margin_bp: float, x_title: str) -> alt.T
             shape=alt.Shape("verdict:N", scale=shapes, legend=legend),
             tooltip=_tooltips(
                 configuration="Configuration",
-                difference_bp="Difference, bp",
-                difference_low_bp="95% low, bp",
-                difference_high_bp="95% high, bp",
+                difference_bp="Difference",
+                difference_low_bp="95% low",
+                difference_high_bp="95% high",
                 p_adjusted="Adjusted p",
                 p_parity_adjusted="Adjusted p of parity",
                 verdict="Verdict",
@@ -369,6 +369,40 @@ def roc(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
             tooltip=_tooltips(
                 configuration="Configuration", fpr="False positive rate|.4f", tpr="True positive rate|.4f"
             ),
+        ),
+    ).properties(height=300)
+
+
+def precision_recall(frame: pl.DataFrame, rate: float, *, order: Sequence[str]) -> alt.TopLevelMixin:
+    """Precision-recall curves, one a run, in steps: between two points the precision is that of the further one.
+
+    A straight line between them would promise what no threshold gives (Davis & Goadrich 2006, ICML); the area under
+    the steps is the average precision.
+
+    Args:
+        frame: run_id, configuration, recall, precision, each run's by rising recall.
+        rate: share of positives, the precision of ranking at random.
+    """
+    import altair as alt
+
+    shown = _shown(frame, order)
+    first = frame.group_by("run_id", maintain_order=True).first().select(frame.columns)
+    steps = pl.concat([first.with_columns(recall=pl.lit(0.0)), frame]).with_row_index("step")
+    x = alt.X("recall:Q", scale=alt.Scale(domain=[0, 1], nice=False), title="Recall", axis=alt.Axis(format=".1f"))
+    y = alt.Y("precision:Q", scale=alt.Scale(zero=True, nice=True), title="Precision", axis=alt.Axis(format=".1~f"))
+    ends = alt.Chart(alt.Data(values=[{"recall": 0, "precision": rate}, {"recall": 1, "precision": rate}]))
+    return alt.layer(
+        ends.mark_line(style="guide").encode(x=x, y=y),
+        alt.Chart(steps)
+        .mark_line(strokeWidth=1.6, interpolate="step-before")
+        .encode(
+            x=x,
+            y=y,
+            color=_colour(order, shown, symbolType="stroke", symbolSize=300),
+            strokeDash=_dash(order),
+            detail="run_id:N",
+            order="step:Q",
+            tooltip=_tooltips(configuration="Configuration", recall="Recall|.4f", precision="Precision|.4f"),
         ),
     ).properties(height=300)
 

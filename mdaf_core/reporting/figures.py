@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mdaf_core.tracking import RunRecord
 
 Drawn = tuple["alt.TopLevelMixin", pl.DataFrame, str]
+BY_METRIC = ("Comparison", "Cost")  # groups of figures that show the metric compared by
 MOST_ROWS = 48  # of slices × configurations in one chart, to fit a page
 
 
@@ -56,13 +57,14 @@ def make_figure(material: Material, name: str) -> Figure:
     material.require_runs()
     kind = FIGURES[name]
     chart, data, caption = kind.make(material)
+    metric = material.metric if kind.group in BY_METRIC and material.metric != "auc" else ""
     return Figure(
         name=name,
         title=kind.title,
         caption=caption,
         chart=chart,
         data=data,
-        file=f"{name}-{material.split}" if kind.of_a_split else name,
+        file="-".join([name, *([material.split] if kind.of_a_split else []), *([metric] if metric else [])]),
         origin=Origin(provenance.identify(material, name), kind.title, caption),
         typeface=material.typeface,
     )
@@ -72,7 +74,13 @@ def make_figure(material: Material, name: str) -> Figure:
 
 
 def _metric(material: Material) -> str:
-    return paragraph.METRICS[material.metric]
+    return paragraph.titled(material.metric)
+
+
+def _lower_is_better(material: Material) -> str:
+    """`, lower is better`, where it is."""
+    words = paragraph.direction(material.metric)
+    return f", {words}" if words else ""
 
 
 def _rows(material: Material) -> str:
@@ -215,7 +223,8 @@ def _leaderboard(material: Material) -> Drawn:
     else:
         how = f"mean over seeds ({_seeds(material.runs)}) with its 95% t interval; ticks are single seeds"
     diamond = "; the diamond is the reference." if paragraph.has_reference(comparison) else "."
-    return chart, frame, f"{_metric(material)} on {_rows(material)}: {how}{diamond}{_not_compared(material)}"
+    what = f"{_metric(material)} on {_rows(material)}{_lower_is_better(material)}"
+    return chart, frame, f"{what}: {how}{diamond}{_not_compared(material)}"
 
 
 def _differences(material: Material) -> Drawn:
@@ -233,7 +242,8 @@ def _differences(material: Material) -> Drawn:
     usual, *others = sorted(how, key=lambda words: -len(how[words]))
     covers = "; for ".join([usual, *(f"{', '.join(how[words])}: {words}" for words in others)])
     parts = [
-        f"{title} in {unit} (1 {unit} = 0.0001) on {_rows(material)}, paired by seed ({_seeds(material.runs)}).",
+        f"{title} in {unit} (1 {unit} = 0.0001) on {_rows(material)}, paired by seed "
+        f"({_seeds(material.runs)}){', below 0 is better' if _lower_is_better(material) else ''}.",
         f"Lines: 95% intervals, which cover {covers}.",
         f"Grey band: the margin of ±{comparison.margin_bp:g} {unit}.",
     ]
@@ -257,7 +267,11 @@ def _matrix(material: Material) -> Drawn:
     chart = charts.ablation_matrix(data, order=material.study.configuration_names)
     others = [c.configuration for c in paragraph.not_comparable(material.comparison)]
     note = f" Not comparable with the reference: {', '.join(others)}." if others else ""
-    return chart, data, f"{_metric(material)} of every run on {_rows(material)}; darker is larger.{note}"
+    return (
+        chart,
+        data,
+        f"{_metric(material)} of every run on {_rows(material)}{_lower_is_better(material)}; darker is larger.{note}",
+    )
 
 
 def _roc(material: Material) -> Drawn:
@@ -267,6 +281,23 @@ def _roc(material: Material) -> Drawn:
     data = curve_points(runs, "roc", material.split)
     chart = charts.roc(data, order=material.study.configuration_names)
     return chart, data, f"ROC curves on {_rows(material)}, one run each (seed {runs[0].seed}).{_left_out(material)}"
+
+
+def _precision_recall(material: Material) -> Drawn:
+    from mdaf_core.evaluation.curves import curve_points
+
+    runs = material.of_one_seed
+    data = curve_points(runs, "pr", material.split)
+    rate = next(
+        (s.positives / s.rows for run in runs if run.result and (s := getattr(run.result, material.split))), 0.0
+    )
+    chart = charts.precision_recall(data, rate, order=material.study.configuration_names)
+    caption = (
+        f"Precision-recall curves on {_rows(material)}, one run each (seed {runs[0].seed}); the area under each is its "
+        f"average precision (PR-AUC). Thin grey line: the share of positives, {rate:.2%}, which ranking at random "
+        f"gives.{_left_out(material)}"
+    )
+    return chart, data, caption
 
 
 def _calibration(material: Material) -> Drawn:
@@ -308,7 +339,8 @@ def _cost(x: str, x_title: str, words: str) -> Callable[[Material], Drawn]:
         data = _comparable(material, frames.quality_and_cost(material.ledger, material.comparison))
         title = f"{_metric(material)}, {SPLIT_WORDS[material.split]} rows"
         chart = charts.cost(data, x=x, x_title=x_title, y_title=title, order=material.study.configuration_names)
-        caption = f"{_metric(material)} on {_rows(material)} against {words}; {_each(material.runs)}."
+        caption = f"{_metric(material)} on {_rows(material)}{_lower_is_better(material)}, against {words}; "
+        caption += f"{_each(material.runs)}."
         if data["sd"].null_count() < len(data):
             caption += " Lines: ± one standard deviation over seeds."
         caption += _not_compared(material)
@@ -388,8 +420,9 @@ FIGURES: dict[str, _Kind] = {
     "gap-online-by-epoch": _Kind("Gap by epoch, while training", "Training", _online_gap_curves, of_a_split=False),
     "loss-by-epoch": _Kind("Loss by epoch", "Training", _loss_curves, of_a_split=False),
     "reported-curves": _Kind("Beside the reported curves", "Training", _reported_curves, of_a_split=False),
-    "roc": _Kind("ROC curves", "ROC", _roc),
-    "calibration": _Kind("Calibration", "ROC", _calibration),
+    "roc": _Kind("ROC curves", "ROC and calibration", _roc),
+    "precision-recall": _Kind("Precision-recall curves", "ROC and calibration", _precision_recall),
+    "calibration": _Kind("Calibration", "ROC and calibration", _calibration),
     "slices-history": _Kind("AUC by history length", "Slices", _slices("history_length")),
     "slices-activity": _Kind("AUC by user activity", "Slices", _slices("user_activity")),
     "slices-popularity": _Kind("AUC by item popularity", "Slices", _slices("item_popularity")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mdaf_core.evaluation.comparison import DIRECTIONS
 from mdaf_core.evaluation.significance import ONE_SEED
 from mdaf_core.reporting.frames import difference_unit
 
@@ -29,6 +30,17 @@ METRICS = {
     "ece": "expected calibration error",
     "pr_auc": "PR-AUC",
 }
+
+
+def titled(metric: str) -> str:
+    """A metric's name as a sentence or a heading begins with it."""
+    name = METRICS[metric]
+    return name if name[:2] == "gA" else name[0].upper() + name[1:]
+
+
+def direction(metric: str) -> str:
+    """`lower is better`, where it is; of the AUCs readers know that higher is."""
+    return "lower is better" if DIRECTIONS[metric] < 0 else ""
 
 
 @dataclass(frozen=True)
@@ -92,7 +104,7 @@ def results_paragraph(study: Study, comparison: StudyComparison, split_words: st
     top = ranked[0] if len(ranked) > 1 else None
     if top is not None and top.summary is not None:
         spread = "" if top.summary.sd is None else f" (standard deviation over seeds {top.summary.sd:.4f})"
-        best = "lowest" if comparison.metric in ("logloss", "normalised_entropy", "brier", "ece") else "highest"
+        best = "highest" if DIRECTIONS[comparison.metric] > 0 else "lowest"
         out.append(
             Sentence(
                 f"The {best} mean {metric} was that of {top.configuration}, {top.summary.mean:.4f}{spread}.",

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from mdaf_core.errors import UsageError
+from mdaf_core.evaluation.comparison import DIRECTIONS
 from mdaf_core.reporting import frames
 from mdaf_core.reporting.material import SPLIT_WORDS
-from mdaf_core.reporting.paragraph import METRICS, not_comparable
+from mdaf_core.reporting.paragraph import METRICS, not_comparable, titled
 
 if TYPE_CHECKING:
     from mdaf_core.data.schema import Split
@@ -261,11 +262,11 @@ def _count(value: float | None) -> str:
 
 # ---- the tables ------------------------------------------------------------------------------------------------------
 
-_METRICS = {"auc": ("AUC", 4, 1), "gauc": ("gAUC", 4, 1), "logloss": ("Log loss", 4, -1)}
+_SHOWN = ("auc", "gauc", "logloss")  # in every table of results, and the metric compared by
 
 
 def results_table(comparison: StudyComparison, runs: Sequence[RunRecord]) -> PaperTable:
-    """Mean ± sd over seeds of AUC, gAUC and log loss, and the difference to the reference with its verdict."""
+    """Mean ± sd over seeds of AUC, gAUC, log loss and what is compared by, and the difference to the reference."""
     frame = comparison.frame()
     names = frame["configuration"].to_list()
     final = frames.final_metrics(runs, comparison.split)
@@ -276,12 +277,13 @@ def results_table(comparison: StudyComparison, runs: Sequence[RunRecord]) -> Pap
     columns: dict[str, list[float | None]] = {}
     sound = {c.configuration for c in comparison.configurations if c.summary}  # others mix settings or data
     refused = {c.configuration for c in not_comparable(comparison)}
-    for metric, (heading, digits, direction) in _METRICS.items():
+    for metric in dict.fromkeys([*_SHOWN, comparison.metric]):
+        heading = titled(metric)
         means = [_number(by_name[name][metric].mean()) if name in sound else None for name in names]
         spreads = [_number(by_name[name][metric].std()) if name in sound else None for name in names]
-        cells[heading] = [_mean_sd(m, s, digits) for m, s in zip(means, spreads, strict=True)]
+        cells[heading] = [_mean_sd(m, s, 4) for m, s in zip(means, spreads, strict=True)]
         ranked = [None if name in refused else mean for name, mean in zip(names, means, strict=True)]
-        best[heading], second[heading] = _ranks(ranked, digits, direction)
+        best[heading], second[heading] = _ranks(ranked, 4, DIRECTIONS[metric])
         columns |= {f"{metric}_mean": means, f"{metric}_sd": spreads}
     unit = frames.difference_unit(comparison.metric)
     cells[f"Δ {METRICS[comparison.metric]}, {unit} [95% interval]"] = [
@@ -293,7 +295,7 @@ def results_table(comparison: StudyComparison, runs: Sequence[RunRecord]) -> Pap
     ]  # fmt: skip
     data = frame.with_columns(pl.Series(name, values, dtype=pl.Float64) for name, values in columns.items())
     return PaperTable(
-        name=f"results-{comparison.split}",
+        name=f"results-{comparison.split}" + ("" if comparison.metric == "auc" else f"-{comparison.metric}"),
         title=f"Results on {SPLIT_WORDS[comparison.split]} rows",
         caption=_results_caption(comparison),
         cells=cells,
@@ -314,7 +316,8 @@ def _results_caption(comparison: StudyComparison) -> str:
         + ("one seed, so no variance is known." if counts == [1] else f"mean ± standard deviation over {seeds} seeds."),
         "Bold: best mean of a column, underlined: second; neither is a claim of significance.",
         f"Δ: {METRICS[comparison.metric]} minus that of {comparison.reference}, paired by seed "
-        f"(1 {frames.difference_unit(comparison.metric)} = 0.0001).",
+        f"(1 {frames.difference_unit(comparison.metric)} = 0.0001)"
+        + ("; below 0 is better." if DIRECTIONS[comparison.metric] < 0 else "."),
     ]
     marks = {MARKS[c.verdict] for c in comparison.configurations if c.verdict in MARKS}
     meanings = {

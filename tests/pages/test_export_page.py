@@ -18,7 +18,7 @@ def test_gallery_and_tables(open_page) -> None:  # noqa: F811
     assert "Holm" in words(open_page("export", "full", view="Text"))
 
 
-@pytest.mark.parametrize("view", ["Training", "ROC", "Slices", "Cost", "Gates"])
+@pytest.mark.parametrize("view", ["Training", "ROC and calibration", "Slices", "Cost", "Gates"])
 def test_every_view_shows_figures_or_says_why_not(open_page, view: str) -> None:  # noqa: F811
     app = open_page("export", "full", view=view)
     assert not app.error, app.error[0].value
@@ -28,7 +28,7 @@ def test_every_view_shows_figures_or_says_why_not(open_page, view: str) -> None:
 
 
 def test_only_what_is_chosen(open_page) -> None:  # noqa: F811
-    assert len(open_page("export", "full", figures="ROC curves", view="ROC").get("image")) == 1
+    assert len(open_page("export", "full", figures="ROC curves", view="ROC and calibration").get("image")) == 1
     assert "None of these" in words(open_page("export", "full", figures="ROC curves"))
     app = open_page("export", "full", tables="Cost", view="Tables")
     assert sum("toprule" in code.value for code in app.code) == 1
@@ -45,3 +45,10 @@ def test_a_figure_that_cannot_be_drawn_says_why(open_page) -> None:  # noqa: F81
 
 def test_nothing_finished_yet(open_page) -> None:  # noqa: F811
     assert "nothing to export yet" in words(open_page("export", "empty"))
+
+
+def test_compared_by_another_metric(open_page) -> None:  # noqa: F811
+    app = open_page("export", "full", metric="logloss")
+    assert "Log loss on" in words(app) and "lower is better" in words(app)
+    assert all("metric=logloss" in code.value for code in app.code if "mdaf_core figure" in code.value)
+    assert "lowest mean log loss" in words(open_page("export", "full", metric="logloss", view="Text"))

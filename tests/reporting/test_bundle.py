@@ -14,11 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from mdaf_core.errors import UsageError
-from mdaf_core.evaluation.comparison import compare_study
+from mdaf_core.evaluation.comparison import DIRECTIONS, compare_study
 from mdaf_core.reporting import bundle, frames
 from mdaf_core.reporting.figures import FIGURES, make_figure
 from mdaf_core.reporting.material import Material
-from mdaf_core.reporting.paragraph import results_paragraph
+from mdaf_core.reporting.paragraph import results_paragraph, titled
 from mdaf_core.reporting.tables import TABLES, make_table
 from mdaf_core.training.presets import get_preset
 from tests.reporting.example_study import make_study
@@ -61,6 +61,28 @@ def test_every_figure_and_table_can_be_made(tiny) -> None:
     assert left_out == {("slices-unseen", "All rows are in one slice of: unseen in training.")}
     for name in TABLES:
         assert make_table(material, name).latex()
+
+
+@pytest.mark.parametrize("metric", [*DIRECTIONS])
+def test_words_say_which_way_is_better(home: Path, metric: str) -> None:
+    study = make_study(["mdaf-full", "lr"], [1, 2, 3])
+    material = Material(study, metric=metric)
+    lower = DIRECTIONS[metric] < 0
+    for name in ("leaderboard", "differences", "runs", "quality-speed"):
+        figure = make_figure(material, name)
+        assert titled(metric) in figure.caption
+        assert ("lower is better" in figure.caption or "below 0 is better" in figure.caption) == lower
+        assert figure.file.endswith(metric) or metric == "auc", "two bundles do not overwrite one another"
+    table = make_table(material, "results")
+    heading = titled(metric)
+    means = [float(cell.split(" ")[0]) for cell in table.cells[heading]]
+    assert table.best[heading] == {means.index(min(means) if lower else max(means))}
+    assert ("below 0 is better" in table.caption) == lower
+    text = " ".join(sentence.text for sentence in bundle.results(material))
+    assert f"The {'lowest' if lower else 'highest'} mean" in text
+    for c in material.comparison.configurations:
+        if c.verdict in ("better", "worse"):
+            assert c.difference and (DIRECTIONS[metric] * c.difference.estimate > 0) == (c.verdict == "better")
 
 
 def test_the_command_of_a_run_gives_its_configuration(home: Path) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
+from mdaf_core.evaluation.curves import pr_points
+from mdaf_core.evaluation.metrics import pr_auc
 from mdaf_core.reporting import charts
 from mdaf_core.reporting.theme import themed
 
@@ -63,3 +66,19 @@ def test_cost_shows_the_spread_over_seeds_where_it_is_known() -> None:
     svg = vl_convert.vegalite_to_svg(themed(chart, "print") | {"width": 300})
     assert svg.count('aria-roledescription="rule mark"') == 1
     assert svg.count('aria-roledescription="point"') == 2
+
+
+@pytest.mark.parametrize("distinct", [2, 5, 1000])
+def test_area_under_a_precision_recall_curve_is_its_average_precision(distinct: int) -> None:
+    """As drawn, in steps; straight lines between points would promise more where scores tie."""
+    rng = np.random.default_rng(distinct)
+    label = rng.random(300) < 0.2
+    score = np.floor((label + rng.normal(size=300)) * distinct)
+    points = pr_points(label, score).with_columns(run_id=pl.lit("r"), configuration=pl.lit("c"))
+    chart = charts.precision_recall(points, label.mean(), order=["c"])
+    _, line = chart.to_dict()["layer"]
+    assert line["mark"]["interpolate"] == "step-before"
+    drawn = chart.layer[1].data
+    area = (drawn["recall"].diff().fill_null(0) * drawn["precision"]).sum()
+    assert area == pytest.approx(pr_auc(label, score), abs=1e-12)
+    assert drawn["recall"][0] == 0 and drawn["precision"][-1] == pytest.approx(label.mean())
