@@ -327,6 +327,7 @@ def show_table(
         given = {"label": config} if isinstance(config, str) else {k: v for k, v in config.items() if v is not None}
         columns[column] = columns.get(column, {}) | given
     _show_long_names(getattr(df, "data", df), columns, options)
+    df = _with_minus_signs(df, columns)
     options.setdefault("height", "content" if len(getattr(df, "data", df)) <= 30 else "auto")
     with st.container(key=f"table-{name}", gap="xsmall"):
         if title:
@@ -336,6 +337,7 @@ def show_table(
         )
 
 
+MOST_STYLED = 2000  # rows of a table whose cells are written one by one
 NAME_WIDTH, NAME_LINE = 320, 52  # of a column of long names: pixels, and the characters that fit
 
 
@@ -347,6 +349,25 @@ def _show_long_names(df: Any, columns: dict[str, Any], options: dict[str, Any]) 
     if lines > 1:
         columns["Configuration"] = columns.get("Configuration", {}) | {"width": NAME_WIDTH}
         options.setdefault("row_height", 20 * lines + 14)
+
+
+def _with_minus_signs(df: Any, columns: dict[str, Any]) -> Any:
+    """The table with − before numbers below 0 where a column's format (`%+.1f`) would put a hyphen.
+
+    The numbers stay numbers: what is sorted by, and what the CSV holds.
+    """
+    data = getattr(df, "data", df)
+    formats = {}
+    for name in data.columns:
+        kind = columns.get(name, {}).get("type_config") or {}
+        printf = re.fullmatch(r"%(\+?\.\d+f)", kind.get("format") or "")
+        if printf and len(data) < MOST_STYLED and (data[name] < 0).any():
+            columns[name] = columns[name] | {"type_config": kind | {"format": None}}
+            formats[name] = lambda x, spec=printf[1]: format(x, spec).replace("-", "−")
+    if not formats:
+        return df
+    style = df if hasattr(df, "data") else (df if hasattr(df, "style") else df.to_pandas()).style
+    return style.format(formats, subset=list(formats), na_rep=MISSING)
 
 
 def _heading(name: str) -> str:

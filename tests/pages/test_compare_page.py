@@ -111,3 +111,22 @@ def test_reported_results_are_not_shown_and_kept_with_the_study(open_page, studi
     assert [row["auc"] for row in stored][:2] == [0.5716, 0.5711]
     assert open_page("compare", "empty", view="Reported results").button(key="save-reported").disabled
     update_study(studies["empty"], reported=[])
+
+
+def test_numbers_below_zero_have_a_minus_sign_on_the_screen_and_stay_numbers() -> None:
+    import pandas as pd
+    import polars as pl
+    import streamlit as st
+
+    from pages.shared import _with_minus_signs
+
+    signed = dict(st.column_config.NumberColumn(format="%+.1f"))
+    frame = pl.DataFrame({"name": ["a", "b", "c"], "gap": [-1.25, 2.0, None], "up": [1.0, 2.0, 3.0]})
+    for table in (frame, frame.to_pandas(), frame.to_pandas().style.format(precision=1, subset=["up"])):
+        columns = {"gap": dict(signed), "up": dict(signed)}
+        shown = _with_minus_signs(table, columns)
+        assert columns["gap"]["type_config"]["format"] is None and columns["up"]["type_config"]["format"] == "%+.1f"
+        cells = shown._translate(False, False)["body"]
+        assert [row[2]["display_value"] for row in cells] == ["−1.2", "+2.0", "–"]
+        assert pd.api.types.is_float_dtype(shown.data["gap"])
+    assert _with_minus_signs(frame, {"up": signed}) is frame
