@@ -318,6 +318,21 @@ def normalised_entropy(label: ArrayLike, logit: ArrayLike) -> float:
     return log_loss(y, logit) / -(p * np.log(p) + (1 - p) * np.log1p(-p))
 
 
+def normalised_entropy_values(label: ArrayLike, logit: ArrayLike) -> Floats:
+    """(N,) values of the rows whose mean is the normalised entropy, and whose spread is that of its sampling error.
+
+    The ratio linearised, as the base rate in its denominator is of the same rows.
+
+    Raises:
+        Undefined: one label only.
+    """
+    y, z = checked(label, logit)
+    value = normalised_entropy(y, z)
+    loss, p = row_loss(y, z), y.mean()
+    entropy = loss.mean() / value
+    return (loss - value * np.log((1 - p) / p) * (y - p)) / entropy
+
+
 def brier(label: ArrayLike, logit: ArrayLike) -> float:
     """Mean squared difference between probability and label (Brier 1950)."""
     y, z = checked(label, logit)
@@ -359,6 +374,31 @@ def pr_auc(label: ArrayLike, score: ArrayLike) -> float:
     hit = ranking.positives[::-1]
     shown = np.cumsum(ranking.sizes[::-1])
     return float((hit * np.cumsum(hit) / shown).sum() / positives)
+
+
+def pr_auc_values(label: ArrayLike, score: ArrayLike) -> Floats:
+    """(N,) values of the rows whose mean is the average precision, and whose spread is that of its sampling error.
+
+    Average precision plus N times its derivative by the row's weight (the influence function): with P the precision and
+    R the rows at or above a score, Σ over positives i at or below row k of (y_k − P_i) / R_i, and P_k − AP where k is
+    positive itself; all divided by the number of positives.
+
+    Raises:
+        Undefined: no rows, or one label only.
+    """
+    y, s = checked(label, score)
+    positives, _ = _both_labels(y)
+    ranking = rank(y, s)
+    hit, shown = ranking.positives[::-1], np.cumsum(ranking.sizes[::-1])
+    precision = np.cumsum(hit) / shown
+    area = float((hit * precision).sum() / positives)
+    below, precise_below = (np.cumsum((hit * x / shown)[::-1]) for x in (np.ones(len(hit)), precision))
+    of_positive, of_any = precision[::-1] - area + below, precise_below  # by group, lowest score first
+    influence = np.empty(len(y))
+    influence[ranking.order] = y[ranking.order] * np.repeat(of_positive, ranking.sizes) - np.repeat(
+        of_any, ranking.sizes
+    )
+    return area + len(y) / positives * influence
 
 
 def split_metrics(

@@ -16,8 +16,9 @@ from mdaf_core.evaluation.cache import cached, cached_array
 from mdaf_core.evaluation.metrics import Floats
 from mdaf_core.tracking import RunRecord, artifact
 
-# Metrics that are means of a value a row has, so that their sampling error over rows and users is known in closed form.
-ROW_METRICS = ("auc", "gauc", "logloss", "brier")
+# Metrics that are means of a value a row has (the last two linearised), so that their sampling error over rows and users
+# is known in closed form.
+ROW_METRICS = ("auc", "gauc", "logloss", "brier", "normalised_entropy", "pr_auc")
 
 
 def load_predictions(run_id: str, split: Split) -> pl.DataFrame:
@@ -108,4 +109,8 @@ def _compute_row_values(run_id: str, split: Split, metric: str) -> Floats:
         return metrics.row_loss(label, logit)
     if metric == "brier":
         return (metrics.sigmoid(logit) - label) ** 2
+    if metric == "normalised_entropy":
+        return metrics.normalised_entropy_values(label, logit)
+    if metric == "pr_auc":
+        return metrics.pr_auc_values(label, logit)
     raise StudioError(f"{metric!r} is not a mean over rows.")

@@ -146,10 +146,10 @@ def test_unfinished_and_absent_references(make_run):
 
 def test_log_loss_is_better_when_lower_and_gauc_has_users(make_run):
     runs = study(make_run, {"base": 3.0, "good": 0.2}, seeds=(1, 2, 3, 4))
-    for metric in ("logloss", "gauc", "brier"):
+    for metric in ("logloss", "gauc", "brier", "normalised_entropy", "pr_auc"):
         found = entry(compare_study(runs, "base", metric=metric), "good")
         assert found.verdict == "better"
-        assert (found.difference.estimate < 0) == (metric != "gauc")
+        assert (found.difference.estimate < 0) == (metric not in ("gauc", "pr_auc"))
         assert {c.name for c in found.difference.components} == {"users", "seeds"}
     found = entry(compare_study(runs, "base", metric="ece"), "good")
     assert [c.name for c in found.difference.components] == ["seeds"]

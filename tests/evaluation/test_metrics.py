@@ -194,3 +194,34 @@ def test_columns_that_do_not_fit_are_an_error():
         metrics.auc([0, 2], [0.5, 0.1])
     with pytest.raises(StudioError, match="One user a row"):
         metrics.gauc([0, 1], [0.5, 0.1], [1])
+
+
+@given(seed=st.integers(0, 2**32 - 1), distinct=st.sampled_from([2, 5, 1000]))
+@settings(max_examples=40, deadline=None)
+def test_values_of_rows_are_derivatives_by_their_weights(seed, distinct):
+    """PR-AUC and normalised entropy of weighted rows, written out; each row's weight moved a little."""
+    rng = np.random.default_rng(seed)
+    label = rng.permutation(np.r_[0, 1, rng.integers(0, 2, 18)])
+    score = rng.integers(0, distinct, 20) / distinct * 4 - 2 + 0.5 * label
+
+    def average_precision(w):
+        above = score[None] >= score[:, None]
+        precision = (above * w * label).sum(1) / (above * w).sum(1)
+        return (w * label * precision).sum() / (w * label).sum()
+
+    def entropy(w):
+        p = (w * label).sum() / w.sum()
+        loss = np.logaddexp(0, np.where(label == 1, -score, score))
+        return (w * loss).sum() / w.sum() / -(p * np.log(p) + (1 - p) * np.log(1 - p))
+
+    for whole, values, by_hand in (
+        (metrics.pr_auc, metrics.pr_auc_values, average_precision),
+        (metrics.normalised_entropy, metrics.normalised_entropy_values, entropy),
+    ):
+        found, step = values(label, score), 1e-5
+        assert found.mean() == pytest.approx(whole(label, score), abs=1e-12)
+        for k in range(20):
+            up, down = np.ones(20), np.ones(20)
+            up[k], down[k] = 1 + step, 1 - step
+            slope = (by_hand(up) - by_hand(down)) / (2 * step)
+            assert found[k] == pytest.approx(whole(label, score) + 20 * slope, abs=1e-6)
