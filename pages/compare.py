@@ -153,8 +153,8 @@ def _over_seeds(comparison: StudyComparison, unit: str) -> None:
     with st.expander("Tests over seeds alone"):
         st.caption(
             "They take these rows as given: other seeds, not other users. Student's t assumes differences that are "
-            "normal over seeds; Wilcoxon's signed-rank test only that they are symmetric. Verdicts do not come from "
-            "here."
+            "normal over seeds; Wilcoxon's signed-rank test only that they are symmetric. Verdicts are of seeds "
+            "and users together."
         )
         p = [column for column in table.columns if column.endswith(", p")]
         signed = st.column_config.NumberColumn(format="%+.1f")

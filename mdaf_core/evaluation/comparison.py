@@ -39,6 +39,7 @@ from mdaf_core.evaluation.significance import (
     seed_summary,
     shared_by_seeds,
     signed_rank,
+    units_of_rarer_label,
     verdict,
 )
 from mdaf_core.tracking import RunRecord
@@ -215,10 +216,11 @@ def _row_sampling(
         return RowSampling(missing=str(error))
     mean = value[:, label].mean() if metric == "auc" else np.nanmean(value)
     name: Literal["rows", "users"] = "rows" if cluster is None else "users"
+    df = max(1, units_of_rarer_label(label, cluster) - 1)
     return RowSampling(
         difference=float(mean),
-        component=Component(name=name, variance=max(float(covariance.mean()), 0.0)),
-        shared=Component(name=name, variance=shared_by_seeds(covariance)) if len(shared) > 1 else None,
+        component=Component(name=name, variance=max(float(covariance.mean()), 0.0), df=df),
+        shared=Component(name=name, variance=shared_by_seeds(covariance), df=df) if len(shared) > 1 else None,
         rows=len(frame),
         users=users,
     )

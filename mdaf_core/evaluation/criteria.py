@@ -149,7 +149,7 @@ def _figure(criterion: Criterion, run: RunRecord) -> float | None:
 
 
 def _sampling_interval(criterion: Criterion, run: RunRecord) -> tuple[float, float] | None:
-    """For one seed: the interval of its AUC over rows, where the criterion is about an AUC at the best epoch."""
+    """For one seed: the interval of its AUC over rows or users, where the criterion is of an AUC at the best epoch."""
     if run.result is None or criterion.epoch != "best" or criterion.metric not in ("val_auc", "test_auc"):
         return None
     metrics = getattr(run.result, criterion.metric.removesuffix("_auc"))
@@ -175,7 +175,7 @@ def evaluate(criterion: Criterion, configuration: str, runs: Sequence[RunRecord]
     if summary.low is not None and summary.high is not None:
         interval, out.covers = (summary.low, summary.high), "other seeds, on these rows"
     elif len(runs) == 1:
-        interval, out.covers = _sampling_interval(criterion, runs[0]), "other rows, with this trained model"
+        interval, out.covers = _sampling_interval(criterion, runs[0]), "other rows or users, with this trained model"
     if interval is None:
         out.covers = ""
         return out

@@ -225,14 +225,18 @@ def mean_covariance(value: Floats, cluster: NDArray[np.integer] | None = None) -
     return units / (units - 1) * (residual @ residual.T) / len(group) ** 2
 
 
-def auc_se(label: ArrayLike, score: ArrayLike) -> float:
-    """Standard error of one AUC (DeLong et al. 1988), rows taken as independent.
+def auc_se(label: ArrayLike, score: ArrayLike, user: ArrayLike | None = None) -> float:
+    """Standard error of one AUC: DeLong's of independent rows, with several users Obuchowski's; see
+    `placement_covariance`.
 
     Raises:
-        Undefined: fewer than two positives or two negatives.
+        Undefined: fewer than two positives or two negatives, or than two users with one of them.
     """
     value, _ = placements(label, score)
-    return float(np.sqrt(placement_variance(np.asarray(label).astype(np.bool_), value)))
+    cluster = None if user is None else np.unique(np.asarray(user), return_inverse=True)[1].reshape(-1)
+    if cluster is not None and not cluster.any():
+        cluster = None
+    return float(np.sqrt(max(0.0, placement_variance(np.asarray(label).astype(np.bool_), value, cluster))))
 
 
 def user_auc(label: ArrayLike, score: ArrayLike, user: ArrayLike) -> Floats:
@@ -384,10 +388,12 @@ def pr_auc_values(label: ArrayLike, score: ArrayLike) -> Floats:
     positive itself; all divided by the number of positives.
 
     Raises:
-        Undefined: no rows, or one label only.
+        Undefined: fewer than two positives, or no negative.
     """
     y, s = checked(label, score)
     positives, _ = _both_labels(y)
+    if positives < 2:
+        raise Undefined("A standard error takes two positives.")
     ranking = rank(y, s)
     hit, shown = ranking.positives[::-1], np.cumsum(ranking.sizes[::-1])
     precision = np.cumsum(hit) / shown
@@ -426,7 +432,7 @@ def split_metrics(
             undefined[name] = str(reason)
 
     put("auc", lambda: auc(y, z))
-    put("auc_se", lambda: auc_se(y, z))
+    put("auc_se", lambda: auc_se(y, z, user))
     put("logloss", lambda: log_loss(y, z))
     put("normalised_entropy", lambda: normalised_entropy(y, z))
     put("brier", lambda: brier(y, z))

@@ -16,8 +16,8 @@ from mdaf_core.evaluation.cache import cached, cached_array
 from mdaf_core.evaluation.metrics import Floats
 from mdaf_core.tracking import RunRecord, artifact
 
-# Metrics that are means of a value a row has (the last two linearised), so that their sampling error over rows and users
-# is known in closed form.
+# Metrics that are means of a value a row has (the last two linearised): their sampling error over rows and users is
+# known in closed form.
 ROW_METRICS = ("auc", "gauc", "logloss", "brier", "normalised_entropy", "pr_auc")
 
 

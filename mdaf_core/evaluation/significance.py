@@ -202,9 +202,10 @@ class AUCs:
         """
         variance = placement_variance(self.label, self.placements[i] - self.placements[j], self.cluster)
         what: Literal["rows", "users"] = "rows" if self.cluster is None else "users"
+        df = None if self.cluster is None else units_of_rarer_label(self.label, self.cluster) - 1
         test = difference(
             float(self.aucs[i] - self.aucs[j]),
-            [Component(name=what, variance=max(variance, 0.0))],
+            [Component(name=what, variance=max(variance, 0.0), df=df)],
             covers=f"other {what} from the same population, with these two trained models",
             method="DeLong" if self.cluster is None else "DeLong, clustered by user (Obuchowski)",
             level=level,
@@ -212,6 +213,16 @@ class AUCs:
         return PairedTest(
             **test.model_dump(), auc_a=float(self.aucs[i]), auc_b=float(self.aucs[j]), rows=len(self.label)
         )
+
+
+def units_of_rarer_label(label: NDArray[np.bool_], cluster: NDArray[np.int64] | None = None) -> int:
+    """Users (rows, without users) that have the label that fewer of them have.
+
+    One less are the degrees of freedom of a variance over users, so that a few of them are not taken for many.
+    """
+    if cluster is None:
+        return int(min(label.sum(), (~label).sum()))
+    return min(len(np.unique(cluster[mask])) for mask in (label, ~label))
 
 
 def delong(labels: ArrayLike, scores: ArrayLike, users: ArrayLike | None = None) -> AUCs:

@@ -32,7 +32,7 @@ class SplitMetrics(BaseModel):
     rows: int
     positives: int
     auc: float | None = None
-    auc_se: float | None = Field(None, description="DeLong standard error.")
+    auc_se: float | None = Field(None, description="Standard error over users, or over rows where there are none.")
     gauc: float | None = None
     gauc_coverage: float | None = Field(None, description="Share of rows whose user has both labels.")
     logloss: float | None = None

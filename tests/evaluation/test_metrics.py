@@ -201,7 +201,7 @@ def test_columns_that_do_not_fit_are_an_error():
 def test_values_of_rows_are_derivatives_by_their_weights(seed, distinct):
     """PR-AUC and normalised entropy of weighted rows, written out; each row's weight moved a little."""
     rng = np.random.default_rng(seed)
-    label = rng.permutation(np.r_[0, 1, rng.integers(0, 2, 18)])
+    label = rng.permutation(np.r_[0, 1, 1, rng.integers(0, 2, 17)])
     score = rng.integers(0, distinct, 20) / distinct * 4 - 2 + 0.5 * label
 
     def average_precision(w):
@@ -225,3 +225,12 @@ def test_values_of_rows_are_derivatives_by_their_weights(seed, distinct):
             up[k], down[k] = 1 + step, 1 - step
             slope = (by_hand(up) - by_hand(down)) / (2 * step)
             assert found[k] == pytest.approx(whole(label, score) + 20 * slope, abs=1e-6)
+
+
+def test_standard_error_of_a_run_is_over_users_where_there_are_some():
+    label, score = random_rows(3, 200, None)
+    once = metrics.split_metrics(label, score, np.arange(200))
+    assert once.auc_se == pytest.approx(metrics.auc_se(label, score), rel=1e-12)
+    copies = [np.tile(x, 4) for x in (label, score, np.arange(200))]
+    assert metrics.split_metrics(*copies).auc_se == pytest.approx(once.auc_se, rel=0.02)
+    assert metrics.split_metrics(label, score, np.zeros(200)).auc_se == metrics.auc_se(label, score)  # without users

@@ -401,3 +401,15 @@ def test_delong_does_not_cry_wolf():
     assert wrong / 400 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
     found = sum(sig.paired_auc(*pair_scores(1000 + i, 400, gap=0.6)).p < 0.05 for i in range(100))
     assert found > 90
+
+
+def test_a_few_users_are_not_taken_for_many():
+    from scipy.stats import t
+
+    label, a, b = pair_scores(13, 400, None, 0.2)
+    user = np.random.default_rng(5).integers(0, 12, 400)
+    label[(user < 7)] = 0  # five users with a positive
+    test = sig.paired_auc(label, a, b, user)
+    assert test.components[0].df == 4
+    assert (test.low, test.high) == pytest.approx(t.interval(0.95, 4, test.estimate, test.se), rel=1e-9)
+    assert sig.paired_auc(label, a, b).components[0].df is None  # DeLong's own

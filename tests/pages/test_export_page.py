@@ -48,7 +48,7 @@ def test_nothing_finished_yet(open_page) -> None:  # noqa: F811
 
 
 def test_compared_by_another_metric(open_page) -> None:  # noqa: F811
-    app = open_page("export", "full", metric="logloss")
+    app = open_page("export", "full", metric="Log loss")
     assert "Log loss on" in words(app) and "lower is better" in words(app)
     assert all("metric=logloss" in code.value for code in app.code if "mdaf_core figure" in code.value)
-    assert "lowest mean log loss" in words(open_page("export", "full", metric="logloss", view="Text"))
+    assert "lowest mean log loss" in words(open_page("export", "full", metric="Log loss", view="Text"))
