@@ -233,6 +233,9 @@ def scenarios(args: argparse.Namespace) -> dict[str, Callable[[], dict[str, Coun
         "Two models, 12 rows a user, dependent": lambda: two_models(
             Rows(users=300, rows=12.0, own=0.3), n, args.replicates
         ),
+        "Two models, 20 users of 12 rows, dependent": lambda: two_models(
+            Rows(users=20, rows=12.0, own=0.3), n, args.replicates
+        ),
         "One AUC": lambda: one_model(n),
     }
     for seeds in (3, 5, 8):
