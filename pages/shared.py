@@ -366,7 +366,7 @@ def _with_minus_signs(df: Any, columns: dict[str, Any]) -> Any:
             formats[name] = lambda x, spec=printf[1]: format(x, spec).replace("-", "−")
     if not formats:
         return df
-    style = df if hasattr(df, "data") else (df if hasattr(df, "style") else df.to_pandas()).style
+    style = df if hasattr(df, "data") else (df.to_pandas() if hasattr(df, "to_pandas") else df).style
     return style.format(formats, subset=list(formats), na_rep=MISSING)
 
 
