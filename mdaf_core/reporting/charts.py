@@ -389,7 +389,7 @@ def precision_recall(frame: pl.DataFrame, rate: float, *, order: Sequence[str]) 
     first = frame.group_by("run_id", maintain_order=True).first().select(frame.columns)
     steps = pl.concat([first.with_columns(recall=pl.lit(0.0)), frame]).with_row_index("step")
     x = alt.X("recall:Q", scale=alt.Scale(domain=[0, 1], nice=False), title="Recall", axis=alt.Axis(format=".1f"))
-    y = alt.Y("precision:Q", scale=alt.Scale(zero=True, nice=True), title="Precision", axis=alt.Axis(format=".1~f"))
+    y = alt.Y("precision:Q", scale=alt.Scale(zero=True, nice=True), title="Precision")
     ends = alt.Chart(alt.Data(values=[{"recall": 0, "precision": rate}, {"recall": 1, "precision": rate}]))
     return alt.layer(
         ends.mark_line(style="guide").encode(x=x, y=y),
