@@ -170,6 +170,6 @@ def _editor(study: Study) -> list[ReportedResult] | None:
         if changed:
             st.caption("Not saved yet.")
     if not current:
-        st.caption("Enter a row: name, AUC, rows and positives are what it takes.")
+        st.caption("Enter a row (name, AUC, rows and positives), or add the report's table.")
         return None
     return read_results(current)

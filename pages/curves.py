@@ -210,11 +210,12 @@ def _side_by_side(study: Study, frame: pl.DataFrame, train: str) -> None:
     values, last = points["value"].to_list(), max(points["epoch"].to_list())
     pad = 0.05 * (max(values) - min(values)) or 0.01
     domain = (min(values) - pad, max(values) + pad)
+    short = charts.short_names(list(dict.fromkeys(pair)))
     for i, (column, name) in enumerate(zip(st.columns(2, gap="medium"), pair, strict=True)):
         one = points.filter(points["label"] == name)
         with column:
             shared.show_chart(
-                charts.single_curves(one, domain=domain, epochs=last), f"side-{i}", one, title=shared.plain(name)
+                charts.single_curves(one, domain=domain, epochs=last), f"side-{i}", one, title=shared.plain(short[name])
             )
 
 

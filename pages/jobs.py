@@ -160,6 +160,7 @@ def _ended(ended: list[Job]) -> None:
                 "Took": [shared.fmt_time((job.ended or 0) - (job.started or 0)) for job in finished],
             },
             hide_index=True,
+            column_config={"Job": st.column_config.NumberColumn(width="small")},
             height=min(38 * len(finished) + 40, 300),
             key="finished",
         )

@@ -348,7 +348,7 @@ def _show_long_names(df: Any, columns: dict[str, Any], options: dict[str, Any]) 
     lines = min(3, -(-max(map(len, df["Configuration"]), default=0) // NAME_LINE))
     if lines > 1:
         columns["Configuration"] = columns.get("Configuration", {}) | {"width": NAME_WIDTH}
-        options.setdefault("row_height", 20 * lines + 14)
+        options.setdefault("row_height", 20 * lines + 22)  # text wraps in rows of 60 pixels and more
 
 
 def _with_minus_signs(df: Any, columns: dict[str, Any]) -> Any:

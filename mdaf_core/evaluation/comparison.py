@@ -253,7 +253,7 @@ def _compare(
         return None
     left_out = sorted((entry.values.keys() | reference_values.keys()) - set(seeds))
     if left_out:
-        entry.notes.append(f"paired by the seeds both have; left out: {', '.join(map(str, left_out))}")
+        entry.notes.append(f"paired by the seeds both have; seeds left out: {', '.join(map(str, left_out))}")
     sampling = row_sampling({s: mine[s] for s in seeds}, {s: reference[s] for s in seeds}, split, metric)
     if sampling.refused:
         entry.notes.append(sampling.refused)

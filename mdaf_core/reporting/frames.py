@@ -385,8 +385,7 @@ def comparison_notes(comparison: StudyComparison) -> list[str]:
     everyone = len(comparison.configurations) - 1
     grouped = []
     for note, names in by_note.items():
-        whose = f" ({_some(names)})" if len(names) < max(2, everyone) else ""
-        grouped.append(sentence(note) + whose)
+        grouped.append(f"{_some(names)}: {note}." if len(names) < max(2, everyone) else sentence(note))
     return [*comparison.notes, *grouped]
 
 
