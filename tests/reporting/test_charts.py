@@ -51,7 +51,7 @@ def test_axes_shorten_only_long_names() -> None:
 def test_rates_on_axes_are_what_they_say(width: int) -> None:
     vl_convert = pytest.importorskip("vl_convert")
     curve = pl.DataFrame({"run_id": "r", "configuration": "bst", "fpr": [0.0, 1.0], "tpr": [0.0, 1.0]})
-    spec = themed(charts.roc(curve, order=["bst"]), "screen") | {"width": width}
+    spec = themed(charts.roc(curve, order=["bst"]), "print") | {"width": width}
     svg = vl_convert.vegalite_to_svg(spec)
     assert all(svg.count(f">{rate}</text>") == 2 for rate in ("0.0", "0.2", "0.4", "0.6", "0.8", "1.0"))
     assert ">0.1</text>" not in svg
