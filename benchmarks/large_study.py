@@ -7,7 +7,10 @@ means, predictions that rank accordingly, 20 epochs, gates, and for one run weig
 compute when a run ends (`studies.summaries`). *Cold* is the first opening of a page by an app that has started, its
 libraries loaded, as they are in the background after the first page: nothing of the study has been read before. *Re-
 run*: the page again, in the browser after an input was changed. AppTest has a fresh process for each page; the
-browser a fresh app whose Launch page was opened first; it counts until the script has ended and no element is stale.
+browser a fresh app whose Launch page was opened first and, for each page, an empty cache; it counts until the script
+has ended, no element is stale and the browser answers again. *From Overview*: the same, but opened by its link from
+Overview, as people get there. An app that shows nothing but a title tells what Streamlit, the browser and the machine
+take by themselves.
 """
 
 from __future__ import annotations
@@ -15,17 +18,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.many_runs import ROOT, measure
 from benchmarks.page_speed import measure as measure_in_browser
-from benchmarks.page_speed import start_app
+from benchmarks.page_speed import start_app, wait_idle
 
 CONFIGURATIONS = ("mdaf-full", "mdaf-static", "mdaf-sequential", "mdaf-bst", "bst", "autoint", "dcnv2", "lr")
 SEEDS = (42, 43, 44, 45, 46)
@@ -82,25 +89,61 @@ def in_apptest(home: Path, page: str, repeats: int) -> tuple[float, list[float],
     return cold, again, processor
 
 
-def in_browser(chromium: str, study: str, page: str, repeats: int) -> tuple[float, list[float]]:
+@contextmanager
+def browser_and_app(chromium: str, folder: Path = ROOT) -> Iterator[tuple[Any, str]]:
     from playwright.sync_api import sync_playwright
 
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    app = start_app(port)
+    app = start_app(port, folder)
     try:
         with sync_playwright() as p:
-            browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            first = browser.new_page()
-            first.goto(f"http://localhost:{port}/launch")
-            first.wait_for_selector('[data-testid="stMain"] h1', timeout=60_000)
-            first.wait_for_timeout(15_000)  # libraries load in the background
-            first.close()
-            return measure_in_browser(browser, f"http://localhost:{port}/{page}?study={study}", INPUTS[page], repeats)
+            yield p.chromium.launch(executable_path=chromium, args=["--no-sandbox"]), f"http://localhost:{port}"
     finally:
         app.terminate()
         app.wait(10)
+
+
+def libraries_loaded(browser: Any, address: str) -> None:
+    first = browser.new_page()
+    first.goto(f"{address}/launch")
+    first.wait_for_selector('[data-testid="stMain"] h1', timeout=60_000)
+    first.wait_for_timeout(15_000)  # libraries load in the background
+    first.close()
+
+
+def in_browser(chromium: str, study: str, page: str, repeats: int) -> tuple[float, list[float]]:
+    with browser_and_app(chromium) as (browser, address):
+        libraries_loaded(browser, address)
+        return measure_in_browser(browser, f"{address}/{page}?study={study}", INPUTS[page], repeats)
+
+
+def from_overview(chromium: str, study: str, page: str) -> float:
+    """Seconds from the click on a page's link on Overview, which has read the list of runs and nothing else of it."""
+    with browser_and_app(chromium) as (browser, address):
+        libraries_loaded(browser, address)
+        tab = browser.new_page(viewport={"width": 1440, "height": 900})
+        tab.goto(f"{address}/?study={study}")
+        tab.wait_for_selector('[data-testid="stMain"] h1', timeout=60_000)
+        wait_idle(tab)
+        tab.wait_for_timeout(1000)
+        start = time.perf_counter()
+        tab.locator(f'[data-testid="stSidebarNavLink"][href$="/{page}"]').click()
+        tab.wait_for_selector(f'[data-testid="stMain"] h1:has-text("{page.capitalize()}")', timeout=60_000)
+        wait_idle(tab)
+        return time.perf_counter() - start
+
+
+def floor(chromium: str) -> float:
+    """Seconds that an app takes which shows nothing but a title, median of three: Streamlit, browser and machine."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "app.py").write_text('import streamlit as st\n\nst.title("Nothing")\n')
+        shutil.copytree(ROOT / ".streamlit", Path(folder) / ".streamlit")
+        with browser_and_app(chromium, Path(folder)) as (browser, address):
+            browser.new_page().goto(address)
+            time.sleep(3)
+            return statistics.median(measure_in_browser(browser, address, "h1", 1)[0] for _ in range(3))
 
 
 def show(page: str, how: str, cold: float, again: list[float], more: str = "") -> None:
@@ -131,11 +174,16 @@ def main() -> None:
         return
     if options.fill:
         return
+    if not options.no_browser:
+        print(f"an app without contents, browser, cold {floor(options.chromium):.2f} s", flush=True)
     for page in options.pages:
         cold, again, processor = in_apptest(options.home, page, options.repeats)
         show(page, "AppTest", cold, again, f"   cold, of the processor {processor:.2f} s")
         if not options.no_browser:
             show(page, "browser", *in_browser(options.chromium, study, page, options.repeats))
+            print(f"{page:8} from Overview   {from_overview(options.chromium, study, page):5.2f} s", flush=True)
+    if options.pages != list(INPUTS):
+        return
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         command = [sys.executable, "-m", "mdaf_core", "export", study, "--out", folder]

@@ -35,10 +35,11 @@ def wait_idle(page, seconds: float = 60) -> None:  # type: ignore[no-untyped-def
     page.wait_for_function(f"() => !({BUSY})()", timeout=seconds * 1000, polling=20)
 
 
-def start_app(port: int) -> subprocess.Popen[bytes]:
+def start_app(port: int, folder: Path = ROOT) -> subprocess.Popen[bytes]:
+    """`app.py` of a folder, once it answers."""
     app = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
-        cwd=ROOT,
+        cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
