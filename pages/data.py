@@ -13,7 +13,7 @@ from mdaf_core.data.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.schema import SPLITS
 from mdaf_core.reporting import data_charts
 from mdaf_core.studies import data_sets, launch
-from pages import prepare_form, shared
+from pages import prepare_form, prepare_progress, shared
 
 STATUS = {
     "fail": ":red[:material/error: **fail**]",
@@ -34,8 +34,11 @@ SPLIT_WORDS = {
 def main() -> None:
     shared.header("Data", "Can I trust this data?")
     with shared.guard():
-        prepare_form.draw(expanded=not list_datasets())
+        busy = prepare_progress.draw()
+        prepare_form.draw(expanded=not list_datasets() and not busy)
         if not list_datasets():
+            if busy:
+                return
             shared.empty(
                 "No data set is prepared yet. Preparing reads raw files (or generates data), splits and codes them, "
                 "and audits the result. `synthetic` needs no files."

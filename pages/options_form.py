@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal, get_args, get_origin
 
 import streamlit as st
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+from mdaf_core.data.sources.base import Implied, SourceOptions
+from pages import shared
 
 WIDE = 3
 
 
 def options_form(
-    options: type[BaseModel], key: str, columns: list[str] | None = None, proposed: dict[str, Any] | None = None
+    options: type[SourceOptions], key: str, columns: list[str] | None = None, proposed: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Draw the widgets and return the options that differ from their defaults.
+
+    Options without effect beside those chosen above them are left out; those that another one decides show its value
+    and are locked.
 
     Args:
         key: prefix of the widgets' keys, unique on the page.
@@ -28,16 +34,45 @@ def options_form(
         "How to split and code": [item for item in options.model_fields.items() if item[0] not in own],
     }
     chosen: dict[str, Any] = {}
+    shown: dict[str, Any] = {}
     for title, members in groups.items():
         st.caption(f"**{title}**")
-        for start in range(0, len(members), WIDE):
-            cells = st.columns(WIDE, vertical_alignment="bottom")
-            for cell, (name, field) in zip(cells, members[start : start + WIDE], strict=False):
-                with cell:
-                    value = _widget(name, field, f"{key}-{name}", columns, (proposed or {}).get(name))
-                if value != _plain(field.get_default()):
-                    chosen[name] = value
+        cells: list[Any] = []
+        for name, field in members:
+            if not options.has_effect(name, shown):
+                continue
+            cells = cells or list(st.columns(WIDE, vertical_alignment="bottom"))
+            implied = options.implied(shown).get(name)
+            with cells.pop(0):
+                value = _widget(name, field, f"{key}-{name}", columns, (proposed or {}).get(name), implied)
+            shown[name] = value
+            if implied is not None and implied.fixed:
+                continue
+            if value != _plain(field.get_default() if implied is None else implied.value):
+                chosen[name] = value
+    _differences(options, {name: value for name, value in chosen.items() if name not in (proposed or {})}, shown)
     return chosen
+
+
+def _differences(options: type[SourceOptions], chosen: dict[str, Any], shown: dict[str, Any]) -> None:
+    """What was changed, and from what."""
+    changed = {name: (value, _plain(options.model_fields[name].get_default())) for name, value in chosen.items()}
+    for name, implied in options.implied(shown).items():
+        changed.setdefault(name, (_plain(implied.value), f"by {implied.by}"))
+    words = [f"**{_label(name)}** {_words(value)} :gray[({_words(usual)})]" for name, (value, usual) in changed.items()]
+    if words:
+        st.caption(f"Changed from the defaults: {'; '.join(words)}.")
+
+
+def _words(value: Any) -> str:
+    text = (
+        ", ".join(map(str, value)) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else value
+    )
+    return "none" if text in (None, "") else shared.plain(str(text))
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 def _plain(value: Any) -> Any:
@@ -45,9 +80,15 @@ def _plain(value: Any) -> Any:
     return ", ".join(f"{part:g}" for part in value) if isinstance(value, tuple) else value
 
 
-def _widget(name: str, field: FieldInfo, key: str, columns: list[str] | None, proposed: Any) -> Any:
-    label, help = name.replace("_", " ").capitalize(), field.description
+def _widget(
+    name: str, field: FieldInfo, key: str, columns: list[str] | None, proposed: Any, implied: Implied | None
+) -> Any:
+    label, help = _label(name), field.description
     default = field.get_default() if proposed is None else proposed
+    locked = implied is not None and implied.fixed
+    if implied is not None:
+        default, key = implied.value, f"{key}-{implied.by}"
+        help = f"{help} {'Decided' if locked else 'Begun'} by {implied.by}."
     annotation = field.annotation
     names_column = (
         columns is not None and isinstance(field.json_schema_extra, dict) and "column" in field.json_schema_extra
@@ -55,20 +96,24 @@ def _widget(name: str, field: FieldInfo, key: str, columns: list[str] | None, pr
     if names_column:
         return _column(label, columns or [], default, key, help)
     if get_origin(annotation) is Literal:
-        return _of(st.selectbox, label, list(get_args(annotation)), value=default, key=key, help=help)
+        return _of(st.selectbox, label, list(get_args(annotation)), value=default, key=key, help=help, disabled=locked)
     if get_origin(annotation) is list and get_origin(get_args(annotation)[0]) is Literal:
-        return _of(st.multiselect, label, list(get_args(get_args(annotation)[0])), value=default, key=key, help=help)
+        values = list(get_args(get_args(annotation)[0]))
+        return _of(st.multiselect, label, values, value=default, key=key, help=help, disabled=locked)
     if annotation is bool:
-        return _of(st.checkbox, label, value=default, key=key, help=help)
+        return _of(st.checkbox, label, value=default, key=key, help=help, disabled=locked)
     if annotation in (int, float):
         low, high = _limits(field)
         return _of(
-            st.number_input, label, low, high, value=default, key=key, help=help,
+            st.number_input, label, low, high, value=default, key=key, help=help, disabled=locked,
             step=1 if annotation is int else None, format=None if annotation is int else "%.4g",
         )  # fmt: skip
     shown = _plain(default)
-    text = _of(st.text_input, label, value="" if shown in (None, []) else f"{shown}", key=key, help=help).strip()
-    empty = field.get_default()
+    typed = _of(
+        st.text_input, label, value="" if shown in (None, []) else f"{shown}", key=key, help=help, disabled=locked,
+        placeholder="YYYY-MM-DD hh:mm" if annotation == datetime | None else None,
+    )  # fmt: skip
+    text, empty = typed.strip(), field.get_default()
     return text or (None if empty is None else empty if empty == [] else text)
 
 

@@ -1,30 +1,36 @@
-"""The form that prepares a data set, and what is being prepared."""
+"""The form that prepares a data set."""
 
 from __future__ import annotations
 
-import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from mdaf_core.data import resources
-from mdaf_core.data.sources.base import Source, files_at, get_source, parse_options, source_names
+from mdaf_core.data.browse import entries
+from mdaf_core.data.dataset import PreparedDataset, list_datasets
+from mdaf_core.data.sources.base import Source, get_source, parse_options, source_names
 from mdaf_core.data.sources.table_proposal import Proposal, propose
 from mdaf_core.data.uploads import save_uploads
 from mdaf_core.errors import StudioError
 from mdaf_core.jobs import api
-from pages import shared
+from mdaf_core.studies import data_sets
+from pages import path_browser, prepare_progress, shared
 from pages.options_form import options_form
 
-POLL_SECONDS = 1.0
-JOB = "prepare-job"
-SHOWN = 6
+OPEN = "prepare-open"
+SHOWN = 6  # first rows of a table
+FOUND = 12  # files of a folder
 
 
 def draw(expanded: bool) -> None:
-    """The form, folded unless there is nothing else to do, and the progress of what it started."""
-    with st.expander("Prepare a data set", icon=":material/add:", expanded=expanded):
+    """The form, folded unless there is nothing else to do; it folds when what it says is queued."""
+    if st.session_state.pop("prepare-queued", False):
+        st.session_state[OPEN] = False
+    st.session_state.setdefault(OPEN, expanded)
+    with st.expander("Prepare a data set", icon=":material/add:", key=OPEN, on_change="rerun"):
         names = source_names()
         name = st.selectbox("Source", names, format_func=lambda n: f"{n}: {get_source(n).title}", key="prepare-source")
         source = get_source(name)
@@ -40,13 +46,14 @@ def draw(expanded: bool) -> None:
                 None if proposal is None else proposal.options,
             )
         _need(source, path, options)
+        usual = _usual_name(source, path, options)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             wanted = st.text_input(
                 "Name",
                 key="prepare-name",
-                placeholder="made of the source and its main option",
+                placeholder=usual or "made of the source and its main option",
                 help="A data set of the same name is replaced when the new one is complete.",
-            )
+            ).strip()
             limit = st.text_input(
                 "Memory limit",
                 key="prepare-memory",
@@ -60,10 +67,11 @@ def draw(expanded: bool) -> None:
                 key="prepare-again",
                 help="Prepare even what is prepared already from the same input and options.",
             )
-            if st.button("Prepare", type="primary", icon=":material/play_arrow:", key="prepare-go"):
-                _submit(source, path, wanted.strip() or None, options, limit.strip(), again)
-    if st.session_state.get(JOB) is not None:
-        st.fragment(_progress, run_every=POLL_SECONDS)()
+            go = st.button("Prepare", type="primary", icon=":material/play_arrow:", key="prepare-go")
+        if st.session_state[OPEN]:
+            _replaced(wanted or usual, source, options)
+        if go:
+            _submit(source, path, wanted or None, options, limit.strip(), again)
 
 
 def _path(source: Source) -> Path | None:
@@ -71,33 +79,40 @@ def _path(source: Source) -> Path | None:
     if not source.path_help:
         return None
     left, right = st.columns(2)
-    typed = left.text_input(
-        "Path",
-        key=f"prepare-path-{source.name}",
-        placeholder=source.path_help,
-        help="On the machine that runs the app. For large files take this rather than an upload.",
-    ).strip()
+    with left.container(horizontal=True, vertical_alignment="bottom"):
+        key = f"prepare-path-{source.name}"
+        typed = st.text_input(
+            "Path",
+            key=key,
+            placeholder=source.path_help,
+            help="On the machine that runs the app. For large files take this rather than an upload.",
+        ).strip()
+        path_browser.browse(key)
     files = right.file_uploader("or upload", accept_multiple_files=True, key=f"prepare-upload-{source.name}",
                                 help="One file, or all files of a folder.")  # fmt: skip
     if typed:
         return Path(typed)
     if not files:
         return None
-    key = tuple(file.file_id for file in files)
+    uploaded = tuple(file.file_id for file in files)
     saved = st.session_state.setdefault("prepare-uploads", {})
-    if key not in saved:
-        saved[key] = save_uploads([(file.name, file) for file in files])
-    return Path(saved[key])
+    if uploaded not in saved:
+        saved[uploaded] = save_uploads([(file.name, file) for file in files])
+    return Path(saved[uploaded])
 
 
 def _found(path: Path) -> None:
     try:
-        files = files_at(path)
+        found, more = entries(path, FOUND)
     except StudioError as error:
         st.warning(shared.plain(str(error)), icon=":material/warning:")
         return
-    shown = " · ".join(f"{name} ({shared.fmt_bytes(size)})" for name, size in files)
-    st.caption(f"Found: {shared.plain(shown or 'an empty folder')}")
+    shown = [
+        f"{entry.path.name}/" if entry.size is None else f"{entry.path.name} ({shared.fmt_bytes(entry.size)})"
+        for entry in found
+    ]
+    words = " · ".join(shown) + (f" · and {more:,} more" if more else "")
+    st.caption(f"Found: {shared.plain(words or 'an empty folder')}")
 
 
 def _table(path: Path | None) -> Proposal:
@@ -151,53 +166,47 @@ def _need(source: Source, path: Path | None, options: dict[str, Any]) -> None:
         )
 
 
+def _usual_name(source: Source, path: Path | None, options: dict[str, Any]) -> str:
+    """The name that the data set will get unless another is typed; '' while that cannot be said."""
+    if source.path_help and path is None:
+        return ""
+    try:
+        return source.default_name(path.expanduser() if path else None, parse_options(source, options))
+    except (StudioError, OSError):
+        return ""
+
+
+def _replaced(name: str, source: Source, options: dict[str, Any]) -> None:
+    """Say that a data set of this name is there, how it was prepared, and what refers to it."""
+    if not name or name not in list_datasets():
+        return
+    with suppress(StudioError, OSError):  # one of an older format, or being replaced just now
+        meta = PreparedDataset.open(name).meta
+        wanted = parse_options(source, options).model_dump(mode="json")
+        differs = [
+            f"{key.replace('_', ' ')} {meta.options.get(key)}" for key in wanted if meta.options.get(key) != wanted[key]
+        ]
+        how = f"source {meta.source}" if meta.source != source.name else ", ".join(differs) or "with the same options"
+        found = data_sets.references(name)
+        refer = (
+            f" {found} refer to it and would lose what needs its rows: choose another name to keep it." if found else ""
+        )
+        st.caption(
+            f":material/info: {shared.plain(name)} is there already ({shared.plain(how)}), and is replaced if anything "
+            f"is different.{shared.plain(refer)}"
+        )
+
+
 def _submit(
     source: Source, path: Path | None, name: str | None, options: dict[str, Any], limit: str, again: bool
 ) -> None:
     try:
         bytes_limit = resources.parse_size(limit) if limit else None
-        st.session_state[JOB] = api.submit_prepare(
+        st.session_state[prepare_progress.JOB] = api.submit_prepare(
             source.name, path, name, options, memory_limit=bytes_limit, again=again
         )
     except StudioError as error:
         st.error(shared.plain(str(error)), icon=":material/error:")
-
-
-def _progress() -> None:
-    from mdaf_core.jobs.describe import progress_text, share_done
-
-    if st.session_state.get(JOB) is None:  # dismissed just now: what shows this goes with a run of the whole page
-        st.rerun()
-    job = api.get_job(st.session_state[JOB])
-    name = job.payload["name"]
-    if job.state == "finished":
-        st.session_state[JOB] = None
-        st.query_params["dataset"] = name
-        st.toast(shared.plain(job.progress.get("message") or f"Prepared {name}"), icon=":material/check:")
-        st.rerun()
-    with st.container(border=True):
-        if job.state in api.ACTIVE:
-            api.ensure_supervisor()
-            waiting = "waiting for its turn; see the Jobs page for the queue"
-            words = progress_text(job) if job.state == "running" else waiting
-            since = f", {shared.fmt_time(time.time() - job.started)}" if job.started else ""
-            st.markdown(f"{shared.state_label(job.state)} **{shared.plain(name)}**{since}")
-            st.progress(share_done(job) or 0.0, shared.plain(words))
-            st.button(
-                "Cancel", key="prepare-cancel", icon=":material/stop_circle:", on_click=api.cancel, args=(job.id,)
-            )
-        else:
-            st.markdown(f"{shared.state_label(job.state)} **{shared.plain(name)}**")
-            if job.reason:
-                st.markdown(shared.plain(job.reason))
-            with st.container(horizontal=True):
-                if job.can_retry:
-                    st.button(
-                        "Go on", key="prepare-retry", icon=":material/play_arrow:", on_click=api.retry, args=(job.id,),
-                        help="A stopped preparation goes on from its last finished stage.",
-                    )  # fmt: skip
-                st.button("Dismiss", key="prepare-dismiss", on_click=_dismiss)
-
-
-def _dismiss() -> None:
-    st.session_state[JOB] = None
+        return
+    st.session_state["prepare-queued"] = True
+    st.rerun()

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("playwright")
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
+
+from tests.e2e.clicks import open_page, settled
 
 pytestmark = pytest.mark.e2e
 
 STUDY_MINUTES = 8  # three are the aim on two free cores; a shared machine is slower
-
-
-@pytest.fixture
-def page(chromium: str) -> Iterator[Page]:
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
-        page = browser.new_page(viewport={"width": 1440, "height": 1000}, accept_downloads=True)
-        page.set_default_timeout(60_000)
-        yield page
-        browser.close()
-
-
-def open_page(page: Page, name: str) -> None:
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
-    expect(page.get_by_role("heading", name=name, exact=True).first).to_be_visible()
-
-
-def settled(page: Page) -> None:
-    """Wait until the script has run, and that nothing failed."""
-    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
-    expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
 def test_demo_from_first_visit_to_a_pdf(page: Page, app: str, tmp_path: Path) -> None:
@@ -55,7 +34,7 @@ def test_demo_from_first_visit_to_a_pdf(page: Page, app: str, tmp_path: Path) ->
     rows.scroll_into_view_if_needed()
     rows.click(position={"x": 15, "y": 55})  # the selection box of the first row
     story = page.locator(".st-key-story")
-    expect(story).to_be_visible(timeout=60_000)  # the app loads torch for its first row
+    expect(story).to_be_visible()
     expect(story.get_by_text("Probability").first).to_be_visible()
     settled(page)
 

@@ -125,7 +125,7 @@ def test_the_form_submits_what_differs_from_the_defaults(monkeypatch, store):
     monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
     app = _page(monkeypatch, store, dataset="views")
     app.selectbox(key="prepare-source").select("user-behavior").run()
-    app.selectbox(key="prepare-user-behavior-task").select("next-click")
+    app.selectbox(key="prepare-user-behavior-task").select("next-click").run()
     app.number_input(key="prepare-user-behavior-negatives").set_value(3)
     app.text_input(key="prepare-user-behavior-fractions").set_value("70/15/15")
     app.text_input(key="prepare-path-user-behavior").set_value("/data/UserBehavior.csv")
@@ -174,6 +174,87 @@ def test_the_form_shows_the_first_rows_and_proposes_a_mapping(monkeypatch, store
     assert app.selectbox(key="prepare-table-timestamp").value is None
     app.text_input(key="prepare-path-table").set_value(str(tmp_path / "none.csv")).run()
     assert not app.exception and "There is nothing to read at this path" in _text(app)
+
+
+def test_options_without_effect_are_left_out_and_changes_are_told(monkeypatch, store):
+    app = _page(monkeypatch, store, dataset="views")
+    app.selectbox(key="prepare-source").select("user-behavior").run()
+    keys = {element.key for element in app.number_input}
+    assert not keys & {"prepare-user-behavior-negatives", "prepare-user-behavior-split_seed"}
+    app.selectbox(key="prepare-user-behavior-task").select("next-click")
+    app.selectbox(key="prepare-user-behavior-split").select("random").run()
+    _clean(app)
+    keys = {element.key for element in app.number_input}
+    assert keys >= {"prepare-user-behavior-negatives", "prepare-user-behavior-split_seed"}
+    assert "prepare-user-behavior-val_from" not in {element.key for element in app.text_input}
+    changed = next(caption.value for caption in app.caption if "Changed from the defaults" in caption.value)
+    assert "**Task** next-click :gray[(conversion)]; **Split** random :gray[(time)]" in changed
+
+
+def test_the_protocol_shows_what_it_decides(monkeypatch, store):
+    sent = {}
+    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
+    app = _page(monkeypatch, store, dataset="views")
+    app.selectbox(key="prepare-source").select("taobao-ads").run()
+    app.selectbox(key="prepare-taobao-ads-protocol").select("report").run()
+    _clean(app)
+    locked = {
+        e.label: e.value for kind in ("selectbox", "number_input", "text_input") for e in app.get(kind) if e.disabled
+    }
+    assert locked == {"History": "impressions", "Min user rows": 3, "Split": "random", "Fractions": "0.7, 0.15, 0.15"}
+    sample = next(e for e in app.number_input if e.label == "Sample")
+    assert sample.value == 2_000_000 and not sample.disabled
+    sample.set_value(0).run()  # all rows: the protocol allows that, and 0 is said, though it is the option's default
+    app.button(key="prepare-go").click().run()
+    assert sent["arguments"][3] == {"protocol": "report", "sample": 0}
+
+
+def test_a_data_set_of_that_name_is_said(monkeypatch, store, tmp_path):
+    app = _page(monkeypatch, store, dataset="views")
+    app.selectbox(key="prepare-source").select("user-behavior")
+    app.text_input(key="prepare-name").set_value("random").run()
+    app.session_state["prepare-open"] = True
+    app.run()
+    _clean(app)
+    assert "random is there already (split random)" in _text(app)
+
+
+def test_the_list_of_folders_is_walked_by_clicks(monkeypatch, store, tmp_path):
+    (tmp_path / "raw data" / "day_1").mkdir(parents=True)
+    (tmp_path / "raw data" / "a.csv").write_text("label\n")
+    (tmp_path / "raw data" / ".hidden").write_text("")
+    (tmp_path / "raw data" / "loop").symlink_to("loop")
+    field = "prepare-path-user-behavior"
+    app = _page(monkeypatch, store, dataset="views")
+    app.selectbox(key="prepare-source").select("user-behavior").run()
+    app.text_input(key=field).set_value(str(tmp_path)).run()
+    app.session_state[f"{field}-browse"] = True
+    app.run()
+    app.button(key=f"{field}-browse-0").click().run()  # into "raw data"
+    _clean(app)
+    listed = [b.label.replace("\\", "") for b in app.button if str(b.key).startswith(f"{field}-browse-")]
+    assert listed == ["Up", "Take this folder", "day_1", "a.csv :gray[6 bytes]"]
+    app.button(key=f"{field}-browse-take").click().run()
+    _clean(app)
+    assert app.text_input(key=field).value == str(tmp_path / "raw data")
+    assert "Found: day_1/ · a.csv (6 bytes)" in _text(app).replace("\\", "")
+
+
+def test_a_preparation_is_seen_from_every_tab(monkeypatch, home):
+    job = SimpleNamespace(
+        id=7, state="queued", payload={"name": "mine"}, reason="", started=None, cancel_requested=None, progress={}
+    )
+    monkeypatch.setattr("mdaf_core.jobs.api.list_jobs", lambda **_: [job])
+    monkeypatch.setattr("mdaf_core.jobs.api.queue_position", lambda _: 3)
+    moved, cancelled = [], []
+    monkeypatch.setattr("mdaf_core.jobs.api.move", lambda *arguments: moved.append(arguments))
+    monkeypatch.setattr("mdaf_core.jobs.api.cancel", cancelled.append)
+    app = _page(monkeypatch, home)
+    _clean(app)
+    assert "mine" in _text(app) and "No data set is prepared yet" not in _text(app)
+    app.button(key="prepare-first-7").click().run()
+    app.button(key="prepare-cancel-7").click().run()
+    assert moved == [(7, "first")] and cancelled == [7]
 
 
 def test_a_refusal_is_a_sentence(monkeypatch, store):

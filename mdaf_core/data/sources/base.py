@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -22,11 +22,25 @@ SplitKind = Literal["time", "last-day", "leave-last-out", "random"]
 RESERVED_COLUMNS = frozenset(
     ("label", "timestamp", "user_index", "row_id", "history_start", "history_end", "true_probability", "split")
 )
+RANDOM_SPLIT: dict[str, Any] = {"with": {"split": ["random"]}}
+TIME_SPLIT: dict[str, Any] = {"with": {"split": ["time"]}}
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
+class Implied(NamedTuple):
+    """The value that another option gives an option; `fixed`: it cannot be set beside that one."""
+
+    value: Any
+    by: str
+    fixed: bool
+
+
 class SourceOptions(BaseModel):
-    """Options every source has; a source's own class adds to them."""
+    """Options every source has; a source's own class adds to them.
+
+    `json_schema_extra={"with": {"split": ["random"]}}` says that an option has an effect with these values of another
+    one alone.
+    """
 
     model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
@@ -37,19 +51,37 @@ class SourceOptions(BaseModel):
         "reproduce work that did so; the audit marks it.",
     )
     fractions: tuple[float, float, float] = Field(
-        (0.8, 0.1, 0.1), description="Shares of train, validation and test rows (splits time and random)."
+        (0.8, 0.1, 0.1),
+        description="Shares of train, validation and test rows (splits time and random).",
+        json_schema_extra={"with": {"split": ["time", "random"]}},
     )
     val_from: datetime | None = Field(
-        None, description="Split time: first moment of validation, in the data set's timezone, instead of fractions."
+        None,
+        description="Split time: first moment of validation, in the data set's timezone, instead of fractions.",
+        json_schema_extra=TIME_SPLIT,
     )
     test_from: datetime | None = Field(
-        None, description="Split time: first moment of test, in the data set's timezone, instead of fractions."
+        None,
+        description="Split time: first moment of test, in the data set's timezone, instead of fractions.",
+        json_schema_extra=TIME_SPLIT,
     )
-    split_seed: int = Field(42, ge=0, description="Seed of the random split.")
+    split_seed: int = Field(42, ge=0, description="Seed of the random split.", json_schema_extra=RANDOM_SPLIT)
     min_count: int = Field(
         1, ge=1, description="Training rows an id needs to get a code of its own; rarer ids are 'unknown'."
     )
     skip_bad_rows: bool = Field(False, description="Leave out rows that cannot be read, and count them.")
+
+    @classmethod
+    def implied(cls, _chosen: dict[str, Any]) -> dict[str, Implied]:
+        """What the chosen options decide about others; a source with such options says so."""
+        return {}
+
+    @classmethod
+    def has_effect(cls, name: str, chosen: dict[str, Any]) -> bool:
+        """Whether an option changes anything beside those chosen (the others are at their defaults)."""
+        extra = cls.model_fields[name].json_schema_extra
+        needed: Any = extra.get("with", {}) if isinstance(extra, dict) else {}
+        return all(chosen.get(key, cls.model_fields[key].get_default()) in values for key, values in needed.items())
 
     @field_validator("*", mode="before")
     @classmethod
@@ -267,19 +299,6 @@ def check_path(source: Source, path: Path | None) -> Path | None:
     if not exists(path):
         raise BadInputError(f"There is nothing at this path; expected {source.path_help}.", path)
     return path
-
-
-def files_at(path: Path, most: int = 20) -> list[tuple[str, int]]:
-    """Name and bytes of the file at a path, or of the first files of the folder there.
-
-    Raises:
-        BadInputError: there is nothing there, or it may not be looked into.
-    """
-    try:
-        found = [path] if path.is_file() else [child for child in sorted(path.iterdir()) if child.is_file()]
-        return [(file.name, file.stat().st_size) for file in found[:most]]
-    except OSError as error:
-        raise BadInputError(f"There is nothing to read at this path ({error.strerror}).", path) from None
 
 
 def calendar_columns(timezone: str) -> list[pl.Expr]:

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from mdaf_core.data.schema import FieldSpec
 from mdaf_core.data.sources.base import (
+    Implied,
     Progress,
     RawTable,
     Size,
@@ -72,7 +73,10 @@ class TaobaoAdsOptions(SourceOptions):
         "categories and brands of behavior_log.csv.",
     )
     log_behaviors: list[Behavior] = Field(
-        list(BEHAVIORS), min_length=1, description="history=behavior-log: events of these behaviours."
+        list(BEHAVIORS),
+        min_length=1,
+        description="history=behavior-log: events of these behaviours.",
+        json_schema_extra={"with": {"history": ["behavior-log"]}},
     )
     ad_fields: list[AdField] = Field(
         [], description="Further inputs of the ad: campaign, customer, brand, price, and its place on the page (pid)."
@@ -93,6 +97,14 @@ class TaobaoAdsOptions(SourceOptions):
         description="Impressions outside 2017-05-06 to 2017-05-13 and log events outside 2017-04-22 to 2017-05-13 "
         "(Asia/Shanghai): leave them out, or keep them. The audit counts them.",
     )
+
+    @classmethod
+    def implied(cls, chosen: dict[str, Any]) -> dict[str, Implied]:
+        if chosen.get("protocol") != "report":
+            return {}
+        return {
+            name: Implied(value, "protocol=report", name not in _REPORT_MAY_CHANGE) for name, value in REPORT.items()
+        }
 
     @model_validator(mode="after")
     def _apply_protocol(self) -> Self:

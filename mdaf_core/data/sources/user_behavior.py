@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 from pydantic import Field
@@ -40,6 +40,9 @@ LAYOUT = Layout(
 )
 
 
+_NEXT_CLICK: dict[str, Any] = {"with": {"task": ["next-click"]}}
+
+
 class UserBehaviorOptions(SourceOptions):
     """Options of `user-behavior`."""
 
@@ -51,15 +54,18 @@ class UserBehaviorOptions(SourceOptions):
     history: list[Behavior] = Field(
         list(BEHAVIORS), min_length=1, description="Earlier events of these behaviours make up a history."
     )
-    negatives: int = Field(1, ge=1, le=100, description="next-click: sampled items for each page view (k).")
+    negatives: int = Field(
+        1, ge=1, le=100, description="next-click: sampled items for each page view (k).", json_schema_extra=_NEXT_CLICK
+    )
     alpha: float = Field(
         1.0,
         ge=0,
         le=2,
         description="next-click: items are drawn by popularity^alpha among those viewed in the row's own part of the "
         "split. At 1 unseen ids are as likely among negatives as among positives; below, they are likelier.",
+        json_schema_extra=_NEXT_CLICK,
     )
-    negatives_seed: int = Field(42, ge=0, description="next-click: seed of the draw.")
+    negatives_seed: int = Field(42, ge=0, description="next-click: seed of the draw.", json_schema_extra=_NEXT_CLICK)
     outside_window: Literal["drop", "keep"] = Field(
         "drop",
         description="Events outside 2017-11-25 to 2017-12-03 (Asia/Shanghai), of which the published file holds some, "
