@@ -61,6 +61,9 @@ class DatasetMeta(BaseModel):
     users: int = 0
     events: int = 0
     skipped_rows: int = Field(0, description="Bad rows left out on request.")
+    examples: dict[str, list[dict[str, Any]]] = Field(
+        {}, description="The first lines that were `skipped`, the first rows `outside` the stated period."
+    )
     notes: list[str] = Field([], description="What in the input deserves a look, as sentences.")
     ready_made_history: bool = Field(False, description="Histories came with the rows: events have order, no times.")
     timezone_assumed: bool = Field(False, description="Nothing in the data states the timezone.")

@@ -129,6 +129,7 @@ def write_dataset(
         users=len(users.ids) if has_user else 0,
         events=len(log.order) if log else 0,
         skipped_rows=raw.skipped_rows,
+        examples=raw.examples,
         notes=raw.notes,
         ready_made_history=bool(log and not log.by_user),
         timezone_assumed=raw.timezone_assumed,

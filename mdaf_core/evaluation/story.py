@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.describe import MISSING_WORD
 from mdaf_core.data.schema import FIRST_ID, Split
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.gates import without_gate
@@ -82,14 +83,16 @@ class RowStory(BaseModel):
 
 
 def readable(dataset: PreparedDataset, field: str, codes: NDArray[Any]) -> list[str]:
-    """Titles, where there are any, else raw ids of one field's codes; 'unseen in training' for the unknown code."""
+    """Titles, where there are any, else raw ids of one field's codes; 'missing'; 'unseen in training' for the
+    unknown code."""
     wanted = np.unique(codes[codes >= FIRST_ID])
     vocabulary = dataset.vocabulary(field)
     found = vocabulary.filter(pl.col("code").is_in(wanted.tolist()))
     if "title" in found.columns:
-        found = found.with_columns(pl.coalesce("title", "id").alias("text"))
+        text = pl.coalesce("title", "id")
     else:
-        found = found.with_columns(pl.col("id").alias("text"))
+        text = pl.col("id")
+    found = found.with_columns(pl.when(pl.col("id") == "").then(pl.lit(MISSING_WORD)).otherwise(text).alias("text"))
     names = dict(zip(found["code"].to_list(), found["text"].to_list(), strict=True))
     return [names.get(int(code), UNSEEN) for code in codes]
 
@@ -215,7 +218,7 @@ def _fields(dataset: PreparedDataset, split: Split, position: int) -> dict[str, 
     for field in dataset.meta.fields:
         value = columns[field.name][position]
         if field.kind == "numeric":
-            out[field.name] = f"{value:g}"
+            out[field.name] = MISSING_WORD if np.isnan(value) else f"{value:g}"
         else:
             out[field.name] = readable(dataset, field.name, np.array([value]))[0]
     return out

@@ -275,3 +275,33 @@ def test_sentences_are_sentences(dataset):
     for check in audit.audit_dataset(dataset).checks:
         assert check.sentence[0].isupper() or check.sentence[0].isdigit() or check.sentence[0] == "u"
         assert check.sentence.endswith(".") and "nan" not in check.sentence
+
+
+def test_what_was_left_out_is_shown(tmp_path):
+    path = tmp_path / "UserBehavior.csv"
+    write_user_behavior(path, 300)
+    bad = "1,2,3,look,1511539300\n1,2\n"
+    path.write_text(f"1,2,3,pv,2141234567\n{path.read_text()}{bad}9,9,9,pv,{10**17}\n")
+    dataset = prepare("user-behavior", path=path, name="left-out", options={"skip_bad_rows": True})
+    checks = {check.id: check for check in audit.stored_audit(dataset).checks}
+    first, second = checks["timestamps-in-window"].examples
+    assert (first["user_id"], first["timestamp"], first["time"]) == (1, 2141234567, "2037-11-08 03:22:47")
+    assert (second["timestamp"], second["time"]) == (10**17, None)  # beyond any calendar
+    assert "outside_window=keep" in checks["timestamps-in-window"].todo
+    assert checks["skipped-rows"].examples == [
+        {"file": "UserBehavior.csv", "line": 302, "problem": "The field behavior must be one of pv, cart, fav, buy",
+         "text": "look"},
+        {"file": "UserBehavior.csv", "line": 303, "problem": "The line must have 5 fields, it has 2", "text": "1,2"},
+    ]  # fmt: skip
+    assert audit.audit_dataset(dataset).model_dump() == audit.stored_audit(dataset).model_dump()
+
+
+def test_what_was_left_out_of_a_table_is_shown(tmp_path):
+    rows = [f"{i % 2},{i % 7},{1_600_000_000 + i}" for i in range(60)]
+    rows[10], rows[20], rows[30] = "maybe,1,1600000000", "1,2", "1,3,soon"
+    (tmp_path / "a.csv").write_text("label,item,when\n" + "\n".join(rows) + "\n")
+    options = {"item": "item", "timestamp": "when", "skip_bad_rows": True}
+    dataset = prepare("table", path=tmp_path / "a.csv", name="left-out", options=options)
+    found = next(check for check in audit.stored_audit(dataset).checks if check.id == "skipped-rows")
+    assert [(row["record"], row["text"]) for row in found.examples] == [(22, "1,2"), (12, "maybe"), (32, "soon")]
+    assert found.value == 3 and "fields" in found.examples[0]["problem"] and "0 or 1" in found.examples[1]["problem"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -81,9 +82,9 @@ def input_notes(data: Written) -> Iterator[Check]:
             "warn" if number else "pass",
             number,
             sentence,
-            todo="If they are many, look at the unit and the timezone of the times in the input; outside_window=drop "
-            "leaves such events out.",
-            examples=lambda: data.examples(beyond),
+            todo="If they are many, look at the unit and the timezone of the times in the input; "
+            + ("outside_window=drop leaves such events out." if kept else "outside_window=keep would keep them."),
+            examples=lambda: data.examples(beyond) if kept else _with_times(meta.examples.get("outside", []), zone),
         )
     if meta.skipped_rows:
         share = meta.skipped_rows / (meta.skipped_rows + data.total)
@@ -93,7 +94,8 @@ def input_notes(data: Written) -> Iterator[Check]:
             "warn",
             meta.skipped_rows,
             f"{meta.skipped_rows:,} input lines could not be read and were left out on request ({share:.2%}).",
-            todo="Prepare without skip_bad_rows to see the first of them, and correct the input if they are many.",
+            todo="Correct the input if they are many: what is left out here may not be left out at random.",
+            examples=lambda: meta.examples.get("skipped", []),
         )
     else:
         yield check("skipped-rows", "Skipped input", "pass", 0, "No input line was skipped.")
@@ -168,6 +170,18 @@ def _times(data: Written) -> Iterator[np.ndarray]:
     for rows in data.rows.values():
         for piece in pieces(len(rows)):
             yield rows.timestamp[piece]
+
+
+def _with_times(rows: list[dict[str, Any]], zone: ZoneInfo) -> list[dict[str, Any]]:
+    """Rows with their `timestamp` in local time beside it, where the calendar goes so far."""
+
+    def local(timestamp: int) -> str | None:
+        try:
+            return f"{datetime.fromtimestamp(timestamp, UTC).astimezone(zone):%Y-%m-%d %H:%M:%S}"
+        except (ValueError, OverflowError, OSError):
+            return None
+
+    return [row | {"time": local(row["timestamp"])} for row in rows]
 
 
 def _timezone(data: Written) -> Iterator[Check]:

@@ -157,6 +157,7 @@ class RawTable:
         window: first and last+1 second (Unix) the data is said to cover; `outside_window` rows lay outside, and
             `outside_window_kept` says whether they are still in `rows`.
         inputs: file name → {"bytes", "sha256"}; skipped_rows: bad rows left out on request.
+        examples: the first lines that were `skipped` and the first rows `outside` the window, for people.
         notes: sentences on what in the input deserves a look; the audit warns with them.
         negatives: sample negatives after splitting (all rows must be positive).
     """
@@ -176,6 +177,7 @@ class RawTable:
     outside_window_kept: bool = True
     inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     skipped_rows: int = 0
+    examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     negatives: NegativeSampling | None = None
 

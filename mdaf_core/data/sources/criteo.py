@@ -66,6 +66,7 @@ def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTa
         titles=dict.fromkeys(NUMERIC, bucket_titles()) if buckets else {},
         inputs={text.name: text.fingerprint},
         skipped_rows=text.skipped,
+        examples=text.examples,
     )
 
 

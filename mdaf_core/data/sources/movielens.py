@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -14,13 +15,24 @@ from mdaf_core.data.sources import files
 from mdaf_core.data.sources.base import (
     Progress,
     RawTable,
+    Size,
     Source,
     SourceOptions,
     calendar_columns,
     calendar_fields,
     weekday_titles,
 )
-from mdaf_core.data.sources.text import ID_RANGE, Column, Layout, check_file, fingerprint_file, read_text, shrink
+from mdaf_core.data.sources.text import (
+    EXAMPLES,
+    ID_RANGE,
+    Column,
+    Layout,
+    Text,
+    check_file,
+    fingerprint_file,
+    read_text,
+    shrink,
+)
 from mdaf_core.errors import BadInputError
 
 # u.item's genre flags, in the order of its last 19 columns (u.genre).
@@ -129,8 +141,8 @@ def _read_100k(folder: Path, options: MovieLensOptions, progress: Progress) -> R
     inputs = {"u.data": ratings.fingerprint, "u.item": items.fingerprint, "u.user": users.fingerprint}
     notes = _undescribed(ratings.frame, movies, "item", folder / "u.item")
     notes += _undescribed(ratings.frame, people, "user", folder / "u.user")
-    skipped = ratings.skipped + items.skipped + users.skipped
-    return _table(ratings.frame, movies, people, "MovieLens-100K", inputs, skipped, notes, options)
+    texts = (ratings, items, users)
+    return _table(ratings.frame, movies, people, "MovieLens-100K", inputs, texts, notes, options)
 
 
 def _read_1m(folder: Path, options: MovieLensOptions, progress: Progress) -> RawTable:
@@ -142,8 +154,8 @@ def _read_1m(folder: Path, options: MovieLensOptions, progress: Progress) -> Raw
     inputs = {"ratings.dat": ratings.fingerprint, "movies.dat": items.fingerprint, "users.dat": users.fingerprint}
     notes = _undescribed(ratings.frame, movies, "item", folder / "movies.dat")
     notes += _undescribed(ratings.frame, people, "user", folder / "users.dat")
-    skipped = ratings.skipped + items.skipped + users.skipped
-    table = _table(ratings.frame, movies, people, "MovieLens-1M", inputs, skipped, notes, options)
+    texts = (ratings, items, users)
+    table = _table(ratings.frame, movies, people, "MovieLens-1M", inputs, texts, notes, options)
     table.titles["age"] = pl.DataFrame({"id": list(AGES), "title": list(AGES.values())})
     table.titles["occupation"] = pl.DataFrame({"id": range(len(OCCUPATIONS)), "title": list(OCCUPATIONS)})
     return table
@@ -163,7 +175,7 @@ def _read_csv(folder: Path, options: MovieLensOptions, progress: Progress) -> Ra
     inputs = {"ratings.csv": ratings.fingerprint, "movies.csv": fingerprint_file(folder / "movies.csv")}
     notes = _undescribed(frame, movies, "item", folder / "movies.csv")
     name = folder.stem if folder.name.startswith("ml-") else "CSV release"
-    return _table(frame, movies, None, f"MovieLens, {name}", inputs, ratings.skipped, notes, options)
+    return _table(frame, movies, None, f"MovieLens, {name}", inputs, (ratings,), notes, options)
 
 
 def _movies_csv(path: Path) -> pl.DataFrame:
@@ -224,7 +236,7 @@ def _table(
     people: pl.DataFrame | None,
     title: str,
     inputs: dict[str, dict[str, object]],
-    skipped: int,
+    texts: Sequence[Text],
     notes: list[str],
     options: MovieLensOptions,
 ) -> RawTable:
@@ -254,7 +266,8 @@ def _table(
         timezone="UTC",
         timezone_assumed=True,
         inputs=inputs,
-        skipped_rows=skipped,
+        skipped_rows=sum(text.skipped for text in texts),
+        examples={"skipped": [line for text in texts for line in text.examples.get("skipped", [])][:EXAMPLES]},
         notes=notes,
     )
 
@@ -267,6 +280,13 @@ def _default_name(path: Path | None, _options: MovieLensOptions) -> str:
     return f"movielens-{release or (folder.stem if folder.name.startswith('ml-') else 'csv')}"
 
 
+def _size(path: Path, _options: MovieLensOptions) -> Size:
+    folder, ratings_file = _find(path)
+    lines = files.count_lines(folder / ratings_file)
+    # Ratings are joined with movies and users, all columns of a row in memory.
+    return Size(lines=lines, read=20, rows=lines, events=lines, fields=5, history_fields=2, held=120)
+
+
 SOURCE = Source(
     name="movielens",
     title="MovieLens: 100K, 1M, 20M, 25M, 32M or latest",
@@ -274,4 +294,5 @@ SOURCE = Source(
     options=MovieLensOptions,
     read=read,
     default_name=_default_name,
+    size=_size,
 )

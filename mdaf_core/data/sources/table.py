@@ -23,7 +23,7 @@ from mdaf_core.data.sources.base import (
 )
 from mdaf_core.data.sources.table_columns import CheckedColumns, TimeUnit
 from mdaf_core.data.sources.table_file import TableFile
-from mdaf_core.data.sources.text import fingerprint_file
+from mdaf_core.data.sources.text import EXAMPLES, fingerprint_file
 from mdaf_core.errors import BadInputError, UsageError
 
 Role = Literal["item", "category", "user", "context"]
@@ -138,6 +138,7 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
         timezone_assumed="timezone" not in options.model_fields_set,
         inputs={path.name: fingerprint_file(path)},
         skipped_rows=len(file.ragged) + int(table.bad.sum()),
+        examples={"skipped": (file.examples + table.examples.get("skipped", []))[:EXAMPLES]},
     )
 
 

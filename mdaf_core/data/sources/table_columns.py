@@ -7,6 +7,7 @@ from typing import Literal
 import polars as pl
 
 from mdaf_core.data.sources.table_file import HINT, TableFile
+from mdaf_core.data.sources.text import EXAMPLES, Examples, add_examples
 from mdaf_core.errors import BadInputError, UsageError
 
 TimeUnit = Literal["s", "ms", "us", "ns"]
@@ -19,12 +20,13 @@ class CheckedColumns:
     """Columns with their types checked; remembers which rows are bad, or raises at the first.
 
     Attributes:
-        frame: as read from `file`; bad: (N,) whether a row is to be left out.
+        frame: as read from `file`; bad: (N,) whether a row is to be left out; examples: the first of those.
     """
 
     def __init__(self, frame: pl.DataFrame, file: TableFile):
         self.frame, self.file = frame, file
         self.bad = pl.Series([False]).new_from_index(0, len(frame))
+        self.examples: Examples = {}
 
     def mark(self, bad: pl.Series, problem: str, text: pl.Series) -> None:
         """Take note of bad rows.
@@ -39,6 +41,13 @@ class CheckedColumns:
             value = text[row]
             shown = None if value is None else str(value)
             raise BadInputError(f"{problem}. {HINT}", self.file.path, self.file.line(row), shown)
+        at = (bad & ~self.bad).arg_true().head(EXAMPLES)
+        found = {
+            "record": [self.file.record(row) for row in at],
+            "problem": problem,
+            "text": text.gather(at).cast(pl.String),
+        }
+        add_examples(self.examples, "skipped", pl.DataFrame(found))
         self.bad = self.bad | bad
 
     def required(self, column: str) -> pl.Series:

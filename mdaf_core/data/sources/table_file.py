@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import polars as pl
 import pyarrow as pa
@@ -15,7 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from mdaf_core.data.sources import files
-from mdaf_core.data.sources.text import check_file, check_kind
+from mdaf_core.data.sources.text import EXAMPLES, MOST_TEXT, check_file, check_kind
 from mdaf_core.errors import BadInputError
 
 HINT = "Correct the file, or prepare with skip_bad_rows=true to leave out such rows."
@@ -64,6 +64,7 @@ class TableFile:
                 raise BadInputError("The file is named .parquet, but it is not one.", path)
         self.delimiter = "\t" if path.suffix.lower() == ".tsv" and delimiter == "," else delimiter
         self.ragged: list[int] = []
+        self.examples: list[dict[str, Any]] = []  # of those
 
     def _open(self) -> BinaryIO:
         return self.path.open("rb") if self._unpacked is None else io.BytesIO(self._unpacked)
@@ -104,12 +105,16 @@ class TableFile:
 
     def line(self, row: int) -> int:
         """1-based line (of CSV) or row (of Parquet) of a position in the frame."""
+        return self.record(row) if self.parquet else self._line_of_record(self.record(row))
+
+    def record(self, row: int) -> int:
+        """1-based record of a position in the frame; the header of a CSV file is one."""
         if self.parquet:
             return row + 1
         record = row + 2
         for ragged in self.ragged:
             record += ragged <= record
-        return self._line_of_record(record)
+        return record
 
     def _line_of_record(self, record: int) -> int:
         """A record may span lines, where a quoted value does."""
@@ -155,6 +160,9 @@ class TableFile:
         def ragged(row: pa.csv.InvalidRow) -> str:
             first.append(row)
             self.ragged.append(row.number)
+            if len(self.examples) < EXAMPLES:
+                problem = f"The line must have {row.expected_columns} fields, it has {row.actual_columns}"
+                self.examples.append({"record": row.number, "problem": problem, "text": row.text[:MOST_TEXT]})
             return "skip" if self.skip_bad_rows else "error"
 
         try:

@@ -177,6 +177,7 @@ def read(path: Path | None, options: TaobaoAdsOptions, progress: Progress) -> Ra
         outside_window_kept=options.outside_window == "keep",
         inputs=files.fingerprints,
         skipped_rows=files.skipped,
+        examples=files.examples,
         notes=notes,
     )
 

@@ -13,7 +13,18 @@ import polars as pl
 
 from mdaf_core.data.sources.base import Progress
 from mdaf_core.data.sources.taobao import BEHAVIORS, Behavior, midnight
-from mdaf_core.data.sources.text import ID_RANGE, Column, Layout, Text, check_file, read_text, shrink
+from mdaf_core.data.sources.text import (
+    EXAMPLES,
+    ID_RANGE,
+    Column,
+    Examples,
+    Layout,
+    Text,
+    add_examples,
+    check_file,
+    read_text,
+    shrink,
+)
 from mdaf_core.errors import BadInputError
 
 ProfileField = Literal[
@@ -98,6 +109,7 @@ class AdFiles:
     drop_outside: bool = True
     fingerprints: dict[str, dict[str, Any]] = field(default_factory=dict)
     skipped: int = 0
+    examples: Examples = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._sizes = {name: check_file(self.folder / name, LAYOUTS[name].expected) for name in self.names}
@@ -172,12 +184,15 @@ class AdFiles:
         """A file, with what `keep` leaves of its blocks; `counted` says how much of that is `outside` a period."""
         total, size = sum(self._sizes.values()), self._sizes[name]
         counted: Counter[str] = Counter()
+        outside: Examples = {}
 
         def keep_small(block: pl.DataFrame) -> pl.DataFrame:
             block = keep(block)
             if period is not None:
                 inside = block["timestamp"].is_between(*period, closed="left")
                 counted["outside"] += len(block) - int(inside.sum())
+                if period == WINDOW:
+                    add_examples(outside, "outside", block.filter(~inside))
                 if self.drop_outside:
                     block = block.filter(inside)
             return shrink(block)
@@ -189,9 +204,12 @@ class AdFiles:
             progress=lambda share, words: self.progress((self._done + share * size) / total, words),
             keep=keep_small,
             counted=counted,
+            examples=outside,
             stage=name,
         )
         self._done += size
         self.fingerprints[name] = text.fingerprint
         self.skipped += text.skipped
+        for kind, rows in text.examples.items():
+            self.examples[kind] = (self.examples.get(kind, []) + rows)[:EXAMPLES]
         return text

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
@@ -26,6 +26,8 @@ BLOCK_BYTES = 32 << 20
 ID_RANGE = (0, 2**31 - 1)
 """Ids as the published data sets have them: no negative ones, none beyond 32 bits."""
 _LEAF_LINES = 16
+EXAMPLES = 20  # of what is left out
+MOST_TEXT = 200  # characters of a line in an example
 
 _DTYPES: dict[str, Any] = {"int": pl.Int64, "float": pl.Float64, "text": pl.String, "hex": pl.UInt32}
 _KIND_WORDS = {"int": "an integer", "float": "a number", "text": "text", "hex": "8 lowercase hexadecimal digits"}
@@ -111,6 +113,15 @@ class Layout:
     expected: str = ""
 
 
+Examples = dict[str, list[dict[str, Any]]]
+
+
+def add_examples(examples: Examples, kind: str, rows: pl.DataFrame) -> None:
+    """Keep the first rows of a kind, as plain values."""
+    found = examples.setdefault(kind, [])
+    found += rows.head(EXAMPLES - len(found)).to_dicts()
+
+
 @dataclass
 class Text:
     """What was read.
@@ -122,6 +133,7 @@ class Text:
         name: of the file, without the endings of archives.
         fingerprint: {"bytes", "sha256"} of the text, unpacked.
         counted: what `keep` counted.
+        examples: of lines that were `skipped`, and of what `keep` left out.
     """
 
     frame: pl.DataFrame
@@ -130,6 +142,7 @@ class Text:
     name: str = ""
     fingerprint: dict[str, Any] = field(default_factory=dict)
     counted: dict[str, int] = field(default_factory=dict)
+    examples: Examples = field(default_factory=dict)
 
 
 def read_text(
@@ -140,6 +153,7 @@ def read_text(
     progress: Progress | None = None,
     keep: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame,
     counted: dict[str, int] | None = None,
+    examples: Examples | None = None,
     stage: str | None = None,
 ) -> Text:
     """Read a delimited text file strictly, plain or compressed (see `sources/files.py`).
@@ -150,9 +164,9 @@ def read_text(
         skip_bad_rows: leave out and count lines that are not as `layout` says, instead of raising.
         progress: called with the share of bytes read.
         keep: applied to each block, to drop or shrink what is not needed while the file streams.
-        counted: numbers that `keep` adds up meanwhile.
+        counted: numbers that `keep` adds up meanwhile; examples: what it leaves out, see `add_examples`.
         stage: keep the result on disk by this name while a preparation runs, and take it from there where an earlier
-            attempt has read it; `keep` must then have no effect but on its frame and on `counted`.
+            attempt has read it; `keep` must then have no effect but on its frame, `counted` and `examples`.
 
     Raises:
         BadInputError: missing, empty or wrong kind of file, or a line at fault, with its number and text.
@@ -165,12 +179,15 @@ def read_text(
         kept.begin()
     blocks = _Blocks(path, layout)
     frames: list[pl.DataFrame] = []
+    bad: list[dict[str, Any]] = []
     skipped = dropped = rows = 0
     start = time.monotonic()
     for block, line in blocks:
         for piece in _parse(block, line, path, layout, skip_bad_rows):
-            if isinstance(piece, int):
-                skipped += piece
+            if isinstance(piece, _Skipped):
+                skipped += 1
+                if len(bad) < EXAMPLES:
+                    bad.append({"file": blocks.name, **piece._asdict()})
                 continue
             frame = keep(piece)
             rows, dropped = rows + len(frame), dropped + len(piece) - len(frame)
@@ -187,7 +204,7 @@ def read_text(
         raise BadInputError(f"The file holds no line of data; expected {layout.expected or 'lines of text'}.", path)
     found: dict[str, Any] = {
         "skipped": skipped, "dropped": dropped, "name": blocks.name, "fingerprint": blocks.fingerprint,
-        "counted": counted or {},
+        "counted": counted or {}, "examples": (examples or {}) | ({"skipped": bad} if bad else {}),
     }  # fmt: skip
     if kept is not None:
         kept.finish(found)
@@ -331,8 +348,16 @@ class _Blocks:
         return others
 
 
-def _parse(block: bytes, line: int, path: Path, layout: Layout, skip: bool) -> Iterator[pl.DataFrame | int]:
-    """Frames of the good lines in order, and counts of skipped ones."""
+class _Skipped(NamedTuple):
+    """A line that is left out, and why."""
+
+    line: int
+    problem: str
+    text: str
+
+
+def _parse(block: bytes, line: int, path: Path, layout: Layout, skip: bool) -> Iterator[pl.DataFrame | _Skipped]:
+    """Frames of the good lines in order, and the skipped ones."""
     frame = _parse_fast(block, layout)
     if frame is not None:
         yield frame
@@ -355,7 +380,7 @@ def _parse(block: bytes, line: int, path: Path, layout: Layout, skip: bool) -> I
                 problem = layout.rule[1]
         if not skip:
             raise BadInputError(f"{problem}. {_hint(line + offset, raw, layout)}", path, line + offset, text)
-        yield 1
+        yield _Skipped(line + offset, problem, text[:MOST_TEXT])
 
 
 def _parse_fast(block: bytes, layout: Layout) -> pl.DataFrame | None:

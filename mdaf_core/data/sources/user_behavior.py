@@ -22,7 +22,7 @@ from mdaf_core.data.sources.base import (
 )
 from mdaf_core.data.sources.files import count_lines, find, inside
 from mdaf_core.data.sources.taobao import BEHAVIORS, TIMEZONE, Behavior, midnight
-from mdaf_core.data.sources.text import ID_RANGE, Column, Layout, read_text, shrink
+from mdaf_core.data.sources.text import ID_RANGE, Column, Examples, Layout, add_examples, read_text, shrink
 from mdaf_core.errors import BadInputError
 
 # The period that the data set's description states: 25 November to 3 December 2017.
@@ -80,7 +80,10 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
     drop = options.outside_window == "drop"
     within = pl.col("timestamp").is_between(*WINDOW, closed="left")
 
+    outside: Examples = {}
+
     def keep(block: pl.DataFrame) -> pl.DataFrame:
+        add_examples(outside, "outside", block.filter(~within))
         block = block.select(
             pl.col("user_id").alias("user"),
             pl.col("item_id").alias("item"),
@@ -90,7 +93,10 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
         )
         return shrink(block.filter(within) if drop else block)
 
-    text = read_text(path, LAYOUT, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep, stage="events")
+    text = read_text(
+        path, LAYOUT, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep, examples=outside,
+        stage="events",
+    )  # fmt: skip
     events = text.frame
     if events.is_empty():
         raise BadInputError(
@@ -135,6 +141,7 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
         outside_window_kept=not drop,
         inputs={text.name: text.fingerprint},
         skipped_rows=text.skipped,
+        examples=text.examples,
         negatives=None
         if conversion
         else NegativeSampling(options.negatives, options.alpha, options.negatives_seed, ("item", "category")),
