@@ -99,7 +99,8 @@ def _widget(
         return _of(st.selectbox, label, list(get_args(annotation)), value=default, key=key, help=help, disabled=locked)
     if get_origin(annotation) is list and get_origin(get_args(annotation)[0]) is Literal:
         values = list(get_args(get_args(annotation)[0]))
-        return _of(st.multiselect, label, values, value=default, key=key, help=help, disabled=locked)
+        # Begun by the widget itself: set from here, a form that is clicked while it is drawn loses them.
+        return st.multiselect(label, values, default, key=key, help=help, disabled=locked)
     if annotation is bool:
         return _of(st.checkbox, label, value=default, key=key, help=help, disabled=locked)
     if annotation in (int, float):

@@ -40,8 +40,10 @@ def estimate(source: Source, path: Path | None, options: Any) -> Need | None:
     if source.size is None or path is None:
         return None
     try:
-        size: Size = source.size(path, options)
+        size: Size | None = source.size(path, options)
     except (BadInputError, OSError):
+        return None
+    if size is None:
         return None
     rows, events = size.rows, size.events
     # Orders of rows and events, slices, times and users, or one field's values and codes: see `write.py`.

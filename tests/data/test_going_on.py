@@ -1,5 +1,6 @@
 """Nothing is prepared twice, and what was interrupted goes on from its last finished stage."""
 
+import gzip
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import polars as pl
 import pytest
 
 from mdaf_core.data import resources
@@ -16,7 +18,7 @@ from mdaf_core.data.sources.base import get_source, parse_options
 from mdaf_core.data.work import work_folder
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.settings import get_settings
-from tests.data.raw_files import TAOBAO_START, write_criteo, write_taobao_ads, write_user_behavior
+from tests.data.raw_files import TAOBAO_START, write_criteo, write_ml_csv, write_taobao_ads, write_user_behavior
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -219,6 +221,28 @@ def test_estimates_know_the_rows_and_the_disk(raw, options):
     assert need is not None
     assert rows <= need.rows <= 1.3 * rows or options  # next-click: a row a view, and its negatives
     assert 0.5 * written < need.disk
+
+
+def test_estimates_of_ratings_and_tables(tmp_path):
+    write_ml_csv(tmp_path / "ml")
+    frame = pl.DataFrame({"label": [0, 1] * 500, "item": list(range(1000)), "price": [0.5] * 1000})
+    frame.write_csv(tmp_path / "t.csv")
+    frame.write_parquet(tmp_path / "t.parquet")
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress((tmp_path / "t.csv").read_bytes()))
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1" + bytes(50))
+
+    def rows(source, path, **options):
+        found = get_source(source)
+        need = resources.estimate(found, path, parse_options(found, options))
+        return need and (need.rows, need.memory > 350_000_000)
+
+    assert rows("movielens", tmp_path / "ml") == (401, True)  # its header is counted
+    options = {"item": "item", "numeric": "price"}
+    for name in ("t.csv", "t.csv.gz", "t.parquet"):
+        assert rows("table", tmp_path / name, **options) == (1000, True)
+    for name in ("bad.parquet", "none.csv", "ml"):
+        assert rows("table", tmp_path / name, **options) is None
+    assert rows("table", tmp_path / "t.csv", item="item", history_item="price") is None
 
 
 @pytest.mark.parametrize(("text", "size"), [("4GB", 4_000_000_000), ("500 MB", 500_000_000), ("1GiB", 1 << 30)])

@@ -231,7 +231,7 @@ class Source:
     read: Callable[[Path | None, Any, Progress], RawTable]
     default_name: Callable[[Path | None, Any], str]
     files: Callable[[Path, Any], list[Path]] = files_below
-    size: Callable[[Path, Any], Size] | None = None
+    size: Callable[[Path, Any], Size | None] | None = None
 
 
 _MODULES = {

@@ -283,8 +283,8 @@ def _default_name(path: Path | None, _options: MovieLensOptions) -> str:
 def _size(path: Path, _options: MovieLensOptions) -> Size:
     folder, ratings_file = _find(path)
     lines = files.count_lines(folder / ratings_file)
-    # Ratings are joined with movies and users, all columns of a row in memory.
-    return Size(lines=lines, read=20, rows=lines, events=lines, fields=5, history_fields=2, held=120)
+    # Ratings are joined with movies, all columns of a row in memory; of the small releases with users, too.
+    return Size(lines=lines, read=20, rows=lines, events=lines, fields=5, history_fields=2, held=45)
 
 
 SOURCE = Source(

@@ -214,3 +214,19 @@ class TableFile:
                     raise BadInputError(
                         "The line is not UTF-8 text: save the file as UTF-8.", self.path, number, shown
                     ) from None
+
+
+def rows_of(path: Path) -> tuple[int, int | None]:
+    """About how many rows a table has, and the bytes of its text unpacked (of Parquet None).
+
+    Raises:
+        BadInputError: it cannot be read.
+    """
+    with files.open_input(path) as opened:
+        parquet = opened.read(4) == b"PAR1"
+    if not parquet:
+        return max(1, files.count_lines(path) - 1), files.unpacked_size(path)
+    try:
+        return max(1, int(pa.parquet.read_metadata(path).num_rows)), None
+    except (pa.ArrowException, OSError) as error:  # in an archive, too
+        raise BadInputError(f"The Parquet file cannot be read ({str(error).rstrip('.')}).", path) from None
