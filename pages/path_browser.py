@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from mdaf_core.data.browse import MOST, entries, starting_folder
+from mdaf_core.data.sources.files import expand
 from mdaf_core.errors import StudioError
 from pages import shared
 
@@ -22,7 +23,7 @@ def browse(field: str) -> None:
             st.session_state.pop(f"{field}-folder", None)
             return
         typed = str(st.session_state.get(field) or "").strip()
-        here = st.session_state.get(f"{field}-folder") or starting_folder(Path(typed).expanduser() if typed else None)
+        here = st.session_state.get(f"{field}-folder") or starting_folder(expand(Path(typed)) if typed else None)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
                 "Up", icon=":material/arrow_upward:", key=f"{key}-up", disabled=here.parent == here,

@@ -12,6 +12,7 @@ from mdaf_core.data import resources
 from mdaf_core.data.browse import entries
 from mdaf_core.data.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.sources.base import Source, get_source, parse_options, source_names
+from mdaf_core.data.sources.files import exists, expand
 from mdaf_core.data.sources.table_proposal import Proposal, propose
 from mdaf_core.data.uploads import save_uploads
 from mdaf_core.errors import StudioError
@@ -36,7 +37,7 @@ def draw(expanded: bool) -> None:
         source = get_source(name)
         path = _path(source)
         if path is not None:
-            _found(path.expanduser())
+            _found(expand(path))
         proposal = _table(path) if name == "table" else None
         with st.container(border=True, gap="small"):
             options = options_form(
@@ -120,8 +121,8 @@ def _table(path: Path | None) -> Proposal:
     if path is None:
         st.caption("Name a file to see its first rows and choose its columns.")
         return Proposal()
-    path = path.expanduser()
-    if not path.exists():
+    path = expand(path)
+    if not exists(path) or not path.exists():  # in an archive: seen when it is read
         return Proposal()
     changed = path.stat().st_mtime_ns
     try:
@@ -156,7 +157,7 @@ def _words(proposal: Proposal, option: str) -> str:
 def _need(source: Source, path: Path | None, options: dict[str, Any]) -> None:
     """What the preparation will need, where that can be said beforehand."""
     try:
-        need = resources.estimate(source, path.expanduser() if path else None, parse_options(source, options))
+        need = resources.estimate(source, expand(path) if path else None, parse_options(source, options))
     except StudioError:
         return  # said when it is submitted
     if need is not None:
@@ -171,7 +172,7 @@ def _usual_name(source: Source, path: Path | None, options: dict[str, Any]) -> s
     if source.path_help and path is None:
         return ""
     try:
-        return source.default_name(path.expanduser() if path else None, parse_options(source, options))
+        return source.default_name(expand(path) if path else None, parse_options(source, options))
     except (StudioError, OSError):
         return ""
 

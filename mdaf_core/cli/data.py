@@ -63,9 +63,10 @@ def propose(
 
     Label, user, time and so on, as a command to correct and run.
     """
+    from mdaf_core.data.sources.files import expand
     from mdaf_core.data.sources.table_proposal import propose as run
 
-    found = run(path.expanduser())
+    found = run(expand(path))
     settings = {name: ",".join(value) if isinstance(value, list) else value for name, value in found.options.items()}
     command = ["python", "-m", "mdaf_core", "data", "prepare", "table", "--path", str(path)]
     for name, value in settings.items():

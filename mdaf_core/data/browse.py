@@ -28,10 +28,10 @@ def entries(folder: Path, most: int = MOST) -> tuple[list[Entry], int]:
     Raises:
         BadInputError: there is nothing, or it may not be looked into.
     """
-    if folder.is_file():
-        return [Entry(folder, folder.stat().st_size)], 0
     found: list[Entry] = []
     try:
+        if folder.is_file():
+            return [Entry(folder, folder.stat().st_size)], 0
         with os.scandir(folder) as listed:
             for entry in listed:
                 if entry.name.startswith("."):
@@ -43,8 +43,9 @@ def entries(folder: Path, most: int = MOST) -> tuple[list[Entry], int]:
                         found.append(Entry(Path(entry.path), entry.stat().st_size))
                 except OSError:  # a link that leads nowhere or in a circle
                     continue
-    except OSError as error:
-        raise BadInputError(f"There is nothing to read at this path ({error.strerror}).", folder) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        why = getattr(error, "strerror", None) or error
+        raise BadInputError(f"There is nothing to read at this path ({why}).", folder) from None
     found.sort(key=lambda entry: (entry.size is not None, entry.path.name.casefold(), entry.path.name))
     return found[:most], max(0, len(found) - most)
 
@@ -53,7 +54,8 @@ def starting_folder(path: Path | None) -> Path:
     """Where to begin: at the folder of `path`, or the nearest one above it that exists; without one at home, or, where
     that is empty, beside the program."""
     if path is not None and path.is_absolute():
-        return next(folder for folder in (path, *path.parents) if folder.is_dir())
+        with suppress(OSError):  # a name that is too long
+            return next(folder for folder in (path, *path.parents) if folder.is_dir())
     with suppress(BadInputError, RuntimeError):  # no home
         if entries(Path.home(), 1)[0]:
             return Path.home()

@@ -103,6 +103,17 @@ def test_a_zip_that_is_cut_off_damaged_or_encrypted(tmp_path):
         read_text(path / "data.csv", LAYOUT)
 
 
+def test_a_zip_that_is_packed_in_a_way_unknown_here(tmp_path):
+    path = tmp_path / "data.zip"
+    _zip(path, {"data.csv": TEXT})
+    content = bytearray(path.read_bytes())
+    for magic, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # method 99: AES
+        content[content.index(magic) + offset] = 99
+    path.write_bytes(bytes(content))
+    with pytest.raises(BadInputError, match=r"not known here.*: unpack it first"):
+        read_text(path / "data.csv", LAYOUT)
+
+
 def test_a_member_that_is_not_there_or_there_twice(tmp_path):
     _zip(tmp_path / "data.zip", {"one.csv": TEXT, "two.csv": TEXT, "x/two.csv": TEXT})
     with pytest.raises(BadInputError, match=r"no file named 'three.csv'. It holds: one.csv, two.csv"):

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mdaf_core.data.browse import entries, starting_folder
 from mdaf_core.data.prepare import prepare
 from mdaf_core.errors import BadInputError, StudioError
 from mdaf_core.settings import get_settings
@@ -136,6 +137,8 @@ EVERYWHERE: dict[str, tuple[Callable[[Format], Change], str, bool]] = {
     "a pipe": (_pipe, "no regular file", False),
     "truncated gzip": (_whole(lambda content: gzip.compress(content)[:500]), "gzip|end", False),
     "zip": (_whole(lambda content: b"PK\x03\x04" + content), "ZIP|zip", False),
+    "UTF-16 without a mark": (_whole(lambda content: content.decode().encode("utf-16-le")), "UTF-16 or UTF-32", False),
+    "UTF-32": (_whole(lambda content: content.decode().encode("utf-32")), "in UTF-32", False),
     "UTF-16": (_whole(lambda content: content.decode().encode("utf-16")), "UTF-16", False),
     "binary": (_whole(lambda content: bytes(range(256)) * 20 + content), "not a text file|not UTF-8", False),
     "a line too short": (_line(lambda line, sep: sep.join(line.split(sep)[:2])), "fields", True),
@@ -226,6 +229,13 @@ SPECIAL: dict[str, Case] = {
         lambda path: path.write_text(re.sub(r"(\d{10})\n", r"\g<1>000\n", path.read_text())),
         "outside_window=keep",
     ),
+    "behaviour: a time beyond 64 bits of differences": Case(
+        "user-behavior", _put(f"1,1,1,pv,{-(2**63)}"), "timestamp must lie between", LINE,
+        "", (("outside_window", "keep"),),
+    ),
+    "behaviour: digits of another script": Case(
+        "user-behavior", _put(f"\u0661,1,1,pv,{B}"), "user_id must be an integer", LINE
+    ),
     "behaviour: views alone": Case(
         "user-behavior",
         lambda path: path.write_text(re.sub("cart|fav|buy", "pv", path.read_text())),
@@ -274,6 +284,15 @@ SPECIAL: dict[str, Case] = {
     "movies: no header": Case("ml-csv", _first(None), "header must name", 1),
     "movies: an open quote in a title": Case("ml-csv", _put('5,"Film,Drama', 6), "CSV", None, "movies.csv"),
     "movies: a movie without an id": Case("ml-csv", _put("x,Film,Drama", 6), "integer movieId", 6, "movies.csv"),
+    "table: parted by tabs": Case(
+        "table", lambda path: path.write_text(path.read_text().replace(",", "\t")), r"parted by '.t': set delimiter"
+    ),
+    "table: spaces in its header": Case("table", _first("clk , uid,when,ad,price,seen,kinds"), "spaces around"),
+    "table: an empty first line": Case("table", _before(""), "first line is empty"),
+    "table: a header without a line end": Case(
+        "table", lambda path: path.write_text("clk,uid,when,ad,price,seen,kinds"), "no rows below its header"
+    ),
+    "table: a time of 64 bits": Case("table", _put(f"1,1,{-(2**63)},1,0.5,,"), "time when must", LINE),
     "table: no header": Case("table", _first(None), "no column 'clk'"),
     "table: a header twice": Case("table", _before("clk,uid,when,ad,price,seen,kinds", LINE), "0 or 1", LINE),
     "table: two columns of one name": Case("table", _first("clk,uid,when,ad,ad,seen,kinds"), "Two columns", 1),
@@ -403,3 +422,12 @@ def test_a_disk_that_takes_no_more(size: int, tmp_path: Path):
         prepare("user-behavior", path=tmp_path, name="data")
     assert WAY_OUT.search(str(error.value)) and _nothing_left()
     prepare("user-behavior", path=tmp_path, name="data")
+
+
+@pytest.mark.parametrize("path", ["/tmp/" + "a" * 5000, "/tmp/a\0b", "~nobody-of-that-name/x"])
+def test_paths_that_cannot_be(path: str):
+    with pytest.raises(BadInputError, match="nothing at this path"):
+        prepare("user-behavior", path=Path(path))
+    with pytest.raises(BadInputError, match="nothing to read"):
+        entries(Path(path))
+    assert starting_folder(Path(path)).is_dir()

@@ -13,7 +13,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mdaf_core.data.schema import FieldSpec
-from mdaf_core.data.sources.files import exists, find
+from mdaf_core.data.sources.files import exists, expand, find
 from mdaf_core.errors import BadInputError, UsageError
 
 Progress = Callable[[float, str], None]
@@ -297,7 +297,7 @@ def check_path(source: Source, path: Path | None) -> Path | None:
         return None
     if path is None:
         raise UsageError(f"The source {source.name!r} needs a path: {source.path_help}.")
-    path = path.expanduser()
+    path = expand(path)
     if not exists(path):
         raise BadInputError(f"There is nothing at this path; expected {source.path_help}.", path)
     return path

@@ -45,16 +45,24 @@ def inside(path: Path, name: str) -> Path:
 
 def exists(path: Path) -> bool:
     """Whether there is such a file, plain, compressed or in an archive."""
-    if path.exists():
-        return True
     try:
+        if path.exists():
+            return True
         found = find(path)
         if found.member is None:
             return found.file.is_file()
         with open_input(path):
             return True
-    except BadInputError:
+    except (BadInputError, OSError):  # a name that is too long, too
         return False
+
+
+def expand(path: Path) -> Path:
+    """`~` as the home folder; as it is where there is no such user."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def find(path: Path) -> Found:
@@ -229,6 +237,8 @@ def _damaged(path: Path, error: BaseException) -> BadInputError:
         return BadInputError("The archive is cut off before its end: download it again or take another copy.", path)
     if isinstance(error, RuntimeError) and "password" in str(error):
         return BadInputError("The archive is encrypted: unpack it first.", path)
+    if isinstance(error, NotImplementedError):
+        return BadInputError(f"The archive is packed in a way that is not known here ({error}): unpack it first.", path)
     return BadInputError(
         f"The archive is cut off or damaged ({str(error).rstrip('.')}): download it again or take another copy.", path
     )

@@ -25,6 +25,7 @@ from mdaf_core.data.sources.base import (
 from mdaf_core.data.sources.text import (
     EXAMPLES,
     ID_RANGE,
+    TIME_RANGE,
     Column,
     Layout,
     Text,
@@ -50,12 +51,13 @@ OCCUPATIONS = (
 )  # fmt: skip
 EXPECTED = "a MovieLens folder with u.data (100K), ratings.dat (1M) or ratings.csv (20M, 25M, 32M, latest)"
 
+_TIME = Column("timestamp", between=TIME_RANGE)
 _STARS = Column("rating", "float", between=(0.5, 5))
-_RATING = (Column("user", between=ID_RANGE), Column("item", between=ID_RANGE), _STARS, Column("timestamp"))
+_RATING = (Column("user", between=ID_RANGE), Column("item", between=ID_RANGE), _STARS, _TIME)
 _100K_RATINGS = Layout(_RATING, "\t", expected="tab-separated user, item, rating, timestamp")
 _1M_RATINGS = Layout(_RATING, "::", expected="user::item::rating::timestamp")
 _CSV_RATINGS = Layout(
-    (Column("userId", between=ID_RANGE), Column("movieId", between=ID_RANGE), _STARS, Column("timestamp")),
+    (Column("userId", between=ID_RANGE), Column("movieId", between=ID_RANGE), _STARS, _TIME),
     header=True,
     expected="a CSV file with the header userId,movieId,rating,timestamp",
 )

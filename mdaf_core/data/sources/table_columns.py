@@ -7,7 +7,7 @@ from typing import Literal
 import polars as pl
 
 from mdaf_core.data.sources.table_file import HINT, TableFile
-from mdaf_core.data.sources.text import EXAMPLES, Examples, add_examples
+from mdaf_core.data.sources.text import EXAMPLES, TIME_RANGE, Examples, add_examples
 from mdaf_core.errors import BadInputError, UsageError
 
 TimeUnit = Literal["s", "ms", "us", "ns"]
@@ -115,6 +115,7 @@ class CheckedColumns:
                 seconds = _scaled(whole, unit)
             else:
                 seconds = _parse_times(text, timezone)
+        seconds = pl.select(pl.when(seconds.is_between(*TIME_RANGE)).then(seconds)).to_series()
         self.mark(seconds.is_null(), f"The time {column} must be Unix time or ISO 8601", values)
         latest = seconds.max()
         if unit == "s" and isinstance(latest, int) and latest > _FAR_FUTURE:

@@ -18,6 +18,7 @@ from mdaf_core.data.sources import files
 from mdaf_core.data.sources.text import EXAMPLES, MOST_TEXT, check_file, check_kind
 from mdaf_core.errors import BadInputError
 
+_NO_ROWS = "The file holds no rows below its header: take another."
 HINT = "Correct the file, or prepare with skip_bad_rows=true to leave out such rows."
 _EXPECTED = "a CSV file with a header, or a Parquet file"
 _REWRITE = "it may be cut short; copy or write it again, or take a CSV file."
@@ -81,11 +82,25 @@ class TableFile:
         missing = [column for column in used if column not in names]
         if missing:
             shown = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
-            raise BadInputError(f"There is no column {missing[0]!r}. Columns of the file: {shown}.", self.path)
+            raise BadInputError(
+                f"There is no column {missing[0]!r}. Columns of the file: {shown}.{self._hint(missing[0], names)}",
+                self.path,
+            )
         frame = self._read_parquet(used) if self.parquet else self._read_csv(used)
         if frame.is_empty():
-            raise BadInputError("The file holds no rows below its header.", self.path)
+            raise BadInputError(_NO_ROWS, self.path)
         return frame
+
+    def _hint(self, wanted: str, names: list[str]) -> str:
+        """What most likely keeps a column from being found."""
+        if not "".join(names).strip():
+            return " The first line is empty: remove it."
+        mark = max("\t;|,", key=names[0].count)
+        if len(names) == 1 and mark != self.delimiter and wanted in (name.strip() for name in names[0].split(mark)):
+            return f" Its header is parted by {mark!r}: set delimiter to it."
+        if wanted in (name.strip() for name in names):
+            return " There are spaces around that name in the file: remove them, or name it with them."
+        return ""
 
     def first_line(self) -> str:
         with self._open_text() as file:
@@ -183,6 +198,8 @@ class TableFile:
                 ),
             )
         except (pa.ArrowException, UnicodeDecodeError) as error:
+            if "Empty CSV" in str(error):
+                raise BadInputError(_NO_ROWS, self.path) from None
             if first:
                 row = first[0]
                 raise BadInputError(

@@ -16,6 +16,7 @@ from mdaf_core.data.sources.taobao import BEHAVIORS, Behavior, midnight
 from mdaf_core.data.sources.text import (
     EXAMPLES,
     ID_RANGE,
+    TIME_RANGE,
     Column,
     Examples,
     Layout,
@@ -41,7 +42,7 @@ LOG_WINDOW = (midnight(2017, 4, 22), midnight(2017, 5, 14))
 SAMPLES = Layout(
     (
         Column("user", between=ID_RANGE),
-        Column("time_stamp"),
+        Column("time_stamp", between=TIME_RANGE),
         Column("adgroup_id", between=ID_RANGE),
         Column("pid", "text"),
         Column("nonclk", "text", choices=("0", "1")),
@@ -75,7 +76,7 @@ PROFILES = Layout(
 LOG = Layout(
     (
         Column("user", between=ID_RANGE),
-        Column("time_stamp"),
+        Column("time_stamp", between=TIME_RANGE),
         Column("btag", "text", choices=(*BEHAVIORS, "ipv")),
         Column("cate", optional=True, null="NULL", between=ID_RANGE),
         Column("brand", optional=True, null="NULL", between=ID_RANGE),

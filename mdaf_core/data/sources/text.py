@@ -25,6 +25,8 @@ from mdaf_core.errors import BadInputError
 BLOCK_BYTES = 32 << 20
 ID_RANGE = (0, 2**31 - 1)
 """Ids as the published data sets have them: no negative ones, none beyond 32 bits."""
+TIME_RANGE = (-(2**61), 2**61)
+"""Times of any unit; beyond, differences of two do not fit into 64 bits."""
 _LEAF_LINES = 16
 EXAMPLES = 20  # of what is left out
 MOST_TEXT = 200  # characters of a line in an example
@@ -32,7 +34,7 @@ MOST_TEXT = 200  # characters of a line in an example
 _DTYPES: dict[str, Any] = {"int": pl.Int64, "float": pl.Float64, "text": pl.String, "hex": pl.UInt32}
 _KIND_WORDS = {"int": "an integer", "float": "a number", "text": "text", "hex": "8 lowercase hexadecimal digits"}
 _HEX = re.compile(r"[0-9a-f]{8}")
-_INTEGER = re.compile(r"\s*[+-]?\d+")
+_INTEGER = re.compile(r"\s*[+-]?\d+", re.ASCII)
 _SKIP_HINT = "Correct the line, or prepare with skip_bad_rows=true to leave out such lines."
 
 _MAGIC = {
@@ -44,6 +46,7 @@ _MAGIC = {
     b"Rar!": "a RAR archive: unpack it first",
     b"PAR1": "a Parquet file; the source 'table' reads those",
     b"ARROW1": "an Arrow file, not text",
+    b"\xff\xfe\0\0": "encoded in UTF-32: save it as UTF-8",
     b"\xff\xfe": "encoded in UTF-16: save it as UTF-8",
     b"\xfe\xff": "encoded in UTF-16: save it as UTF-8",
     b"SQLite format 3": "a SQLite database, not text",
@@ -257,7 +260,10 @@ def check_kind(start: bytes, path: Path, expected: str) -> None:
     for magic, words in _MAGIC.items():
         if start.startswith(magic):
             raise BadInputError(f"This is {words}. Expected {expected}.", path)
-    if b"\0" in start[:65536]:
+    start = start[:65536]
+    if start.count(b"\0") > len(start) / 4 and not start.startswith(b"\0\0\0\0"):
+        raise BadInputError(f"This looks encoded in UTF-16 or UTF-32: save it as UTF-8. Expected {expected}.", path)
+    if b"\0" in start:
         raise BadInputError(f"This is not a text file. Expected {expected}.", path)
 
 

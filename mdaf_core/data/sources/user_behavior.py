@@ -22,7 +22,7 @@ from mdaf_core.data.sources.base import (
 )
 from mdaf_core.data.sources.files import count_lines, find, inside
 from mdaf_core.data.sources.taobao import BEHAVIORS, TIMEZONE, Behavior, midnight
-from mdaf_core.data.sources.text import ID_RANGE, Column, Examples, Layout, add_examples, read_text, shrink
+from mdaf_core.data.sources.text import ID_RANGE, TIME_RANGE, Column, Examples, Layout, add_examples, read_text, shrink
 from mdaf_core.errors import BadInputError
 
 # The period that the data set's description states: 25 November to 3 December 2017.
@@ -34,7 +34,7 @@ LAYOUT = Layout(
         Column("item_id", between=ID_RANGE),
         Column("category_id", between=ID_RANGE),
         Column("behavior", "text", choices=BEHAVIORS),
-        Column("timestamp"),
+        Column("timestamp", between=TIME_RANGE),
     ),
     expected="lines 'user_id,item_id,category_id,behavior,timestamp' without a header (UserBehavior.csv)",
 )
