@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from polars.exceptions import PolarsError
+
 from mdaf_core.data.schema import SCHEMA_VERSION
 from mdaf_core.data.sources.base import Progress, Source
 from mdaf_core.errors import BadInputError, StudioError, UsageError
@@ -73,7 +75,8 @@ def work_folder(request: str) -> Iterator[Path]:
         folder.touch()
         try:
             yield folder
-        except (StudioError, OSError):
+        except (StudioError, OSError, ValueError, TypeError, LookupError, ArithmeticError, PolarsError):
+            # Input that cannot be prepared, a full disk, a fault of the program: trying again would end alike.
             _remove(folder)
             raise
         _remove(folder)

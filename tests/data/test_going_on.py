@@ -264,3 +264,13 @@ def test_sharing_names_leaves_files_alone(raw):
     prepare("user-behavior", path=raw, name="second", options={"min_count": 3})
     assert PreparedDataset.open("first").meta == first.meta
     assert len(PreparedDataset.open("first").events["timestamp"])
+
+
+def test_a_fault_of_the_program_leaves_nothing(raw, monkeypatch):
+    def fail(*_arguments, **_options):
+        raise OverflowError("too large")
+
+    monkeypatch.setattr("mdaf_core.data.prepare.write_statistics", fail)
+    with pytest.raises(OverflowError):
+        prepare("user-behavior", path=raw)
+    assert not list_datasets() and not _work()

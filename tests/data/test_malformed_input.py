@@ -208,6 +208,10 @@ def _parquet(change: Callable[[bytes], bytes]) -> Change:
     return spoil
 
 
+def _as_parquet(**changed: pl.Expr) -> Change:
+    return lambda path: pl.read_csv(path).with_columns(**changed).write_parquet(path)
+
+
 B, A = USER_BEHAVIOR_START, TAOBAO_START
 BEHAVIOR_HEADER = "user_id,item_id,category_id,behavior,timestamp"
 ADS_HEADER = "user,time_stamp,adgroup_id,pid,nonclk,clk"
@@ -313,6 +317,17 @@ SPECIAL: dict[str, Case] = {
     ),
     "table: lists for ids": Case(
         "table", lambda path: pl.read_csv(path).with_columns(ad=pl.concat_list("ad", "ad")).write_parquet(path), "lists"
+    ),
+    "table: a list for a label": Case("table", _as_parquet(clk=pl.concat_list("clk")), "'clk' holds lists"),
+    "table: a span for a time": Case("table", _as_parquet(when=pl.duration(seconds="when")), "moments in time"),
+    "table: NaN for a user": Case("table", _as_parquet(uid=pl.col("uid") / 0), "uid must be an id", 1),
+    "table: records for a history": Case(
+        "table", _as_parquet(seen=pl.struct("ad")), "lists of ids", None, "", (("history_item", "seen"),)
+    ),
+    "movies: an id beyond 32 bits": Case("ml-csv", _put(f"{10**20},x,y", 6), "integer movieId", 6, "movies.csv"),
+    "movies: UTF-16 titles": Case(
+        "ml-csv", lambda path: path.write_bytes(path.read_bytes().decode().encode("utf-16-le")), "UTF-16", None,
+        "movies.csv",
     ),
     "table: times of every kind": Case(
         "table", _columns(lambda f: f.with_columns(when=pl.lit("25/11/2017"))), "Unix time or ISO 8601", 2

@@ -288,3 +288,11 @@ def test_byte_order_mark_and_windows_line_ends(tmp_path):
     first, second = (_prepare(tmp_path / name, categorical="device") for name in ("unix.csv", "windows.csv"))
     assert first.meta.fingerprint["content"] == second.meta.fingerprint["content"]
     assert read_head(tmp_path / "windows.csv", 2)[0].columns[0] == "clk"
+
+
+def test_ids_and_labels_of_odd_types(home, tmp_path):
+    frame = pl.DataFrame({"label": [0, 1] * 50, "item": [2**64 - 1, 5] * 50}, schema_overrides={"item": pl.UInt64})
+    frame.with_columns(pl.col("label").cast(pl.Decimal(10, 2))).write_parquet(tmp_path / "t.parquet")
+    dataset = prepare("table", path=tmp_path / "t.parquet", name="odd", options={"item": "item"})
+    assert sorted(dataset.vocabulary("item")["id"].to_list()) == ["18446744073709551615", "5"]
+    assert sum(counts.positives for counts in dataset.meta.splits.values()) == 50

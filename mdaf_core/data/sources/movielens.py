@@ -30,6 +30,7 @@ from mdaf_core.data.sources.text import (
     Layout,
     Text,
     check_file,
+    check_kind,
     fingerprint_file,
     read_text,
     shrink,
@@ -186,16 +187,18 @@ def _movies_csv(path: Path) -> pl.DataFrame:
     items, titles, categories = [], [], []
     try:
         with files.open_input(path) as opened:
-            text = opened.read(1 << 30).decode("utf-8-sig")
+            content = opened.read(1 << 30)
+            check_kind(content, path, "movies.csv with the header movieId,title,genres")
+            text = content.decode("utf-8-sig")
             lines = csv.reader(io.StringIO(text, newline=""), strict=True)
             for values in lines:
                 if lines.line_num == 1:
                     if values != ["movieId", "title", "genres"]:
                         raise BadInputError("The header must name movieId,title,genres.", path, 1, ",".join(values))
                     continue
-                if len(values) != 3 or not values[0].isdecimal():
+                if len(values) != 3 or not values[0].isdecimal() or int(values[0]) > ID_RANGE[1]:
                     raise BadInputError(
-                        "A movie must have an integer movieId, a title and genres.",
+                        f"A movie must have an integer movieId up to {ID_RANGE[1]:,}, a title and genres: correct it.",
                         path,
                         lines.line_num,
                         ",".join(values),
@@ -206,7 +209,9 @@ def _movies_csv(path: Path) -> pl.DataFrame:
     except UnicodeDecodeError:
         raise BadInputError("The file is not UTF-8 text.", path) from None
     except csv.Error as error:
-        raise BadInputError(f"The file is not well-formed CSV ({error}).", path) from None
+        raise BadInputError(
+            f"The file is not well-formed CSV ({error}): correct it, or take another copy.", path, lines.line_num
+        ) from None
     return pl.DataFrame(
         {"item": items, "title": titles, "category": categories},
         schema={"item": pl.Int64, "title": pl.String, "category": pl.String},

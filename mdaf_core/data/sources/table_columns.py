@@ -24,7 +24,7 @@ class CheckedColumns:
     """
 
     def __init__(self, frame: pl.DataFrame, file: TableFile):
-        self.frame, self.file = frame, file
+        self.frame, self.file = frame.select(_usual(values) for values in frame), file
         self.bad = pl.Series([False]).new_from_index(0, len(frame))
         self.examples: Examples = {}
 
@@ -58,17 +58,23 @@ class CheckedColumns:
     def ids(self, column: str) -> pl.Series:
         """A column of ids as integers or text."""
         values = self.frame[column]
-        if values.dtype.is_nested():
-            raise BadInputError(
-                f"The column {column!r} holds lists, but an id is one value: choose another column "
-                "(lists can be ready-made histories).",
-                self.file.path,
-            )
+        self._refuse_lists(values, "an id")
         if values.dtype.is_integer():
             return values
+        if values.dtype.is_float():
+            self.mark(values.is_infinite().fill_null(False), f"The field {column} must be an id, not infinite", values)
+            values = pl.select(pl.when(values.is_finite()).then(values).alias(column)).to_series()
         if values.dtype.is_float() and (values.drop_nulls() == values.drop_nulls().round()).all():
             return values.cast(pl.Int64)
         return values.cast(pl.String)
+
+    def _refuse_lists(self, values: pl.Series, what: str) -> None:
+        if values.dtype.is_nested():
+            raise BadInputError(
+                f"The column {values.name!r} holds lists or records, but {what} is one value: choose another column "
+                "(lists can be ready-made histories).",
+                self.file.path,
+            )
 
     def label(self, column: str, positive_from: float | None) -> pl.Series:
         """0 or 1; of numbers, 1 from `positive_from` on."""
@@ -77,6 +83,7 @@ class CheckedColumns:
             numbers = self.number(column)
             self.mark(numbers.is_null(), f"The label {column} is empty", values)
             return (numbers >= positive_from).cast(pl.UInt8).fill_null(0)
+        self._refuse_lists(values, "a label")
         words = values.cast(pl.String).str.to_lowercase().str.strip_chars()
         label = words.replace_strict(_LABELS, default=None, return_dtype=pl.UInt8)
         self.mark(
@@ -90,7 +97,7 @@ class CheckedColumns:
         """Float64, null where missing."""
         values = self.frame[column]
         if values.dtype.is_nested() or values.dtype.is_temporal():
-            raise BadInputError(f"The column {column!r} does not hold numbers.", self.file.path)
+            raise BadInputError(f"The column {column!r} does not hold numbers: choose another.", self.file.path)
         if values.dtype.is_numeric() or values.dtype == pl.Boolean:
             numbers = values.cast(pl.Float64).fill_nan(None)
         else:
@@ -102,6 +109,9 @@ class CheckedColumns:
     def timestamp(self, column: str, unit: TimeUnit, timezone: str) -> pl.Series:
         """Int64 Unix seconds; `unit` of numbers, `timezone` of times that name none."""
         values = self.frame[column]
+        self._refuse_lists(values, "a time")
+        if values.dtype in (pl.Duration, pl.Time, pl.Boolean):
+            raise BadInputError(f"The column {column!r} does not hold moments in time: choose another.", self.file.path)
         if values.dtype == pl.Date:
             values = values.cast(pl.Datetime("us"))
         if isinstance(values.dtype, pl.Datetime):
@@ -128,6 +138,11 @@ class CheckedColumns:
     def lists(self, column: str, separator: str) -> pl.Series:
         """A column of ready-made histories as lists of ids; null becomes empty."""
         values = self.frame[column]
+        single = values.dtype.inner if isinstance(values.dtype, pl.List | pl.Array) else values.dtype  # type: ignore[union-attr]
+        if single.is_nested():
+            raise BadInputError(
+                f"The column {column!r} does not hold lists of ids: choose another as history.", self.file.path
+            )
         if isinstance(values.dtype, pl.List | pl.Array):
             return values.cast(pl.List(values.dtype.inner)).fill_null([])  # type: ignore[union-attr]
         text = values.cast(pl.String).fill_null("")
@@ -158,3 +173,16 @@ def _parse_times(text: pl.Series, timezone: str) -> pl.Series:
         absolute = only.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", time_unit="us", strict=False).dt.epoch("s")
         local = local.fill_null(absolute)
     return local
+
+
+def _usual(values: pl.Series) -> pl.Series:
+    """A column in a type that all steps take: NaN is missing, decimals are floats, integers beyond 64 bits are text."""
+    if values.dtype.is_decimal():
+        return values.cast(pl.Float64)
+    if values.dtype.is_float():
+        return values.fill_nan(None)
+    if values.dtype in (pl.UInt64, pl.Int128, pl.UInt128):
+        return values.cast(
+            pl.String if (values.cast(pl.Int64, strict=False).is_null() & values.is_not_null()).any() else pl.Int64
+        )
+    return values

@@ -155,7 +155,7 @@ class TableFile:
         try:
             yield
         except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
-            words = str(error).rstrip(".")
+            words = " ".join(str(error).split()).rstrip(".")
             raise BadInputError(f"The Parquet file cannot be read ({words}): {_REWRITE}", self.path) from None
 
     def _csv_columns(self) -> list[str]:

@@ -93,7 +93,7 @@ class _Column:
         self.name = re.sub(r"[^a-z0-9]", "", values.name.lower())
         parts = re.split(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])", values.name)
         self.tokens = [part.lower() for part in parts if part]
-        self.nested = values.dtype.is_nested()
+        self.nested = values.dtype.is_nested() or values.dtype == pl.Duration
         present = values.drop_nulls()
         self.text = pl.Series(dtype=pl.String) if self.nested else present.cast(pl.String)
         self.size = len(present)
