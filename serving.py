@@ -56,7 +56,7 @@ async def without_delay(_: st.App) -> AsyncIterator[None]:
     """Send small packets at once (TCP_NODELAY), as asyncio does unless a socket was made the way Streamlit makes its
     own: there every small file and message would wait 40 ms, until the browser acknowledges the one before it.
     """
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.0005)  # seconds that a page's script may keep the server waiting at a time
     loop = asyncio.get_running_loop()
     create_server = loop.create_server
 
