@@ -10,6 +10,10 @@ import streamlit as st
 from pages import shared
 
 if TYPE_CHECKING:
+    import altair as alt
+    import polars as pl
+    from plotly.graph_objects import Figure
+
     from mdaf_core.data.schema import Split
     from mdaf_core.evaluation.gates import RowFilter
     from mdaf_core.evaluation.story import RowStory
@@ -75,36 +79,62 @@ def _filters(run: RunRecord, split: Split, gated: bool) -> RowFilter:
 def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> RowFilter:
     """Draw it; returns what is wanted within the box that the reader has drawn, if there is one."""
     from mdaf_core.evaluation import gates
-    from mdaf_core.reporting import gate_charts, theme
+    from mdaf_core.reporting import gate_charts
 
     axes, names = list(gate_charts.AXES), gate_charts.AXES.get
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    controls = st.container(horizontal=True, vertical_alignment="bottom")
+    with controls:
         x = st.selectbox("Horizontal", axes, index=axes.index("logit_static"), format_func=names, key="x")
         y = st.selectbox("Vertical", axes, index=axes.index("logit_sequential"), format_func=names, key="y")
         colour = st.selectbox(
             "Colour", ["g", "label", *axes[1:]], format_func=lambda c: names(c, "Label"), key="colour"
         )
     row = int(_open_row()) if _open_row().isdigit() else None
-    frame, note = gates.scatter_rows(run, split, wanted, keep=row)
+    everything = bool(st.session_state.get("all-rows"))
+    frame, note = gates.scatter_rows(run, split, wanted, None if everything else gates.SCATTER_ROWS, keep=row)
+    if note or len(frame) > gates.SCATTER_ROWS:
+        controls.toggle("All rows", key="all-rows", help="Draw every row, by the graphics processor (WebGL).")
     if frame.is_empty():
         return wanted
     # Other axes or filters begin without a choice.
     key = f"scatter-{run.run_id}-{split}-{x}-{y}-{hash(wanted)}"
+    if everything:
+        _draw_all(gate_charts.all_points(frame, x, y, colour, row), frame["row_id"], f"all-{key}")
+        return wanted
+    box = _draw(gate_charts.scatter(frame, x, y, colour, row), key, note)
+    return replace(wanted, within=tuple((axis, *box[axis]) for axis in (x, y) if axis in box))
+
+
+def _draw(chart: alt.TopLevelMixin, key: str, note: str) -> dict[str, list[float]]:
+    """Returns lowest and highest value inside the reader's box by axis; empty without one."""
+    from mdaf_core.reporting import theme
 
     def clicked() -> None:
         points = st.session_state[key].selection.point
         if points:
             st.session_state["row"] = str(points[0]["row_id"])
 
-    chart = gate_charts.scatter(frame, x, y, colour, row)
     state = st.vega_lite_chart(
-        spec=theme.themed(chart, "screen", rows=False), width="stretch", key=key,
-        on_select=clicked, selection_mode=["point", "box"], alt="Rows as points; the table below lists the same rows.",
+        spec=theme.themed(chart, "screen", rows=False), width="stretch", key=key, on_select=clicked,
+        selection_mode=["point", "box"], alt="Rows as points; the table below lists the same rows.",
     )  # fmt: skip
     words = "Click a point to open its row; draw a box to list all rows inside; the wheel zooms, a double click undoes."
     st.caption(f"{note} {words}".strip())
-    box = state.selection.box
-    return replace(wanted, within=tuple((axis, *box[axis]) for axis in (x, y) if axis in box))
+    return dict(state.selection.box)
+
+
+def _draw_all(figure: Figure, row_ids: pl.Series, key: str) -> None:
+    def clicked() -> None:
+        indices = st.session_state[key].selection.point_indices
+        if indices:
+            st.session_state["row"] = str(row_ids[indices[0]])
+
+    st.plotly_chart(
+        figure, key=key, on_select=clicked, selection_mode="points",
+        config={"displaylogo": False, "scrollZoom": True}, alt="Rows as points; the table below lists the same rows.",
+    )  # fmt: skip
+    words = "Click a point to open its row; a drag or the wheel zooms, a double click undoes."
+    st.caption(f"All {len(row_ids):,} rows. {words}")
 
 
 def _table(run: RunRecord, split: Split, gated: bool, wanted: RowFilter) -> None:

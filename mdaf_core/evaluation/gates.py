@@ -341,18 +341,19 @@ def scatter_rows(
     run: RunRecord,
     split: Split,
     wanted: RowFilter = RowFilter(),
-    most: int = SCATTER_ROWS,
+    most: int | None = SCATTER_ROWS,
     keep: int | None = None,
 ) -> tuple[pl.DataFrame, str]:
     """Columns of the gate scatter of the rows that pass, float32, and a sentence if it is a sample: row_id, label,
     history_length, g, logit_static, logit_sequential, logit.
 
-    Beyond `most` rows a seeded random sample is taken, never a cut of extremes; the row `keep` is in it in any case.
+    Beyond `most` rows (None: no bound) a seeded random sample is taken, never a cut of extremes; the row `keep` is in
+    it in any case.
     """
     frame = _filtered(run, split, wanted)
     columns = [c for c in ("g", "logit_static", "logit_sequential", "logit") if c in frame.columns]
     note = ""
-    if len(frame) > most:
+    if most is not None and len(frame) > most:
         note = (
             f"A random sample of {most:,} of {len(frame):,} rows is drawn; the table and all figures use all rows. "
             "Filters narrow it down."

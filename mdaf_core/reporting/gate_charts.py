@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from mdaf_core.reporting.charts import ROW
-from mdaf_core.reporting.theme import BLUE, DIVERGING, MUTED, ORANGE, PALETTE, RED
+from mdaf_core.reporting.theme import BLUE, DIVERGING, MUTED, ORANGE, PALETTE, RED, plotly_layout
 
 if TYPE_CHECKING:
     import altair as alt
+    from plotly.graph_objects import Figure
 
     from mdaf_core.evaluation.gates import Adaptivity, GateGroup, GateSummary
     from mdaf_core.evaluation.story import RowStory
@@ -315,3 +316,35 @@ def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int | No
     ring = alt.Chart(rounded.filter(pl.col("row_id") == (-1 if selected is None else selected)))
     ring = ring.mark_circle(size=170, fillOpacity=0, stroke=RED, strokeWidth=2.5, strokeOpacity=1, opacity=1)
     return alt.layer(points, ring.encode(*axes)).properties(height=430)
+
+
+def all_points(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int | None = None) -> Figure:
+    """`scatter` of as many rows as there are, drawn by WebGL: point i is row i of `frame`; a drag zooms."""
+    import plotly.graph_objects as go
+
+    marker: dict[str, Any] = {"size": 3, "opacity": 0.4, "color": frame[colour].to_numpy()}
+    if colour == "label":
+        marker |= {"colorscale": [[0, MUTED], [1, ORANGE]], "cmin": 0, "cmax": 1}
+    else:
+        shades = _parting(frame[colour], MIDDLE.get(colour))
+        scale = [[i / (len(DIVERGING) - 1), shade] for i, shade in enumerate(DIVERGING)]
+        bar = {"title": {"text": AXES[colour].split(",")[0], "side": "top"}, "thickness": 10, "outlinewidth": 0}
+        marker |= {"colorscale": scale, "cmin": shades[0], "cmax": shades[-1], "showscale": True, "colorbar": bar}
+    figure = go.Figure(layout=plotly_layout())
+    figure.add_scattergl(
+        x=frame[x].to_numpy(),
+        y=frame[y].to_numpy(),
+        mode="markers",
+        marker=marker,
+        hovertemplate=f"{AXES[x]}: %{{x:.3f}}<br>{AXES[y]}: %{{y:.3f}}<extra></extra>",
+        showlegend=False,
+    )
+    chosen = frame.filter(pl.col("row_id") == selected) if selected is not None else frame.head(0)
+    if len(chosen):
+        ring = {"size": 14, "color": "rgba(0,0,0,0)", "line": {"width": 2.5, "color": RED}}
+        place = {"x": chosen[x].to_numpy(), "y": chosen[y].to_numpy()}
+        figure.add_scattergl(**place, mode="markers", marker=ring, hoverinfo="skip", showlegend=False)
+    figure.update_layout(height=480, dragmode="zoom", uirevision=f"{x}-{y}")
+    figure.update_xaxes(title_text=AXES[x])
+    figure.update_yaxes(title_text=AXES[y])
+    return figure

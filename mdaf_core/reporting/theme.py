@@ -204,3 +204,16 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         elif key != "view":  # Altair writes its own default view size
             out[key] = value
     return out
+
+
+def plotly_layout() -> dict[str, Any]:
+    """`layout` of a Plotly figure in the same look, for the one chart that needs WebGL. Colours: the app's theme."""
+    axis = {"tickfont": {"size": 12}, "title": {"font": {"size": 12.5}}}
+    return {
+        "font": {"family": _SCREEN_FONT, "size": 12},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "xaxis": axis,
+        "yaxis": axis,
+        "margin": {"l": 50, "r": 10, "t": 20, "b": 45},
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,22 @@ def test_filters_narrow_the_table(study):
     assert set(page.dataframe[0].value["label"]) == {1}
     page.text_input(key="user").set_value("nobody").run()
     assert not page.error and not page.dataframe and "No row passes" in page.info[0].value
+
+
+def test_all_rows_are_drawn_on_demand(study, monkeypatch):
+    from mdaf_core.evaluation import gates
+
+    _, results = study
+    rows = len(load_predictions(results["mdaf-full"].run_id, "test"))
+    assert "all-rows" not in [t.key for t in open_page().toggle]  # few rows: all are drawn already
+    monkeypatch.setattr(gates, "SCATTER_ROWS", 20)
+    page = open_page()
+    assert any(f"sample of 20 of {rows:,} rows" in c.value for c in page.caption)
+    page.toggle(key="all-rows").set_value(True).run()
+    assert not page.error and any(f"All {rows:,} rows" in c.value for c in page.caption)
+    drawn = json.loads(page.get("plotly_chart")[0].proto.spec)["data"][0]
+    assert drawn["type"] == "scattergl"
+    assert len(base64.b64decode(drawn["x"]["bdata"])) == 4 * rows  # float32
 
 
 @pytest.mark.parametrize(("row", "sentence"), [("999999999", "has no row"), ("seven", "by its number")])
