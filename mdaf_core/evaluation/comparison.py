@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -382,104 +382,3 @@ def _decide(out: StudyComparison) -> None:
     for entry in out.configurations:
         if entry.difference is not None and out.noise_floor is not None:
             entry.below_noise_floor = abs(entry.difference.estimate) < out.noise_floor
-
-
-# --- tables ----------------------------------------------------------------------------------------------------------
-
-
-def leaderboard(runs: Sequence[RunRecord], split: Split = "test") -> pl.DataFrame:
-    """One row a configuration of a study, best mean AUC first within each data set; undefined metrics are null.
-
-    Columns: study, dataset, configuration, model, seeds, auc, auc_sd (null for one seed), auc_low, auc_high (t interval
-    over seeds), gauc, logloss, normalised_entropy, ece, pr_auc, oracle_share (means over seeds), best_epoch, run_ids.
-    """
-    records = []
-    for study, dataset in dict.fromkeys((r.study, r.dataset) for r in runs):
-        here = [r for r in runs if (r.study, r.dataset) == (study, dataset)]
-        for name, group in by_configuration(here).items():
-            members = list(group.values())
-            scores = [v for r in members if (v := metric_of(r, split, "auc")) is not None]
-            summary = seed_summary(scores) if scores else None
-            means = {
-                metric: _mean([metric_of(r, split, metric) for r in members])
-                for metric in ("gauc", "logloss", "normalised_entropy", "ece", "pr_auc", "oracle_share")
-            }
-            records.append(
-                {
-                    "study": study,
-                    "dataset": dataset,
-                    "configuration": name,
-                    "model": members[0].model,
-                    "seeds": len(scores),
-                    "auc": summary and summary.mean,
-                    "auc_sd": summary and summary.sd,
-                    "auc_low": summary and summary.low,
-                    "auc_high": summary and summary.high,
-                    **means,
-                    "best_epoch": _mean([r.result.best_epoch for r in members if r.result]),
-                    "run_ids": [r.run_id for r in members],
-                }
-            )
-    texts = ("study", "dataset", "configuration", "model")
-    floats = ("auc", "auc_sd", "auc_low", "auc_high", "gauc", "logloss", "normalised_entropy", "ece", "pr_auc")
-    schema: dict[str, Any] = {
-        **dict.fromkeys(texts, pl.String),
-        "seeds": pl.Int64,
-        **dict.fromkeys((*floats, "oracle_share", "best_epoch"), pl.Float64),
-        "run_ids": pl.List(pl.String),
-    }
-    frame = pl.DataFrame(records, schema=schema)
-    return frame.sort("dataset", "auc", descending=[False, True], nulls_last=True, maintain_order=True)
-
-
-def ledger(runs: Sequence[RunRecord], others: Sequence[RunRecord] = ()) -> pl.DataFrame:
-    """What each configuration cost, so that unequal budgets are visible.
-
-    Args:
-        runs: of a study.
-        others: further runs of the store, to count the settings tried of each kind of model on the same data.
-
-    Returns:
-        Columns configuration, model, seeds, parameters_embedding, parameters_dense, multiply_adds (a row),
-        rows_per_second (mean), epochs (mean, trained), best_epoch (mean), wall_seconds (mean a run),
-        total_seconds (all runs), peak_memory_mb (largest), settings_tried.
-    """
-    records = []
-    for name, group in by_configuration(runs).items():
-        members = list(group.values())
-        results = [r.result for r in members if r.result]
-        first = members[0]
-        tried = {
-            tuple(sorted((k, v) for k, v in r.config.items() if k not in ("seed", "dataset")))
-            for r in [*runs, *others]
-            if r.model == first.model and r.fingerprint == first.fingerprint
-        }
-        records.append(
-            {
-                "configuration": name,
-                "model": first.model,
-                "seeds": len(members),
-                "parameters_embedding": results[0].parameters_embedding,
-                "parameters_dense": results[0].parameters_dense,
-                "multiply_adds": results[0].multiply_adds,
-                "rows_per_second": _mean([r.rows_per_second for r in results]),
-                "epochs": _mean([len(r.epochs) for r in results]),
-                "best_epoch": _mean([r.best_epoch for r in results]),
-                "wall_seconds": _mean([r.wall_seconds for r in results]),
-                "total_seconds": sum(r.wall_seconds for r in results),
-                "peak_memory_mb": max(r.peak_memory_mb for r in results),
-                "settings_tried": len(tried),
-            }
-        )
-    integers = ("seeds", "parameters_embedding", "parameters_dense", "multiply_adds", "settings_tried")
-    floats = ("rows_per_second", "epochs", "best_epoch", "wall_seconds", "total_seconds", "peak_memory_mb")
-    schema: dict[str, Any] = {"configuration": pl.String, "model": pl.String}
-    schema |= dict.fromkeys(integers, pl.Int64) | dict.fromkeys(floats, pl.Float64)
-    return pl.DataFrame(records, schema=schema).select(
-        "configuration", "model", "seeds", *integers[1:4], *floats, "settings_tried"
-    )
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return float(np.mean(known)) if known else None

@@ -487,10 +487,10 @@ LEDGER = LEDGER_WORDS | {
 def ledger(runs: Sequence[RunRecord]) -> pl.DataFrame:
     """What each configuration cost, with columns as `LEDGER` names them; other studies count towards settings tried."""
     from mdaf_core import tracking
-    from mdaf_core.evaluation import comparison
+    from mdaf_core.evaluation import costs
 
     mine = {run.run_id for run in runs}
-    return comparison.ledger(runs, [run for run in tracking.list_runs() if run.run_id not in mine])
+    return costs.ledger(runs, [run for run in tracking.list_runs() if run.run_id not in mine])
 
 
 def quality_and_cost(cost: pl.DataFrame, comparison: StudyComparison) -> pl.DataFrame:

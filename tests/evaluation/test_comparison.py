@@ -7,7 +7,7 @@ import pytest
 
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation import predictions
-from mdaf_core.evaluation.comparison import compare_study, leaderboard, ledger
+from mdaf_core.evaluation.comparison import compare_study
 from mdaf_core.evaluation.metrics import auc
 from mdaf_core.evaluation.pairs import compare_runs
 from mdaf_core.evaluation.significance import delong, half_width, seed_component
@@ -220,15 +220,3 @@ def test_rows_without_users(make_run):
     found = compare_runs(runs[0], runs[1])
     assert found.clustered is None and "users" in found.notes[0]
     assert entry(compare_study(runs, "a"), "b").difference.components[0].name == "rows"
-
-
-def test_leaderboard_and_ledger(make_run):
-    runs = study(make_run, {"base": 1.0, "good": 0.2}, seeds=(1, 2)) + study(make_run, {"single": 3.0}, seeds=(1,))
-    board = leaderboard(runs)
-    assert board["configuration"].to_list() == ["good", "base", "single"]
-    assert board["seeds"].to_list() == [2, 2, 1]
-    assert board["auc_sd"][2] is None and board["auc_sd"][0] is not None
-    costs = ledger(runs)
-    assert costs["configuration"].to_list() == ["base", "good", "single"]
-    assert costs["total_seconds"].to_list() == [0.0, 0.0, 0.0]
-    assert leaderboard([]).is_empty() and ledger([]).is_empty()
