@@ -14,10 +14,20 @@ from pages.compare_views import METRICS, SPLITS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mdaf_core.data.schema import Split
     from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.studies.store import Study
 
 LONG_VERDICT = 14  # characters; longer ones need a wide column
-VIEWS = ["Results", "Power", "ROC and calibration", "Slices", "Cost", "Pair", "Reported results"]
+VIEWS = {  # and the choices above them that they depend on
+    "Results": ("split", "metric", "reference", "margin"),
+    "Power": ("split", "metric", "reference"),
+    "ROC and calibration": ("split",),
+    "Slices": ("split",),
+    "Cost": ("split", "metric"),
+    "Pair": ("split", "margin"),
+    "Reported results": ("margin",),
+}
 SORTS = {"mean": "Best mean first", "difference": "Difference", "sd": "Spread over seeds", "name": "Name"}
 
 
@@ -31,46 +41,66 @@ def main() -> None:
         from mdaf_core.studies.store import get_study
 
         study = get_study(study_id)
-        split = columns[1].selectbox("Rows", list(SPLITS), format_func=SPLITS.get, key="split", bind="query-params",
-            help="Test rows were never looked at in training. Validation rows chose each run's epoch.")  # fmt: skip
-        metric = columns[2].selectbox(
-            "Metric", list(METRICS), format_func=METRICS.get, key="metric", bind="query-params",
-            help="Of the best epoch's weights. gAUC: AUC of each user with both labels, weighted by rows.")  # fmt: skip
-        names = study.configuration_names
-        shared.start_over(
-            study_id, reference=study.reference, configurations=names[: views.MANY], seed=study.seeds[0],
-            a=names[min(1, len(names) - 1)], b=study.reference,
-        )  # fmt: skip
-        reference = columns[3].selectbox(
-            "Reference", names, index=names.index(study.reference), key="reference", bind="query-params",
-            help="The configuration that all others are compared with.")  # fmt: skip
-        margin = columns[4].number_input(
-            "Margin, ± bp", 0.5, 1000.0, 20.0, 5.0, format="%.4g", key="margin", bind="query-params",
-            help="Parity is shown when the difference is inside ± this margin (two one-sided tests). 1 bp = 0.0001.",
-        )  # fmt: skip
-        view = st.segmented_control("View", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params",
-                                    label_visibility="collapsed")  # fmt: skip
+        view = st.segmented_control("View", list(VIEWS), default="Results", required=True, key="view",
+                                    bind="query-params", label_visibility="collapsed")  # fmt: skip
+        split, metric, reference, margin = _choices(columns[1:], study, VIEWS[view])
         if view == "Reported results":
             evidence.reported(study, margin)
             return
-        with st.spinner("Comparing: row by row for every seed, the first time", show_time=True):
-            comparison = shared.comparison(study_id, reference, split, metric, margin)
-        if not comparison.configurations:
-            shared.empty("No run of this study has finished yet.", "See what is running", "pages/jobs.py")
-            return
         runs = shared.finished_runs(study_id)
-        if view == "Results":
-            _results(comparison, metric)
-        elif view == "Power":
-            evidence.power(comparison)
+        if not runs:
+            shared.empty("No run of this study has finished yet.", "See what is running", "pages/jobs.py")
         elif view == "ROC and calibration":
             views.curves(study, runs, split)
         elif view == "Slices":
             views.slices(study, runs, split)
-        elif view == "Cost":
-            views.cost(study, runs, comparison)
+        elif view == "Pair":
+            views.pair(study, runs, split, margin)
         else:
-            views.pair(study, runs, split, margin, comparison)
+            with st.spinner("Comparing: row by row for every seed, the first time", show_time=True):
+                comparison = shared.comparison(study_id, reference, split, metric, margin)
+            if view == "Results":
+                _results(comparison, metric)
+            elif view == "Power":
+                evidence.power(comparison)
+            else:
+                views.cost(study, runs, comparison)
+
+
+def _choices(columns: list[Any], study: Study, used: tuple[str, ...]) -> tuple[Split, str, str, float]:
+    """Rows, metric, reference and margin; those without an effect on the view are greyed out and say so."""
+
+    def how(name: str, help: str) -> dict[str, Any]:
+        return {
+            "key": name, "bind": "query-params", "disabled": name not in used,
+            "help": help if name in used else "Has no effect on this view.",
+        }  # fmt: skip
+
+    names = study.configuration_names
+    shared.start_over(
+        study.id, reference=study.reference, configurations=names[: views.MANY], seed=study.seeds[0],
+        a=names[min(1, len(names) - 1)], b=study.reference,
+    )  # fmt: skip
+    split = columns[0].selectbox(
+        "Rows", list(SPLITS), format_func=SPLITS.get,
+        **how("split", "Test rows were never looked at in training. Validation rows chose each run's epoch."),
+    )  # fmt: skip
+    metric = columns[1].selectbox(
+        "Metric", list(METRICS), format_func=METRICS.get,
+        **how("metric", "Of the best epoch's weights. gAUC: AUC of each user with both labels, weighted by rows."),
+    )  # fmt: skip
+    reference = columns[2].selectbox(
+        "Reference", names, index=names.index(study.reference),
+        **how("reference", "The configuration that all others are compared with."),
+    )  # fmt: skip
+    margin = columns[3].number_input(
+        "Margin, ± bp", 0.5, 1000.0, 20.0, 5.0, format="%.4g",
+        **how(
+            "margin",
+            "Parity is shown when the difference is inside ± this margin (two one-sided tests). 1 bp = 0.0001.",
+        ),
+    )  # fmt: skip
+    return split, metric, reference, margin
 
 
 # ---- results ---------------------------------------------------------------------------------------------------------

@@ -70,8 +70,12 @@ def slices(study: Study, runs: list[RunRecord], split: str) -> None:
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         chosen = _choice(study, runs)
-    dimensions = list(slicings(runs[0], split))
-    dimension = right.selectbox("Slice by", dimensions, format_func=TITLES.get, key="slice", bind="query-params")
+    dimensions, reason = slicings(runs[0], split)
+    if reason:
+        st.info(shared.plain(reason), icon=":material/info:")
+    if not dimensions:
+        return
+    dimension = right.selectbox("Slice by", list(dimensions), format_func=TITLES.get, key="slice", bind="query-params")
     if not chosen:
         st.info("Choose at least one configuration.", icon=":material/info:")
         return
@@ -132,15 +136,13 @@ def _ledger_columns() -> dict[str, Any]:
     }
 
 
-def pair(study: Study, runs: list[RunRecord], split: str, margin: float, comparison: StudyComparison) -> None:
+def pair(study: Study, runs: list[RunRecord], split: str, margin: float) -> None:
     from mdaf_core.reporting import frames
 
     names = study.configuration_names
     a_column, b_column = st.columns(2)
     a = a_column.selectbox("Configuration A", names, index=min(1, len(names) - 1), key="a", bind="query-params")
-    b = b_column.selectbox(
-        "Configuration B", names, index=names.index(comparison.reference), key="b", bind="query-params"
-    )
+    b = b_column.selectbox("Configuration B", names, index=names.index(study.reference), key="b", bind="query-params")
     left, right = st.columns([2, 3], gap="medium")
     with left:
         differences = frames.settings_differences(study.configuration(a), study.configuration(b))

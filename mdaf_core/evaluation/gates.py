@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from mdaf_core.data.schema import Split
-from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.cache import cached
 from mdaf_core.evaluation.metrics import Undefined, auc, mean_variance
 from mdaf_core.evaluation.predictions import load_predictions
@@ -154,13 +154,10 @@ def _summary(run: RunRecord, split: Split) -> GateSummary:
         return _group(name, g[mask], None if cluster is None else cluster[mask])
 
     slices: dict[str, list[GateGroup]] = {}
-    note = ""
-    try:
-        for slicing in slicings(run, split).values():
-            members = [(name, np.flatnonzero(slicing.code == i)) for i, name in enumerate(slicing.labels)]
-            slices[slicing.dimension] = [group(name, rows) for name, rows in members if len(rows)]
-    except StudioError as error:
-        note = str(error)
+    found, note = slicings(run, split)
+    for slicing in found.values():
+        members = [(name, np.flatnonzero(slicing.code == i)) for i, name in enumerate(slicing.labels)]
+        slices[slicing.dimension] = [group(name, rows) for name, rows in members if len(rows)]
     return GateSummary(
         run_id=run.run_id,
         split=split,

@@ -94,18 +94,24 @@ def _training_rows(dataset: PreparedDataset, split: Split, column: str) -> NDArr
     return counts[here]
 
 
-def slicings(run: RunRecord, split: Split) -> dict[str, Slicing]:
+def slicings(run: RunRecord, split: Split) -> tuple[dict[str, Slicing], str]:
     """Every partition of the rows that the run's data set allows, by dimension.
 
-    Raises:
-        StudioError: the data set is gone or has changed.
+    Where the data set is gone or has changed, only that by history length, which the predictions hold, and the reason.
     """
-    dataset = dataset_of(run, split)
+    length = load_predictions(run.run_id, split)["history_length"].to_numpy()
+    by_length = {"history_length": _intervals(length, _LENGTHS)} if length.any() else {}
+    try:
+        found, reason = by_length | _by_ids(dataset_of(run, split), split), ""
+    except StudioError as error:
+        found, reason = by_length, str(error)
+    return {name: Slicing(name, labels, np.asarray(code, np.int64)) for name, (labels, code) in found.items()}, reason
+
+
+def _by_ids(dataset: PreparedDataset, split: Split) -> dict[str, tuple[list[str], NDArray]]:
+    """Labels and codes of the partitions that need the data set's rows."""
     meta, rows = dataset.meta, dataset.rows(split)
     found: dict[str, tuple[list[str], NDArray]] = {}
-    if meta.history_fields:
-        length = load_predictions(run.run_id, split)["history_length"].to_numpy()
-        found["history_length"] = _intervals(length, _LENGTHS)
     unseen_user = unseen_item = None
     if meta.has_user:
         activity = _training_rows(dataset, split, "user_index")
@@ -129,7 +135,7 @@ def slicings(run: RunRecord, split: Split) -> dict[str, Slicing]:
     if "segment" in rows.columns:
         names, code = np.unique(rows.columns["segment"].astype(str), return_inverse=True)
         found["segment"] = (list(names), code)
-    return {name: Slicing(name, labels, np.asarray(code, np.int64)) for name, (labels, code) in found.items()}
+    return found
 
 
 def _measure(runs: Sequence[RunRecord], slicing: Slicing, split: Split) -> _Slices:
@@ -175,12 +181,14 @@ def slice_metrics(groups: dict[str, Sequence[RunRecord]], dimension: str, split:
 
     Raises:
         UsageError: the data do not allow the dimension.
-        StudioError: the data set is gone or has changed, or runs are not of the same rows.
+        StudioError: the dimension needs a data set that is gone or has changed, or runs are not of the same rows.
     """
     runs = [run for group in groups.values() for run in group]
     records = []
     if runs:
-        available = slicings(runs[0], split)
+        available, reason = slicings(runs[0], split)
+        if dimension not in available and reason and dimension in TITLES:
+            raise StudioError(reason)
         if dimension not in available:
             raise UsageError(f"These rows cannot be sliced by {dimension!r}. Possible: {', '.join(available)}.")
     for name, group in groups.items():

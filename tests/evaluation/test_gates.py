@@ -375,7 +375,8 @@ def test_auc_by_slice(trained):
 
 def test_slices_by_training_rows(trained):
     dataset, runs = trained
-    found = slices.slicings(runs["gate"], "test")
+    found, reason = slices.slicings(runs["gate"], "test")
+    assert not reason
     train, test = dataset.rows("train"), dataset.rows("test")
     count = np.array([(train.user == u).sum() for u in test.user[:200]])
     labels = np.array(found["user_activity"].labels)[found["user_activity"].code[:200]]

@@ -48,9 +48,28 @@ def test_views(open_page, view: str) -> None:  # noqa: F811
     assert not app.error, app.error[0].value
 
 
-def test_data_that_are_gone_are_refused_with_the_reason(open_page) -> None:  # noqa: F811
+def test_data_that_are_gone_leave_the_slices_that_need_none(open_page) -> None:  # noqa: F811
     app = open_page("compare", "single", view="Slices")
-    assert "no longer here" in app.error[0].value
+    assert not app.error
+    assert "no longer here" in app.info[0].value
+    assert app.selectbox(key="slice").options == ["History length, events"]
+    assert app.dataframe[0].value["Rows"].sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("view", "used"),
+    [
+        ("Results", {"split", "metric", "reference", "margin"}),
+        ("Slices", {"split"}),
+        ("Cost", {"split", "metric"}),
+        ("Reported results", {"margin"}),
+    ],
+)
+def test_choices_without_an_effect_on_a_view_are_disabled(open_page, view: str, used: set[str]) -> None:  # noqa: F811
+    app = open_page("compare", "full", view=view, metric="Log loss")
+    widgets = [*(app.selectbox(key=name) for name in ("split", "metric", "reference")), app.number_input(key="margin")]
+    assert {widget.key for widget in widgets if not widget.disabled} == used
+    assert app.selectbox(key="metric").value == "logloss", "kept for the views that use it"
 
 
 def test_nothing_finished_yet(open_page) -> None:  # noqa: F811

@@ -27,7 +27,7 @@ from tests.reporting.example_study import make_study
 def test_export_writes_what_it_promises(home: Path, tmp_path: Path) -> None:
     study = make_study(["mdaf-full", "mdaf-static"], [1, 2])
     material = Material(study)
-    content = dict(bundle.files(material, figures=["differences", "slices-history"], chosen_tables=["results"]))
+    content = dict(bundle.files(material, figures=["differences", "slices-activity"], chosen_tables=["results"]))
     assert set(content) == {
         *(f"figures/differences-test-{n}col.{kind}" for n in (1, 2) for kind in ("pdf", "svg", "png")),
         "figures/differences-test.csv",
@@ -39,7 +39,7 @@ def test_export_writes_what_it_promises(home: Path, tmp_path: Path) -> None:
     for entry in manifest["files"]:
         assert hashlib.sha256(content[entry["path"]]).hexdigest() == entry["sha256"]
         assert entry["provenance"].startswith(f"{study.id}/")
-    assert "no longer here" in manifest["left_out"]["slices-history"], "what is missing is named with its reason"
+    assert "no longer here" in manifest["left_out"]["slices-activity"], "what is missing is named with its reason"
     assert manifest["data"]["fingerprints_of_runs"] == ["f" * 64]
     assert len(manifest["runs"]) == 4
 
