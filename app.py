@@ -44,7 +44,11 @@ if __name__ == "__main__":  # Streamlit runs this file for a session
     main()
 else:  # `streamlit run` imports it, and serves
     from starlette.middleware import Middleware
+    from streamlit.runtime.pages_manager import PagesManager
 
     import serving
 
+    # Until the first `st.navigation`, Streamlit would take the folder `pages/` for its older kind of app, and run the
+    # page of a link straight to it without this file: another list of pages in a wider sidebar, then an error.
+    PagesManager.uses_pages_directory = False
     app = st.App(__file__, middleware=[Middleware(serving.StaticFiles)], lifespan=serving.without_delay)

@@ -175,6 +175,7 @@ def _read_story(run_id: str, ended: float | None, split: Split, row: int) -> Row
 
 
 def _story(run: RunRecord, split: Split, row: int) -> None:
+    from mdaf_core.data.describe import field_word
     from mdaf_core.evaluation.story import sentences
     from mdaf_core.reporting import gate_charts
 
@@ -190,7 +191,9 @@ def _story(run: RunRecord, split: Split, row: int) -> None:
                     label_visibility="collapsed",
                 )  # fmt: skip
         words = {"user": story.user, "time": story.when, **story.fields}
-        st.markdown(" · ".join(f":gray[{shared.plain(k)}] {shared.plain(str(v))}" for k, v in words.items() if v))
+        st.markdown(
+            " · ".join(f":gray[{shared.plain(field_word(k))}] {shared.plain(str(v))}" for k, v in words.items() if v)
+        )
         st.markdown(shared.plain(" ".join(sentences(story))))
         _numbers(story)
         left, right = st.columns(2, gap="medium")

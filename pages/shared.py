@@ -14,7 +14,6 @@ from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 import streamlit as st
-from streamlit.runtime.pages_manager import PagesManager
 
 from mdaf_core.errors import StudioError
 from mdaf_core.reporting import theme
@@ -51,11 +50,6 @@ MISSING = "–"
 
 def header(title: str, question: str) -> None:
     """The page's title and, beside it, the question it answers. The first call of every page."""
-    if PagesManager.uses_pages_directory:
-        # A link straight to a page of a fresh server: until the first `st.navigation`, Streamlit takes the folder
-        # `pages/` for its older kind of app and runs the page without app.py. Start over, through app.py.
-        PagesManager.uses_pages_directory = False
-        st.rerun()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.title(title, anchor=False, width="content")
         st.markdown(f":gray[{question}]", width="content")
@@ -352,7 +346,7 @@ def _show_long_names(df: Any, columns: dict[str, Any], options: dict[str, Any]) 
 
 
 def _with_minus_signs(df: Any, columns: dict[str, Any]) -> Any:
-    """The table with − before numbers below 0 where a column's format (`%+.1f`) would put a hyphen.
+    """The table with − before numbers below 0 where a column's format (`%+.1f`) would put a hyphen, and 0 unsigned.
 
     The numbers stay numbers: what is sorted by, and what the CSV holds.
     """
@@ -360,14 +354,19 @@ def _with_minus_signs(df: Any, columns: dict[str, Any]) -> Any:
     formats = {}
     for name in data.columns:
         kind = columns.get(name, {}).get("type_config") or {}
-        printf = re.fullmatch(r"%(\+?\.\d+f)", kind.get("format") or "")
-        if printf and len(data) < MOST_STYLED and (data[name] < 0).any():
+        printf = re.fullmatch(r"%(\+?\.(\d+)f)", kind.get("format") or "")
+        if printf and len(data) < MOST_STYLED and (data[name] < 0.5 * 10.0 ** -int(printf[2])).any():
             columns[name] = columns[name] | {"type_config": kind | {"format": None}}
-            formats[name] = lambda x, spec=printf[1]: format(x, spec).replace("-", "−")
+            formats[name] = lambda x, spec=printf[1]: _signed(x, spec)
     if not formats:
         return df
     style = df if hasattr(df, "data") else (df.to_pandas() if hasattr(df, "to_pandas") else df).style
     return style.format(formats, subset=list(formats), na_rep=MISSING)
+
+
+def _signed(x: float, spec: str) -> str:
+    text = format(x, spec)
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
 
 
 def _heading(name: str) -> str:

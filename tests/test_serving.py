@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import socket
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 import app
 import serving
@@ -89,3 +91,9 @@ def test_small_messages_are_sent_at_once() -> None:
 def test_the_server_needs_to_be_told() -> None:
     """When this fails, asyncio no longer needs `serving.without_delay`."""
     assert _delays(lifespan=False)
+
+
+def test_a_link_straight_to_a_page_of_a_fresh_server_runs_app_py(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(PagesManager, "uses_pages_directory", None)
+    importlib.reload(app)
+    assert PagesManager.uses_pages_directory is False, "or Streamlit would take `pages/` for the whole app"

@@ -89,11 +89,12 @@ def _groups(title: str, groups: list[GateGroup]) -> str:
 
 def _tell(story: RowStory) -> str:
     """The story as text."""
+    from mdaf_core.data.describe import field_word
     from mdaf_core.evaluation.story import sentences
 
     lines = [
         f"Row {story.row_id} of {story.split}, {story.configuration}, run {story.run_id}",
-        "  ".join(f"{name}: {value}" for name, value in story.fields.items()),
+        "  ".join(f"{field_word(name)}: {value}" for name, value in story.fields.items()),
         f"user: {story.user}  time: {story.when}  label: {story.label} ({story.label_meaning})",
         f"probability {number(story.probability)}, logit {number(story.logit)}, g {number(story.g)}"
         + (f", true probability {number(story.true_probability)}" if story.true_probability is not None else ""),

@@ -16,6 +16,11 @@ UNKNOWN_WORD = "unknown"
 MISSING_WORD = "missing"
 
 
+def field_word(name: str) -> str:
+    """A field's name as people read it; columns of the reader's own keep their names."""
+    return "day of week" if name == "dayofweek" else name
+
+
 def describe_codes(dataset: PreparedDataset, field: str, codes: np.ndarray) -> pl.Series:
     """Text of each code: `Toy Story (1995)` where there is a title, else the raw id; `unknown`, `missing`."""
     table = _vocabulary(dataset.path / "vocabulary" / f"{field}.arrow", _changed(dataset, field))
@@ -49,7 +54,7 @@ def describe_rows(
         if field.role == "user" and meta.has_user:
             continue  # the raw id says more than a code that may be unknown
         values = rows.columns[field.name][at]
-        columns[field.name] = (
+        columns[field_word(field.name)] = (
             describe_codes(dataset, field.name, values) if field.kind == "categorical" else pl.Series(values)
         )
     if meta.history_fields:

@@ -149,3 +149,5 @@ def test_numbers_below_zero_have_a_minus_sign_on_the_screen_and_stay_numbers() -
         assert [row[2]["display_value"] for row in cells] == ["−1.2", "+2.0", "–"]
         assert pd.api.types.is_float_dtype(shown.data["gap"])
     assert _with_minus_signs(frame, {"up": signed}) is frame
+    nothing = _with_minus_signs(pl.DataFrame({"gap": [0.04, -0.04, -0.0]}), {"gap": dict(signed)})
+    assert [row[1]["display_value"] for row in nothing._translate(False, False)["body"]] == ["0.0"] * 3
