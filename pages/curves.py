@@ -104,7 +104,7 @@ def _body(
 
 
 def _charts(frame: pl.DataFrame, study: Study, train: str, reported: bool) -> None:
-    from mdaf_core.reporting import charts, frames
+    from mdaf_core.reporting import charts, curve_frames
 
     label, auc, gap = TRAIN[train]
     left, right = st.columns([3, 2], gap="medium")
@@ -113,8 +113,8 @@ def _charts(frame: pl.DataFrame, study: Study, train: str, reported: bool) -> No
          {"val_auc": "validation", auc: f"train, {label.lower()}"}, False),
         (right, "gap-by-epoch", "Gap by epoch", "Train − validation AUC", {gap: f"gap, {label.lower()}"}, True),
     ):  # fmt: skip
-        members, bands = frames.curves(frame, curves)
-        overlay = frames.reported(curves) if reported else None
+        members, bands = curve_frames.curves(frame, curves)
+        overlay = curve_frames.reported(curves) if reported else None
         chart = charts.learning_curves(
             members, bands, overlay, order=study.configuration_names, y_title=y_title, zero_line=zero, height=280
         )
@@ -129,7 +129,7 @@ CURVE_HELP = (
 
 
 def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
-    from mdaf_core.reporting import frames
+    from mdaf_core.reporting import curve_frames, frames
 
     shown = set(frame["run_id"])
     runs = [run for run in frames.study_runs(study) if run.run_id in shown]
@@ -141,7 +141,7 @@ def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
         each = st.toggle("Each run", key="each", bind="query-params", help="One row a run instead of means over seeds.")
     st.caption(f"Gap: train minus validation AUC, signed; the train AUC is {GAP_WORDS[train]}.")
     shared.show_table(
-        frames.overfitting(runs, train, each),
+        curve_frames.overfitting(runs, train, each),
         "overfitting",
         column_config={
             "Best epoch": st.column_config.NumberColumn(format="%.1f", help="Epoch whose weights were kept."),
@@ -170,7 +170,7 @@ def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
 def _side_by_side(study: Study, frame: pl.DataFrame, train: str) -> None:
     """Two of the study's configurations, or of the reported curves, by one epoch rule."""
     from mdaf_core.evaluation.reported import CURVES
-    from mdaf_core.reporting import charts, frames
+    from mdaf_core.reporting import charts, curve_frames, frames
 
     reported = list(CURVES)
     own = [name for name in study.configuration_names if name in set(frame["configuration"])]
@@ -193,7 +193,7 @@ def _side_by_side(study: Study, frame: pl.DataFrame, train: str) -> None:
     kind = "online" if set(pair) & set(reported) else train
     seeds = set(frame["run_id"])
     runs = [run for run in frames.study_runs(study) if run.run_id in seeds]
-    table, points = frames.side_by_side(runs, list(dict.fromkeys(pair)), rule, kind)
+    table, points = curve_frames.side_by_side(runs, list(dict.fromkeys(pair)), rule, kind)
     if kind != train:
         st.caption("Reported curves give the train AUC while training only, so both sides show that.")
     four = st.column_config.NumberColumn(format="%.4f")
@@ -228,9 +228,9 @@ SIDE_HELP = (
 
 
 def _others(frame: pl.DataFrame, study: Study) -> None:
-    from mdaf_core.reporting import charts, frames
+    from mdaf_core.reporting import charts, curve_frames
 
-    recorded = [(name, frames.curves(frame, curves)) for name, (_, _, curves) in OTHERS.items()]
+    recorded = [(name, curve_frames.curves(frame, curves)) for name, (_, _, curves) in OTHERS.items()]
     recorded = [(name, pair) for name, pair in recorded if len(pair[0])]
     columns = st.columns(2, gap="medium")
     for i, (name, (members, bands)) in enumerate(recorded):

@@ -194,7 +194,7 @@ def is_live(study_id: str) -> bool:
 
 
 def epochs(study_id: str) -> pl.DataFrame:
-    """`frames.epochs` of the runs of a study."""
+    """`curve_frames.epochs` of the runs of a study."""
     from mdaf_core import tracking
 
     return _epochs(study_id, tracking.store_version())
@@ -202,10 +202,10 @@ def epochs(study_id: str) -> pl.DataFrame:
 
 @st.cache_data(show_spinner=False, max_entries=16)
 def _epochs(study_id: str, version: tuple[Any, ...]) -> pl.DataFrame:
-    from mdaf_core.reporting import frames
+    from mdaf_core.reporting import curve_frames, frames
     from mdaf_core.studies.store import get_study
 
-    return frames.epochs(frames.study_runs(get_study(study_id)))
+    return curve_frames.epochs(frames.study_runs(get_study(study_id)))
 
 
 def finished_runs(study_id: str) -> list[RunRecord]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mdaf_core.errors import UsageError
-from mdaf_core.reporting import charts, frames, paragraph, provenance
+from mdaf_core.reporting import charts, curve_frames, frames, paragraph, provenance
 from mdaf_core.reporting.material import SPLIT_WORDS, Material
 from mdaf_core.reporting.stamp import Origin
 from mdaf_core.reporting.theme import Typeface
@@ -145,10 +145,10 @@ def _curves_of(
     overlay: bool = False,
     **options: Any,
 ) -> Drawn:
-    members, bands = frames.curves(frames.epochs(runs), names)
+    members, bands = curve_frames.curves(curve_frames.epochs(runs), names)
     if members.is_empty():
         raise UsageError(f"No run of study {material.study.id} has recorded these epochs, so there are no curves.")
-    reported = frames.reported(names) if overlay else None
+    reported = curve_frames.reported(names) if overlay else None
     drawn_members, drawn_bands = charts.thinned(members, bands)
     chart = charts.learning_curves(
         drawn_members, drawn_bands, reported, order=material.study.configuration_names, y_title=y_title, **options

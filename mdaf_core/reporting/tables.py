@@ -12,7 +12,7 @@ import polars as pl
 
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.comparison import DIRECTIONS
-from mdaf_core.reporting import frames
+from mdaf_core.reporting import curve_frames, frames
 from mdaf_core.reporting.material import SPLIT_WORDS
 from mdaf_core.reporting.paragraph import METRICS, not_comparable, titled
 
@@ -369,7 +369,7 @@ def cost_table(data: pl.DataFrame) -> PaperTable:
 
 def overfitting_paper_table(runs: Sequence[RunRecord]) -> PaperTable:
     """Gaps at the best and the last epoch, by both definitions of the train AUC."""
-    both = {kind: frames.overfitting(runs, kind, each=False) for kind in ("eval", "online")}
+    both = {kind: curve_frames.overfitting(runs, kind, each=False) for kind in ("eval", "online")}
     data = both["eval"]
 
     def column(kind: str, name: str, text: Callable[[float], str]) -> list[str]:
