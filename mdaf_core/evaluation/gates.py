@@ -330,7 +330,7 @@ def select_rows(
     return readable_rows(run, split, chosen), len(found)
 
 
-SCATTER_ROWS = 10_000
+SCATTER_ROWS = 4_000
 """More points hide one another on a screen, and take a browser long to draw."""
 
 

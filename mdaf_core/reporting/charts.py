@@ -160,26 +160,28 @@ def learning_curves(
     def y(field: str) -> alt.Y:
         return alt.Y(f"{field}:Q", title=y_title, scale=scale)
 
-    member = alt.Chart(members).encode(x=x, detail="run_id:N", color=colour, strokeDash=dash)
-    mean = alt.Chart(bands).encode(x=x, color=colour, strokeDash=dash)
+    member = alt.Chart(_one_line_a_curve(members)).encode(x=x, color=colour, strokeDash=dash)
+    mean = alt.Chart(bands).encode(x=x)
     band = alt.Chart(bands).encode(x=x, color=colour, detail="curve:N")
     layers: list[Any] = []
     if zero_line:
         layers.append(alt.Chart(alt.Data(values=[{"y": 0}])).mark_rule(style="guide").encode(y=alt.Y("y:Q")))
     layers += [
         band.mark_area(style="band").encode(y=y("low"), y2="high:Q"),
-        member.mark_line(style="member").encode(y=y("value")),
-        mean.mark_line().encode(y=y("mean")),
+        member.mark_line(style="member", order=False, invalid="break-paths-filter-domains").encode(y=y("value")),
+        mean.mark_line().encode(y=y("mean"), color=colour, strokeDash=dash),
         mean.mark_point(opacity=0, size=120).encode(
             y=y("mean"),
             tooltip=_tooltips(
                 configuration="Configuration", curve="Curve", epoch="Epoch", mean="Mean", sd="Sd", seeds="Seeds"
             ),
         ),
-        member.transform_filter("datum.best")
+        alt.Chart(members.filter("best"))
         .mark_point(filled=True)
         .encode(
+            x=x,
             y=y("value"),
+            color=colour,
             shape=_shape(order, shown),
             tooltip=_tooltips(
                 configuration="Configuration", seed="Seed", curve="Curve", epoch="Best epoch", value="Value"
@@ -187,7 +189,7 @@ def learning_curves(
         ),
     ]
     if reported is None or reported.is_empty():
-        return alt.layer(*layers).properties(height=height)
+        return alt.layer(*layers, height=height)
     labels = list(dict.fromkeys(reported["label"].to_list()))
     base = alt.Chart(reported).encode(x=x, y=y("value"), detail=["label:N", "curve:N"])
     shapes = alt.Shape(
@@ -206,6 +208,19 @@ def learning_curves(
         .resolve_scale(color="independent", shape="independent")
         .properties(height=height)
     )
+
+
+def _one_line_a_curve(members: pl.DataFrame) -> pl.DataFrame:
+    """Members with a row without a value after each run, where the line breaks.
+
+    So the runs of a configuration are one mark: one for each run takes the browser longer than all their points.
+    """
+    run = ["configuration", "curve", "run_id"]
+    ends = members.group_by(run).agg(pl.col("seed").first(), pl.col("epoch").max())
+    columns = [*run, "seed", "epoch", "value"]
+    ends = ends.with_columns(value=pl.lit(None, pl.Float64)).select(columns)
+    rows = pl.concat([members.select(columns), ends], how="vertical_relaxed")
+    return rows.sort([*run, "epoch", "value"], nulls_last=True)
 
 
 def single_curves(points: pl.DataFrame, *, domain: Sequence[float], epochs: int) -> alt.TopLevelMixin:

@@ -180,8 +180,10 @@ def themed(chart: alt.TopLevelMixin, mode: Mode, typeface: Typeface = "sans", *,
         *spec.get("params", []),
     ]
     _apply_styles(spec, styles(mode))
-    if mode == "screen":  # SVG would make an element, and a description, of every mark: thousands in learning curves
-        spec["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
+    if mode == "screen":
+        # SVG would make an element, and a description, of every mark: thousands in learning curves. Without `ast` Vega
+        # compiles a chart's expressions, which draws in two thirds of the time; names are in them only as JSON strings.
+        spec["usermeta"] = {"embedOptions": {"renderer": "canvas", "ast": False}}
         spec["config"]["mark"] = {"aria": False}
     return spec
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import numpy as np
@@ -82,3 +84,30 @@ def test_area_under_a_precision_recall_curve_is_its_average_precision(distinct: 
     area = (drawn["recall"].diff().fill_null(0) * drawn["precision"]).sum()
     assert area == pytest.approx(pr_auc(label, score), abs=1e-12)
     assert drawn["recall"][0] == 0 and drawn["precision"][-1] == pytest.approx(label.mean())
+
+
+def test_the_lines_of_runs_break_between_runs() -> None:
+    vl_convert = pytest.importorskip("vl_convert")
+    epochs = pl.DataFrame({"epoch": [1, 2, 3], "best": [False, True, False]})
+    runs = pl.DataFrame({"run_id": ["b", "a"], "configuration": "bst", "seed": [43, 42], "curve": "validation"})
+    members = runs.join(epochs, how="cross").with_columns(value=0.7 + 0.01 * pl.col("epoch") + 0.001 * pl.col("seed"))
+    bands = pl.DataFrame(schema={"configuration": pl.String, "curve": pl.String, "epoch": pl.Int64, "seeds": pl.Int64}
+                         | dict.fromkeys(("mean", "sd", "low", "high"), pl.Float64))  # fmt: skip
+    chart = charts.learning_curves(members, bands, order=["bst"], y_title="AUC")
+    svg = vl_convert.vegalite_to_svg(themed(chart, "print") | {"width": 300})
+    (path,) = re.findall(r'aria-roledescription="line mark" d="([^"]+)"', svg)
+    assert path.count("M") == 2 and path.count("L") == 4
+    assert svg.count('aria-roledescription="point"') == 2
+
+
+def test_names_are_in_expressions_only_as_strings() -> None:
+    """Browsers compile what charts compute on screen."""
+    names = ["bst", f"{LONG}\"}})[0]; alert('1')\u2028", f"{LONG}\\"]
+    cells = pl.DataFrame({"configuration": names, "seed": [42] * 3, "value": 0.5, "text": "0.5"})
+    found = [
+        a["labelExpr"] for a in _axes(themed(charts.ablation_matrix(cells, order=names), "screen")) if "labelExpr" in a
+    ]
+    for text in found:
+        literal = re.fullmatch(r"\((\{.*\})\)\[datum\.value\] \|\| datum\.label", text)
+        assert literal and literal[1].isascii() and set(json.loads(literal[1])) <= set(names)
+    assert found
