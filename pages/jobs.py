@@ -17,6 +17,7 @@ from pages import shared
 POLL_SECONDS = 1.0
 MOST_ROWS = 12  # rows with buttons in each list; the rest is counted
 LOG_LINES = 200
+REFUSED = "jobs-refused"
 
 
 def main() -> None:
@@ -28,6 +29,8 @@ def main() -> None:
 def _live() -> None:
     """Everything on this page: one poller, nothing else re-runs."""
     with shared.guard():
+        if refused := st.session_state.pop(REFUSED, None):
+            st.toast(shared.plain(refused), icon=":material/error:")
         jobs = api.list_jobs()
         if not jobs:
             shared.empty(
@@ -56,11 +59,12 @@ def _live() -> None:
 
 
 def _act(action: Callable[..., Any], *args: Any) -> None:
-    """A button's work; what cannot be done (any more) is said, not raised."""
+    """A button's work; what cannot be done (any more) is said, not raised, by the run that follows: what a callback
+    draws would take the place of the page's first elements."""
     try:
         action(*args)
     except StudioError as error:
-        st.toast(shared.plain(str(error)), icon=":material/error:")
+        st.session_state[REFUSED] = str(error)
 
 
 def _button(icon: str, help: str, key: str, action: Callable[..., Any], *args: Any, disabled: bool = False) -> None:
