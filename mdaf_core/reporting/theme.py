@@ -47,7 +47,7 @@ def config(mode: Mode, typeface: Typeface = "sans") -> dict[str, Any]:
     look = {
         "background": "transparent",
         "font": font,
-        "padding": 2 if paper else 4,
+        "padding": 2 if paper else {"left": 4, "top": 4, "right": 10, "bottom": 4},  # a canvas cuts off the last label
         "view": {"stroke": "transparent", "continuousHeight": 260, "continuousWidth": 400},
         "axis": {
             "labelFont": font,
