@@ -109,7 +109,6 @@ def _choices(columns: list[Any], study: Study, used: tuple[str, ...]) -> tuple[S
 def _results(comparison: StudyComparison, metric: str) -> None:
     from mdaf_core.reporting import charts, frames
 
-    unit = frames.difference_unit(metric)
     st.caption(frames.comparison_basis(comparison))
     whole = comparison
     comparison = _arranged(whole)
@@ -120,7 +119,7 @@ def _results(comparison: StudyComparison, metric: str) -> None:
     shared.show_table(
         _styled(table.to_pandas(), comparison),
         "comparison",
-        column_config=_columns(comparison, unit, metric)
+        column_config=_columns(comparison, metric)
         | {name: st.column_config.NumberColumn(format="%.4f") for name in (seeds.columns if seeds is not None else ())},
     )
     if len(comparison.configurations) < len(whole.configurations):
@@ -144,12 +143,12 @@ def _results(comparison: StudyComparison, metric: str) -> None:
         else:
             shared.show_chart(
                 charts.differences(frame, margin_bp=comparison.margin_bp,
-                                   x_title=f"{METRICS[metric]} minus that of {comparison.reference}, {unit}"),
+                                   x_title=f"{METRICS[metric]} minus that of {comparison.reference}, bp"),
                 "differences", frame, title=f"Difference to {shared.plain(comparison.reference)}",
                 help="Mean of the differences paired by seed, with its 95% interval. Band: the margin of parity. "
                      "Faint: smaller than the noise floor, the spread over seeds.",
             )  # fmt: skip
-    _over_seeds(comparison, unit)
+    _over_seeds(comparison)
     notes = frames.comparison_notes(comparison)
     if notes:
         st.markdown("**What to know**")
@@ -174,7 +173,7 @@ def _arranged(comparison: StudyComparison) -> StudyComparison:
     return frames.arranged(comparison, order, find or "", chosen)
 
 
-def _over_seeds(comparison: StudyComparison, unit: str) -> None:
+def _over_seeds(comparison: StudyComparison) -> None:
     from mdaf_core.reporting import frames
 
     table, sentences = frames.over_seeds(comparison)
@@ -208,7 +207,7 @@ def _styled(table: pd.DataFrame, comparison: StudyComparison) -> Any:
     return style.apply(lambda row: [grey if below[row.name] else ""] * len(row), axis=1)
 
 
-def _columns(comparison: StudyComparison, unit: str, metric: str) -> dict[str, Any]:
+def _columns(comparison: StudyComparison, metric: str) -> dict[str, Any]:
     number = st.column_config.NumberColumn
     covers = " or ".join(dict.fromkeys(c.difference.covers for c in comparison.configurations if c.difference))
     return {
@@ -216,9 +215,9 @@ def _columns(comparison: StudyComparison, unit: str, metric: str) -> dict[str, A
         "Seeds": number(help="Finished seeds; a repeated seed counts once.", width="small"),
         "Mean": number(f"{METRICS[metric]}, mean", format="%.4f", help="Over seeds, best epoch's weights."),
         "Sd": number(format="%.4f", help="Standard deviation over seeds; none with one seed."),
-        f"Δ, {unit}": number(format="%+.1f", help=f"Minus {comparison.reference}, paired by seed."),
-        f"Low, {unit}": number(format="%+.1f", help=f"95% interval, covers {covers}."),
-        f"High, {unit}": number(format="%+.1f", help=f"95% interval, covers {covers}."),
+        "Δ, bp": number(format="%+.1f", help=f"Minus {comparison.reference}, paired by seed."),
+        "Low, bp": number(format="%+.1f", help=f"95% interval, covers {covers}."),
+        "High, bp": number(format="%+.1f", help=f"95% interval, covers {covers}."),
         "p": number(help=f"Against no difference; Holm over {comparison.tests} comparisons."),
         "p of parity": number(help=f"Two one-sided tests against ±{comparison.margin_bp:g} bp; Holm-adjusted."),
         "Verdict": st.column_config.TextColumn(

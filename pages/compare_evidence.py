@@ -24,9 +24,8 @@ def power(comparison: StudyComparison) -> None:
     from mdaf_core.evaluation.power import power_of
     from mdaf_core.reporting import frames
 
-    unit = frames.difference_unit(comparison.metric)
     difference = st.number_input(
-        f"Difference to be found, {unit}", 0.1, 1000.0, 10.0, 5.0, format="%.4g", key="find_bp", bind="query-params",
+        "Difference to be found, bp", 0.1, 1000.0, 10.0, 5.0, format="%.4g", key="find_bp", bind="query-params",
         width=220, help="A true difference of this size; found means p < 0.05, before adjusting over comparisons.",
     )  # fmt: skip
     found = power_of(comparison, difference)
@@ -35,7 +34,7 @@ def power(comparison: StudyComparison) -> None:
         return
     table = frames.power_table(found)
     shared.show_table(
-        table, "power", title=f"Rows and seeds to find {difference:g} {unit} against {shared.plain(found.reference)}",
+        table, "power", title=f"Rows and seeds to find {difference:g} bp against {shared.plain(found.reference)}",
         help="With probability 80% at 5%. Rows and seeds are two sources of chance: the study needs enough of both.",
         column_config={
             "Rows": number(format="localized", help="That were compared."),

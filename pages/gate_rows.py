@@ -107,7 +107,6 @@ def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> RowFilter:
 
 def _draw(chart: alt.TopLevelMixin, key: str, note: str) -> dict[str, list[float]]:
     """Returns lowest and highest value inside the reader's box by axis; empty without one."""
-    from mdaf_core.reporting import theme
 
     def clicked() -> None:
         points = st.session_state[key].selection.point
@@ -115,7 +114,7 @@ def _draw(chart: alt.TopLevelMixin, key: str, note: str) -> dict[str, list[float
             st.session_state["row"] = str(points[0]["row_id"])
 
     state = st.vega_lite_chart(
-        spec=theme.themed(chart, "screen", rows=False), width="stretch", key=key, on_select=clicked,
+        spec=shared.screen_spec(chart), width="stretch", key=key, on_select=clicked,
         selection_mode=["point", "box"], alt="Rows as points; the table below lists the same rows.",
     )  # fmt: skip
     words = "Click a point to open its row; draw a box to list all rows inside; the wheel zooms, a double click undoes."

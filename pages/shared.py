@@ -256,7 +256,12 @@ def show_chart(
             st.markdown(f"**{title}**" if title else " ", help=help, width="stretch")
             with st.container(width="content"):
                 st.fragment(_export_menu)(chart, name, data, title or name)
-        st.vega_lite_chart(spec=theme.themed(chart, "screen", rows=False), width="stretch", key=f"vega-{name}")
+        st.vega_lite_chart(spec=screen_spec(chart), width="stretch", key=f"vega-{name}")
+
+
+def screen_spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
+    """The chart as it is drawn on the reader's page."""
+    return theme.themed(chart, "screen", rows=False, light=st.context.theme.type == "light")
 
 
 def _export_menu(chart: alt.TopLevelMixin, name: str, data: Any, title: str) -> None:

@@ -232,9 +232,8 @@ def _differences(material: Material) -> Drawn:
     frame = comparison.frame()
     if frame["difference_bp"].is_null().all():
         raise UsageError(f"Nothing could be compared with the reference {comparison.reference!r} yet.")
-    unit = frames.difference_unit(comparison.metric)
     title = f"{_metric(material)} minus that of {comparison.reference}"
-    chart = charts.differences(frame, margin_bp=comparison.margin_bp, x_title=f"{title}, {unit}")
+    chart = charts.differences(frame, margin_bp=comparison.margin_bp, x_title=f"{title}, bp")
     how: dict[str, list[str]] = {}
     for entry in comparison.configurations:
         if entry.difference:
@@ -242,10 +241,10 @@ def _differences(material: Material) -> Drawn:
     usual, *others = sorted(how, key=lambda words: -len(how[words]))
     covers = "; for ".join([usual, *(f"{', '.join(how[words])}: {words}" for words in others)])
     parts = [
-        f"{title} in {unit} (1 {unit} = 0.0001) on {_rows(material)}, paired by seed "
+        f"{title} in bp (1 bp = 0.0001) on {_rows(material)}, paired by seed "
         f"({_seeds(material.runs)}){', below 0 is better' if _lower_is_better(material) else ''}.",
         f"Lines: 95% intervals, which cover {covers}.",
-        f"Grey band: the margin of ±{comparison.margin_bp:g} {unit}.",
+        f"Grey band: the margin of ±{comparison.margin_bp:g} bp.",
     ]
     if comparison.tests:
         many = "comparisons" if comparison.tests > 1 else "comparison"
@@ -256,9 +255,7 @@ def _differences(material: Material) -> Drawn:
     else:
         parts.append("With one seed no variance over seeds is known, so nothing is tested.")
     if any(c.below_noise_floor for c in comparison.configurations) and comparison.noise_floor is not None:
-        parts.append(
-            f"Faint: smaller than the standard deviation over seeds ({comparison.noise_floor * 1e4:.1f} {unit})."
-        )
+        parts.append(f"Faint: smaller than the standard deviation over seeds ({comparison.noise_floor * 1e4:.1f} bp).")
     return chart, frame, " ".join(parts) + _not_compared(material)
 
 

@@ -43,16 +43,15 @@ VERDICT_MARKS = {
 
 def comparison_table(comparison: StudyComparison) -> pl.DataFrame:
     """What the Compare page and the paper show of a comparison, best first: columns as people read them."""
-    unit = difference_unit(comparison.metric)
     columns = {
         "configuration": "Configuration",
         "verdict": "Verdict",
         "seeds": "Seeds",
         "mean": "Mean",
         "sd": "Sd",
-        "difference_bp": f"Δ, {unit}",
-        "difference_low_bp": f"Low, {unit}",
-        "difference_high_bp": f"High, {unit}",
+        "difference_bp": "Δ, bp",
+        "difference_low_bp": "Low, bp",
+        "difference_high_bp": "High, bp",
         "p_adjusted": "p",
         "p_parity_adjusted": "p of parity",
     }
@@ -102,7 +101,6 @@ def over_seeds(comparison: StudyComparison) -> tuple[pl.DataFrame, list[str]]:
     """
     from mdaf_core.evaluation.significance import few_for_ranks
 
-    unit = difference_unit(comparison.metric)
     rows, sentences = [], []
     for c in comparison.configurations:
         t, ranks = c.difference_seeds, c.signed_rank
@@ -119,15 +117,14 @@ def over_seeds(comparison: StudyComparison) -> tuple[pl.DataFrame, list[str]]:
         sentences.append(few_for_ranks(ranks.n, comparison.tests))
     columns = {
         "Configuration": pl.String, "Seeds above": pl.String,
-        f"Mean Δ, {unit}": pl.Float64, "t low": pl.Float64, "t high": pl.Float64, "t test, p": pl.Float64,
-        f"Median Δ, {unit}": pl.Float64, "Rank low": pl.Float64, "Rank high": pl.Float64, "Signed-rank, p": pl.Float64,
+        "Mean Δ, bp": pl.Float64, "t low": pl.Float64, "t high": pl.Float64, "t test, p": pl.Float64,
+        "Median Δ, bp": pl.Float64, "Rank low": pl.Float64, "Rank high": pl.Float64, "Signed-rank, p": pl.Float64,
     }  # fmt: skip
     return pl.DataFrame(rows, schema=columns, orient="row"), [s for s in dict.fromkeys(sentences) if s]
 
 
 def power_table(power: Power) -> pl.DataFrame:
     """Rows and seeds there are and needed, and the difference that can be found now: one row a configuration."""
-    unit = difference_unit(power.metric)
     rows = [
         (
             n.configuration, n.rows, n.rows_needed, n.seeds, n.seeds_needed,
@@ -137,24 +134,23 @@ def power_table(power: Power) -> pl.DataFrame:
     ]  # fmt: skip
     columns = {
         "Configuration": pl.String, "Rows": pl.Int64, "Rows needed": pl.Int64, "Seeds": pl.Int64,
-        "Seeds needed": pl.Int64, f"Sd over seeds, {unit}": pl.Float64, f"Can find now, {unit}": pl.Float64,
+        "Seeds needed": pl.Int64, "Sd over seeds, bp": pl.Float64, "Can find now, bp": pl.Float64,
     }  # fmt: skip
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 
 def power_sentence(needed: Needed, power: Power) -> str:
     """One line on one configuration."""
-    unit = difference_unit(power.metric)
     parts = []
     if needed.rows_needed is not None:
         parts.append(f"{needed.rows_needed:,} rows (there are {needed.rows:,})")
     if needed.seeds_needed is not None:
         parts.append(f"{needed.seeds_needed:,} seeds (there are {needed.seeds})")
-    found = f"{needed.configuration}: a true difference of {power.difference_bp:g} {unit} takes " + " and ".join(parts)
+    found = f"{needed.configuration}: a true difference of {power.difference_bp:g} bp takes " + " and ".join(parts)
     if not parts:
         found = f"{needed.configuration}: no number of rows or seeds can be derived"
     if needed.detectable is not None:
-        found += f"; the study as it is finds about {needed.detectable * 1e4:.1f} {unit} {power.power:.0%} of the time"
+        found += f"; the study as it is finds about {needed.detectable * 1e4:.1f} bp {power.power:.0%} of the time"
     return " ".join([f"{found}.", *map(sentence, needed.notes)])
 
 
@@ -203,11 +199,6 @@ def criteria_table(results: Sequence[CriterionResult]) -> pl.DataFrame:
         text = word if r.value is None else f"{word} {r.value:.4f}"
         rows.setdefault(r.configuration, {"Configuration": r.configuration})[r.criterion] = text
     return pl.DataFrame(list(rows.values()))
-
-
-def difference_unit(metric: str) -> str:
-    """Unit of differences: basis points for the AUCs, ×10⁻⁴ for the rest."""
-    return "bp" if metric.endswith(("auc",)) else "10⁻⁴"
 
 
 def comparison_members(comparison: StudyComparison) -> pl.DataFrame:
@@ -271,7 +262,7 @@ def comparison_basis(comparison: StudyComparison) -> str:
         parts.append(f"{comparison.rows:,} {'test' if comparison.split == 'test' else 'validation'} rows{users}")
     if comparison.noise_floor is not None:
         floor = comparison.noise_floor * 1e4
-        parts.append(f"noise floor {floor:.1f} {difference_unit(comparison.metric)} (sd over seeds)")
+        parts.append(f"noise floor {floor:.1f} bp (sd over seeds)")
     if comparison.tests:
         parts.append(f"Holm over {comparison.tests} comparison{'' if comparison.tests == 1 else 's'}")
     return " · ".join(parts)

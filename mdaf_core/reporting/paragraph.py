@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from mdaf_core.evaluation.comparison import DIRECTIONS
 from mdaf_core.evaluation.significance import ONE_SEED
-from mdaf_core.reporting.frames import difference_unit
 
 if TYPE_CHECKING:
     from mdaf_core.evaluation.comparison import ComparedConfiguration, StudyComparison
@@ -128,7 +127,6 @@ def has_reference(comparison: StudyComparison) -> bool:
 
 def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
     others = [c for c in comparison.configurations if c.configuration != comparison.reference]
-    unit = difference_unit(comparison.metric)
     out: list[Sentence] = []
     single = [c for c in others if c.verdict == ONE_SEED]
     if single:
@@ -141,18 +139,18 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
         )
     for entry in others:
         if entry.difference is not None and entry.verdict in ("better", "worse", "parity"):
-            out.append(_verdict_sentence(entry, comparison, metric, unit))
+            out.append(_verdict_sentence(entry, comparison, metric))
     unshown = [c for c in others if c.verdict == "not shown" and c.difference is not None]
     if unshown:
         names = _list([c.configuration for c in unshown])
         many = len(unshown) > 1
         figures = "; ".join(
-            f"{c.configuration + ': ' if many else ''}{_figures(c, unit)}, adjusted {_p(c.p_adjusted)}" for c in unshown
+            f"{c.configuration + ': ' if many else ''}{_figures(c)}, adjusted {_p(c.p_adjusted)}" for c in unshown
         )
         out.append(
             Sentence(
                 f"Neither a difference in {metric} from {comparison.reference} nor equivalence within "
-                f"±{comparison.margin_bp:g} {unit} was shown for {names} ({figures}).",
+                f"±{comparison.margin_bp:g} bp was shown for {names} ({figures}).",
                 f"{_methods(unshown)}, two-sided and TOST",
             )
         )
@@ -173,14 +171,14 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
                 f"Differences are means over seeds, paired by seed, with 95% intervals that cover "
                 f"{_covers(comparison)}; p values are adjusted by Holm's method over "
                 f"{_plural(comparison.tests, 'comparison')}, and equivalence was tested by two one-sided tests against "
-                f"±{comparison.margin_bp:g} {unit} (1 {unit} = 0.0001).",
+                f"±{comparison.margin_bp:g} bp (1 bp = 0.0001).",
                 "the method of the tests",
             )
         )
     if comparison.noise_floor is not None:
         below = [c.configuration for c in others if c.below_noise_floor]
         pooled = "pooled standard deviation" if len(comparison.configurations) > 1 else "standard deviation"
-        text = f"The {pooled} of {metric} over seeds was {comparison.noise_floor * 1e4:.1f} {unit}"
+        text = f"The {pooled} of {metric} over seeds was {comparison.noise_floor * 1e4:.1f} bp"
         if below:
             noun, verb = ("difference", "is") if len(below) == 1 else ("differences", "are")
             text += f"; the {noun} of {_list(below)} {verb} smaller than that"
@@ -189,11 +187,11 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
     return out
 
 
-def _verdict_sentence(entry: ComparedConfiguration, comparison: StudyComparison, metric: str, unit: str) -> Sentence:
-    name, reference, figures = entry.configuration, comparison.reference, _figures(entry, unit)
+def _verdict_sentence(entry: ComparedConfiguration, comparison: StudyComparison, metric: str) -> Sentence:
+    name, reference, figures = entry.configuration, comparison.reference, _figures(entry)
     if entry.verdict == "parity":
         return Sentence(
-            f"{name} was equivalent to {reference} in {metric} within ±{comparison.margin_bp:g} {unit} "
+            f"{name} was equivalent to {reference} in {metric} within ±{comparison.margin_bp:g} bp "
             f"({figures}, TOST adjusted {_p(entry.p_equivalence_adjusted)}).",
             f"{_methods([entry])}, TOST",
         )
@@ -203,13 +201,13 @@ def _verdict_sentence(entry: ComparedConfiguration, comparison: StudyComparison,
     )
 
 
-def _figures(entry: ComparedConfiguration, unit: str) -> str:
+def _figures(entry: ComparedConfiguration) -> str:
     def signed(value: float) -> str:
         return f"{value * 1e4:+.1f}".replace("-", "−")
 
     found = entry.difference
     assert found is not None
-    return f"{signed(found.estimate)} {unit}, 95% interval [{signed(found.low)}, {signed(found.high)}]"
+    return f"{signed(found.estimate)} bp, 95% interval [{signed(found.low)}, {signed(found.high)}]"
 
 
 def _methods(entries: list[ComparedConfiguration]) -> str:

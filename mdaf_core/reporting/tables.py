@@ -285,8 +285,7 @@ def results_table(comparison: StudyComparison, runs: Sequence[RunRecord]) -> Pap
         ranked = [None if name in refused else mean for name, mean in zip(names, means, strict=True)]
         best[heading], second[heading] = _ranks(ranked, 4, DIRECTIONS[metric])
         columns |= {f"{metric}_mean": means, f"{metric}_sd": spreads}
-    unit = frames.difference_unit(comparison.metric)
-    cells[f"Δ {METRICS[comparison.metric]}, {unit} [95% interval]"] = [
+    cells[f"Δ {METRICS[comparison.metric]}, bp [95% interval]"] = [
         f"{_signed(d)} [{_signed(low)}, {_signed(high)}]{MARKS.get(verdict, '')}" if low is not None
         else MISSING if d is None else _signed(d)
         for d, low, high, verdict in frame.select(
@@ -316,14 +315,13 @@ def _results_caption(comparison: StudyComparison) -> str:
         + ("one seed, so no variance is known." if counts == [1] else f"mean ± standard deviation over {seeds} seeds."),
         "Bold: best mean of a column, underlined: second; neither is a claim of significance.",
         f"Δ: {METRICS[comparison.metric]} minus that of {comparison.reference}, paired by seed "
-        f"(1 {frames.difference_unit(comparison.metric)} = 0.0001)"
-        + ("; below 0 is better." if DIRECTIONS[comparison.metric] < 0 else "."),
+        f"(1 bp = 0.0001)" + ("; below 0 is better." if DIRECTIONS[comparison.metric] < 0 else "."),
     ]
     marks = {MARKS[c.verdict] for c in comparison.configurations if c.verdict in MARKS}
     meanings = {
         "▲": "better than the reference",
         "▼": "worse",
-        "◆": f"equivalent within ±{comparison.margin_bp:g} {frames.difference_unit(comparison.metric)} (TOST)",
+        "◆": f"equivalent within ±{comparison.margin_bp:g} bp (TOST)",
     }
     if comparison.tests:
         shown = [f"{mark} {words}" for mark, words in meanings.items() if mark in marks]

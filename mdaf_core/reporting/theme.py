@@ -96,6 +96,12 @@ def config(mode: Mode, typeface: Typeface = "sans") -> dict[str, Any]:
     return _merge(look, _INK) if paper else look
 
 
+# Text on a light page, where Streamlit's own grey is too pale (3.7:1); seen too if the page turns dark without a rerun.
+ON_LIGHT = "#6b7681"
+_ON_LIGHT: dict[str, Any] = {
+    part: {"labelColor": ON_LIGHT, "titleColor": ON_LIGHT} for part in ("axis", "legend", "header")
+}
+
 # What the app's theme gives on screen, for paper.
 _INK: dict[str, Any] = {
     "background": "#ffffff",
@@ -144,12 +150,15 @@ def styles(mode: Mode) -> dict[str, dict[str, Any]]:
     }
 
 
-def themed(chart: alt.TopLevelMixin, mode: Mode, typeface: Typeface = "sans", *, rows: bool = True) -> dict[str, Any]:
+def themed(
+    chart: alt.TopLevelMixin, mode: Mode, typeface: Typeface = "sans", *, rows: bool = True, light: bool = False
+) -> dict[str, Any]:
     """The chart as a Vega-Lite specification in a mode's look. What the chart itself configures wins.
 
     Expressions of a chart may use the parameters `em` (size of labels) and `legend_width`.
 
     Args:
+        light: whether the page is known to be light.
         rows: whether `datasets` holds the rows of the data, else the frames, which Streamlit sends in binary form.
     """
     import altair as alt
@@ -171,7 +180,8 @@ def themed(chart: alt.TopLevelMixin, mode: Mode, typeface: Typeface = "sans", *,
             spec: dict[str, Any] = chart.to_dict(validate=False)  # type: ignore[attr-defined]
     if frames:
         spec["datasets"] = spec.get("datasets", {}) | frames
-    spec["config"] = _merge(config(mode, typeface), spec.get("config", {}))
+    look = _merge(config(mode, typeface), _ON_LIGHT if light else {})
+    spec["config"] = _merge(look, spec.get("config", {}))
     if not CONCATENATIONS & spec.keys():  # Vega-Lite fits single views only
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}  # legends add to the height, not to the width
     spec["params"] = [

@@ -1,11 +1,11 @@
 import io
-import json
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
 from mdaf_core.cli.main import main
+from tests.cli.conftest import strict
 
 
 class Done:
@@ -31,18 +31,18 @@ def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
     done = _run(folder, "prepare", "synthetic", "--json")
     assert done.returncode == 0, done.stderr
-    value = json.loads(done.stdout)
+    value = strict(done.stdout)
     assert value["name"] == "synthetic-tiny" and value["splits"]["train"]["rows"] == 14_000
     assert "Prepared synthetic-tiny" in done.stderr
     return folder
 
 
 def test_list_show_and_audit_are_json(home):
-    (listed,) = json.loads(_run(home, "list", "--json").stdout)
+    (listed,) = strict(_run(home, "list", "--json").stdout)
     assert listed["name"] == "synthetic-tiny" and listed["splits"]["val"]["rows"] == 3_000
-    shown = json.loads(_run(home, "show", "synthetic-tiny", "--json").stdout)
+    shown = strict(_run(home, "show", "synthetic-tiny", "--json").stdout)
     assert {check["id"] for check in shown["audit"]} >= {"history-earlier", "vocabulary-training", "integrity"}
-    audited = json.loads(_run(home, "audit", "synthetic-tiny", "--json").stdout)
+    audited = strict(_run(home, "audit", "synthetic-tiny", "--json").stdout)
     assert audited["counts"]["fail"] == 0
     assert [check["status"] for check in audited["checks"]] == [check["status"] for check in shown["audit"]]
 
@@ -50,10 +50,10 @@ def test_list_show_and_audit_are_json(home):
 def test_a_proposal_is_a_command(home, tmp_path):
     path = tmp_path / "my log.csv"
     path.write_text("clk,user,ad,price\n" + "".join(f"{i % 2},{i % 7},{i % 5},{i / 3}\n" for i in range(40)))
-    value = json.loads(_run(home, "propose", str(path), "--json").stdout)
+    value = strict(_run(home, "propose", str(path), "--json").stdout)
     assert value["options"] == {"label": "clk", "user": "user", "item": "ad", "numeric": ["price"]}
     done = _run(home, *value["command"][4:], "--json")
-    assert done.returncode == 0 and json.loads(done.stdout)["name"] == "table-my-log"
+    assert done.returncode == 0 and strict(done.stdout)["name"] == "table-my-log"
     text = _run(home, "propose", str(path)).stdout
     assert "by its name" in text and "--set item=ad" in text
     assert _run(home, "propose", str(tmp_path / "none.csv")).returncode == 1
@@ -65,7 +65,7 @@ def test_findings_are_told_with_rows_and_what_to_do(home, tmp_path):
     assert (
         _run(home, "prepare", "table", "--path", str(path), "--set", "user=user", "--set", "item=item").returncode == 0
     )
-    audited = json.loads(_run(home, "audit", "table-log", "--json").stdout)
+    audited = strict(_run(home, "audit", "table-log", "--json").stdout)
     check = next(check for check in audited["checks"] if check["id"] == "unseen-users")
     assert check["status"] == "warn" and check["todo"] and check["number"] == 1
     assert 1 <= len(check["examples"]) <= 20 and set(check["examples"][0]) >= {"part", "label", "user", "item"}

@@ -40,6 +40,19 @@ def test_overfitting(call, study):
     assert "online gap, best" in text and "evaluation mode" in text
 
 
+def test_what_one_seed_cannot_show_is_null(call, home):
+    one = make_study(["mdaf-full", "lr"], [42], gates=True)
+    found = call("compare", one.id, "--json")[1]
+    assert found["noise_floor"] is None
+    assert {c["verdict"] for c in found["configurations"]} == {"reference", "one seed: no variance known"}
+    shown = call("study", "show", one.id, "--json")[1]
+    assert shown["configurations"][0]["test"]["auc"]["sd"] is None
+    run = next(r for r in tracking.list_runs(one.id) if r.configuration == "mdaf-full")
+    gate = call("gates", run.run_id, "--json")[1]
+    assert gate["rows"] == 400 and 0 < gate["overall"]["mean"] < 1
+    assert "verdict" in gate["adaptivity"] and "no longer here" in gate["slices_note"]
+
+
 def test_criteria(call, study):
     assert "carries no criteria" in call("criteria", study.id)[1]
     code, found, _ = call("criteria", study.id, "--preset", "report", "--preset", "mdaf-levels", "--json")

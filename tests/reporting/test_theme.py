@@ -91,6 +91,13 @@ def test_text_and_palette_are_left_to_the_app_on_screen() -> None:
     assert theme.config("print")["axis"]["titleColor"] == "#000000"
 
 
+def test_text_can_be_read_on_a_light_page() -> None:
+    assert contrast(theme.ON_LIGHT, BACKGROUNDS["light"]) >= 4.5
+    assert contrast(theme.ON_LIGHT, BACKGROUNDS["dark"]) >= 3.5
+    chart = alt.Chart(pl.DataFrame({"x": [1]})).mark_point().encode(x="x:Q")
+    assert theme.themed(chart, "screen", light=True)["config"]["axis"]["labelColor"] == theme.ON_LIGHT
+
+
 def test_styles_become_properties_of_marks() -> None:
     frame = pl.DataFrame({"x": [1, 2], "y": [3, 4]})
     line = alt.Chart(frame).mark_line(style="member").encode(x="x:Q", y="y:Q")
