@@ -10,7 +10,6 @@ import streamlit as st
 from mdaf_core.data.audit import stored_audit
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.jobs import api
 from mdaf_core.studies import launch
 from mdaf_core.studies.definitions import definition_names, get_definition, starting_point
 from mdaf_core.studies.estimate import known_costs, settled
@@ -35,9 +34,7 @@ def main() -> None:
             name = shared.dataset_picker()
             if name is None:
                 return
-            if "warmed" not in st.session_state:
-                st.session_state["warmed"] = True
-                api.ensure_supervisor()  # its libraries load while the form is filled in
+            shared.warm()
             dataset = PreparedDataset.open(name)
             acknowledged = _audit(dataset)
             definition, chosen, reference = _selection(dataset)
@@ -142,8 +139,8 @@ def _summary(
         st.warning(shared.plain(obstacle), icon=":material/warning:")
     runs = len(configs) * len(seeds)
     st.button(
-        f"Launch {runs} runs", type="primary", icon=":material/rocket_launch:", disabled=bool(obstacles) or not runs,
-        key="launch", on_click=_launch,
+        f"Launch {runs} {'run' if runs == 1 else 'runs'}", type="primary", icon=":material/rocket_launch:",
+        disabled=bool(obstacles) or not runs, key="launch", on_click=_launch,
         args=(dataset, definition, configs, seeds, reference, title, acknowledged or []),
     )  # fmt: skip
     if refusal := st.session_state.pop("launch_refused", None):

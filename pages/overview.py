@@ -42,9 +42,7 @@ def main() -> None:
 
 def _first_start() -> None:
     """Nothing is there yet: what this is, and one thing to do."""
-    if "warmed" not in st.session_state:
-        st.session_state["warmed"] = True
-        api.ensure_supervisor()  # its libraries load while the reader reads: the first run starts at once
+    shared.warm()
     st.markdown(
         "**Find out what a click-through-rate (CTR) model really does.** MDAF Studio trains it next to its own parts "
         "and to baselines, over several seeds, and says which differences hold and which the numbers cannot show.  \n"

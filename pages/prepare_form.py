@@ -31,6 +31,8 @@ def draw(expanded: bool) -> None:
     if st.session_state.pop("prepare-queued", False):
         st.session_state[OPEN] = False
     st.session_state.setdefault(OPEN, expanded)
+    if st.session_state[OPEN]:
+        shared.warm()
     with st.expander("Prepare a data set", icon=":material/add:", key=OPEN, on_change="rerun"):
         names = source_names()
         name = st.selectbox("Source", names, format_func=lambda n: f"{n}: {get_source(n).title}", key="prepare-source")

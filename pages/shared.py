@@ -141,6 +141,15 @@ def linked_select(
     return chosen
 
 
+def warm() -> None:
+    """Let the libraries of the jobs load while the reader reads or fills in a form: the first job starts at once."""
+    from mdaf_core.jobs import api
+
+    if "warmed" not in st.session_state:
+        st.session_state["warmed"] = True
+        api.ensure_supervisor()
+
+
 def study_picker(place: Any = None) -> str | None:
     """Choose a study (newest first); None, with a way out, where there is none. In the link as `study`.
 
