@@ -8,7 +8,6 @@ from typing import Any
 
 import streamlit as st
 
-from mdaf_core.errors import StudioError
 from mdaf_core.jobs import api
 from mdaf_core.jobs.describe import progress_text, share_done
 from mdaf_core.jobs.store import Job
@@ -17,7 +16,6 @@ from pages import shared
 POLL_SECONDS = 1.0
 MOST_ROWS = 12  # rows with buttons in each list; the rest is counted
 LOG_LINES = 200
-REFUSED = "jobs-refused"
 
 
 def main() -> None:
@@ -29,8 +27,6 @@ def main() -> None:
 def _live() -> None:
     """Everything on this page: one poller, nothing else re-runs."""
     with shared.guard():
-        if refused := st.session_state.pop(REFUSED, None):
-            st.toast(shared.plain(refused), icon=":material/error:")
         jobs = api.list_jobs()
         if not jobs:
             shared.empty(
@@ -58,18 +54,9 @@ def _live() -> None:
         _log(jobs)
 
 
-def _act(action: Callable[..., Any], *args: Any) -> None:
-    """A button's work; what cannot be done (any more) is said, not raised, by the run that follows: what a callback
-    draws would take the place of the page's first elements."""
-    try:
-        action(*args)
-    except StudioError as error:
-        st.session_state[REFUSED] = str(error)
-
-
 def _button(icon: str, help: str, key: str, action: Callable[..., Any], *args: Any, disabled: bool = False) -> None:
     st.button(
-        "", icon=f":material/{icon}:", help=help, key=key, type="tertiary", on_click=_act, args=(action, *args),
+        "", icon=f":material/{icon}:", help=help, key=key, type="tertiary", on_click=shared.act, args=(action, *args),
         disabled=disabled,
     )  # fmt: skip
 
@@ -78,7 +65,7 @@ def _all(label: str, icon: str, help: str, action: Callable[[list[Job]], None], 
     """One button for a whole list."""
     if len(jobs) > 1:
         st.button(
-            label, icon=f":material/{icon}:", help=help, key=f"all-{icon}", type="tertiary", on_click=_act,
+            label, icon=f":material/{icon}:", help=help, key=f"all-{icon}", type="tertiary", on_click=shared.act,
             args=(action, jobs),
         )  # fmt: skip
 
@@ -97,7 +84,7 @@ def _running(job: Job) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"{shared.state_label('running')} {_name(job)}", width="stretch")
             st.button(
-                "Cancel", key=f"cancel-{job.id}", icon=":material/stop_circle:", on_click=_act,
+                "Cancel", key=f"cancel-{job.id}", icon=":material/stop_circle:", on_click=shared.act,
                 args=(api.cancel, job.id), disabled=job.cancel_requested is not None,
                 help="Stops within seconds. Finished epochs are kept, and the job can be resumed.",
             )  # fmt: skip
@@ -143,11 +130,11 @@ def _ended(ended: list[Job]) -> None:
                     st.markdown(f"{shared.state_label(job.state)} {_name(job)} {when}  \n{reason}", width="stretch")
                     if job.can_resume:
                         st.button(
-                            "Resume", key=f"resume-{job.id}", icon=":material/resume:", on_click=_act,
+                            "Resume", key=f"resume-{job.id}", icon=":material/resume:", on_click=shared.act,
                             args=(api.resume, job.id), help="Goes on after the last finished epoch, in the same run.",
                         )  # fmt: skip
                     st.button(
-                        "Retry", key=f"retry-{job.id}", icon=":material/replay:", on_click=_act,
+                        "Retry", key=f"retry-{job.id}", icon=":material/replay:", on_click=shared.act,
                         args=(api.retry, job.id), help="Starts again from scratch, as a new run.",
                     )  # fmt: skip
             if len(broken) > MOST_ROWS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mdaf_core.errors import StudioError
 from mdaf_core.jobs import api
 from mdaf_core.jobs.describe import progress_text, share_done
 from mdaf_core.studies import launch
@@ -48,7 +47,10 @@ def _first_start() -> None:
         "and to baselines, over several seeds, and says which differences hold and which the numbers cannot show.  \n"
         "Raw data → data set, audited → training in the background → curves, comparison, gates → figures and tables."
     )
-    st.button("Run the demo study", type="primary", icon=":material/play_arrow:", key="demo", on_click=_start_demo)
+    st.button(
+        "Run the demo study", type="primary", icon=":material/play_arrow:", key="demo", on_click=shared.act,
+        args=(_start_demo,),
+    )  # fmt: skip
     st.caption(
         "Generates a small data set whose click probabilities are known, then trains MDAF, each of its branches alone, "
         "DCNv2 and logistic regression with two seeds each: a few minutes on two cores, nothing to download."
@@ -57,19 +59,7 @@ def _first_start() -> None:
 
 
 def _start_demo() -> None:
-    try:
-        study = launch.run_demo()
-    except StudioError as error:
-        st.toast(shared.plain(str(error)), icon=":material/error:")
-    else:
-        st.query_params["study"] = study.id
-
-
-def _complete(study: Study) -> None:
-    try:
-        launch.queue_missing(study)
-    except StudioError as error:
-        st.toast(shared.plain(str(error)), icon=":material/error:")
+    st.query_params["study"] = launch.run_demo().id
 
 
 def _previous_visit(study_id: str) -> float | None:
@@ -110,7 +100,10 @@ def _summary(study: Study, found: list[Cell], previous: float | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**Next:** {step.sentence}", width="content")
         if step.target == "complete":
-            st.button(step.label, on_click=_complete, args=(study,), key="complete", icon=":material/playlist_add:")
+            st.button(
+                step.label, on_click=shared.act, args=(launch.queue_missing, study), key="complete",
+                icon=":material/playlist_add:",
+            )  # fmt: skip
         else:
             st.page_link(
                 PAGES[step.target], label=step.label, icon=":material/arrow_forward:", query_params={"study": study.id}

@@ -57,12 +57,12 @@ def _active(job: Job) -> None:
         st.markdown(f"{shared.state_label(job.state)} **{shared.plain(job.payload['name'])}**{since}", width="stretch")
         if job.state == "queued" and (api.queue_position(job.id) or 1) > 1:
             st.button(
-                "To the front", key=f"prepare-first-{job.id}", icon=":material/vertical_align_top:", on_click=api.move,
-                args=(job.id, "first"), help="Starts as soon as a running job ends.",
+                "To the front", key=f"prepare-first-{job.id}", icon=":material/vertical_align_top:",
+                on_click=shared.act, args=(api.move, job.id, "first"), help="Starts as soon as a running job ends.",
             )  # fmt: skip
         st.button(
-            "Cancel", key=f"prepare-cancel-{job.id}", icon=":material/stop_circle:", on_click=api.cancel,
-            args=(job.id,), disabled=job.cancel_requested is not None,
+            "Cancel", key=f"prepare-cancel-{job.id}", icon=":material/stop_circle:", on_click=shared.act,
+            args=(api.cancel, job.id), disabled=job.cancel_requested is not None,
             help="Finished stages are kept: it can go on from there.",
         )  # fmt: skip
     st.progress(share_done(job) or 0.0, shared.plain(words[:1].upper() + words[1:]))
@@ -84,8 +84,8 @@ def _stopped(job: Job) -> None:
     with st.container(horizontal=True):
         if job.can_retry:
             st.button(
-                "Go on" if job.state == "cancelled" else "Try again", key="prepare-retry", on_click=api.retry,
-                icon=":material/play_arrow:", args=(job.id,),
+                "Go on" if job.state == "cancelled" else "Try again", key="prepare-retry", on_click=shared.act,
+                icon=":material/play_arrow:", args=(api.retry, job.id),
                 help="A stopped preparation goes on from its last finished stage; after an error, from the beginning.",
             )  # fmt: skip
         st.button("Dismiss", key="prepare-dismiss", on_click=_dismiss)

@@ -43,6 +43,7 @@ STATES = {
     "missing": (":material/remove:", "not run", "gray"),
 }
 MISSING = "–"
+REFUSAL = "refusal"  # key of the session's state: what a button could not do
 
 
 # ---- page frame ------------------------------------------------------------------------------------------------------
@@ -70,7 +71,12 @@ def empty(message: str, action: str | None = None, page: str | None = None) -> N
 
 @contextmanager
 def guard() -> Iterator[None]:
-    """Show a `StudioError` as its sentence; log anything else and say where it is logged. Never a traceback."""
+    """Show a `StudioError` as its sentence; log anything else and say where it is logged. Never a traceback.
+
+    What a button could not do (`act`) is said here too: elements that a callback draws are lost in a fragment.
+    """
+    if refusal := st.session_state.pop(REFUSAL, None):
+        st.toast(plain(refusal), icon=":material/error:")
     try:
         yield
     except StudioError as error:
@@ -82,6 +88,14 @@ def guard() -> Iterator[None]:
             "the rest of the page, runs and data are not affected.",
             icon=":material/error:",
         )
+
+
+def act(action: Callable[..., Any], *args: Any) -> None:
+    """A button's work; what cannot be done (any more) is said by the next `guard`, not raised."""
+    try:
+        action(*args)
+    except StudioError as error:
+        st.session_state[REFUSAL] = str(error)
 
 
 def plain(text: str) -> str:

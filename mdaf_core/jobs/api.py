@@ -145,9 +145,9 @@ def prepare_job(
     )
 
 
-def submit(jobs: list[NewJob]) -> list[int]:
-    """Queue all of `jobs`, or none, and see to it that someone serves them; returns their ids."""
-    ids = store.add(jobs)
+def submit(jobs: list[NewJob], ahead_of: str | None = None) -> list[int]:
+    """Queue all of `jobs`, or none (see `store.add`), and see to it that someone serves them; returns their ids."""
+    ids = store.add(jobs, ahead_of)
     ensure_supervisor()
     return ids
 
@@ -175,6 +175,8 @@ def submit_prepare(
 ) -> int:
     """Queue the preparation of a data set; returns the job's id.
 
+    It goes before all trainings that are queued: somebody waits for it, and it is short beside them.
+
     Raises:
         UsageError: as `prepare_job`, or a data set of that name is being prepared already.
     """
@@ -182,7 +184,7 @@ def submit_prepare(
     active = active_prepare(job.payload["name"])
     if active is not None:
         raise UsageError(f"Data set {job.payload['name']!r} is being prepared already (job {active.id}).")
-    return submit([job])[0]
+    return submit([job], ahead_of="train")[0]
 
 
 def active_prepare(name: str) -> Job | None:

@@ -257,23 +257,23 @@ def work() -> tuple[list[Job], list[int]]:
 # What people do
 
 
-def add(jobs: list[NewJob]) -> list[int]:
-    """Queue `jobs` behind the others, all or none; returns their ids.
+def add(jobs: list[NewJob], ahead_of: str | None = None) -> list[int]:
+    """Queue `jobs` behind the others, or before the first queued job of the kind `ahead_of`; all or none.
 
-    A study has one job for each configuration and seed: one that is there already is not added again, whoever asks, and
-    its id is returned.
+    Returns their ids. A study has one job for each configuration and seed: one that is there already is not added
+    again, whoever asks, and its id is returned.
     """
     ids: dict[int, int] = {}
     with _transaction() as db:
-        position = db.execute("SELECT COALESCE(MAX(position), 0) FROM jobs").fetchone()[0]
-        for i, job in enumerate(jobs, 1):
+        first, step = _place(db, ahead_of, len(jobs))
+        for i, job in enumerate(jobs):
             after = ids[id(job.after)] if isinstance(job.after, NewJob) else job.after
             db.execute(
                 "INSERT INTO jobs (kind, title, study, configuration, seed, payload, position, depends_on, created) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (
                     *(job.kind, job.title, job.study, job.configuration, job.seed),
-                    *(json.dumps(job.payload, allow_nan=False), position + i, after, time.time()),
+                    *(json.dumps(job.payload, allow_nan=False), first + i * step, after, time.time()),
                 ),
             )
             row = db.execute(
@@ -284,6 +284,16 @@ def add(jobs: list[NewJob]) -> list[int]:
             ids[id(job)] = row[0]
         _fail_blocked(db)
     return [ids[id(job)] for job in jobs]
+
+
+def _place(db: sqlite3.Connection, ahead_of: str | None, count: int) -> tuple[float, float]:
+    """Where `count` new jobs go: the position of the first and the step from each to the next."""
+    before = db.execute("SELECT MIN(position) FROM jobs WHERE state = 'queued' AND kind = ?", (ahead_of,)).fetchone()[0]
+    if before is None:
+        return db.execute("SELECT COALESCE(MAX(position), 0) FROM jobs").fetchone()[0] + 1, 1.0
+    behind = db.execute("SELECT MAX(position) FROM jobs WHERE state = 'queued' AND position < ?", (before,)).fetchone()
+    step = (1.0 if behind[0] is None else before - behind[0]) / (count + 1)
+    return before - count * step, step
 
 
 def cancel(job_id: int) -> Job:

@@ -190,6 +190,17 @@ def test_a_run_that_finished_before_its_worker_died_is_finished(home):
     assert store.get_job(job_id).state == "finished"
 
 
+def test_ahead_of_a_kind(home):
+    a, b = store.add([new("a"), new("b")])
+    (c,) = store.add([NewJob("prepare", "c")], ahead_of="train")
+    (d,) = store.add([NewJob("prepare", "d")], ahead_of="train")
+    e, f = store.add([NewJob("prepare", "e"), NewJob("prepare", "f")], ahead_of="train")
+    assert [job.id for job in store.list_jobs(states=["queued"])] == [c, d, e, f, a, b]
+    (g,) = store.add([new("g")])
+    (h,) = store.add([new("h")], ahead_of="absent")
+    assert [job.id for job in store.list_jobs(states=["queued"])][-4:] == [a, b, g, h]
+
+
 def test_move(home):
     a, b, c = store.add([new("a"), new("b"), new("c")])
 
