@@ -35,15 +35,15 @@ def main() -> None:
     shared.header("Data", "Can I trust this data?")
     with shared.guard():
         busy = prepare_progress.draw()
-        prepare_form.draw(expanded=not list_datasets() and not busy)
         if not list_datasets():
-            if busy:
-                return
-            shared.empty(
-                "No data set is prepared yet. Preparing reads raw files (or generates data), splits and codes them, "
-                "and audits the result. `synthetic` needs no files."
-            )
+            if not busy:
+                shared.empty(
+                    "No data set is prepared yet. Preparing reads raw files (or generates data), splits and codes "
+                    "them, and audits the result. `synthetic` needs no files."
+                )
+            prepare_form.draw(expanded=not busy)
             return
+        prepare_form.draw(expanded=False)
         name = shared.dataset_picker()
         if name is not None:
             _dataset(PreparedDataset.open(name))

@@ -47,7 +47,7 @@ def config(mode: Mode, typeface: Typeface = "sans") -> dict[str, Any]:
     look = {
         "background": "transparent",
         "font": font,
-        "padding": 2 if paper else {"left": 4, "top": 4, "right": 10, "bottom": 4},  # a canvas cuts off the last label
+        "padding": 2 if paper else 4,
         "view": {"stroke": "transparent", "continuousHeight": 260, "continuousWidth": 400},
         "axis": {
             "labelFont": font,
@@ -195,6 +195,8 @@ def themed(
         # compiles a chart's expressions, which draws in two thirds of the time; names are in them only as JSON strings.
         spec["usermeta"] = {"embedOptions": {"renderer": "canvas", "ast": False}}
         spec["config"]["mark"] = {"aria": False}
+        # A canvas cuts off what the last label has beyond it. Of the specification: Streamlit sets one that has none.
+        spec.setdefault("padding", {"left": 4, "top": 4, "right": 18, "bottom": 4})
     return spec
 
 
