@@ -250,7 +250,7 @@ def _sentence(fusion: str | None, tests: list[Replacement], shown: list[bool]) -
         f"{e.test.estimate / BP:.1f} bp of AUC [{e.test.low / BP:.1f}, {e.test.high / BP:.1f}]"
         for e in tests
     )
-    costs = costs[0].upper() + costs[1:]
+    costs = (costs[0].upper() + costs[1:]).replace("-", "−")
     if all(shown):
         return f"{costs}: choosing g row by row improves the ranking."
     if shown[1]:
