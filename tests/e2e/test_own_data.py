@@ -62,7 +62,6 @@ def choose_folder(page: Page, source: str, folder: Path) -> None:
 
 def prepare(page: Page, title: str) -> None:
     page.get_by_role("button", name="Prepare", exact=True).click()
-    expect(page.get_by_role("button", name="Cancel")).to_be_in_viewport()  # what was begun is seen at once
     expect(page.get_by_role("button", name="Prepare", exact=True)).not_to_be_visible()
     expect(page.get_by_test_id("stMain").get_by_text(title)).to_be_visible(timeout=MINUTES * 60_000)
     settled(page)
