@@ -64,10 +64,6 @@ class Settings(BaseSettings):
         return self.home / "cache"
 
     @property
-    def exports_dir(self) -> Path:
-        return self.home / "exports"
-
-    @property
     def tracking_uri(self) -> str:
         """`MLFLOW_TRACKING_URI` where set, else a SQLite file in `home`."""
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home.resolve() / 'mlflow.db'}"

@@ -123,6 +123,8 @@ def _draw(chart: alt.TopLevelMixin, key: str, note: str) -> dict[str, list[float
 
 
 def _draw_all(figure: Figure, row_ids: pl.Series, key: str) -> None:
+    """Point i of the figure is row `row_ids[i]`."""
+
     def clicked() -> None:
         indices = st.session_state[key].selection.point_indices
         if indices:

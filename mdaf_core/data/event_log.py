@@ -54,6 +54,7 @@ class EventLog:
 
 
 def event_log(raw: RawTable, users: Vocabulary, user_index: np.ndarray, timestamp: np.ndarray) -> EventLog | None:
+    """The log of the users there are, taken out of `raw`; None where rows have no histories."""
     events, raw.events = raw.events, None  # its columns are let go one by one
     if events is None or not raw.history_fields:
         return None

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from mdaf_core.data.schema import Split
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.cache import cached
-from mdaf_core.evaluation.metrics import Bools, Floats, Undefined, mean_covariance, placement_covariance
+from mdaf_core.evaluation.metrics import Bools, Floats, Undefined, clusters, mean_covariance, placement_covariance
 from mdaf_core.evaluation.predictions import ROW_METRICS, difference_of_rows, load_predictions, row_values
 from mdaf_core.evaluation.significance import (
     BP,
@@ -29,7 +29,6 @@ from mdaf_core.evaluation.significance import (
     SeedSummary,
     SignedRank,
     Verdict,
-    dense,
     difference,
     equivalence,
     few_seeds,
@@ -177,12 +176,6 @@ def _mixed(group: dict[int, RunRecord]) -> str | None:
     return None
 
 
-def _clusters(user: NDArray[np.int64]) -> tuple[NDArray[np.int64] | None, int | None]:
-    codes = dense(user)
-    users = int(codes.max()) + 1 if len(codes) else 0
-    return (codes, users) if users > 1 else (None, None)
-
-
 def _covariance(metric: str, label: Bools, value: Floats, cluster: NDArray[np.int64] | None) -> Floats:
     if metric == "auc":
         return placement_covariance(label, value, cluster)
@@ -202,7 +195,8 @@ def _row_sampling(
                     return RowSampling(refused=refused)
         frame = load_predictions(reference[shared[0]].run_id, split)
         label = frame["label"].to_numpy().astype(np.bool_)
-        cluster, users = _clusters(frame["user"].to_numpy())
+        cluster = clusters(frame["user"].to_numpy())
+        users = None if cluster is None else int(cluster.max()) + 1
         if metric not in ROW_METRICS:
             return RowSampling(rows=len(frame), users=users, missing=f"{metric} has no closed form over rows")
         value = np.stack(

@@ -16,14 +16,13 @@ from pydantic import BaseModel, Field
 from mdaf_core.data.schema import Split
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.cache import cached
-from mdaf_core.evaluation.metrics import Undefined, auc, mean_variance
+from mdaf_core.evaluation.metrics import Undefined, auc, clusters, dense, mean_variance
 from mdaf_core.evaluation.predictions import load_predictions
 from mdaf_core.evaluation.significance import (
     BP,
     LEVEL,
     Component,
     PairedTest,
-    dense,
     half_width,
     holm,
     paired_auc,
@@ -137,7 +136,10 @@ def gate_summary(run: RunRecord, split: Split = "test") -> GateSummary:
     reason = without_gate(run)
     if reason:
         raise UsageError(reason)
-    return cached("gates", [run.run_id, run.ended, split], GateSummary, lambda: _summary(run, split))
+    return cached(
+        "gates", [run.run_id, run.ended, split], GateSummary, lambda: _summary(run, split),
+        keep=lambda summary: not summary.slices_note,  # the data set may come back
+    )  # fmt: skip
 
 
 def _summary(run: RunRecord, split: Split) -> GateSummary:
@@ -146,9 +148,7 @@ def _summary(run: RunRecord, split: Split) -> GateSummary:
         raise UsageError(f"The {split} predictions of run {run.run_id[:8]} hold no g: train it again.")
     g = frame["g"].to_numpy()
     label = frame["label"].to_numpy().astype(np.bool_)
-    codes = dense(frame["user"].to_numpy())
-    users = int(codes.max()) + 1
-    cluster = codes if users > 1 else None
+    cluster = clusters(frame["user"].to_numpy())
 
     def group(name: str, mask: NDArray[np.bool_] | NDArray[np.int64] | slice) -> GateGroup:
         return _group(name, g[mask], None if cluster is None else cluster[mask])
@@ -163,7 +163,7 @@ def _summary(run: RunRecord, split: Split) -> GateSummary:
         split=split,
         fusion=fusion_of(run) or "",
         rows=len(frame),
-        users=users if cluster is not None else None,
+        users=None if cluster is None else int(cluster.max()) + 1,
         constant=bool(np.ptp(g) < 1e-9),
         overall=group("all rows", slice(None)),
         by_label=[group(f"label {int(y)}", label == y) for y in (False, True) if (label == y).any()],
@@ -180,8 +180,9 @@ def _group(name: str, g: NDArray[np.float64], cluster: NDArray[np.int64] | None)
     mean = float(g.mean())
     low = high = None
     try:
-        variance = mean_variance(g, None if cluster is None else dense(cluster))
-        width = half_width([Component(name="users", variance=variance)], 1 - LEVEL)
+        mine = None if cluster is None else dense(cluster)
+        units = len(g) if mine is None else int(mine.max()) + 1
+        width = half_width([Component(name="users", variance=mean_variance(g, mine), df=units - 1)], 1 - LEVEL)
         low, high = mean - width, mean + width
     except Undefined:
         pass
@@ -210,8 +211,7 @@ def adaptivity(frame: pl.DataFrame, fusion: str | None = "gate") -> Adaptivity:
         frame: predictions: user, label, logit, logit_g_mean, logit_g_permuted, logit_static, logit_sequential.
         fusion: how the model fuses its branches (`MDAFConfig.fusion`).
     """
-    codes = dense(frame["user"].to_numpy())
-    cluster = codes if len(codes) and codes.max() > 0 else None
+    cluster = clusters(frame["user"].to_numpy())
     label, learned = frame["label"].to_numpy(), frame["logit"].to_numpy()
     tests = []
     try:

@@ -225,6 +225,18 @@ def mean_covariance(value: Floats, cluster: NDArray[np.integer] | None = None) -
     return units / (units - 1) * (residual @ residual.T) / len(group) ** 2
 
 
+def dense(group: ArrayLike) -> NDArray[np.int64]:
+    """Codes 0…U−1 of arbitrary group labels."""
+    return np.unique(np.asarray(group), return_inverse=True)[1].reshape(-1)
+
+
+def clusters(user: ArrayLike) -> NDArray[np.int64] | None:
+    """(N,) codes 0…U−1 of the rows' users; None where there is one alone: rows of data without users are stored so,
+    and are taken as independent."""
+    codes = dense(user)
+    return codes if codes.any() else None
+
+
 def auc_se(label: ArrayLike, score: ArrayLike, user: ArrayLike | None = None) -> float:
     """Standard error of one AUC: DeLong's of independent rows, with several users Obuchowski's; see
     `placement_covariance`.
@@ -233,9 +245,7 @@ def auc_se(label: ArrayLike, score: ArrayLike, user: ArrayLike | None = None) ->
         Undefined: fewer than two positives or two negatives, or than two users with one of them.
     """
     value, _ = placements(label, score)
-    cluster = None if user is None else np.unique(np.asarray(user), return_inverse=True)[1].reshape(-1)
-    if cluster is not None and not cluster.any():
-        cluster = None
+    cluster = None if user is None else clusters(user)
     return float(np.sqrt(max(0.0, placement_variance(np.asarray(label).astype(np.bool_), value, cluster))))
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, Field
 
 from mdaf_core.errors import StudioError
-from mdaf_core.evaluation.metrics import Undefined, checked, placement_covariance, placement_variance, placements
+from mdaf_core.evaluation.metrics import Undefined, checked, dense, placement_covariance, placement_variance, placements
 
 LEVEL = 0.95
 BP = 1e-4
@@ -171,11 +171,6 @@ def equivalence(test: Difference, margin_bp: float = DEFAULT_MARGIN_BP) -> Equiv
 
 
 # --- models on the same rows ---------------------------------------------------------------------------------------
-
-
-def dense(group: ArrayLike) -> NDArray[np.int64]:
-    """Codes 0…U−1 of arbitrary group labels."""
-    return np.unique(np.asarray(group), return_inverse=True)[1].reshape(-1)
 
 
 @dataclass(frozen=True)

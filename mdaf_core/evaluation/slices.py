@@ -15,9 +15,9 @@ from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.schema import FIRST_ID, Split
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.cache import cached
-from mdaf_core.evaluation.metrics import Undefined, placement_variance, placements
+from mdaf_core.evaluation.metrics import Undefined, clusters, placement_variance, placements
 from mdaf_core.evaluation.predictions import difference_of_rows, load_predictions
-from mdaf_core.evaluation.significance import LEVEL, Component, dense, half_width
+from mdaf_core.evaluation.significance import LEVEL, Component, half_width, units_of_rarer_label
 from mdaf_core.tracking import RunRecord
 
 _LENGTHS = ((0, 0), (1, 2), (3, 5), (6, 10), (11, 20), (21, 50), (51, None))
@@ -142,7 +142,7 @@ def _measure(runs: Sequence[RunRecord], slicing: Slicing, split: Split) -> _Slic
     """AUC and interval of each slice; placements are taken within the slice."""
     frames = [load_predictions(run.run_id, split) for run in runs]
     label = frames[0]["label"].to_numpy().astype(np.bool_)
-    user = dense(frames[0]["user"].to_numpy())
+    user = frames[0]["user"].to_numpy()
     order = np.argsort(slicing.code, kind="stable")
     edges = np.searchsorted(slicing.code[order], np.arange(len(slicing.labels) + 1))
     out = []
@@ -156,13 +156,14 @@ def _measure(runs: Sequence[RunRecord], slicing: Slicing, split: Split) -> _Slic
         try:
             found = [placements(y, frame["logit"].to_numpy()[mine]) for frame in frames]
             entry.auc = float(np.mean([value for _, value in found]))
-            cluster = dense(user[mine])
+            cluster = clusters(user[mine])
             mean = np.mean([value for value, _ in found], axis=0)
-            variance = placement_variance(y, mean, cluster if cluster.max() > 0 else None)
+            variance = placement_variance(y, mean, cluster)
         except Undefined as reason:
             entry.note = str(reason)
             continue
-        width = half_width([Component(name="users", variance=max(variance, 0.0))], 1 - LEVEL)
+        df = max(1, units_of_rarer_label(y, cluster) - 1)
+        width = half_width([Component(name="users", variance=max(variance, 0.0), df=df)], 1 - LEVEL)
         entry.low, entry.high = max(0.0, entry.auc - width), min(1.0, entry.auc + width)
     return _Slices(slices=out)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ROW = 24
 NAME_LIMIT = 30  # characters of a configuration's name beside an axis or in a legend
 HEIGHT = 240
+SHARES: dict[str, Any] = {"format": ".1f", "values": [0, 0.2, 0.4, 0.6, 0.8, 1]}  # options of an axis from 0 to 1
 
 # A verdict's shape; `frames.VERDICT_MARKS` shows the same beside the words of tables.
 _VERDICT_SHAPES = {
@@ -369,7 +370,7 @@ def roc(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
     unit = alt.Scale(domain=[0, 1], nice=False)
     diagonal = alt.Chart(alt.Data(values=[{"fpr": 0, "tpr": 0}, {"fpr": 1, "tpr": 1}])).mark_line(style="guide")
     lines = alt.Chart(frame).mark_line(strokeWidth=1.6)
-    axis = alt.Axis(format=".1f", values=[0, 0.2, 0.4, 0.6, 0.8, 1])
+    axis = alt.Axis(**SHARES)
     x = alt.X("fpr:Q", scale=unit, title="False positive rate", axis=axis)
     y = alt.Y("tpr:Q", scale=unit, title="True positive rate", axis=axis)
     return alt.layer(
@@ -403,7 +404,7 @@ def precision_recall(frame: pl.DataFrame, rate: float, *, order: Sequence[str]) 
     shown = _shown(frame, order)
     first = frame.group_by("run_id", maintain_order=True).first().select(frame.columns)
     steps = pl.concat([first.with_columns(recall=pl.lit(0.0)), frame]).with_row_index("step")
-    x = alt.X("recall:Q", scale=alt.Scale(domain=[0, 1], nice=False), title="Recall", axis=alt.Axis(format=".1f"))
+    x = alt.X("recall:Q", scale=alt.Scale(domain=[0, 1], nice=False), title="Recall", axis=alt.Axis(**SHARES))
     y = alt.Y("precision:Q", scale=alt.Scale(zero=True, nice=True), title="Precision")
     ends = alt.Chart(alt.Data(values=[{"recall": 0, "precision": rate}, {"recall": 1, "precision": rate}]))
     return alt.layer(

@@ -15,7 +15,6 @@ import polars as pl
 if TYPE_CHECKING:
     from mdaf_core.data.schema import Split
     from mdaf_core.evaluation.comparison import ComparedConfiguration, StudyComparison
-    from mdaf_core.evaluation.criteria import CriterionResult
     from mdaf_core.evaluation.power import Needed, Power
     from mdaf_core.evaluation.reported_results import ReportedTable
     from mdaf_core.studies.store import Study
@@ -189,16 +188,6 @@ def reported_power(found: ReportedTable) -> list[str]:
         f"Rows {what}, with these trained models: {rows}.",
         f"Seeds of each model {what}, on given rows, by the standard deviation of their differences: {seeds}.",
     ]
-
-
-def criteria_table(results: Sequence[CriterionResult]) -> pl.DataFrame:
-    """One row a configuration, one column a criterion: pass or fail with the figure."""
-    rows: dict[str, dict[str, str]] = {}
-    for r in results:
-        word = {True: "✓", False: "✗", None: "–"}[r.passed]
-        text = word if r.value is None else f"{word} {r.value:.4f}"
-        rows.setdefault(r.configuration, {"Configuration": r.configuration})[r.criterion] = text
-    return pl.DataFrame(list(rows.values()))
 
 
 def comparison_members(comparison: StudyComparison) -> pl.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import polars as pl
 import pytest
@@ -83,6 +85,19 @@ def test_summary_adds_up(trained):
     assert [e.gate_mean for e in found.by_epoch] == [0.5, 0.6]
     assert found.adaptivity.auc == pytest.approx(auc(frame["label"], frame["logit"]))
     assert found == gates.gate_summary(runs["gate"])  # from the cache
+
+
+def test_slices_come_back_with_the_data_set(trained, tmp_path):
+    dataset, runs = trained
+    run = dataclasses.replace(runs["gate"], ended=2.0)  # nothing of it is in the cache
+    away = dataset.path.rename(tmp_path / "away")
+    try:
+        without = gates.gate_summary(run)
+    finally:
+        away.rename(dataset.path)
+    assert without.slices_note and list(without.slices) == ["history_length"]
+    found = gates.gate_summary(run)
+    assert not found.slices_note and len(found.slices) > 1
 
 
 def test_history_slices_are_what_they_say(trained):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mdaf_core.errors import StudioError
 from mdaf_core.evaluation import metrics
-from mdaf_core.evaluation.metrics import Undefined
+from mdaf_core.evaluation.metrics import Undefined, clusters
 
 
 def auc_by_pairs(label, score):
@@ -234,3 +234,8 @@ def test_standard_error_of_a_run_is_over_users_where_there_are_some():
     copies = [np.tile(x, 4) for x in (label, score, np.arange(200))]
     assert metrics.split_metrics(*copies).auc_se == pytest.approx(once.auc_se, rel=0.02)
     assert metrics.split_metrics(label, score, np.zeros(200)).auc_se == metrics.auc_se(label, score)  # without users
+
+
+def test_one_user_alone_is_no_cluster() -> None:
+    assert clusters(np.zeros(4)) is None and clusters([]) is None
+    assert clusters(["b", "a", "b"]).tolist() == [1, 0, 1]
