@@ -21,28 +21,20 @@ VERSION = 3  # raise it when a cached computation changes
 Result = TypeVar("Result", bound=BaseModel)
 
 
-def cached(
-    kind: str,
-    key: Any,
-    result: type[Result],
-    compute: Callable[[], Result],
-    keep: Callable[[Result], bool] = lambda _: True,
-) -> Result:
+def cached(kind: str, key: Any, result: type[Result], compute: Callable[[], Result]) -> Result:
     """`compute()`, or what it returned for the same `key` before.
 
     Args:
         kind: folder under the cache directory.
         key: JSON-ready; everything the result depends on.
         result: the model that `compute` returns. An unreadable file counts as absent.
-        keep: whether what was computed holds for good.
     """
     path = _path(kind, key, "json")
     try:
         return result.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         value = compute()
-        if keep(value):
-            write_text(path, value.model_dump_json())
+        write_text(path, value.model_dump_json())
         return value
 
 

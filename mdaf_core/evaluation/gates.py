@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from mdaf_core.data.schema import Split
-from mdaf_core.errors import UsageError
+from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.cache import cached
 from mdaf_core.evaluation.metrics import Undefined, auc, clusters, dense, mean_variance
 from mdaf_core.evaluation.predictions import load_predictions
@@ -136,10 +136,12 @@ def gate_summary(run: RunRecord, split: Split = "test") -> GateSummary:
     reason = without_gate(run)
     if reason:
         raise UsageError(reason)
-    return cached(
-        "gates", [run.run_id, run.ended, split], GateSummary, lambda: _summary(run, split),
-        keep=lambda summary: not summary.slices_note,  # the data set may come back
-    )  # fmt: skip
+    try:
+        dataset_of(run, split)
+        whole = True
+    except StudioError:  # some slices need it, and it may come back
+        whole = False
+    return cached("gates", [run.run_id, run.ended, split, whole], GateSummary, lambda: _summary(run, split))
 
 
 def _summary(run: RunRecord, split: Split) -> GateSummary:
