@@ -26,6 +26,7 @@ from mdaf_core.evaluation.significance import (
     Component,
     Difference,
     Equivalence,
+    Estimate,
     SeedSummary,
     SignedRank,
     Verdict,
@@ -33,6 +34,7 @@ from mdaf_core.evaluation.significance import (
     equivalence,
     few_seeds,
     holm,
+    interval,
     noise_floor,
     seed_component,
     seed_summary,
@@ -56,6 +58,7 @@ class ComparedConfiguration(BaseModel):
     run_ids: dict[int, str]
     values: dict[int, float]
     summary: SeedSummary | None = None
+    mean: Estimate | None = Field(None, description="Over its seeds, with the interval over seeds and users at once.")
     shared_seeds: list[int] = []
     seed_differences: dict[int, float] = {}
     difference: Difference | None = None
@@ -92,7 +95,7 @@ class StudyComparison(BaseModel):
 
         records = []
         for c in self.configurations:
-            d, s, e = c.difference, c.summary, c.equivalence
+            d, s, e, m = c.difference, c.summary, c.equivalence, c.mean
             records.append(
                 {
                     "configuration": c.configuration,
@@ -100,8 +103,10 @@ class StudyComparison(BaseModel):
                     "seeds": len(c.values),
                     "mean": s and s.mean,
                     "sd": s and s.sd,
-                    "low": s and s.low,
-                    "high": s and s.high,
+                    "low": m and m.low,
+                    "high": m and m.high,
+                    "mean_covers": m and m.covers,
+                    "half_width": (m.high - m.low) / 2 if m and m.of_both_sources else None,
                     "difference_bp": d and d.estimate / BP,
                     "difference_low_bp": d and d.low / BP,
                     "difference_high_bp": d and d.high / BP,
@@ -122,10 +127,9 @@ _FRAME = {
     "configuration": pl.String,
     "model": pl.String,
     "seeds": pl.Int64,
-    **{
-        name: pl.Float64
-        for name in ("mean", "sd", "low", "high", "difference_bp", "difference_low_bp", "difference_high_bp")
-    },
+    **{name: pl.Float64 for name in ("mean", "sd", "low", "high")},
+    "mean_covers": pl.String,
+    **{name: pl.Float64 for name in ("half_width", "difference_bp", "difference_low_bp", "difference_high_bp")},
     "covers": pl.String,
     **{name: pl.Float64 for name in ("p", "p_adjusted", "p_parity", "p_parity_adjusted")},
     "below_noise_floor": pl.Boolean,
@@ -135,9 +139,9 @@ _FRAME = {
 
 
 class RowSampling(BaseModel):
-    """Sampling variance over rows or users of a mean-over-seeds difference, or the reason why there is none."""
+    """Sampling variance over rows or users of a mean over seeds, or the reason why there is none."""
 
-    difference: float | None = None
+    value: float | None = Field(None, description="The mean over rows and seeds, or its difference to the reference's.")
     component: Component | None = Field(None, description="Of these trained models.")
     shared: Component | None = Field(None, description="The part that further seeds do not average out.")
     rows: int = 0
@@ -182,29 +186,26 @@ def _covariance(metric: str, label: Bools, value: Floats, cluster: NDArray[np.in
     return mean_covariance(value, cluster)
 
 
-def _row_sampling(
-    mine: dict[int, RunRecord], reference: dict[int, RunRecord], split: Split, metric: str
-) -> RowSampling:
-    """Sampling over rows of the difference averaged over shared seeds; slow (reads predictions), hence cached."""
-    shared = [seed for seed in mine if seed in reference]
+def _row_sampling(pairs: Sequence[Sequence[RunRecord]], split: Split, metric: str) -> RowSampling:
+    """Sampling over rows of a mean over seeds; slow (reads predictions), hence cached.
+
+    Args:
+        pairs: of each seed the run, and where a difference is meant the reference's.
+    """
+    first = pairs[0][-1]
     try:
-        for seed in shared:
-            for run in (mine[seed], reference[seed]):
-                refused = difference_of_rows(run, reference[shared[0]], split)
-                if refused:
-                    return RowSampling(refused=refused)
-        frame = load_predictions(reference[shared[0]].run_id, split)
+        for run in (run for pair in pairs for run in pair):
+            refused = difference_of_rows(run, first, split)
+            if refused:
+                return RowSampling(refused=refused)
+        frame = load_predictions(first.run_id, split)
         label = frame["label"].to_numpy().astype(np.bool_)
         cluster = clusters(frame["user"].to_numpy())
         users = None if cluster is None else int(cluster.max()) + 1
         if metric not in ROW_METRICS:
             return RowSampling(rows=len(frame), users=users, missing=f"{metric} has no closed form over rows")
-        value = np.stack(
-            [
-                row_values(mine[seed].run_id, split, metric) - row_values(reference[seed].run_id, split, metric)
-                for seed in shared
-            ]
-        )
+        values = [[row_values(run.run_id, split, metric) for run in pair] for pair in pairs]
+        value = np.stack([of_pair[0] - of_pair[1] if len(of_pair) > 1 else of_pair[0] for of_pair in values])
         covariance = _covariance(metric, label, value, cluster)
     except Undefined as error:
         return RowSampling(missing=str(error))
@@ -212,22 +213,41 @@ def _row_sampling(
     name: Literal["rows", "users"] = "rows" if cluster is None else "users"
     df = max(1, units_of_rarer_label(label, cluster) - 1)
     return RowSampling(
-        difference=float(mean),
+        value=float(mean),
         component=Component(name=name, variance=max(float(covariance.mean()), 0.0), df=df),
-        shared=Component(name=name, variance=shared_by_seeds(covariance), df=df) if len(shared) > 1 else None,
+        shared=Component(name=name, variance=shared_by_seeds(covariance), df=df) if len(pairs) > 1 else None,
         rows=len(frame),
         users=users,
     )
 
 
-def row_sampling(mine: dict[int, RunRecord], reference: dict[int, RunRecord], split: Split, metric: str) -> RowSampling:
+def row_sampling(pairs: Sequence[Sequence[RunRecord]], split: Split, metric: str) -> RowSampling:
     """`_row_sampling`, kept on disk by the runs it is made from."""
-    shared = [seed for seed in mine if seed in reference]
-    key = [split, metric, [[r.run_id, r.ended, r.fingerprint] for s in shared for r in (mine[s], reference[s])]]
+    key = [split, metric, [[[r.run_id, r.ended, r.fingerprint] for r in pair] for pair in pairs]]
     try:
-        return cached("comparisons", key, RowSampling, lambda: _row_sampling(mine, reference, split, metric))
+        return cached("comparisons", key, RowSampling, lambda: _row_sampling(pairs, split, metric))
     except UsageError as error:  # predictions are missing: perhaps not for good
         return RowSampling(missing=str(error))
+
+
+def mean_over_seeds(values: Sequence[float], sampling: RowSampling) -> Estimate | None:
+    """The mean of one configuration over its seeds, from the same two sources as a difference.
+
+    Args:
+        values: one a seed; sampling: `row_sampling` of their runs.
+
+    Returns:
+        With one seed an interval over users (rows) alone, without their sampling error one over seeds alone; `covers`
+        says so. None where neither is known.
+    """
+    mean = float(np.mean(values))
+    what = "rows" if sampling.users is None else "users"
+    if len(values) == 1:
+        return sampling.component and interval(mean, [sampling.component], f"other {what}, with this trained model")
+    component = seed_component(values)
+    if sampling.shared is None:
+        return interval(mean, [component], "other seeds, on these rows")
+    return interval(mean, [sampling.shared, component], f"other seeds and other {what}")
 
 
 def _compare(
@@ -248,7 +268,7 @@ def _compare(
     left_out = sorted((entry.values.keys() | reference_values.keys()) - set(seeds))
     if left_out:
         entry.notes.append(f"paired by the seeds both have; seeds left out: {', '.join(map(str, left_out))}")
-    sampling = row_sampling({s: mine[s] for s in seeds}, {s: reference[s] for s in seeds}, split, metric)
+    sampling = row_sampling([(mine[s], reference[s]) for s in seeds], split, metric)
     if sampling.refused:
         entry.notes.append(sampling.refused)
         return sampling
@@ -333,6 +353,8 @@ def compare_study(
             entry.notes.append(mixed)
         elif entry.values:
             entry.summary = seed_summary(list(entry.values.values()))
+            sampling = row_sampling([(group[seed],) for seed in entry.values], split, metric)
+            entry.mean = mean_over_seeds(list(entry.values.values()), sampling)
         out.configurations.append(entry)
 
     out.noise_floor = noise_floor([list(c.values.values()) for c in out.configurations if c.summary])

@@ -46,18 +46,28 @@ class Component(BaseModel):
         return float(ndtr(-errors) if self.df is None else stdtr(self.df, -errors))
 
 
-class Difference(BaseModel):
-    """An estimated difference with its two-sided interval and test against zero."""
+class Estimate(BaseModel):
+    """A figure with its two-sided interval."""
 
     estimate: float
     se: float
     low: float
     high: float
-    p: float | None = Field(description="Two-sided; None where the standard error is 0 and the estimate is not.")
     covers: str = Field(description="What varies from sample to sample in this interval.")
-    method: str
     level: float = LEVEL
     components: list[Component] = []
+
+    @property
+    def of_both_sources(self) -> bool:
+        """Whether the interval covers other seeds and other rows or users at once: what a reader takes ± for."""
+        return len({c.name for c in self.components}) > 1
+
+
+class Difference(Estimate):
+    """An estimated difference with its two-sided interval and test against zero."""
+
+    p: float | None = Field(description="Two-sided; None where the standard error is 0 and the estimate is not.")
+    method: str
 
 
 class PairedTest(Difference):
@@ -131,22 +141,21 @@ def two_sided_p(distance: float, components: Sequence[Component]) -> float | Non
     return max(2 * c.tail(abs(distance) / c.variance**0.5) for c in (*live, whole(live)))
 
 
+def interval(value: float, components: list[Component], covers: str, level: float = LEVEL) -> Estimate:
+    """The interval of an estimate from its sources of variance."""
+    width = half_width(components, 1 - level)
+    se = float(np.sqrt(sum(c.variance for c in components)))
+    return Estimate(
+        estimate=value, se=se, low=value - width, high=value + width, covers=covers, level=level, components=components
+    )
+
+
 def difference(
     estimate: float, components: list[Component], covers: str, method: str, level: float = LEVEL
 ) -> Difference:
-    """Interval and test of an estimate from its sources of variance."""
-    width = half_width(components, 1 - level)
-    return Difference(
-        estimate=estimate,
-        se=float(np.sqrt(sum(c.variance for c in components))),
-        low=estimate - width,
-        high=estimate + width,
-        p=two_sided_p(estimate, components),
-        covers=covers,
-        method=method,
-        level=level,
-        components=components,
-    )
+    """Interval and test of a difference from its sources of variance."""
+    found = interval(estimate, components, covers, level)
+    return Difference(**found.model_dump(), p=two_sided_p(estimate, components), method=method)
 
 
 def equivalence(test: Difference, margin_bp: float = DEFAULT_MARGIN_BP) -> Equivalence:

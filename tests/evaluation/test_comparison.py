@@ -69,6 +69,35 @@ def test_difference_is_the_mean_of_paired_seeds_and_its_interval_holds_both_sour
     assert "other seeds and other users" in found.difference.covers
 
 
+def test_a_mean_has_the_interval_over_seeds_and_users(make_run):
+    """Two seeds that agree to the fourth digit say nothing of other users: "0.8162 ± 0.0001" would."""
+    label, truth, user = rows(400, users=148)
+    runs = [
+        make_run("base", s, label, truth + 0.001 * np.random.default_rng(s).normal(size=400), user) for s in (1, 2)
+    ]
+    found = entry(compare_study(runs, "base"), "base")
+    scores = [predictions.load_predictions(r.run_id, "test")["logit"].to_numpy() for r in runs]
+    covariance = delong(label, scores, user).covariance
+    users, seeds = found.mean.components
+    assert users.variance == pytest.approx(covariance[0, 1], rel=1e-6)
+    assert seeds.variance == pytest.approx(np.var([r.result.test.auc for r in runs], ddof=1) / 2)
+    assert found.mean.estimate == pytest.approx(np.mean([r.result.test.auc for r in runs]))
+    assert found.mean.high - found.mean.estimate == pytest.approx(half_width([users, seeds], 0.05))
+    assert found.mean.se > 0.01 > 10 * found.summary.sd
+    assert found.mean.of_both_sources and found.mean.covers == "other seeds and other users"
+    frame = compare_study(runs, "base").frame()
+    assert frame["half_width"][0] == pytest.approx(found.mean.high - found.mean.estimate)
+
+
+def test_a_mean_of_one_seed_has_no_figure_for_plus_minus(make_run):
+    runs = study(make_run, {"base": 1.0}, seeds=(1,))
+    comparison = compare_study(runs, "base")
+    mean = entry(comparison, "base").mean
+    assert mean.covers == "other users, with this trained model" and not mean.of_both_sources
+    assert mean.se == pytest.approx(runs[0].result.test.auc_se, rel=1e-9)
+    assert comparison.frame()["half_width"][0] is None
+
+
 def test_rows_of_a_study_are_sampled_by_the_mean_of_placements(make_run):
     """With one seed the interval is the clustered DeLong interval of the two runs."""
     runs = study(make_run, {"base": 1.0, "other": 0.8}, seeds=(1,))
