@@ -51,4 +51,8 @@ else:  # `streamlit run` imports it, and serves
     # Until the first `st.navigation`, Streamlit would take the folder `pages/` for its older kind of app, and run the
     # page of a link straight to it without this file: another list of pages in a wider sidebar, then an error.
     PagesManager.uses_pages_directory = False
-    app = st.App(__file__, middleware=[Middleware(serving.StaticFiles)], lifespan=serving.without_delay)
+    app = st.App(
+        __file__,
+        middleware=[Middleware(serving.KnownHosts), Middleware(serving.StaticFiles)],
+        lifespan=serving.lifespan,
+    )

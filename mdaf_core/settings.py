@@ -32,6 +32,10 @@ class Settings(BaseSettings):
         None, description="Memory a preparation of data may use, such as 4GB; default: half of the machine's."
     )
 
+    upload_limit: ByteSize = Field(
+        ByteSize(8 * 10**9), description="What uploads through the browser may take on disk together, such as 8GB."
+    )
+
     @property
     def job_threads(self) -> int:
         """CPU threads of a training job: `threads`, else an equal share of the cores for each slot."""

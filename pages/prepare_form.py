@@ -99,8 +99,12 @@ def _path(source: Source) -> Path | None:
         return None
     uploaded = tuple(file.file_id for file in files)
     saved = st.session_state.setdefault("prepare-uploads", {})
-    if uploaded not in saved:
-        saved[uploaded] = save_uploads([(file.name, file) for file in files])
+    if uploaded not in saved or not Path(saved[uploaded]).exists():  # emptied once it is prepared
+        try:
+            saved[uploaded] = save_uploads([(file.name, file) for file in files], api.inputs_in_use())
+        except StudioError as error:
+            st.error(shared.plain(str(error)), icon=":material/error:")
+            return None
     return Path(saved[uploaded])
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import importlib
 import socket
+import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 import app
 import serving
 
+ROOT = Path(__file__).resolve().parent.parent
 STATIC = Path(st.__file__).parent / "static"
 
 
@@ -97,3 +100,96 @@ def test_a_link_straight_to_a_page_of_a_fresh_server_runs_app_py(monkeypatch) ->
     monkeypatch.setattr(PagesManager, "uses_pages_directory", None)
     importlib.reload(app)
     assert PagesManager.uses_pages_directory is False, "or Streamlit would take `pages/` for the whole app"
+
+
+# --- who may talk to the app ---
+
+OWN = ["localhost", "localhost:8501", "127.0.0.1:8501", "[::1]:8501", "LOCALHOST:1", "127.1.2.3", "app.localhost"]
+FOREIGN = [
+    *("evil.example", "evil.example:8501", "localhost.evil.example", "127.0.0.1.evil.example", "192.168.1.5:8501"),
+    *("", None, "user@localhost", "localhost/evil", "localhost:port", "0x7f.1.evil", "notlocalhost", "[::1", "8.8.8.8"),
+]
+
+
+@pytest.fixture
+def options(monkeypatch):  # type: ignore[no-untyped-def]
+    """Options of the server for a test: the project's own unless changed."""
+    chosen: dict[str, Any] = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))["server"]
+    chosen = {f"server.{name}": value for name, value in chosen.items()}
+    monkeypatch.setattr(serving.config, "get_option", chosen.get)
+    return chosen
+
+
+@pytest.mark.parametrize("host", OWN)
+def test_this_machine_is_served(options, host: str) -> None:  # type: ignore[no-untyped-def]
+    assert serving.refused(host, None) is None
+    assert serving.refused(host, f"http://{host}") is None
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+def test_a_name_led_to_this_machine_is_refused(options, host: str | None) -> None:  # type: ignore[no-untyped-def]
+    """DNS rebinding: Host and Origin agree, and both are the attacker's."""
+    assert serving.refused(host, f"http://{host}")
+    assert serving.refused(host, None)
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://localhost:3000", "https://8.8.8.8", "file://"]
+)
+def test_a_page_of_another_site_is_refused(options, origin: str) -> None:  # type: ignore[no-untyped-def]
+    assert serving.refused("localhost:8501", origin)
+
+
+def test_the_app_listens_to_this_machine_alone_unless_told(options) -> None:  # type: ignore[no-untyped-def]
+    assert options["server.address"] == "127.0.0.1" and not serving.is_open()
+    for address, opened in (("0.0.0.0", True), ("::", True), ("10.1.2.3", True), ("::1", False), (None, True)):
+        options["server.address"] = address
+        assert serving.is_open() is opened
+
+
+def test_opened_to_the_network_addresses_and_own_names_are_served(options) -> None:  # type: ignore[no-untyped-def]
+    options["server.address"] = "0.0.0.0"
+    for host in ("192.168.1.5:8501", f"{socket.gethostname()}:8501", "[fd00::1]:8501", "localhost"):
+        assert serving.refused(host, f"http://{host}") is None
+    assert serving.refused("evil.example", "http://evil.example")
+    options["server.allowedHosts"] = ["studio.example.org", "*.lab.example.org"]
+    for host in ("studio.example.org", "a.lab.example.org"):
+        assert serving.refused(host, f"https://{host}") is None
+        assert serving.refused("127.0.0.1:8501", f"https://{host}") is None, "a proxy in front"
+    assert serving.refused("lab.example.org.evil.example", None)
+
+
+def _answer(kind: str, headers: dict[str, str]) -> list[dict[str, Any]]:
+    """What a request of these headers gets; [] where it is passed on."""
+    sent: list[dict[str, Any]] = []
+    passed = []
+
+    async def further(scope: Any, receive: Any, send: Any) -> None:
+        passed.append(scope)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": kind, "method": "PUT", "path": "/_stcore/upload_file", "headers": raw}
+    asyncio.run(serving.KnownHosts(further)(scope, receive, send))  # type: ignore[arg-type]
+    assert bool(sent) != bool(passed)
+    return sent
+
+
+def test_refusals_reach_every_route(options) -> None:  # type: ignore[no-untyped-def]
+    good, bad = {"host": "localhost:8501"}, {"host": "evil.example", "origin": "http://evil.example"}
+    assert not _answer("http", good) and not _answer("websocket", good)
+    start, body = _answer("http", bad)
+    assert start["status"] == 403 and b"evil.example" in body["body"] and b"--server.allowedHosts" in body["body"]
+    assert [m["type"] for m in _answer("websocket", bad)] == ["websocket.close"]
+
+
+def test_font_weights_are_those_the_browser_takes() -> None:
+    theme = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))["theme"]
+    weights = [value for name, value in theme.items() if name.endswith(("FontWeight", "FontWeights"))]
+    for weight in [w for value in weights for w in (value if isinstance(value, list) else [value])]:
+        assert weight % 50 == 0 and 100 <= weight <= 900

@@ -193,6 +193,12 @@ def active_prepare(name: str) -> Job | None:
     return next((job for job in jobs if job.payload["name"] == name), None)
 
 
+def inputs_in_use() -> list[Path]:
+    """What preparations that are queued or running read."""
+    jobs = store.list_jobs(None, ACTIVE, "prepare")
+    return [Path(job.payload["path"]) for job in jobs if job.payload["path"]]
+
+
 def list_jobs(study: str | None = None, states: Iterable[JobState] | None = None, kind: str | None = None) -> list[Job]:
     """Jobs, running first, then queued in their order, then ended ones, latest first.
 

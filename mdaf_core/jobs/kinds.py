@@ -34,6 +34,7 @@ def train(context: Context) -> None:
 
 def prepare(context: Context) -> None:
     """Raw files to a prepared data set."""
+    from mdaf_core.data import uploads
     from mdaf_core.data.prepare import prepare
 
     def progress(fraction: float, message: str) -> None:
@@ -51,6 +52,8 @@ def prepare(context: Context) -> None:
         memory_limit=payload.get("memory_limit"),
         again=payload.get("again", False),
     )
+    if path:
+        uploads.discard(Path(path))
 
 
 KINDS: Mapping[str, Kind] = {"train": train, "prepare": prepare}

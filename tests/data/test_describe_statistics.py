@@ -1,4 +1,5 @@
 import io
+import os
 from collections import Counter
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -7,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mdaf_core.data import uploads
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.describe import describe_codes, describe_history, describe_rows
 from mdaf_core.data.prepare import prepare
@@ -22,6 +24,7 @@ from mdaf_core.data.statistics_frames import (
     time_frame,
 )
 from mdaf_core.data.uploads import save_uploads
+from mdaf_core.errors import StudioError
 from tests.data.raw_files import write_criteo, write_ml_100k, write_user_behavior
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -152,3 +155,31 @@ def test_uploads_never_leave_their_folder(home):
     folder = save_uploads([("u.data", io.BytesIO(b"1")), ("C:\\x\\u.item", io.BytesIO(b"2"))])
     assert sorted(p.name for p in folder.iterdir()) == ["u.data", "u.item"]
     assert save_uploads([("...", io.BytesIO(b""))]).name == "upload"
+
+
+def test_uploads_are_bounded(home, monkeypatch):
+    monkeypatch.setenv("MDAF_UPLOAD_LIMIT", "1000")
+    save_uploads([("a.csv", io.BytesIO(b"1" * 600))])
+    with pytest.raises(StudioError, match=r"give the path of the file"):
+        save_uploads([("b.csv", io.BytesIO(b"1" * 401))])
+    save_uploads([("b.csv", io.BytesIO(b"1" * 400))])
+    assert sum(1 for _ in (home / "uploads").iterdir()) == 2, "a refused upload leaves nothing"
+
+
+def test_uploads_of_one_name_are_refused(home):
+    with pytest.raises(StudioError, match=r"a\.csv"):
+        save_uploads([("a.csv", io.BytesIO(b"1")), ("x/a.csv", io.BytesIO(b"2"))])
+    assert not list((home / "uploads").iterdir())
+
+
+def test_uploads_are_emptied(home):
+    """Once prepared; else after a day, unless a job still needs them."""
+    one, two, three = (save_uploads([(name, io.BytesIO(b"1"))]) for name in ("a.csv", "b.csv", "c.csv"))
+    uploads.discard(one)
+    uploads.discard(home)
+    uploads.discard(home / "uploads")
+    assert not one.parent.exists() and two.exists()
+    for old in (two, three):
+        os.utime(old.parent, (0, 0))
+    four = save_uploads([("d.csv", io.BytesIO(b"1"))], in_use=[three])
+    assert not two.parent.exists() and three.exists() and four.exists()
