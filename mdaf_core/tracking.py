@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mdaf_core.errors import UsageError
 from mdaf_core.files import write_json
+from mdaf_core.models.config import ModelSettings, recorded
 from mdaf_core.settings import get_settings
 from mdaf_core.training.config import RunConfig
 from mdaf_core.training.results import EpochMetrics, RunResult
@@ -56,6 +57,13 @@ class RunRecord:
     @property
     def directory(self) -> Path:
         return run_directory(self.run_id)
+
+    @property
+    def model_settings(self) -> ModelSettings:
+        """What its model is, to be asked whether it has a gate or reads histories; values as the store keeps them."""
+        prefix = "model."
+        own = {key.removeprefix(prefix): value for key, value in self.config.items() if key.startswith(prefix)}
+        return recorded(self.model, {key: value for key, value in own.items() if "." not in key})
 
     @property
     def result(self) -> RunResult | None:

@@ -56,8 +56,13 @@ def _match(target_HB, event_HT, age_T, cu, equal_TH, out_BM):  # pragma: no cove
 
 
 def gather(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max_history: int = MAX_HISTORY) -> dict[str, Any]:
-    """The rows of a split at these positions with their newest events: the arrays of a `loader.Batch`, by name."""
+    """The rows of a split at these positions with their newest events: the arrays of a `loader.Batch`, by name.
+
+    With `max_history` 0 there are no history fields at all: a model that reads them all the same fails instead of
+    taking every history for an empty one.
+    """
     features = dataset.meta.features()
+    history_fields = features.history if max_history else ()
     columns = rows.columns
     end_B = rows.history_end[index_B]
     start_B = np.maximum(rows.history_start[index_B], end_B - max_history)
@@ -74,15 +79,15 @@ def gather(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max_histor
     for g, name in enumerate(features.numeric):
         numeric_BG[:, g] = columns[name][index_B]
 
-    history = {name: np.empty(0, np.int64) for name in features.history}
+    history = {name: np.empty(0, np.int64) for name in history_fields}
     age_T = np.zeros(len(event_T), np.float32)
-    equal_TH = np.zeros((len(event_T), len(features.history)), np.bool_)
-    match_BM = np.zeros((len(index_B), len(match_names(features.history))), np.float32)
-    if features.history:
+    equal_TH = np.zeros((len(event_T), len(history_fields)), np.bool_)
+    match_BM = np.zeros((len(index_B), len(match_names(history_fields))), np.float32)
+    if history_fields:
         events = dataset.events
-        event_HT = np.empty((len(features.history), len(event_T)), np.int32)
-        target_HB = np.empty((len(features.history), len(index_B)), np.int32)
-        for h, name in enumerate(features.history):
+        event_HT = np.empty((len(history_fields), len(event_T)), np.int32)
+        target_HB = np.empty((len(history_fields), len(index_B)), np.int32)
+        for h, name in enumerate(history_fields):
             history[name] = events[name][event_T].astype(np.int64)
             event_HT[h] = identities(events, name)[event_T]
             target_HB[h] = identities(columns, name)[index_B]

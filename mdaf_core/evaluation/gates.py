@@ -108,23 +108,17 @@ class GateSummary(BaseModel):
 
 
 def fusion_of(run: RunRecord) -> str | None:
-    """How an MDAF run fuses its branches; None for other models."""
-    return run.config.get("model.fusion") if run.model == "mdaf" else None
+    """How a run of two branches fuses them; None for other models."""
+    return run.config.get("model.fusion")
 
 
 def without_gate(run: RunRecord) -> str | None:
     """Why a run has no g, as a sentence, or None if it has one."""
-    if run.model != "mdaf":
-        return (
-            f"{run.configuration} has one branch only, so there is no g. "
-            "Its rows can be opened: the history with the effect of each event, where the model reads the history."
-        )
-    if fusion_of(run) == "concat":
-        return (
-            f"{run.configuration} concatenates its branches, so there is no g and no logit of one branch alone. "
-            "Its rows can be opened: the history with the effect of each event."
-        )
-    return None
+    model = run.model_settings
+    if model.gated:
+        return None
+    history = ": the history with the effect of each event" if model.reads_history else ""
+    return f"{run.configuration} {model.lacks_gate}. Its rows can be opened{history}."
 
 
 def gate_summary(run: RunRecord, split: Split = "test") -> GateSummary:

@@ -13,6 +13,8 @@ import polars as pl
 from mdaf_core.evaluation.overfitting import gap_of
 
 LABEL = "reported"
+MODEL = "mamba4rec"
+"""Kind of model that the curves are of."""
 
 
 @dataclass(frozen=True)

@@ -252,7 +252,7 @@ def _history(dataset: PreparedDataset, split: Split, position: int, most: int) -
 
 def _add_occlusion(story: RowStory, run: RunRecord, config: RunConfig, dataset: PreparedDataset, position: int) -> None:
     """Effects of single events and the response to g, from the model itself."""
-    if config.model.kind == "gbdt":
+    if config.model.grown:
         story.notes.append("Effects of single events need a neural network; this is LightGBM on counts.")
         return
     try:
@@ -260,13 +260,13 @@ def _add_occlusion(story: RowStory, run: RunRecord, config: RunConfig, dataset: 
     except UsageError:
         story.notes.append("The run's weights are gone, so it cannot be asked what single events do.")
         return
-    if config.model.kind not in ("bst", "mamba4rec", "mdaf"):
+    if not config.model.reads_history:
         story.notes.append(f"{run.configuration} does not read the history, so no event of it has an effect.")
         return
     import torch
     from safetensors import SafetensorError
 
-    from mdaf_core.models.mdaf import MDAF
+    from mdaf_core.models.base import GatedModel
 
     try:
         model = _load_model(path, path.stat().st_mtime_ns, dataset.path)
@@ -278,14 +278,14 @@ def _add_occlusion(story: RowStory, run: RunRecord, config: RunConfig, dataset: 
         return
     batch = _without_each_event(dataset, story.split, position, config.training.max_history)
     with _one_thread(), torch.inference_mode():
-        if isinstance(model, MDAF):
+        if isinstance(model, GatedModel):
             branches = model.branches(batch)
             output = model.fuse(*branches)
         else:
             output = model(batch)
         logit = output.logit_B.double().numpy()
         g = None if output.gate_B is None else output.gate_B.double().numpy()
-        if isinstance(model, MDAF) and g is not None:
+        if isinstance(model, GatedModel) and g is not None:
             grid = torch.linspace(0, 1, RESPONSE_POINTS)
             static_BD, sequential_BD = (branch[:1].expand(len(grid), -1) for branch in branches)
             answers = model.fuse(static_BD, sequential_BD, grid).logit_B

@@ -39,14 +39,14 @@ class CTRModel(nn.Module):
     Attributes:
         features: names and sizes of the inputs the model was built for.
         unknown_rate: while training, this share of ids is unknown in a batch.
-        reads_history: whether the model reads more of a row than its fields.
+        reads_history, gated: as its configuration declares (`ModelSettings`); `build_model` sets them.
     """
 
     def __init__(self, features: FeatureSpec):
         super().__init__()
         self.features = features
         self.unknown_rate = 0.0
-        self.reads_history = True
+        self.reads_history, self.gated = True, False
 
     def forward(self, batch: Batch) -> Output:
         raise NotImplementedError
@@ -78,3 +78,15 @@ class CTRModel(nn.Module):
     def embedding_parameters(self) -> list[Tensor]:
         """The weights of all embedding tables, which grow with the vocabularies."""
         return [module.weight for module in self.modules() if isinstance(module, Table)]
+
+
+class GatedModel(CTRModel):
+    """A model of two branches, mixed for each row by g: what replacing g and each branch alone are asked of."""
+
+    def branches(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The static and the sequential branch's vectors, (B, D) each."""
+        raise NotImplementedError
+
+    def fuse(self, static_BD: Tensor, sequential_BD: Tensor, gate_B: Tensor | None = None) -> Output:
+        """Predict from the branches' vectors; with `gate_B`, (B,) or (B, D), as if g had these values."""
+        raise NotImplementedError

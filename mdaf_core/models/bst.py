@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from mdaf_core.data.loader import Batch
 from mdaf_core.data.schema import FeatureSpec
 from mdaf_core.models.config import BSTConfig
-from mdaf_core.models.history import HistoryEncoder, HistoryModel
+from mdaf_core.models.history import HistoryEncoder
 from mdaf_core.models.layers import append_token
 from mdaf_core.ops.dropout import Dropout
 from mdaf_core.ops.segments import lengths, positions, segment_ids
@@ -81,10 +81,3 @@ class BSTEncoder(HistoryEncoder):
         for i, block in enumerate(self.blocks):
             x_TD = block(x_TD, cu_seqlens, last_only=i == len(self.blocks) - 1)
         return x_TD
-
-
-class BST(HistoryModel):
-    """BST's encoder and a linear layer to the logit."""
-
-    def __init__(self, config: BSTConfig, features: FeatureSpec):
-        super().__init__(features, BSTEncoder(config, features))

@@ -1,12 +1,13 @@
-"""Configurations of the models: what the launch form shows and `--set model.<name>=…` changes.
+"""The models: of each, what can be set (`--set model.<name>=…`, the launch form) and what the program must know of it.
 
-No torch here: the pages and the command line read these without loading it. The class that a configuration builds is
-named in `registry.py`.
+No torch here: the pages and the command line read these without loading it. What is true of a model (which class it
+is, that it reads histories, has a gate, is grown as trees) stands in its configuration and nowhere else; everything
+that depends on it asks for it by name.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,8 +15,32 @@ Dropout = Annotated[float, Field(ge=0.0, lt=1.0, description="Share of hidden un
 HiddenUnits = Annotated[list[Annotated[int, Field(ge=1, le=8192)]], Field(max_length=8)]
 
 
-class _Config(BaseModel):
+class ModelSettings(BaseModel):
+    """Base of all configurations. What a new model does not declare is what costs least if it is wrong: a model that
+    says nothing is given histories.
+
+    Attributes:
+        network: `module:class` of the `CTRModel` that is built.
+        reads_history: it reads the events of a history: it is given them, and refused on data that have none. A network
+            that declares False finds none in its batches.
+        grown: trees, grown by `training.gbdt`, instead of a network; they have no epochs.
+    """
+
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    network: ClassVar[str] = ""
+    reads_history: ClassVar[bool] = True
+    grown: ClassVar[bool] = False
+
+    @property
+    def lacks_gate(self) -> str:
+        """Why it has no weight g of a sequential branch, as the end of a sentence; empty where it has one."""
+        return "has one branch only, so there is no g"
+
+    @property
+    def gated(self) -> bool:
+        """Whether its network is a `GatedModel`, whose outputs have g."""
+        return not self.lacks_gate
 
 
 def _divides(part: str, divisor: int, whole: str, number: int) -> None:
@@ -23,14 +48,20 @@ def _divides(part: str, divisor: int, whole: str, number: int) -> None:
         raise ValueError(f"{whole} ({number}) must be a multiple of {part} ({divisor})")
 
 
-class LRConfig(_Config):
+class LRConfig(ModelSettings):
     """Logistic regression on the same fields: one weight an id, one a numeric field."""
+
+    network = "mdaf_core.models.lr:LogisticRegression"
+    reads_history = False
 
     kind: Literal["lr"] = "lr"
 
 
-class GBDTConfig(_Config):
-    """LightGBM on smoothed target encodings (computed without leaking) and counts from the history."""
+class GBDTConfig(ModelSettings):
+    """LightGBM on smoothed target encodings (computed without leaking) and counts from a history, if there is one."""
+
+    reads_history = False
+    grown = True
 
     kind: Literal["gbdt"] = "gbdt"
     num_leaves: int = Field(31, ge=2, le=1024, description="Leaves a tree.")
@@ -41,8 +72,11 @@ class GBDTConfig(_Config):
     match_features: bool = Field(True, description="Counts and recency of the target's ids in the history.")
 
 
-class AutoIntConfig(_Config):
+class AutoIntConfig(ModelSettings):
     """AutoInt (Song et al. 2019, arXiv:1810.11921): self-attention over field embeddings."""
+
+    network = "mdaf_core.models.autoint:AutoInt"
+    reads_history = False
 
     kind: Literal["autoint"] = "autoint"
     embedding_dim: int = Field(16, ge=1, le=512, description="Width of each field's embedding.")
@@ -58,8 +92,11 @@ class AutoIntConfig(_Config):
         return self
 
 
-class DCNv2Config(_Config):
+class DCNv2Config(ModelSettings):
     """DCN V2 (Wang et al. 2021, arXiv:2008.13535): explicit feature crosses with full or low-rank matrices."""
+
+    network = "mdaf_core.models.dcnv2:DCNv2"
+    reads_history = False
 
     kind: Literal["dcnv2"] = "dcnv2"
     embedding_dim: int = Field(16, ge=1, le=512, description="Width of each field's embedding.")
@@ -71,8 +108,11 @@ class DCNv2Config(_Config):
     dropout: Dropout = 0.3
 
 
-class DCNv3Config(_Config):
+class DCNv3Config(ModelSettings):
     """DCNv3 (Li et al. 2024, arXiv:2407.13349): linear and exponential cross networks trained with Tri-BCE."""
+
+    network = "mdaf_core.models.dcnv3:DCNv3"
+    reads_history = False
 
     kind: Literal["dcnv3"] = "dcnv3"
     embedding_dim: int = Field(16, ge=2, le=512, description="Width of each field's embedding (even).")
@@ -87,8 +127,15 @@ class DCNv3Config(_Config):
         return self
 
 
-class SequenceConfig(_Config):
-    """What all history models share: the embeddings of events and of the static fields, and the MLP on top."""
+class SequenceConfig(ModelSettings):
+    """What all history models share: the embeddings of events and of the static fields, and the MLP on top.
+
+    Attributes:
+        encoder: `module:class` of the `HistoryEncoder` that turns events into a vector.
+    """
+
+    network = "mdaf_core.models.history:HistoryModel"
+    encoder: ClassVar[str] = ""
 
     item_dim: int = Field(64, ge=1, le=512, description="Width of the item embedding.")
     category_dim: int = Field(32, ge=1, le=512, description="Width of the category embedding.")
@@ -101,6 +148,8 @@ class SequenceConfig(_Config):
 
 class BSTConfig(SequenceConfig):
     """BST (Chen et al. 2019, arXiv:1905.06874): the target joins its history in a Transformer encoder."""
+
+    encoder = "mdaf_core.models.bst:BSTEncoder"
 
     kind: Literal["bst"] = "bst"
     blocks: int = Field(1, ge=1, le=8, description="Transformer blocks.")
@@ -120,6 +169,8 @@ class BSTConfig(SequenceConfig):
 
 class Mamba4RecConfig(SequenceConfig):
     """Mamba4Rec (Liu et al. 2024, arXiv:2403.03900): a selective state space model over the history."""
+
+    encoder = "mdaf_core.models.mamba4rec:Mamba4RecEncoder"
 
     kind: Literal["mamba4rec"] = "mamba4rec"
     blocks: int = Field(2, ge=1, le=8, description="Mamba blocks.")
@@ -142,8 +193,10 @@ class Mamba4RecConfig(SequenceConfig):
         return self
 
 
-class MDAFConfig(_Config):
+class MDAFConfig(ModelSettings):
     """MDAF: DCNv3 and a sequential branch, fused for each impression; g is the weight of the sequential branch."""
+
+    network = "mdaf_core.models.mdaf:MDAF"
 
     kind: Literal["mdaf"] = "mdaf"
     fusion: Literal["gate", "gate-vector", "fixed", "concat", "attention"] = Field(
@@ -159,10 +212,28 @@ class MDAFConfig(_Config):
     )
     dropout: Dropout = 0.3
 
+    @property
+    def lacks_gate(self) -> str:
+        if self.fusion == "concat":
+            return "concatenates its branches, so there is no g and no logit of one branch alone"
+        return ""
+
 
 ModelConfig = Annotated[
     LRConfig | GBDTConfig | AutoIntConfig | DCNv2Config | DCNv3Config | BSTConfig | Mamba4RecConfig | MDAFConfig,
     Field(discriminator="kind"),
 ]
 
-NEEDS_HISTORY = {"bst", "mamba4rec", "mdaf"}
+MODELS: dict[str, type[ModelSettings]] = {c.model_fields["kind"].default: c for c in get_args(get_args(ModelConfig)[0])}
+"""Kind → configuration."""
+
+
+def recorded(kind: str, settings: dict[str, Any]) -> ModelSettings:
+    """The model of a run as it was recorded, to be asked what it is: not validated, since other versions of the program
+    may have had other settings. A kind that this version does not know has none of its facts."""
+    return MODELS.get(kind, ModelSettings).model_construct(**settings)
+
+
+def kinds_without_history() -> list[str]:
+    """Models that can be trained on data without histories."""
+    return [kind for kind, config in MODELS.items() if not config.reads_history]

@@ -10,8 +10,9 @@ from mdaf_core.data.loader import Batch
 from mdaf_core.data.schema import FeatureSpec
 from mdaf_core.errors import StudioError
 from mdaf_core.models.base import CTRModel, Output
-from mdaf_core.models.config import SequenceConfig
+from mdaf_core.models.config import SequenceConfig, kinds_without_history
 from mdaf_core.models.layers import MLP, FieldVectors, Table, spread
+from mdaf_core.models.registry import build_encoder
 
 # Vectors of events and target enter products and need some scale; context vectors start almost silent.
 EVENT_STD = 0.05
@@ -28,8 +29,8 @@ def event_widths(config: SequenceConfig, features: FeatureSpec) -> list[int]:
     """
     if not features.history:
         raise StudioError(
-            "The data set has no histories, and this model reads them. Choose lr, gbdt, autoint, dcnv2 or dcnv3, "
-            "or prepare the data with a user and a time column."
+            "The data set has no histories, and this model reads them. Choose one of "
+            f"{', '.join(kinds_without_history())}, or prepare the data with a user and a time column."
         )
     roles = {features.item: config.item_dim, features.category: config.category_dim}
     return [roles.get(name, config.static_dim) for name in features.history]
@@ -102,12 +103,12 @@ class HistoryEncoder(nn.Module):
 
 
 class HistoryModel(CTRModel):
-    """A history encoder and one linear layer to the logit."""
+    """The configuration's encoder and one linear layer to the logit."""
 
-    def __init__(self, features: FeatureSpec, encoder: HistoryEncoder):
+    def __init__(self, config: SequenceConfig, features: FeatureSpec):
         super().__init__(features)
-        self.encoder = encoder
-        self.out = nn.Linear(encoder.out_dim, 1)
+        self.encoder = build_encoder(config, features)
+        self.out = nn.Linear(self.encoder.out_dim, 1)
 
     def forward(self, batch: Batch) -> Output:
         return Output(self.out(self.encoder(self.hide_ids(batch))).squeeze(1))

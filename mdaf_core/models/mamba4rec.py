@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from mdaf_core.data.loader import Batch
 from mdaf_core.data.schema import FeatureSpec
 from mdaf_core.models.config import Mamba4RecConfig
-from mdaf_core.models.history import HistoryEncoder, HistoryModel, event_widths
+from mdaf_core.models.history import HistoryEncoder, event_widths
 from mdaf_core.models.layers import append_token
 from mdaf_core.ops.causal_conv import causal_conv1d
 from mdaf_core.ops.dropout import Dropout
@@ -190,10 +190,3 @@ class Mamba4RecEncoder(HistoryEncoder):
         attended_BD = self.attention(equal_TH, target_BE, x_TD, batch.cu_seqlens)
         next_BE = self.predict_next(pooled_BD) * target_BE
         return torch.cat([next_BE, self.summarise_attended(attended_BD), self.summarise_last(pooled_BD)], dim=1)
-
-
-class Mamba4Rec(HistoryModel):
-    """Mamba4Rec's encoder and a linear layer to the logit."""
-
-    def __init__(self, config: Mamba4RecConfig, features: FeatureSpec):
-        super().__init__(features, Mamba4RecEncoder(config, features))

@@ -9,17 +9,15 @@ from torch.nn import functional as F
 from mdaf_core.data.loader import Batch
 from mdaf_core.data.schema import FeatureSpec
 from mdaf_core.errors import StudioError
-from mdaf_core.models.base import CTRModel, Output
-from mdaf_core.models.bst import BSTEncoder
-from mdaf_core.models.config import BSTConfig, MDAFConfig
+from mdaf_core.models.base import GatedModel, Output
+from mdaf_core.models.config import MDAFConfig
 from mdaf_core.models.dcnv3 import CrossNetworks
 from mdaf_core.models.fusion import build_fusion
-from mdaf_core.models.history import HistoryEncoder
 from mdaf_core.models.layers import MLP
-from mdaf_core.models.mamba4rec import Mamba4RecEncoder
+from mdaf_core.models.registry import build_encoder
 
 
-class MDAF(CTRModel):
+class MDAF(GatedModel):
     """static = Linear(DCNv3's representation), sequential = Linear(Mamba4Rec's or BST's), both (B, fusion_dim);
     fused = (1 − g) · static + g · sequential → MLP → logit. `concat` feeds both vectors side by side and has no g.
 
@@ -33,11 +31,7 @@ class MDAF(CTRModel):
     def __init__(self, config: MDAFConfig, features: FeatureSpec):
         super().__init__(features)
         self.static = CrossNetworks(config.static, features)
-        self.sequential: HistoryEncoder
-        if isinstance(config.sequential, BSTConfig):
-            self.sequential = BSTEncoder(config.sequential, features)
-        else:
-            self.sequential = Mamba4RecEncoder(config.sequential, features)
+        self.sequential = build_encoder(config.sequential, features)
         self.static_map = nn.Linear(self.static.out_dim, config.fusion_dim)
         self.sequential_map = nn.Linear(self.sequential.out_dim, config.fusion_dim)
         self.fusion = build_fusion(config)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mdaf_core.errors import UsageError
+from mdaf_core.evaluation import reported
 from mdaf_core.reporting import charts, curve_frames, frames, paragraph, provenance
 from mdaf_core.reporting.material import SPLIT_WORDS, Material
 from mdaf_core.reporting.stamp import Origin
@@ -148,10 +149,10 @@ def _curves_of(
     members, bands = curve_frames.curves(curve_frames.epochs(runs), names)
     if members.is_empty():
         raise UsageError(f"No run of study {material.study.id} has recorded these epochs, so there are no curves.")
-    reported = curve_frames.reported(names) if overlay else None
+    beside = curve_frames.reported(names) if overlay else None
     drawn_members, drawn_bands = charts.thinned(members, bands)
     chart = charts.learning_curves(
-        drawn_members, drawn_bands, reported, order=material.study.configuration_names, y_title=y_title, **options
+        drawn_members, drawn_bands, beside, order=material.study.configuration_names, y_title=y_title, **options
     )
     if members["seed"].n_unique() > 1:
         how = (
@@ -188,7 +189,7 @@ def _loss_curves(material: Material) -> Drawn:
 
 
 def _reported_curves(material: Material) -> Drawn:
-    mine = [run for run in material.drawn if run.model == "mamba4rec"]
+    mine = [run for run in material.drawn if run.model == reported.MODEL]
     if not mine:
         raise UsageError("Only Mamba4Rec has reported curves, and no run of it has finished in this study.")
     names = {"val_auc": "validation", "train_auc_online": "train, while training"}

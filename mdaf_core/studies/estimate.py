@@ -101,7 +101,7 @@ def estimate(config: RunConfig, dataset: PreparedDataset, cost: Cost) -> Estimat
     multiply-adds; else from those alone.
     """
     rows = dataset.meta.splits["train"].rows
-    epochs = 1 if config.model.kind == "gbdt" else config.training.max_epochs
+    epochs = 1 if config.model.grown else config.training.max_epochs
     memory = None if cost.training_bytes is None else PROCESS_BYTES + _data_bytes(dataset) + cost.training_bytes
     if cost.pace is not None:
         return Estimate(seconds=cost.pace.seconds(config, dataset), measured=True, memory_bytes=memory)
@@ -124,7 +124,7 @@ def _data_bytes(dataset: PreparedDataset) -> int:
 def paces(version: tuple[Any, ...]) -> dict[str, tuple[float, float]]:
     """Kind of model → seconds a training row and epoch, evaluation included, and multiply-adds a row (0: unknown).
 
-    Medians of up to ten latest runs. For gbdt, which counts trees as epochs, seconds a training row of the whole run.
+    Medians of up to ten latest runs. Of trees, whose epochs are batches of trees, seconds a row of the whole run.
     """
     found: dict[str, list[tuple[float, float]]] = {}
     rows: dict[str, int | None] = {}
@@ -140,7 +140,7 @@ def paces(version: tuple[Any, ...]) -> dict[str, tuple[float, float]]:
         result, count = record.result, rows[record.dataset]
         if result is None or not count or not result.epochs:
             continue
-        epochs = 1 if record.model == "gbdt" else len(result.epochs)
+        epochs = 1 if record.model_settings.grown else len(result.epochs)
         mine.append((result.wall_seconds / (count * epochs), float(result.multiply_adds or 0)))
     return {
         kind: (statistics.median(pace for pace, _ in values), statistics.median(adds for _, adds in values))
@@ -220,10 +220,9 @@ def count(config: RunConfig, dataset: PreparedDataset) -> Cost:
     """Count now (loads torch)."""
     import numpy as np
 
-    from mdaf_core.models.registry import is_neural
     from mdaf_core.models.summary import count_parameters, multiply_adds, training_bytes
 
-    if not is_neural(config.model):
+    if config.model.grown:
         return Cost(note="Trees: no parameters to count before they are grown.")
     features, rows = dataset.meta.features(), dataset.rows("train")
     lengths = np.minimum(rows.history_end - rows.history_start, config.training.max_history)

@@ -10,7 +10,6 @@ from mdaf_core.data.dataset import PreparedDataset, list_datasets
 from mdaf_core.errors import UsageError
 from mdaf_core.jobs import api as jobs
 from mdaf_core.jobs.store import NewJob
-from mdaf_core.models.config import NEEDS_HISTORY
 from mdaf_core.studies.definitions import Definition, configurations, definition_names, get_definition, override_all
 from mdaf_core.studies.status import cells
 from mdaf_core.studies.store import Study, create_study
@@ -169,7 +168,7 @@ def failed_checks(dataset: str) -> list[Check]:
 def possible_presets(dataset: PreparedDataset, names: Sequence[str]) -> list[str]:
     """Those of the presets that can be trained on this data set: models that read histories need some."""
     has_history = bool(dataset.meta.history_fields)
-    return [name for name in names if has_history or get_preset(name).model.kind not in NEEDS_HISTORY]
+    return [name for name in names if has_history or not get_preset(name).model.reads_history]
 
 
 @dataclass(frozen=True)
@@ -201,7 +200,7 @@ def check_histories(dataset: str, configs: Sequence[RunConfig]) -> None:
     """
     if PreparedDataset.open(dataset).meta.history_fields:
         return
-    blind = [config.name for config in configs if config.model.kind in NEEDS_HISTORY]
+    blind = [config.name for config in configs if config.model.reads_history]
     if blind:
         raise UsageError(
             f"Data set {dataset!r} has no histories, and these configurations read them: {', '.join(blind)}. "

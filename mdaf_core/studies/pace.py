@@ -35,7 +35,7 @@ class Pace(BaseModel):
         steps = -(-rows["train"] // config.training.batch_size)
         evaluated = rows["val"] + min(rows["val"], rows["train"])  # with the sample of training rows
         epoch = steps * self.step + rows["train"] * self.row + evaluated * self.evaluated_row
-        passes = 2 if config.model.kind == "mdaf" else 1  # once more with g replaced
+        passes = 2 if config.model.gated else 1  # once more with g replaced
         last = passes * (rows["val"] + rows["test"]) * self.evaluated_row
         return START_SECONDS + config.training.max_epochs * epoch + last
 

@@ -17,7 +17,6 @@ from mdaf_core.data.schema import Split
 from mdaf_core.errors import StudioError
 from mdaf_core.evaluation.metrics import Undefined, auc, split_metrics
 from mdaf_core.files import write_json
-from mdaf_core.models.config import NEEDS_HISTORY
 from mdaf_core.models.summary import count_parameters, multiply_adds
 from mdaf_core.models.weights import load_model
 from mdaf_core.settings import get_settings
@@ -96,7 +95,7 @@ def train(
 def check_trainable(config: RunConfig, dataset: PreparedDataset) -> None:
     """Raise a StudioError if this model cannot be trained on this data set, with the reason."""
     meta = dataset.meta
-    if config.model.kind in NEEDS_HISTORY and not meta.history_fields:
+    if config.model.reads_history and not meta.history_fields:
         raise StudioError(f"{config.name} reads the user's history, and data set {meta.name!r} has none.")
     for split in ("train", *EVALUATED):
         if meta.splits[split].rows == 0:
@@ -154,7 +153,7 @@ def _train_and_evaluate(
     hooks: dict[str, Any] = {"run_id": run_id, "epochs": epochs, "monitor": monitor, "on_epoch": on_epoch}
     columns: dict[Split, dict[str, np.ndarray]] = {}
     operations: int | None = None
-    if config.model.kind == "gbdt":
+    if config.model.grown:
         from mdaf_core.training.gbdt import train_gbdt
 
         threads = torch.get_num_threads()

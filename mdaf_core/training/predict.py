@@ -13,8 +13,7 @@ from torch import Tensor
 from mdaf_core.data.dataset import PreparedDataset, Rows
 from mdaf_core.data.loader import Batch, BatchLoader
 from mdaf_core.data.schema import Split
-from mdaf_core.models.base import CTRModel, Output
-from mdaf_core.models.mdaf import MDAF
+from mdaf_core.models.base import CTRModel, GatedModel, Output
 from mdaf_core.training.config import TrainingConfig
 
 GATE_COLUMNS = ("g", "logit_static", "logit_sequential", "logit_g_mean", "logit_g_permuted")
@@ -44,9 +43,10 @@ def predict(
 
     outputs = [_to_cpu(model(batch)) for batch in batches()]
     columns = {"logit": _join([o.logit_B for o in outputs])}
-    if not isinstance(model, MDAF) or model.fusion is None:
+    if not model.gated:
         return columns
 
+    assert isinstance(model, GatedModel)
     columns["g"] = _join([o.gate_B for o in outputs])
     columns["logit_static"] = _join([o.logit_static_B for o in outputs])
     columns["logit_sequential"] = _join([o.logit_sequential_B for o in outputs])

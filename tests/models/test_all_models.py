@@ -12,7 +12,6 @@ from mdaf_core.data.schema import UNKNOWN, FeatureSpec
 from mdaf_core.errors import StudioError
 from mdaf_core.models.base import CTRModel
 from mdaf_core.models.config import (
-    NEEDS_HISTORY,
     AutoIntConfig,
     BSTConfig,
     DCNv2Config,
@@ -35,7 +34,7 @@ from tests.models.batches import (
 )
 
 # Every neural preset, and the options that no preset uses.
-CONFIGS: dict[str, ModelConfig] = {n: get_preset(n).model for n in preset_names() if get_preset(n).model.kind != "gbdt"}
+CONFIGS: dict[str, ModelConfig] = {n: get_preset(n).model for n in preset_names() if get_preset(n).model.network}
 CONFIGS |= {
     "autoint-no-tower": AutoIntConfig(hidden_units=[], layers=1),
     "dcnv2-stacked": DCNv2Config(structure="stacked"),
@@ -159,7 +158,7 @@ def test_hidden_ids_change_training_only(name: str) -> None:
 @every_model
 def test_histories_are_gathered_where_they_are_read(name: str) -> None:
     model = build(name).eval()
-    assert model.events_read(50) == (50 if CONFIGS[name].kind in NEEDS_HISTORY else 0)
+    assert model.events_read(50) == (50 if CONFIGS[name].reads_history else 0)
     batch = random_batch(USUAL, [5] * 20)
     without = replace(
         batch,
@@ -175,7 +174,7 @@ def test_histories_are_gathered_where_they_are_read(name: str) -> None:
 @pytest.mark.parametrize("features", [NO_HISTORY, ONLY_NUMERIC], ids=["no-history", "only-numeric"])
 @every_model
 def test_data_without_histories(name: str, features: FeatureSpec) -> None:
-    if CONFIGS[name].kind in NEEDS_HISTORY:
+    if CONFIGS[name].reads_history:
         with pytest.raises(StudioError, match="no histories"):
             build(name, features)
         return

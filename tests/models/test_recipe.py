@@ -1,0 +1,118 @@
+"""CONTRIBUTING's recipe for a model, followed to the letter in a copy of the library: it must be enough."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Step 1: the configuration, with what is true of the model.
+CONFIGURATION = '''
+class AverageConfig(SequenceConfig):
+    """The share of events that have the target's id; `blind` sees none of it, as a control."""
+
+    encoder = "mdaf_core.models.average:AverageEncoder"
+
+    kind: Literal["average"] = "average"
+    blind: bool = False
+
+
+'''
+# Step 2: its module.
+MODULE = """
+from mdaf_core.models.history import HistoryEncoder
+from mdaf_core.ops.segments import segment_mean
+
+
+class AverageEncoder(HistoryEncoder):
+    def __init__(self, config, features):
+        super().__init__(config, features, target_aware=True, pooled_dim=len(features.history))
+        self.blind = config.blind
+
+    def pool(self, event_TE, target_BE, batch):
+        share_BH = segment_mean(batch.equal_TH.to(event_TE.dtype), batch.cu_seqlens)
+        return 0 * share_BH if self.blind else share_BH
+"""
+# Step 3: a preset.
+PRESET = """    "average": ("Share of the history", AverageConfig(match_features=False), V2),
+"""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the library with one model more, and a data set whose clicks follow from the history."""
+    folder = tmp_path_factory.mktemp("recipe")
+    shutil.copytree(ROOT / "mdaf_core", folder / "mdaf_core", ignore=shutil.ignore_patterns("__pycache__"))
+    models = folder / "mdaf_core" / "models"
+    config = (models / "config.py").read_text("utf-8")
+    config = config.replace(
+        "ModelConfig = Annotated[\n    ", f"{CONFIGURATION}ModelConfig = Annotated[\n    AverageConfig | "
+    )
+    (models / "config.py").write_text(config, "utf-8")
+    (models / "average.py").write_text(MODULE, "utf-8")
+    presets = folder / "mdaf_core" / "training" / "presets.py"
+    text = presets.read_text("utf-8").replace("import (\n", "import (\n    AverageConfig,\n", 1)
+    presets.write_text(text.replace('    "lr": (', PRESET + '    "lr": (', 1), "utf-8")
+
+    draw = np.random.default_rng(0)
+    users, steps = 400, 15
+    liked = draw.integers(0, 8, users)
+    item = np.where(draw.random((users, steps)) < 0.5, liked[:, None], draw.integers(0, 8, (users, steps)))
+    item[:, :5] = liked[:, None]  # what a user likes is in the history alone: users come one after the other
+    label = np.where(item == liked[:, None], 0.9, 0.1) > draw.random((users, steps))
+    keep = np.arange(steps) >= 5
+    pl.DataFrame(
+        {
+            "label": np.where(keep, label, True).ravel().astype(int),
+            "user": np.repeat(np.arange(users), steps),
+            "item": item.ravel(),
+            "time": 1_700_000_000 + 3_600 * np.arange(users * steps),
+        }
+    ).write_csv(folder / "log.csv")
+    done = run(folder, "data", "prepare", "table", "--path", "log.csv", "--name", "log", "--json",
+               *("--set", "user=user"), *("--set", "item=item"), *("--set", "timestamp=time"))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "MDAF_HOME": str(folder / "artifacts"), "MDAF_THREADS": "1", "PYTHONPATH": str(folder)}
+    command = [sys.executable, "-m", "mdaf_core", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def trained(folder: Path, *settings: str) -> dict:
+    pairs = [part for setting in settings for part in ("--set", setting)]
+    short = ("training.max_epochs=4", "training.batch_size=128", "training.warmup_epochs=0", 
+             "training.learning_rate=0.01")  # fmt: skip
+    pairs += [part for setting in short for part in ("--set", setting)]
+    done = run(folder, "train", "average", "--data", "log", "--seed", "1", "--json", *pairs)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_new_history_model_is_given_its_history(library: Path) -> None:
+    seeing, blind = trained(library), trained(library, "model.blind=true")
+    assert blind["test"]["auc"] < 0.6
+    assert seeing["test"]["auc"] > blind["test"]["auc"] + 0.15
+
+    refused = run(library, "gates", seeing["run_id"])
+    assert refused.returncode != 0
+    assert "one branch only" in refused.stderr and "the history with the effect of each event" in refused.stderr
+
+    folder = library / "artifacts" / "runs" / seeing["run_id"] / "artifacts"
+    rows = pl.read_parquet(folder / "predictions" / "test.parquet").filter(pl.col("history_length") >= 10)
+    row = rows["row_id"][0]
+    story = json.loads(run(library, "gates", seeing["run_id"], "--row", str(row), "--json").stdout)
+    effects = [abs(event["effect_logit"]) for event in story["history"]]
+    assert len(effects) >= 10 and max(effects) > 1e-4
+    assert not any("does not read the history" in note for note in story["notes"])
