@@ -72,9 +72,7 @@ def test_difference_is_the_mean_of_paired_seeds_and_its_interval_holds_both_sour
 def test_a_mean_has_the_interval_over_seeds_and_users(make_run):
     """Two seeds that agree to the fourth digit say nothing of other users: "0.8162 ± 0.0001" would."""
     label, truth, user = rows(400, users=148)
-    runs = [
-        make_run("base", s, label, truth + 0.001 * np.random.default_rng(s).normal(size=400), user) for s in (1, 2)
-    ]
+    runs = [make_run("base", s, label, truth + 0.001 * np.random.default_rng(s).normal(size=400), user) for s in (1, 2)]
     found = entry(compare_study(runs, "base"), "base")
     scores = [predictions.load_predictions(r.run_id, "test")["logit"].to_numpy() for r in runs]
     covariance = delong(label, scores, user).covariance
