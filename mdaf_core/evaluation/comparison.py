@@ -243,7 +243,9 @@ def mean_over_seeds(values: Sequence[float], sampling: RowSampling) -> Estimate 
     mean = float(np.mean(values))
     what = "rows" if sampling.users is None else "users"
     if len(values) == 1:
-        return sampling.component and interval(mean, [sampling.component], f"other {what}, with this trained model")
+        if sampling.component is None:
+            return None
+        return interval(mean, [sampling.component], f"other {what}, with this trained model")
     component = seed_component(values)
     if sampling.shared is None:
         return interval(mean, [component], "other seeds, on these rows")
@@ -353,8 +355,8 @@ def compare_study(
             entry.notes.append(mixed)
         elif entry.values:
             entry.summary = seed_summary(list(entry.values.values()))
-            sampling = row_sampling([(group[seed],) for seed in entry.values], split, metric)
-            entry.mean = mean_over_seeds(list(entry.values.values()), sampling)
+            of_mean = row_sampling([(group[seed],) for seed in entry.values], split, metric)
+            entry.mean = mean_over_seeds(list(entry.values.values()), of_mean)
         out.configurations.append(entry)
 
     out.noise_floor = noise_floor([list(c.values.values()) for c in out.configurations if c.summary])
