@@ -263,12 +263,12 @@ def test_a_refreshed_audit_is_stored(dataset):
 
 
 def test_auc_against_all_pairs():
-    from mdaf_core.data.checks.labels import _auc
+    from mdaf_core.data.checks.scores import auc
 
     generator = np.random.default_rng(0)
     label, score = generator.integers(0, 2, 60), generator.integers(0, 8, 60)
     pairs = [(p > n) + 0.5 * (p == n) for p in score[label == 1] for n in score[label == 0]]
-    assert _auc(label, score) == pytest.approx(np.mean(pairs), abs=1e-12)
+    assert auc(label, score) == pytest.approx(np.mean(pairs), abs=1e-12)
 
 
 def test_sentences_are_sentences(dataset):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from mdaf_core.data.audit import Check
-from mdaf_core.data.checks import files, histories, labels, source, splits
+from mdaf_core.data.checks import files, groups, histories, labels, source, splits, values
 from mdaf_core.data.checks.base import Written
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.sources.base import Progress, no_progress
@@ -20,8 +20,13 @@ _QUESTIONS: tuple[Callable[[Written], Iterator[Check]], ...] = (
     files.vocabulary,
     files.reserved_codes,
     labels.label_leak,
+    values.deciding_values,
     labels.unknown_by_label,
+    values.missing_by_label,
+    groups.one_label_groups,
+    values.blank_inputs,
     source.unseen,
+    groups.concentrated_users,
     source.input_notes,
 )
 

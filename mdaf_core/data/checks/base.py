@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.data.audit import Check, Status
+from mdaf_core.data.checks.sample import Sample
 from mdaf_core.data.columns import identities
 from mdaf_core.data.dataset import PreparedDataset, Rows
 from mdaf_core.data.describe import describe_events, describe_rows, local_times
@@ -71,6 +72,16 @@ class Written:
     def local(self, timestamps: np.ndarray) -> pl.Series:
         """Unix seconds as local times, or the positions that stand for them where rows carry no time."""
         return local_times(timestamps, self.meta.timezone) if self.meta.has_time else pl.Series(timestamps)
+
+    @cached_property
+    def sample(self) -> Sample:
+        return Sample(self.rows, self.missing_codes)
+
+    @cached_property
+    def missing_codes(self) -> dict[str, int]:
+        """Categorical field → code of the missing value, where training rows have one."""
+        found = {field.name: self.dataset.vocabulary(field.name).filter(id="") for field in self.categorical}
+        return {name: int(table["code"][0]) for name, table in found.items() if len(table)}
 
     @cached_property
     def total(self) -> int:
@@ -202,11 +213,6 @@ def pieces(size: int) -> Iterator[slice]:
     """Slices that cover so many rows: what is worked out of a piece is small. At least one, be it empty."""
     for start in range(0, max(size, 1), _PIECE):
         yield slice(start, min(start + _PIECE, size))
-
-
-def spread(size: int, most: int) -> np.ndarray:
-    """Positions of at most so many rows, evenly spread."""
-    return np.arange(size) if size <= most else np.linspace(0, size - 1, most).astype(np.int64)
 
 
 def occurrences(codes: np.ndarray, size: int, where: np.ndarray | None = None) -> np.ndarray:

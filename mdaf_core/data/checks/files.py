@@ -100,7 +100,7 @@ def vocabulary(data: Written) -> Iterator[Check]:
     )
     yield check(
         "vocabulary-training",
-        "Vocabulary from training rows",
+        "Where vocabularies come from",
         "fail" if total else "pass",
         total,
         sentence,

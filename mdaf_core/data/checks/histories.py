@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from mdaf_core.data.audit import Check, Status
-from mdaf_core.data.checks.base import WORDS, Written, check, pieces, spread
+from mdaf_core.data.checks.base import WORDS, Written, check, pieces
+from mdaf_core.data.checks.sample import drawn
 from mdaf_core.data.columns import identities
 from mdaf_core.data.schema import MAX_HISTORY, UNKNOWN, Split
 
@@ -50,7 +51,7 @@ def _earlier(data: Written) -> Check:
 
     return check(
         "history-earlier",
-        "History strictly earlier",
+        "Events before their rows",
         status,
         total + len(disorder),
         sentence,
@@ -76,7 +77,7 @@ def _whose_and_whole(data: Written) -> Iterator[Check]:
     total = sum(map(len, wrong.values()))
     yield check(
         "history-own-user",
-        "History of the row's own user",
+        "Whose histories",
         "fail" if total else "pass",
         total,
         f"{total:,} rows have a history that is another user's, or outside the event log."
@@ -90,7 +91,7 @@ def _whose_and_whole(data: Written) -> Iterator[Check]:
         total = sum(map(len, missing.values()))
         yield check(
             "history-complete",
-            "History complete",
+            "Earlier events in histories",
             "fail" if total else "pass",
             total,
             f"{total:,} rows lack earlier events of their user in their history."
@@ -119,7 +120,7 @@ def _own_target(data: Written) -> Check:
     """Rows that are an event of their own history: to the second, or by how often the target is among the events."""
     exact = {} if data.meta.ready_made_history else {split: _own_event(data, split) for split in data.rows}
     total = sum(map(len, exact.values()))
-    title = "Target not in its own history"
+    title = "Targets in their own histories"
     if total:
         return check(
             "history-target",
@@ -194,7 +195,7 @@ def _with_target(data: Written, split: Split) -> dict[str, float]:
     that few things to choose from are no fault."""
     name, rows = data.meta.history_fields[0], data.rows[split]
     target, event_ids = identities(rows.columns, name), identities(data.events, name)
-    at = spread(len(rows), _TARGETS)
+    at = drawn(len(rows), _TARGETS)
     full = rows.history_end[at] > rows.history_start[at]
     picked = at[full & data.slices_sound[split][at] & (target[at] > UNKNOWN)]
     other = np.random.default_rng(0).permutation(target[picked])
@@ -263,7 +264,7 @@ def _history_contents(data: Written) -> Iterator[Check]:
         name = max(of_field, key=lambda name: of_field[name])
         yield check(
             "history-unknown",
-            "Events with known ids",
+            "Events with unknown ids",
             "fail" if of_field[name] == 1 and size >= _FEWEST else "warn" if of_field[name] > 0.5 else "pass",
             of_field[name],
             f"{of_field[name]:.1%} of the events in histories have a{'n' if name[0] in 'aeiou' else ''} {name} that "
@@ -277,7 +278,7 @@ def _history_contents(data: Written) -> Iterator[Check]:
         clicks = float(positive.mean()) if len(positive) else 1.0
         yield check(
             "history-clicks",
-            "Histories hold clicks",
+            "Clicks in histories",
             "warn" if clicks < 0.5 else "pass",
             1 - clicks,
             f"{1 - clicks:.1%} of the event log are not clicks (label 0)"

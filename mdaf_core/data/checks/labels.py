@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from mdaf_core.data.audit import Check, Status
-from mdaf_core.data.checks.base import EXAMPLES, WORDS, Written, check, occurrences, spread
+from mdaf_core.data.checks.base import EXAMPLES, WORDS, Written, check
+from mdaf_core.data.checks.sample import drawn
+from mdaf_core.data.checks.scores import auc, auc_error, rates_of
 from mdaf_core.data.gather import match_features, match_names
 from mdaf_core.data.schema import UNKNOWN, Split
 
@@ -88,7 +89,7 @@ def label_leak(data: Written) -> Iterator[Check]:
     if not aucs:
         return
     first = next(iter(found))
-    beyond_chance = {key: auc for key, auc in aucs.items() if auc - 0.5 > 4 * _auc_error(data.rows[key[0]].label)}
+    beyond_chance = {key: auc for key, auc in aucs.items() if auc - 0.5 > 4 * auc_error(data.rows[key[0]].label)}
     split, name = max(
         (key for key, auc in beyond_chance.items() if auc > STRONG_AUC),
         key=lambda key: (beyond_chance[key], key[0] == first),
@@ -105,7 +106,7 @@ def label_leak(data: Written) -> Iterator[Check]:
         verdict = ", the best of all single inputs." if worst <= STRONG_AUC else ", which so few rows allow by chance."
     yield check(
         "label-leak",
-        "No input gives the label away",
+        "Each input alone",
         "fail" if leak else "warn" if strong else "pass",
         worst,
         f"The input {name!r} alone reaches AUC {worst:.4f} on {WORDS[split]} rows{verdict}",
@@ -113,13 +114,6 @@ def label_leak(data: Written) -> Iterator[Check]:
         todo=f"Leave {name!r} out, unless it is known before the impression.",
         examples=lambda: data.examples({split: _both_labels(data, split)}),
     )
-
-
-def _auc_error(label: np.ndarray) -> float:
-    """Standard error of the AUC of a score that says nothing."""
-    positives = int(label.sum())
-    negatives = len(label) - positives
-    return math.sqrt((len(label) + 1) / (12 * positives * negatives))
 
 
 def _both_labels(data: Written, split: Split) -> np.ndarray:
@@ -133,7 +127,7 @@ def _alone(data: Written, split: Split) -> dict[str, float]:
     numbers as they are, too. One half of the training rows is judged by the rates of the other."""
     train, rows = data.rows["train"], data.rows[split]
     learned: np.ndarray | slice = slice(None)
-    pick = spread(len(rows), _SAMPLE if split != "train" else _SAMPLE // 2)
+    pick = drawn(len(rows), _SAMPLE if split != "train" else _SAMPLE // 2)
     if split == "train":
         halves = np.random.default_rng(0).permutation(pick)
         learned, pick = np.sort(halves[: len(halves) // 2]), np.sort(halves[len(halves) // 2 :])
@@ -144,28 +138,21 @@ def _alone(data: Written, split: Split) -> dict[str, float]:
     for field in data.meta.fields:
         values, past = rows.columns[field.name][pick], train.columns[field.name]
         if field.kind == "categorical":
-            found[field.name] = _auc(label, _rates_of(values, past[learned], known))
+            found[field.name] = auc(label, rates_of(values, past[learned], known))
             continue
-        found[field.name] = _auc(label, values)
+        found[field.name] = auc(label, values)
         if np.isnan(values).any():  # being missing may tell the label as well
-            found[f"{field.name} is missing"] = _auc(label, np.isnan(values))
+            found[f"{field.name} is missing"] = auc(label, np.isnan(values))
         few = np.unique(values)
         if 2 < len(few) <= _FEW_VALUES:
             codes, past_codes = (np.searchsorted(few, column) for column in (values, past[learned]))
-            by_value = _auc(label, _rates_of(codes, past_codes, known))
+            by_value = auc(label, rates_of(codes, past_codes, known))
             found[field.name] = max(found[field.name], 1 - found[field.name], by_value, 1 - by_value)
     if data.events and data.slices_sound[split].all():
         names = [name.replace("_", " ") for name in match_names(data.meta.history_fields)]
         matches = match_features(data.dataset, split, pick)
-        found |= {name: _auc(label, matches[:, i]) for i, name in enumerate(names)}
+        found |= {name: auc(label, matches[:, i]) for i, name in enumerate(names)}
     return found
-
-
-def _rates_of(codes: np.ndarray, past: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """(N,) positive rate of each code among past rows, smoothed towards that of all."""
-    size, base = 1 + max(int(codes.max(initial=0)), int(past.max(initial=0))), float(label.mean())
-    count, positives = occurrences(past, size), occurrences(past, size, where=label)
-    return ((positives + base) / (count + 1))[codes]
 
 
 def unknown_by_label(data: Written) -> Iterator[Check]:
@@ -219,12 +206,3 @@ def _grade(low: float, high: float, error: float) -> int:
     if high - low > 0.25 or high > ONE_SIDED**2 * low:
         return 3
     return 2 if high - low > 0.05 or high > ONE_SIDED * low else 1
-
-
-def _auc(label: np.ndarray, score: np.ndarray) -> float:
-    """Probability that a positive's score exceeds a negative's, ties half (Mann-Whitney)."""
-    score = np.nan_to_num(np.asarray(score, np.float64), nan=-np.inf)  # missing values tie, below all others
-    ranks = pl.Series(score).rank("average").to_numpy()
-    positives = int((label == 1).sum())
-    negatives = len(label) - positives
-    return (float(ranks[label == 1].sum()) - positives * (positives + 1) / 2) / (positives * negatives)

@@ -33,16 +33,23 @@ def splits(data: Written) -> Iterator[Check]:
         latest = max(latest, int(timestamp.max(initial=latest)))
     overlap = sum(map(len, found.values()))
     chronological = kind not in ("random", "leave-last-out")
-    what = "lie" if data.meta.has_time else "lie, in file order,"
+    timed = data.meta.has_time
+    what = "lie" if timed else "lie, in file order,"
+    in_order = "Every validation row is later than all training rows, every test row later than all validation rows."
+    if not timed:
+        in_order = (
+            "Rows carry no time. In the file, every validation row comes after all training rows and every test row "
+            "after all validation rows; whether the file is in order of time, nothing says."
+        )
     yield check(
         "split-times",
-        "Parts follow each other in time",
+        "Parts follow each other in time" if timed else "Parts follow each other in the file",
         "pass" if not overlap else "fail" if chronological else "warn",
         overlap,
         f"{overlap:,} validation or test rows {what} before the end of an earlier part"
         + ("." if chronological else f", as a split of kind {kind!r} allows: trends leak between the parts.")
         if overlap
-        else "Every validation row is later than all training rows, every test row later than all validation rows.",
+        else in_order,
         {split: float(len(rows)) for split, rows in found.items()},
         todo="Split by time, unless you reproduce work that did not.",
         examples=lambda: data.examples(found),
@@ -68,7 +75,7 @@ def interleaved(data: Written) -> Iterator[Check]:
     count = int(mixed.sum())
     yield check(
         "user-interleaved",
-        "A user's rows in order",
+        "Order of a user's rows",
         "fail" if count else "pass",
         count,
         f"{count:,} users have rows in an earlier part that happened after rows of a later part: a model is judged on "
@@ -92,16 +99,18 @@ def repeated_rows(data: Written) -> Iterator[Check]:
     total = max(shared, len(across))
     same, shares = "the same in all inputs, too many for chance", "all inputs, too many for chance,"
     alike, but = f" ({same})", ", but for what chance explains"
+    whole = "user, time, inputs and label" if data.told_apart else "all inputs and the label"
     if data.told_apart:
         alike, same, shares, but = "", "same user, time, inputs", "user, time and target", ""
     yield check(
         "rows-across-splits",
-        "No row in two parts",
+        "Rows in two parts",
         "fail" if shared or (total and data.told_apart) else "warn" if total else "pass",
         total,
         f"{rows_text(total, 'is', 'are')} in more than one part{alike}: a model is judged on rows it was trained on."
         if total
-        else f"No row of one part is also in another{but}.",
+        else "No two rows of different parts share the number of their line"
+        + (", or user, time, inputs and label." if data.told_apart else f"; none share all inputs{but}."),
         todo="Remove repeated rows from the input, or split by time so that rows of one moment stay together.",
         examples=lambda: data.examples(_positions(across) if len(across) else _same_row_id(data)),
     )
@@ -112,7 +121,7 @@ def repeated_rows(data: Written) -> Iterator[Check]:
         len(again),
         f"{rows_text(len(again), 'repeats', 'repeat')} another row of the part ({same} and label)."
         if len(again)
-        else f"No row of a part repeats another{but}.",
+        else f"No two rows of a part share {whole}{but}.",
         todo="If they are one event written twice, remove the copies from the input.",
         examples=lambda: data.examples(_positions(inside)),
     )
