@@ -21,9 +21,10 @@ class Rows:
     """The rows of one split, as memory-mapped columns.
 
     Attributes:
-        label (N,) uint8; timestamp (N,) int64 Unix seconds; user (N,) int32 dense index of the raw user (the group of
-        gAUC, never a model input); row_id (N,) int64; history_start, history_end (N,) int64 slice of the event log;
-        true_probability (N,) float64 or None; `columns[name]` a field: int32 codes or float32 values (NaN: missing).
+        label (N,) uint8; timestamp (N,) int64 Unix time in `DatasetMeta.time_unit`; user (N,) int32 dense index of the
+        raw user (the group of gAUC, never a model input); row_id (N,) int64; history_start, history_end (N,) int64
+        slice of the event log; true_probability (N,) float64 or None; `columns[name]` a field: int32 codes or float32
+        values (NaN: missing).
     """
 
     def __init__(self, path: Path):

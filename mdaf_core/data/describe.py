@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.data.dataset import PreparedDataset, Rows
-from mdaf_core.data.schema import FIRST_ID, MAX_HISTORY, Split
+from mdaf_core.data.schema import FIRST_ID, MAX_HISTORY, Split, TimeUnit
 
 UNKNOWN_WORD = "unknown"
 MISSING_WORD = "missing"
@@ -46,7 +46,7 @@ def describe_rows(
     at = np.asarray(positions, np.int64)
     columns: dict[str, pl.Series] = {"row": pl.Series(rows.row_id[at])}
     if meta.has_time:
-        columns["time"] = local_times(rows.timestamp[at], meta.timezone)
+        columns["time"] = local_times(rows.timestamp[at], meta.timezone, meta.time_unit)
     columns["label"] = pl.Series(rows.label[at])
     if meta.has_user:
         columns["user"] = dataset.users.gather(rows.user[at])
@@ -80,7 +80,7 @@ def describe_events(dataset: PreparedDataset, positions: Sequence[int] | np.ndar
     at, log = np.asarray(positions, np.int64), dataset.events
     columns = {"user": dataset.users.gather(log["user_index"][at])}
     if not dataset.meta.ready_made_history:
-        columns["time"] = local_times(log["timestamp"][at], dataset.meta.timezone)
+        columns["time"] = local_times(log["timestamp"][at], dataset.meta.timezone, dataset.meta.time_unit)
     for name in dataset.meta.history_fields:
         columns[name] = describe_codes(dataset, name, log[name][at])
     if "positive" in log:
@@ -88,9 +88,13 @@ def describe_events(dataset: PreparedDataset, positions: Sequence[int] | np.ndar
     return pl.DataFrame(columns)
 
 
-def local_times(timestamp: np.ndarray, timezone: str) -> pl.Series:
-    """Unix seconds as local datetimes without zone."""
-    moments = pl.from_epoch(pl.Series("time", np.asarray(timestamp, np.int64)), time_unit="s")
+CLOCK = "%Y-%m-%d %H:%M:%S%.f"
+"""How local times are written: fractions of a second where there are any."""
+
+
+def local_times(timestamp: np.ndarray, timezone: str, unit: TimeUnit) -> pl.Series:
+    """Unix time in a unit as local datetimes without zone."""
+    moments = pl.from_epoch(pl.Series("time", np.asarray(timestamp, np.int64)), time_unit=unit)
     return moments.dt.replace_time_zone("UTC").dt.convert_time_zone(timezone).dt.replace_time_zone(None)
 
 
@@ -99,8 +103,10 @@ def _history(dataset: PreparedDataset, rows: Rows, position: int, limit: int) ->
     start = max(int(rows.history_start[position]), end - limit)
     log, columns = dataset.events, {}
     if not dataset.meta.ready_made_history:
-        columns["time"] = local_times(log["timestamp"][start:end], dataset.meta.timezone)
-        columns["age"] = pl.Series(rows.timestamp[position] - log["timestamp"][start:end])
+        meta, times = dataset.meta, log["timestamp"][start:end]
+        columns["time"] = local_times(times, meta.timezone, meta.time_unit)
+        age = rows.timestamp[position] - times
+        columns["age"] = pl.Series(age if meta.ticks == 1 else age / meta.ticks)
     for name in dataset.meta.history_fields:
         columns[name] = describe_codes(dataset, name, log[name][start:end])
     return pl.DataFrame(columns)

@@ -11,7 +11,7 @@ import polars as pl
 from mdaf_core.data.columns import ColumnFile, OrderedFiles
 from mdaf_core.data.history import earlier_ends, first_events
 from mdaf_core.data.order import stable_order
-from mdaf_core.data.schema import IDENTITY
+from mdaf_core.data.schema import IDENTITY, TICKS
 from mdaf_core.data.sources.base import RawTable
 from mdaf_core.data.vocabulary import Vocabulary
 
@@ -21,7 +21,7 @@ class EventLog:
     """The event log in input order, its order on disk, and each row's slice of it.
 
     Attributes:
-        user (E,) int32, time (E,) Unix seconds; frame: raw ids of the history fields, and `positive` where known;
+        user (E,) int32, time (E,) in the rows' unit; frame: raw ids of the history fields, and `positive` where known;
         order (E,): by user, then time.
         first: (users + 1,) where each user's events begin; where histories came ready-made (`by_user` is false),
             (N,) where each row's begin.
@@ -59,7 +59,7 @@ def event_log(raw: RawTable, users: Vocabulary, user_index: np.ndarray, timestam
     if events is None or not raw.history_fields:
         return None
     if "row" in events.columns:
-        return _ready_made(events, user_index, timestamp)
+        return _ready_made(events, user_index, timestamp, TICKS[raw.time_unit])
     user = users.index(events["user"])
     if user.min(initial=0) < 0:  # of a user without rows
         known = user >= 0
@@ -71,7 +71,7 @@ def event_log(raw: RawTable, users: Vocabulary, user_index: np.ndarray, timestam
     return EventLog(user, time, events.drop("user", "timestamp"), order, first, end)
 
 
-def _ready_made(events: pl.DataFrame, user_index: np.ndarray, timestamp: np.ndarray) -> EventLog:
+def _ready_made(events: pl.DataFrame, user_index: np.ndarray, timestamp: np.ndarray, second: int) -> EventLog:
     """One block of events a row, in the order of the rows. Their times are unknown: the newest is put one second
     before its row, the one before it two seconds, and so on, which keeps their order and claims nothing else."""
     events = events.sort("row", maintain_order=True)
@@ -79,12 +79,12 @@ def _ready_made(events: pl.DataFrame, user_index: np.ndarray, timestamp: np.ndar
     counts = np.bincount(row, minlength=len(user_index))
     end = np.cumsum(counts)
     order = np.arange(len(row))
-    time = timestamp[row] - (end[row] - order)
+    time = timestamp[row] - second * (end[row] - order)
     return EventLog(user_index[row], time, events.drop("row"), order, end - counts, end, by_user=False)
 
 
 def timestamps(rows: pl.DataFrame) -> np.ndarray:
-    """(N,) Unix seconds as 32- or 64-bit integers, or positions in the input where rows carry no time."""
+    """(N,) times in their unit as 32- or 64-bit integers, or positions in the input where rows carry no time."""
     if "timestamp" not in rows.columns:
         return np.arange(len(rows), dtype=np.int64)
     times = rows["timestamp"]

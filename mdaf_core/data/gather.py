@@ -92,6 +92,8 @@ def gather(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max_histor
             event_HT[h] = identities(events, name)[event_T]
             target_HB[h] = identities(columns, name)[index_B]
         age_T[:] = np.repeat(timestamp_B, length_B) - events["timestamp"][event_T]
+        if dataset.meta.ticks > 1:
+            age_T /= dataset.meta.ticks
         _match(target_HB, event_HT, age_T, cu, equal_TH, match_BM)
 
     return {

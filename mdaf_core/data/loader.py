@@ -34,7 +34,7 @@ class Batch:
         history_age_T: float32 seconds from the event to its row, > 0.
         equal_TH: whether an event's raw id is the target's, field by field; ids unseen in training included.
         match_BM: float32 match features, see `gather.match_names`.
-        row_id_B, user_B, timestamp_B: int64; for bookkeeping, never model inputs.
+        row_id_B, user_B, timestamp_B (in the data set's unit): int64; for bookkeeping, never model inputs.
     """
 
     label_B: Tensor

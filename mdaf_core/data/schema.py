@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, Field
 
 SCHEMA_VERSION = 1
@@ -13,6 +14,10 @@ MAX_HISTORY = 50
 
 IDENTITY = ":identity"
 """Ending of the columns that tell raw ids apart where codes cannot: ids unseen in training share one code."""
+
+TimeUnit = Literal["s", "ms", "us", "ns"]
+TICKS: dict[TimeUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+"""Units of time and how many of them are a second."""
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -29,7 +34,7 @@ class FieldSpec(BaseModel):
 
 
 class SplitCounts(BaseModel):
-    """Rows and positives of one split; times are Unix seconds, or None where rows carry no time."""
+    """Rows and positives of one split; times are whole Unix seconds, or None where rows carry no time."""
 
     rows: int
     positives: int
@@ -52,6 +57,7 @@ class DatasetMeta(BaseModel):
     fields: list[FieldSpec]
     history_fields: list[str] = Field([], description="Fields recorded for each history event; empty: no histories.")
     has_time: bool = True
+    time_unit: TimeUnit = Field("s", description="Of the timestamps of rows and events: the coarsest that holds all.")
     has_user: bool = True
     has_oracle: bool = Field(False, description="Rows carry `true_probability` (synthetic data).")
     timezone: str = "UTC"
@@ -76,6 +82,16 @@ class DatasetMeta(BaseModel):
     request: str = Field("", description="Hash of source, options and content of the input: the same is not repeated.")
     versions: dict[str, str] = {}
     created: str = ""
+
+    @property
+    def ticks(self) -> int:
+        """Units of `timestamp` in a second."""
+        return TICKS[self.time_unit]
+
+    def seconds(self, timestamp: np.ndarray) -> np.ndarray:
+        """Timestamps of rows or events as whole Unix seconds, fractions cut: for calendars, bins and periods, never to
+        say what was first."""
+        return timestamp if self.ticks == 1 else timestamp // self.ticks
 
     @property
     def categorical(self) -> dict[str, int]:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.schema import SPLITS
+from mdaf_core.data.schema import SPLITS, TICKS, TimeUnit
 from mdaf_core.data.sources.base import SourceOptions
 from mdaf_core.errors import UsageError
 
@@ -24,12 +24,13 @@ def assign_splits(
     user: np.ndarray | None,
     has_time: bool,
     timezone: str,
+    unit: TimeUnit = "s",
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Assign each row to a split.
 
     Args:
         label: (N,) 0 or 1.
-        timestamp: (N,) Unix seconds, or the position in the input where `has_time` is false.
+        timestamp: (N,) Unix time in `unit`, or the position in the input where `has_time` is false.
         user: (N,) dense user index, or None.
 
     Returns:
@@ -44,7 +45,7 @@ def assign_splits(
         if options.val_from is not None and options.test_from is not None:
             if not has_time:
                 raise UsageError("These rows carry no time: cut them by fractions, not by dates.")
-            cuts = [_local_seconds(moment, timezone) for moment in (options.val_from, options.test_from)]
+            cuts = [TICKS[unit] * _local_seconds(moment, timezone) for moment in (options.val_from, options.test_from)]
             split = np.searchsorted(np.array(cuts), timestamp, side="right").astype(np.uint8)
             parameters |= {"val_from": options.val_from.isoformat(), "test_from": options.test_from.isoformat()}
         else:
@@ -53,7 +54,7 @@ def assign_splits(
     elif kind == "last-day":
         if not has_time:
             raise UsageError("These rows carry no time: the split 'last-day' needs it. Take 'time' (file order).")
-        split = by_last_day(timestamp, timezone)
+        split = by_last_day(timestamp, timezone, unit)
     elif kind == "leave-last-out":
         if user is None:
             raise UsageError("These rows carry no user: the split 'leave-last-out' needs one. Take 'time'.")
@@ -81,9 +82,9 @@ def by_time(timestamp: np.ndarray, fractions: tuple[float, float, float]) -> np.
     return np.searchsorted(cuts, timestamp, side="left").astype(np.uint8)
 
 
-def by_last_day(timestamp: np.ndarray, timezone: str) -> np.ndarray:
+def by_last_day(timestamp: np.ndarray, timezone: str, unit: TimeUnit = "s") -> np.ndarray:
     """The last local day with rows is test, the last one before it validation, the rest train."""
-    moments = pl.from_epoch(pl.Series(timestamp), time_unit="s").dt.replace_time_zone("UTC")
+    moments = pl.from_epoch(pl.Series(timestamp), time_unit=unit).dt.replace_time_zone("UTC")
     day = moments.dt.convert_time_zone(timezone).dt.date()
     days = day.unique().sort()
     if len(days) < 3:

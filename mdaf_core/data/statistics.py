@@ -109,7 +109,8 @@ def compute_statistics(dataset: PreparedDataset) -> Statistics:
             ).tolist()
             out.mean_history[split] = float(np.minimum(lengths, MAX_HISTORY).mean())
 
-    times = np.concatenate([part.timestamp for part in rows.values()])
+    seconds = {split: meta.seconds(part.timestamp) for split, part in rows.items()}
+    times = np.concatenate(list(seconds.values()))
     first, last = (int(t) for t in np.quantile(times, (0.0005, 0.9995), method="nearest")) if len(times) else (0, 0)
     if meta.has_time:
         width = next((w for w in _WIDTHS if (last - first) / w <= _BINS), _WIDTHS[-1])
@@ -121,7 +122,7 @@ def compute_statistics(dataset: PreparedDataset) -> Statistics:
     shift = _offset(first, meta.timezone) if meta.has_time else 0
     origin = (first + shift) // width * width - shift
     for split, part in rows.items():
-        bins = (part.timestamp - origin) // width
+        bins = (seconds[split] - origin) // width
         inside = (bins >= 0) & (bins <= (last - origin) // width)
         out.outside_bins += int((~inside).sum())
         counts = (
@@ -147,7 +148,7 @@ def compute_statistics(dataset: PreparedDataset) -> Statistics:
                 figures.low, figures.high = float(present.min()), float(present.max())
         out.fields.append(figures)
     if meta.has_time:
-        out.by_clock = _by_clock(rows, meta.timezone)
+        out.by_clock = _by_clock(rows, seconds, meta.timezone)
     for name, seen, ids in _identifiers(dataset, rows):
         out.popularity += _popularity(name, seen)
         out.cold += [
@@ -158,9 +159,9 @@ def compute_statistics(dataset: PreparedDataset) -> Statistics:
     return out
 
 
-def _by_clock(rows: dict[Split, Rows], timezone: str) -> list[ClockBin]:
+def _by_clock(rows: dict[Split, Rows], seconds: dict[Split, np.ndarray], timezone: str) -> list[ClockBin]:
     found: list[ClockBin] = []
-    local = {split: local_times(part.timestamp, timezone).dt for split, part in rows.items()}
+    local = {split: local_times(seconds[split], timezone, "s").dt for split in rows}
     for clock, size in (("hour", 24), ("weekday", 8)):
         count, positives = np.zeros(size, np.int64), np.zeros(size, np.int64)
         for split, part in rows.items():

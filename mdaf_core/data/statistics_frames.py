@@ -34,7 +34,7 @@ def time_frame(statistics: Statistics, timezone: str) -> pl.DataFrame:
     ).with_columns(low=pl.col("high") - pl.col("rows"))
     if statistics.bin_is_time:
         frame = frame.with_columns(
-            local_times(frame[name].to_numpy(), timezone).alias(name) for name in ("start", "end")
+            local_times(frame[name].to_numpy(), timezone, "s").alias(name) for name in ("start", "end")
         )
     return frame.select("part", "start", "end", "rows", "rate", "low", "high")
 
@@ -94,7 +94,8 @@ def parts_frame(dataset: PreparedDataset, statistics: Statistics) -> pl.DataFram
             "part": part, "rows": counts.rows, "positives": counts.positives, "rate": counts.positive_rate
         }  # fmt: skip
         if meta.has_time:
-            row["first"], row["last"] = local_times(np.array([counts.first_time, counts.last_time]), meta.timezone)
+            moments = np.array([counts.first_time, counts.last_time])
+            row["first"], row["last"] = local_times(moments, meta.timezone, "s")
         if meta.has_user:
             row["users"] = statistics.users.get(part)
         for id in ("unseen-users", "unseen-items"):

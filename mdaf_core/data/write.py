@@ -14,7 +14,7 @@ from mdaf_core.data.columns import ColumnFile, OrderedFiles
 from mdaf_core.data.event_log import event_log, timestamps
 from mdaf_core.data.negatives import add_negatives
 from mdaf_core.data.order import stable_order
-from mdaf_core.data.schema import IDENTITY, SPLITS, DatasetMeta, FieldSpec, SplitCounts
+from mdaf_core.data.schema import IDENTITY, SPLITS, TICKS, DatasetMeta, FieldSpec, SplitCounts
 from mdaf_core.data.sources.base import Progress, RawTable, Source
 from mdaf_core.data.split import assign_splits
 from mdaf_core.data.vocabulary import Vocabulary
@@ -78,7 +78,8 @@ def write_dataset(
         parts.put("history_start", log.first[user_index if log.by_user else slice(None)])
         parts.put("history_end", log.end)
         events = log.create(folder / "events.arrow", raw.history_fields, told_apart)
-    counts = _counts(label, timestamp, order, sizes, has_time)
+    ticks = TICKS[raw.time_unit]
+    counts = _counts(label, timestamp, order, sizes, ticks if has_time else None)
     del label, timestamp, user_index
     users.ids.cast(pl.String).alias("id").to_frame().write_ipc(folder / "users.arrow", compression="uncompressed")
 
@@ -120,6 +121,7 @@ def write_dataset(
         fields=fields,
         history_fields=raw.history_fields if log else [],
         has_time=has_time,
+        time_unit=raw.time_unit,
         has_user=has_user,
         has_oracle="true_probability" in extras,
         timezone=raw.timezone,
@@ -180,7 +182,7 @@ def _extras(rows: pl.DataFrame, raw: RawTable) -> dict[str, pl.Series]:
 
 
 def _counts(
-    label: np.ndarray, timestamp: np.ndarray, order: np.ndarray, sizes: list[int], has_time: bool
+    label: np.ndarray, timestamp: np.ndarray, order: np.ndarray, sizes: list[int], ticks: int | None
 ) -> dict[str, SplitCounts]:
     counts: dict[str, SplitCounts] = {}
     begin = 0
@@ -189,8 +191,8 @@ def _counts(
         counts[part] = SplitCounts(
             rows=size,
             positives=int(np.count_nonzero(label[members])),
-            first_time=int(timestamp[members[0]]) if has_time else None,
-            last_time=int(timestamp[members[-1]]) if has_time else None,
+            first_time=int(timestamp[members[0]]) // ticks if ticks else None,
+            last_time=int(timestamp[members[-1]]) // ticks if ticks else None,
         )
         begin += size
     return counts
@@ -210,4 +212,5 @@ def _assign(
         user=users.index(rows["user"]) if users and options.split == "leave-last-out" else None,
         has_time="timestamp" in rows.columns,
         timezone=raw.timezone,
+        unit=raw.time_unit,
     )

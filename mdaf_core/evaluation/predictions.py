@@ -24,8 +24,8 @@ ROW_METRICS = ("auc", "gauc", "logloss", "brier", "normalised_entropy", "pr_auc"
 def load_predictions(run_id: str, split: Split) -> pl.DataFrame:
     """Predictions of a run, one row a row of the split, in the data set's order.
 
-    Columns: row_id, user, label, logit, probability, history_length, timestamp, and for MDAF g, logit_static,
-    logit_sequential, logit_g_mean, logit_g_permuted.
+    Columns: row_id, user, label, logit, probability, history_length, timestamp (in the data set's unit), and for gated
+    models g, logit_static, logit_sequential, logit_g_mean, logit_g_permuted.
 
     Raises:
         UsageError: the run has none (yet).

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.describe import local_times
 from mdaf_core.data.schema import FIRST_ID, Split
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.cache import cached
@@ -129,8 +129,7 @@ def _by_ids(dataset: PreparedDataset, split: Split) -> dict[str, tuple[list[str]
         what, unseen = ("user", unseen_user) if unseen_user is not None else ("item", unseen_item)
         found["unseen"] = ([f"{what} seen", f"{what} unseen"], np.asarray(unseen, np.int64))
     if meta.has_time:
-        local = pl.from_epoch(pl.Series(rows.timestamp)).dt.replace_time_zone("UTC")
-        hour = local.dt.convert_time_zone(str(ZoneInfo(meta.timezone))).dt.hour().to_numpy()
+        hour = local_times(rows.timestamp, meta.timezone, meta.time_unit).dt.hour().to_numpy()
         found["hour"] = ([f"{h:02d}" for h in range(24)], hour)
     if "segment" in rows.columns:
         names, code = np.unique(rows.columns["segment"].astype(str), return_inverse=True)

@@ -14,8 +14,9 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from mdaf_core.data import describe
 from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.describe import MISSING_WORD
+from mdaf_core.data.describe import CLOCK, MISSING_WORD
 from mdaf_core.data.schema import FIRST_ID, Split
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.gates import without_gate
@@ -40,7 +41,7 @@ class StoryEvent(BaseModel):
 
     place: int = Field(description="1 is the newest.")
     when: str | None = Field(None, description="Local time of the data set.")
-    seconds_before: int | None = None
+    seconds_before: int | float | None = None
     fields: dict[str, str]
     same: list[str] = Field([], description="Fields in which it equals the row.")
     effect_logit: float | None = None
@@ -99,8 +100,7 @@ def readable(dataset: PreparedDataset, field: str, codes: NDArray[Any]) -> list[
 
 def local_times(dataset: PreparedDataset, timestamps: NDArray[np.int64]) -> list[str]:
     """Local times of a data set as text: `2017-11-30 14:05:12`."""
-    utc = pl.from_epoch(pl.Series(timestamps)).dt.replace_time_zone("UTC")
-    return utc.dt.convert_time_zone(dataset.meta.timezone).dt.strftime("%Y-%m-%d %H:%M:%S").to_list()
+    return describe.local_times(timestamps, dataset.meta.timezone, dataset.meta.time_unit).dt.strftime(CLOCK).to_list()
 
 
 def readable_rows(run: RunRecord, split: Split, chosen: pl.DataFrame) -> pl.DataFrame:
@@ -200,12 +200,17 @@ def _name_event(event: StoryEvent) -> str:
     return f"event {event.place} ({', '.join(event.fields.values())}{same}{before})"
 
 
-def _duration(seconds: int) -> str:
+def _seconds(units: int, ticks: int) -> int | float:
+    """A span of time in seconds; a fraction where there is one."""
+    return units // ticks if units % ticks == 0 else units / ticks
+
+
+def _duration(seconds: int | float) -> str:
     for length, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= length:
             number = round(seconds / length)
             return f"{number} {unit}{'' if number == 1 else 's'}"
-    return f"{seconds} second{'' if seconds == 1 else 's'}"
+    return f"{seconds:.3g} second{'' if seconds == 1 else 's'}"
 
 
 def _what_if(name: str, g: Any, logit: float) -> WhatIf:
@@ -242,7 +247,7 @@ def _history(dataset: PreparedDataset, split: Split, position: int, most: int) -
             StoryEvent(
                 place=end - start - i,
                 when=when[i] if timed else None,
-                seconds_before=int(rows.timestamp[position] - stamps[i]) if timed else None,
+                seconds_before=_seconds(int(rows.timestamp[position] - stamps[i]), meta.ticks) if timed else None,
                 fields={name: values[i] for name, values in texts.items()},
                 same=same,
             )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 G = "g, weight of the sequential branch"
 TIMES = {
+    0.001: "1 ms", 0.01: "10 ms", 0.1: "0.1 s",
     1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 14400: "4 h", 43200: "12 h", 86400: "1 day",
     259200: "3 days", 604800: "1 week", 1209600: "2 weeks", 2592000: "1 month", 7776000: "3 months",
     31536000: "1 year", 315360000: "10 years",
@@ -188,7 +189,7 @@ def occlusion(story: RowStory, over_time: bool = False) -> tuple[alt.TopLevelMix
     import altair as alt
 
     frame = history(story).with_columns(
-        seconds_before=pl.Series([e.seconds_before for e in story.history], dtype=pl.Int64),
+        seconds_before=pl.Series([e.seconds_before for e in story.history], dtype=pl.Float64),
         shares=pl.Series([" and ".join(e.same) or "nothing" for e in story.history], dtype=pl.String),
     )
     fields = list(story.history[0].fields) if story.history else []
@@ -199,7 +200,7 @@ def occlusion(story: RowStory, over_time: bool = False) -> tuple[alt.TopLevelMix
         scale=alt.Scale(domain=[*shared, "nothing"], range=[*[BLUE, ORANGE, RED, PALETTE[2]][: len(shared)], MUTED]),
     )
     if over_time:
-        seconds = [max(1, s) for s in frame["seconds_before"].to_list()]
+        seconds = [max(min(TIMES), s) for s in frame["seconds_before"].to_list()]
         low, high = 0.7 * min(seconds), 1.4 * max(seconds)
         frame = frame.with_columns(at=pl.Series(seconds))
         ticks = [s for s in TIMES if low <= s <= high]

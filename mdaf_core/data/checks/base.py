@@ -14,7 +14,7 @@ from mdaf_core.data.audit import Check, Status
 from mdaf_core.data.checks.sample import Sample
 from mdaf_core.data.columns import identities
 from mdaf_core.data.dataset import PreparedDataset, Rows
-from mdaf_core.data.describe import describe_events, describe_rows, local_times
+from mdaf_core.data.describe import CLOCK, describe_events, describe_rows, local_times
 from mdaf_core.data.schema import SPLITS, UNKNOWN, FieldSpec, Split
 
 _PIECE = 4_000_000
@@ -70,8 +70,10 @@ class Written:
             return []
 
     def local(self, timestamps: np.ndarray) -> pl.Series:
-        """Unix seconds as local times, or the positions that stand for them where rows carry no time."""
-        return local_times(timestamps, self.meta.timezone) if self.meta.has_time else pl.Series(timestamps)
+        """Timestamps as local times, or the positions that stand for them where rows carry no time."""
+        if not self.meta.has_time:
+            return pl.Series(timestamps)
+        return local_times(timestamps, self.meta.timezone, self.meta.time_unit)
 
     @cached_property
     def sample(self) -> Sample:
@@ -255,7 +257,7 @@ def readable(frame: pl.DataFrame) -> list[dict[str, Any]]:
     """Rows as plain values that JSON takes: times as text, null where a number is missing."""
     times = [name for name, dtype in frame.schema.items() if dtype.is_temporal()]
     numbers = [name for name, dtype in frame.schema.items() if dtype.is_float()]
-    frame = frame.with_columns(pl.col(times).dt.strftime("%Y-%m-%d %H:%M:%S"), pl.col(numbers).fill_nan(None))
+    frame = frame.with_columns(pl.col(times).dt.strftime(CLOCK), pl.col(numbers).fill_nan(None))
     return frame.to_dicts()
 
 

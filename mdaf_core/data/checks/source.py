@@ -13,6 +13,7 @@ import polars as pl
 
 from mdaf_core.data.audit import Check, Status
 from mdaf_core.data.checks.base import Written, check, pieces, rows_text
+from mdaf_core.data.describe import local_times
 from mdaf_core.data.schema import UNKNOWN, Split
 
 # Six hours in a row in which people sleep begin between these hours.
@@ -60,8 +61,8 @@ def input_notes(data: Written) -> Iterator[Check]:
             yield _far_times(data)
     else:
         beyond = {
-            split: np.flatnonzero((rows.timestamp < meta.window[0]) | (rows.timestamp >= meta.window[1]))
-            for split, rows in data.rows.items()
+            split: np.flatnonzero((seconds < meta.window[0]) | (seconds >= meta.window[1]))
+            for split, seconds in ((split, meta.seconds(rows.timestamp)) for split, rows in data.rows.items())
         }
         kept = sum(map(len, beyond.values()))
         number = max(kept, meta.outside_window)
@@ -117,12 +118,12 @@ def _far_times(data: Written) -> Check:
     first, last = _main_period(data)
 
     def outside(split: Split, piece: slice) -> np.ndarray:
-        times = data.rows[split].timestamp[piece]
+        times = data.meta.seconds(data.rows[split].timestamp[piece])
         return np.flatnonzero((times < first) | (times > last))
 
     far = data.positions(outside)
     number = sum(map(len, far.values()))
-    start, end = (moment.date() for moment in data.local(np.array([first, last])))
+    start, end = (moment.date() for moment in local_times(np.array([first, last]), data.meta.timezone, "s"))
     return check(
         "timestamps-in-window",
         "Times together",
@@ -139,7 +140,7 @@ def _far_times(data: Written) -> Check:
 
 
 def _main_period(data: Written) -> tuple[int, int]:
-    """First and last time of the rows without those, under 1% on either side, that a gap parts from the rest which is
+    """First and last second of the rows without those, under 1% on either side, that a gap parts from the rest which is
     longer than the rest itself."""
     first, last = np.iinfo(np.int64).min, np.iinfo(np.int64).max
     while True:
@@ -169,7 +170,7 @@ def _main_period(data: Written) -> tuple[int, int]:
 def _times(data: Written) -> Iterator[np.ndarray]:
     for rows in data.rows.values():
         for piece in pieces(len(rows)):
-            yield rows.timestamp[piece]
+            yield data.meta.seconds(rows.timestamp[piece])
 
 
 def _with_times(rows: list[dict[str, Any]], zone: ZoneInfo) -> list[dict[str, Any]]:
@@ -251,7 +252,8 @@ def _numbers(data: Written, name: str, split: Split) -> np.ndarray | None:
 def _whole_day(data: Written) -> bool:
     """Whether the rows span a day, or little less."""
     times = [rows.timestamp for rows in data.rows.values() if len(rows)]
-    return max(int(part.max()) for part in times) - min(int(part.min()) for part in times) >= 20 * 3600
+    span = max(int(part.max()) for part in times) - min(int(part.min()) for part in times)
+    return span >= 20 * 3600 * data.meta.ticks
 
 
 def _at_night(hour: int) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, Self
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from mdaf_core.data.schema import FieldSpec
+from mdaf_core.data.schema import FieldSpec, TimeUnit
 from mdaf_core.data.sources.files import exists, expand, find
 from mdaf_core.errors import BadInputError, UsageError
 
@@ -138,9 +138,9 @@ class RawTable:
     """What a source read. `prepare` splits, codes and writes it.
 
     Attributes:
-        rows: one row an impression, in input order. Columns: `label` (0/1 integer); `timestamp` (integer Unix seconds;
-            absent: input order is time order); `user` (absent: no users, no histories); one column each of `fields`:
-            raw ids of any integer or string type (null is an id of its own, ''), or numbers (null where missing);
+        rows: one row an impression, in input order. Columns: `label` (0/1 integer); `timestamp` (integer Unix time in
+            `time_unit`; absent: input order is time order); `user` (absent: no users, no histories); one column each of
+            `fields`: raw ids of any integer or string type (null is an id of its own, ''), or numbers (null: missing);
             `user` doubles as the user field. Optional `split` ('train' | 'val' | 'test') if the source assigns it;
             a split that the user chose wins. Further columns (`true_probability`, a planted segment) are stored with
             the rows and are never model inputs.
@@ -153,6 +153,7 @@ class RawTable:
         as_text: field → how ids that are kept as numbers are written in the input; their order as numbers is kept.
         titles: field → frame with columns `id` (as in the input) and `title`, for people.
         title: the data set in words; label: what a label of 1 means.
+        time_unit: of timestamps in rows and events: fine enough that no two moments of the input fall together.
         timezone: of hours and weekdays; `timezone_assumed` if nothing in the data says so.
         window: first and last+1 second (Unix) the data is said to cover; `outside_window` rows lay outside, and
             `outside_window_kept` says whether they are still in `rows`.
@@ -170,6 +171,7 @@ class RawTable:
     titles: dict[str, pl.DataFrame] = field(default_factory=dict)
     title: str = ""
     label: str = "label"
+    time_unit: TimeUnit = "s"
     timezone: str = "UTC"
     timezone_assumed: bool = False
     window: tuple[int, int] | None = None
@@ -303,9 +305,9 @@ def check_path(source: Source, path: Path | None) -> Path | None:
     return path
 
 
-def calendar_columns(timezone: str) -> list[pl.Expr]:
+def calendar_columns(timezone: str, unit: TimeUnit = "s") -> list[pl.Expr]:
     """`hour` (0 to 23) and `dayofweek` (1 Monday to 7 Sunday) of `timestamp` in a timezone."""
-    local = pl.from_epoch(pl.col("timestamp").cast(pl.Int64), time_unit="s").dt.replace_time_zone("UTC")
+    local = pl.from_epoch(pl.col("timestamp").cast(pl.Int64), time_unit=unit).dt.replace_time_zone("UTC")
     local = local.dt.convert_time_zone(timezone)
     return [local.dt.hour().cast(pl.Int8).alias("hour"), local.dt.weekday().cast(pl.Int8).alias("dayofweek")]
 

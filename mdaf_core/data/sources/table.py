@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 import polars as pl
 from pydantic import Field, JsonValue, field_validator
 
-from mdaf_core.data.schema import FieldSpec
+from mdaf_core.data.schema import FieldSpec, TimeUnit
 from mdaf_core.data.sources.base import (
     RESERVED_COLUMNS,
     Progress,
@@ -22,7 +22,7 @@ from mdaf_core.data.sources.base import (
     calendar_fields,
     weekday_titles,
 )
-from mdaf_core.data.sources.table_columns import CheckedColumns, TimeUnit
+from mdaf_core.data.sources.table_columns import CheckedColumns
 from mdaf_core.data.sources.table_file import TableFile, rows_of
 from mdaf_core.data.sources.text import EXAMPLES, fingerprint_file
 from mdaf_core.errors import BadInputError, UsageError
@@ -112,8 +112,9 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
     for column in options.numeric:
         columns[names[column]] = table.number(column)
         fields.append(FieldSpec(name=names[column], kind="numeric", description=f"Column {column}"))
+    time_unit: TimeUnit = "s"
     if options.timestamp:
-        columns["timestamp"] = table.timestamp(options.timestamp, options.timestamp_unit, options.timezone)
+        columns["timestamp"], time_unit = table.timestamp(options.timestamp, options.timestamp_unit, options.timezone)
     histories = _histories(table, options)
 
     good = ~table.bad
@@ -121,7 +122,7 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
     if rows.is_empty():
         raise BadInputError("The file holds no row that can be used.", path)
     if options.timestamp and options.calendar:
-        rows = rows.with_columns(calendar_columns(options.timezone))
+        rows = rows.with_columns(calendar_columns(options.timezone, time_unit))
         fields += calendar_fields()
     if not fields:
         raise UsageError("Nothing goes into a model: name item, category, user, categorical or numeric columns.")
@@ -135,6 +136,7 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
         titles={"dayofweek": weekday_titles()},
         title=path.name,
         label=f"{options.label} is 1" if threshold is None else f"{options.label} is at least {threshold:g}",
+        time_unit=time_unit,
         timezone=options.timezone,
         timezone_assumed="timezone" not in options.model_fields_set,
         inputs={path.name: fingerprint_file(path)},

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import polars as pl
 
+from mdaf_core.data.schema import TICKS, TimeUnit
 from mdaf_core.data.sources.table_file import HINT, TableFile
 from mdaf_core.data.sources.text import EXAMPLES, TIME_RANGE, Examples, add_examples
 from mdaf_core.errors import BadInputError, UsageError
 
-TimeUnit = Literal["s", "ms", "us", "ns"]
-_PER_SECOND: dict[TimeUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_NANOS = 1_000_000_000
 _FAR_FUTURE = 100_000_000_000  # the year 5138 in seconds, 1973 in milliseconds
 _LABELS = {"1": 1, "0": 0, "1.0": 1, "0.0": 0, "true": 1, "false": 0}
 
@@ -106,8 +104,12 @@ class CheckedColumns:
         self.mark(~numbers.is_finite().fill_null(True), f"The field {column} must be a finite number", values)
         return numbers
 
-    def timestamp(self, column: str, unit: TimeUnit, timezone: str) -> pl.Series:
-        """Int64 Unix seconds; `unit` of numbers, `timezone` of times that name none."""
+    def timestamp(self, column: str, unit: TimeUnit, timezone: str) -> tuple[pl.Series, TimeUnit]:
+        """Int64 Unix time, and the unit it is in: the coarsest that keeps all moments apart as the input does.
+
+        Args:
+            unit: of numbers; timezone: of times that name none.
+        """
         values = self.frame[column]
         self._refuse_lists(values, "a time")
         if values.dtype in (pl.Duration, pl.Time, pl.Boolean):
@@ -115,16 +117,16 @@ class CheckedColumns:
         if values.dtype == pl.Date:
             values = values.cast(pl.Datetime("us"))
         if isinstance(values.dtype, pl.Datetime):
-            seconds = _epoch(values, timezone)
+            seconds, nanos = _epoch(values, timezone)
         elif values.dtype.is_numeric():
-            seconds = _scaled(values.cast(pl.Float64) if values.dtype.is_float() else values, unit)
+            seconds, nanos = _scaled(values, unit)
         else:
             text = values.cast(pl.String).str.strip_chars()
             whole = text.cast(pl.Int64, strict=False)
             if len(text) and whole.null_count() < len(text) / 2:
-                seconds = _scaled(whole, unit)
+                seconds, nanos = _scaled(whole, unit)
             else:
-                seconds = _parse_times(text, timezone)
+                seconds, nanos = _parse_times(text, timezone)
         seconds = pl.select(pl.when(seconds.is_between(*TIME_RANGE)).then(seconds)).to_series()
         self.mark(seconds.is_null(), f"The time {column} must be Unix time or ISO 8601", values)
         latest = seconds.max()
@@ -133,7 +135,7 @@ class CheckedColumns:
                 f"The time column {column!r} holds values such as {latest}, thousands of years ahead as seconds: "
                 "set timestamp_unit to ms, us or ns."
             )
-        return seconds.fill_null(0)
+        return _joined(seconds.fill_null(0), nanos.fill_null(0))
 
     def lists(self, column: str, separator: str) -> pl.Series:
         """A column of ready-made histories as lists of ids; null becomes empty."""
@@ -150,29 +152,55 @@ class CheckedColumns:
         return pl.select(pl.when(text == "").then(pl.lit([], pl.List(pl.String))).otherwise(parts)).to_series()
 
 
-def _scaled(values: pl.Series, unit: TimeUnit) -> pl.Series:
-    return (values // _PER_SECOND[unit]).cast(pl.Int64, strict=False)
+def _joined(seconds: pl.Series, nanos: pl.Series) -> tuple[pl.Series, TimeUnit]:
+    """One integer a moment, in the coarsest unit without a remainder that 64 bits hold."""
+    longest = int(seconds.abs().max() or 0)  # type: ignore[arg-type]
+    unit: TimeUnit = "s"
+    for finer in TICKS:
+        if longest >= TIME_RANGE[1] // TICKS[finer]:
+            break
+        unit = finer
+        if (nanos % (_NANOS // TICKS[unit]) == 0).all():
+            break
+    return seconds * TICKS[unit] + nanos // (_NANOS // TICKS[unit]), unit
 
 
-def _epoch(moments: pl.Series, timezone: str) -> pl.Series:
+def _scaled(values: pl.Series, unit: TimeUnit) -> tuple[pl.Series, pl.Series]:
+    """Whole seconds, rounded down, and the nanoseconds after; of fractions, microseconds are what 64 bits hold."""
+    ticks = TICKS[unit]
+    if not values.dtype.is_float():
+        values = values.cast(pl.Int64)
+        return values // ticks, values % ticks * (_NANOS // ticks)
+    numbers = values.cast(pl.Float64) / ticks
+    whole = numbers.floor()
+    micros = ((numbers - whole) * 1_000_000).round().cast(pl.Int64, strict=False)
+    seconds = whole.cast(pl.Int64, strict=False) + micros // 1_000_000
+    return seconds, micros % 1_000_000 * 1_000
+
+
+def _epoch(moments: pl.Series, timezone: str) -> tuple[pl.Series, pl.Series]:
     if getattr(moments.dtype, "time_zone", None) is None:
         moments = moments.dt.replace_time_zone(timezone, ambiguous="earliest", non_existent="null")
-    return moments.dt.epoch("s")
+    return _scaled(moments.to_physical(), moments.dtype.time_unit)  # type: ignore[attr-defined]
 
 
-def _parse_times(text: pl.Series, timezone: str) -> pl.Series:
+def _parse_times(text: pl.Series, timezone: str) -> tuple[pl.Series, pl.Series]:
     """ISO 8601 with 'T' or a space, with or without seconds, fractions and zone; or a date alone."""
     iso = text.str.replace("T", " ", literal=True).str.replace(r"Z$", "+00:00")
     zoned = iso.str.contains(r"[+-]\d{2}:?\d{2}$") & iso.str.contains(":")
-    local, absolute = pl.Series([None], dtype=pl.Int64).new_from_index(0, len(text)), None
+    seconds = nanos = pl.Series([None], dtype=pl.Int64).new_from_index(0, len(text))
+
+    def take(moments: pl.Series) -> None:
+        nonlocal seconds, nanos
+        found = _epoch(moments, timezone)
+        seconds, nanos = seconds.fill_null(found[0]), nanos.fill_null(found[1])
+
     for form in ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d"):
-        moments = iso.str.to_datetime(form, time_unit="us", strict=False, exact=True)
-        local = local.fill_null(_epoch(moments, timezone))
+        take(iso.str.to_datetime(form, time_unit="us", strict=False, exact=True))
     if zoned.any():
         only = pl.select(pl.when(zoned).then(iso)).to_series()
-        absolute = only.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", time_unit="us", strict=False).dt.epoch("s")
-        local = local.fill_null(absolute)
-    return local
+        take(only.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", time_unit="us", strict=False))
+    return seconds, nanos
 
 
 def _usual(values: pl.Series) -> pl.Series:
