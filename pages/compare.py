@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from mdaf_core.evaluation.margins import parse_margin
+from mdaf_core.evaluation.plan import planned_margin
+from mdaf_core.studies import results
 from pages import compare_evidence as evidence
 from pages import compare_views as views
 from pages import shared
 from pages.compare_views import METRICS, SPLITS
+from pages.study_plan import MARGIN_HELP, conditions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +48,9 @@ def main() -> None:
         view = st.segmented_control("View", list(VIEWS), default="Results", required=True, key="view",
                                     bind="query-params", label_visibility="collapsed")  # fmt: skip
         split, metric, reference, margin = _choices(columns[1:], study, VIEWS[view])
+        conditions(study)
         if view == "Reported results":
-            evidence.reported(study, margin)
+            evidence.reported(study, margin_bp(margin))
             return
         runs = shared.finished_runs(study_id)
         if not runs:
@@ -55,7 +60,7 @@ def main() -> None:
         elif view == "Slices":
             views.slices(study, runs, split)
         elif view == "Pair":
-            views.pair(study, runs, split, margin)
+            views.pair(study, runs, split, parse_margin(margin))
         else:
             with st.spinner("Comparing: row by row for every seed, the first time", show_time=True):
                 comparison = shared.comparison(study_id, reference, split, metric, margin)
@@ -67,8 +72,8 @@ def main() -> None:
                 views.cost(study, runs, comparison)
 
 
-def _choices(columns: list[Any], study: Study, used: tuple[str, ...]) -> tuple[Split, str, str, float]:
-    """Rows, metric, reference and margin; those without an effect on the view are greyed out and say so."""
+def _choices(columns: list[Any], study: Study, used: tuple[str, ...]) -> tuple[Split, str, str, str]:
+    """Rows, metric, reference and margin, at first as they were planned; those without an effect are greyed out."""
 
     def how(name: str, help: str) -> dict[str, Any]:
         return {
@@ -77,30 +82,46 @@ def _choices(columns: list[Any], study: Study, used: tuple[str, ...]) -> tuple[S
         }  # fmt: skip
 
     names = study.configuration_names
+    reference, split, metric, margin = results.choices(study)
     shared.start_over(
-        study.id, reference=study.reference, configurations=names[: views.MANY], seed=study.seeds[0],
+        study.id, split=split, metric=metric, margin=margin.text if margin else "", reference=reference,
+        configurations=names[: views.MANY], seed=study.seeds[0],
         a=names[min(1, len(names) - 1)], b=study.reference,
     )  # fmt: skip
+
+    def margin_of_metric() -> None:  # a margin of one metric says nothing of another
+        planned = planned_margin(study.plan, st.session_state["metric"])
+        st.session_state["margin"] = planned.text if planned else ""
+
     split = columns[0].selectbox(
-        "Rows", list(SPLITS), format_func=SPLITS.get,
+        "Rows", list(SPLITS), index=list(SPLITS).index(split), format_func=SPLITS.get,
         **how("split", "Test rows were never looked at in training. Validation rows chose each run's epoch."),
     )  # fmt: skip
     metric = columns[1].selectbox(
-        "Metric", list(METRICS), format_func=METRICS.get,
+        "Metric", list(METRICS), index=list(METRICS).index(metric), format_func=METRICS.get, on_change=margin_of_metric,
         **how("metric", "Of the best epoch's weights. gAUC: AUC of each user with both labels, weighted by rows."),
     )  # fmt: skip
     reference = columns[2].selectbox(
-        "Reference", names, index=names.index(study.reference),
+        "Reference", names, index=names.index(reference),
         **how("reference", "The configuration that all others are compared with."),
     )  # fmt: skip
-    margin = columns[3].number_input(
-        "Margin, ± bp", 0.5, 1000.0, 20.0, 5.0, format="%.4g",
-        **how(
-            "margin",
-            "Parity is shown when the difference is inside ± this margin (two one-sided tests). 1 bp = 0.0001.",
-        ),
+    planned = planned_margin(study.plan, metric)
+    text = columns[3].text_input(
+        "Margin", planned.text if planned else "", placeholder="none",
+        **how("margin", f"{MARGIN_HELP} Parity is shown by two one-sided tests."),
     )  # fmt: skip
-    return split, metric, reference, margin
+    return split, metric, reference, text
+
+
+def margin_bp(text: str) -> float | None:
+    """The margin of reported results, whose gain over the base rate is not theirs to share: in bp."""
+    margin = parse_margin(text)
+    if margin is not None and margin.unit != "bp":
+        st.info(
+            "Reported results take a margin in bp of AUC; without one parity is not tested.", icon=":material/info:"
+        )
+        return None
+    return margin.size if margin else None
 
 
 # ---- results ---------------------------------------------------------------------------------------------------------
@@ -110,6 +131,9 @@ def _results(comparison: StudyComparison, metric: str) -> None:
     from mdaf_core.reporting import charts, frames
 
     st.caption(frames.comparison_basis(comparison))
+    said = frames.condition_notes(comparison)
+    if said:
+        st.warning("  \n".join(shared.plain(text) for text in said), icon=":material/event_busy:")
     whole = comparison
     comparison = _arranged(whole)
     table = frames.comparison_table(comparison)
@@ -219,10 +243,11 @@ def _columns(comparison: StudyComparison, metric: str) -> dict[str, Any]:
         "Low, bp": number(format="%+.1f", help=f"95% interval, covers {covers}."),
         "High, bp": number(format="%+.1f", help=f"95% interval, covers {covers}."),
         "p": number(help=f"Against no difference; Holm over {comparison.tests} comparisons."),
-        "p of parity": number(help=f"Two one-sided tests against ±{comparison.margin_bp:g} bp; Holm-adjusted."),
+        "p of parity": number(help=f"Two one-sided tests against {comparison.margin_words}; Holm-adjusted."),
         "Verdict": st.column_config.TextColumn(
-            help="From the adjusted tests alone, at 5%. 'Not shown' is not 'the same': that is parity.",
-            width="medium" if max(len(c.verdict) for c in comparison.configurations) > LONG_VERDICT else None,
+            help="From the adjusted tests alone, at 5%. 'Not shown' is not 'the same': that is parity. 'Interim': "
+            "planned seeds are missing.",
+            width="medium" if max(map(len, comparison.frame()["marked"])) > LONG_VERDICT else None,
         ),
     }
 

@@ -63,7 +63,7 @@ COLUMNS = {
 }
 
 
-def reported(study: Study, margin: float) -> None:
+def reported(study: Study, margin: float | None) -> None:
     st.markdown(
         "Results known only by their figures: somebody's table, or your own from before. "
         "They are **reported**, not computed here."

@@ -10,6 +10,7 @@ from pages import shared
 
 if TYPE_CHECKING:
     from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.evaluation.margins import Margin
     from mdaf_core.studies.store import Study
     from mdaf_core.tracking import RunRecord
 
@@ -136,7 +137,7 @@ def _ledger_columns() -> dict[str, Any]:
     }
 
 
-def pair(study: Study, runs: list[RunRecord], split: str, margin: float) -> None:
+def pair(study: Study, runs: list[RunRecord], split: str, margin: Margin | None) -> None:
     from mdaf_core.reporting import frames
 
     names = study.configuration_names

@@ -129,10 +129,11 @@ CURVE_HELP = (
 
 
 def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
-    from mdaf_core.reporting import curve_frames, frames
+    from mdaf_core.reporting import curve_frames
+    from mdaf_core.studies.results import study_runs
 
     shown = set(frame["run_id"])
-    runs = [run for run in frames.study_runs(study) if run.run_id in shown]
+    runs = [run for run in study_runs(study) if run.run_id in shown]
     with st.container(horizontal=True, vertical_alignment="center"):
         shared.section(
             "How far training and validation came apart",
@@ -170,7 +171,8 @@ def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
 def _side_by_side(study: Study, frame: pl.DataFrame, train: str) -> None:
     """Two of the study's configurations, or of the reported curves, by one epoch rule."""
     from mdaf_core.evaluation.reported import CURVES
-    from mdaf_core.reporting import charts, curve_frames, frames
+    from mdaf_core.reporting import charts, curve_frames
+    from mdaf_core.studies.results import study_runs
 
     reported = list(CURVES)
     own = [name for name in study.configuration_names if name in set(frame["configuration"])]
@@ -192,7 +194,7 @@ def _side_by_side(study: Study, frame: pl.DataFrame, train: str) -> None:
         )  # fmt: skip
     kind = "online" if set(pair) & set(reported) else train
     seeds = set(frame["run_id"])
-    runs = [run for run in frames.study_runs(study) if run.run_id in seeds]
+    runs = [run for run in study_runs(study) if run.run_id in seeds]
     table, points = curve_frames.side_by_side(runs, list(dict.fromkeys(pair)), rule, kind)
     if kind != train:
         st.caption("Reported curves give the train AUC while training only, so both sides show that.")

@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from mdaf_core.evaluation.margins import check_margin, parse_margin
+from mdaf_core.evaluation.plan import planned_margin
+from mdaf_core.studies import results
 from pages import shared
 from pages.compare_views import METRICS, SPLITS
+from pages.study_plan import MARGIN_HELP
 
 if TYPE_CHECKING:
     from mdaf_core.reporting.material import Material
@@ -32,15 +36,29 @@ def main() -> None:
         study_id = shared.study_picker(columns[0])
         if study_id is None:
             return
-        split = columns[1].selectbox("Rows", list(SPLITS), format_func=SPLITS.get, key="split", bind="query-params")
+        study = _study(study_id)
+        _, rows, by, planned = results.choices(study)
+        shared.start_over(study_id, split=rows, metric=by, margin=planned.text if planned else "")
+
+        def margin_of_metric() -> None:
+            found = planned_margin(study.plan, st.session_state["metric"])
+            st.session_state["margin"] = found.text if found else ""
+
+        split = columns[1].selectbox(
+            "Rows", list(SPLITS), index=list(SPLITS).index(rows), format_func=SPLITS.get, key="split",
+            bind="query-params",
+        )  # fmt: skip
         metric = columns[2].selectbox(
-            "Metric", list(METRICS), format_func=METRICS.get, key="metric", bind="query-params",
+            "Metric", list(METRICS), index=list(METRICS).index(by), format_func=METRICS.get, key="metric",
+            bind="query-params", on_change=margin_of_metric,
             help="What configurations are compared by: figures of Comparison and Cost, table of results, text.",
         )  # fmt: skip
-        margin = columns[3].number_input(
-            "Margin, ± bp", 0.5, 1000.0, 20.0, 5.0, format="%.4g", key="margin", bind="query-params",
-            help="Half-width of what counts as parity; 1 bp = 0.0001.",
+        of_metric = planned_margin(study.plan, metric)
+        margin = columns[3].text_input(
+            "Margin", of_metric.text if of_metric else "", key="margin", bind="query-params", help=MARGIN_HELP,
+            placeholder="none",
         )  # fmt: skip
+        check_margin(parse_margin(margin), metric)
         width = columns[4].segmented_control(
             "Preview at", list(WIDTHS), format_func=WIDTHS.get, default=1, required=True, key="width",
             bind="query-params", help="The width of a column of a two-column paper, or of both. The bundle holds both.",
@@ -60,7 +78,7 @@ def main() -> None:
         from mdaf_core.reporting.material import MOST_LINES
         from mdaf_core.reporting.tables import TABLES
 
-        names = _study(study_id).configuration_names
+        names = study.configuration_names
         shared.start_over(study_id, lines=names[:MOST_LINES])
         lines: list[str] = []
         if len(names) > MOST_LINES:
@@ -96,7 +114,7 @@ def main() -> None:
             _figures(key, [name for name in figures if FIGURES[name].group == view], width)
 
 
-Key = tuple[str, str, str, float, tuple[str, ...], str]
+Key = tuple[str, str, str, str, tuple[str, ...], str]
 
 
 def _study(study_id: str) -> Any:
@@ -109,7 +127,14 @@ def _material(key: Key) -> Material:
     from mdaf_core.reporting.material import Material
 
     study_id, split, metric, margin, only, typeface = key
-    return Material(_study(study_id), split=split, metric=metric, margin_bp=margin, only=only, typeface=typeface)  # type: ignore[arg-type]
+    return Material(
+        _study(study_id),
+        split=split,
+        metric=metric,
+        margin=parse_margin(margin),
+        only=only,
+        typeface=typeface,  # type: ignore[arg-type]
+    )
 
 
 def _bundle_button(key: Key, figures: list[str], chosen_tables: list[str]) -> None:

@@ -16,6 +16,7 @@ from mdaf_core.studies.estimate import known_costs, settled
 from mdaf_core.training.config import RunConfig
 from mdaf_core.training.presets import describe, get_preset, preset_names
 from pages import launch_cost, launch_form, shared
+from pages.study_plan import Chosen, plan_form
 
 OWN = "own"
 POLL_SECONDS = 1.0
@@ -133,6 +134,10 @@ def _summary(
         obstacles.append(str(error))
     if acknowledged is None:
         obstacles.append("The audit of this data set failed: accept each failed check by its name, or prepare it anew.")
+    by_name = {config.name: config for config in configs}
+    plan = plan_form(dataset, by_name.get(reference))
+    if plan.problem:
+        obstacles.append(plan.problem)
     counted = settled(configs, dataset, known_costs(configs, dataset))
     st.fragment(launch_cost.costs, run_every=None if counted else POLL_SECONDS)(dataset, configs, len(seeds), counted)
     for obstacle in obstacles:
@@ -141,7 +146,7 @@ def _summary(
     st.button(
         f"Launch {runs} {'run' if runs == 1 else 'runs'}", type="primary", icon=":material/rocket_launch:",
         disabled=bool(obstacles) or not runs, key="launch", on_click=_launch,
-        args=(dataset, definition, configs, seeds, reference, title, acknowledged or []),
+        args=(dataset, definition, configs, seeds, reference, title, acknowledged or [], plan),
     )  # fmt: skip
     if refusal := st.session_state.pop("launch_refused", None):
         st.error(shared.plain(refusal), icon=":material/error:")
@@ -150,7 +155,7 @@ def _summary(
 
 def _launch(
     dataset: PreparedDataset, definition: str, configs: list[RunConfig], seeds: list[int], reference: str, title: str,
-    acknowledged: list[str],
+    acknowledged: list[str], plan: Chosen,
 ) -> None:  # fmt: skip
     if time.monotonic() - st.session_state.get("launched", -60.0) < 3:  # a double click is one launch
         return
@@ -166,6 +171,9 @@ def _launch(
             title=title,
             criteria=() if definition == OWN else get_definition(definition).criteria,
             acknowledged=acknowledged,
+            metric=plan.metric,
+            split=plan.split,
+            margin=plan.margin,
         )
     except StudioError as error:
         st.session_state["launch_refused"] = str(error)

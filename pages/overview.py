@@ -10,7 +10,7 @@ from mdaf_core.studies import launch
 from mdaf_core.studies.status import Cell, cells, counts, next_step, spread
 from mdaf_core.studies.store import Study, get_study, list_studies
 from mdaf_core.studies.visits import begin_visit, changes_since
-from pages import criteria, shared
+from pages import criteria, shared, study_plan
 
 POLL_SECONDS = 2.0
 MANY_SEEDS = 3  # more make a table that needs the page's width
@@ -108,6 +108,8 @@ def _summary(study: Study, found: list[Cell], previous: float | None) -> None:
             st.page_link(
                 PAGES[step.target], label=step.label, icon=":material/arrow_forward:", query_params={"study": study.id}
             )
+        study_plan.more_seeds(study, number.get("failed", 0) + number.get("cancelled", 0))
+    study_plan.conditions(study)
     if previous is not None:
         changed = changes_since(found, previous)
         ended = {state: sum(c.state == state for c in changed) for state in ("finished", "failed", "cancelled")}

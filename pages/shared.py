@@ -134,21 +134,32 @@ def warm_up() -> None:
 def linked_select(
     label: str, name: str, options: list[str], format_func: Callable[[str], str], help: str | None
 ) -> str | None:
-    """A select box whose value lives in the query string, follows it, and is remembered across pages."""
+    """A select box whose value lives in the query string, follows it, and is remembered across pages.
+
+    None, with a sentence, where the link names something that is not there: pages then show nothing else.
+    """
     if not options:
         return None
     key = f"_{name}"
     wanted = st.query_params.get(name) or st.session_state.get(f"last_{name}")
+    stale = wanted not in options and bool(st.query_params.get(name))
     if wanted not in options:
-        if st.query_params.get(name):
-            st.warning(f"There is no {label.lower()} {plain(str(wanted))!r}; showing another.", icon=":material/info:")
-        wanted = options[0]
+        wanted = None if stale else options[0]
     st.session_state[key] = wanted
 
     def changed() -> None:
         st.query_params[name] = st.session_state[key]
 
-    chosen = st.selectbox(label, options, key=key, format_func=format_func, on_change=changed, help=help)
+    chosen = st.selectbox(
+        label, options, index=None, key=key, format_func=format_func, on_change=changed, help=help, placeholder="choose"
+    )
+    if chosen is None:  # never another one's results under a link that names this one
+        named = plain(str(st.query_params.get(name)))
+        st.warning(
+            f"There is no {label.lower()} {named!r} here (any more), so nothing is shown. Choose one above.",
+            icon=":material/info:",
+        )
+        return None
     st.session_state[f"last_{name}"] = chosen
     if st.query_params.get(name) != chosen:
         st.query_params[name] = chosen
@@ -225,34 +236,46 @@ def epochs(study_id: str) -> pl.DataFrame:
 
 @st.cache_data(show_spinner=False, max_entries=16)
 def _epochs(study_id: str, version: tuple[Any, ...]) -> pl.DataFrame:
-    from mdaf_core.reporting import curve_frames, frames
+    from mdaf_core.reporting import curve_frames
+    from mdaf_core.studies.results import study_runs
     from mdaf_core.studies.store import get_study
 
-    return curve_frames.epochs(frames.study_runs(get_study(study_id)))
+    return curve_frames.epochs(study_runs(get_study(study_id)))
 
 
 def finished_runs(study_id: str) -> list[RunRecord]:
     """The finished runs of a study, one a configuration and seed."""
-    from mdaf_core.reporting import frames
+    from mdaf_core.studies.results import study_runs
     from mdaf_core.studies.store import get_study
 
-    return [run for run in frames.study_runs(get_study(study_id)) if run.state == "finished"]
+    return [run for run in study_runs(get_study(study_id)) if run.state == "finished"]
 
 
-def comparison(study_id: str, reference: str, split: Split, metric: str, margin_bp: float) -> StudyComparison:
-    """`compare_study` of the finished runs of a study."""
+def comparison(study_id: str, reference: str, split: Split, metric: str, margin: str) -> StudyComparison:
+    """`studies.results.compare`; the margin as `parse_margin` takes it, empty for none."""
     from mdaf_core import tracking
+    from mdaf_core.studies.store import get_study
 
-    return _comparison(study_id, reference, split, metric, margin_bp, tracking.store_version())
+    version = (*tracking.store_version(), get_study(study_id).model_dump_json())
+    return _comparison(study_id, reference, split, metric, margin, version)
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
 def _comparison(
-    study_id: str, reference: str, split: Split, metric: str, margin_bp: float, version: tuple[Any, ...]
+    study_id: str, reference: str, split: Split, metric: str, margin: str, version: tuple[Any, ...]
 ) -> StudyComparison:
-    from mdaf_core.evaluation.comparison import compare_study
+    from mdaf_core.evaluation.margins import parse_margin
+    from mdaf_core.studies import results
+    from mdaf_core.studies.store import get_study
 
-    return compare_study(finished_runs(study_id), reference, split, metric, margin_bp)
+    return results.compare(
+        get_study(study_id),
+        finished_runs(study_id),
+        reference=reference,
+        split=split,
+        metric=metric,
+        margin=parse_margin(margin),
+    )
 
 
 # ---- charts and tables -----------------------------------------------------------------------------------------------

@@ -14,45 +14,82 @@ from mdaf_core.errors import StudioError, UsageError
 if TYPE_CHECKING:
     from mdaf_core.evaluation.comparison import StudyComparison
     from mdaf_core.evaluation.criteria import CriterionResult
+    from mdaf_core.evaluation.margins import Margin
     from mdaf_core.evaluation.overfitting import Overfitting
     from mdaf_core.evaluation.power import Power
     from mdaf_core.evaluation.reported_results import ReportedResult, ReportedTable
     from mdaf_core.tracking import RunRecord
 
-MarginOption = Annotated[float, typer.Option("--margin-bp", help="Half-width of what counts as parity, in bp.")]
+MarginOption = Annotated[
+    str | None,
+    typer.Option(
+        "--margin",
+        "--margin-bp",
+        help="What counts as parity: bp of AUC, gAUC or PR-AUC (20), or a share of the reference's gain over the base "
+        "rate (1%); none: parity is not tested. Default: the study's plan.",
+    ),
+]
+
+
+def chosen_margin(text: str | None) -> Margin | str | None:
+    """The margin of `--margin` as `studies.results.compare` takes it."""
+    from mdaf_core.evaluation.margins import parse_margin
+    from mdaf_core.studies.results import PLANNED
+
+    return PLANNED if text is None else parse_margin(text)
 
 
 def compare(
     study: Annotated[str, typer.Argument(help="Id of a study.")],
     reference: Annotated[str | None, typer.Option(help="Configuration to compare with; default: the study's.")] = None,
-    margin_bp: MarginOption = 20.0,
-    split: Annotated[EvaluatedSplit, typer.Option(help="Rows that are compared.")] = EvaluatedSplit.test,
-    metric: Annotated[str, typer.Option(help="auc, gauc, pr_auc, logloss, normalised_entropy, brier or ece.")] = "auc",
+    margin: MarginOption = None,
+    split: Annotated[
+        EvaluatedSplit | None, typer.Option(help="Rows that are compared; default: the study's plan.")
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="auc, gauc, pr_auc, logloss, normalised_entropy, brier or ece; default: the study's plan."),
+    ] = None,
     difference_bp: Annotated[
-        float | None, typer.Option(help="Difference to find rows and seeds for; default: the margin.")
+        float | None, typer.Option(help="Difference in bp of the metric to find rows and seeds for.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare a study's configurations with one of them.
 
-    Differences, intervals, verdicts, and the rows and seeds that a difference takes.
+    Differences, intervals, verdicts, and the rows and seeds that a difference takes. What the study did not plan is
+    marked as chosen after results were seen; while planned seeds are missing there is no verdict.
     """
-    from mdaf_core.evaluation.comparison import compare_study
     from mdaf_core.evaluation.power import power_of
-    from mdaf_core.reporting.frames import study_runs
+    from mdaf_core.studies import results
     from mdaf_core.studies.store import get_study
 
-    found = get_study(study)
-    base = found.configuration(reference or found.reference).name
-    runs = [run for run in study_runs(found) if run.state == "finished"]
-    comparison = compare_study(runs, base, split.value, metric, margin_bp)
-    power = power_of(comparison, margin_bp if difference_bp is None else difference_bp)
-    value = {"study": study, **comparison.model_dump(mode="json"), "power": power.model_dump(mode="json")}
+    comparison = results.compare(
+        get_study(study),
+        reference=reference,
+        split=None if split is None else split.value,
+        metric=metric,
+        margin=chosen_margin(margin),
+    )
+    size = comparison.margin_bp if difference_bp is None else difference_bp
+    power = None if size is None else power_of(comparison, size)
+    value = {
+        "study": study,
+        **comparison.model_dump(mode="json"),
+        "marked": dict(comparison.frame().select("configuration", "marked").iter_rows()),
+        "power": power and power.model_dump(mode="json"),
+    }
     emit(value, as_json, lambda: _compared(comparison, power))
 
 
-def _compared(comparison: StudyComparison, power: Power) -> str:
-    from mdaf_core.reporting.frames import comparison_basis, comparison_notes, comparison_table, power_sentence
+def _compared(comparison: StudyComparison, power: Power | None) -> str:
+    from mdaf_core.reporting.frames import (
+        comparison_basis,
+        comparison_notes,
+        comparison_table,
+        condition_notes,
+        power_sentence,
+    )
 
     if not comparison.configurations:
         return "No run of this study has finished yet."
@@ -63,9 +100,12 @@ def _compared(comparison: StudyComparison, power: Power) -> str:
         for row in shown.iter_rows(named=True)
     ]
     lines = [f"Against {comparison.reference}: {comparison_basis(comparison)}", "", table(rows, shown.columns)]
-    notes = comparison_notes(comparison)
+    notes = [*condition_notes(comparison), *comparison_notes(comparison)]
     lines += ["", *(f"- {note}" for note in notes)] if notes else []
-    lines += ["", *(power_sentence(needed, power) for needed in power.configurations)]
+    if power is None:
+        lines += ["", "`--difference-bp` says which rows and seeds a difference of that size takes."]
+    else:
+        lines += ["", *(power_sentence(needed, power) for needed in power.configurations)]
     return "\n".join(lines)
 
 
@@ -77,7 +117,10 @@ def reported(
     study: Annotated[str | None, typer.Option(help="Instead of a file: those stored with this study.")] = None,
     reference: Annotated[str | None, typer.Option(help="Result to compare with; default: the first.")] = None,
     correlation: Annotated[float, typer.Option(help="Assumed correlation of two AUCs, from 0 to below 1.")] = 0.0,
-    margin_bp: MarginOption = 20.0,
+    margin_bp: Annotated[
+        float | None,
+        typer.Option("--margin-bp", help="What counts as parity, in bp of AUC; without it parity is not tested."),
+    ] = None,
     difference_bp: Annotated[float, typer.Option(help="Difference to find rows and seeds for, in bp.")] = 5.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -148,7 +191,7 @@ def criteria(
     Pass or fail for each configuration, with the figure and its interval.
     """
     from mdaf_core.evaluation.criteria import evaluate_study, preset_criteria, read_criteria
-    from mdaf_core.reporting.frames import study_runs
+    from mdaf_core.studies.results import study_runs
     from mdaf_core.studies.store import get_study, update_study
 
     found = get_study(study)

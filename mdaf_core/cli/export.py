@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mdaf_core.cli.evaluate import MarginOption, chosen_margin
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit
 from mdaf_core.errors import UsageError
@@ -23,13 +24,16 @@ class FigureType(StrEnum):
 def command(
     study: Annotated[str, typer.Argument(help="Id of a study.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it does not exist.")],
-    split: Annotated[EvaluatedSplit, typer.Option(help="Rows that the results are on.")] = EvaluatedSplit.test,
+    split: Annotated[
+        EvaluatedSplit | None, typer.Option(help="Rows that the results are on; default: the study's plan.")
+    ] = None,
     metric: Annotated[
-        str, typer.Option(help="To compare by: auc, gauc, pr_auc, logloss, normalised_entropy, brier or ece.")
-    ] = "auc",
-    margin: Annotated[
-        float, typer.Option("--margin-bp", "--margin", help="Half-width of what counts as parity, in bp.")
-    ] = 20.0,
+        str | None,
+        typer.Option(
+            help="To compare by: auc, gauc, pr_auc, logloss, normalised_entropy, brier or ece; default: the plan's."
+        ),
+    ] = None,
+    margin: MarginOption = None,
     typeface: Annotated[
         FigureType, typer.Option("--type", help="Of figures: like Helvetica, or like Times.")
     ] = FigureType.sans,
@@ -43,7 +47,14 @@ def command(
         raise UsageError(f"{out} is a file; name a folder to write into.")
     from mdaf_core.reporting.bundle import export_study
 
-    written = export_study(study, out, split=split.value, metric=metric, margin_bp=margin, typeface=typeface.value)
+    written = export_study(
+        study,
+        out,
+        split=None if split is None else split.value,
+        metric=metric,
+        margin=chosen_margin(margin),
+        typeface=typeface.value,
+    )
     value = {"study": study, "out": str(out), "files": [str(path.relative_to(out)) for path in written]}
     emit(value, as_json, lambda: "\n".join([*value["files"], f"{len(written)} files in {out}"]))
 
@@ -52,7 +63,7 @@ def figure(
     id: Annotated[
         str,
         typer.Argument(
-            help="Provenance id from a bundle, or STUDY/NAME, with settings behind it: STUDY/runs/split=val/margin=10."
+            help="Provenance id from a bundle, or STUDY/NAME, with settings behind it: STUDY/runs/split=val/margin=1%."
         ),
     ],
     out: Annotated[

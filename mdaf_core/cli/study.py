@@ -7,13 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
+from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
+from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.evaluation.margins import AT_LAUNCH, Margin, check_metric, parse_margin
+from mdaf_core.evaluation.plan import NO_PLAN
 from mdaf_core.jobs import api as jobs
 from mdaf_core.jobs.describe import standing
 from mdaf_core.studies import launch
 from mdaf_core.studies.definitions import definition_names, get_definition
 from mdaf_core.studies.status import METRICS, Cell, cells, counts, spread
 from mdaf_core.studies.store import Study, get_study, list_studies
+from mdaf_core.training.presets import get_preset
 
 app = typer.Typer(help="Studies: a data set × named configurations × seeds.", no_args_is_help=True)
 
@@ -28,6 +33,22 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of every configuration that has it."),
     ] = None,
     only: Annotated[str | None, typer.Option(help="Only these configurations, e.g. mdaf-full,lr.")] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Configuration the others are compared with; default: the definition's.")
+    ] = None,
+    metric: Annotated[
+        str, typer.Option(help="Compared by: auc, gauc, pr_auc, logloss, normalised_entropy, brier or ece.")
+    ] = "auc",
+    split: Annotated[EvaluatedSplit, typer.Option(help="Rows that are compared.")] = EvaluatedSplit.test,
+    margin: Annotated[
+        str | None,
+        typer.Option(
+            "--margin",
+            "--margin-bp",
+            help="What will count as parity: bp (20) of AUC, gAUC, PR-AUC; a share of the reference's gain over the "
+            "base rate (1%); `proposed` takes the program's proposal. Without it parity is not tested.",
+        ),
+    ] = None,
     title: Annotated[str, typer.Option(help="Shown in the app.")] = "",
     acknowledge: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Accept a failed audit check by its id.")
@@ -37,7 +58,11 @@ def run(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Queue a study's runs."""
+    """Queue a study's runs.
+
+    Primary metric, rows, margin, reference and seeds are stored as its plan: what is shown later and was not planned is
+    marked as chosen after results were seen.
+    """
     study = launch.run(
         definition,
         data,
@@ -46,6 +71,10 @@ def run(
         title=title,
         acknowledged=acknowledge or [],
         only=[name.strip() for name in only.split(",")] if only else (),
+        reference=reference,
+        metric=metric,
+        split=split.value,
+        margin=_margin(margin, data, reference or get_definition(definition).reference, metric, split),
     )
     if wait:
         say(f"Study {study.id}: {len(study.configurations)} configurations × {len(study.seeds)} seeds.")
@@ -54,6 +83,60 @@ def run(
     emit(_status(study, found), as_json, lambda: _text(study, found) if wait else _queued(study))
     if wait and any(cell.state != "finished" for cell in found):
         raise typer.Exit(1)
+
+
+def _margin(text: str | None, data: str, reference: str, metric: str, split: EvaluatedSplit) -> Margin | None:
+    """The margin as it was given; without one it is said what the program would propose, and none is taken."""
+    check_metric(metric)
+    if text is not None and text.strip().lower() != "proposed":
+        return parse_margin(text, AT_LAUNCH)
+    found = launch.propose_margin(PreparedDataset.open(data), get_preset(reference), metric, split.value)
+    if text is not None:
+        return found.margin
+    what = f" `--margin proposed` takes it: {found.sentence}" if found.margin else f" {found.sentence}"
+    say(f"No margin is set, so parity will not be tested.{what}")
+    return None
+
+
+@app.command()
+def extend(
+    study: Annotated[str, typer.Argument(help="A study's id.")],
+    seeds: Annotated[str, typer.Option(help="Seeds to add, e.g. 47,48.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Add seeds to a study and queue their runs.
+
+    It is recorded when they were added and whether results had been seen, and said beside every verdict.
+    """
+    found = launch.extend(study, launch.parse_seeds(seeds))
+    added = found.extensions[-1]
+    emit(
+        {"study": study, "seeds": found.seeds, "extension": added},
+        as_json,
+        lambda: (
+            f"{len(added.seeds) * len(found.configurations)} runs queued; recorded as added "
+            f"{'after results were seen' if added.results_seen else 'before any result was seen'}."
+        ),
+    )
+
+
+@app.command("give-up")
+def give_up(
+    study: Annotated[str, typer.Argument(help="A study's id.")],
+    seeds: Annotated[str | None, typer.Option(help="Only of these seeds.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a study without its failed or cancelled runs.
+
+    Verdicts are withheld while planned runs are missing. This records those that will not be finished; verdicts are
+    then given without them, and say so.
+    """
+    gone = launch.give_up(study, launch.parse_seeds(seeds) if seeds is not None else None)
+    emit(
+        {"study": study, "given_up": gone},
+        as_json,
+        lambda: "Given up: " + "; ".join(f"{run.configuration} seed {run.seed} ({run.reason})" for run in gone),
+    )
 
 
 @app.command("list")
@@ -139,6 +222,9 @@ def _status(study: Study, found: list[Cell]) -> dict[str, Any]:
         "seeds": study.seeds,
         "reference": study.reference,
         "acknowledged": study.acknowledged,
+        "plan": study.plan,
+        "extensions": study.extensions,
+        "given_up": study.given_up,
         "states": counts(found),
         "configurations": configurations,
         "runs": [cell.to_dict() for cell in found],
@@ -166,6 +252,7 @@ def _text(study: Study, found: list[Cell]) -> str:
         *(f"{split} {m}" for split in ("val", "test") for m in ("AUC", "gAUC", "log loss")),
         "seeds",
     )
-    lines = [f"{study.title} ({study.id}), data set {study.dataset}", "", table(rows, header)]
+    plan = f"Planned: {study.plan.words}." if study.plan else f"{NO_PLAN[0].upper()}{NO_PLAN[1:]}."
+    lines = [f"{study.title} ({study.id}), data set {study.dataset}", plan, "", table(rows, header)]
     reasons = [f"Job {c.job.id}, {c.configuration}, seed {c.seed}: {c.reason}" for c in found if c.job and c.reason]
     return "\n".join([*lines, *(["", *reasons] if reasons else [])])

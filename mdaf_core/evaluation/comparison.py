@@ -6,7 +6,7 @@ Every comparison is on the same rows of the same data, or carries the reason why
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -17,12 +17,14 @@ from pydantic import BaseModel, Field
 from mdaf_core.data.schema import Split
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.cache import cached
+from mdaf_core.evaluation.margins import Margin, check_margin, check_metric, gain_over_base, margin_notes, margin_words
 from mdaf_core.evaluation.metrics import Bools, Floats, Undefined, clusters, mean_covariance, placement_covariance
+from mdaf_core.evaluation.plan import Conditions, marked, seeds_done
 from mdaf_core.evaluation.predictions import ROW_METRICS, difference_of_rows, load_predictions, row_values
 from mdaf_core.evaluation.significance import (
     BP,
-    DEFAULT_MARGIN_BP,
     LEVEL,
+    ONE_SEED,
     Component,
     Difference,
     Equivalence,
@@ -71,6 +73,7 @@ class ComparedConfiguration(BaseModel):
     equivalence: Equivalence | None = None
     p_equivalence_adjusted: float | None = None
     below_noise_floor: bool | None = None
+    interim: str | None = Field(None, description="`3 of 5 planned seeds` while planned ones are missing.")
     verdict: Verdict = "not comparable"
     notes: list[str] = []
 
@@ -81,7 +84,10 @@ class StudyComparison(BaseModel):
     reference: str
     split: Split
     metric: str
-    margin_bp: float
+    margin: Margin | None = Field(None, description="As it was set, with its origin.")
+    margin_bp: float | None = Field(None, description="Half-width in bp of the metric; None: parity is not tested.")
+    gain: float | None = Field(None, description="What the reference gains over the base rate, in the metric.")
+    conditions: Conditions | None = Field(None, description="How it stands to the study's plan; None: runs alone.")
     level: float = LEVEL
     rows: int | None = None
     users: int | None = None
@@ -90,8 +96,16 @@ class StudyComparison(BaseModel):
     configurations: list[ComparedConfiguration]
     notes: list[str] = []
 
+    @property
+    def margin_words(self) -> str:
+        """The margin with its origin, for every sentence about parity: `±7.5 bp (…; set at launch)`."""
+        return margin_words(self.margin, None if self.margin_bp is None else self.margin_bp * BP)
+
     def frame(self) -> pl.DataFrame:
-        """One row a configuration; differences, intervals and margins in bp, metrics as they are."""
+        """One row a configuration; differences, intervals and margins in bp, metrics as they are.
+
+        `verdict` is the word alone; `marked` has the mark of what was not planned, an interim look's count of seeds.
+        """
 
         records = []
         for c in self.configurations:
@@ -117,6 +131,9 @@ class StudyComparison(BaseModel):
                     "p_parity_adjusted": c.p_equivalence_adjusted,
                     "below_noise_floor": c.below_noise_floor,
                     "verdict": c.verdict,
+                    "marked": f"interim: {c.interim}"
+                    if c.verdict == "interim"
+                    else marked(c.verdict, self, c.configuration),
                     "notes": "; ".join(c.notes),
                 }
             )
@@ -134,6 +151,7 @@ _FRAME = {
     **{name: pl.Float64 for name in ("p", "p_adjusted", "p_parity", "p_parity_adjusted")},
     "below_noise_floor": pl.Boolean,
     "verdict": pl.String,
+    "marked": pl.String,
     "notes": pl.String,
 }
 
@@ -259,7 +277,7 @@ def _compare(
     reference_values: dict[int, float],
     split: Split,
     metric: str,
-    margin_bp: float,
+    margin_bp: float | None,
 ) -> RowSampling | None:
     """Fill in the differences of `entry`; p values are adjusted later, over all of them."""
     seeds = [seed for seed in entry.values if seed in reference_values]
@@ -302,7 +320,7 @@ def _compare(
             f"other seeds and other {what}",
             f"seeds × {what}, t interval",
         )
-    entry.equivalence = equivalence(entry.difference, margin_bp)
+    entry.equivalence = None if margin_bp is None else equivalence(entry.difference, margin_bp)
     note = few_seeds(len(seeds))
     if len(seeds) == 2 and sampling.shared is not None:
         note += f"; where seeds and {what} matter alike it covers up to 98%, not 95%, and less is found"
@@ -316,29 +334,32 @@ def compare_study(
     reference: str,
     split: Split = "test",
     metric: str = "auc",
-    margin_bp: float = DEFAULT_MARGIN_BP,
+    margin: Margin | None = None,
+    planned: Mapping[str, Sequence[int]] | None = None,
 ) -> StudyComparison:
-    """Every configuration against `reference`, over seeds.
+    """Every configuration against `reference`, over seeds. Of a study with a plan: `studies.results.compare`.
 
     The difference is paired by seed and averaged. Its interval covers other seeds and other users (rows, where the
     data has no users) at once; the two parts are also given alone. p values against no difference and against the
     margin are adjusted by Holm's method over the comparisons that have two seeds or more; verdicts follow from them.
 
+    While planned seeds of a configuration or of the reference are missing, its word is "interim"; the words of those
+    that are complete are adjusted as if the rest had p = 1, so that no word for a difference is ever taken back.
+
     Args:
         runs: of one study; unfinished ones are left out.
         reference: name of the configuration the others are compared with.
         metric: one of `DIRECTIONS`.
-        margin_bp: half-width of the region that counts as parity, in 1e-4 of the metric.
+        margin: what counts as parity; None: parity is not tested, and no word says it.
+        planned: seeds each planned configuration is to finish; None: those there are.
 
     Raises:
-        UsageError: unknown metric, or a margin that is not above 0.
+        UsageError: unknown metric, or a margin that has no meaning for it.
     """
-    if metric not in DIRECTIONS:
-        raise UsageError(f"There is no metric {metric!r} to compare by. Known: {', '.join(DIRECTIONS)}.")
-    if not (margin_bp > 0 and math.isfinite(margin_bp)):
-        raise UsageError(f"The margin must be a number of bp above 0; got {margin_bp}.")
+    check_metric(metric)
+    check_margin(margin, metric)
     groups = by_configuration(runs)
-    out = StudyComparison(reference=reference, split=split, metric=metric, margin_bp=margin_bp, configurations=[])
+    out = StudyComparison(reference=reference, split=split, metric=metric, margin=margin, configurations=[])
     for name, group in groups.items():
         first = next(iter(group.values()))
         entry = ComparedConfiguration(
@@ -357,6 +378,8 @@ def compare_study(
             entry.summary = seed_summary(list(entry.values.values()))
             of_mean = row_sampling([(group[seed],) for seed in entry.values], split, metric)
             entry.mean = mean_over_seeds(list(entry.values.values()), of_mean)
+        if planned is not None:
+            entry.interim = interim_look(planned, groups, name, reference)
         out.configurations.append(entry)
 
     out.noise_floor = noise_floor([list(c.values.values()) for c in out.configurations if c.summary])
@@ -366,37 +389,72 @@ def compare_study(
         out.notes.append(f"The reference {reference!r} {why}, so nothing is compared yet.")
     else:
         base.verdict = "reference"
+        _fit_margin(out, base.summary.mean, groups[reference])
         for entry in out.configurations:
             if entry is base or entry.summary is None:
                 continue
-            sampling = _compare(
-                entry, groups[entry.configuration], groups[reference], base.values, split, metric, margin_bp
+            against = _compare(
+                entry, groups[entry.configuration], groups[reference], base.values, split, metric, out.margin_bp
             )
-            if sampling is not None and sampling.rows:
-                out.rows, out.users = sampling.rows, sampling.users
-    _decide(out)
+            if against is not None and against.rows:
+                out.rows, out.users = against.rows, against.users
+    _decide(out, waiting=len([name for name in planned or () if name not in groups and name != reference]))
     if split == "val":
         out.notes.append("Validation rows chose each run's epoch, so their metrics are optimistic; test rows are not.")
     out.configurations.sort(key=lambda c: -DIRECTIONS[metric] * c.summary.mean if c.summary else math.inf)
     return out
 
 
-def _decide(out: StudyComparison) -> None:
-    """Adjust over all comparisons, then give each its word."""
+def interim_look(
+    planned: Mapping[str, Sequence[int]], groups: Mapping[str, dict[int, RunRecord]], name: str, reference: str
+) -> str | None:
+    """How many planned seeds a configuration has finished together with the reference; None when all have."""
+    whole = set(planned.get(name, ())) & set(planned.get(reference, ()))
+    done = set(groups.get(name, {})) & set(groups.get(reference, {}))
+    return seeds_done(whole, done, len(whole))
+
+
+def _fit_margin(out: StudyComparison, value: float, reference: dict[int, RunRecord]) -> None:
+    """The margin in the metric's own units, from what the reference gains over the base rate of these rows."""
+    result = next(iter(reference.values())).result
+    if result is None:
+        return
+    rows = getattr(result, out.split)
+    out.gain = gain_over_base(out.metric, value, rows.positives / rows.rows)
+    width = None if out.margin is None else out.margin.half_width(out.gain)
+    out.margin_bp = None if width is None else width / BP
+    out.notes += margin_notes(out.margin, out.metric, width, out.gain)
+
+
+def _decide(out: StudyComparison, waiting: int) -> None:
+    """Adjust over all comparisons, then give each its word. `waiting`: planned ones without a finished run."""
     tested = [c for c in out.configurations if c.difference_seeds is not None and c.difference is not None]
-    out.tests = len(tested)
-    adjusted = holm([c.difference.p for c in tested if c.difference])
-    parity = holm([c.equivalence.p for c in tested if c.equivalence])
-    seeds = holm([c.difference_seeds.p for c in tested if c.difference_seeds])
-    ranks = holm([c.signed_rank.p for c in tested if c.signed_rank])
-    for entry, p, p_parity, p_seeds, p_ranks in zip(tested, adjusted, parity, seeds, ranks, strict=True):
+    out.tests = len(tested) + (waiting if tested else 0)
+
+    def adjusted(p: list[float | None]) -> list[float | None]:
+        """Holm's; those that wait for seeds count as p = 1 for the others, and themselves get the whole factor."""
+        known: list[float | None] = [1.0 if c.interim else value for c, value in zip(tested, p, strict=True)]
+        found = holm([*known, *[1.0] * waiting])
+        return [
+            f if not c.interim or v is None else min(1.0, v * out.tests)
+            for c, v, f in zip(tested, p, found, strict=False)
+        ]
+
+    differences = adjusted([c.difference.p if c.difference else None for c in tested])
+    parity = adjusted([c.equivalence.p if c.equivalence else None for c in tested])
+    seeds = adjusted([c.difference_seeds.p if c.difference_seeds else None for c in tested])
+    ranks = adjusted([c.signed_rank.p if c.signed_rank else None for c in tested])
+    for entry, p, p_parity, p_seeds, p_ranks in zip(tested, differences, parity, seeds, ranks, strict=True):
         assert entry.difference is not None
         entry.p_adjusted, entry.p_equivalence_adjusted = p, p_parity
         entry.p_seeds_adjusted, entry.p_signed_rank_adjusted = p_seeds, p_ranks
         improvement = DIRECTIONS[out.metric] * entry.difference.estimate
         entry.verdict = verdict(improvement, p, p_parity, len(entry.shared_seeds))
-        if entry.verdict in ("better", "worse") and p_parity is not None and p_parity < 1 - LEVEL:
-            entry.notes.append(f"the difference is shown, and shown to be smaller than {out.margin_bp:g} bp")
+        shown = not entry.interim and entry.verdict in ("better", "worse")
+        if shown and p_parity is not None and p_parity < 1 - LEVEL:
+            entry.notes.append(f"the difference is shown, and shown to be smaller than {out.margin_words}")
     for entry in out.configurations:
+        if entry.interim and entry.verdict in ("better", "worse", "parity", "not shown", ONE_SEED):
+            entry.verdict = "interim"
         if entry.difference is not None and out.noise_floor is not None:
             entry.below_noise_floor = abs(entry.difference.estimate) < out.noise_floor

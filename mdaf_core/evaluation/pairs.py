@@ -10,7 +10,6 @@ from mdaf_core.evaluation.cache import cached
 from mdaf_core.evaluation.metrics import Undefined
 from mdaf_core.evaluation.predictions import difference_of_rows, load_predictions
 from mdaf_core.evaluation.significance import (
-    DEFAULT_MARGIN_BP,
     Equivalence,
     PairedTest,
     Verdict,
@@ -28,11 +27,11 @@ class RunComparison(BaseModel):
     run_a: str
     run_b: str
     split: Split
-    margin_bp: float
+    margin_bp: float | None
     delong: PairedTest
     clustered: PairedTest | None
     bootstrap: PairedTest | None
-    equivalence: Equivalence
+    equivalence: Equivalence | None
     verdict: Verdict
     notes: list[str]
 
@@ -61,11 +60,14 @@ def _pair_tests(a: RunRecord, b: RunRecord, split: Split, replicates: int) -> _P
 
 
 def compare_runs(
-    a: RunRecord, b: RunRecord, split: Split = "test", margin_bp: float = DEFAULT_MARGIN_BP, replicates: int = 1000
+    a: RunRecord, b: RunRecord, split: Split = "test", margin_bp: float | None = None, replicates: int = 1000
 ) -> RunComparison:
     """DeLong's test, its version clustered by user, and the bootstrap over users, for two runs.
 
     The verdict is about these two trained models and follows the clustered test (DeLong's where rows have no users).
+
+    Args:
+        margin_bp: half-width of what counts as parity; None: parity is not tested.
 
     Raises:
         StudioError: the runs are not of the same rows; the message is the reason.
@@ -74,7 +76,7 @@ def compare_runs(
     key = [split, replicates, a.run_id, a.ended, a.fingerprint, b.run_id, b.ended, b.fingerprint]
     tests = cached("run-pairs", key, _PairTests, lambda: _pair_tests(a, b, split, replicates))
     main = tests.clustered or tests.delong
-    parity = equivalence(main, margin_bp)
+    parity = None if margin_bp is None else equivalence(main, margin_bp)
     notes = [*tests.notes, "This compares two trained models; what another seed would give is not in the interval."]
     return RunComparison(
         run_a=a.run_id,
@@ -85,6 +87,6 @@ def compare_runs(
         clustered=tests.clustered,
         bootstrap=tests.bootstrap,
         equivalence=parity,
-        verdict=verdict(main.estimate, main.p, parity.p, seeds=2),
+        verdict=verdict(main.estimate, main.p, parity.p if parity else None, seeds=2),
         notes=notes,
     )

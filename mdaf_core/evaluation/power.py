@@ -28,6 +28,7 @@ class Needed(BaseModel):
     seeds_needed: int | None = Field(None, description="On these rows, whatever other rows would give.")
     sd_seeds: float | None = Field(None, description="Of the differences paired by seed, in the metric.")
     detectable: float | None = Field(None, description="Difference that the study as it is finds with this power.")
+    needs_both: bool = Field(False, description="More rows and more seeds than there are: neither alone will do.")
     notes: list[str] = []
 
 
@@ -39,6 +40,19 @@ class Power(BaseModel):
     difference_bp: float
     power: float = POWER
     configurations: list[Needed]
+
+
+def two_digits(number: int | None) -> int | None:
+    """A needed number rounded up to two digits: it comes from an estimated variance, and holds no more."""
+    if number is None or number < 100:
+        return number
+    unit: int = 10 ** (len(str(number)) - 2)
+    return -(-number // unit) * unit
+
+
+def rounded(number: int) -> str:
+    """`two_digits` as it is printed: 1,234,567 → `1,300,000`."""
+    return f"{two_digits(number):,}"
 
 
 def reach(power: float = POWER, level: float = LEVEL) -> float:
@@ -130,6 +144,14 @@ def _needed(entry: ComparedConfiguration, rows: int | None, difference_bp: float
         out.seeds_needed = seeds_needed(out.sd_seeds, difference_bp, power)
     except Undefined as reason:
         out.notes.append(str(reason))
+    out.needs_both = bool(
+        out.rows_needed and rows and out.rows_needed > rows and out.seeds_needed and out.seeds_needed > out.seeds
+    )
+    if out.needs_both:
+        out.notes.append(
+            "more rows and more seeds are both needed: the rows take the seeds' spread as none, the seeds take these "
+            "rows as given, so neither number alone will do"
+        )
     if entry.difference is not None:
         out.detectable = detectable(entry.difference, power)
     return out

@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.criteria import called
+from mdaf_core.evaluation.margins import NO_MARGIN
 from mdaf_core.evaluation.metrics import Undefined
 from mdaf_core.evaluation.power import POWER, rows_for, seeds_needed
 from mdaf_core.evaluation.significance import (
     BP,
-    DEFAULT_MARGIN_BP,
     LEVEL,
     Component,
     Difference,
@@ -111,7 +111,7 @@ class ReportedTable(BaseModel):
 
     reference: str
     correlation: float
-    margin_bp: float
+    margin_bp: float | None = Field(description="Of AUC, as the reader set it; None: parity is not tested.")
     difference_bp: float = Field(description="The difference that rows and seeds are derived for.")
     power: float = POWER
     level: float = LEVEL
@@ -195,7 +195,7 @@ def compare_reported(
     reference: str | None = None,
     *,
     correlation: float = 0.0,
-    margin_bp: float = DEFAULT_MARGIN_BP,
+    margin_bp: float | None = None,
     difference_bp: float = 5.0,
 ) -> ReportedTable:
     """Reported results against `reference` (default: the first), with what their figures can carry.
@@ -206,6 +206,7 @@ def compare_reported(
 
     Args:
         correlation: of the two AUCs over samples of rows, 0 ≤ r < 1.
+        margin_bp: half-width of what counts as parity, in bp of AUC; None: parity is not tested.
 
     Raises:
         UsageError: no results, an unknown reference, or a number out of range.
@@ -215,7 +216,7 @@ def compare_reported(
     if not 0 <= correlation < 1:
         raise UsageError(f"The correlation of two AUCs must be at least 0 and below 1; got {correlation}.")
     for what, value in (("margin", margin_bp), ("difference to be shown", difference_bp)):
-        if not (value > 0 and math.isfinite(value)):
+        if value is not None and not (value > 0 and math.isfinite(value)):
             raise UsageError(f"The {what} must be a number of bp above 0; got {value}.")
     base = next((r for r in results if r.name == reference), None) if reference else results[0]
     if base is None:
@@ -231,7 +232,7 @@ def compare_reported(
         results=found,
         rows_by_correlation=[_rows(base, r, difference_bp) for r in CORRELATIONS],
         seeds_by_sd={f"{sd:g}": _seeds(sd, difference_bp) for sd in (2.0, 5.0, 10.0, 20.0)},
-        notes=_notes(correlation),
+        notes=_notes(correlation, margin_bp),
     )
 
 
@@ -259,7 +260,7 @@ def _difference(a: ReportedResult, b: ReportedResult, correlation: float) -> Dif
 
 
 def _against(
-    result: ReportedResult, base: ReportedResult, correlation: float, margin_bp: float, difference_bp: float
+    result: ReportedResult, base: ReportedResult, correlation: float, margin_bp: float | None, difference_bp: float
 ) -> ReportedComparison:
     width = half_width([Component(name="rows", variance=result.se**2)], 1 - LEVEL)
     out = ReportedComparison(
@@ -280,7 +281,7 @@ def _against(
         )
         return out
     out.difference = _difference(result, base, correlation)
-    out.equivalence = equivalence(out.difference, margin_bp)
+    out.equivalence = None if margin_bp is None else equivalence(out.difference, margin_bp)
     out.rows_needed = rows_for(out.difference.components[0].variance, result.rows, difference_bp)
     if not _has_spread(result, base):
         out.notes.append(
@@ -291,13 +292,16 @@ def _against(
 
 
 def _decide(
-    found: Sequence[ReportedComparison], results: Sequence[ReportedResult], base: ReportedResult, margin_bp: float
+    found: Sequence[ReportedComparison],
+    results: Sequence[ReportedResult],
+    base: ReportedResult,
+    margin_bp: float | None,
 ) -> None:
     """Verdicts from independent AUCs, adjusted over all comparisons; one seed carries none."""
     by_name = {r.name: r for r in results}
     widest = [_difference(by_name[one.name], base, 0.0) for one in found]
     p = holm([test.p for test in widest])
-    parity = holm([equivalence(test, margin_bp).p for test in widest])
+    parity = holm([None if margin_bp is None else equivalence(test, margin_bp).p for test in widest])
     for one, test, p_one, p_parity in zip(found, widest, p, parity, strict=True):
         one.p_adjusted = p_one
         if _has_spread(by_name[one.name], base):
@@ -317,10 +321,13 @@ def _seeds(sd_bp: float, difference_bp: float) -> int | None:
         return None
 
 
-def _notes(correlation: float) -> list[str]:
+def _notes(correlation: float, margin_bp: float | None) -> list[str]:
     return [
         "Reported figures, not computed here. Standard errors are Hanley and McNeil's, from AUC and counts alone; "
         "rows of one user are taken as independent, so they are rather too small.",
         f"Intervals of differences assume a correlation of {correlation:g} between the two AUCs. Without predictions "
         "it cannot be known; verdicts therefore take 0, the widest.",
+        f"Parity is tested within ±{margin_bp:g} bp, a margin set by the reader."
+        if margin_bp is not None
+        else f"{NO_MARGIN[0].upper()}{NO_MARGIN[1:]}.",
     ]

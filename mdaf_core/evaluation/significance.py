@@ -18,10 +18,9 @@ from mdaf_core.evaluation.metrics import Undefined, checked, dense, placement_co
 
 LEVEL = 0.95
 BP = 1e-4
-DEFAULT_MARGIN_BP = 20.0
 
 Verdict = Literal[
-    "better", "worse", "parity", "not shown", "one seed: no variance known", "reference", "not comparable"
+    "better", "worse", "parity", "not shown", "interim", "one seed: no variance known", "reference", "not comparable"
 ]
 ONE_SEED: Verdict = "one seed: no variance known"
 
@@ -158,7 +157,7 @@ def difference(
     return Difference(**found.model_dump(), p=two_sided_p(estimate, components), method=method)
 
 
-def equivalence(test: Difference, margin_bp: float = DEFAULT_MARGIN_BP) -> Equivalence:
+def equivalence(test: Difference, margin_bp: float) -> Equivalence:
     """TOST against ± `margin_bp`: p is the larger of the two one-sided p values, from the same variance as `test`."""
     if not margin_bp > 0:
         raise StudioError(f"The margin of an equivalence test must be above 0 bp; got {margin_bp:g}.")

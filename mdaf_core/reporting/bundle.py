@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.evaluation.significance import DEFAULT_MARGIN_BP
+from mdaf_core.evaluation.margins import Margin
 from mdaf_core.files import write_bytes
 from mdaf_core.reporting import export, paper, paragraph, provenance
 from mdaf_core.reporting.figures import FIGURES, Figure, make_figure
@@ -21,6 +21,7 @@ from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.stamp import Origin, comment
 from mdaf_core.reporting.tables import TABLES, PaperTable, make_table
 from mdaf_core.reporting.theme import Typeface
+from mdaf_core.studies.results import PLANNED, choices, summary
 from mdaf_core.studies.store import Study, get_study
 
 if TYPE_CHECKING:
@@ -152,14 +153,14 @@ def export_study(
     study_id: str,
     out_dir: Path,
     *,
-    split: Split = "test",
-    metric: str = "auc",
-    margin_bp: float = DEFAULT_MARGIN_BP,
+    split: Split | None = None,
+    metric: str | None = None,
+    margin: Margin | str | None = PLANNED,
     typeface: Typeface = "sans",
 ) -> list[Path]:
     """Write all figures and tables, the results paragraph and the manifest of a study into a folder.
 
-    Files of the same names are replaced, others stay.
+    Files of the same names are replaced, others stay. Split, metric and margin are the study's plan unless named.
 
     Returns:
         The files written.
@@ -168,7 +169,9 @@ def export_study(
         UsageError: no such study, or none of its runs has finished.
     """
     written = []
-    material = Material(get_study(study_id), split=split, metric=metric, margin_bp=margin_bp, typeface=typeface)
+    study = get_study(study_id)
+    _, rows, by, _ = choices(study, split=split, metric=metric, margin=margin)
+    material = Material(study, split=rows, metric=by, margin=margin, typeface=typeface)
     for name, content in files(material):
         path = out_dir / name
         write_bytes(path, content)
@@ -197,7 +200,7 @@ def describe(material: Material) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "drawn_with": {"code": code_version(), "versions": versions("altair", "vl-convert-python", "polars", "scipy")},
         "study": study.model_dump(mode="json"),
-        "results": {"split": material.split, "metric": material.metric, "margin_bp": material.margin_bp},
+        "results": summary(material.comparison),
         "data": {
             "name": study.dataset,
             "fingerprints_of_runs": sorted({run.fingerprint for run in material.runs}),

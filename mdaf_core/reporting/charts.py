@@ -29,6 +29,7 @@ _VERDICT_SHAPES = {
     "worse": "triangle-down",
     "parity": "diamond",
     "not shown": "circle",
+    "interim": "square",
     "one seed: no variance known": "cross",
 }
 
@@ -316,11 +317,12 @@ def leaderboard(frame: pl.DataFrame, members: pl.DataFrame, *, x_title: str) -> 
     ).properties(height=alt.Step(ROW))
 
 
-def differences(frame: pl.DataFrame, *, margin_bp: float, x_title: str) -> alt.TopLevelMixin:
+def differences(frame: pl.DataFrame, *, margin_bp: float | None, x_title: str) -> alt.TopLevelMixin:
     """Forest plot of differences to the reference with intervals, the parity margin as a band, and the verdicts.
 
     Args:
         frame: `StudyComparison.frame()`; rows below the noise floor are drawn faint, rows without a difference not.
+        margin_bp: None draws no band.
     """
     import altair as alt
 
@@ -335,7 +337,8 @@ def differences(frame: pl.DataFrame, *, margin_bp: float, x_title: str) -> alt.T
         return alt.X(f"{field}:Q", scale=scale, title=x_title, axis=axis)
 
     opacity = alt.condition("datum.below_noise_floor", alt.value(0.4), alt.value(1))
-    margin = alt.Chart(alt.Data(values=[{"low": -margin_bp, "high": margin_bp, "zero": 0}]))
+    half = margin_bp or 0.0
+    margin = alt.Chart(alt.Data(values=[{"low": -half, "high": half, "zero": 0}]))
     base = alt.Chart(frame).encode(y=y, opacity=opacity)
     shown = [word for word in _VERDICT_SHAPES if word in set(frame["verdict"])]
     shapes = alt.Scale(domain=shown, range=[_VERDICT_SHAPES[word] for word in shown])

@@ -245,12 +245,15 @@ def _differences(material: Material) -> Drawn:
         f"{title} in bp (1 bp = 0.0001) on {_rows(material)}, paired by seed "
         f"({_seeds(material.runs)}){', below 0 is better' if _lower_is_better(material) else ''}.",
         f"Lines: 95% intervals, which cover {covers}.",
-        f"Grey band: the margin of ±{comparison.margin_bp:g} bp.",
+        "No margin is set, so parity is not tested."
+        if comparison.margin_bp is None
+        else f"Grey band: the margin of {comparison.margin_words}.",
     ]
     if comparison.tests:
         many = "comparisons" if comparison.tests > 1 else "comparison"
+        equivalence = "" if comparison.margin_bp is None else " and of equivalence within the margin (TOST)"
         parts.append(
-            "Marks say what the tests of difference and of equivalence within the margin (TOST) show at 5% after "
+            f"Marks say what the tests of difference{equivalence} show at 5% after "
             f"Holm's correction over {comparison.tests} {many}."
         )
     else:

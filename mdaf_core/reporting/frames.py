@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from mdaf_core.evaluation.margins import AFTERWARDS, NO_MARGIN
+from mdaf_core.evaluation.plan import MARKS, mark_legend
+from mdaf_core.evaluation.power import rounded, two_digits
+
 if TYPE_CHECKING:
     from mdaf_core.data.schema import Split
     from mdaf_core.evaluation.comparison import ComparedConfiguration, StudyComparison
+    from mdaf_core.evaluation.margins import Margin
     from mdaf_core.evaluation.power import Needed, Power
     from mdaf_core.evaluation.reported_results import ReportedTable
     from mdaf_core.studies.store import Study
@@ -22,29 +27,29 @@ if TYPE_CHECKING:
     from mdaf_core.training.config import RunConfig
 
 
-def study_runs(study: Study) -> list[RunRecord]:
-    """The run that stands for each configuration and seed of a study, configurations outermost, without repeats."""
-    from mdaf_core import tracking
-    from mdaf_core.studies.status import cells
-
-    by_id = {run.run_id: run for run in tracking.list_runs(study.id)}
-    return [by_id[cell.run_id] for cell in cells(study) if cell.run_id in by_id]
-
-
 VERDICT_MARKS = {
     "better": "▲ better",
     "worse": "▼ worse",
     "parity": "◆ parity",
     "not shown": "● not shown",
+    "interim": "○ interim",
     "one seed: no variance known": "✚ one seed: no variance known",
 }
+
+
+def with_symbol(marked: str) -> str:
+    """A word, its mark behind it (`better †`), with the word's symbol before it."""
+    for word, symbol in VERDICT_MARKS.items():
+        if marked.startswith(word):
+            return symbol + marked.removeprefix(word)
+    return marked
 
 
 def comparison_table(comparison: StudyComparison) -> pl.DataFrame:
     """What the Compare page and the paper show of a comparison, best first: columns as people read them."""
     columns = {
         "configuration": "Configuration",
-        "verdict": "Verdict",
+        "marked": "Verdict",
         "seeds": "Seeds",
         "mean": "Mean",
         "sd": "Sd",
@@ -54,7 +59,7 @@ def comparison_table(comparison: StudyComparison) -> pl.DataFrame:
         "p_adjusted": "p",
         "p_parity_adjusted": "p of parity",
     }
-    table = comparison.frame().with_columns(pl.col("verdict").replace(VERDICT_MARKS))
+    table = comparison.frame().with_columns(pl.col("marked").map_elements(with_symbol, return_dtype=pl.String))
     return table.select(*columns).rename(columns)
 
 
@@ -126,7 +131,7 @@ def power_table(power: Power) -> pl.DataFrame:
     """Rows and seeds there are and needed, and the difference that can be found now: one row a configuration."""
     rows = [
         (
-            n.configuration, n.rows, n.rows_needed, n.seeds, n.seeds_needed,
+            n.configuration, n.rows, two_digits(n.rows_needed), n.seeds, two_digits(n.seeds_needed),
             None if n.sd_seeds is None else n.sd_seeds * 1e4, None if n.detectable is None else n.detectable * 1e4,
         )
         for n in power.configurations
@@ -142,12 +147,14 @@ def power_sentence(needed: Needed, power: Power) -> str:
     """One line on one configuration."""
     parts = []
     if needed.rows_needed is not None:
-        parts.append(f"{needed.rows_needed:,} rows (there are {needed.rows:,})")
+        parts.append(f"about {rounded(needed.rows_needed)} rows (there are {needed.rows:,})")
     if needed.seeds_needed is not None:
-        parts.append(f"{needed.seeds_needed:,} seeds (there are {needed.seeds})")
+        parts.append(f"about {rounded(needed.seeds_needed)} seeds (there are {needed.seeds})")
     found = f"{needed.configuration}: a true difference of {power.difference_bp:g} bp takes " + " and ".join(parts)
     if not parts:
         found = f"{needed.configuration}: no number of rows or seeds can be derived"
+    elif needed.needs_both:
+        found += ", both: each number takes the other source of chance as none"
     if needed.detectable is not None:
         found += f"; the study as it is finds about {needed.detectable * 1e4:.1f} bp {power.power:.0%} of the time"
     return " ".join([f"{found}.", *map(sentence, needed.notes)])
@@ -160,7 +167,7 @@ def reported_table(found: ReportedTable) -> pl.DataFrame:
             r.name, VERDICT_MARKS.get(r.verdict, r.verdict), r.auc, r.se,
             *((r.difference.estimate * 1e4, r.difference.low * 1e4, r.difference.high * 1e4) if r.difference
               else (None,) * 3),
-            r.rows_needed,
+            two_digits(r.rows_needed),
         )
         for r in found.results
     ]  # fmt: skip
@@ -174,15 +181,17 @@ def reported_table(found: ReportedTable) -> pl.DataFrame:
 
 def reported_rows(found: ReportedTable) -> pl.DataFrame:
     """Rows that show the difference asked for, by the correlation that is assumed."""
-    rows = [(r.correlation, r.se * 1e4, r.rows_needed, r.times) for r in found.rows_by_correlation]
+    rows = [(r.correlation, r.se * 1e4, two_digits(r.rows_needed), r.times) for r in found.rows_by_correlation]
     columns = ["Correlation", "Standard error, bp", "Rows needed", "Times as many"]
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 
 def reported_power(found: ReportedTable) -> list[str]:
     """How many rows or seeds the difference asked for would take, in sentences."""
-    rows = ", ".join(f"{r.rows_needed:,} at a correlation of {r.correlation:g}" for r in found.rows_by_correlation)
-    seeds = ", ".join(f"{n or 'more than 1,000'} at {sd} bp" for sd, n in found.seeds_by_sd.items())
+    rows = ", ".join(
+        f"{rounded(r.rows_needed)} at a correlation of {r.correlation:g}" for r in found.rows_by_correlation
+    )
+    seeds = ", ".join(f"{rounded(n) if n else 'more than 1,000'} at {sd} bp" for sd, n in found.seeds_by_sd.items())
     what = f"that show a true difference of {found.difference_bp:g} bp {found.power:.0%} of the time"
     return [
         f"Rows {what}, with these trained models: {rows}.",
@@ -209,6 +218,13 @@ def comparison_notes(comparison: StudyComparison) -> list[str]:
     for note, names in by_note.items():
         grouped.append(f"{_some(names)}: {note}." if len(names) < max(2, everyone) else sentence(note))
     return [*comparison.notes, *grouped]
+
+
+def condition_notes(comparison: StudyComparison) -> list[str]:
+    """How a comparison stands to its study's plan: what the marks behind words mean, and why they are there."""
+    legend = mark_legend(comparison)
+    said = comparison.conditions.sentences() if comparison.conditions else []
+    return [*([f"{legend}."] if legend else []), *said]
 
 
 def sentence(note: str) -> str:
@@ -322,10 +338,21 @@ def quality_and_cost(cost: pl.DataFrame, comparison: StudyComparison) -> pl.Data
     return cost.with_columns(parameters=total).join(means, on="configuration").drop_nulls("mean")
 
 
+PAIR_MARK = (
+    f"{MARKS[AFTERWARDS]} {AFTERWARDS}: single trained models, one word a seed, not adjusted; the study's verdict is "
+    "in Results."
+)
+
+
 def pair_tests(
-    runs: Sequence[RunRecord], a: str, b: str, split: Split, margin_bp: float
+    runs: Sequence[RunRecord], a: str, b: str, split: Split, margin: Margin | None
 ) -> tuple[pl.DataFrame, list[str]]:
     """Configurations a and b seed by seed on the same rows, and how much data a difference of the margin would take.
+
+    The words are of single trained models, one a seed, and so never those of the planned comparison: each is marked.
+
+    Args:
+        margin: what counts as parity in AUC, of b's gain where it is a share; None: parity is not tested.
 
     Returns:
         One row a shared seed (Seed, AUC of A, AUC of B, Δ bp, Low bp, High bp, p, Verdict), and sentences.
@@ -333,7 +360,7 @@ def pair_tests(
     Raises:
         StudioError: the runs are not of the same rows; the message is the reason.
     """
-    from mdaf_core.evaluation.comparison import by_configuration
+    from mdaf_core.evaluation.comparison import by_configuration, metric_of
     from mdaf_core.evaluation.metrics import Undefined
     from mdaf_core.evaluation.pairs import compare_runs
     from mdaf_core.evaluation.power import rows_needed, seeds_needed
@@ -342,27 +369,35 @@ def pair_tests(
     groups = by_configuration(runs)
     mine, theirs = groups.get(a, {}), groups.get(b, {})
     rows, sentences, estimates = [], [], []
+    areas = [area for run in theirs.values() if (area := metric_of(run, split, "auc")) is not None]
+    width = margin.half_width(sum(areas) / len(areas) - 0.5) if margin and areas else None
+    margin_bp = None if width is None else width * 1e4
     for seed in sorted(mine.keys() & theirs.keys()):
         found = compare_runs(mine[seed], theirs[seed], split, margin_bp)
         test = found.clustered or found.delong
         estimates.append(test.estimate)
         interval = (test.estimate * 1e4, test.low * 1e4, test.high * 1e4)
-        rows.append((seed, test.auc_a, test.auc_b, *interval, test.p, VERDICT_MARKS.get(found.verdict, found.verdict)))
+        word = f"{VERDICT_MARKS.get(found.verdict, found.verdict)} {MARKS[AFTERWARDS]}"
+        rows.append((seed, test.auc_a, test.auc_b, *interval, test.p, word))
         if len(rows) == 1:
             sentences += [f"{test.method}. {note}" if i == 0 else note for i, note in enumerate(found.notes)]
+            sentences.append(PAIR_MARK)
+            if margin_bp is None:
+                sentences.append(f"{NO_MARGIN[0].upper()}{NO_MARGIN[1:]}.")
+                continue
             with suppress(Undefined):
                 needed = rows_needed(test, test.rows, margin_bp)
                 sentences.append(
                     f"To find a true difference of {margin_bp:g} bp between such a pair 4 times in 5, about "
-                    f"{needed:,} rows are needed; there are {test.rows:,}."
+                    f"{rounded(needed)} rows are needed; there are {test.rows:,}."
                 )
     spread = noise_floor([estimates])
-    if spread is not None:
+    if spread is not None and margin_bp is not None:
         try:
             needed = seeds_needed(spread, margin_bp)
             sentences.append(
                 f"Over seeds the difference has a standard deviation of {spread * 1e4:.1f} bp; to find {margin_bp:g} "
-                f"bp 4 times in 5 takes about {needed} seeds."
+                f"bp 4 times in 5 takes about {rounded(needed)} seeds."
             )
         except Undefined as reason:
             sentences.append(str(reason))

@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.evaluation.significance import DEFAULT_MARGIN_BP
+from mdaf_core.evaluation.margins import Margin
 from mdaf_core.reporting import frames
 from mdaf_core.reporting.theme import Typeface
+from mdaf_core.studies import results
 from mdaf_core.studies.store import Study
 
 if TYPE_CHECKING:
@@ -28,28 +29,30 @@ class Material:
     """A study, and the choices that its figures and tables depend on.
 
     Attributes:
-        split: rows that results are on; metric and margin_bp of the comparison.
+        split, metric, margin: rows that results are on, what configurations are compared by, and what counts as parity;
+            by default those the study planned.
         only: configurations to draw in line charts; empty: the first eight.
         typeface: of figures.
     """
 
     study: Study
-    split: Split = "test"
-    metric: str = "auc"
-    margin_bp: float = DEFAULT_MARGIN_BP
+    split: Split = None  # type: ignore[assignment]  # the plan's, once made
+    metric: str = None  # type: ignore[assignment]
+    margin: Margin | str | None = results.PLANNED
     only: tuple[str, ...] = field(default=())
     typeface: Typeface = "sans"
+
+    def __post_init__(self) -> None:
+        _, self.split, self.metric, _ = results.choices(self.study, split=self.split, metric=self.metric)
 
     @cached_property
     def runs(self) -> list[RunRecord]:
         """The finished runs, one a configuration and seed."""
-        return [run for run in frames.study_runs(self.study) if run.state == "finished"]
+        return [run for run in results.study_runs(self.study) if run.state == "finished"]
 
     @cached_property
     def comparison(self) -> StudyComparison:
-        from mdaf_core.evaluation.comparison import compare_study
-
-        found = compare_study(self.runs, self.study.reference, self.split, self.metric, self.margin_bp)
+        found = results.compare(self.study, self.runs, split=self.split, metric=self.metric, margin=self.margin)
         if found.rows is None:  # nothing was compared row by row; each run says how many rows it was evaluated on
             counts = {getattr(run.result, self.split).rows for run in self.runs if run.result}
             found.rows = counts.pop() if len(counts) == 1 else None

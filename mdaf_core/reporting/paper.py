@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -143,8 +144,9 @@ def readme(
 
 
 def _options(material: Material) -> str:
-    split = f" --split {material.split}" if material.split != "test" else ""
-    return f"{split} --margin {material.margin_bp:g}" + (" --type serif" if material.typeface == "serif" else "")
+    margin = material.comparison.margin
+    chosen = ["--split", material.split, "--metric", material.metric, "--margin", margin.text if margin else "none"]
+    return f" {shlex.join(chosen)}" + (" --type serif" if material.typeface == "serif" else "")
 
 
 def _block(commands: Sequence[str]) -> list[str]:

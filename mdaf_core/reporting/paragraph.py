@@ -128,6 +128,14 @@ def has_reference(comparison: StudyComparison) -> bool:
 def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
     others = [c for c in comparison.configurations if c.configuration != comparison.reference]
     out: list[Sentence] = []
+    if comparison.conditions is not None:
+        out += [
+            Sentence(text, "the study's plan and what departs from it") for text in comparison.conditions.sentences()
+        ]
+    looked_at = [c for c in others if c.verdict == "interim" and c.difference is not None]
+    if looked_at:
+        figures = "; ".join(f"{c.configuration}, {c.interim}: {_figures(c)}" for c in looked_at)
+        out.append(Sentence(f"At this interim look, without a verdict: {figures}.", "differences so far; not a test"))
     single = [c for c in others if c.verdict == ONE_SEED]
     if single:
         out.append(
@@ -139,7 +147,10 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
         )
     for entry in others:
         if entry.difference is not None and entry.verdict in ("better", "worse", "parity"):
-            out.append(_verdict_sentence(entry, comparison, metric))
+            found = _verdict_sentence(entry, comparison, metric)
+            marks = comparison.conditions.marks(entry.configuration) if comparison.conditions else []
+            said = f" ({'; '.join(marks)})." if marks else "."
+            out.append(Sentence(f"{found.text.removesuffix('.')}{said}", found.source))
     unshown = [c for c in others if c.verdict == "not shown" and c.difference is not None]
     if unshown:
         names = _list([c.configuration for c in unshown])
@@ -150,8 +161,10 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
         out.append(
             Sentence(
                 f"Neither a difference in {metric} from {comparison.reference} nor equivalence within "
-                f"±{comparison.margin_bp:g} bp was shown for {names} ({figures}).",
-                f"{_methods(unshown)}, two-sided and TOST",
+                f"{comparison.margin_words} was shown for {names} ({figures})."
+                if comparison.margin_bp is not None
+                else f"No difference in {metric} from {comparison.reference} was shown for {names} ({figures}).",
+                f"{_methods(unshown)}, two-sided{' and TOST' if comparison.margin_bp is not None else ''}",
             )
         )
     if others and not has_reference(comparison):
@@ -170,8 +183,13 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
             Sentence(
                 f"Differences are means over seeds, paired by seed, with 95% intervals that cover "
                 f"{_covers(comparison)}; p values are adjusted by Holm's method over "
-                f"{_plural(comparison.tests, 'comparison')}, and equivalence was tested by two one-sided tests against "
-                f"±{comparison.margin_bp:g} bp (1 bp = 0.0001).",
+                f"{_plural(comparison.tests, 'comparison')}. "
+                + (
+                    "No margin was set, so equivalence was not tested (1 bp = 0.0001)."
+                    if comparison.margin_bp is None
+                    else "Equivalence was tested by two one-sided tests against a margin of "
+                    f"{comparison.margin_words} (1 bp = 0.0001)."
+                ),
                 "the method of the tests",
             )
         )
@@ -191,7 +209,7 @@ def _verdict_sentence(entry: ComparedConfiguration, comparison: StudyComparison,
     name, reference, figures = entry.configuration, comparison.reference, _figures(entry)
     if entry.verdict == "parity":
         return Sentence(
-            f"{name} was equivalent to {reference} in {metric} within ±{comparison.margin_bp:g} bp "
+            f"{name} was equivalent to {reference} in {metric} within {comparison.margin_words} "
             f"({figures}, TOST adjusted {_p(entry.p_equivalence_adjusted)}).",
             f"{_methods([entry])}, TOST",
         )

@@ -1,11 +1,11 @@
 """Provenance ids: what a figure or table is, and from which runs, in a name that draws it again.
 
     STUDY/NAME@3f9a2c1b7d40
-    STUDY/NAME/split=val/margin=10/metric=gauc/lines=mdaf-full+lr@3f9a2c1b7d40
+    STUDY/NAME/split=val/margin=10bp/metric=gauc/lines=mdaf-full+lr@3f9a2c1b7d40
 
-Settings that are the default are left out. The part behind @ is a digest of the finished runs (id, end, fingerprint of
-the data) and of all that stands before it; where the runs of the study have changed since, an id is refused rather than
-drawn from something else.
+Settings that are the study's plan are left out. The part behind @ is a digest of the finished runs (id, end,
+fingerprint of the data), of what the comparison says of itself, and of all that stands before it; where any of that has
+changed since, an id is refused rather than drawn from something else.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import get_args
 from urllib.parse import quote, unquote
 
 from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.evaluation.significance import DEFAULT_MARGIN_BP
+from mdaf_core.evaluation.margins import parse_margin
 from mdaf_core.reporting.material import SPLIT_WORDS, Material
 from mdaf_core.reporting.paragraph import METRICS
 from mdaf_core.reporting.stamp import Origin
 from mdaf_core.reporting.theme import Typeface
+from mdaf_core.studies import results
 from mdaf_core.studies.store import get_study
 
 DIGITS = 12
@@ -34,13 +35,18 @@ def identify(material: Material, name: str) -> str:
 
 def _address(material: Material, name: str) -> str:
     settings: dict[str, str] = {}
-    if material.split != "test":
+    planned = Material(material.study)
+    if material.split != planned.split:
         settings["split"] = material.split
-    if material.margin_bp != DEFAULT_MARGIN_BP:
-        settings["margin"] = f"{material.margin_bp:.12g}"
-    if material.metric != "auc":
+    margin = results.choices(material.study, metric=material.metric, margin=material.margin)[3]
+    usual = results.choices(material.study, metric=material.metric)[3]
+    if margin is None and usual is not None:
+        settings["margin"] = "none"
+    elif margin is not None and not margin.same(usual):
+        settings["margin"] = margin.text.replace(" ", "")
+    if material.metric != planned.metric:
         settings["metric"] = material.metric
-    if material.lines != Material(material.study).lines:
+    if material.lines != planned.lines:
         settings["lines"] = "+".join(quote(line, safe="") for line in material.lines)
     if material.typeface != "sans":
         settings["type"] = material.typeface
@@ -49,7 +55,8 @@ def _address(material: Material, name: str) -> str:
 
 def _digest(material: Material, address: str) -> str:
     runs = sorted([run.run_id, run.ended, run.fingerprint] for run in material.runs)
-    return hashlib.sha256(json.dumps([address, runs]).encode()).hexdigest()[:DIGITS]
+    choices = results.summary(material.comparison)  # what is said beside the figures is part of them
+    return hashlib.sha256(json.dumps([address, runs, choices]).encode()).hexdigest()[:DIGITS]
 
 
 def of_a_page(link: str, name: str, title: str, data: bytes) -> Origin:
@@ -77,8 +84,9 @@ def resolve(text: str) -> tuple[Material, str]:
     if digest and digest != _digest(material, _address(material, name)):
         raise StudioError(
             f"The finished runs of study {study_id} are not those that {text!r} was made from: runs were added, "
-            f"repeated or removed since. `python -m mdaf_core figure {address} --out FILE` draws it from the runs "
-            "there are now; the bundle's manifest.json lists those it was made from."
+            "repeated or removed since, or what is said beside them changed. "
+            f"`python -m mdaf_core figure {address} --out FILE` draws it from the runs there are now; "
+            "the bundle's manifest.json lists those it was made from."
         )
     return material, name
 
@@ -91,15 +99,15 @@ def _set(material: Material, key: str, value: str) -> None:
     elif key == "metric" and value in METRICS:
         material.metric = value
     elif key == "margin":
-        try:
-            material.margin_bp = float(value)
-        except ValueError:
-            raise UsageError(f"margin={value} is not a number of bp.") from None
+        material.margin = parse_margin(value)
     elif key == "lines":
         material.only = tuple(unquote(line) for line in value.split("+"))
         unknown = sorted(set(material.only) - set(material.study.configuration_names))
         if unknown:
             raise UsageError(f"Study {material.study.id} has no configuration {', '.join(unknown)}.")
     else:
-        known = f"split={'|'.join(SPLIT_WORDS)}, margin=BP, metric={'|'.join(METRICS)}, lines=NAME+NAME, type=serif"
+        known = (
+            f"split={'|'.join(SPLIT_WORDS)}, margin=20bp or 1% or none, metric={'|'.join(METRICS)}, lines=NAME+NAME, "
+            "type=serif"
+        )
         raise UsageError(f"There is no setting {key + '=' + value!r} of a figure. Known: {known}.")

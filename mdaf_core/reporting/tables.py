@@ -321,12 +321,15 @@ def _results_caption(comparison: StudyComparison) -> str:
     meanings = {
         "▲": "better than the reference",
         "▼": "worse",
-        "◆": f"equivalent within ±{comparison.margin_bp:g} bp (TOST)",
+        "◆": f"equivalent within {comparison.margin_words} (TOST)",
     }
     if comparison.tests:
+        tested = comparison.margin_bp is not None
         shown = [f"{mark} {words}" for mark, words in meanings.items() if mark in marks]
         parts.append(
-            (f"{'; '.join(shown)}; no mark: neither shown" if shown else "No difference and no equivalence is shown")
+            f"{'; '.join(shown)}; no mark: {'neither' if tested else 'no difference'} shown"
+            if shown
+            else f"No difference{' and no equivalence' if tested else ''} is shown"
             + f", at 5% after Holm's correction over {comparison.tests} comparison{'s' * (comparison.tests > 1)}."
         )
     parts += [

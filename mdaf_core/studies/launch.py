@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mdaf_core.data.dataset import PreparedDataset, list_datasets
+from mdaf_core.data.schema import Split
 from mdaf_core.errors import UsageError
+from mdaf_core.evaluation.margins import Margin
+from mdaf_core.evaluation.plan import Extension, GivenUp
 from mdaf_core.jobs import api as jobs
 from mdaf_core.jobs.store import NewJob
 from mdaf_core.studies.definitions import Definition, configurations, definition_names, get_definition, override_all
 from mdaf_core.studies.status import cells
-from mdaf_core.studies.store import Study, create_study
+from mdaf_core.studies.store import Study, create_study, get_study, update_study
 from mdaf_core.training.config import RunConfig
 from mdaf_core.training.presets import get_preset
 
 if TYPE_CHECKING:
     from mdaf_core.data.audit import Check
+    from mdaf_core.evaluation.margins import Proposal
 
 DEMO_DATASET = "synthetic-tiny"
 
@@ -30,10 +35,15 @@ def run(
     title: str = "",
     acknowledged: Sequence[str] = (),
     only: Sequence[str] = (),
+    reference: str | None = None,
+    metric: str = "auc",
+    split: Split = "test",
+    margin: Margin | None = None,
 ) -> Study:
     """Create a study from a definition and queue all its jobs.
 
     Args:
+        reference, metric, split, margin: the plan of its comparison; the definition's reference where None is named.
         only: names of the definition's configurations to run; empty for all.
         overrides: `path=value` settings, applied to every configuration that has them.
         acknowledged: ids of failed audit checks that the user accepts.
@@ -46,12 +56,16 @@ def run(
     if unknown:
         raise UsageError(f"{found.name} has no {', '.join(unknown)}. It has: {', '.join(found.presets)}.")
     chosen = [config for config in configurations(found) if not only or config.name in only]
+    usual = found.reference if found.reference in {c.name for c in chosen} else chosen[0].name
     return run_configurations(
         definition=found.name,
         dataset=dataset,
         configs=override_all(chosen, overrides),
         seeds=found.seeds if seeds is None else seeds,
-        reference=found.reference if found.reference in {c.name for c in chosen} else chosen[0].name,
+        reference=reference or usual,
+        metric=metric,
+        split=split,
+        margin=margin,
         title=title or f"{found.title.split(':')[0]} on {dataset}",
         criteria=found.criteria,
         acknowledged=acknowledged,
@@ -69,10 +83,14 @@ def run_configurations(
     criteria: Sequence[str] = (),
     acknowledged: Sequence[str] = (),
     after: NewJob | int | None = None,
+    metric: str = "auc",
+    split: Split = "test",
+    margin: Margin | None = None,
 ) -> Study:
     """Create a study of these configurations and queue all its jobs.
 
     Args:
+        metric, split, margin: with `reference` and `seeds` the plan of its comparison, see `evaluation.plan`.
         after: the preparation of its data, where they are not there yet; they are not checked then.
 
     Raises:
@@ -92,6 +110,9 @@ def run_configurations(
         reference=reference,
         criteria=[c.model_dump(mode="json") for name in criteria for c in preset_criteria(name)],
         acknowledged=acknowledged,
+        metric=metric,
+        split=split,
+        margin=margin,
     )
     _queue(study, [(name, seed) for name in study.configuration_names for seed in study.seeds], after)
     return study
@@ -103,6 +124,71 @@ def queue_missing(study: Study) -> list[int]:
     It completes a study whose launch was interrupted. Two who call it together queue nothing twice.
     """
     return _queue(study, [(cell.configuration, cell.seed) for cell in cells(study) if cell.state == "missing"], None)
+
+
+def extend(study_id: str, seeds: Sequence[int]) -> Study:
+    """Add seeds to every configuration of a study and queue them; when, and whether results had been seen, is recorded.
+
+    Raises:
+        UsageError: no seed, or one that the study has already; its data are gone.
+    """
+    if not seeds:
+        raise UsageError("Name the seeds to add, such as 47,48.")
+    study = get_study(study_id)
+    check_audit(study.dataset, study.acknowledged)
+    seen = any(cell.state == "finished" for cell in cells(study))
+    study = update_study(study_id, add_seeds=Extension(seeds=list(seeds), added=_now(), results_seen=seen))
+    _queue(study, [(name, seed) for name in study.configuration_names for seed in seeds], None)
+    return study
+
+
+def give_up(study_id: str, seeds: Sequence[int] | None = None) -> list[GivenUp]:
+    """Judge a study without the planned runs that failed, were cancelled or never queued; it is said beside words.
+
+    Args:
+        seeds: only of these seeds; None: all of them.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    study = get_study(study_id)
+    known = {(run.configuration, run.seed) for run in study.given_up}
+    gone = [
+        GivenUp(configuration=cell.configuration, seed=cell.seed, reason=cell.reason or cell.state, when=_now())
+        for cell in cells(study)
+        if cell.state in ("failed", "cancelled", "missing")
+        and (cell.configuration, cell.seed) not in known
+        and (seeds is None or cell.seed in seeds)
+    ]
+    if not gone:
+        raise UsageError(
+            f"Study {study_id} has no failed, cancelled or unqueued run to give up"
+            f"{'' if seeds is None else ' with these seeds'}; queued and running ones are cancelled on Jobs first."
+        )
+    update_study(study_id, give_up=gone)
+    return gone
+
+
+def propose_margin(dataset: PreparedDataset, reference: RunConfig, metric: str, split: Split) -> Proposal:
+    """A margin to accept or not, from the rows of the split and what has been seen of the reference on these data."""
+    from mdaf_core import tracking
+    from mdaf_core.evaluation.margins import propose
+
+    facts = dataset.meta.splits[split]
+    metrics = [
+        getattr(run.result, split)
+        for run in tracking.list_runs()
+        if run.dataset == dataset.name and run.preset == reference.preset and run.result is not None
+    ]
+    known = [m for m in metrics if m.auc is not None and m.auc_se is not None and m.rows == facts.rows]
+    if not known:
+        return propose(metric, facts.rows, facts.positives)
+    auc = sum(m.auc for m in known) / len(known)
+    return propose(metric, facts.rows, facts.positives, auc, sum(m.auc_se for m in known) / len(known))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _queue(study: Study, pairs: Sequence[tuple[str, int]], after: NewJob | int | None) -> list[int]:

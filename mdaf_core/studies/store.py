@@ -9,7 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from mdaf_core.data.schema import Split
 from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.evaluation.margins import Margin, check_margin, check_metric
+from mdaf_core.evaluation.plan import Extension, GivenUp, Plan
 from mdaf_core.files import check_name, write_text
 from mdaf_core.jobs.locks import exclusive
 from mdaf_core.settings import get_settings
@@ -32,6 +35,9 @@ class Study(BaseModel):
         [], description="Results known from elsewhere, see `evaluation.reported_results`."
     )
     acknowledged: list[str] = Field([], description="Ids of failed audit checks that were acknowledged by name.")
+    plan: Plan | None = Field(None, description="What was to be compared, stored at launch; None: none was stored.")
+    extensions: list[Extension] = Field([], description="Seeds added later; they are among `seeds`.")
+    given_up: list[GivenUp] = Field([], description="Planned runs that will not be finished.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -47,6 +53,17 @@ class Study(BaseModel):
     @property
     def configuration_names(self) -> list[str]:
         return [c.name for c in self.configurations]
+
+    @property
+    def created_at(self) -> float:
+        """When it was made, in Unix seconds."""
+        return datetime.fromisoformat(self.created).timestamp()
+
+    @property
+    def expected_seeds(self) -> dict[str, list[int]]:
+        """Configuration → seeds it is to finish before a word is given: all of the study's but those given up."""
+        gone = {(run.configuration, run.seed) for run in self.given_up}
+        return {name: [s for s in self.seeds if (name, s) not in gone] for name in self.configuration_names}
 
     def configuration(self, name: str) -> RunConfig:
         """A configuration by its name.
@@ -72,12 +89,21 @@ def create_study(
     reference: str,
     criteria: Sequence[dict[str, Any]] = (),
     acknowledged: Sequence[str] = (),
+    metric: str = "auc",
+    split: Split = "test",
+    margin: Margin | None = None,
 ) -> Study:
-    """Write a new study under the next free id, `<definition>-<dataset>-<n>`.
+    """Write a new study under the next free id, `<definition>-<dataset>-<n>`, with the plan of its comparison.
+
+    Args:
+        metric, split, margin: what configurations are compared by, on which rows, and what counts as parity.
 
     Raises:
-        UsageError: no configuration or seed, one named twice, or a reference that is not among them.
+        UsageError: no configuration or seed, one named twice, a reference that is not among them, an unknown metric, or
+            a margin without a meaning for it.
     """
+    check_metric(metric)
+    check_margin(margin, metric)
     folder = get_settings().studies_dir
     stem = check_name(f"{check_name(definition, 'definition')}-{check_name(dataset, 'data set name')}"[:70], "study")
     with exclusive(folder / ".lock"):
@@ -96,6 +122,14 @@ def create_study(
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
                 criteria=list(criteria),
                 acknowledged=list(acknowledged),
+                plan=Plan(
+                    metric=metric,
+                    split=split,
+                    margin=margin,
+                    reference=reference,
+                    configurations=[config.name for config in configurations],
+                    seeds=list(seeds),
+                ),
             )
         except ValidationError as error:
             problem = error.errors()[0]
@@ -107,9 +141,18 @@ def create_study(
 
 
 def update_study(
-    study_id: str, *, criteria: Sequence[dict[str, Any]] | None = None, reported: Sequence[dict[str, Any]] | None = None
+    study_id: str,
+    *,
+    criteria: Sequence[dict[str, Any]] | None = None,
+    reported: Sequence[dict[str, Any]] | None = None,
+    add_seeds: Extension | None = None,
+    give_up: Sequence[GivenUp] = (),
 ) -> Study:
-    """Replace what people add to a study beside its runs; None leaves a list as it is.
+    """Change what may change after launch; None and nothing leave it as it is. The plan stays.
+
+    Args:
+        criteria, reported: replace those there are.
+        add_seeds, give_up: are added; `studies.launch.extend` and `give_up` decide whether they may be.
 
     Raises:
         UsageError, StudioError: as `get_study`.
@@ -120,6 +163,14 @@ def update_study(
             study.criteria = list(criteria)
         if reported is not None:
             study.reported = list(reported)
+        if add_seeds is not None:
+            twice = sorted(set(add_seeds.seeds) & set(study.seeds))
+            if twice or len(set(add_seeds.seeds)) < len(add_seeds.seeds):
+                named = ", ".join(map(str, twice)) or "one is named twice"
+                raise UsageError(f"Study {study_id} has these seeds already: {named}. Name others.")
+            study.seeds = [*study.seeds, *add_seeds.seeds]
+            study.extensions = [*study.extensions, add_seeds]
+        study.given_up = [*study.given_up, *give_up]
         write_text(get_settings().studies_dir / f"{study.id}.json", study.model_dump_json(indent=2) + "\n")
     return study
 

@@ -17,15 +17,24 @@ def study(home):
 def test_compare(call, study):
     code, found, _ = call("compare", study.id, "--json")
     assert code == 0
-    assert (found["reference"], found["split"], found["metric"], found["margin_bp"]) == ("mdaf-full", "test", "auc", 20)
+    assert (found["reference"], found["split"], found["metric"], found["margin_bp"]) == (
+        "mdaf-full",
+        "test",
+        "auc",
+        None,
+    )
     words = {c["configuration"]: c["verdict"] for c in found["configurations"]}
     assert words["mdaf-full"] == "reference" and set(words) == {"mdaf-full", "mdaf-static", "lr"}
-    assert {n["configuration"] for n in found["power"]["configurations"]} == {"mdaf-static", "lr"}
-    other = call("compare", study.id, "--reference", "lr", "--split", "val", "--metric", "logloss", "--margin-bp", "5",
+    assert found["power"] is None and "no margin" in " ".join(found["notes"]).lower()
+    assert found["conditions"]["chosen_after"] == [] and not any("†" in word for word in found["marked"].values())
+    other = call("compare", study.id, "--reference", "lr", "--split", "val", "--metric", "logloss", "--margin", "5%",
                  "--difference-bp", "40", "--json")[1]  # fmt: skip
-    assert (other["reference"], other["split"], other["metric"], other["margin_bp"]) == ("lr", "val", "logloss", 5)
+    assert (other["reference"], other["split"], other["metric"], other["margin"]["size"]) == ("lr", "val", "logloss", 5)
     assert other["power"]["difference_bp"] == 40
-    text = call("compare", study.id)[1]
+    assert {n["configuration"] for n in other["power"]["configurations"]} == {"mdaf-static", "mdaf-full"}
+    assert len(other["conditions"]["chosen_after"]) == 4  # metric, rows, reference, margin
+    assert all(word == "reference" or word.endswith("†") for word in other["marked"].values())
+    text = call("compare", study.id, "--difference-bp", "20")[1]
     for word in ("Against mdaf-full", "Verdict", "Holm over 2 comparisons", "rows (there are 400)", "3 seeds"):
         assert word in text
 

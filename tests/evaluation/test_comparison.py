@@ -8,6 +8,7 @@ import pytest
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation import predictions
 from mdaf_core.evaluation.comparison import compare_study
+from mdaf_core.evaluation.margins import Margin
 from mdaf_core.evaluation.metrics import auc
 from mdaf_core.evaluation.pairs import compare_runs
 from mdaf_core.evaluation.significance import delong, half_width, seed_component
@@ -114,8 +115,8 @@ def test_parity_needs_a_margin_that_holds(make_run):
         same = truth + np.random.default_rng(s).normal(size=4000)
         runs.append(make_run("base", s, label, same, user))
         runs.append(make_run("twin", s, label, same + 0.001 * np.random.default_rng(s + 9).normal(size=4000), user))
-    assert entry(compare_study(runs, "base", margin_bp=20), "twin").verdict == "parity"
-    assert entry(compare_study(runs, "base", margin_bp=0.001), "twin").verdict == "not shown"
+    assert entry(compare_study(runs, "base", margin=Margin(size=20)), "twin").verdict == "parity"
+    assert entry(compare_study(runs, "base", margin=Margin(size=0.001)), "twin").verdict == "not shown"
 
 
 def test_two_seeds_say_how_wide_they_are(make_run):
@@ -194,9 +195,11 @@ def test_one_label_is_undefined_not_a_crash(make_run):
 def test_bad_requests_are_sentences(make_run):
     with pytest.raises(UsageError, match="no metric 'accuracy'"):
         compare_study([], "base", metric="accuracy")
-    for margin in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(UsageError, match="margin"):
-            compare_study([], "base", margin_bp=margin)
+    for metric in ("logloss", "brier", "normalised_entropy"):
+        with pytest.raises(UsageError, match="is relative"):
+            compare_study([], "base", metric=metric, margin=Margin(size=20))
+    with pytest.raises(UsageError, match="biased upward"):
+        compare_study([], "base", metric="ece", margin=Margin(size=1, unit="%"))
 
 
 def test_comparisons_are_cached_by_their_runs(make_run, monkeypatch):

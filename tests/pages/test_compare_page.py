@@ -67,7 +67,7 @@ def test_data_that_are_gone_leave_the_slices_that_need_none(open_page) -> None: 
 )
 def test_choices_without_an_effect_on_a_view_are_disabled(open_page, view: str, used: set[str]) -> None:  # noqa: F811
     app = open_page("compare", "full", view=view, metric="Log loss")
-    widgets = [*(app.selectbox(key=name) for name in ("split", "metric", "reference")), app.number_input(key="margin")]
+    widgets = [*(app.selectbox(key=name) for name in ("split", "metric", "reference")), app.text_input(key="margin")]
     assert {widget.key for widget in widgets if not widget.disabled} == used
     assert app.selectbox(key="metric").value == "logloss", "kept for the views that use it"
 

@@ -15,11 +15,13 @@ from typer.testing import CliRunner
 
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.comparison import DIRECTIONS, compare_study
+from mdaf_core.evaluation.margins import Margin
 from mdaf_core.reporting import bundle, frames
 from mdaf_core.reporting.figures import FIGURES, make_figure
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paragraph import results_paragraph, titled
 from mdaf_core.reporting.tables import TABLES, make_table
+from mdaf_core.studies import results
 from mdaf_core.training.presets import get_preset
 from tests.reporting.example_study import make_study
 
@@ -121,14 +123,14 @@ def test_a_failed_run_is_counted_and_left_out(home: Path) -> None:
 
 
 def sentences(study, **options):  # type: ignore[no-untyped-def]
-    comparison = compare_study(frames.study_runs(study), study.reference, **options)
+    comparison = compare_study(results.study_runs(study), study.reference, **options)
     return comparison, results_paragraph(study, comparison, "split by time")
 
 
 @pytest.mark.parametrize(("seeds", "margin"), [([1, 2, 3], 20.0), ([1, 2, 3, 4, 5], 2000.0), ([1], 20.0)])
 def test_no_sentence_goes_beyond_its_verdict(home: Path, seeds: list[int], margin: float) -> None:
     study = make_study(["mdaf-full", "mdaf-static", "lr"], seeds)
-    comparison, found = sentences(study, margin_bp=margin)
+    comparison, found = sentences(study, margin=Margin(size=margin))
     text = " ".join(s.text for s in found)
     claims = {(m[1], m[2]) for m in re.finditer(r"(\S+) was (better|worse) than mdaf-full", text)}
     assert claims == {

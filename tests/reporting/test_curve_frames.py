@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mdaf_core import tracking
-from mdaf_core.reporting import curve_frames, frames
+from mdaf_core.reporting import curve_frames
+from mdaf_core.studies import results
 from tests.reporting.example_study import make_study
 
 
@@ -20,7 +21,7 @@ def test_bands_go_as_far_as_every_seed(home) -> None:
 
 def test_running_runs_join_the_mean_when_they_finish(home) -> None:
     study = make_study(["mdaf-full"], [1, 2, 3], running=[("mdaf-full", 3)], predictions=False)
-    members, bands = curve_frames.curves(curve_frames.epochs(frames.study_runs(study)), {"val_auc": "validation"})
+    members, bands = curve_frames.curves(curve_frames.epochs(results.study_runs(study)), {"val_auc": "validation"})
     assert members["run_id"].n_unique() == 3
     assert bands["seeds"].to_list() == [2] * 5
     first = members.filter((members["epoch"] == 1) & (members["state"] == "finished"))["value"]
@@ -30,13 +31,13 @@ def test_running_runs_join_the_mean_when_they_finish(home) -> None:
 
 def test_while_none_has_finished_the_mean_is_of_what_runs(home) -> None:
     study = make_study(["mdaf-full"], [1, 2], running=[("mdaf-full", 1), ("mdaf-full", 2)], predictions=False)
-    _, bands = curve_frames.curves(curve_frames.epochs(frames.study_runs(study)), {"val_auc": "validation"})
+    _, bands = curve_frames.curves(curve_frames.epochs(results.study_runs(study)), {"val_auc": "validation"})
     assert bands["seeds"].to_list() == [2, 2]
 
 
 def test_the_mean_ends_where_the_first_seed_does(home) -> None:
     study = make_study(["mdaf-full"], [1, 2], predictions=False)
-    frame = curve_frames.epochs(frames.study_runs(study))
+    frame = curve_frames.epochs(results.study_runs(study))
     shorter = frame.filter((frame["seed"] == 1) | (frame["epoch"] <= 3))
     _, bands = curve_frames.curves(shorter, {"val_auc": "validation"})
     assert bands["epoch"].to_list() == [1, 2, 3]
@@ -44,8 +45,8 @@ def test_the_mean_ends_where_the_first_seed_does(home) -> None:
 
 def test_the_best_epoch_is_the_one_kept(home) -> None:
     study = make_study(["mdaf-full"], [1], predictions=False)
-    frame = curve_frames.epochs(frames.study_runs(study))
-    run = frames.study_runs(study)[0]
+    frame = curve_frames.epochs(results.study_runs(study))
+    run = results.study_runs(study)[0]
     assert run.result is not None
     assert frame.filter(frame["best"])["epoch"].to_list() == [run.result.best_epoch]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mdaf_core.reporting import frames
+from mdaf_core.studies import results
 from mdaf_core.training.presets import get_preset
 from tests.reporting.example_study import make_study
 
@@ -19,7 +20,7 @@ def test_notes_are_said_once(home) -> None:
     from mdaf_core.evaluation.comparison import compare_study
 
     study = make_study(seeds=[1, 2])
-    notes = frames.comparison_notes(compare_study(frames.study_runs(study), "mdaf-full"))
+    notes = frames.comparison_notes(compare_study(results.study_runs(study), "mdaf-full"))
     assert len(notes) == len(set(notes))
     assert sum("2 seeds" in note for note in notes) == 1
 
@@ -28,7 +29,7 @@ def test_verdicts_of_one_seed_stay_words(home) -> None:
     from mdaf_core.evaluation.comparison import compare_study
 
     study = make_study(seeds=[1])
-    comparison = compare_study(frames.study_runs(study), "mdaf-full")
+    comparison = compare_study(results.study_runs(study), "mdaf-full")
     verdicts = frames.comparison_table(comparison)["Verdict"].to_list()
     assert set(verdicts) == {"reference", "✚ one seed: no variance known"}
     assert "no variance known" in frames.comparison_basis(comparison)

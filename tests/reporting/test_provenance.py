@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from mdaf_core import tracking
 from mdaf_core.cli.main import app
 from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.evaluation.margins import Margin
 from mdaf_core.reporting import bundle, provenance
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.stamp import Origin, stamped
@@ -34,9 +35,9 @@ def study(home: Path):  # type: ignore[no-untyped-def]
     [
         {},
         {"split": "val"},
-        {"margin_bp": 12.5, "metric": "gauc"},
+        {"margin": Margin(size=12.5), "metric": "gauc"},
         {"only": (ODD, "lr")},
-        {"split": "val", "margin_bp": 1e-3, "only": ("lr",), "typeface": "serif"},
+        {"split": "val", "margin": Margin(size=0.5, unit="%"), "only": ("lr",), "typeface": "serif"},
     ],
 )
 def test_an_id_gives_back_what_it_was_made_from(study, settings) -> None:  # type: ignore[no-untyped-def]
@@ -46,8 +47,8 @@ def test_an_id_gives_back_what_it_was_made_from(study, settings) -> None:  # typ
     assert " " not in found
     again, name = provenance.resolve(found)
     assert name == "roc"
-    assert (again.study, again.split, again.metric, again.margin_bp, again.lines) == (
-        *(material.study, material.split, material.metric, material.margin_bp, material.lines),
+    assert (again.study, again.split, again.metric, again.comparison.margin, again.lines) == (
+        *(material.study, material.split, material.metric, material.comparison.margin, material.lines),
     )
     assert again.typeface == material.typeface
     assert provenance.identify(again, name) == found
@@ -60,7 +61,7 @@ def test_the_usual_choice_is_a_short_id(study) -> None:  # type: ignore[no-untyp
 
 
 def test_the_same_bytes_as_in_the_bundle(study) -> None:  # type: ignore[no-untyped-def]
-    content = dict(bundle.files(Material(study, split="val", margin_bp=10), ["differences"], ["results"]))
+    content = dict(bundle.files(Material(study, split="val", margin=Margin(size=10)), ["differences"], ["results"]))
     manifest = json.loads(content["manifest.json"])
     ids = {entry["path"]: entry["provenance"] for entry in manifest["files"]}
     made = [path for path in content if path.startswith(("figures/", "tables/"))]
@@ -128,9 +129,9 @@ def test_an_id_whose_runs_have_changed_is_refused(study) -> None:  # type: ignor
         ("nothing/roc", "There is no study"),
         ("../../etc/roc", "cannot be used"),
         ("{}/roc/split=train", "There is no setting"),
-        ("{}/roc/margin=wide", "not a number"),
-        ("{}/roc/margin=-1", "margin must be"),
-        ("{}/differences/margin=-1", "margin must be"),
+        ("{}/roc/margin=wide", "a number of bp above 0"),
+        ("{}/roc/margin=-1", "a number of bp above 0"),
+        ("{}/differences/margin=0", "a number of bp above 0"),
         ("{}/roc/lines=none", "no configuration none"),
         ("{}/unknown", "There is no figure or table"),
     ],

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mdaf_core.evaluation.comparison import compare_study
 from mdaf_core.reporting import frames, tables
+from mdaf_core.studies import results
 from tests.reporting.example_study import make_study
 
 ODD = "mdaf_variant & 50% #1 {a}^b ~c \\d $e"
@@ -23,7 +24,7 @@ def study(home):
 
 @pytest.fixture
 def table(study) -> tables.PaperTable:
-    runs = frames.study_runs(study)
+    runs = results.study_runs(study)
     return tables.results_table(compare_study(runs, "mdaf-full"), runs)
 
 
@@ -83,7 +84,7 @@ def test_the_caption_explains_exactly_the_marks_there_are(table: tables.PaperTab
 
 def test_one_seed_has_no_marks_and_says_so(home) -> None:
     study = make_study(seeds=[1])
-    runs = frames.study_runs(study)
+    runs = results.study_runs(study)
     table = tables.results_table(compare_study(runs, "mdaf-full"), runs)
     assert "one seed, so no variance is known" in table.caption
     assert not set("".join(map("".join, table.cells.values()))) & set(tables.MARKS.values())
@@ -97,14 +98,14 @@ def test_csv_has_the_figures_in_full(table: tables.PaperTable) -> None:
 
 def test_markdown_cells_are_not_broken_by_names(home) -> None:
     study = make_study(["mdaf-full", "a|b*c_d"], [1, 2])
-    runs = frames.study_runs(study)
+    runs = results.study_runs(study)
     lines = tables.cost_table(frames.ledger(runs)).markdown().splitlines()
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines[:4]} == {10}
 
 
 def test_html_escapes_names_and_marks_the_best(home) -> None:
     study = make_study(["mdaf-full", "<img src=x onerror=alert(1)>"], [1, 2])
-    runs = frames.study_runs(study)
+    runs = results.study_runs(study)
     table = tables.results_table(compare_study(runs, "mdaf-full"), runs)
     html = table.html()
     assert "<img" not in html

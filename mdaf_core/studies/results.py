@@ -1,0 +1,212 @@
+"""The comparison of a study as everything shows it: by its plan, or with what departs from the plan said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mdaf_core import tracking
+from mdaf_core.evaluation.plan import (
+    AFTERWARDS,
+    Conditions,
+    departures,
+    planned_margin,
+    resolved_margin,
+)
+from mdaf_core.studies.status import cells
+from mdaf_core.studies.store import Study, list_studies
+from mdaf_core.tracking import RunRecord
+from mdaf_core.training.config import RunConfig
+
+if TYPE_CHECKING:
+    from mdaf_core.data.schema import Split
+    from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.evaluation.margins import Margin
+
+PLANNED = "planned"  # of a margin: whatever the study planned for the metric
+
+
+def study_runs(study: Study) -> list[RunRecord]:
+    """The run that stands for each configuration and seed of a study, configurations outermost, without repeats."""
+    by_id = {run.run_id: run for run in tracking.list_runs(study.id)}
+    return [by_id[cell.run_id] for cell in cells(study) if cell.run_id in by_id]
+
+
+def choices(
+    study: Study,
+    *,
+    reference: str | None = None,
+    split: Split | None = None,
+    metric: str | None = None,
+    margin: Margin | str | None = PLANNED,
+) -> tuple[str, Split, str, Margin | None]:
+    """Reference, split, metric and margin, those that are not named as the study planned them.
+
+    A study without a plan takes its reference, AUC on test rows, and no margin.
+    """
+    plan = study.plan
+    found_metric = metric or (plan.metric if plan else "auc")
+    found_margin = (
+        planned_margin(plan, found_metric) if isinstance(margin, str) else resolved_margin(plan, found_metric, margin)
+    )
+    return (
+        reference or (plan.reference if plan else study.reference),
+        split or (plan.split if plan else "test"),
+        found_metric,
+        found_margin,
+    )
+
+
+def compare(
+    study: Study,
+    runs: Sequence[RunRecord] | None = None,
+    *,
+    reference: str | None = None,
+    split: Split | None = None,
+    metric: str | None = None,
+    margin: Margin | str | None = PLANNED,
+    only: Sequence[str] = (),
+) -> StudyComparison:
+    """`compare_study` by the study's plan, or by other choices, which are said to be chosen after results were seen.
+
+    Args:
+        runs: the study's; None reads them. Unfinished ones are left out.
+        margin: None for none, `PLANNED` for the plan's.
+        only: configurations that are shown where it is not all of them; tests are of all.
+
+    Raises:
+        UsageError: unknown configuration or metric, or a margin without a meaning for it.
+    """
+    from mdaf_core.evaluation.comparison import compare_study
+
+    base, rows, by, width = choices(study, reference=reference, split=split, metric=metric, margin=margin)
+    study.configuration(base)
+    finished = [run for run in (study_runs(study) if runs is None else runs) if run.state == "finished"]
+    found = compare_study(finished, base, rows, by, width, study.expected_seeds)
+    found.conditions = _conditions(study, found, finished, only)
+    return found
+
+
+def _conditions(
+    study: Study, comparison: StudyComparison, finished: Sequence[RunRecord], only: Sequence[str]
+) -> Conditions:
+    plan = study.plan
+    out = Conditions(plan=plan)
+    trained = {run.configuration for run in finished}
+    if comparison.reference in trained:  # else nothing is compared, and the comparison says so
+        out.missing = _missing(study, finished)
+        out.interim = {c.configuration: c.interim for c in comparison.configurations if c.interim}
+        for name, seeds in study.expected_seeds.items():
+            if seeds and name not in trained:
+                out.interim[name] = f"0 of {len(seeds)} planned seeds"
+    if plan is not None:
+        out.chosen_after = departures(
+            plan,
+            reference=comparison.reference,
+            split=comparison.split,
+            metric=comparison.metric,
+            margin=comparison.margin,
+            only=only,
+        )
+    for extension in study.extensions:
+        many = len(extension.seeds)
+        text = f"{many} seed{'' if many == 1 else 's'} ({', '.join(map(str, extension.seeds))})"
+        text += f" {'was' if many == 1 else 'were'} added on {extension.added[:10]}"
+        if extension.results_seen:
+            out.chosen_after.append(f"{text} after results were seen")
+        else:
+            out.recorded.append(f"{text}, before any result was seen")
+    reasons: dict[str, list[str]] = {}
+    done = {(run.configuration, run.seed) for run in finished}
+    for gone in study.given_up:
+        if (gone.configuration, gone.seed) in done:
+            reasons.setdefault(gone.configuration, []).append(
+                f"seed {gone.seed} was given up on {gone.when[:10]} and has finished since"
+            )
+            continue
+        why = f" ({gone.reason.rstrip('.')})" if gone.reason else ""
+        reasons.setdefault(gone.configuration, []).append(
+            f"judged without seed {gone.seed}, given up on {gone.when[:10]}{why}"
+        )
+    if comparison.reference in reasons:
+        out.chosen_after += [f"the reference is {text}" for text in reasons.pop(comparison.reference)]
+    for name, earlier in _compared_before(study, comparison, finished).items():
+        reasons.setdefault(name, []).append(earlier)
+    out.of_configurations = reasons
+    return out
+
+
+def _missing(study: Study, finished: Sequence[RunRecord]) -> list[str]:
+    """Expected runs that have not finished, with their state and how they go on."""
+    done = {(run.configuration, run.seed) for run in finished}
+    waited = {(name, seed) for name, seeds in study.expected_seeds.items() for seed in seeds} - done
+    if not waited:
+        return []
+    out: dict[str, list[str]] = {}
+    for cell in cells(study):
+        if (cell.configuration, cell.seed) in waited:
+            out.setdefault(_how_on(cell.state, study.id), []).append(f"{cell.configuration} seed {cell.seed}")
+    return [
+        f"{', '.join(names[:6])}{f' and {len(names) - 6} more' * (len(names) > 6)}: {how}" for how, names in out.items()
+    ]
+
+
+def _how_on(state: str, study: str) -> str:
+    if state in ("failed", "cancelled"):
+        return f"{state}; resume or retry on Jobs (`jobs retry ID`), or go on without (`study give-up {study}`)"
+    if state == "missing":
+        return f"never queued (`study complete {study}`)"
+    return state
+
+
+def _compared_before(study: Study, comparison: StudyComparison, finished: Sequence[RunRecord]) -> dict[str, str]:
+    """Configurations whose comparison with the reference an earlier study on the same data already showed.
+
+    The same settings on the same fingerprint: whoever chose them had seen how they differ on these rows, whatever the
+    seeds. Earlier: both had finished there before this study was made.
+    """
+    settings = {config.name: _settings(config) for config in study.configurations}
+    prints = {run.fingerprint for run in finished}
+    wanted = [c.configuration for c in comparison.configurations if c.configuration != comparison.reference]
+    out: dict[str, str] = {}
+    for other in sorted(list_studies(), key=lambda s: s.created):
+        if other.id == study.id or other.created > study.created:
+            continue
+        names = {_settings(config): config.name for config in other.configurations}
+        base = names.get(settings[comparison.reference])
+        shared = [name for name in wanted if settings.get(name) in names and name not in out]
+        if base is None or not shared:
+            continue
+        done: dict[str, set[int]] = {}
+        for run in tracking.list_runs(other.id):
+            before = run.ended is not None and run.ended <= study.created_at
+            if run.state == "finished" and run.fingerprint in prints and before:
+                done.setdefault(run.configuration, set()).add(run.seed)
+        for name in shared:
+            seeds = done.get(base, set()) & done.get(names[settings[name]], set())
+            if seeds:
+                both = sorted(seeds & set(study.seeds))
+                which = f"seeds {', '.join(map(str, both))} are in both" if both else "with other seeds"
+                out[name] = f"compared with {comparison.reference} before on these data, in study {other.id} ({which})"
+    return out
+
+
+def _settings(config: RunConfig) -> str:
+    return config.model_dump_json(exclude={"name", "preset"})
+
+
+def summary(comparison: StudyComparison) -> dict[str, Any]:
+    """What the manifest says of a comparison's choices. JSON-ready."""
+    conditions = comparison.conditions
+    return {
+        "split": comparison.split,
+        "metric": comparison.metric,
+        "reference": comparison.reference,
+        "margin": comparison.margin.model_dump(mode="json") if comparison.margin else None,
+        "margin_bp": comparison.margin_bp,
+        "conditions": conditions.sentences() if conditions else [],
+        "chosen_after_results_were_seen": bool(
+            conditions and any(AFTERWARDS in conditions.marks(c.configuration) for c in comparison.configurations)
+        ),
+        "interim": conditions.interim if conditions else {},
+    }

@@ -1,0 +1,106 @@
+"""What a study plans to compare: the choices before launch, what is said of them later, and adding seeds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import streamlit as st
+
+from pages import shared
+from pages.compare_views import METRICS, SPLITS
+
+if TYPE_CHECKING:
+    from mdaf_core.data.dataset import PreparedDataset
+    from mdaf_core.data.schema import Split
+    from mdaf_core.evaluation.margins import Margin
+    from mdaf_core.studies.store import Study
+    from mdaf_core.training.config import RunConfig
+
+PLAN_HELP = (
+    "Stored with the study before any result. Verdicts hold at 5% for what is planned here; whatever else is shown "
+    "later (another metric, other rows, another margin or reference, added seeds) is marked as chosen after results "
+    "were seen."
+)
+MARGIN_HELP = (
+    "What counts as parity. A number of bp (20) of AUC, gAUC or PR-AUC, 1 bp = 0.0001; or a share of what the "
+    "reference gains over the base rate (1%), for every metric but ECE. Empty: parity is not tested."
+)
+
+
+class Chosen(NamedTuple):
+    """The plan as the form has it; `problem` says what is wrong with it."""
+
+    metric: str
+    split: Split
+    margin: Margin | None
+    problem: str | None
+
+
+def plan_form(dataset: PreparedDataset, reference: RunConfig | None) -> Chosen:
+    """Primary metric, rows and margin; a margin is proposed with its reasons, and taken only by a click."""
+    from mdaf_core.errors import StudioError
+    from mdaf_core.evaluation.margins import AT_LAUNCH, PROPOSED, check_margin, parse_margin
+    from mdaf_core.studies import launch
+
+    st.markdown("**Plan of the comparison**", help=PLAN_HELP)
+    columns = st.columns(3, vertical_alignment="bottom")
+    metric = columns[0].selectbox("Primary metric", list(METRICS), format_func=METRICS.get, key="plan_metric")
+    split = columns[1].selectbox("Rows", list(SPLITS), format_func=SPLITS.get, key="plan_split")
+    proposal = launch.propose_margin(dataset, reference, metric, split) if reference else None
+    proposed = proposal.margin if proposal else None
+    text = columns[2].text_input("Margin", key="plan_margin", help=MARGIN_HELP, placeholder="none: parity not tested")
+    if proposal:
+        st.caption(shared.plain(proposal.sentence))
+    if proposed and not text.strip():
+
+        def take(value: str) -> None:
+            st.session_state["plan_margin"] = value
+
+        st.button(f"Take ± {proposed.text} as the margin", key="take-margin", on_click=take, args=(proposed.text,),
+                  icon=":material/check:", type="tertiary")  # fmt: skip
+    try:
+        margin = parse_margin(text, AT_LAUNCH)
+        check_margin(margin, metric)
+    except StudioError as error:
+        return Chosen(metric, split, None, str(error))
+    if margin and margin.same(proposed):
+        margin = margin.model_copy(update={"origin": PROPOSED})
+    return Chosen(metric, split, margin, None)
+
+
+def more_seeds(study: Study, broken: int) -> None:
+    """Add seeds to a study, or go on without the runs that failed; what is done is recorded and said beside words."""
+    from mdaf_core.studies import launch
+
+    def add() -> None:
+        seeds = launch.parse_seeds(st.session_state["added_seeds"])
+        st.session_state["added_seeds"] = ""
+        launch.extend(study.id, seeds)
+
+    with st.popover("Add seeds", icon=":material/add:", type="tertiary"):
+        st.caption(
+            "Every configuration runs once more with each. It is recorded when they were added and whether results had "
+            "been seen, and said beside every verdict."
+        )
+        st.text_input("Seeds to add", key="added_seeds", placeholder="47, 48")
+        st.button(
+            "Add them",
+            key="add-seeds",
+            on_click=shared.act,
+            args=(add,),
+            disabled=not st.session_state.get("added_seeds"),
+        )
+    if broken:
+        with st.popover("Go on without the failed runs", icon=":material/skip_next:", type="tertiary"):
+            st.caption(
+                "Verdicts wait for all planned seeds. Failed runs can be retried on Jobs. Given up, they are left out "
+                "for good; every verdict of their configurations then says so."
+            )
+            st.button("Give them up", key="give-up", on_click=shared.act, args=(launch.give_up, study.id))
+
+
+def conditions(study: Study) -> None:
+    """The plan in one line."""
+    from mdaf_core.evaluation.plan import NO_PLAN
+
+    st.caption(f"Planned: {shared.plain(study.plan.words)}." if study.plan else f"{NO_PLAN[0].upper()}{NO_PLAN[1:]}.")
