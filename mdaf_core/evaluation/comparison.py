@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from mdaf_core.data.schema import Split
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.cache import cached
+from mdaf_core.evaluation.jackknife import units_of_rarer_label
 from mdaf_core.evaluation.margins import Margin, check_margin, check_metric, gain_over_base, margin_notes, margin_words
-from mdaf_core.evaluation.metrics import Bools, Floats, Undefined, clusters, mean_covariance, placement_covariance
+from mdaf_core.evaluation.metrics import Undefined, clusters
 from mdaf_core.evaluation.plan import Conditions, marked, seeds_done
-from mdaf_core.evaluation.predictions import ROW_METRICS, difference_of_rows, load_predictions, row_values
+from mdaf_core.evaluation.predictions import difference_of_rows, load_predictions, sampling_errors
 from mdaf_core.evaluation.significance import (
     BP,
     LEVEL,
@@ -29,6 +28,7 @@ from mdaf_core.evaluation.significance import (
     Difference,
     Equivalence,
     Estimate,
+    Sampled,
     SeedSummary,
     SignedRank,
     Verdict,
@@ -38,11 +38,11 @@ from mdaf_core.evaluation.significance import (
     holm,
     interval,
     noise_floor,
+    sampling_component,
     seed_component,
     seed_summary,
     shared_by_seeds,
     signed_rank,
-    units_of_rarer_label,
     verdict,
 )
 from mdaf_core.tracking import RunRecord
@@ -74,6 +74,7 @@ class ComparedConfiguration(BaseModel):
     p_equivalence_adjusted: float | None = None
     below_noise_floor: bool | None = None
     interim: str | None = Field(None, description="`3 of 5 planned seeds` while planned ones are missing.")
+    undecided: str = Field("", description="Why no test can decide, and the word is 'not shown' whatever the figures.")
     verdict: Verdict = "not comparable"
     notes: list[str] = []
 
@@ -159,7 +160,6 @@ _FRAME = {
 class RowSampling(BaseModel):
     """Sampling variance over rows or users of a mean over seeds, or the reason why there is none."""
 
-    value: float | None = Field(None, description="The mean over rows and seeds, or its difference to the reference's.")
     component: Component | None = Field(None, description="Of these trained models.")
     shared: Component | None = Field(None, description="The part that further seeds do not average out.")
     rows: int = 0
@@ -198,12 +198,6 @@ def _mixed(group: dict[int, RunRecord]) -> str | None:
     return None
 
 
-def _covariance(metric: str, label: Bools, value: Floats, cluster: NDArray[np.int64] | None) -> Floats:
-    if metric == "auc":
-        return placement_covariance(label, value, cluster)
-    return mean_covariance(value, cluster)
-
-
 def _row_sampling(pairs: Sequence[Sequence[RunRecord]], split: Split, metric: str) -> RowSampling:
     """Sampling over rows of a mean over seeds; slow (reads predictions), hence cached.
 
@@ -219,23 +213,18 @@ def _row_sampling(pairs: Sequence[Sequence[RunRecord]], split: Split, metric: st
         frame = load_predictions(first.run_id, split)
         label = frame["label"].to_numpy().astype(np.bool_)
         cluster = clusters(frame["user"].to_numpy())
-        users = None if cluster is None else int(cluster.max()) + 1
-        if metric not in ROW_METRICS:
-            return RowSampling(rows=len(frame), users=users, missing=f"{metric} has no closed form over rows")
-        values = [[row_values(run.run_id, split, metric) for run in pair] for pair in pairs]
-        value = np.stack([of_pair[0] - of_pair[1] if len(of_pair) > 1 else of_pair[0] for of_pair in values])
-        covariance = _covariance(metric, label, value, cluster)
-    except Undefined as error:
-        return RowSampling(missing=str(error))
-    mean = value[:, label].mean() if metric == "auc" else np.nanmean(value)
-    name: Literal["rows", "users"] = "rows" if cluster is None else "users"
-    df = max(1, units_of_rarer_label(label, cluster) - 1)
+        errors = [[sampling_errors(run.run_id, split, metric) for run in pair] for pair in pairs]
+    except Undefined as reason:
+        return RowSampling(missing=str(reason))
+    error = np.stack([of_pair[0] - of_pair[1] if len(of_pair) > 1 else of_pair[0] for of_pair in errors])
+    what: Sampled = "rows" if cluster is None else "users"
+    component = sampling_component(error.mean(0), what, units_of_rarer_label(label, cluster))
+    shared = shared_by_seeds(error @ error.T) if len(pairs) > 1 else None
     return RowSampling(
-        value=float(mean),
-        component=Component(name=name, variance=max(float(covariance.mean()), 0.0), df=df),
-        shared=Component(name=name, variance=shared_by_seeds(covariance), df=df) if len(pairs) > 1 else None,
+        component=component,
+        shared=None if shared is None else component.model_copy(update={"variance": shared}),
         rows=len(frame),
-        users=users,
+        users=None if cluster is None else int(cluster.max()) + 1,
     )
 
 
@@ -297,10 +286,11 @@ def _compare(
     what = "rows" if sampling.users is None else "users"
     if sampling.component is not None:
         entry.difference_rows = difference(
-            estimate, [sampling.component], f"other {what}, with these trained models", f"clustered by {what[:-1]}"
+            estimate, [sampling.component], f"other {what}, with these trained models", f"jackknife over {what}"
         )
     else:
-        entry.notes.append(f"sampling of {what} is not in the interval: {sampling.missing}")
+        entry.undecided = f"how much other {what} would change it is not known: {sampling.missing}"
+        entry.notes.append(entry.undecided)
     if len(seeds) == 1:
         entry.difference = entry.difference_rows
         entry.verdict = verdict(estimate, None, None, 1)
@@ -311,8 +301,8 @@ def _compare(
         estimate, [component], "other seeds, on these rows", f"t test paired by seed, {len(seeds)} seeds"
     )
     entry.signed_rank = signed_rank(list(entry.seed_differences.values()))
-    if sampling.shared is None:
-        entry.difference = entry.difference_seeds
+    if sampling.shared is None:  # seeds alone say nothing of other users: an interval that says so, and no verdict
+        entry.difference = entry.difference_seeds.model_copy(update={"p": None})
     else:
         entry.difference = difference(
             estimate,
@@ -320,7 +310,7 @@ def _compare(
             f"other seeds and other {what}",
             f"seeds × {what}, t interval",
         )
-    entry.equivalence = None if margin_bp is None else equivalence(entry.difference, margin_bp)
+        entry.equivalence = None if margin_bp is None else equivalence(entry.difference, margin_bp)
     note = few_seeds(len(seeds))
     if len(seeds) == 2 and sampling.shared is not None:
         note += f"; where seeds and {what} matter alike it covers up to 98%, not 95%, and less is found"
@@ -429,7 +419,8 @@ def _fit_margin(out: StudyComparison, value: float, reference: dict[int, RunReco
 def _decide(out: StudyComparison, waiting: int) -> None:
     """Adjust over all comparisons, then give each its word. `waiting`: planned ones without a finished run."""
     tested = [c for c in out.configurations if c.difference_seeds is not None and c.difference is not None]
-    out.tests = len(tested) + (waiting if tested else 0)
+    decidable = sum(not c.undecided for c in tested)
+    out.tests = decidable + (waiting if decidable else 0)
 
     def adjusted(p: list[float | None]) -> list[float | None]:
         """Holm's; those that wait for seeds count as p = 1 for the others, and themselves get the whole factor."""

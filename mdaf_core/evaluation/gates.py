@@ -16,16 +16,17 @@ from pydantic import BaseModel, Field
 from mdaf_core.data.schema import Split
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.cache import cached
-from mdaf_core.evaluation.metrics import Undefined, auc, clusters, dense, mean_variance
+from mdaf_core.evaluation.jackknife import mean_errors
+from mdaf_core.evaluation.metrics import Undefined, auc, clusters, dense
 from mdaf_core.evaluation.predictions import load_predictions
 from mdaf_core.evaluation.significance import (
     BP,
     LEVEL,
-    Component,
     PairedTest,
     half_width,
     holm,
     paired_auc,
+    sampling_component,
 )
 from mdaf_core.evaluation.slices import TITLES, dataset_of, slicings
 from mdaf_core.tracking import RunRecord
@@ -178,7 +179,7 @@ def _group(name: str, g: NDArray[np.float64], cluster: NDArray[np.int64] | None)
     try:
         mine = None if cluster is None else dense(cluster)
         units = len(g) if mine is None else int(mine.max()) + 1
-        width = half_width([Component(name="users", variance=mean_variance(g, mine), df=units - 1)], 1 - LEVEL)
+        width = half_width([sampling_component(mean_errors(g, mine), "users", units)], 1 - LEVEL)
         low, high = mean - width, mean + width
     except Undefined:
         pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mdaf_core.errors import StudioError
-from mdaf_core.training.results import SplitMetrics
 
 CALIBRATION_BINS = 15
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Codes = NDArray[np.integer]
 
 
 class Undefined(StudioError):
@@ -77,7 +76,12 @@ def checked(label: ArrayLike, score: ArrayLike) -> tuple[Bools, Floats]:
     return y.astype(np.bool_), s
 
 
-def _both_labels(y: Bools) -> tuple[int, int]:
+def both_labels(y: Bools) -> tuple[int, int]:
+    """How many positives and negatives.
+
+    Raises:
+        Undefined: no rows, or one label only.
+    """
     positives = int(y.sum())
     negatives = len(y) - positives
     if not len(y):
@@ -111,7 +115,7 @@ def auc(label: ArrayLike, score: ArrayLike) -> float:
         StudioError: see `checked`.
     """
     y, s = checked(label, score)
-    positives, negatives = _both_labels(y)
+    positives, negatives = both_labels(y)
     ranking = rank(y, s)
     twice = int(ranking.positives @ (2 * ranking.negatives_below + ranking.negatives))
     return twice / (2 * positives * negatives)
@@ -130,7 +134,7 @@ def placements(label: ArrayLike, score: ArrayLike) -> tuple[Floats, float]:
         Undefined: no rows, or one label only.
     """
     y, s = checked(label, score)
-    positives, negatives = _both_labels(y)
+    positives, negatives = both_labels(y)
     ranking = rank(y, s)
     of_positive = (ranking.negatives_below + 0.5 * ranking.negatives) / negatives
     of_negative = (ranking.positives_above + 0.5 * ranking.positives) / positives
@@ -140,89 +144,6 @@ def placements(label: ArrayLike, score: ArrayLike) -> tuple[Floats, float]:
     )
     twice = int(ranking.positives @ (2 * ranking.negatives_below + ranking.negatives))
     return value, twice / (2 * positives * negatives)
-
-
-def placement_variance(label: Bools, value: Floats, cluster: NDArray[np.integer] | None = None) -> float:
-    """Variance of an AUC, or of a difference of AUCs of the same rows; see `placement_covariance`.
-
-    Args:
-        value: (N,) placements of one model, or the difference of two models' placements.
-    """
-    return float(placement_covariance(label, value[None], cluster)[0, 0])
-
-
-def placement_covariance(label: Bools, value: Floats, cluster: NDArray[np.integer] | None = None) -> Floats:
-    """Covariance of the AUCs of M models on the same rows, from the rows' placement values.
-
-    Without clusters DeLong et al. 1988: cov(V₁₀)/m + cov(V₀₁)/n. With clusters Obuchowski 1997 (Biometrics 53):
-    rows of one cluster (user) may depend on each other; where every cluster is one row it is DeLong's.
-
-    Args:
-        label: (N,) booleans.
-        value: (M, N) placements of each model.
-        cluster: (N,) integers from 0, or None for independent rows.
-
-    Returns:
-        (M, M), symmetric.
-
-    Raises:
-        Undefined: fewer than two positives or negatives, or fewer than two clusters with one of them.
-    """
-    positives, negatives = _both_labels(label)
-    if min(positives, negatives) < 2:
-        raise Undefined("A standard error takes two rows of each label.")
-    of_positives, of_negatives = value[:, label], value[:, ~label]
-    of_positives = of_positives - of_positives.mean(1, keepdims=True)
-    of_negatives = of_negatives - of_negatives.mean(1, keepdims=True)
-    if cluster is None:
-        return of_positives @ of_positives.T / (positives * (positives - 1)) + of_negatives @ of_negatives.T / (
-            negatives * (negatives - 1)
-        )
-    n_clusters = int(cluster.max()) + 1
-    of, other = cluster[label], cluster[~label]
-    m, n = (np.bincount(group, minlength=n_clusters) for group in (of, other))
-    p = np.stack([np.bincount(of, weights=row, minlength=n_clusters) for row in of_positives])
-    q = np.stack([np.bincount(other, weights=row, minlength=n_clusters) for row in of_negatives])
-    with_m, with_n, either = int((m > 0).sum()), int((n > 0).sum()), int((m + n > 0).sum())
-    if min(with_m, with_n) < 2:
-        raise Undefined("A standard error over users takes two users with rows of each label.")
-    cross = p @ q.T
-    return (
-        with_m / (with_m - 1) * (p @ p.T) / positives**2
-        + with_n / (with_n - 1) * (q @ q.T) / negatives**2
-        + either / (either - 1) * (cross + cross.T) / (positives * negatives)
-    )
-
-
-def mean_variance(value: Floats, cluster: NDArray[np.integer] | None = None) -> float:
-    """Variance of the mean of `value`, (N,), over the rows that have one (not NaN); see `mean_covariance`."""
-    return float(mean_covariance(value[None], cluster)[0, 0])
-
-
-def mean_covariance(value: Floats, cluster: NDArray[np.integer] | None = None) -> Floats:
-    """(M, M) covariance of the means of M values over the same rows, rows of one cluster being dependent.
-
-    Clusters are the sampling units: the linearised covariance of ratios, Σ over clusters of
-    products of summed residuals.
-
-    Args:
-        value: (M, N); rows where the first is NaN have none and are left out.
-        cluster: (N,) integers from 0, or None for independent rows.
-
-    Raises:
-        Undefined: fewer than two rows or clusters.
-    """
-    covered = ~np.isnan(value[0])
-    value = value[:, covered]
-    group = np.arange(value.shape[1]) if cluster is None else cluster[covered]
-    count = np.bincount(group)
-    present = count > 0
-    units = int(present.sum())
-    if units < 2:
-        raise Undefined("A standard error takes at least two rows, of two users.")
-    total = np.stack([np.bincount(group, weights=row)[present] for row in value])
-    residual = total - total.sum(1, keepdims=True) / len(group) * count[present]
-    return units / (units - 1) * (residual @ residual.T) / len(group) ** 2
 
 
 def dense(group: ArrayLike) -> NDArray[np.int64]:
@@ -237,16 +158,35 @@ def clusters(user: ArrayLike) -> NDArray[np.int64] | None:
     return codes if codes.any() else None
 
 
-def auc_se(label: ArrayLike, score: ArrayLike, user: ArrayLike | None = None) -> float:
-    """Standard error of one AUC: DeLong's of independent rows, with several users Obuchowski's; see
-    `placement_covariance`.
+class PairsWithin(NamedTuple):
+    """Pairs of a positive and a negative of the same user, U users in order of their code.
 
-    Raises:
-        Undefined: fewer than two positives or two negatives, or than two users with one of them.
+    Attributes:
+        order: (N,) indices that sort the rows by user and score.
+        twice: (U,) int64, twice the pairs that the positive wins; ties count a half.
+        positives, negatives: (U,) int64 counts.
     """
-    value, _ = placements(label, score)
-    cluster = None if user is None else clusters(user)
-    return float(np.sqrt(max(0.0, placement_variance(np.asarray(label).astype(np.bool_), value, cluster))))
+
+    order: NDArray[np.int64]
+    twice: NDArray[np.int64]
+    positives: NDArray[np.int64]
+    negatives: NDArray[np.int64]
+
+
+def pairs_within(y: Bools, s: Floats, group: NDArray[Any]) -> PairsWithin:
+    """Count the pairs within each user, (N ≥ 1,) rows; one sort by (user, score)."""
+    order = np.lexsort((s, group))
+    y, s, group = y[order], s[order], group[order]
+    new_user = np.r_[True, group[1:] != group[:-1]]
+    start = np.flatnonzero(new_user | np.r_[True, s[1:] != s[:-1]])  # groups of equal (user, score)
+    positives = np.add.reduceat(y.astype(np.int64), start)
+    negatives = np.diff(np.r_[start, len(y)]) - positives
+
+    first = np.flatnonzero(new_user[start])  # first group of each user
+    before = np.cumsum(negatives) - negatives
+    below = before - np.repeat(before[first], np.diff(np.r_[first, len(start)]))
+    twice = np.add.reduceat(positives * (2 * below + negatives), first)
+    return PairsWithin(order, twice, np.add.reduceat(positives, first), np.add.reduceat(negatives, first))
 
 
 def user_auc(label: ArrayLike, score: ArrayLike, user: ArrayLike) -> Floats:
@@ -257,23 +197,11 @@ def user_auc(label: ArrayLike, score: ArrayLike, user: ArrayLike) -> Floats:
         raise StudioError(f"One user a row is needed; got {len(group):,} users for {len(y):,} rows.")
     if not len(y):
         return np.empty(0)
-    order = np.lexsort((s, group))
-    y, s, group = y[order], s[order], group[order]
-    new_user = np.r_[True, group[1:] != group[:-1]]
-    start = np.flatnonzero(new_user | np.r_[True, s[1:] != s[:-1]])  # groups of equal (user, score)
-    positives = np.add.reduceat(y.astype(np.int64), start)
-    negatives = np.diff(np.r_[start, len(y)]) - positives
-
-    first = np.flatnonzero(new_user[start])  # first group of each user
-    user_positives = np.add.reduceat(positives, first)
-    user_negatives = np.add.reduceat(negatives, first)
-    before = np.cumsum(negatives) - negatives
-    below = before - np.repeat(before[first], np.diff(np.r_[first, len(start)]))
-    twice = np.add.reduceat(positives * (2 * below + negatives), first)
-    pairs = user_positives * user_negatives
-    value = np.divide(twice, 2 * pairs, out=np.full(len(first), np.nan), where=pairs > 0)
+    within = pairs_within(y, s, group)
+    pairs = within.positives * within.negatives
+    value = np.divide(within.twice, 2 * pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
     out = np.empty(len(y))
-    out[order] = np.repeat(value, user_positives + user_negatives)
+    out[within.order] = np.repeat(value, within.positives + within.negatives)
     return out
 
 
@@ -291,7 +219,7 @@ def gauc(label: ArrayLike, score: ArrayLike, user: ArrayLike) -> GroupedAUC:
         Undefined: no user has both labels.
     """
     y, s = checked(label, score)
-    _both_labels(y)
+    both_labels(y)
     value = user_auc(y, s, user)
     covered = ~np.isnan(value)
     if not covered.any():
@@ -327,24 +255,9 @@ def normalised_entropy(label: ArrayLike, logit: ArrayLike) -> float:
         Undefined: one label only (the base rate has no entropy).
     """
     y, _ = checked(label, logit)
-    positives, negatives = _both_labels(y)
+    positives, negatives = both_labels(y)
     p = positives / (positives + negatives)
     return log_loss(y, logit) / -(p * np.log(p) + (1 - p) * np.log1p(-p))
-
-
-def normalised_entropy_values(label: ArrayLike, logit: ArrayLike) -> Floats:
-    """(N,) values of the rows whose mean is the normalised entropy, and whose spread is that of its sampling error.
-
-    The ratio linearised, as the base rate in its denominator is of the same rows.
-
-    Raises:
-        Undefined: one label only.
-    """
-    y, z = checked(label, logit)
-    value = normalised_entropy(y, z)
-    loss, p = row_loss(y, z), y.mean()
-    entropy = loss.mean() / value
-    return (loss - value * np.log((1 - p) / p) * (y - p)) / entropy
 
 
 def brier(label: ArrayLike, logit: ArrayLike) -> float:
@@ -383,82 +296,13 @@ def pr_auc(label: ArrayLike, score: ArrayLike) -> float:
         Undefined: no rows, or one label only.
     """
     y, s = checked(label, score)
-    positives, _ = _both_labels(y)
-    ranking = rank(y, s)
-    hit = ranking.positives[::-1]
-    shown = np.cumsum(ranking.sizes[::-1])
-    return float((hit * np.cumsum(hit) / shown).sum() / positives)
+    both_labels(y)
+    order = np.argsort(-s, kind="stable")
+    return precision_recall(y[order], s[order])
 
 
-def pr_auc_values(label: ArrayLike, score: ArrayLike) -> Floats:
-    """(N,) values of the rows whose mean is the average precision, and whose spread is that of its sampling error.
-
-    Average precision plus N times its derivative by the row's weight (the influence function): with P the precision and
-    R the rows at or above a score, Σ over positives i at or below row k of (y_k − P_i) / R_i, and P_k − AP where k is
-    positive itself; all divided by the number of positives.
-
-    Raises:
-        Undefined: fewer than two positives, or no negative.
-    """
-    y, s = checked(label, score)
-    positives, _ = _both_labels(y)
-    if positives < 2:
-        raise Undefined("A standard error takes two positives.")
-    ranking = rank(y, s)
-    hit, shown = ranking.positives[::-1], np.cumsum(ranking.sizes[::-1])
-    precision = np.cumsum(hit) / shown
-    area = float((hit * precision).sum() / positives)
-    below, precise_below = (np.cumsum((hit * x / shown)[::-1]) for x in (np.ones(len(hit)), precision))
-    of_positive, of_any = precision[::-1] - area + below, precise_below  # by group, lowest score first
-    influence = np.empty(len(y))
-    influence[ranking.order] = y[ranking.order] * np.repeat(of_positive, ranking.sizes) - np.repeat(
-        of_any, ranking.sizes
-    )
-    return area + len(y) / positives * influence
-
-
-def split_metrics(
-    label: ArrayLike, logit: ArrayLike, user: ArrayLike | None = None, true_probability: ArrayLike | None = None
-) -> SplitMetrics:
-    """All metrics of one split; those without a value are None, with the reason in `undefined`.
-
-    Args:
-        label: (N,) 0 or 1.
-        logit: (N,) log-odds.
-        user: (N,) integers for gAUC, or None where rows have no user.
-        true_probability: (N,) probability each label was drawn with (synthetic data), or None.
-
-    Raises:
-        StudioError: a logit is not finite, or the columns do not fit together.
-    """
-    y, z = checked(label, logit)
-    found: dict[str, Any] = {}
-    undefined: dict[str, str] = {}
-
-    def put(name: str, compute: Callable[[], float]) -> None:
-        try:
-            found[name] = compute()
-        except Undefined as reason:
-            undefined[name] = str(reason)
-
-    put("auc", lambda: auc(y, z))
-    put("auc_se", lambda: auc_se(y, z, user))
-    put("logloss", lambda: log_loss(y, z))
-    put("normalised_entropy", lambda: normalised_entropy(y, z))
-    put("brier", lambda: brier(y, z))
-    put("ece", lambda: ece(y, z))
-    put("pr_auc", lambda: pr_auc(y, z))
-    if user is None:
-        undefined["gauc"] = "The rows of this data set have no user."
-    else:
-        try:
-            found["gauc"], found["gauc_coverage"] = gauc(y, z, user)
-        except Undefined as reason:
-            undefined["gauc"] = str(reason)
-    if true_probability is not None:
-        put("oracle_auc", lambda: auc(y, true_probability))
-        if "oracle_auc" in found and found["oracle_auc"] > 0.5:
-            found["oracle_share"] = (found["auc"] - 0.5) / (found["oracle_auc"] - 0.5)
-        else:
-            undefined["oracle_share"] = "The true probabilities do not rank these rows better than chance."
-    return SplitMetrics(rows=len(y), positives=int(y.sum()), undefined=undefined, **found)
+def precision_recall(y: Bools, s: Floats) -> float:
+    """Average precision of rows sorted by score, highest first."""
+    last = np.flatnonzero(np.r_[s[1:] != s[:-1], True])  # of each group of equal scores
+    hits = np.cumsum(y)[last]
+    return float((np.diff(hits, prepend=0) * hits / (last + 1)).sum() / hits[-1])

@@ -10,15 +10,10 @@ import polars as pl
 from pydantic import BaseModel
 
 from mdaf_core.data.schema import Split
-from mdaf_core.errors import StudioError
-from mdaf_core.evaluation import metrics
+from mdaf_core.evaluation import jackknife
 from mdaf_core.evaluation.cache import cached, cached_array
-from mdaf_core.evaluation.metrics import Floats
+from mdaf_core.evaluation.metrics import Floats, clusters
 from mdaf_core.tracking import RunRecord, artifact
-
-# Metrics that are means of a value a row has (the last two linearised): their sampling error over rows and users is
-# known in closed form.
-ROW_METRICS = ("auc", "gauc", "logloss", "brier", "normalised_entropy", "pr_auc")
 
 
 def load_predictions(run_id: str, split: Split) -> pl.DataFrame:
@@ -80,37 +75,23 @@ def _digest(run_id: str, split: Split, mtime: int) -> _RowDigest:
     return cached("rows", [run_id, split, mtime], _RowDigest, compute)
 
 
-def row_values(run_id: str, split: Split, metric: str) -> Floats:
-    """(N,) values whose mean over rows (those not NaN) is the metric: placements (AUC), users' AUCs, losses.
+def sampling_errors(run_id: str, split: Split, metric: str) -> Floats:
+    """(K,) sampling errors of a metric of a run over users (rows, where there are none); see `jackknife`.
 
-    For AUC the mean over the rows of either label is the AUC. Kept on disk, read-only.
+    Kept on disk, read-only.
 
     Raises:
-        Undefined: AUC of one label.
+        Undefined: there are none, as a sentence.
     """
     path = artifact(run_id, f"predictions/{split}.parquet")
-    return _row_values(run_id, split, metric, path.stat().st_mtime_ns)
+    return _sampling_errors(run_id, split, metric, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=24)
-def _row_values(run_id: str, split: Split, metric: str, mtime: int) -> Floats:
-    key = [run_id, split, metric, mtime]
-    return cached_array("row-values", key, lambda: _compute_row_values(run_id, split, metric))
+def _sampling_errors(run_id: str, split: Split, metric: str, mtime: int) -> Floats:
+    def compute() -> Floats:
+        frame = load_predictions(run_id, split)
+        cluster = clusters(frame["user"].to_numpy())
+        return jackknife.sampling_errors(metric, frame["label"].to_numpy(), frame["logit"].to_numpy(), cluster)
 
-
-def _compute_row_values(run_id: str, split: Split, metric: str) -> Floats:
-    frame = load_predictions(run_id, split)
-    label, logit = frame["label"].to_numpy(), frame["logit"].to_numpy()
-    if metric == "auc":
-        return metrics.placements(label, logit)[0]
-    if metric == "gauc":
-        return metrics.user_auc(label, logit, frame["user"].to_numpy())
-    if metric == "logloss":
-        return metrics.row_loss(label, logit)
-    if metric == "brier":
-        return (metrics.sigmoid(logit) - label) ** 2
-    if metric == "normalised_entropy":
-        return metrics.normalised_entropy_values(label, logit)
-    if metric == "pr_auc":
-        return metrics.pr_auc_values(label, logit)
-    raise StudioError(f"{metric!r} is not a mean over rows.")
+    return cached_array("sampling-errors", [run_id, split, metric, mtime], compute)

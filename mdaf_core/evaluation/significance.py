@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, Field
 
 from mdaf_core.errors import StudioError
-from mdaf_core.evaluation.metrics import Undefined, checked, dense, placement_covariance, placement_variance, placements
+from mdaf_core.evaluation.jackknife import auc_errors, degrees_of_freedom, units_of_rarer_label
+from mdaf_core.evaluation.metrics import Floats, Undefined, checked, dense, placements
 
 LEVEL = 0.95
 BP = 1e-4
@@ -181,61 +182,67 @@ def equivalence(test: Difference, margin_bp: float) -> Equivalence:
 # --- models on the same rows ---------------------------------------------------------------------------------------
 
 
+Sampled = Literal["rows", "users"]
+
+
+def sampling_component(error: Floats, what: Sampled, units: int) -> Component:
+    """Variance over rows or users of an estimate with these sampling errors, (K,); see `jackknife`.
+
+    Args:
+        units: users (rows) with the label that fewer of them have.
+    """
+    return Component(name=what, variance=float(error @ error), df=degrees_of_freedom(error, units))
+
+
 @dataclass(frozen=True)
 class AUCs:
     """AUCs of M models on the same rows, how they vary together, and the test of any two of them; see `delong`.
 
     Attributes:
         aucs: (M,).
-        covariance: (M, M), of the AUCs over samples of rows, or of users.
-        label: (N,) booleans; placements: (M, N) of DeLong et al.; cluster: (N,) codes of users, or None.
+        errors: (M, K), what each of K users (rows, without users) adds to the sampling error of each AUC.
+        rows: how many; units: users (rows) with the label that fewer of them have; what: users or rows.
     """
 
-    aucs: NDArray[np.float64]
-    covariance: NDArray[np.float64]
-    label: NDArray[np.bool_] = field(repr=False)
-    placements: NDArray[np.float64] = field(repr=False)
-    cluster: NDArray[np.int64] | None = field(repr=False)
+    aucs: Floats
+    errors: Floats = field(repr=False)
+    rows: int
+    units: int
+    what: Sampled
+
+    @property
+    def covariance(self) -> Floats:
+        """(M, M), of the AUCs over samples of users, or of rows."""
+        return self.errors @ self.errors.T
 
     def difference(self, i: int, j: int, level: float = LEVEL) -> PairedTest:
         """AUC of model `i` minus AUC of model `j`: estimate, standard error, interval and two-sided p value.
 
-        The variance is c_ii + c_jj − 2 c_ij, formed from the differences of placements: two models that rank nearly
+        The variance is c_ii + c_jj − 2 c_ij, formed from the differences of errors: two models that rank nearly
         alike lose no digits to cancellation.
         """
-        variance = placement_variance(self.label, self.placements[i] - self.placements[j], self.cluster)
-        what: Literal["rows", "users"] = "rows" if self.cluster is None else "users"
-        df = None if self.cluster is None else units_of_rarer_label(self.label, self.cluster) - 1
+        component = sampling_component(self.errors[i] - self.errors[j], self.what, self.units)
+        if self.what == "rows":
+            component = component.model_copy(update={"df": None})  # DeLong's own
         test = difference(
             float(self.aucs[i] - self.aucs[j]),
-            [Component(name=what, variance=max(variance, 0.0), df=df)],
-            covers=f"other {what} from the same population, with these two trained models",
-            method="DeLong" if self.cluster is None else "DeLong, clustered by user (Obuchowski)",
+            [component],
+            covers=f"other {self.what} from the same population, with these two trained models",
+            method="DeLong" if self.what == "rows" else "jackknife over users",
             level=level,
         )
-        return PairedTest(
-            **test.model_dump(), auc_a=float(self.aucs[i]), auc_b=float(self.aucs[j]), rows=len(self.label)
-        )
-
-
-def units_of_rarer_label(label: NDArray[np.bool_], cluster: NDArray[np.int64] | None = None) -> int:
-    """Users (rows, without users) that have the label that fewer of them have.
-
-    One less are the degrees of freedom of a variance over users, so that a few of them are not taken for many.
-    """
-    if cluster is None:
-        return int(min(label.sum(), (~label).sum()))
-    return min(len(np.unique(cluster[mask])) for mask in (label, ~label))
+        return PairedTest(**test.model_dump(), auc_a=float(self.aucs[i]), auc_b=float(self.aucs[j]), rows=self.rows)
 
 
 def delong(labels: ArrayLike, scores: ArrayLike, users: ArrayLike | None = None) -> AUCs:
-    """AUCs of M models on the same rows with their covariance: DeLong et al. 1988, in O(M n log n) (Sun & Xu 2014).
+    """AUCs of M models on the same rows with their covariance, in O(M n log n).
 
     Args:
         labels: (N,) 0 or 1.
         scores: (M, N) scores of each model; (N,) for one.
-        users: (N,) rows of one user may depend on each other, and the covariance is Obuchowski's (1997);
-            None: rows are independent, and the covariance is DeLong's.
+        users: (N,) rows of one user may depend on each other, and the covariance is the jackknife's that leaves out
+            one user at a time, see `jackknife.auc_errors`; None: rows are independent, and it is that of DeLong et al.
+            1988, as computed by Sun & Xu 2014.
 
     Raises:
         Undefined: one label only, or fewer than two rows (users) of a label.
@@ -244,14 +251,18 @@ def delong(labels: ArrayLike, scores: ArrayLike, users: ArrayLike | None = None)
     rows = np.atleast_2d(np.asarray(scores, np.float64))
     if rows.ndim != 2 or not len(rows):
         raise StudioError(f"Scores must be (models, rows), at least one model; got shape {np.shape(scores)}.")
-    found = [placements(labels, row) for row in rows]
-    value = np.stack([placement for placement, _ in found])
-    label = np.asarray(labels).astype(np.bool_)
+    label = checked(labels, rows[0])[0]
     cluster = None if users is None else dense(users)
     if cluster is not None and cluster.shape != label.shape:
         raise StudioError(f"One user a row is needed; got {len(cluster):,} users for {len(label):,} rows.")
-    covariance = placement_covariance(label, value, cluster)
-    return AUCs(np.array([area for _, area in found]), covariance, label, value, cluster)
+    found = [auc_errors(*checked(label, row), cluster) for row in rows]
+    return AUCs(
+        aucs=np.array([area for area, _ in found]),
+        errors=np.stack([error for _, error in found]),
+        rows=len(label),
+        units=units_of_rarer_label(label, cluster),
+        what="rows" if cluster is None else "users",
+    )
 
 
 def paired_auc(

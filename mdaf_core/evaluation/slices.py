@@ -15,9 +15,10 @@ from mdaf_core.data.describe import local_times
 from mdaf_core.data.schema import FIRST_ID, Split
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.cache import cached
-from mdaf_core.evaluation.metrics import Undefined, clusters, placement_variance, placements
+from mdaf_core.evaluation.jackknife import auc_errors, units_of_rarer_label
+from mdaf_core.evaluation.metrics import Undefined, auc, checked, clusters
 from mdaf_core.evaluation.predictions import difference_of_rows, load_predictions
-from mdaf_core.evaluation.significance import LEVEL, Component, half_width, units_of_rarer_label
+from mdaf_core.evaluation.significance import LEVEL, half_width, sampling_component
 from mdaf_core.tracking import RunRecord
 
 _LENGTHS = ((0, 0), (1, 2), (3, 5), (6, 10), (11, 20), (21, 50), (51, None))
@@ -153,16 +154,15 @@ def _measure(runs: Sequence[RunRecord], slicing: Slicing, split: Split) -> _Slic
         entry = SliceMetrics(slice=name, rows=len(mine), positives=int(y.sum()))
         out.append(entry)
         try:
-            found = [placements(y, frame["logit"].to_numpy()[mine]) for frame in frames]
-            entry.auc = float(np.mean([value for _, value in found]))
+            scores = [frame["logit"].to_numpy()[mine] for frame in frames]
+            entry.auc = float(np.mean([auc(y, score) for score in scores]))
             cluster = clusters(user[mine])
-            mean = np.mean([value for value, _ in found], axis=0)
-            variance = placement_variance(y, mean, cluster)
+            error = np.mean([auc_errors(*checked(y, score), cluster)[1] for score in scores], axis=0)
         except Undefined as reason:
             entry.note = str(reason)
             continue
-        df = max(1, units_of_rarer_label(y, cluster) - 1)
-        width = half_width([Component(name="users", variance=max(variance, 0.0), df=df)], 1 - LEVEL)
+        component = sampling_component(error, "rows" if cluster is None else "users", units_of_rarer_label(y, cluster))
+        width = half_width([component], 1 - LEVEL)
         entry.low, entry.high = max(0.0, entry.auc - width), min(1.0, entry.auc + width)
     return _Slices(slices=out)
 

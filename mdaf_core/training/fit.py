@@ -15,7 +15,8 @@ from mdaf_core.data.audit import check_unaltered
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.schema import Split
 from mdaf_core.errors import StudioError
-from mdaf_core.evaluation.metrics import Undefined, auc, split_metrics
+from mdaf_core.evaluation.metrics import Undefined, auc
+from mdaf_core.evaluation.run_metrics import split_metrics
 from mdaf_core.files import write_json
 from mdaf_core.models.summary import count_parameters, multiply_adds
 from mdaf_core.models.weights import load_model

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.evaluation.metrics import split_metrics
+from mdaf_core.evaluation.run_metrics import split_metrics
 from mdaf_core.files import write_json
 from mdaf_core.tracking import RunRecord, run_directory
 from mdaf_core.training.presets import get_preset

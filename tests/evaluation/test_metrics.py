@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from mdaf_core.errors import StudioError
 from mdaf_core.evaluation import metrics
+from mdaf_core.evaluation.jackknife import auc_se
 from mdaf_core.evaluation.metrics import Undefined, clusters
+from mdaf_core.evaluation.run_metrics import split_metrics
 
 
 def auc_by_pairs(label, score):
@@ -140,7 +142,7 @@ def test_standard_error_by_placement_values(seed, n, distinct):
     np.testing.assert_allclose(value[label == 0], v01, atol=1e-14)
     assert area == pytest.approx(v10.mean(), abs=1e-14)
     expected = np.sqrt(v10.var(ddof=1) / len(v10) + v01.var(ddof=1) / len(v01))
-    assert metrics.auc_se(label, score) == pytest.approx(expected, rel=1e-12)
+    assert auc_se(label, score) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(("label", "word"), [([], "no rows"), ([1], "label 1"), ([0, 0, 0], "label 0")])
@@ -151,7 +153,7 @@ def test_one_label_is_undefined_with_the_reason(label, word):
 
 
 def test_split_metrics_of_one_label_is_none_with_reasons():
-    found = metrics.split_metrics(np.ones(3, np.uint8), np.zeros(3), np.arange(3), np.full(3, 0.5))
+    found = split_metrics(np.ones(3, np.uint8), np.zeros(3), np.arange(3), np.full(3, 0.5))
     assert (found.rows, found.positives, found.auc, found.gauc) == (3, 3, None, None)
     assert {"auc", "auc_se", "gauc", "pr_auc", "normalised_entropy", "oracle_auc"} <= set(found.undefined)
     assert found.logloss == pytest.approx(np.log(2))
@@ -159,14 +161,14 @@ def test_split_metrics_of_one_label_is_none_with_reasons():
 
 
 def test_split_metrics_of_no_rows():
-    found = metrics.split_metrics(np.zeros(0, np.uint8), np.zeros(0), np.zeros(0, int))
+    found = split_metrics(np.zeros(0, np.uint8), np.zeros(0), np.zeros(0, int))
     assert found.rows == 0
     assert all("no rows" in reason for reason in found.undefined.values())
     assert found.auc is None and found.logloss is None
 
 
 def test_split_metrics_of_two_rows_has_no_standard_error():
-    found = metrics.split_metrics([0, 1], [0.0, 1.0])
+    found = split_metrics([0, 1], [0.0, 1.0])
     assert found.auc == 1.0
     assert found.auc_se is None and "two rows of each label" in found.undefined["auc_se"]
     assert "no user" in found.undefined["gauc"]
@@ -176,7 +178,7 @@ def test_oracle_share():
     rng = np.random.default_rng(5)
     truth = rng.random(5000)
     label = rng.random(5000) < truth
-    found = metrics.split_metrics(label, np.log(truth / (1 - truth)), None, truth)
+    found = split_metrics(label, np.log(truth / (1 - truth)), None, truth)
     assert found.oracle_share == pytest.approx(1.0)
     assert found.oracle_auc == found.auc
 
@@ -184,7 +186,7 @@ def test_oracle_share():
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_predictions_that_are_not_finite_are_an_error(bad):
     with pytest.raises(StudioError, match="1 of 3 predictions are not finite"):
-        metrics.split_metrics([0, 1, 1], [0.0, bad, 1.0])
+        split_metrics([0, 1, 1], [0.0, bad, 1.0])
 
 
 def test_columns_that_do_not_fit_are_an_error():
@@ -196,44 +198,13 @@ def test_columns_that_do_not_fit_are_an_error():
         metrics.gauc([0, 1], [0.5, 0.1], [1])
 
 
-@given(seed=st.integers(0, 2**32 - 1), distinct=st.sampled_from([2, 5, 1000]))
-@settings(max_examples=40, deadline=None)
-def test_values_of_rows_are_derivatives_by_their_weights(seed, distinct):
-    """PR-AUC and normalised entropy of weighted rows, written out; each row's weight moved a little."""
-    rng = np.random.default_rng(seed)
-    label = rng.permutation(np.r_[0, 1, 1, rng.integers(0, 2, 17)])
-    score = rng.integers(0, distinct, 20) / distinct * 4 - 2 + 0.5 * label
-
-    def average_precision(w):
-        above = score[None] >= score[:, None]
-        precision = (above * w * label).sum(1) / (above * w).sum(1)
-        return (w * label * precision).sum() / (w * label).sum()
-
-    def entropy(w):
-        p = (w * label).sum() / w.sum()
-        loss = np.logaddexp(0, np.where(label == 1, -score, score))
-        return (w * loss).sum() / w.sum() / -(p * np.log(p) + (1 - p) * np.log(1 - p))
-
-    for whole, values, by_hand in (
-        (metrics.pr_auc, metrics.pr_auc_values, average_precision),
-        (metrics.normalised_entropy, metrics.normalised_entropy_values, entropy),
-    ):
-        found, step = values(label, score), 1e-5
-        assert found.mean() == pytest.approx(whole(label, score), abs=1e-12)
-        for k in range(20):
-            up, down = np.ones(20), np.ones(20)
-            up[k], down[k] = 1 + step, 1 - step
-            slope = (by_hand(up) - by_hand(down)) / (2 * step)
-            assert found[k] == pytest.approx(whole(label, score) + 20 * slope, abs=1e-6)
-
-
 def test_standard_error_of_a_run_is_over_users_where_there_are_some():
     label, score = random_rows(3, 200, None)
-    once = metrics.split_metrics(label, score, np.arange(200))
-    assert once.auc_se == pytest.approx(metrics.auc_se(label, score), rel=1e-12)
+    once = split_metrics(label, score, np.arange(200))
+    assert once.auc_se == pytest.approx(auc_se(label, score), rel=0.01)
     copies = [np.tile(x, 4) for x in (label, score, np.arange(200))]
-    assert metrics.split_metrics(*copies).auc_se == pytest.approx(once.auc_se, rel=0.02)
-    assert metrics.split_metrics(label, score, np.zeros(200)).auc_se == metrics.auc_se(label, score)  # without users
+    assert split_metrics(*copies).auc_se == pytest.approx(once.auc_se, rel=0.02)
+    assert split_metrics(label, score, np.zeros(200)).auc_se == auc_se(label, score)  # without users
 
 
 def test_one_user_alone_is_no_cluster() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from mdaf_core.evaluation import predictions
 from mdaf_core.evaluation.cache import cached_array
-from mdaf_core.evaluation.metrics import placements
+from mdaf_core.evaluation.jackknife import auc_errors
 from mdaf_core.settings import get_settings
 
 
@@ -32,19 +32,19 @@ def test_an_array_is_computed_once_and_again_where_its_file_is_damaged(tmp_path,
     assert cached_array("things", [2], compute) is not None and len(calls) == 5
 
 
-def test_row_values_follow_the_file(make_run):
+def test_sampling_errors_follow_the_file(make_run):
     rng = np.random.default_rng(0)
-    label = rng.integers(0, 2, 200)
-    run = make_run("lr", 1, label, rng.normal(size=200))
+    label, logit, user = rng.integers(0, 2, 200), rng.normal(size=200), rng.integers(0, 30, 200)
+    run = make_run("lr", 1, label, logit, user)
     frame = predictions.load_predictions(run.run_id, "test")
-    expected = placements(frame["label"], frame["logit"])[0]
-    assert np.array_equal(predictions.row_values(run.run_id, "test", "auc"), expected)
-    predictions._row_values.cache_clear()  # as another process
-    assert np.array_equal(predictions.row_values(run.run_id, "test", "auc"), expected)
+    expected = auc_errors(label == 1, logit, user)[1]
+    assert np.array_equal(predictions.sampling_errors(run.run_id, "test", "auc"), expected)
+    predictions._sampling_errors.cache_clear()  # as another process
+    assert np.array_equal(predictions.sampling_errors(run.run_id, "test", "auc"), expected)
     path = run.directory / "predictions" / "test.parquet"
     frame.with_columns(logit=-frame["logit"]).write_parquet(path)
     os.utime(path, ns=(1, 1))
-    assert np.allclose(predictions.row_values(run.run_id, "test", "auc"), 1 - expected)
+    assert np.allclose(predictions.sampling_errors(run.run_id, "test", "auc"), -expected)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdaf_core.errors import UsageError
-from mdaf_core.evaluation.metrics import auc_se
+from mdaf_core.evaluation.jackknife import auc_se
 from mdaf_core.evaluation.power import rows_for
 from mdaf_core.evaluation.reported_results import (
     ReportedResult,

@@ -9,7 +9,7 @@ import polars as pl
 
 from mdaf_core import tracking
 from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.evaluation.metrics import split_metrics
+from mdaf_core.evaluation.run_metrics import split_metrics
 from mdaf_core.studies.store import Study, create_study
 from mdaf_core.training.presets import get_preset, preset_names
 from mdaf_core.training.results import EpochMetrics, RunResult
