@@ -7,6 +7,8 @@ of a difference are the difference of the errors.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -180,10 +182,10 @@ def entropy_changes(y: Bools, loss: Floats, unit: Codes) -> Floats:
     if len(rows) < 2 or (hit <= 0).any() or (left - hit <= 0).any():
         raise Undefined(ONE_USERS_LABEL)
 
-    def entropy(p: Floats) -> Floats:
+    def entropy(p: Any) -> Any:
         return -(p * np.log(p) + (1 - p) * np.log1p(-p))
 
-    whole = loss.mean() / entropy(np.float64(positives / (positives + negatives)))
+    whole = loss.mean() / entropy(positives / (positives + negatives))
     return (loss.sum() - np.bincount(unit, weights=loss)) / left / entropy(hit / left) - whole
 
 
