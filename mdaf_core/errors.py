@@ -30,3 +30,17 @@ class BadInputError(StudioError):
         if text is not None:
             shown = f" Found: {text[:120]!r}" + ("…" if len(text) > 120 else "") + "."
         super().__init__(f"{where}{problem}{shown}")
+
+
+class DamagedFileError(StudioError):
+    """A file of the program's own cannot be read: missing rights, cut short, altered, or something else in its place.
+
+    Args:
+        path: the file.
+        problem: what is wrong with it, without a full stop.
+        remedy: what to do about it, as a sentence.
+    """
+
+    def __init__(self, path: Path, problem: str, remedy: str):
+        self.path = path
+        super().__init__(f"{path} cannot be read ({problem}). {remedy}")

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
+from mdaf_core import notices
 from mdaf_core.errors import StudioError
 from mdaf_core.reporting import theme
 
@@ -73,13 +74,16 @@ def empty(message: str, action: str | None = None, page: str | None = None) -> N
 def guard() -> Iterator[None]:
     """Show a `StudioError` as its sentence; log anything else and say where it is logged. Never a traceback.
 
-    What a button could not do (`act`) is said here too: elements that a callback draws are lost in a fragment.
+    What a button could not do (`act`) is said here too: elements that a callback draws are lost in a fragment. What had
+    to be left out (`notices`) is said once, in one warning below.
     """
     if refusal := st.session_state.pop(REFUSAL, None):
         st.toast(plain(refusal), icon=":material/error:")
     try:
-        yield
+        with notices.collect() as left_out:
+            yield
     except StudioError as error:
+        left_out.pop(str(error), None)
         st.error(plain(str(error)), icon=":material/error:")
     except Exception as error:
         logging.getLogger("mdaf.pages").exception("page failed")
@@ -87,6 +91,10 @@ def guard() -> Iterator[None]:
             f"This part of the page failed ({type(error).__name__}). The app's log holds the details; "
             "the rest of the page, runs and data are not affected.",
             icon=":material/error:",
+        )
+    if left_out:
+        st.warning(
+            "Left out:\n" + "\n".join(f"- {plain(sentence)}" for sentence in left_out), icon=":material/warning:"
         )
 
 
@@ -231,16 +239,25 @@ def epochs(study_id: str) -> pl.DataFrame:
     """`curve_frames.epochs` of the runs of a study."""
     from mdaf_core import tracking
 
-    return _epochs(study_id, tracking.store_version())
+    return _said_again(_epochs(study_id, tracking.store_version()))
+
+
+def _said_again(kept: tuple[Any, list[str]]) -> Any:
+    """A cached value; what was left out when it was made is said each time it is shown."""
+    value, left_out = kept
+    for sentence in left_out:
+        notices.add(sentence)
+    return value
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _epochs(study_id: str, version: tuple[Any, ...]) -> pl.DataFrame:
+def _epochs(study_id: str, version: tuple[Any, ...]) -> tuple[pl.DataFrame, list[str]]:
     from mdaf_core.reporting import curve_frames
     from mdaf_core.studies.results import study_runs
     from mdaf_core.studies.store import get_study
 
-    return curve_frames.epochs(study_runs(get_study(study_id)))
+    with notices.collect() as left_out:
+        return curve_frames.epochs(study_runs(get_study(study_id))), list(left_out)
 
 
 def finished_runs(study_id: str) -> list[RunRecord]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mdaf_core import notices
 from mdaf_core.cli.output import JsonOption, emit, say, table
 from mdaf_core.errors import UsageError
 
@@ -84,10 +85,10 @@ def propose(
 @app.command("list")
 def list_command(as_json: JsonOption = False) -> None:
     """List the prepared data sets."""
-    from mdaf_core.data.dataset import PreparedDataset, list_datasets
+    from mdaf_core.data.dataset import readable_datasets
 
-    found = [PreparedDataset.open(name).meta for name in list_datasets()]
-    value = [
+    found, damaged = readable_datasets()
+    value: list[dict[str, Any]] = [
         {
             "name": meta.name,
             "source": meta.source,
@@ -97,10 +98,12 @@ def list_command(as_json: JsonOption = False) -> None:
             "created": meta.created,
         }
         for meta in found
-    ]
+    ] + [{"name": damage.path.parent.name, "problem": str(damage)} for damage in damaged]
+    for damage in damaged:
+        notices.add(damage)
 
     def text() -> str:
-        if not found:
+        if not value:
             return "No data set is prepared yet. `python -m mdaf_core data prepare synthetic` makes one."
         rows = [
             (m.name, m.source, m.split.get("kind", ""), *(f"{c.rows:,}" for c in m.splits.values()), m.created)

@@ -14,12 +14,23 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel
 
+from mdaf_core import notices
+
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
 def emit(value: Any, as_json: bool, text: Callable[[], str]) -> None:
-    """Print `value` as JSON (NaN and infinity become null), or the text."""
-    sys.stdout.write((json.dumps(plain(value), indent=2) if as_json else text().rstrip()) + "\n")
+    """Print `value` as JSON (NaN and infinity become null), or the text.
+
+    An object gets the field `left_out` where a damaged file had to be left out; elements of lists say so themselves.
+    """
+    if not as_json:
+        sys.stdout.write(text().rstrip() + "\n")
+        return
+    document = plain(value)
+    if isinstance(document, dict) and notices.said():
+        document["left_out"] = notices.said()
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
 
 def plain(value: Any) -> Any:

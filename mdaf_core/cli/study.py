@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mdaf_core import notices
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.data.dataset import PreparedDataset
@@ -17,7 +18,7 @@ from mdaf_core.jobs.describe import standing
 from mdaf_core.studies import launch
 from mdaf_core.studies.definitions import definition_names, get_definition
 from mdaf_core.studies.status import METRICS, Cell, cells, counts, spread
-from mdaf_core.studies.store import Study, get_study, list_studies
+from mdaf_core.studies.store import Study, get_study, readable_studies
 from mdaf_core.training.presets import get_preset
 
 app = typer.Typer(help="Studies: a data set × named configurations × seeds.", no_args_is_help=True)
@@ -143,13 +144,16 @@ def give_up(
 def list_all(as_json: JsonOption = False) -> None:
     """List the studies, newest first."""
     rows: list[dict[str, Any]] = []
-    for study in list_studies():
+    studies, damaged = readable_studies()
+    for study in studies:
         state = counts(cells(study))
         rows.append(
             {"id": study.id, "title": study.title, "dataset": study.dataset, "created": study.created, "runs": state}
         )
+    for damage in damaged:
+        notices.add(damage)
     emit(
-        rows,
+        [*rows, *({"id": damage.path.stem, "problem": str(damage)} for damage in damaged)],
         as_json,
         lambda: (
             table(

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.sources.base import Progress, no_progress
-from mdaf_core.errors import StudioError
+from mdaf_core.errors import DamagedFileError, StudioError
 from mdaf_core.files import write_json
 
 Status = Literal["pass", "warn", "fail"]
@@ -49,7 +49,7 @@ def audit_dataset(dataset: PreparedDataset, progress: Progress = no_progress) ->
 
     try:
         checks = run_checks(dataset, progress)
-    except (OSError, pa.ArrowException, pl.exceptions.PolarsError, LookupError, ValueError) as error:
+    except (DamagedFileError, OSError, pa.ArrowException, pl.exceptions.PolarsError, LookupError, ValueError) as error:
         checks = [
             Check(
                 id="integrity",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from pydantic import ValidationError
 
+from mdaf_core import notices
 from mdaf_core.data.columns import read_columns
 from mdaf_core.data.schema import SCHEMA_VERSION, DatasetMeta, Split
-from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.files import check_name
+from mdaf_core.errors import DamagedFileError, StudioError, UsageError
+from mdaf_core.files import check_name, read_json, reading
 from mdaf_core.settings import get_settings
+
+AGAIN = "Prepare the data set again, or delete its folder."
 
 
 class Rows:
@@ -46,13 +48,9 @@ class PreparedDataset:
 
     def __init__(self, path: Path):
         self.path = path
-        try:
-            raw = json.loads((path / "dataset.json").read_text("utf-8"))
+        with self._reading(path / "dataset.json"):
+            raw = read_json(path / "dataset.json", AGAIN)
             self.meta = DatasetMeta.model_validate(raw)
-        except (OSError, json.JSONDecodeError, ValidationError) as error:
-            raise StudioError(
-                f"{path} is not a prepared data set ({type(error).__name__}): prepare it again."
-            ) from error
         if self.meta.schema_version != SCHEMA_VERSION:
             raise StudioError(
                 f"Data set {self.meta.name!r} has format {self.meta.schema_version}, "
@@ -73,37 +71,83 @@ class PreparedDataset:
             raise UsageError(f"There is no prepared data set {name!r}. Prepared: {known}.")
         return cls(path)
 
+    @staticmethod
+    def _reading(path: Path) -> AbstractContextManager[None]:
+        return reading(path, AGAIN)
+
     @property
     def name(self) -> str:
         return self.meta.name
 
     def rows(self, split: Split) -> Rows:
-        return Rows(self.path / "rows" / f"{split}.arrow")
+        """The rows of a split.
+
+        Raises:
+            DamagedFileError: their file cannot be read. So do the other readers below.
+        """
+        path = self.path / "rows" / f"{split}.arrow"
+        with self._reading(path):
+            return Rows(path)
 
     @cached_property
     def events(self) -> dict[str, np.ndarray]:
         """Columns of the event log: `timestamp` int64 and one int32 column a history field; empty without histories."""
         path = self.path / "events.arrow"
-        return read_columns(path) if path.exists() else {}
+        if not path.exists() and not self.meta.history_fields:
+            return {}
+        with self._reading(path):
+            return read_columns(path)
 
     def vocabulary(self, field: str) -> pl.DataFrame:
         """Columns `code` int32, `id` str (the raw id) and `title` str or null, for real ids only (codes from 2)."""
-        return pl.read_ipc(self.path / "vocabulary" / f"{field}.arrow")
+        path = self.path / "vocabulary" / f"{field}.arrow"
+        with self._reading(path):
+            return pl.read_ipc(path)
 
     @cached_property
     def users(self) -> pl.Series:
         """Raw user ids by `user_index`."""
-        return pl.read_ipc(self.path / "users.arrow")["id"]
+        path = self.path / "users.arrow"
+        with self._reading(path):
+            return pl.read_ipc(path)["id"]
 
     @property
     def audit(self) -> dict:
         path = self.path / "audit.json"
-        return json.loads(path.read_text("utf-8")) if path.exists() else {}
+        if not path.exists():
+            return {}
+        with self._reading(path):
+            found: dict = read_json(path, AGAIN)
+            if not isinstance(found, dict):
+                raise ValueError("not an object")
+            return found
 
 
 def list_datasets() -> list[str]:
-    """Names of the prepared data sets, sorted."""
+    """Names of the prepared data sets, sorted. A folder that has lost its `dataset.json` is noted."""
     root = get_settings().datasets_dir
     if not root.exists():
         return []
-    return sorted(p.name for p in root.iterdir() if not p.name.startswith(".") and (p / "dataset.json").exists())
+    found = []
+    with reading(root, "Allow reading it."):
+        for folder in sorted(root.iterdir()):
+            if folder.name.startswith(".") or not folder.is_dir():
+                continue
+            if (folder / "dataset.json").exists():
+                found.append(folder.name)
+            else:
+                notices.add(DamagedFileError(folder / "dataset.json", "there is none", AGAIN))
+    return found
+
+
+def readable_datasets() -> tuple[list[DatasetMeta], list[DamagedFileError]]:
+    """What the prepared data sets are, sorted by name, and what is wrong with those that cannot be read."""
+    found, damaged = [], []
+    for name in list_datasets():
+        try:
+            found.append(PreparedDataset.open(name).meta)
+        except DamagedFileError as damage:
+            damaged.append(damage)
+        except StudioError as error:  # of another format
+            damaged.append(DamagedFileError(get_settings().datasets_dir / name / "dataset.json", str(error), AGAIN))
+    return found, damaged

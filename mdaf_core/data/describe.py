@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.dataset import PreparedDataset, Rows
+from mdaf_core.data.dataset import AGAIN, PreparedDataset, Rows
 from mdaf_core.data.schema import FIRST_ID, MAX_HISTORY, Split, TimeUnit
+from mdaf_core.files import reading
 
 UNKNOWN_WORD = "unknown"
 MISSING_WORD = "missing"
@@ -125,9 +126,12 @@ def _history_text(dataset: PreparedDataset, rows: Rows, position: int, events: i
 
 
 def _changed(dataset: PreparedDataset, field: str) -> int:
-    return (dataset.path / "vocabulary" / f"{field}.arrow").stat().st_mtime_ns
+    path = dataset.path / "vocabulary" / f"{field}.arrow"
+    with reading(path, AGAIN):
+        return path.stat().st_mtime_ns
 
 
 @lru_cache(maxsize=64)
 def _vocabulary(path: Path, _changed: int) -> pl.DataFrame:
-    return pl.read_ipc(path)
+    with reading(path, AGAIN):
+        return pl.read_ipc(path)

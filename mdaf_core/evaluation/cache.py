@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,7 +35,8 @@ def cached(kind: str, key: Any, result: type[Result], compute: Callable[[], Resu
         return result.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         value = compute()
-        write_text(path, value.model_dump_json())
+        with suppress(OSError):  # a folder that may only be read, a full disk: it is computed again
+            write_text(path, value.model_dump_json())
         return value
 
 
@@ -47,7 +49,8 @@ def cached_array(kind: str, key: Any, compute: Callable[[], NDArray[Any]]) -> ND
         value = compute()
         out = io.BytesIO()
         np.save(out, value, allow_pickle=False)
-        write_bytes(path, out.getvalue())
+        with suppress(OSError):
+            write_bytes(path, out.getvalue())
         return value
 
 
@@ -58,7 +61,8 @@ def cached_bytes(kind: str, key: Any, suffix: str, compute: Callable[[], bytes])
         return path.read_bytes()
     except OSError:
         content = compute()
-        write_bytes(path, content)
+        with suppress(OSError):
+            write_bytes(path, content)
         return content
 
 

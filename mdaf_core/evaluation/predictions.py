@@ -13,7 +13,11 @@ from mdaf_core.data.schema import Split
 from mdaf_core.evaluation import jackknife
 from mdaf_core.evaluation.cache import cached, cached_array
 from mdaf_core.evaluation.metrics import Floats, clusters
+from mdaf_core.files import reading
 from mdaf_core.tracking import RunRecord, artifact
+from mdaf_core.tracking.files import again
+
+COLUMNS = ("row_id", "user", "label", "logit", "probability", "history_length", "timestamp")
 
 
 def load_predictions(run_id: str, split: Split) -> pl.DataFrame:
@@ -24,14 +28,20 @@ def load_predictions(run_id: str, split: Split) -> pl.DataFrame:
 
     Raises:
         UsageError: the run has none (yet).
+        DamagedFileError: they cannot be read.
     """
     path = artifact(run_id, f"predictions/{split}.parquet")
-    return _read(path, path.stat().st_mtime_ns)
+    with reading(path, again(run_id)):
+        return _read(path, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=4)
 def _read(path: Path, _mtime: int) -> pl.DataFrame:
-    return pl.read_parquet(path)
+    found = pl.read_parquet(path)
+    missing = [name for name in COLUMNS if name not in found.columns]
+    if missing:
+        raise ValueError(f"no column {', '.join(missing)}")
+    return found
 
 
 def difference_of_rows(run: RunRecord, other: RunRecord, split: Split) -> str | None:

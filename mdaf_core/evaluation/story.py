@@ -18,12 +18,12 @@ from mdaf_core.data import describe
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.describe import CLOCK, MISSING_WORD
 from mdaf_core.data.schema import FIRST_ID, Split
-from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.errors import DamagedFileError, StudioError, UsageError
 from mdaf_core.evaluation.gates import without_gate
 from mdaf_core.evaluation.metrics import sigmoid
 from mdaf_core.evaluation.predictions import load_predictions
 from mdaf_core.evaluation.slices import dataset_of
-from mdaf_core.tracking import RunRecord, artifact
+from mdaf_core.tracking import RunRecord, artifact, files
 from mdaf_core.training.config import RunConfig
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def row_story(run: RunRecord, split: Split, row_id: int) -> RowStory:
     if position is None or frame["row_id"][position] != row_id:
         raise UsageError(f"The {split} split of run {run.run_id[:8]} has no row {row_id}.")
     dataset = dataset_of(run, split)
-    config = RunConfig.model_validate_json(artifact(run.run_id, "config.json").read_text("utf-8"))
+    config = files.load_config(artifact(run.run_id, "config.json"))
     prediction = frame.row(position, named=True)
     meta, rows = dataset.meta, dataset.rows(split)
     story = RowStory(
@@ -269,13 +269,12 @@ def _add_occlusion(story: RowStory, run: RunRecord, config: RunConfig, dataset: 
         story.notes.append(f"{run.configuration} does not read the history, so no event of it has an effect.")
         return
     import torch
-    from safetensors import SafetensorError
 
     from mdaf_core.models.base import GatedModel
 
     try:
         model = _load_model(path, path.stat().st_mtime_ns, dataset.path)
-    except (RuntimeError, SafetensorError):
+    except DamagedFileError:
         story.notes.append(
             "The run's weights are damaged, or were trained by another version of this model: it cannot be asked what "
             "single events do. Train it again."
@@ -326,7 +325,7 @@ def _one_thread() -> Iterator[None]:
 def _load_model(weights: Path, _mtime: int, dataset: Path) -> CTRModel:
     from mdaf_core.models.weights import load_model
 
-    config = RunConfig.model_validate_json((weights.parent / "config.json").read_text("utf-8"))
+    config = files.load_config(weights.parent / "config.json")
     return load_model(config.model, PreparedDataset(dataset).meta.features(), weights)
 
 

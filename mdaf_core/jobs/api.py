@@ -6,15 +6,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from mdaf_core.errors import UsageError
-from mdaf_core.files import check_name
+from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.files import check_name, reading, writing
 from mdaf_core.jobs import store
-from mdaf_core.jobs.locks import try_lock
 from mdaf_core.jobs.store import ACTIVE, Job, JobState, NewJob, get_job
 from mdaf_core.jobs.supervisor import supervisor_lock_path
+from mdaf_core.locks import try_lock
 from mdaf_core.settings import PROJECT_ROOT, get_settings
 from mdaf_core.training.config import RunConfig
 
@@ -51,11 +52,18 @@ def ensure_supervisor() -> None:
 
     The caller takes the supervisor's lock and the new process inherits it, so that there is no moment between looking
     and starting at which another caller could start a second one.
+
+    Raises:
+        StudioError: it cannot be started: the folder may not be written, or its disk is full.
     """
     _children[:] = [child for child in _children if child.poll() is None]
-    lock = try_lock(supervisor_lock_path())
-    if lock is None:
-        return
+    with writing(supervisor_lock_path()):
+        lock = try_lock(supervisor_lock_path())
+        if lock is not None:
+            _start_supervisor(lock)
+
+
+def _start_supervisor(lock: int) -> None:
     try:
         paths = [str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]
         environment = {
@@ -79,9 +87,12 @@ def ensure_supervisor() -> None:
 
 
 def wake() -> None:
-    """Start the supervisor if there is work and nobody serves it: for those who look at anything at all."""
-    if any(store.work()):
-        ensure_supervisor()
+    """Start the supervisor if there is work and nobody serves it: for those who look at anything at all. Where that is
+    not possible (a folder that may only be read), looking goes on.
+    """
+    with suppress(StudioError):
+        if any(store.work()):
+            ensure_supervisor()
 
 
 def train_job(
@@ -190,7 +201,7 @@ def submit_prepare(
 def active_prepare(name: str) -> Job | None:
     """The queued or running job that prepares this data set."""
     jobs = list_jobs(states=ACTIVE, kind="prepare")
-    return next((job for job in jobs if job.payload["name"] == name), None)
+    return next((job for job in jobs if job.payload.get("name") == name), None)
 
 
 def inputs_in_use() -> list[Path]:
@@ -206,7 +217,7 @@ def list_jobs(study: str | None = None, states: Iterable[JobState] | None = None
     """
     jobs = store.list_jobs(study, states, kind)
     if any(job.state in ACTIVE for job in jobs):
-        ensure_supervisor()
+        wake()
     return jobs
 
 
@@ -263,7 +274,7 @@ def log_tail(job_id: int, lines: int = 200) -> list[str]:
     path = store.log_path(job_id)
     if not path.exists():
         return []
-    with path.open("rb") as log:
+    with reading(path, "Allow reading it, or remove it."), path.open("rb") as log:
         size = log.seek(0, os.SEEK_END)
         log.seek(max(0, size - 400 * lines))
         text = log.read().decode("utf-8", "replace")

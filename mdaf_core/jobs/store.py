@@ -1,4 +1,4 @@
-"""The queue: one SQLite file, every change one transaction.
+"""The queue: one SQLite file (`database.py`), every change one transaction.
 
 States and who may change them:
 
@@ -15,56 +15,22 @@ free lock on a running job proves its worker dead, and a claim that was taken ba
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.jobs.locks import exclusive
+from mdaf_core.errors import UsageError
+from mdaf_core.jobs.database import queue_path
+from mdaf_core.jobs.database import transaction as _transaction
 from mdaf_core.settings import get_settings
 
 JobState = Literal["queued", "running", "finished", "failed", "cancelled"]
 ACTIVE: tuple[JobState, ...] = ("queued", "running")
 ENDED: tuple[JobState, ...] = ("finished", "failed", "cancelled")
-
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE jobs (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,
-    title TEXT NOT NULL,
-    study TEXT,
-    configuration TEXT,
-    seed INTEGER,
-    payload TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'queued',
-    reason TEXT NOT NULL DEFAULT '',
-    position REAL NOT NULL,
-    depends_on INTEGER REFERENCES jobs(id),
-    blocked INTEGER NOT NULL DEFAULT 0,
-    created REAL NOT NULL,
-    started REAL,
-    ended REAL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    resume INTEGER NOT NULL DEFAULT 0,
-    run_id TEXT,
-    progress TEXT,
-    cancel_requested REAL,
-    token TEXT,
-    slot INTEGER,
-    pid INTEGER,
-    settling TEXT
-);
-CREATE INDEX jobs_state ON jobs(state);
-CREATE INDEX jobs_study ON jobs(study);
-CREATE UNIQUE INDEX jobs_run ON jobs(study, configuration, seed) WHERE kind = 'train' AND study IS NOT NULL;
-"""
 
 
 @dataclass(frozen=True)
@@ -110,9 +76,9 @@ class Job:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """What the job's kind needs to know (parsed on demand: lists of jobs seldom look at it)."""
-        found: dict[str, Any] = json.loads(self.payload_json)
-        return found
+        """What the job's kind needs to know (parsed on demand: lists of jobs seldom look at it); empty where the queue
+        is damaged there."""
+        return _object(self.payload_json)
 
     @property
     def can_resume(self) -> bool:
@@ -143,10 +109,6 @@ class NewJob:
     after: int | NewJob | None = None
 
 
-def queue_path() -> Path:
-    return get_settings().jobs_dir / "queue.db"
-
-
 def lock_path(job_id: int) -> Path:
     """The lock a worker of this job holds for its whole life."""
     return get_settings().jobs_dir / "locks" / f"{int(job_id)}.lock"
@@ -156,51 +118,22 @@ def log_path(job_id: int) -> Path:
     return get_settings().jobs_dir / "logs" / f"{int(job_id)}.log"
 
 
-@contextmanager
-def _transaction(write: bool = True) -> Iterator[sqlite3.Connection]:
-    """One transaction on a connection of its own (which neither threads nor forks can share by mistake)."""
-    path = queue_path()
-    if not path.exists():
-        _create(path)
-    connection = sqlite3.connect(path, timeout=20, isolation_level=None)
-    try:
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-        try:
-            yield connection
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-    except sqlite3.DatabaseError as error:
-        raise StudioError(f"The job queue {path} cannot be used: {error}.") from error
-    finally:
-        connection.close()
-
-
-def _create(path: Path) -> None:
-    """Create the file aside and rename it, so that no one ever sees a queue without its table."""
-    with exclusive(path.with_name(".create.lock")):
-        if path.exists():
-            return
-        aside = path.with_name(f".queue.{os.getpid()}.db")
-        aside.unlink(missing_ok=True)
-        connection = sqlite3.connect(aside, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(_SCHEMA)
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
-        connection.close()
-        aside.rename(path)
-
-
 def _job(row: sqlite3.Row) -> Job:
     value = dict(row)
     del value["settling"]
     value["payload_json"] = value.pop("payload")
-    value["progress"] = json.loads(value["progress"]) if value["progress"] else {}
+    value["progress"] = _object(value["progress"])
     value["blocked"], value["resume"] = bool(value["blocked"]), bool(value["resume"])
     return Job(**value)
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    """A JSON object of the queue; empty where there is none, or none that can be read."""
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 # Reading

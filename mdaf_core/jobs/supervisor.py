@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from mdaf_core.jobs import memory, store
-from mdaf_core.jobs.locks import locked
 from mdaf_core.jobs.slots import slot_count, slot_environment
 from mdaf_core.jobs.store import Job
+from mdaf_core.locks import locked
 from mdaf_core.settings import get_settings
 
 IDLE_SECONDS = 300.0

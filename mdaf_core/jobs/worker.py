@@ -14,8 +14,8 @@ from typing import Any
 from mdaf_core.errors import StudioError
 from mdaf_core.jobs import memory, store
 from mdaf_core.jobs.kinds import Kind
-from mdaf_core.jobs.locks import wait_lock
 from mdaf_core.jobs.store import Job
+from mdaf_core.locks import wait_lock
 
 REPORT_EVERY, ASK_EVERY = 0.5, 0.25  # seconds between writes of progress and between looks at the cancel flag
 

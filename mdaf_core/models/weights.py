@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from mdaf_core.data.schema import FeatureSpec
+from mdaf_core.files import reading
 from mdaf_core.models.base import CTRModel
 from mdaf_core.models.config import ModelConfig
 from mdaf_core.models.registry import build_model
@@ -16,16 +17,20 @@ from mdaf_core.models.registry import build_model
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write a model's weights aside, then put them in place."""
     temporary = path.with_name(f".{path.name}")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, temporary)
-    temporary.replace(path)
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_model(config: ModelConfig, features: FeatureSpec, weights: Path, device: str = "cpu") -> CTRModel:
     """A trained model in evaluation mode.
 
     Raises:
-        RuntimeError, safetensors.SafetensorError: the file is not of this model, or is damaged.
+        DamagedFileError: the file is not of this model, or is damaged.
     """
     model = build_model(config, features)
-    model.load_state_dict(load_file(weights))
+    with reading(weights, "Train the run again."):
+        model.load_state_dict(load_file(weights))
     return model.to(device).eval()

@@ -26,7 +26,7 @@ from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.errors import StudioError
 from mdaf_core.files import write_text
 from mdaf_core.jobs import api
-from mdaf_core.jobs.locks import try_lock
+from mdaf_core.locks import try_lock
 from mdaf_core.settings import PROJECT_ROOT, get_settings
 from mdaf_core.studies.pace import START_SECONDS, Pace, machine, measure
 from mdaf_core.training.config import RunConfig
@@ -180,7 +180,10 @@ def _pace_path(request: dict[str, Any]) -> Path:
 
 
 def _stored(path: Path, kind: type[_Kept]) -> _Kept | None:
-    return _read(path, path.stat().st_mtime_ns, kind) if path.exists() else None
+    try:
+        return _read(path, path.stat().st_mtime_ns, kind)
+    except OSError:  # not counted yet
+        return None
 
 
 @lru_cache(maxsize=1000)
@@ -194,7 +197,10 @@ def _read(path: Path, _mtime: int, kind: type[_Kept]) -> _Kept | None:
 def _start_counting(configs: Sequence[RunConfig], dataset: PreparedDataset) -> None:
     """One counting process at a time: it inherits the lock and frees it when it ends."""
     _children[:] = [child for child in _children if child.poll() is None]
-    lock = try_lock(get_settings().cache_dir / "costs" / ".lock")
+    try:
+        lock = try_lock(get_settings().cache_dir / "costs" / ".lock")
+    except OSError:  # a folder that may only be read: nothing could be kept
+        return
     if lock is None:
         return
     try:

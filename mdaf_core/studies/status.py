@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from mdaf_core import tracking
+from mdaf_core import notices, tracking
+from mdaf_core.errors import StudioError
 from mdaf_core.jobs import api as jobs
 from mdaf_core.jobs.store import Job
 from mdaf_core.studies.store import Study
 from mdaf_core.training.results import RunResult
 
+Read = TypeVar("Read")
 CellState = Literal["missing", "queued", "running", "finished", "failed", "cancelled"]
 METRICS = ("auc", "gauc", "logloss")
 
@@ -63,9 +66,10 @@ def cells(study: Study) -> list[Cell]:
     """One cell for each configuration and seed, configurations outermost."""
     # Runs first: a job read later is never older than its run, so that nothing queued meanwhile looks missing.
     by_run: dict[tuple[str, int], list[tracking.RunRecord]] = {}
-    for one in tracking.list_runs(study.id):
+    for one in _noted(lambda: tracking.list_runs(study.id)):
         by_run.setdefault((one.configuration, one.seed), []).append(one)
-    by_job = {(job.configuration, job.seed): job for job in jobs.list_jobs(study=study.id, kind="train")}
+    queued = _noted(lambda: jobs.list_jobs(study=study.id, kind="train"))
+    by_job = {(job.configuration, job.seed): job for job in queued}
     found = []
     for name in study.configuration_names:
         for seed in study.seeds:
@@ -78,6 +82,11 @@ def cells(study: Study) -> list[Cell]:
                 record = next((r for r in records if r.state == "finished"), records[0] if records else None)
                 state = record.state if record else "missing"
                 run_id, reason = (record.run_id, record.reason) if record else (None, "")
+            result = tracking.load_result(run_id) if run_id and state == "finished" else None
+            if run_id and state == "finished" and result is None:
+                reason = (
+                    f"It finished, but its result cannot be read: {tracking.run_directory(run_id) / 'result.json'}."
+                )
             found.append(
                 Cell(
                     configuration=name,
@@ -86,10 +95,19 @@ def cells(study: Study) -> list[Cell]:
                     reason=reason,
                     job=job,
                     run_id=run_id,
-                    result=tracking.load_result(run_id) if run_id and state == "finished" else None,
+                    result=result,
                 )
             )
     return found
+
+
+def _noted(read: Callable[[], list[Read]]) -> list[Read]:
+    """What either of the two says alone is shown while the other, queue or run store, cannot be read."""
+    try:
+        return read()
+    except StudioError as error:
+        notices.add(error)
+        return []
 
 
 def spread(cells_of_one: list[Cell], split: Literal["val", "test"], name: str) -> Spread:

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from mdaf_core import notices
 from mdaf_core.data.schema import Split
-from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.errors import DamagedFileError, UsageError
 from mdaf_core.evaluation.margins import Margin, check_margin, check_metric
 from mdaf_core.evaluation.plan import Extension, GivenUp, Plan
-from mdaf_core.files import check_name, write_text
-from mdaf_core.jobs.locks import exclusive
+from mdaf_core.files import check_name, reading, write_text
+from mdaf_core.locks import exclusive
 from mdaf_core.settings import get_settings
 from mdaf_core.training.config import RunConfig
 
@@ -180,7 +181,7 @@ def get_study(study_id: str) -> Study:
 
     Raises:
         UsageError: there is none of that id; the message lists those there are.
-        StudioError: its file is damaged.
+        DamagedFileError: its file cannot be read.
     """
     path = get_settings().studies_dir / f"{check_name(study_id, 'study')}.json"
     if not path.exists():
@@ -190,18 +191,32 @@ def get_study(study_id: str) -> Study:
 
 
 def list_studies() -> list[Study]:
-    """All studies, newest first."""
+    """All studies, newest first. One whose file cannot be read is noted and left out."""
+    studies, damaged = readable_studies()
+    for damage in damaged:
+        notices.add(damage)
+    return studies
+
+
+def readable_studies() -> tuple[list[Study], list[DamagedFileError]]:
+    """All studies, newest first, and what is wrong with files that hold none."""
     folder = get_settings().studies_dir
     if not folder.exists():
-        return []
-    studies = [_read(path) for path in folder.glob("*.json") if not path.name.startswith(".")]
-    return sorted(studies, key=lambda study: (study.created, study.id), reverse=True)
+        return [], []
+    studies, damaged = [], []
+    with reading(folder, "Allow reading it."):
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".json" and not path.name.startswith("."))
+    for path in paths:
+        try:
+            studies.append(_read(path))
+        except DamagedFileError as damage:
+            damaged.append(damage)
+    return sorted(studies, key=lambda study: (study.created, study.id), reverse=True), damaged
 
 
 def _read(path: Path) -> Study:
-    try:
-        return Study.model_validate_json(path.read_text("utf-8"))
-    except (OSError, ValidationError) as error:
-        raise StudioError(
-            f"The study file {path} cannot be read ({type(error).__name__}): remove or repair it."
-        ) from error
+    with reading(path, "Put it back from a copy, or remove it; its runs are kept."):
+        study = Study.model_validate_json(path.read_bytes())
+        if study.id != path.stem:
+            raise ValueError(f"it holds the study {study.id!r}")
+        return study

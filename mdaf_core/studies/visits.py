@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from mdaf_core.files import write_json
-from mdaf_core.jobs.locks import exclusive
+from mdaf_core.locks import exclusive
 from mdaf_core.settings import get_settings
 from mdaf_core.studies.status import Cell
 
@@ -15,11 +16,14 @@ from mdaf_core.studies.status import Cell
 def begin_visit(study_id: str) -> float | None:
     """Note that the study is being looked at; returns when that last happened (Unix seconds), None if never."""
     path = get_settings().cache_dir / "visits.json"
-    with exclusive(path.with_name(".visits.lock")):
-        try:
-            visits = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):  # a lost or damaged note only costs the summary of changes
-            visits = {}
+    previous = None
+    # A lost or damaged note, or a folder that may only be read, only costs the summary of changes.
+    with suppress(OSError), exclusive(path.with_name(".visits.lock")):
+        visits: dict[str, float] = {}
+        with suppress(OSError, ValueError):
+            found = json.loads(path.read_text("utf-8"))
+            if isinstance(found, dict):
+                visits = {name: when for name, when in found.items() if isinstance(when, int | float)}
         previous = visits.get(study_id)
         write_json(path, {**visits, study_id: time.time()})
     return previous

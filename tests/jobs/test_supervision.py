@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mdaf_core.jobs import api, store
-from mdaf_core.jobs.locks import locked
+from mdaf_core.locks import locked
 
 
 def test_jobs_run_one_after_another_and_their_logs_are_kept(queue):

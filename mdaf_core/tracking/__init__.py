@@ -1,14 +1,16 @@
-"""The run store. The only file that knows MLflow.
+"""The run store. The only folder that knows MLflow.
 
 One MLflow experiment a study, one MLflow run a run. A run's artifacts (configuration, weights, predictions, result) are
 written straight into `<home>/runs/<run_id>/artifacts`; with a tracking server they are uploaded there when the run ends
 and fetched into the same place when another machine reads them.
+
+`files.py` reads and writes the artifacts, among them `run.json`, which holds what else only the database would know;
+`database.py` makes and checks the SQLite file; `restore.py` makes it again from the artifacts.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import threading
@@ -19,18 +21,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from mdaf_core import notices
 from mdaf_core.errors import UsageError
-from mdaf_core.files import write_json
+from mdaf_core.files import best_effort, with_patience, write_json
 from mdaf_core.models.config import ModelSettings, recorded
 from mdaf_core.settings import get_settings
+from mdaf_core.tracking import database, files
+from mdaf_core.tracking.database import StoreError, sentences
+from mdaf_core.tracking.files import SINGLE_RUNS, RunFacts, RunState, run_directory
 from mdaf_core.training.config import RunConfig
 from mdaf_core.training.results import EpochMetrics, RunResult
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-RunState = Literal["running", "finished", "failed", "cancelled"]
-SINGLE_RUNS = "single-runs"
+__all__ = ["SINGLE_RUNS", "RunRecord", "RunState", "StoreError", "run_directory"]
 
 _TO_MLFLOW = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 _FROM_MLFLOW = {v: k for k, v in _TO_MLFLOW.items()} | {"SCHEDULED": "running"}
@@ -76,38 +81,43 @@ class RunRecord:
         return load_epochs(self.run_id)
 
 
-def run_directory(run_id: str) -> Path:
-    """Local folder of a run's artifacts."""
-    return get_settings().runs_dir / run_id / "artifacts"
-
-
 def is_local() -> bool:
     """Whether artifacts stay where they are written (no tracking server)."""
     return get_settings().tracking_uri.startswith("sqlite:")
 
 
 def _client() -> MlflowClient:
+    """The store's client in this process. A store that was put in place of another one is opened anew.
+
+    Raises:
+        StoreError: as `database.open_client`.
+    """
     settings = get_settings()
-    settings.home.mkdir(parents=True, exist_ok=True)
-    return _cached_client(settings.tracking_uri, os.getpid())
+    uri = settings.tracking_uri
+    path = database.database_path(uri)
+    if path is not None and not path.parent.exists():
+        settings.home.mkdir(parents=True, exist_ok=True)
+    client = _cached_client(uri, os.getpid())
+    if path is not None:
+        try:
+            file = path.stat().st_ino
+        except OSError:
+            file = 0
+        if _opened.setdefault((uri, os.getpid()), file) != file:
+            client._tracking_client.store.engine.dispose()  # its connections are to the file that was there before
+            _cached_client.cache_clear()
+            client = _cached_client(uri, os.getpid())
+            _opened[uri, os.getpid()] = file
+    return client
 
 
 @lru_cache(maxsize=8)
 def _cached_client(uri: str, _pid: int) -> MlflowClient:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import fcntl
+    return database.open_client(uri)
 
-    from mlflow import MlflowClient
 
-    if not uri.startswith("sqlite:"):
-        return MlflowClient(uri)
-    # Two processes that create the SQLite schema at once corrupt each other's migration: one at a time.
-    lock_path = get_settings().home / ".mlflow.lock"
-    with lock_path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        client = MlflowClient(uri)
-        client.search_experiments(max_results=1)
-    return client
+_opened: dict[tuple[str, int], int] = {}
+"""The file (inode) that a process has opened."""
 
 
 def _experiment(client: MlflowClient, study: str) -> str:
@@ -136,8 +146,31 @@ def start_run(
     """Open a run and return its id. Parameters are flattened (`training.batch_size`)."""
     from mlflow.entities import Param
 
+    uri = get_settings().tracking_uri
+    tags = run_tags(config, seed, dataset, fingerprint)
+    facts = RunFacts(
+        study=study,
+        configuration=config.name,
+        seed=seed,
+        dataset=dataset,
+        fingerprint=fingerprint,
+        started=time.time(),
+    )
     client = _client()
-    tags = {
+    with sentences(uri):
+        started = round(facts.started * 1000)
+        run_id: str = client.create_run(_experiment(client, study), start_time=started, tags=tags).info.run_id
+        directory = run_directory(run_id)
+        write_json(directory / "config.json", config.model_dump(mode="json"))
+        write_json(directory / "provenance.json", provenance or {})
+        files.write_facts(run_id, facts)
+        client.log_batch(run_id, params=[Param(k, v) for k, v in run_parameters(config, seed, dataset).items()])
+    return run_id
+
+
+def run_tags(config: RunConfig, seed: int, dataset: str, fingerprint: str) -> dict[str, str]:
+    """What a run is, as the store's tags."""
+    return {
         "mdaf.configuration": config.name,
         "mdaf.preset": config.preset,
         "mdaf.model": config.model.kind,
@@ -146,60 +179,141 @@ def start_run(
         "mdaf.fingerprint": fingerprint,
         "mlflow.runName": f"{config.name}-{seed}",
     }
-    run_id: str = client.create_run(_experiment(client, study), tags=tags).info.run_id
+
+
+def run_parameters(config: RunConfig, seed: int, dataset: str) -> dict[str, str]:
+    """A run's settings, flattened (`training.batch_size`)."""
     flat = flatten(config.model_dump(exclude={"name", "preset"})) | {"seed": seed, "dataset": dataset}
-    client.log_batch(run_id, params=[Param(k, str(v)[:6000]) for k, v in flat.items()])
-    directory = run_directory(run_id)
-    directory.mkdir(parents=True, exist_ok=True)
-    write_json(directory / "config.json", config.model_dump(mode="json"))
-    write_json(directory / "provenance.json", provenance or {})
-    return run_id
+    return {name: str(value)[:6000] for name, value in flat.items()}
 
 
 def resume_run(run_id: str) -> None:
-    """Mark an interrupted run as running again."""
+    """Mark an interrupted run as running again.
+
+    Raises:
+        StoreError: the store cannot be used.
+    """
     client = _client()
-    client.update_run(run_id, status="RUNNING")
-    client.set_tag(run_id, "mdaf.reason", "")
+    with sentences(get_settings().tracking_uri):
+        client.update_run(run_id, status="RUNNING")
+        client.set_tag(run_id, "mdaf.reason", "")
+    files.change_facts(run_id, state="running", reason="", ended=None)
 
 
 def log_epoch(run_id: str, epochs: list[EpochMetrics]) -> None:
-    """Record the last of `epochs` (all epochs so far). Safe to repeat for an epoch."""
+    """Record the last of `epochs` (all epochs so far). Safe to repeat for an epoch.
+
+    It never ends a training: what cannot be written now is noted, and told by a later epoch or by `finish_run`.
+    """
+    path = run_directory(run_id) / "epochs.json"
+    best_effort(path, lambda: write_json(path, [e.model_dump(mode="json") for e in epochs]))
+    waiting = _untold.setdefault(run_id, [])
+    waiting[:] = [e for e in waiting if e.epoch != epochs[-1].epoch] + [epochs[-1]]
+    uri = get_settings().tracking_uri
+    file = database.database_path(uri)
+    if file is not None and not database.is_free(file, BUSY_SECONDS):
+        notices.add(f"The run store {file} is locked: metrics of epoch {epochs[-1].epoch} will be recorded later.")
+        return
+    try:
+        with sentences(uri):
+            _log_epochs(_client(), run_id, waiting)
+    except StoreError as error:
+        notices.add(f"{error} Metrics of epoch {epochs[-1].epoch} will be recorded later.")
+    else:
+        del _untold[run_id]
+
+
+BUSY_SECONDS = 1.0
+"""How long the metrics of an epoch wait for a locked store before they are kept for later."""
+_untold: dict[str, list[EpochMetrics]] = {}
+"""Epochs of this process's runs that the store does not have yet."""
+
+
+def _log_epochs(client: MlflowClient, run_id: str, epochs: Iterable[EpochMetrics]) -> None:
     from mlflow.entities import Metric
 
-    last = epochs[-1]
     now = int(time.time() * 1000)
-    values = {k: v for k, v in last.model_dump(exclude={"epoch"}).items() if v is not None}
-    _client().log_batch(run_id, metrics=[Metric(k, float(v), now, last.epoch) for k, v in values.items()])
-    write_json(run_directory(run_id) / "epochs.json", [e.model_dump(mode="json") for e in epochs])
+    values = [
+        Metric(name, float(value), now, e.epoch)
+        for e in epochs
+        for name, value in e.model_dump(exclude={"epoch"}).items()
+        if value is not None
+    ]
+    for i in range(0, len(values), 1000):  # as many as MLflow takes at once
+        client.log_batch(run_id, metrics=values[i : i + 1000])
 
 
 def finish_run(run_id: str, result: RunResult) -> None:
-    """Record the final metrics and close the run as finished."""
-    from mlflow.entities import Metric
+    """Record the final metrics and close the run as finished. Waits long for a locked store or a full disk.
 
-    client = _client()
+    Raises:
+        StudioError: it could not be recorded for `files.PATIENCE` seconds.
+    """
     directory = run_directory(run_id)
-    write_json(directory / "result.json", result.model_dump(mode="json"))
-    now = int(time.time() * 1000)
+    ended = time.time()
+
+    def keep() -> None:
+        files.write_result(run_id, result)
+        files.change_facts(run_id, state="finished", reason="", ended=ended)
+
+    with_patience(keep)
+    with_patience(lambda: _tell_finished(run_id, result, ended, directory))
+    _untold.pop(run_id, None)
+
+
+def _tell_finished(run_id: str, result: RunResult, ended: float, directory: Path) -> None:
+    client = _client()
+    with sentences(get_settings().tracking_uri):
+        known = {m.step for m in client.get_metric_history(run_id, "train_loss")}
+        _log_epochs(client, run_id, [e for e in result.epochs if e.epoch not in known])
+        finals = final_metrics(result)
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        client.log_batch(run_id, metrics=[Metric(k, v, now, 0) for k, v in finals.items()])
+        if not is_local():
+            client.log_artifacts(run_id, str(directory))
+        client.set_terminated(run_id, "FINISHED", end_time=round(ended * 1000))
+
+
+def final_metrics(result: RunResult) -> dict[str, float]:
+    """What a finished run is recorded with beside its epochs: `val_best.auc`, …, `best_epoch`."""
     finals = {
-        f"{split}_best.{name}": value
+        f"{split}_best.{name}": float(value)
         for split, metrics in (("val", result.val), ("test", result.test))
         for name, value in metrics.model_dump(exclude={"undefined"}).items()
-        if value is not None
+        if isinstance(value, int | float)
     }
-    finals["best_epoch"] = result.best_epoch
-    client.log_batch(run_id, metrics=[Metric(k, float(v), now, 0) for k, v in finals.items()])
-    if not is_local():
-        client.log_artifacts(run_id, str(directory))
-    client.set_terminated(run_id, "FINISHED")
+    return finals | {"best_epoch": float(result.best_epoch)}
 
 
 def close_run(run_id: str, state: Literal["failed", "cancelled"], reason: str) -> None:
-    """Close a run that did not finish; what it recorded stays."""
+    """Close a run that did not finish; what it recorded stays.
+
+    Raises:
+        StoreError: the store cannot be used; the run's own files say how it ended all the same.
+    """
+    ended = time.time()
+    files.change_facts(run_id, state=state, reason=reason[:5000], ended=ended)
     client = _client()
-    client.set_tag(run_id, "mdaf.reason", reason[:5000])
-    client.set_terminated(run_id, _TO_MLFLOW[state])
+    with sentences(get_settings().tracking_uri):
+        client.set_tag(run_id, "mdaf.reason", reason[:5000])
+        client.set_terminated(run_id, _TO_MLFLOW[state], end_time=round(ended * 1000))
+
+
+def close_or_finish(run_id: str, state: Literal["failed", "cancelled"], reason: str) -> RunState:
+    """Close a run whose process is gone: as finished if its files say that it was, else as `close_run` does.
+
+    Returns:
+        The state it was given.
+    """
+    facts = files.read_facts(run_id)
+    result = files.load_result(run_id) if facts is not None and facts.state == "finished" else None
+    if result is None:
+        close_run(run_id, state, reason)
+        return state
+    finish_run(run_id, result)
+    return "finished"
 
 
 def store_version() -> tuple[Any, ...]:
@@ -212,9 +326,9 @@ def store_version() -> tuple[Any, ...]:
     for file in (path, path.with_name(path.name + "-wal")):
         try:
             stat = file.stat()
-            stamps.append((stat.st_mtime_ns, stat.st_size))
-        except FileNotFoundError:
-            stamps.append((0, 0))
+            stamps.append((stat.st_mtime_ns, stat.st_size, stat.st_ino))
+        except OSError:
+            stamps.append((0, 0, 0))
     return (uri, *stamps)
 
 
@@ -227,10 +341,12 @@ def list_runs(study: str | None = None) -> list[RunRecord]:
 @lru_cache(maxsize=2)
 def _all_runs(version: tuple[Any, ...]) -> list[RunRecord]:
     uri = version[0]
-    if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists():
+    path = database.database_path(uri)
+    if path is not None and not path.exists() and not database.stored_runs(path):
         return []
-    with _known_lock:
-        return _known.setdefault(uri, _Known()).read(_client())
+    client = _client()
+    with _known_lock, sentences(uri):
+        return _known.setdefault(uri, _Known()).read(client)
 
 
 class _Known:
@@ -331,38 +447,26 @@ def artifact(run_id: str, name: str) -> Path:
 
 
 def load_result(run_id: str) -> RunResult | None:
-    """Result of a finished run, or None where it has none."""
-    try:
-        path = artifact(run_id, "result.json")
-    except UsageError:
-        return None
-    return _read_result(path, path.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=2000)
-def _read_result(path: Path, _mtime: int) -> RunResult:
-    return RunResult.model_validate_json(path.read_text("utf-8"))
+    """Result of a finished run, or None where it has none; a file that cannot be read is noted and counts as none."""
+    if not is_local():
+        with contextlib.suppress(UsageError):
+            artifact(run_id, "result.json")
+    return files.load_result(run_id)
 
 
 def load_epochs(run_id: str) -> list[EpochMetrics]:
-    """Epochs recorded so far, oldest first: live while the run goes on."""
-    path = run_directory(run_id) / "epochs.json"
-    if path.exists():
-        return list(_read_epochs(path, path.stat().st_mtime_ns))
-    if is_local():
-        return []
+    """Epochs recorded so far, oldest first: live while the run goes on. As `load_result` where they cannot be read."""
+    if is_local() or (run_directory(run_id) / "epochs.json").exists():
+        return files.load_epochs(run_id)
     by_epoch: dict[int, dict[str, float]] = {}
-    for name in EpochMetrics.model_fields:
-        if name == "epoch":
-            continue
-        for metric in _client().get_metric_history(run_id, name):
-            by_epoch.setdefault(metric.step, {})[name] = metric.value
+    client = _client()
+    with sentences(get_settings().tracking_uri):
+        for name in EpochMetrics.model_fields:
+            if name == "epoch":
+                continue
+            for metric in client.get_metric_history(run_id, name):
+                by_epoch.setdefault(metric.step, {})[name] = metric.value
     return [EpochMetrics.model_validate({"epoch": e, **values}) for e, values in sorted(by_epoch.items())]
-
-
-@lru_cache(maxsize=2000)
-def _read_epochs(path: Path, _mtime: int) -> tuple[EpochMetrics, ...]:
-    return tuple(EpochMetrics.model_validate(e) for e in json.loads(path.read_text("utf-8")))
 
 
 def flatten(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,0 +1,41 @@
+"""What had to be left out, and why: lists go on without a damaged file, and whoever shows them says so.
+
+A reader that can do without something calls `add`; the command line and the pages `collect` what was said meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_collected: ContextVar[dict[str, None] | None] = ContextVar("notices", default=None)
+
+
+def add(sentence: object) -> None:
+    """Note what was left out, as a sentence that names the file and the remedy; said once, however often it is met.
+
+    Where nobody collects (a job), it goes to the log.
+    """
+    found = _collected.get()
+    if found is None:
+        logging.getLogger("mdaf").warning("%s", sentence)
+    else:
+        found[str(sentence)] = None
+
+
+def said() -> list[str]:
+    """What has been noted so far inside the innermost `collect`."""
+    return list(_collected.get() or ())
+
+
+@contextmanager
+def collect() -> Iterator[dict[str, None]]:
+    """Keep what is noted inside the block, in order, each sentence once."""
+    found: dict[str, None] = {}
+    token = _collected.set(found)
+    try:
+        yield found
+    finally:
+        _collected.reset(token)

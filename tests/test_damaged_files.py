@@ -1,0 +1,232 @@
+"""Any file of an artifacts folder, damaged in any way, costs what it holds and nothing else: no traceback, a sentence
+that names it, and all other studies are still there.
+
+`MDAF_DAMAGE=all` tries every file with every damage and every command (minutes); otherwise one file of a kind, each
+with two of the damages in turn.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mdaf_core import tracking
+from mdaf_core.cli import main as cli
+from mdaf_core.data.prepare import prepare
+from mdaf_core.evaluation.criteria import preset_criteria
+from mdaf_core.jobs import api, store
+from mdaf_core.studies.store import update_study
+from tests.reporting.example_study import make_study
+
+ALL = os.environ.get("MDAF_DAMAGE") == "all"
+SEEDS = [1, 2]
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _half(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def _wild(path: Path) -> None:
+    path.write_bytes(np.random.default_rng(len(path.name)).bytes(max(path.stat().st_size, 400)))
+
+
+def _other_type(path: Path) -> None:
+    path.write_text('[["of another kind"], 7, null]')
+
+
+def _wrong_fields(path: Path) -> None:
+    path.write_text('{"id": 3, "checks": 5, "unknown": {"a": []}}')
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "something").write_text("x")
+
+
+def _removed(path: Path) -> None:
+    path.unlink()
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    f.__name__[1:]: f for f in (_empty, _half, _wild, _other_type, _wrong_fields, _folder, _removed)
+}
+
+
+class Folder:
+    """An artifacts folder with two studies, their jobs and data, and what reading it left in caches."""
+
+    def __init__(self, home: Path):
+        self.home = home
+        tiny = prepare("synthetic", path=None, name="tiny", options={"size": "tiny"})
+        prepare("synthetic", path=None, name="spare", options={"size": "tiny", "seed": 3})
+        self.study = make_study(["mdaf-full", "lr"], SEEDS, title="Mine", dataset=tiny, gates=True).id
+        self.other = make_study(["lr"], [1], title="Other").id
+        update_study(self.study, criteria=[c.model_dump(mode="json") for c in preset_criteria("report")])
+        ids = store.add([store.NewJob("train", f"lr, seed {s}", {"a": 1}, self.study, "lr", s) for s in SEEDS])
+        with store._transaction() as db:
+            for run in tracking.list_runs(self.study):
+                if run.configuration == "lr":
+                    db.execute(
+                        "UPDATE jobs SET state = 'finished', attempts = 1, started = 1, ended = 2, run_id = ? "
+                        "WHERE id = ?",
+                        (run.run_id, ids[SEEDS.index(run.seed)]),
+                    )
+        (home / "jobs" / "logs").mkdir()
+        store.log_path(ids[0]).write_text("Finished.\n")
+        self.run = next(run.run_id for run in tracking.list_runs(self.study) if run.configuration == "mdaf-full")
+        self.commands = {
+            "study list": ("study", "list", "--json"),
+            "study show": ("study", "show", self.study),
+            "study show other": ("study", "show", self.other),
+            "jobs": ("jobs", "--json"),
+            "log": ("jobs", "log", str(ids[0])),
+            "data list": ("data", "list", "--json"),
+            "data show": ("data", "show", "tiny"),
+            "compare": ("compare", self.study),
+            "criteria": ("criteria", self.study),
+            "overfitting": ("overfitting", self.run),
+            "gates": ("gates", self.run),
+            "story": ("gates", self.run, "--row", str(self._a_row())),
+            "figure": ("figure", f"{self.study}/quality-parameters", "--out", str(home.parent / "f.csv")),
+            "study complete": ("study", "complete", self.other),
+        }
+
+    def _a_row(self) -> int:
+        from mdaf_core.evaluation.predictions import load_predictions
+
+        return int(load_predictions(self.run, "test")["row_id"][0])
+
+    def files(self) -> list[Path]:
+        """Every file but locks, and what SQLite keeps beside a database."""
+        found = [p for p in self.home.rglob("*") if p.is_file() and not p.name.startswith(".")]
+        return sorted(p for p in found if not p.name.endswith((".lock", "-wal", "-shm", "-journal")))
+
+    def kinds(self) -> dict[str, Path]:
+        """One file of each kind, named without ids."""
+        found: dict[str, Path] = {}
+        for path in self.files():
+            name = path.relative_to(self.home).as_posix()
+            mine = self.run in name or "runs/" not in name
+            if mine and "spare" not in name and self.other not in name:
+                found.setdefault(re.sub(r"[0-9a-f]{32,40}", "ID", name), path)
+        return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
+    home = tmp_path_factory.mktemp("damaged") / "artifacts"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MDAF_HOME", str(home))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setattr(api, "ensure_supervisor", lambda: None)
+        made = Folder(home)
+        for name in made.commands:  # fills the caches
+            code, out, err = call(made.commands[name], patch)
+            assert code == 0 and not err, (name, out, err)
+        yield made
+
+
+def call(arguments: tuple[str, ...], patch: pytest.MonkeyPatch) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command; whatever it raises ends the test."""
+    import io
+
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["mdaf_core", *arguments])
+        patch.setattr("sys.stdout", out)
+        patch.setattr("sys.stderr", err)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    return int(ended.value.code or 0), out.getvalue(), err.getvalue()
+
+
+class Damaged:
+    """`path` damaged inside the block and as it was afterwards, its times included."""
+
+    def __init__(self, path: Path, how: str):
+        self.path, self.how = path, how
+
+    def __enter__(self) -> None:
+        beside = [Path(f"{self.path}{e}") for e in ("-wal", "-shm", "-journal")] if self.path.suffix == ".db" else []
+        if self.path.suffix == ".db":  # as after everything was closed
+            sqlite3.connect(self.path).execute("PRAGMA wal_checkpoint(TRUNCATE)").connection.close()
+        for one in beside:
+            one.unlink(missing_ok=True)
+        self.kept = self.path.with_name(f".{self.path.name}.kept")
+        shutil.copy2(self.path, self.kept)
+        DAMAGES[self.how](self.path)
+
+    def __exit__(self, *_: object) -> None:
+        if self.path.is_dir():
+            shutil.rmtree(self.path)
+        for ending in ("-wal", "-shm", "-journal"):
+            Path(f"{self.path}{ending}").unlink(missing_ok=True)
+        self.kept.replace(self.path)
+
+
+# What must say so, where a file of this kind is damaged. Caches are computed again; the rest is found in other files.
+SAYS = {
+    r"^mlflow\.db$": "study list",
+    r"^jobs/queue\.db$": "study list",
+    r"^studies/": "study list",
+    r"/result\.json$": "study show",
+    r"/epochs\.json$": "overfitting",
+    r"/predictions/test\.parquet$": "story",
+    r"/tiny/dataset\.json$": "data list",
+    r"/tiny/rows/test\.arrow$": "story",
+}
+
+
+def test_every_file_damaged_in_every_way(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = folder.kinds()
+    files = {str(p.relative_to(folder.home)): p for p in folder.files()} if ALL else kinds
+    few = ("study list", "study show", "jobs", "data list", "compare", "story")
+    wrong: list[str] = []
+    for number, (kind, path) in enumerate(sorted(files.items())):
+        hows = list(DAMAGES) if ALL else [list(DAMAGES)[(number + step) % len(DAMAGES)] for step in (0, 3)]
+        for how in hows:
+            with Damaged(path, how):
+                said: dict[str, str] = {}
+                for name, arguments in folder.commands.items():
+                    if (
+                        not ALL
+                        and name not in few
+                        and not any(re.search(p, kind) and name == says for p, says in SAYS.items())
+                    ):
+                        continue
+                    try:
+                        code, out, err = call(arguments, monkeypatch)
+                    except BaseException as error:
+                        wrong.append(f"{kind} {how}: {name} raised {type(error).__name__}: {error}")
+                        continue
+                    said[name] = out + err
+                    if code not in (0, 1) and not (how == "removed" and code == 2):
+                        wrong.append(f"{kind} {how}: {name} exits with {code}: {err}")
+                    if code and not (err.startswith("Error: ") and err.rstrip().endswith((".", "]"))):
+                        wrong.append(f"{kind} {how}: {name} says no sentence: {err!r}")
+                    if "Traceback" in out + err:
+                        wrong.append(f"{kind} {how}: {name} shows a traceback")
+                    if name == "study list" and (code or folder.other not in out):
+                        wrong.append(f"{kind} {how}: the other study is not listed: {out[:300]} {err}")
+                    if name == "data list" and (code or "spare" not in out):
+                        wrong.append(f"{kind} {how}: the other data set is not listed: {out[:300]} {err}")
+                for pattern, name in SAYS.items():
+                    silent = how == "removed" and ("studies/" in kind or "queue" in kind)  # nothing is known of it
+                    if re.search(pattern, kind) and name in said and not silent and path.name not in said[name]:
+                        wrong.append(f"{kind} {how}: {name} does not name the file: {said[name][-300:]}")
+    assert not wrong, f"{len(wrong)} faults:\n" + "\n".join(wrong[:60])
+    code, _, err = call(folder.commands["study show"], monkeypatch)
+    assert code == 0 and not err, "what was put back is read again"
