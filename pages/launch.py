@@ -13,6 +13,7 @@ from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.studies import launch
 from mdaf_core.studies.definitions import definition_names, get_definition, starting_point
 from mdaf_core.studies.estimate import known_costs, settled
+from mdaf_core.studies.settings_form import apply
 from mdaf_core.training.config import RunConfig
 from mdaf_core.training.presets import describe, get_preset, preset_names
 from pages import launch_cost, launch_form, shared
@@ -42,9 +43,9 @@ def main() -> None:
             if not chosen:
                 st.info("Choose at least one configuration.", icon=":material/info:")
                 return
-            configs = _settings(definition, chosen)
+            configs, obstacles = _settings(definition, chosen)
         with right:
-            _summary(dataset, definition, configs, reference, acknowledged)
+            _summary(dataset, definition, configs, reference, acknowledged, obstacles)
 
 
 def _audit(dataset: PreparedDataset) -> list[str] | None:
@@ -89,44 +90,39 @@ def _selection(dataset: PreparedDataset) -> tuple[str, list[str], str]:
     return definition, chosen, reference if reference in chosen else chosen[0]
 
 
-def _settings(definition: str, chosen: Sequence[str]) -> list[RunConfig]:
-    """The chosen configurations with the definition's and the reader's changes, and the form to make them."""
+def _settings(definition: str, chosen: Sequence[str]) -> tuple[list[RunConfig], list[str]]:
+    """The chosen configurations with the definition's and the reader's changes, the form to make them, and why some of
+    them are not possible."""
     shared.section("Settings", help="Every setting starts at its preset. Changed ones are marked.")
     scope = st.selectbox("Change", [launch_form.ALL, *chosen], key="scope")
     starts = [get_preset(n) if definition == OWN else starting_point(get_definition(definition), n) for n in chosen]
-    configs, problems = [], []
+    configs: list[RunConfig] = []
+    refused: dict[str, dict[str, str]] = {launch_form.ALL: {}}
     for start in starts:
-        try:
-            configs.append(
-                start.with_overrides({**launch_form.changes(launch_form.ALL), **launch_form.changes(start.name)})
-            )
-        except UsageError as error:
-            problems.append(f"{start.name}: {error}")
-            configs.append(start)
-    if scope == launch_form.ALL:
-        shown = starts[0].with_overrides(launch_form.changes(scope))
-    else:
-        shown = configs[list(chosen).index(scope)]
+        mine = launch_form.changes(start.name)
+        config, sentences = apply(start, {**launch_form.changes(launch_form.ALL), **mine})
+        configs.append(config)
+        refused[start.name] = {path: said for path, said in sentences.items() if path in mine}
+        refused[launch_form.ALL] |= {path: said for path, said in sentences.items() if path not in mine}
+    own = scope != launch_form.ALL
+    shown = configs[chosen.index(scope)] if own else apply(starts[0], launch_form.changes(scope))[0]
     with st.container(border=True):
-        launch_form.form(scope, shown, training_only=scope == launch_form.ALL)
-    for problem in problems:
-        st.error(shared.plain(problem), icon=":material/error:")
-    st.session_state["launch_problems"] = problems
-    return configs
+        launch_form.form(scope, shown, refused[scope], training_only=not own)
+    obstacles = ["Correct the setting that is marked red."] if refused[scope] else []
+    obstacles += [f"{name}: {said}" for name, found in refused.items() if name != scope for said in found.values()]
+    return configs, obstacles
 
 
 def _summary(
-    dataset: PreparedDataset, definition: str, configs: list[RunConfig], reference: str, acknowledged: list[str] | None
-) -> None:
-    """What will run, what it costs, and the button."""
+    dataset: PreparedDataset, definition: str, configs: list[RunConfig], reference: str, acknowledged: list[str] | None,
+    obstacles: list[str],
+) -> None:  # fmt: skip
+    """What will run, what it costs, and the button, locked while there are obstacles."""
     shared.section("This study")
     seeds_text = st.text_input("Seeds", "42, 43, 44", key="seeds_text", help=SEEDS_HELP)
     title = st.text_input(
         "Title", "", max_chars=120, key="study_title", placeholder="Shown in lists; may be left empty"
     )
-    scopes = [launch_form.ALL, *(config.name for config in configs)]
-    entries = [f"{scope}: {sentence}" for scope in scopes for sentence in launch_form.errors(scope).values()]
-    obstacles = [*st.session_state.get("launch_problems", []), *entries]
     try:
         seeds = launch.parse_seeds(seeds_text)
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""The form of one configuration's settings, generated from its pydantic models. Part of the Launch page."""
+"""The form that changes the settings of a study's configurations. Part of the Launch page."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from mdaf_core.errors import UsageError
-from mdaf_core.studies.settings_form import Setting, parse_integers, settings
+from mdaf_core.studies.settings_form import Setting, label, parse_integers, settings
 from mdaf_core.training.config import RunConfig
 from pages import shared
 
@@ -16,26 +15,23 @@ COLUMNS = 3
 
 
 def changes(scope: str) -> dict[str, Any]:
-    """What was changed in one configuration, or in all: path → value. Kept while the session lasts."""
+    """What was changed in one configuration, or in all: path → value as typed. Kept while the session lasts."""
     found: dict[str, Any] = st.session_state.setdefault("launch_changes", {}).setdefault(scope, {})
-    return found
-
-
-def errors(scope: str) -> dict[str, str]:
-    """Entries of a configuration (or of all) that are not valid: path → sentence."""
-    found: dict[str, str] = st.session_state.setdefault("launch_errors", {}).setdefault(scope, {})
     return found
 
 
 def reset(scope: str) -> None:
     """Back to the preset."""
     changes(scope).clear()
-    errors(scope).clear()
     st.session_state["launch_generation"] = st.session_state.get("launch_generation", 0) + 1
 
 
-def form(scope: str, config: RunConfig, training_only: bool) -> None:
-    """Widgets for all settings of `config`, which has the changes made so far."""
+def form(scope: str, config: RunConfig, refused: dict[str, str], training_only: bool) -> None:
+    """Widgets for all settings of `config`, which has the valid changes made so far.
+
+    Args:
+        refused: path → sentence of changes that are not valid; each stands under its field.
+    """
     groups: dict[str, list[Setting]] = {}
     for setting in settings(config):
         if not training_only or setting.group == "training":
@@ -46,34 +42,34 @@ def form(scope: str, config: RunConfig, training_only: bool) -> None:
         columns = st.columns(COLUMNS)
         for i, setting in enumerate(members):
             with columns[i % COLUMNS]:
-                _widget(scope, setting)
-    if changes(scope) or errors(scope):
+                _widget(scope, setting, refused.get(setting.path))
+    if changes(scope):
         st.button("Undo all changes here", on_click=reset, args=(scope,), icon=":material/undo:", key=f"reset-{scope}")
 
 
-def _widget(scope: str, setting: Setting) -> None:
+def _widget(scope: str, setting: Setting, refused: str | None) -> None:
+    """One field. Its limits are not the browser's: what it refuses it keeps to itself, and the app would go on with the
+    former value."""
     key = f"set-{scope}-{setting.path}-{st.session_state.get('launch_generation', 0)}"
-    label = setting.name[:1].upper() + setting.name[1:]
-    if setting.path in changes(scope):
-        label = f":blue[{label}] :material/edit:"
+    title = label(setting.path)
+    if refused:
+        title = f":red[{title}] :material/error:"
+    elif setting.path in changes(scope):
+        title = f":blue[{title}] :material/edit:"
+    value = changes(scope)[setting.path] if refused else setting.value
     common: dict[str, Any] = {"key": key, "help": setting.help, "on_change": _changed, "args": (scope, setting, key)}
     if setting.kind == "switch":
-        st.toggle(label, setting.value, **common)
+        st.toggle(title, value, **common)
     elif setting.kind == "choice":
-        st.selectbox(label, setting.choices, setting.choices.index(setting.value), **common)
+        st.selectbox(title, setting.choices, setting.choices.index(value), **common)
     elif setting.kind == "integers":
-        st.text_input(label, ", ".join(map(str, setting.value)), **common)
+        st.text_input(title, value if isinstance(value, str) else ", ".join(map(str, value)), **common)
+    elif setting.kind == "integer":
+        st.number_input(title, value=value, step=1, **common)
     else:
-        number = int if setting.kind == "integer" else float
-        low, high, value = (
-            None if limit is None else number(limit) for limit in (setting.minimum, setting.maximum, setting.value)
-        )
-        if number is int:
-            st.number_input(label, low, high, value, 1, **common)
-        else:
-            st.number_input(label, low, high, value, _step(value), format="%.6g", **common)
-    if setting.path in errors(scope):
-        st.caption(f":red[{shared.plain(errors(scope)[setting.path])}]")
+        st.number_input(title, value=value, step=_step(setting.value), format="%.6g", **common)
+    if refused:
+        st.caption(f":red[{shared.plain(refused)}]")
 
 
 def _step(value: float | None) -> float:
@@ -82,17 +78,10 @@ def _step(value: float | None) -> float:
 
 
 def _changed(scope: str, setting: Setting, key: str) -> None:
-    """Take one entry over; an entry that is not valid is remembered with its sentence."""
-    errors(scope).pop(setting.path, None)
+    """Take one entry over, valid or not."""
     value = st.session_state[key]
-    try:
-        if setting.kind == "integers":
-            value = parse_integers(value)
-        if value is None and not setting.optional:
-            raise UsageError(f"{setting.name.capitalize()} cannot be empty.")
-    except UsageError as error:
-        errors(scope)[setting.path] = str(error)
-        return
+    if setting.kind == "integers":
+        value = parse_integers(value)
     if setting.path.endswith(".kind"):  # another model: what was set for the former one does not apply
         group = setting.path.removesuffix("kind")
         for path in [path for path in changes(scope) if path.startswith(group)]:

@@ -50,8 +50,19 @@ REFUSAL = "refusal"  # key of the session's state: what a button could not do
 # ---- page frame ------------------------------------------------------------------------------------------------------
 
 
+CHOICES = ("definition", "scope", "seeds_text", "study_title", "chosen-", "reference-", "accept-")
+
+
+def keep_choices() -> None:
+    """What was typed and chosen on the Launch page outlives a look at another page, where Streamlit would forget all
+    widgets that are not drawn."""
+    for key in [key for key in st.session_state if str(key).startswith(CHOICES)]:
+        st.session_state[key] = st.session_state[key]
+
+
 def header(title: str, question: str) -> None:
     """The page's title and, beside it, the question it answers. The first call of every page."""
+    keep_choices()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.title(title, anchor=False, width="content")
         st.markdown(f":gray[{question}]", width="content")

@@ -11,7 +11,7 @@ from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.comparison import by_configuration
 from mdaf_core.evaluation.significance import LEVEL, Component, half_width, seed_summary
 from mdaf_core.tracking import RunRecord
-from mdaf_core.training.config import describe_validation_error
+from mdaf_core.validation import describe_validation_error
 
 EpochMetric = Literal["train_auc_online", "train_auc_eval", "val_auc", "gap_online", "gap_eval", "val_logloss"]
 TestMetric = Literal["test_auc", "test_gauc", "test_logloss"]

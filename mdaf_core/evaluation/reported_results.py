@@ -33,7 +33,7 @@ from mdaf_core.evaluation.significance import (
     holm,
     verdict,
 )
-from mdaf_core.training.config import describe_validation_error
+from mdaf_core.validation import describe_validation_error
 
 CORRELATIONS = (0.0, 0.5, 0.8, 0.9, 0.95)  # for which the rows needed are told
 

@@ -26,7 +26,7 @@ class ModelSettings(BaseModel):
         grown: trees, grown by `training.gbdt`, instead of a network; they have no epochs.
     """
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
     network: ClassVar[str] = ""
     reads_history: ClassVar[bool] = True

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -11,7 +12,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mdaf_core.errors import UsageError
-from mdaf_core.training.config import RunConfig
+from mdaf_core.training.config import InvalidSettings, RunConfig
+from mdaf_core.validation import Problem, in_words
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,54 @@ def settings(config: RunConfig) -> list[Setting]:
     return [*_of_model(config.training, "training"), *_of_model(config.model, "model")]
 
 
-def parse_integers(text: str) -> list[int]:
-    """`256, 128` as a list; nothing is an empty list.
-
-    Raises:
-        UsageError: something in it is not a whole number.
-    """
+def parse_integers(text: str) -> list[int] | str:
+    """`256, 128` as a list; nothing is an empty list; what holds something else stays as it is, to be refused."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not all(part.isdigit() for part in parts):
-        raise UsageError(f"Give whole numbers separated by commas, such as 256, 128; got {text!r}.")
-    return [int(part) for part in parts]
+    return [int(part) for part in parts] if all(re.fullmatch("-?[0-9]{1,18}", part) for part in parts) else text
+
+
+def apply(start: RunConfig, changes: Mapping[str, Any]) -> tuple[RunConfig, dict[str, str]]:
+    """`start` with those changes that are valid, and why each of the others is not.
+
+    Args:
+        changes: path → value, as typed; a change of a `kind` before what belongs to the new kind.
+
+    Returns:
+        The configuration, and path → sentence in the words of the form.
+    """
+    kept = dict(changes)
+    refused: dict[str, str] = {}
+    while True:
+        try:
+            return start.with_overrides(kept), refused
+        except InvalidSettings as error:
+            named = {path: said for problem in error.problems for path, said in _refusals(problem, kept)}
+        except UsageError as error:  # a setting that is there no more
+            named = {path: str(error) for path in kept if path in str(error)}
+        if not named:  # nothing that was changed: the start itself is not valid
+            raise UsageError(f"{start.name} cannot be changed like this: {', '.join(kept)}.")
+        refused |= named
+        kept = {path: value for path, value in kept.items() if path not in named}
+
+
+def _refusals(problem: Problem, changes: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The changes that a problem is about, with its sentence: the field's own, or of fields that do not go together
+    those that it names."""
+    path = ".".join(problem.path)
+    if path in changes:
+        if problem.words == "must be a list":
+            said = f"takes whole numbers separated by commas, such as 256, 128; it is {changes[path]!r}"
+            return [(path, f"{label(path)} {said}.")]
+        return [(path, in_words(problem, lambda _: label(path)))]
+    within = [other for other in changes if other.startswith(f"{path}.")]
+    among = [other for other in within if other.rsplit(".", 1)[1] in problem.words] or within
+    return [(other, in_words(problem, lambda _: "")) for other in among[-1:]]
+
+
+def label(path: str) -> str:
+    """`training.max_epochs` as `Max epochs`."""
+    name = path.rsplit(".", 1)[-1].replace("_", " ")
+    return name[:1].upper() + name[1:]
 
 
 def _of_model(model: BaseModel, prefix: str) -> Iterator[Setting]:

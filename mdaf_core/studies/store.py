@@ -18,6 +18,7 @@ from mdaf_core.files import check_name, reading, write_text
 from mdaf_core.locks import exclusive
 from mdaf_core.settings import get_settings
 from mdaf_core.training.config import RunConfig
+from mdaf_core.validation import describe_validation_error
 
 
 class Study(BaseModel):
@@ -133,10 +134,7 @@ def create_study(
                 ),
             )
         except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(part) for part in problem["loc"])
-            message = problem["msg"].removeprefix("Value error, ")
-            raise UsageError(f"This study cannot be created: {f'{where}: ' if where else ''}{message}.") from None
+            raise UsageError(describe_validation_error(error, "This study cannot be created")) from None
         write_text(folder / f"{study.id}.json", study.model_dump_json(indent=2) + "\n")
     return study
 

@@ -11,12 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mdaf_core.data.schema import MAX_HISTORY
 from mdaf_core.errors import UsageError
 from mdaf_core.models.config import ModelConfig
+from mdaf_core.validation import Problem, describe_validation_error, problems
 
 
 class TrainingConfig(BaseModel):
     """How a model is trained. Defaults are the report's v2 settings."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
     batch_size: int = Field(2048, ge=1, le=1_000_000, description="Rows a step.")
     max_epochs: int = Field(20, ge=1, le=1000, description="Epochs at most; also the end of the cosine.")
@@ -40,6 +41,14 @@ class TrainingConfig(BaseModel):
     min_delta: float = Field(0.0005, ge=0, le=1, description="What counts as better, in AUC.")
     max_history: int = Field(MAX_HISTORY, ge=1, le=1000, description="Newest events kept of each history.")
     eval_batch_size: int = Field(2048, ge=1, description="Rows a step when evaluating.")
+
+
+class InvalidSettings(UsageError):
+    """Settings that are not allowed; `problems` has each by itself."""
+
+    def __init__(self, message: str, problems: list[Problem]):
+        super().__init__(message)
+        self.problems = problems
 
 
 class RunConfig(BaseModel):
@@ -67,7 +76,7 @@ class RunConfig(BaseModel):
                     raw = RunConfig.model_validate(raw).model_dump()
             return RunConfig.model_validate(raw)
         except ValidationError as error:
-            raise UsageError(describe_validation_error(error)) from None
+            raise InvalidSettings(describe_validation_error(error, raw=raw), problems(error, raw)) from None
 
 
 def _split_pair(text: str) -> tuple[str, Any]:
@@ -98,13 +107,3 @@ def _assign(raw: dict[str, Any], path: str, value: Any) -> None:
     if last == "kind" and node["kind"] != value:  # another model: its own defaults
         node.clear()
     node[last] = value
-
-
-def describe_validation_error(error: ValidationError, what: str = "Invalid setting") -> str:
-    """The first problems of a pydantic error as a sentence: `what`, the field, what was expected, what was given."""
-    parts = []
-    for problem in error.errors()[:3]:
-        path = ".".join(str(p) for p in problem["loc"])
-        message = problem["msg"].removeprefix("Value error, ")
-        parts.append(f"{path}: {message} (got {problem['input']!r})" if path else message)
-    return f"{what}: " + "; ".join(parts) + "."

@@ -82,7 +82,7 @@ def test_text_for_people(home):
     ("arguments", "code", "words"),
     [
         (("prepare", "synthetic", "--set", "sice=tiny"), 2, "no option 'sice'. Known: "),
-        (("prepare", "synthetic", "--set", "size=huge"), 2, "does not take 'huge'"),
+        (("prepare", "synthetic", "--set", "size=huge"), 2, "it is 'huge'"),
         (("prepare", "synthetic", "--set", "size"), 2, "looks like"),
         (("prepare", "nothing"), 2, "Known: synthetic"),
         (("prepare", "movielens"), 2, "needs a path"),

@@ -240,6 +240,57 @@ def test_launch_says_what_is_wrong_and_waits(tiny):
     assert not next(b for b in app.button if b.key == "launch").disabled
 
 
+ENTRIES = [
+    ("All configurations", "training.max_epochs", 0, "Max epochs must be at least 1; it is 0.", 3),
+    ("mdaf-full", "training.learning_rate", -0.001, "Learning rate must be above 0; it is -0.001.", 0.01),
+]
+
+
+@pytest.mark.parametrize(("scope", "path", "value", "sentence", "good"), ENTRIES)
+def test_an_entry_that_is_not_allowed_locks_the_button(tiny, scope, path, value, sentence, good):
+    """Form, summary and button stay, the sentence stands once, under its field, and there is a way back."""
+    app = open_page("launch", definition="demo")
+    app.selectbox(key="scope").set_value(scope).run()
+    key = f"set-{scope}-{path}-0"
+    sound(app.number_input(key=key).set_value(value).run())
+    said = words(app)
+    assert said.count(sentence) == 1 and f"{path} must" not in said
+    assert app.button(key="launch").disabled and ":red[" in app.number_input(key=key).label
+    assert app.number_input(key=key).value == value, "what was typed is still there to be corrected"
+    other = "dcnv2" if scope == "mdaf-full" else "mdaf-static"
+    sound(app.selectbox(key="scope").set_value(other).run())
+    assert words(app).count(sentence) == 1 and app.button(key="launch").disabled
+    app.selectbox(key="scope").set_value(scope).run()
+    sound(app.number_input(key=key).set_value(good).run())
+    assert sentence not in words(app) and not app.button(key="launch").disabled
+
+
+def test_a_change_that_only_one_configuration_refuses_names_it(tiny):
+    app = open_page("launch", definition="own")
+    app.multiselect[0].set_value(["autoint", "lr"]).run()
+    app.selectbox(key="scope").set_value("autoint").run()
+    sound(app.number_input(key="set-autoint-model.heads-0").set_value(3).run())
+    assert words(app).count("Attention dim (32) must be a multiple of heads (3)") == 1
+    assert app.button(key="launch").disabled
+
+
+def test_what_is_set_outlives_a_look_at_another_page(tiny):
+    app = open_page("launch", definition="own")
+    app.multiselect[0].set_value(["mdaf-full", "lr"]).run()
+    app.selectbox(key="scope").set_value("mdaf-full").run()
+    app.number_input(key="set-mdaf-full-training.max_epochs-0").set_value(3).run()
+    app.number_input(key="set-mdaf-full-training.batch_size-0").set_value(0).run()
+    app.text_input(key="seeds_text").set_value("7-9").run()
+    app.text_input(key="study_title").set_value("My study").run()
+    sound(app.switch_page("pages/data.py").run())
+    sound(app.switch_page("pages/launch.py").run())
+    assert app.multiselect[0].value == ["mdaf-full", "lr"] and app.selectbox(key="scope").value == "mdaf-full"
+    assert app.text_input(key="seeds_text").value == "7-9" and app.text_input(key="study_title").value == "My study"
+    assert app.number_input(key="set-mdaf-full-training.max_epochs-0").value == 3
+    assert app.number_input(key="set-mdaf-full-training.batch_size-0").value == 0
+    assert words(app).count("Batch size must be at least 1; it is 0.") == 1
+
+
 def test_launch_on_data_whose_audit_failed_needs_a_word(tiny):
     audit = json.loads((tiny.path / "audit.json").read_text())
     audit["checks"][0] |= {"id": "too-good", "status": "fail", "sentence": "This is too good."}

@@ -241,8 +241,37 @@ def test_settings_are_generated_with_their_limits():
                 with pytest.raises(UsageError):
                     config.with_overrides({setting.path: setting.maximum * 2 + 1})
     assert parse_integers("256, 128") == [256, 128] and parse_integers("") == []
-    with pytest.raises(UsageError, match="whole numbers"):
-        parse_integers("256; 128")
+    assert parse_integers("256; 128") == "256; 128" and parse_integers("²") == "²"
+
+
+REFUSED = [
+    ({"training.learning_rate": -0.001}, {"training.learning_rate": "Learning rate must be above 0; it is -0.001."}),
+    ({"training.label_smoothing": 1.0}, {"training.label_smoothing": "Label smoothing must be below 1; it is 1.0."}),
+    ({"training.max_epochs": 0}, {"training.max_epochs": "Max epochs must be at least 1; it is 0."}),
+    ({"training.batch_size": None}, {"training.batch_size": "Batch size cannot be empty."}),
+    ({"model.hidden_units": "32; 16"}, {"model.hidden_units": "Hidden units takes whole numbers separated by commas"}),
+    ({"model.hidden_units": [32, 0]}, {"model.hidden_units": "Hidden units, entry 2, must be at least 1; it is 0."}),
+    (
+        {"model.sequential.kind": "bst", "model.sequential.heads": 3},
+        {"model.sequential.heads": "Hidden dim (128)"},
+    ),
+    (
+        {"model.static.num_heads": 5, "training.max_epochs": -1},
+        {"model.static.num_heads": "", "training.max_epochs": ""},
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "sentences"), REFUSED)
+def test_changes_that_are_not_valid_leave_the_others(changes, sentences):
+    from mdaf_core.studies.settings_form import apply
+
+    start = get_preset("mdaf-full")
+    config, refused = apply(start, {"training.warmup_epochs": 3, **changes})
+    assert config.training.warmup_epochs == 3 and refused.keys() == sentences.keys()
+    for path, said in sentences.items():
+        assert refused[path].startswith(said) and "_" not in refused[path]
+    assert apply(start, {path: changes[path] for path in changes if path not in refused})[1] == {}
 
 
 def test_costs_are_counted_in_a_process_of_their_own(tiny):

@@ -30,9 +30,9 @@ def test_overrides_reach_nested_settings() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("training.max_epochs=0", "greater than or equal to 1"),
+        ("training.max_epochs=0", "training.max_epochs must be at least 1; it is 0"),
         ("training.max_epoch=3", "no setting 'training.max_epoch'"),
-        ("model.dropout=1.5", "less than 1"),
+        ("model.dropout=1.5", "model.dropout must be below 1; it is 1.5"),
         ("nothing.at.all=1", "'nothing' does not exist"),
         ("training.max_epochs", "looks like training.max_epochs=2"),
         ("model.kind=magic", "magic"),

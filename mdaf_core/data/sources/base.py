@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mdaf_core.data.schema import FieldSpec, TimeUnit
 from mdaf_core.data.sources.files import exists, expand, find
 from mdaf_core.errors import BadInputError, UsageError
+from mdaf_core.validation import problems
 
 Progress = Callable[[float, str], None]
 SplitKind = Literal["time", "last-day", "leave-last-out", "random"]
@@ -276,14 +277,9 @@ def parse_options(source: Source, options: dict[str, Any]) -> Any:
     try:
         return source.options.model_validate(options)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = first["msg"].removeprefix("Value error, ").rstrip(".")
-        if first["input"] is None:
-            raise UsageError(f"The option {where} is needed: {what}.") from None
-        if not where:
-            raise UsageError(f"These options do not go together: {what}.") from None
-        raise UsageError(f"The option {where} does not take {first['input']!r}: {what}.") from None
+        first = problems(error)[0]
+        where = ".".join(first.path)
+        raise UsageError(first.sentence(where and f"The option {where}")) from None
 
 
 def check_path(source: Source, path: Path | None) -> Path | None:
