@@ -12,7 +12,11 @@ from pages import shared
 if TYPE_CHECKING:
     from mdaf_core.studies.store import Study
 
-PRESETS = {"report": "the report's four", "mdaf-levels": "MDAF's three levels"}
+PRESETS = {
+    "report": "the report's four",
+    "mdaf-levels": "MDAF's three levels",
+    "report-test": "both on test AUC",
+}
 
 
 def scoreboard(study: Study) -> None:
@@ -20,7 +24,8 @@ def scoreboard(study: Study) -> None:
 
     shared.section(
         "Success criteria",
-        help="Passed or failed by the mean over seeds; the 95% interval stands below the figure.",
+        help="Passed or failed by the mean over seeds; the 95% interval stands beside the figure. Sure only where it "
+        "covers other seeds and other users at once.",
     )
     if not study.criteria:
         st.caption("This study carries no criteria: 'Edit criteria' below adds them.")
@@ -45,6 +50,14 @@ def scoreboard(study: Study) -> None:
         what = f"**{shared.plain(score['criterion'])}:** {shared.plain(score['requirement'])}"
         rows.append(f"| {what} | {figure} | {_verdict(score)} |")
     st.markdown("\n".join(rows))
+    shown = [score for score in scores if score["configuration"] == chosen]
+    said = [f"Thresholds: {origin}." for origin in dict.fromkeys(s["origin"] for s in shown if s["origin"])]
+    said += [
+        f"{note[0].upper()}{note[1:]}."
+        for note in dict.fromkeys(s["note"] for s in shown if s["passed"] is not None and s["note"])
+    ]
+    for text in said:
+        st.caption(shared.plain(text))
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
@@ -52,9 +65,11 @@ def _scores(study_id: str, criteria: tuple[str, ...], version: tuple[Any, ...]) 
     """Every criterion for every configuration; computed anew when the criteria or the run store change."""
     from mdaf_core import tracking
     from mdaf_core.evaluation.criteria import evaluate_study, read_criteria
+    from mdaf_core.studies.launch import source_of
     from mdaf_core.studies.store import get_study
 
-    results = evaluate_study(read_criteria(get_study(study_id).criteria), tracking.list_runs(study_id))
+    study = get_study(study_id)
+    results = evaluate_study(read_criteria(study.criteria), tracking.list_runs(study_id), source_of(study.dataset))
     return [result.model_dump() for result in results]
 
 
@@ -62,10 +77,9 @@ def _verdict(score: dict[str, Any]) -> str:
     if score["passed"] is None:
         return f":gray[{shared.plain(score['note'])}]"
     word = ":green[:material/check: pass]" if score["passed"] else ":red[:material/close: fail]"
-    return (
-        word
-        + {True: "", False: ", but the interval reaches the other side", None: ", interval unknown"}[score["certain"]]
-    )
+    if score["certain"] is None:
+        return f"{word}, not known how sure: {shared.plain(score['unsure'])}"
+    return word + (", sure" if score["certain"] else ", but the interval reaches the other side")
 
 
 def editor(study: Study) -> None:
@@ -88,7 +102,7 @@ def _editor(study: Study) -> None:
     )
     fields = Criterion.model_fields
     table = pd.DataFrame(st.session_state.get(draft, study.criteria), columns=list(fields)).astype(
-        {"low": "Float64", "high": "Float64"}
+        {"low": "Float64", "high": "Float64", "origin": "string", "source": "string"}
     )
     words = st.column_config.SelectboxColumn
     edited = st.data_editor(
@@ -101,6 +115,8 @@ def _editor(study: Study) -> None:
             "low": st.column_config.NumberColumn("Low", format="%.4f"),
             "high": st.column_config.NumberColumn("High", format="%.4f"),
             "epoch": words("Epoch", options=["best", "last"], default="best", required=True),
+            "origin": st.column_config.TextColumn("Thresholds from", max_chars=200, default="", width="medium"),
+            "source": st.column_config.TextColumn("Only for data of", max_chars=60, default=""),
         },
     )  # fmt: skip
     current = shared.edited_rows(edited)
@@ -121,7 +137,7 @@ def _editor(study: Study) -> None:
         wrong = ""
     except StudioError as error:
         wrong = str(error)
-    changed = current != [{k: v for k, v in row.items() if v is not None} for row in study.criteria]
+    changed = current != [{k: v for k, v in row.items() if v not in (None, "")} for row in study.criteria]
     with st.container(horizontal=True, vertical_alignment="center"):
         for preset, title in PRESETS.items():
             st.button(f"Add {title}", icon=":material/playlist_add:", key=f"add-{preset}", on_click=add, args=(preset,))

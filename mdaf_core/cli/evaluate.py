@@ -182,15 +182,19 @@ def criteria(
     study: Annotated[str, typer.Argument(help="Id of a study.")],
     preset: Annotated[
         list[str] | None,
-        typer.Option(help="First replace the study's criteria by these: report, mdaf-levels. Can be repeated."),
+        typer.Option(
+            help="First replace the study's criteria by these: report, mdaf-levels, report-test. Can be repeated."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge a study by its success criteria.
 
-    Pass or fail for each configuration, with the figure and its interval.
+    Pass or fail for each configuration, with the figure and its interval. It is sure only where the interval covers
+    other seeds and other users, and lies on one side of the threshold.
     """
     from mdaf_core.evaluation.criteria import evaluate_study, preset_criteria, read_criteria
+    from mdaf_core.studies.launch import source_of
     from mdaf_core.studies.results import study_runs
     from mdaf_core.studies.store import get_study, update_study
 
@@ -199,7 +203,8 @@ def criteria(
         chosen = [c.model_dump(mode="json") for name in dict.fromkeys(preset) for c in preset_criteria(name)]
         found = update_study(study, criteria=chosen)
     rules = read_criteria(found.criteria)
-    results = evaluate_study(rules, [run for run in study_runs(found) if run.state == "finished"])
+    runs = [run for run in study_runs(found) if run.state == "finished"]
+    results = evaluate_study(rules, runs, source_of(found.dataset))
     emit({"study": study, "criteria": rules, "results": results}, as_json, lambda: _judged(bool(rules), results))
 
 
@@ -217,13 +222,24 @@ def _judged(some: bool, results: list[CriterionResult]) -> str:
             number(r.value),
             f"{number(r.low)} to {number(r.high)}" if r.low is not None else "–",
             words[r.passed],
-            sure[r.certain],
+            sure[r.certain] or (r.unsure and f"not known: {r.unsure}"),
             r.seeds,
             r.note,
+            r.origin,
         )
         for r in results
     ]
-    head = ("configuration", "criterion", "figure", "95% interval", "verdict", "interval", "seeds", "note")
+    head = (
+        "configuration",
+        "criterion",
+        "figure",
+        "95% interval",
+        "verdict",
+        "sure",
+        "seeds",
+        "note",
+        "thresholds from",
+    )
     return table(rows, head)
 
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mdaf_core.errors import UsageError
-from mdaf_core.evaluation.comparison import by_configuration
-from mdaf_core.evaluation.significance import LEVEL, Component, half_width, seed_summary
+from mdaf_core.evaluation.comparison import by_configuration, mean_over_seeds, row_sampling
+from mdaf_core.evaluation.significance import ONE_SEED, Estimate, interval, seed_component, seed_summary
 from mdaf_core.tracking import RunRecord
 from mdaf_core.validation import describe_validation_error
 
@@ -39,6 +39,8 @@ class Criterion(BaseModel):
     low: float | None = Field(None, description="Threshold of `at least`, lower end of `between`.")
     high: float | None = Field(None, description="Threshold of `at most`, upper end of `between`, largest drop.")
     epoch: Literal["best", "last"] = Field("best", description="Which epoch the figure is taken from.")
+    origin: str = Field("", max_length=200, description="Where the thresholds come from, and what they were set for.")
+    source: str = Field("", max_length=60, description="Kind of data they apply to; empty: any.")
 
     @model_validator(mode="after")
     def _thresholds(self) -> Criterion:
@@ -81,11 +83,19 @@ class CriterionResult(BaseModel):
     low: float | None = None
     high: float | None = None
     covers: str = Field("", description="What the interval covers.")
-    certain: bool | None = Field(None, description="Whether the whole interval is on one side of the threshold.")
+    certain: bool | None = Field(
+        None,
+        description="Whether the whole interval over seeds and users is on one side of the threshold; None: `unsure`.",
+    )
+    unsure: str = Field("", description="Why `certain` is not known.")
+    origin: str = ""
     seeds: int = 0
     note: str = ""
 
 
+_ORIGIN = "Mamba4Rec report of 2025-10-31, set for validation rows of the Taobao ads sample"
+_TAOBAO = "taobao-ads"
+CHOSE_THE_EPOCH = "validation rows chose the epoch, so this figure is optimistic; test metrics are not"
 _REPORT = [
     Criterion(name="Train AUC in range", metric="train_auc_online", rule="between", low=0.60, high=0.70),
     Criterion(name="Validation AUC", metric="val_auc", rule="at least", low=0.5730),
@@ -96,11 +106,25 @@ _LEVELS = [
     Criterion(name=f"MDAF {level}", metric="val_auc", rule="at least", low=low)
     for level, low in (("minimum", 0.5780), ("target", 0.5820), ("stretch", 0.5900))
 ]
-_PRESETS = {"report": _REPORT, "mdaf-levels": _LEVELS}
+_ON_TEST = [
+    Criterion(name="Test AUC", metric="test_auc", rule="at least", low=0.5730),
+    *(c.model_copy(update={"name": f"{c.name}, test", "metric": "test_auc"}) for c in _LEVELS),
+]
+_PRESETS = {
+    name: [criterion.model_copy(update={"origin": _ORIGIN, "source": _TAOBAO}) for criterion in criteria]
+    for name, criteria in (("report", _REPORT), ("mdaf-levels", _LEVELS), ("report-test", _ON_TEST))
+}
+_ROW_METRICS: dict[str, tuple[Literal["val", "test"], str]] = {
+    "val_auc": ("val", "auc"),
+    "val_logloss": ("val", "logloss"),
+    "test_auc": ("test", "auc"),
+    "test_gauc": ("test", "gauc"),
+    "test_logloss": ("test", "logloss"),
+}
 
 
 def preset_criteria(name: str) -> list[Criterion]:
-    """The report's four criteria (`report`), or MDAF's three levels (`mdaf-levels`).
+    """The report's four criteria (`report`), MDAF's three levels (`mdaf-levels`), or both on test AUC (`report-test`).
 
     Raises:
         UsageError: unknown name.
@@ -119,10 +143,30 @@ def read_criteria(raw: Sequence[dict[str, Any]]) -> list[Criterion]:
     found = []
     for i, item in enumerate(raw, 1):
         try:
-            found.append(Criterion.model_validate(item))
+            found.append(_with_origin(Criterion.model_validate(item)))
         except ValidationError as error:
             raise UsageError(describe_validation_error(error, f"Criterion {i}{called(item)}")) from None
     return found
+
+
+def _with_origin(criterion: Criterion) -> Criterion:
+    """A preset's own, stored before criteria had an origin, is recognised; one changed by hand is no longer it."""
+    presets = [one for criteria in _PRESETS.values() for one in criteria]
+    if not criterion.origin and not criterion.source:
+        stored = (one for one in presets if criterion == one.model_copy(update={"origin": "", "source": ""}))
+        return next(stored, criterion).model_copy()
+    if criterion.origin == _ORIGIN and not any(_same_rule(criterion, one) for one in presets):
+        return criterion.model_copy(update={"origin": f"changed by hand from: {_ORIGIN}"})
+    return criterion
+
+
+def _same_rule(a: Criterion, b: Criterion) -> bool:
+    return a.model_dump(exclude={"name"}) == b.model_dump(exclude={"name"})
+
+
+def applicable(names: Sequence[str], source: str | None) -> list[Criterion]:
+    """The presets' criteria that apply to data of this source; a study of other data begins without them."""
+    return [c for name in names for c in preset_criteria(name) if not c.source or c.source == source]
 
 
 def called(item: Mapping[str, Any]) -> str:
@@ -148,47 +192,70 @@ def _figure(criterion: Criterion, run: RunRecord) -> float | None:
     return value
 
 
-def _sampling_interval(criterion: Criterion, run: RunRecord) -> tuple[float, float] | None:
-    """For one seed: the interval of its AUC over rows or users, where the criterion is of an AUC at the best epoch."""
-    if run.result is None or criterion.epoch != "best" or criterion.metric not in ("val_auc", "test_auc"):
+def _mean(criterion: Criterion, runs: Sequence[RunRecord], figures: Sequence[float]) -> Estimate | None:
+    """The interval of a criterion's figure: over seeds and users at once where each row's part in it is known.
+
+    That is so for AUC, gAUC and log loss of the best epoch, whose predictions are kept; of gaps, training figures,
+    other epochs and drops between epochs only the spread over seeds is known.
+    """
+    if len(figures) == len(runs) and criterion.metric in _ROW_METRICS and criterion.epoch == "best":
+        split, metric = _ROW_METRICS[criterion.metric]
+        return mean_over_seeds(figures, row_sampling([(run,) for run in runs], split, metric))
+    if len(figures) < 2:
         return None
-    metrics = getattr(run.result, criterion.metric.removesuffix("_auc"))
-    if metrics.auc is None or metrics.auc_se is None:
-        return None
-    width = half_width([Component(name="rows", variance=metrics.auc_se**2)], 1 - LEVEL)
-    return metrics.auc - width, metrics.auc + width
+    return interval(sum(figures) / len(figures), [seed_component(figures)], "other seeds, on these rows")
 
 
-def evaluate(criterion: Criterion, configuration: str, runs: Sequence[RunRecord]) -> CriterionResult:
-    """One criterion for the finished runs (one a seed) of one configuration."""
+def evaluate(
+    criterion: Criterion, configuration: str, runs: Sequence[RunRecord], source: str | None = None
+) -> CriterionResult:
+    """One criterion for the finished runs (one a seed) of one configuration.
+
+    Args:
+        source: kind of data the runs are on; None: not known, and the criterion is judged with a note.
+    """
     out = CriterionResult(
-        configuration=configuration, criterion=criterion.name, requirement=criterion.requirement, passed=None
+        configuration=configuration,
+        criterion=criterion.name,
+        requirement=criterion.requirement,
+        origin=criterion.origin,
+        passed=None,
     )
+    if criterion.source and source is not None and criterion.source != source:
+        out.note = f"does not apply: its thresholds are for {criterion.source} data, these are {source}"
+        return out
     figures = [value for run in runs if (value := _figure(criterion, run)) is not None]
     if not figures:
         out.note = "no finished run has this figure"
         return out
     summary = seed_summary(figures)
-    out.value, out.seeds, out.note = summary.mean, summary.n, summary.note
+    out.value, out.seeds = summary.mean, summary.n
     out.passed = criterion.holds(summary.mean)
-    interval = None
-    if summary.low is not None and summary.high is not None:
-        interval, out.covers = (summary.low, summary.high), "other seeds, on these rows"
-    elif len(runs) == 1:
-        interval, out.covers = _sampling_interval(criterion, runs[0]), "other rows or users, with this trained model"
-    if interval is None:
-        out.covers = ""
+    notes = [summary.note] if summary.note else []
+    if criterion.metric.startswith("val_"):
+        notes.append(CHOSE_THE_EPOCH)
+    if criterion.source and source is None:
+        notes.append(f"its thresholds are for {criterion.source} data; whether these are is not known")
+    out.note = "; ".join(notes)
+    found = _mean(criterion, runs, figures)
+    if found is None:
+        out.unsure = ONE_SEED if len(figures) == 1 else "no interval of this figure is known"
         return out
-    out.low, out.high = interval
+    out.low, out.high, out.covers = found.low, found.high, found.covers
+    if not found.of_both_sources:
+        out.unsure = f"the interval covers {found.covers}, not {'other seeds' if summary.n == 1 else 'other users'}"
+        return out
     edges = [edge for edge in (criterion.low, criterion.high) if edge is not None]
     out.certain = not any(out.low < edge < out.high for edge in edges)
     return out
 
 
-def evaluate_study(criteria: Sequence[Criterion], runs: Sequence[RunRecord]) -> list[CriterionResult]:
-    """Every criterion for every configuration with finished runs."""
+def evaluate_study(
+    criteria: Sequence[Criterion], runs: Sequence[RunRecord], source: str | None = None
+) -> list[CriterionResult]:
+    """Every criterion for every configuration with finished runs; `source` as for `evaluate`."""
     return [
-        evaluate(criterion, name, list(group.values()))
+        evaluate(criterion, name, list(group.values()), source)
         for name, group in by_configuration(runs).items()
         for criterion in criteria
     ]

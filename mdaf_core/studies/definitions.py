@@ -22,7 +22,7 @@ class Definition:
         reference: the configuration all others are compared with.
         seeds: used where the user names none.
         overrides: `path=value` settings, changed in every configuration that has them.
-        criteria: names of criteria presets (`evaluation.criteria`).
+        criteria: names of criteria presets (`evaluation.criteria`); a study takes those that apply to its data.
     """
 
     name: str
@@ -77,7 +77,6 @@ _DEFINITIONS = (
             *("training.max_epochs=6", "training.warmup_epochs=1", "training.batch_size=512"),
             *("model.hidden_dim=64", "model.sequential.hidden_dim=64"),
         ),
-        criteria=("report",),
     ),
 )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdaf_core.data.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.schema import Split
-from mdaf_core.errors import UsageError
+from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.margins import Margin
 from mdaf_core.evaluation.plan import Extension, GivenUp
 from mdaf_core.jobs import api as jobs
@@ -96,7 +96,7 @@ def run_configurations(
     Raises:
         UsageError: as `run`.
     """
-    from mdaf_core.evaluation.criteria import preset_criteria
+    from mdaf_core.evaluation.criteria import applicable
 
     if after is None:
         check_audit(dataset, acknowledged)
@@ -108,7 +108,7 @@ def run_configurations(
         configurations=configs,
         seeds=seeds,
         reference=reference,
-        criteria=[c.model_dump(mode="json") for name in criteria for c in preset_criteria(name)],
+        criteria=[c.model_dump(mode="json") for c in applicable(criteria, source_of(dataset))],
         acknowledged=acknowledged,
         metric=metric,
         split=split,
@@ -222,6 +222,14 @@ def run_demo() -> Study:
         criteria=definition.criteria,
         after=after,
     )
+
+
+def source_of(dataset: str) -> str | None:
+    """The kind of data a data set was prepared from; None where it is not there (yet, or any more)."""
+    try:
+        return PreparedDataset.open(dataset).meta.source
+    except StudioError:
+        return None
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -18,7 +18,11 @@ def test_presets_are_added_judged_and_kept(open_page, studies) -> None:  # noqa:
     assert not app.exception and not app.error
     assert len(get_study(studies["full"]).criteria) == 7
     page = words(open_page("overview", "full"))
-    assert "Validation AUC at the best epoch" in page and "pass" in page and "achieved" not in page
+    assert "Validation AUC at the best epoch" in page and "does not apply" in page and ": fail" not in page
+    mine = {"name": "Mine", "metric": "test_auc", "rule": "at least", "low": 0.55, "high": None, "epoch": "best"}
+    update_study(studies["full"], criteria=[mine])
+    page = words(open_page("overview", "full"))
+    assert "pass" in page and "sure" in page and "achieved" not in page
     update_study(studies["full"], criteria=[])
 
 

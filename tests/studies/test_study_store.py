@@ -10,7 +10,6 @@ import pytest
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.prepare import prepare
 from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.evaluation.criteria import read_criteria
 from mdaf_core.files import write_json
 from mdaf_core.jobs import api, store
 from mdaf_core.studies import launch
@@ -141,7 +140,7 @@ def test_run_queues_every_configuration_and_seed_once(tiny):
     assert len(jobs) == 10
     assert all(job.payload["config"]["training"]["max_epochs"] == 2 for job in jobs)
     assert all(job.payload["provenance"]["study"] == study.id for job in jobs)
-    assert read_criteria(study.criteria)
+    assert study.criteria == []  # the report's thresholds are for other data
     assert launch.queue_missing(study) == []
     assert counts(cells(study)) == {"queued": 10}
 
