@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from mdaf_core.data.audit import Check
-from mdaf_core.data.checks import files, groups, histories, labels, source, splits, values
+from mdaf_core.data.checks import clock, encodings, files, groups, histories, labels, source, splits, together, values
 from mdaf_core.data.checks.base import Written
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.sources.base import Progress, no_progress
@@ -23,6 +23,9 @@ _QUESTIONS: tuple[Callable[[Written], Iterator[Check]], ...] = (
     values.deciding_values,
     labels.unknown_by_label,
     values.missing_by_label,
+    encodings.encodings,
+    together.inputs_together,
+    clock.times_by_label,
     groups.one_label_groups,
     values.blank_inputs,
     source.unseen,
