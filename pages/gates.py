@@ -57,8 +57,9 @@ def _pick() -> tuple[RunRecord, Split] | None:
             "Rows", ["test", "val"], default="test", required=True, key="split", bind="query-params", width="content",
             format_func=lambda s: {"test": "Test", "val": "Validation"}[s],
         )  # fmt: skip
-    if run_id is None:
+    if not by_id:
         shared.empty("No run of this study has finished yet.", "See what is running", "pages/jobs.py")
+    if run_id is None:
         return None
     return by_id[run_id], split
 

@@ -150,6 +150,9 @@ def warm_up() -> None:
 # ---- pickers ---------------------------------------------------------------------------------------------------------
 
 
+OF_ANOTHER = {"study": ("run",)}  # what a choice takes out of the link: it belonged to the one chosen before
+
+
 def linked_select(
     label: str, name: str, options: list[str], format_func: Callable[[str], str], help: str | None
 ) -> str | None:
@@ -168,10 +171,13 @@ def linked_select(
 
     def changed() -> None:
         st.query_params[name] = st.session_state[key]
+        for other in OF_ANOTHER.get(name, ()):
+            st.query_params.pop(other, None)
 
     chosen = st.selectbox(
-        label, options, index=None, key=key, format_func=format_func, on_change=changed, help=help, placeholder="choose"
-    )
+        label, options, index=None if stale else 0, key=key, format_func=format_func, on_change=changed, help=help,
+        placeholder="choose",
+    )  # fmt: skip
     if chosen is None:  # never another one's results under a link that names this one
         named = plain(str(st.query_params.get(name)))
         st.warning(

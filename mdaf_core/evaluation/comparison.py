@@ -16,14 +16,13 @@ from mdaf_core.data.schema import Split
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.cache import cached
 from mdaf_core.evaluation.jackknife import units_of_rarer_label
-from mdaf_core.evaluation.margins import Margin, check_margin, check_metric, gain_over_base, margin_notes, margin_words
+from mdaf_core.evaluation.margins import Margin, check_margin, check_metric, margin_words
 from mdaf_core.evaluation.metrics import Undefined, clusters
-from mdaf_core.evaluation.plan import Conditions, marked, seeds_done
+from mdaf_core.evaluation.plan import Conditions, marked
 from mdaf_core.evaluation.predictions import difference_of_rows, load_predictions, sampling_errors
 from mdaf_core.evaluation.significance import (
     BP,
     LEVEL,
-    ONE_SEED,
     Component,
     Difference,
     Equivalence,
@@ -35,7 +34,6 @@ from mdaf_core.evaluation.significance import (
     difference,
     equivalence,
     few_seeds,
-    holm,
     interval,
     noise_floor,
     sampling_component,
@@ -45,10 +43,8 @@ from mdaf_core.evaluation.significance import (
     signed_rank,
     verdict,
 )
+from mdaf_core.evaluation.verdicts import DIRECTIONS, chance_notes, decide, fit_margin, interim_look
 from mdaf_core.tracking import RunRecord
-
-# Metric → +1 where larger is better, −1 where smaller is.
-DIRECTIONS = {"auc": 1, "gauc": 1, "pr_auc": 1, "logloss": -1, "normalised_entropy": -1, "brier": -1, "ece": -1}
 
 
 class ComparedConfiguration(BaseModel):
@@ -95,6 +91,7 @@ class StudyComparison(BaseModel):
     noise_floor: float | None = None
     tests: int = 0
     configurations: list[ComparedConfiguration]
+    chance: list[str] = Field([], description="Which configurations are not above chance, as sentences.")
     notes: list[str] = []
 
     @property
@@ -259,6 +256,14 @@ def mean_over_seeds(values: Sequence[float], sampling: RowSampling) -> Estimate 
     return interval(mean, [sampling.shared, component], f"other seeds and other {what}")
 
 
+def _mean_auc(group: dict[int, RunRecord], split: Split) -> Estimate | None:
+    """AUC of one configuration over its seeds, whatever metric is compared; None where undefined or mixed."""
+    values = {seed: v for seed, run in group.items() if (v := metric_of(run, split, "auc")) is not None}
+    if not values or _mixed(group):
+        return None
+    return mean_over_seeds(list(values.values()), row_sampling([(group[seed],) for seed in values], split, "auc"))
+
+
 def _compare(
     entry: ComparedConfiguration,
     mine: dict[int, RunRecord],
@@ -379,7 +384,7 @@ def compare_study(
         out.notes.append(f"The reference {reference!r} {why}, so nothing is compared yet.")
     else:
         base.verdict = "reference"
-        _fit_margin(out, base.summary.mean, groups[reference])
+        fit_margin(out, base.summary.mean, groups[reference])
         for entry in out.configurations:
             if entry is base or entry.summary is None:
                 continue
@@ -388,64 +393,9 @@ def compare_study(
             )
             if against is not None and against.rows:
                 out.rows, out.users = against.rows, against.users
-    _decide(out, waiting=len([name for name in planned or () if name not in groups and name != reference]))
+    decide(out, waiting=len([name for name in planned or () if name not in groups and name != reference]))
+    out.chance = chance_notes(groups, {name: _mean_auc(group, split) for name, group in groups.items()}, split)
     if split == "val":
         out.notes.append("Validation rows chose each run's epoch, so their metrics are optimistic; test rows are not.")
     out.configurations.sort(key=lambda c: -DIRECTIONS[metric] * c.summary.mean if c.summary else math.inf)
     return out
-
-
-def interim_look(
-    planned: Mapping[str, Sequence[int]], groups: Mapping[str, dict[int, RunRecord]], name: str, reference: str
-) -> str | None:
-    """How many planned seeds a configuration has finished together with the reference; None when all have."""
-    whole = set(planned.get(name, ())) & set(planned.get(reference, ()))
-    done = set(groups.get(name, {})) & set(groups.get(reference, {}))
-    return seeds_done(whole, done, len(whole))
-
-
-def _fit_margin(out: StudyComparison, value: float, reference: dict[int, RunRecord]) -> None:
-    """The margin in the metric's own units, from what the reference gains over the base rate of these rows."""
-    result = next(iter(reference.values())).result
-    if result is None:
-        return
-    rows = getattr(result, out.split)
-    out.gain = gain_over_base(out.metric, value, rows.positives / rows.rows)
-    width = None if out.margin is None else out.margin.half_width(out.gain)
-    out.margin_bp = None if width is None else width / BP
-    out.notes += margin_notes(out.margin, out.metric, width, out.gain)
-
-
-def _decide(out: StudyComparison, waiting: int) -> None:
-    """Adjust over all comparisons, then give each its word. `waiting`: planned ones without a finished run."""
-    tested = [c for c in out.configurations if c.difference_seeds is not None and c.difference is not None]
-    decidable = sum(not c.undecided for c in tested)
-    out.tests = decidable + (waiting if decidable else 0)
-
-    def adjusted(p: list[float | None]) -> list[float | None]:
-        """Holm's; those that wait for seeds count as p = 1 for the others, and themselves get the whole factor."""
-        known: list[float | None] = [1.0 if c.interim else value for c, value in zip(tested, p, strict=True)]
-        found = holm([*known, *[1.0] * waiting])
-        return [
-            f if not c.interim or v is None else min(1.0, v * out.tests)
-            for c, v, f in zip(tested, p, found, strict=False)
-        ]
-
-    differences = adjusted([c.difference.p if c.difference else None for c in tested])
-    parity = adjusted([c.equivalence.p if c.equivalence else None for c in tested])
-    seeds = adjusted([c.difference_seeds.p if c.difference_seeds else None for c in tested])
-    ranks = adjusted([c.signed_rank.p if c.signed_rank else None for c in tested])
-    for entry, p, p_parity, p_seeds, p_ranks in zip(tested, differences, parity, seeds, ranks, strict=True):
-        assert entry.difference is not None
-        entry.p_adjusted, entry.p_equivalence_adjusted = p, p_parity
-        entry.p_seeds_adjusted, entry.p_signed_rank_adjusted = p_seeds, p_ranks
-        improvement = DIRECTIONS[out.metric] * entry.difference.estimate
-        entry.verdict = verdict(improvement, p, p_parity, len(entry.shared_seeds))
-        shown = not entry.interim and entry.verdict in ("better", "worse")
-        if shown and p_parity is not None and p_parity < 1 - LEVEL:
-            entry.notes.append(f"the difference is shown, and shown to be smaller than {out.margin_words}")
-    for entry in out.configurations:
-        if entry.interim and entry.verdict in ("better", "worse", "parity", "not shown", ONE_SEED):
-            entry.verdict = "interim"
-        if entry.difference is not None and out.noise_floor is not None:
-            entry.below_noise_floor = abs(entry.difference.estimate) < out.noise_floor

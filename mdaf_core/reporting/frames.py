@@ -221,10 +221,10 @@ def comparison_notes(comparison: StudyComparison) -> list[str]:
 
 
 def condition_notes(comparison: StudyComparison) -> list[str]:
-    """How a comparison stands to its study's plan: what the marks behind words mean, and why they are there."""
+    """What stands above a comparison: what the marks behind words mean and why they are there, who is at chance."""
     legend = mark_legend(comparison)
     said = comparison.conditions.sentences() if comparison.conditions else []
-    return [*([f"{legend}."] if legend else []), *said]
+    return [*([f"{legend}."] if legend else []), *said, *comparison.chance]
 
 
 def sentence(note: str) -> str:

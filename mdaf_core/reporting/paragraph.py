@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mdaf_core.evaluation.comparison import DIRECTIONS
 from mdaf_core.evaluation.significance import ONE_SEED
+from mdaf_core.evaluation.verdicts import DIRECTIONS
 
 if TYPE_CHECKING:
     from mdaf_core.evaluation.comparison import ComparedConfiguration, StudyComparison

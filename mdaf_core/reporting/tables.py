@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from mdaf_core.errors import UsageError
-from mdaf_core.evaluation.comparison import DIRECTIONS
+from mdaf_core.evaluation.verdicts import DIRECTIONS
 from mdaf_core.reporting import curve_frames, frames
 from mdaf_core.reporting.material import SPLIT_WORDS
 from mdaf_core.reporting.paragraph import METRICS, not_comparable, titled

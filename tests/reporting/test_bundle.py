@@ -14,8 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from mdaf_core.errors import UsageError
-from mdaf_core.evaluation.comparison import DIRECTIONS, compare_study
+from mdaf_core.evaluation.comparison import compare_study
 from mdaf_core.evaluation.margins import Margin
+from mdaf_core.evaluation.verdicts import DIRECTIONS
 from mdaf_core.reporting import bundle, frames
 from mdaf_core.reporting.figures import FIGURES, make_figure
 from mdaf_core.reporting.material import Material
