@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any, Literal, get_args, get_origin
 
 import streamlit as st
-from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
-from mdaf_core.data.sources.base import Implied, SourceOptions
+from mdaf_core.data.sources.base import Implied, SourceOptions, option_label, refused_options
 from pages import shared
 
 WIDE = 3
@@ -17,8 +16,11 @@ WIDE = 3
 
 def options_form(
     options: type[SourceOptions], key: str, columns: list[str] | None = None, proposed: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """Draw the widgets and return the options that differ from their defaults.
+) -> tuple[dict[str, Any], bool]:
+    """Draw the widgets; returns the options that differ from their defaults, and whether all of them are taken.
+
+    What is not taken is said under its field. The fields have no limits of the browser's: what it refuses it keeps to
+    itself, and the form would go on with the former value.
 
     Options without effect beside those chosen above them are left out; those that another one decides show its value
     and are locked.
@@ -35,6 +37,7 @@ def options_form(
     }
     chosen: dict[str, Any] = {}
     shown: dict[str, Any] = {}
+    below: dict[str, Any] = {"": None}
     for title, members in groups.items():
         st.caption(f"**{title}**")
         cells: list[Any] = []
@@ -45,13 +48,19 @@ def options_form(
             implied = options.implied(shown).get(name)
             with cells.pop(0):
                 value = _widget(name, field, f"{key}-{name}", columns, (proposed or {}).get(name), implied)
+                below[name] = st.empty()
             shown[name] = value
             if implied is not None and implied.fixed:
                 continue
+            if columns == [] and _names_column(field) and not value:
+                continue  # no file is named yet
             if value != _plain(field.get_default() if implied is None else implied.value):
                 chosen[name] = value
+    refused = refused_options(options, chosen)
+    for name, sentence in refused.items():
+        (below.get(name) or st).caption(f":red[{shared.plain(sentence)}]")
     _differences(options, {name: value for name, value in chosen.items() if name not in (proposed or {})}, shown)
-    return chosen
+    return chosen, not refused
 
 
 def _differences(options: type[SourceOptions], chosen: dict[str, Any], shown: dict[str, Any]) -> None:
@@ -59,7 +68,9 @@ def _differences(options: type[SourceOptions], chosen: dict[str, Any], shown: di
     changed = {name: (value, _plain(options.model_fields[name].get_default())) for name, value in chosen.items()}
     for name, implied in options.implied(shown).items():
         changed.setdefault(name, (_plain(implied.value), f"by {implied.by}"))
-    words = [f"**{_label(name)}** {_words(value)} :gray[({_words(usual)})]" for name, (value, usual) in changed.items()]
+    words = [
+        f"**{option_label(name)}** {_words(value)} :gray[({_words(usual)})]" for name, (value, usual) in changed.items()
+    ]
     if words:
         st.caption(f"Changed from the defaults: {'; '.join(words)}.")
 
@@ -71,10 +82,6 @@ def _words(value: Any) -> str:
     return "none" if text in (None, "") else shared.plain(str(text))
 
 
-def _label(name: str) -> str:
-    return name.replace("_", " ").capitalize()
-
-
 def _plain(value: Any) -> Any:
     """A default as its widget shows it."""
     return ", ".join(f"{part:g}" for part in value) if isinstance(value, tuple) else value
@@ -83,18 +90,15 @@ def _plain(value: Any) -> Any:
 def _widget(
     name: str, field: FieldInfo, key: str, columns: list[str] | None, proposed: Any, implied: Implied | None
 ) -> Any:
-    label, help = _label(name), field.description
+    label, help = option_label(name), field.description
     default = field.get_default() if proposed is None else proposed
     locked = implied is not None and implied.fixed
     if implied is not None:
         default, key = implied.value, f"{key}-{implied.by}"
         help = f"{help} {'Decided' if locked else 'Begun'} by {implied.by}."
     annotation = field.annotation
-    names_column = (
-        columns is not None and isinstance(field.json_schema_extra, dict) and "column" in field.json_schema_extra
-    )
-    if names_column:
-        return _column(label, columns or [], default, key, help)
+    if columns is not None and _names_column(field):
+        return _column(label, columns, default, key, help)
     if get_origin(annotation) is Literal:
         return _of(st.selectbox, label, list(get_args(annotation)), value=default, key=key, help=help, disabled=locked)
     if get_origin(annotation) is list and get_origin(get_args(annotation)[0]) is Literal:
@@ -104,9 +108,8 @@ def _widget(
     if annotation is bool:
         return _of(st.checkbox, label, value=default, key=key, help=help, disabled=locked)
     if annotation in (int, float):
-        low, high = _limits(field)
         return _of(
-            st.number_input, label, low, high, value=default, key=key, help=help, disabled=locked,
+            st.number_input, label, value=default, key=key, help=help, disabled=locked,
             step=1 if annotation is int else None, format=None if annotation is int else "%.4g",
         )  # fmt: skip
     shown = _plain(default)
@@ -116,6 +119,11 @@ def _widget(
     )  # fmt: skip
     text, empty = typed.strip(), field.get_default()
     return text or (None if empty is None else empty if empty == [] else text)
+
+
+def _names_column(field: FieldInfo) -> bool:
+    """Whether the option names a column of the file."""
+    return isinstance(field.json_schema_extra, dict) and "column" in field.json_schema_extra
 
 
 def _column(label: str, columns: list[str], default: Any, key: str, help: str | None) -> Any:
@@ -131,9 +139,3 @@ def _of(widget: Any, *arguments: Any, value: Any, key: str, **others: Any) -> An
     """A widget that begins with a value, and begins with it anew when its key is taken out of the session's state."""
     st.session_state.setdefault(key, value)
     return widget(*arguments, key=key, **others)
-
-
-def _limits(field: FieldInfo) -> tuple[Any, Any]:
-    low = next((m.ge if isinstance(m, Ge) else m.gt for m in field.metadata if isinstance(m, Ge | Gt)), None)
-    high = next((m.le if isinstance(m, Le) else m.lt for m in field.metadata if isinstance(m, Le | Lt)), None)
-    return tuple(None if limit is None else field.annotation(limit) for limit in (low, high))  # type: ignore[misc]

@@ -42,7 +42,7 @@ def draw(expanded: bool) -> None:
             _found(expand(path))
         proposal = _table(path) if name == "table" else None
         with st.container(border=True, gap="small"):
-            options = options_form(
+            options, taken = options_form(
                 source.options,
                 f"prepare-{name}",
                 None if proposal is None else proposal.rows.columns,
@@ -70,7 +70,9 @@ def draw(expanded: bool) -> None:
                 key="prepare-again",
                 help="Prepare even what is prepared already from the same input and options.",
             )
-            go = st.button("Prepare", type="primary", icon=":material/play_arrow:", key="prepare-go")
+            go = st.button(
+                "Prepare", type="primary", icon=":material/play_arrow:", key="prepare-go", disabled=not taken
+            )
         if st.session_state[OPEN]:
             _replaced(wanted or usual, source, options)
         if go:

@@ -43,9 +43,8 @@ def _page(patch, store, **query) -> AppTest:
 
 
 def _text(app: AppTest) -> str:
-    return "\n".join(
-        str(element.value) for kind in ("markdown", "caption", "error", "warning") for element in app.get(kind)
-    )
+    kinds = ("markdown", "caption", "error", "warning")
+    return "\n".join(str(e.value) for kind in kinds for e in app.get(kind)).replace("\\", "")
 
 
 def _clean(app: AppTest) -> None:
@@ -136,6 +135,18 @@ def test_the_form_submits_what_differs_from_the_defaults(monkeypatch, store):
     source, path, name, options = sent["arguments"]
     assert (source, path, name) == ("user-behavior", Path("/data/UserBehavior.csv"), "mine")
     assert options == {"task": "next-click", "negatives": 3, "fractions": "70/15/15"}
+
+
+def test_values_that_are_not_taken_stand_under_their_field_and_lock_the_button(monkeypatch, store):
+    app = _page(monkeypatch, store, dataset="views")
+    app.selectbox(key="prepare-source").select("user-behavior").run()
+    app.text_input(key="prepare-user-behavior-fractions").set_value("0.8,0.1").run()
+    assert _text(app).count("Fractions takes more values: number 3 is missing.") == 1
+    assert "Field required" not in _text(app) and app.button(key="prepare-go").disabled
+    app.text_input(key="prepare-user-behavior-fractions").set_value("0.8,0.1,0.1").run()
+    assert not app.button(key="prepare-go").disabled
+    app.number_input(key="prepare-user-behavior-min_count").set_value(-1).run()
+    assert _text(app).count("Min count must be at least 1; it is -1.") == 1 and app.button(key="prepare-go").disabled
 
 
 @pytest.mark.parametrize("source", ["synthetic", "user-behavior", "taobao-ads", "movielens", "criteo", "table"])

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mdaf_core.data.schema import FieldSpec, TimeUnit
 from mdaf_core.data.sources.files import exists, expand, find
 from mdaf_core.errors import BadInputError, UsageError
-from mdaf_core.validation import problems
+from mdaf_core.validation import in_words, problems
 
 Progress = Callable[[float, str], None]
 SplitKind = Literal["time", "last-day", "leave-last-out", "random"]
@@ -280,6 +280,23 @@ def parse_options(source: Source, options: dict[str, Any]) -> Any:
         first = problems(error)[0]
         where = ".".join(first.path)
         raise UsageError(first.sentence(where and f"The option {where}")) from None
+
+
+def refused_options(options: type[SourceOptions], given: dict[str, Any]) -> dict[str, str]:
+    """Why values are not taken, by option, in the words of a form ('': options that do not go together). Options that
+    are needed and not given yet are left out: `parse_options` asks for them."""
+    try:
+        options.model_validate(given)
+    except ValidationError as error:
+        found = [problem for problem in problems(error) if not problem.path or problem.path[0] in given]
+        named = [(problem.path[0] if problem.path else "", problem) for problem in found]
+        return {name: in_words(problem, lambda path: option_label(path[0])) for name, problem in reversed(named)}
+    return {}
+
+
+def option_label(name: str) -> str:
+    """`val_from` as `Val from`."""
+    return name.replace("_", " ").capitalize()
 
 
 def check_path(source: Source, path: Path | None) -> Path | None:
