@@ -25,8 +25,8 @@ class Rows:
     Attributes:
         label (N,) uint8; timestamp (N,) int64 Unix time in `DatasetMeta.time_unit`; user (N,) int32 dense index of the
         raw user (the group of gAUC, never a model input); row_id (N,) int64; history_start, history_end (N,) int64
-        slice of the event log; true_probability (N,) float64 or None; `columns[name]` a field: int32 codes or float32
-        values (NaN: missing).
+        slice of the event log; true_probability (N,) float64 or None; `columns[name]` a field: int32 codes, or float32
+        model inputs of a numeric field (NaN: missing; `FieldSpec.numbers` gives them back as the source did).
     """
 
     def __init__(self, path: Path):

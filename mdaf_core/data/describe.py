@@ -56,7 +56,9 @@ def describe_rows(
             continue  # the raw id says more than a code that may be unknown
         values = rows.columns[field.name][at]
         columns[field_word(field.name)] = (
-            describe_codes(dataset, field.name, values) if field.kind == "categorical" else pl.Series(values)
+            describe_codes(dataset, field.name, values)
+            if field.kind == "categorical"
+            else pl.Series(field.numbers(values)).round_sig_figs(6)
         )
     if meta.history_fields:
         columns["history length"] = pl.Series(np.minimum(rows.history_end - rows.history_start, MAX_HISTORY)[at])

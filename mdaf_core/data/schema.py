@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, Field
 
+from mdaf_core.data.scaling import Scaling
+
 SCHEMA_VERSION = 1
 PADDING, UNKNOWN, FIRST_ID = 0, 1, 2
 MAX_HISTORY = 50
@@ -31,6 +33,11 @@ class FieldSpec(BaseModel):
     role: Literal["item", "category", "user", "context"] = "context"
     vocabulary_size: int = Field(0, description="Codes including the two reserved ones; 0 for numeric fields.")
     description: str = ""
+    scaling: Scaling | None = Field(None, description="How numbers became inputs. None: as the source gave them.")
+
+    def numbers(self, inputs: np.ndarray) -> np.ndarray:
+        """(N,) float64 numbers of a numeric field as the source gave them, from its column; NaN: missing."""
+        return inputs.astype(np.float64) if self.scaling is None else self.scaling.invert(inputs)
 
 
 class SplitCounts(BaseModel):

@@ -34,7 +34,10 @@ class FieldStatistics(BaseModel):
     vocabulary_size: int
     unknown: dict[str, float] = Field({}, description="Share of rows whose id is unknown.")
     missing: dict[str, float] = Field({}, description="Share of rows without a number.")
-    mean: float | None = Field(None, description="Mean over training rows of a numeric field.")
+    enters: str = Field("", description="How numbers become model inputs, in words.")
+    mean: float | None = Field(
+        None, description="Mean over training rows of a numeric field, as the source gave it; so are the next three."
+    )
     std: float | None = None
     low: float | None = None
     high: float | None = None
@@ -140,7 +143,8 @@ def compute_statistics(dataset: PreparedDataset) -> Statistics:
         if field.kind == "categorical":
             figures.unknown = {split: float((p.columns[field.name] == UNKNOWN).mean()) for split, p in rows.items()}
         else:
-            values = rows["train"].columns[field.name].astype(np.float64)
+            values = field.numbers(rows["train"].columns[field.name])
+            figures.enters = field.scaling.words if field.scaling else ""
             figures.missing = {split: float(np.isnan(p.columns[field.name]).mean()) for split, p in rows.items()}
             present = values[~np.isnan(values)]
             if len(present):

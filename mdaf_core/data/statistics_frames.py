@@ -115,6 +115,7 @@ def fields_frame(statistics: Statistics) -> pl.DataFrame:
             "what it is": f.description,
             "kind": f.kind,
             "codes": f.vocabulary_size or None,
+            "enters as": f.enters or None,
             "unknown in val": f.unknown.get("val"),
             "unknown in test": f.unknown.get("test"),
             "missing in train": f.missing.get("train"),

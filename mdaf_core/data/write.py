@@ -14,6 +14,7 @@ from mdaf_core.data.columns import ColumnFile, OrderedFiles
 from mdaf_core.data.event_log import event_log, timestamps
 from mdaf_core.data.negatives import add_negatives
 from mdaf_core.data.order import stable_order
+from mdaf_core.data.scaling import fit
 from mdaf_core.data.schema import IDENTITY, SPLITS, TICKS, DatasetMeta, FieldSpec, SplitCounts
 from mdaf_core.data.sources.base import Progress, RawTable, Source
 from mdaf_core.data.split import assign_splits
@@ -54,7 +55,6 @@ def write_dataset(
         for spec in raw.fields
         if spec.kind == "categorical"
     }
-    del training
     told_apart = [
         name
         for name in (raw.history_fields if log else ())
@@ -89,8 +89,9 @@ def write_dataset(
         progress(0.55 + 0.45 * i / len(raw.fields), f"Coding {spec.name}")
         values = rows.drop_in_place(spec.name)
         if spec.kind == "numeric":
-            parts.put(spec.name, values.cast(pl.Float32).fill_null(float("nan")).to_numpy())
-            fields.append(spec)
+            scaling = fit(values, training, raw.numeric_scaling)
+            parts.put(spec.name, scaling.apply(values))
+            fields.append(spec.model_copy(update={"scaling": scaling}))
             continue
         vocabulary = vocabularies.pop(spec.name)
         codes = vocabulary.encode(values)

@@ -71,7 +71,7 @@ def checked(label: ArrayLike, score: ArrayLike) -> tuple[Bools, Floats]:
     if bad:
         raise StudioError(
             f"{bad:,} of {len(s):,} predictions are not finite: the training diverged. "
-            "Lower the learning rate or clip the gradient, then train again."
+            "Look at the sizes of its numeric inputs, lower the learning rate or clip the gradient, then train again."
         )
     return y.astype(np.bool_), s
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from mdaf_core.evaluation.jackknife import auc_se
@@ -42,7 +43,10 @@ def split_metrics(
 
     def put(name: str, compute: Callable[[], float]) -> None:
         try:
-            found[name] = compute()
+            value = compute()
+            if not np.isfinite(value):
+                raise Undefined(f"The {name} of these predictions is not a finite number.")
+            found[name] = value
         except Undefined as reason:
             undefined[name] = str(reason)
 

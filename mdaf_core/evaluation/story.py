@@ -223,7 +223,7 @@ def _fields(dataset: PreparedDataset, split: Split, position: int) -> dict[str, 
     for field in dataset.meta.fields:
         value = columns[field.name][position]
         if field.kind == "numeric":
-            out[field.name] = MISSING_WORD if np.isnan(value) else f"{value:g}"
+            out[field.name] = MISSING_WORD if np.isnan(value) else f"{field.numbers(value):g}"
         else:
             out[field.name] = readable(dataset, field.name, np.array([value]))[0]
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+from collections.abc import Iterator
 from pathlib import Path
 
 import numba
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mdaf_core.errors import StudioError
 from mdaf_core.ops.compiled import compiled_folder
 
 
@@ -46,9 +48,40 @@ def sequence_groups(cu: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.clip(inner, 0, len(cu) - 1), [len(cu) - 1]]).astype(np.int64)
 
 
+@contextlib.contextmanager
+def _torch_keeps_its_threads() -> Iterator[int]:
+    """Numba starts its threads when it is first asked for their number, and then tells the OpenMP library, which torch
+    shares (see above), to use all cores from now on: torch would go on with those."""
+    threads = torch.get_num_threads()
+    yield threads
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+
+
 def use_torch_threads() -> None:
     """Let the next kernel run on as many threads as torch does."""
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    with _torch_keeps_its_threads() as threads:
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+
+
+def set_threads(threads: int) -> dict[str, int]:
+    """Compute on so many threads from here on; returns `threads_in_use`.
+
+    Raises:
+        StudioError: torch does not do so.
+    """
+    torch.set_num_threads(threads)
+    use_torch_threads()
+    found = threads_in_use()
+    if found["torch"] != threads:
+        raise StudioError(f"{threads} threads were asked for (MDAF_THREADS), and torch uses {found['torch']}.")
+    return found
+
+
+def threads_in_use() -> dict[str, int]:
+    """Threads that torch and the kernels compute on, as they say themselves (kernels: at most one a core)."""
+    with _torch_keeps_its_threads() as threads:
+        return {"torch": threads, "numba": numba.get_num_threads()}
 
 
 def arrays(*tensors: Tensor) -> list[np.ndarray]:

@@ -51,11 +51,12 @@ def measure(config: RunConfig, dataset: PreparedDataset) -> Pace:
 
     from mdaf_core.data.loader import BatchLoader
     from mdaf_core.models.registry import build_model
+    from mdaf_core.ops.kernels import set_threads
     from mdaf_core.training.losses import smooth_targets
     from mdaf_core.training.memory import keep_freed_memory
     from mdaf_core.training.optimizer import build_optimizer, clip_gradients
 
-    torch.set_num_threads(get_settings().job_threads)
+    set_threads(get_settings().job_threads)
     keep_freed_memory()
     torch.manual_seed(0)
     model = build_model(config.model, dataset.meta.features())

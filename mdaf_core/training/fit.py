@@ -20,9 +20,11 @@ from mdaf_core.evaluation.run_metrics import split_metrics
 from mdaf_core.files import write_json
 from mdaf_core.models.summary import count_parameters, multiply_adds
 from mdaf_core.models.weights import load_model
+from mdaf_core.ops.kernels import set_threads, threads_in_use
 from mdaf_core.settings import get_settings
 from mdaf_core.training import provenance as origin
 from mdaf_core.training.config import RunConfig
+from mdaf_core.training.divergence import require_sense
 from mdaf_core.training.memory import keep_freed_memory, peak_memory_mb
 from mdaf_core.training.neural import CHECKPOINT, WEIGHTS, device_name, scan_name, train_neural
 from mdaf_core.training.predict import predict, write_predictions
@@ -33,6 +35,7 @@ from mdaf_core.training.schedule import best_epoch, stop_reason
 __all__ = ["Cancelled", "Progress", "train"]
 
 EVALUATED: tuple[Split, ...] = ("val", "test")
+_WORDS: dict[Split, str] = {"val": "validation", "test": "test"}
 
 
 def train(
@@ -63,8 +66,7 @@ def train(
     meta = dataset.meta
     check_trainable(config, dataset)
     check_data(dataset, study, run_id)
-    threads = get_settings().job_threads
-    torch.set_num_threads(threads)
+    threads = set_threads(get_settings().job_threads)
     keep_freed_memory()
     facts = origin.describe(device_name(), scan_name(), threads) | {
         "dataset": {"name": meta.name, "fingerprint": meta.fingerprint, "versions": meta.versions},
@@ -183,6 +185,7 @@ def _train_and_evaluate(
     metrics: dict[Split, SplitMetrics] = {}
     for split in EVALUATED:
         rows = dataset.rows(split)
+        require_sense(dataset, _WORDS[split], rows.label, columns[split]["logit"])
         user = rows.user if dataset.meta.has_user else None
         metrics[split] = split_metrics(rows.label, columns[split]["logit"], user, rows.true_probability)
         path = directory / "predictions" / f"{split}.parquet"
@@ -207,9 +210,9 @@ def _train_and_evaluate(
         wall_seconds=before + time.perf_counter() - start,
         peak_memory_mb=peak_memory_mb(),
         gate=_gate_summary(dataset, columns["test"]),
-        provenance=facts,
+        provenance=facts | {"threads_at_end": threads_in_use()},
     )
-    write_json(directory / "provenance.json", facts)
+    write_json(directory / "provenance.json", result.provenance)
     return result
 
 

@@ -17,6 +17,7 @@ from mdaf_core.evaluation.metrics import Undefined, auc
 from mdaf_core.evaluation.metrics import log_loss as exact_log_loss
 from mdaf_core.models.base import CTRModel
 from mdaf_core.training.config import TrainingConfig
+from mdaf_core.training.divergence import require_finite
 from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.optimizer import Adam, build_optimizer, clip_gradients
 from mdaf_core.training.progress import Monitor, Progress
@@ -119,12 +120,16 @@ class CTRModule(pl.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         output = self.model(batch)
         loss = self.model.loss(output, smooth_targets(batch.label_B, self.config.label_smoothing))
+        value = float(loss.detach())
+        require_finite(self.dataset, "loss", value, self.current_epoch + 1)
         self._online.add(batch.label_B, output.logit_B)
-        self._losses += float(loss.detach()) * len(batch)
+        self._losses += value * len(batch)
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        self._norms += clip_gradients(self.model, self.config.gradient_clip)
+        norm = clip_gradients(self.model, self.config.gradient_clip)
+        require_finite(self.dataset, "gradient", norm, self.current_epoch + 1)
+        self._norms += norm
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, index: int) -> None:
         self.monitor.tick(lambda: self._progress(index + 1))
@@ -150,6 +155,8 @@ class CTRModule(pl.LightningModule):
         rows = self.dataset.meta.splits["train"].rows
         seconds = self._train_end - self._epoch_start
         self.rows_seen, self.train_seconds = self.rows_seen + rows, self.train_seconds + seconds
+        for scores in self._eval:
+            require_finite(self.dataset, "prediction of some rows", scores.arrays()[1], self.current_epoch + 1)
         val_auc, eval_auc, online_auc = self._eval[VALIDATION].auc(), self._eval[TRAIN_SAMPLE].auc(), self._online.auc()
         val_logloss = exact_log_loss(*self._eval[VALIDATION].arrays())
         metrics = EpochMetrics(

@@ -38,7 +38,7 @@ def code_version() -> str:
         return "unknown"
 
 
-def describe(device: str, scan: str, threads: int) -> dict[str, Any]:
+def describe(device: str, scan: str, threads: dict[str, int]) -> dict[str, Any]:
     """Provenance of a run started now."""
     return {
         "code": code_version(),
@@ -46,7 +46,8 @@ def describe(device: str, scan: str, threads: int) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
-        "threads": threads,
+        "threads": threads["torch"],
+        "threads_of_kernels": threads["numba"],
         "device": device,
         "scan": scan,
         "arguments": sys.argv[1:],

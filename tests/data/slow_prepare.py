@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -50,7 +51,7 @@ class Row:
 
     row_id: int
     label: int
-    time: int
+    time: Fraction  # seconds
     user: str
     codes: dict[str, int]
     raw: dict[str, Raw]
@@ -60,7 +61,7 @@ class Row:
 
 @dataclass
 class Event:
-    time: int
+    time: Fraction  # seconds
     codes: dict[str, int]
     raw: dict[str, Raw]
     positive: int | None
@@ -79,9 +80,9 @@ class Refused(Exception):
     """The input or the split is to be refused."""
 
 
-def time_of(row: dict[str, Any], position: int) -> int:
-    """Where rows carry no time, their order is time order."""
-    return row.get("time", position)
+def time_of(row: dict[str, Any], position: int) -> Fraction:
+    """In seconds. Where rows carry no time, their order is time order."""
+    return Fraction(row.get("time", position))
 
 
 def split_of(given: Input, options: dict[str, Any], drawn: list[int] | None = None) -> list[int]:
@@ -112,7 +113,7 @@ def split_of(given: Input, options: dict[str, Any], drawn: list[int] | None = No
     elif kind == "last-day":
         if not has_time:
             raise Refused
-        days = [datetime.fromtimestamp(time, UTC).astimezone(ZoneInfo(given.timezone)).date() for time in times]
+        days = [datetime.fromtimestamp(float(time), UTC).astimezone(ZoneInfo(given.timezone)).date() for time in times]
         if len(set(days)) < 3:
             raise Refused
         last = sorted(set(days))[-2:]
@@ -183,7 +184,7 @@ def history_of(given: Input, position: int) -> list[dict[str, Any]]:
     if not given.history:
         return []
     mine = [event for event in given.events if event["user"] == row["user"] and event["time"] < now]
-    return sorted(mine, key=lambda event: event["time"])  # stable: input order within a second
+    return sorted(mine, key=lambda event: event["time"])  # stable: input order at one moment
 
 
 def slow_prepare(given: Input, options: dict[str, Any], parts: list[int]) -> Expected:
@@ -206,7 +207,7 @@ def slow_prepare(given: Input, options: dict[str, Any], parts: list[int]) -> Exp
     out: list[list[Row]] = [[], [], []]
     for number, (row, part) in enumerate(zip(given.rows, parts, strict=True)):
         history = [
-            Event(e["time"], coded(given.history, e), {n: e[n] for n in given.history}, e.get("positive"))
+            Event(Fraction(e["time"]), coded(given.history, e), {n: e[n] for n in given.history}, e.get("positive"))
             for e in history_of(given, number)
         ]
         out[part].append(

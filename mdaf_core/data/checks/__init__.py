@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from mdaf_core.data.audit import Check
-from mdaf_core.data.checks import clock, encodings, files, groups, histories, labels, source, splits, together, values
+from mdaf_core.data.checks import (
+    clock,
+    encodings,
+    files,
+    groups,
+    histories,
+    labels,
+    scales,
+    source,
+    splits,
+    together,
+    values,
+)
 from mdaf_core.data.checks.base import Written
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.sources.base import Progress, no_progress
@@ -28,6 +40,7 @@ _QUESTIONS: tuple[Callable[[Written], Iterator[Check]], ...] = (
     clock.times_by_label,
     groups.one_label_groups,
     values.blank_inputs,
+    scales.scales,
     source.unseen,
     groups.concentrated_users,
     source.input_notes,

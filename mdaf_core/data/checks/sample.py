@@ -57,7 +57,7 @@ class Sample:
             self._coded[field.name] = (
                 Coded(np.maximum(values, 0).astype(np.int64), None, self._missing.get(field.name, -1))
                 if field.kind == "categorical"
-                else binned(values)
+                else binned(field.numbers(values))
             )
         return self._coded[field.name]
 

@@ -94,7 +94,7 @@ def _decisive(data: Written, field: FieldSpec) -> Iterator[Decisive]:
                 at = np.flatnonzero(rows & (codes == code))
                 if data.meta.has_user and len(np.unique(sample.column("user_index")[at])) < _FEWEST_USERS:
                     continue
-                words = names.get(code, f"{word} is {value_words(data, field, coded, code)}")
+                words = names[code] if names else f"{word} is {value_words(data, field, coded, code)}"
                 grave = rate > 0.99 and rest < 0.5 and len(at) >= 50 and field.role == "context"
                 yield Decisive(field.name, words, rate, rest, at, grave)
     if field.kind == "numeric":
@@ -188,7 +188,7 @@ def _ends(data: Written, field: FieldSpec, chance: float) -> Iterator[Decisive]:
         at = ordered[:run]
         if data.meta.has_user and len(np.unique(sample.column("user_index")[at])) < _FEWEST_USERS:
             continue
-        words = f"{field_word(field.name)} is {side} {limit:.6g}"
+        words = f"{field_word(field.name)} is {side} {field.numbers(limit):.6g}"
         yield Decisive(field.name, words, float(kind), float(label[ordered[run:]].mean()), at, False)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Self
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from mdaf_core.data.scaling import Transform
 from mdaf_core.data.schema import FieldSpec, TimeUnit
 from mdaf_core.data.sources.files import exists, expand, find
 from mdaf_core.errors import BadInputError, UsageError
@@ -34,6 +35,16 @@ class Implied(NamedTuple):
     value: Any
     by: str
     fixed: bool
+
+
+def numeric_scaling(default: Transform, **effect: Any) -> Any:
+    """The option of sources that have numeric fields; `effect` as in `SourceOptions`."""
+    return Field(
+        default,
+        description="How numbers enter models. standard: sign(x) ln(1 + |x|), then standardised on training rows. log: "
+        "the first alone. none: as they are, which large numbers make training diverge.",
+        json_schema_extra=effect or None,
+    )
 
 
 class SourceOptions(BaseModel):
@@ -154,6 +165,7 @@ class RawTable:
         as_text: field → how ids that are kept as numbers are written in the input; their order as numbers is kept.
         titles: field → frame with columns `id` (as in the input) and `title`, for people.
         title: the data set in words; label: what a label of 1 means.
+        numeric_scaling: of the numeric fields, whose columns hold the source's own numbers.
         time_unit: of timestamps in rows and events: fine enough that no two moments of the input fall together.
         timezone: of hours and weekdays; `timezone_assumed` if nothing in the data says so.
         window: first and last+1 second (Unix) the data is said to cover; `outside_window` rows lay outside, and
@@ -172,6 +184,7 @@ class RawTable:
     titles: dict[str, pl.DataFrame] = field(default_factory=dict)
     title: str = ""
     label: str = "label"
+    numeric_scaling: Transform = "standard"
     time_unit: TimeUnit = "s"
     timezone: str = "UTC"
     timezone_assumed: bool = False

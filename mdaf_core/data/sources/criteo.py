@@ -9,8 +9,9 @@ from typing import Literal
 import polars as pl
 from pydantic import Field
 
+from mdaf_core.data.scaling import Transform
 from mdaf_core.data.schema import FieldSpec
-from mdaf_core.data.sources.base import Progress, RawTable, Size, Source, SourceOptions
+from mdaf_core.data.sources.base import Progress, RawTable, Size, Source, SourceOptions, numeric_scaling
 from mdaf_core.data.sources.files import count_lines, find, inside
 from mdaf_core.data.sources.text import Column, Layout, read_text, shrink
 
@@ -37,8 +38,9 @@ class CriteoOptions(SourceOptions):
     counts: Literal["buckets", "numbers"] = Field(
         "buckets",
         description="I1 to I13 as ids of buckets, floor(ln(x)^2) for x > 2 (as the challenge's winners did), with a "
-        "bucket for 'missing'; or as numbers, sign(x) ln(1 + |x|), which may be missing.",
+        "bucket for 'missing'; or as numbers, which may be missing.",
     )
+    numeric_scaling: Transform = numeric_scaling("log", **{"with": {"counts": ["numbers"]}})
 
 
 def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTable:
@@ -48,20 +50,20 @@ def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTa
     buckets = options.counts == "buckets"
 
     def keep(block: pl.DataFrame) -> pl.DataFrame:
-        change = bucket if buckets else log_scale
-        counts = [change(pl.col(name)).alias(name) for name in NUMERIC]
+        counts = [(bucket(pl.col(name)) if buckets else pl.col(name)).alias(name) for name in NUMERIC]
         return shrink(block.select(pl.col("label").cast(pl.UInt8), *counts, *CATEGORICAL))
 
     text = read_text(path, LAYOUT, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep, stage="rows")
     if buckets:
         fields = [FieldSpec(name=name, description="Count, in buckets") for name in NUMERIC]
     else:
-        fields = [FieldSpec(name=name, kind="numeric", description="Count, log-scaled") for name in NUMERIC]
+        fields = [FieldSpec(name=name, kind="numeric", description="Count") for name in NUMERIC]
     return RawTable(
         rows=text.frame,
         fields=[*fields, *(FieldSpec(name=name, description="Hashed id") for name in CATEGORICAL)],
         title="Criteo Display Advertising Challenge",
         label="clicked",
+        numeric_scaling=options.numeric_scaling,
         as_text=dict.fromkeys(CATEGORICAL, hex_text) | (dict.fromkeys(NUMERIC, bucket_text) if buckets else {}),
         titles=dict.fromkeys(NUMERIC, bucket_titles()) if buckets else {},
         inputs={text.name: text.fingerprint},
@@ -104,12 +106,6 @@ def bucket_titles() -> pl.DataFrame:
             ids.append(str(number))
             titles.append(f"{low:,}" if low == high else f"{low:,} to {high:,}")
     return pl.DataFrame({"id": ids, "title": titles})
-
-
-def log_scale(value: pl.Expr) -> pl.Expr:
-    """sign(x) ln(1 + |x|), null where missing."""
-    number = value.cast(pl.Float64)
-    return (number.sign() * number.abs().log1p()).cast(pl.Float32)
 
 
 def _files(path: Path, _options: CriteoOptions) -> list[Path]:

@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 import polars as pl
 from pydantic import Field, JsonValue, field_validator
 
+from mdaf_core.data.scaling import Transform
 from mdaf_core.data.schema import FieldSpec, TimeUnit
 from mdaf_core.data.sources.base import (
     RESERVED_COLUMNS,
@@ -20,6 +21,7 @@ from mdaf_core.data.sources.base import (
     SourceOptions,
     calendar_columns,
     calendar_fields,
+    numeric_scaling,
     weekday_titles,
 )
 from mdaf_core.data.sources.table_columns import CheckedColumns
@@ -61,6 +63,7 @@ class TableOptions(SourceOptions):
         json_schema_extra=COLUMN,
         description="Columns that are numbers, comma-separated; values may be missing.",
     )
+    numeric_scaling: Transform = numeric_scaling("standard")
     calendar: bool = Field(True, description="Add hour and weekday where there is a time.")
     history: Literal["rows", "positives", "none"] = Field(
         "rows", description="Histories from the user's earlier rows, from those with label 1 only, or none."
@@ -136,6 +139,7 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
         titles={"dayofweek": weekday_titles()},
         title=path.name,
         label=f"{options.label} is 1" if threshold is None else f"{options.label} is at least {threshold:g}",
+        numeric_scaling=options.numeric_scaling,
         time_unit=time_unit,
         timezone=options.timezone,
         timezone_assumed="timezone" not in options.model_fields_set,

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field, model_validator
 
+from mdaf_core.data.scaling import Transform
 from mdaf_core.data.schema import FieldSpec
 from mdaf_core.data.sources.base import (
     Implied,
@@ -19,6 +20,7 @@ from mdaf_core.data.sources.base import (
     SourceOptions,
     calendar_columns,
     calendar_fields,
+    numeric_scaling,
     weekday_titles,
 )
 from mdaf_core.data.sources.files import count_lines, find
@@ -81,6 +83,7 @@ class TaobaoAdsOptions(SourceOptions):
     ad_fields: list[AdField] = Field(
         [], description="Further inputs of the ad: campaign, customer, brand, price, and its place on the page (pid)."
     )
+    numeric_scaling: Transform = numeric_scaling("log")
     profile_fields: list[ProfileField] = Field([], description="Inputs from user_profile.csv.")
     sample: int = Field(
         0, ge=0, description="A seeded sample of so many impressions; 0: all. Histories are cut down with it."
@@ -142,7 +145,7 @@ def read(path: Path | None, options: TaobaoAdsOptions, progress: Progress) -> Ra
     source = {"category": "cate_id", "campaign": "campaign_id"}
     columns = {name: ads[source.get(name, name)].gather(found) for name in inputs}
     if "price" in options.ad_fields:
-        columns["price"] = ads["price"].gather(found).log1p().cast(pl.Float32)
+        columns["price"] = ads["price"].gather(found)
     rows = impressions.with_columns(*(values.alias(name) for name, values in columns.items()))
     if options.profile_fields:
         rows = rows.with_columns(_profiles(rows["user"], files, options.profile_fields))
@@ -170,6 +173,7 @@ def read(path: Path | None, options: TaobaoAdsOptions, progress: Progress) -> Ra
         titles={"dayofweek": weekday_titles()} | {name: _level_titles(name) for name in options.profile_fields},
         title="Taobao ads, " + _HISTORY_WORDS[options.history],
         label="clicked (0: shown and not clicked)",
+        numeric_scaling=options.numeric_scaling,
         timezone=TIMEZONE,
         timezone_assumed=True,
         window=WINDOW,
@@ -254,7 +258,7 @@ def _fields(inputs: list[str], options: TaobaoAdsOptions) -> list[FieldSpec]:
     if "pid" in options.ad_fields:
         fields.append(FieldSpec(name="pid", description="Place on the page"))
     if "price" in options.ad_fields:
-        fields.append(FieldSpec(name="price", kind="numeric", description="Price of the item, ln(1 + yuan)"))
+        fields.append(FieldSpec(name="price", kind="numeric", description="Price of the item, yuan"))
     fields += [FieldSpec(name=name, description=_LEVELS[name]) for name in options.profile_fields]
     return fields + calendar_fields()
 
