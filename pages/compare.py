@@ -11,9 +11,8 @@ from mdaf_core.evaluation.plan import planned_margin
 from mdaf_core.studies import results
 from pages import compare_evidence as evidence
 from pages import compare_views as views
-from pages import shared
+from pages import conditions, shared, study_plan
 from pages.compare_views import METRICS, SPLITS
-from pages.study_plan import MARGIN_HELP, conditions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,14 +47,16 @@ def main() -> None:
         view = st.segmented_control("View", list(VIEWS), default="Results", required=True, key="view",
                                     bind="query-params", label_visibility="collapsed")  # fmt: skip
         split, metric, reference, margin = _choices(columns[1:], study, VIEWS[view])
-        conditions(study)
+        study_plan.conditions(study)
         if view == "Reported results":
             evidence.reported(study, margin_bp(margin))
             return
         runs = shared.finished_runs(study_id)
         if not runs:
             shared.empty("No run of this study has finished yet.", "See what is running", "pages/jobs.py")
-        elif view == "ROC and calibration":
+            return
+        conditions.show(study_id, split)
+        if view == "ROC and calibration":
             views.curves(study, runs, split)
         elif view == "Slices":
             views.slices(study, runs, split)
@@ -108,7 +109,7 @@ def _choices(columns: list[Any], study: Study, used: tuple[str, ...]) -> tuple[S
     planned = planned_margin(study.plan, metric)
     text = columns[3].text_input(
         "Margin", planned.text if planned else "", placeholder="none",
-        **how("margin", f"{MARGIN_HELP} Parity is shown by two one-sided tests."),
+        **how("margin", f"{study_plan.MARGIN_HELP} Parity is shown by two one-sided tests."),
     )  # fmt: skip
     return split, metric, reference, text
 
@@ -128,9 +129,9 @@ def margin_bp(text: str) -> float | None:
 
 
 def _results(comparison: StudyComparison, metric: str) -> None:
-    from mdaf_core.reporting import charts, frames
+    from mdaf_core.reporting import captions, charts, frames
 
-    st.caption(frames.comparison_basis(comparison))
+    st.caption(shared.plain(frames.comparison_basis(comparison)))
     said = frames.condition_notes(comparison)
     if said:
         st.warning("  \n".join(shared.plain(text) for text in said), icon=":material/event_busy:")
@@ -158,8 +159,8 @@ def _results(comparison: StudyComparison, metric: str) -> None:
         shared.show_chart(
             charts.leaderboard(frame, frames.comparison_members(comparison), x_title=what),
             "leaderboard", frame, title=what,
-            help="Dot: mean over seeds. Line: 95% t interval of the mean over seeds. Ticks: single seeds. "
-                 "Diamond: the reference.",
+            help="Dot: mean over seeds. Line: its 95% interval over other seeds and other users (rows, where there "
+                 "are none); none with one seed. Ticks: single seeds. Diamond: the reference.",
         )  # fmt: skip
     with right:
         if frame["difference_bp"].is_null().all():
@@ -169,11 +170,11 @@ def _results(comparison: StudyComparison, metric: str) -> None:
                 charts.differences(frame, margin_bp=comparison.margin_bp,
                                    x_title=f"{METRICS[metric]} minus that of {comparison.reference}, bp"),
                 "differences", frame, title=f"Difference to {shared.plain(comparison.reference)}",
-                help="Mean of the differences paired by seed, with its 95% interval. Band: the margin of parity. "
-                     "Faint: smaller than the noise floor, the spread over seeds.",
+                help=f"Mean of the differences paired by seed. {captions.of_differences(comparison)} "
+                     "Band: the margin of parity. Faint: smaller than the noise floor, the spread over seeds.",
             )  # fmt: skip
     _over_seeds(comparison)
-    notes = frames.comparison_notes(comparison)
+    notes = [note for note in (captions.of_differences(comparison), *frames.comparison_notes(comparison)) if note]
     if notes:
         st.markdown("**What to know**")
         st.markdown("\n".join(f"- {shared.plain(note)}" for note in notes))
@@ -217,7 +218,7 @@ def _over_seeds(comparison: StudyComparison) -> None:
             column_config=dict.fromkeys((c for c in table.columns[2:] if c not in p), signed),
         )
         for sentence in sentences:
-            st.caption(shared.plain(sentence) + ".")
+            st.caption(shared.plain(sentence))
 
 
 def _styled(table: pd.DataFrame, comparison: StudyComparison) -> Any:
@@ -232,22 +233,29 @@ def _styled(table: pd.DataFrame, comparison: StudyComparison) -> Any:
 
 
 def _columns(comparison: StudyComparison, metric: str) -> dict[str, Any]:
+    from mdaf_core.reporting import captions, frames
+
     number = st.column_config.NumberColumn
-    covers = " or ".join(dict.fromkeys(c.difference.covers for c in comparison.configurations if c.difference))
+    interval = captions.of_differences(comparison)
     return {
         "Configuration": st.column_config.TextColumn(pinned=bool(st.session_state.get("members"))),
         "Seeds": number(help="Finished seeds; a repeated seed counts once.", width="small"),
         "Mean": number(f"{METRICS[metric]}, mean", format="%.4f", help="Over seeds, best epoch's weights."),
-        "Sd": number(format="%.4f", help="Standard deviation over seeds; none with one seed."),
+        "± 95%": number(
+            format="%.4f",
+            help="Half the width of the mean's 95% interval over other seeds and other users (rows, where there are "
+            "none) at once; a dash where one of both is not known.",
+        ),
+        "Sd over seeds": number(format="%.4f", help="Standard deviation over seeds alone: it says nothing of users."),
         "Δ, bp": number(format="%+.1f", help=f"Minus {comparison.reference}, paired by seed."),
-        "Low, bp": number(format="%+.1f", help=f"95% interval, covers {covers}."),
-        "High, bp": number(format="%+.1f", help=f"95% interval, covers {covers}."),
+        "Low, bp": number(format="%+.1f", help=interval),
+        "High, bp": number(format="%+.1f", help=interval),
         "p": number(help=f"Against no difference; Holm over {comparison.tests} comparisons."),
         "p of parity": number(help=f"Two one-sided tests against {comparison.margin_words}; Holm-adjusted."),
         "Verdict": st.column_config.TextColumn(
             help="From the adjusted tests alone, at 5%. 'Not shown' is not 'the same': that is parity. 'Interim': "
             "planned seeds are missing.",
-            width="medium" if max(map(len, comparison.frame()["marked"])) > LONG_VERDICT else None,
+            width="medium" if max(map(len, frames.comparison_table(comparison)["Verdict"])) > LONG_VERDICT else None,
         ),
     }
 

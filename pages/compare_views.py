@@ -116,7 +116,8 @@ def cost(study: Study, runs: list[RunRecord], comparison: StudyComparison) -> No
             title = f"{METRICS[comparison.metric]} against {title}"
             shared.show_chart(
                 chart, f"cost-{name.replace('_', '-')}", frame, title=title,
-                help="Mean over seeds; line: ± one standard deviation over seeds. Logarithmic axis.",
+                help="Mean over seeds; line: its 95% interval over other seeds and other users, none with one seed. "
+                     "Logarithmic axis.",
             )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages import shared
+from pages import conditions, shared
 
 if TYPE_CHECKING:
     import polars as pl
@@ -74,6 +74,7 @@ def main() -> None:
         if not chosen or not seeds:
             st.info("Choose at least one configuration and one seed.", icon=":material/info:")
             return
+        conditions.show(study_id, "val")
         live = shared.is_live(study_id)
         body = st.fragment(_body, run_every=POLL_SECONDS if live else None)
         body(study, tuple(chosen), tuple(seeds), train, reported, live)
@@ -123,8 +124,9 @@ def _charts(frame: pl.DataFrame, study: Study, train: str, reported: bool) -> No
 
 
 CURVE_HELP = (
-    "Thick lines: mean over seeds with a band of ± one standard deviation, as far as every seed goes. Thin lines: "
-    "single seeds. Marks: the epoch whose weights were kept. Gap: train minus validation AUC, signed."
+    "Thick lines: mean over seeds with a band of ± one standard deviation over seeds (it says nothing of other users), "
+    "as far as every seed goes. Thin lines: single seeds. Marks: the epoch whose weights were kept. Gap: train minus "
+    "validation AUC, signed."
 )
 
 

@@ -15,7 +15,7 @@ from pages.study_plan import MARGIN_HELP
 
 if TYPE_CHECKING:
     from mdaf_core.reporting.material import Material
-    from mdaf_core.reporting.tables import PaperTable
+    from mdaf_core.reporting.paper_table import PaperTable
 
 WIDTHS = {1: "3.3 in", 2: "7 in"}
 CSS_PIXELS_PER_INCH = 96

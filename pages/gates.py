@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages import gate_rows, shared
+from pages import conditions, gate_rows, shared
 
 if TYPE_CHECKING:
     from mdaf_core.data.schema import Split
@@ -30,6 +30,7 @@ def main() -> None:
         run, split = picked
         from mdaf_core.evaluation import gates
 
+        conditions.show(run.study, split)
         reason = gates.without_gate(run)
         if reason:
             st.info(shared.plain(reason), icon=":material/info:")

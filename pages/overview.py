@@ -10,7 +10,7 @@ from mdaf_core.studies import launch
 from mdaf_core.studies.status import Cell, cells, counts, next_step, spread
 from mdaf_core.studies.store import Study, get_study, list_studies
 from mdaf_core.studies.visits import begin_visit, changes_since
-from pages import criteria, shared, study_plan
+from pages import conditions, criteria, shared, study_plan
 
 POLL_SECONDS = 2.0
 MANY_SEEDS = 3  # more make a table that needs the page's width
@@ -91,11 +91,7 @@ def _summary(study: Study, found: list[Cell], previous: float | None) -> None:
     st.markdown(f":gray[Data set] {shared.plain(study.dataset)} · :gray[study] {shared.plain(study.id)}")
     st.progress(done / total, f"{done} of {total} runs finished")
     st.markdown("\u2003".join(f"{shared.state_label(state)} {n}" for state, n in number.items()))
-    if study.acknowledged:
-        st.warning(
-            f"Run although these audit checks failed: {shared.plain(', '.join(study.acknowledged))}.",
-            icon=":material/warning:",
-        )
+    conditions.show(study.id)
     step = next_step(study, found)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**Next:** {step.sentence}", width="content")
@@ -132,15 +128,24 @@ def _preparation(found: list[Cell]) -> None:
 
 
 def _matrix(study: Study, found: list[Cell], split: str) -> None:
-    shared.section("Configurations × seeds", help=f"{SPLITS[split]} of each run; mean ± standard deviation over seeds.")
-    rows = [["Configuration", *(f"Seed\u00a0{seed}" for seed in study.seeds), "Mean\u00a0±\u00a0sd"]]
-    rows.append([":---", *("---:" for _ in study.seeds), "---:"])
+    shared.section(
+        "Configurations × seeds",
+        help=f"{SPLITS[split]} of each run, their mean, and the standard deviation over seeds, which says nothing of "
+        "other users: Compare has intervals that do.",
+    )
+    rows = [["Configuration", *(f"Seed\u00a0{seed}" for seed in study.seeds), "Mean", "Sd\u00a0over\u00a0seeds"]]
+    rows.append([":---", *("---:" for _ in study.seeds), "---:", "---:"])
     for name in study.configuration_names:
         mine = [cell for cell in found if cell.configuration == name]
         over = spread(mine, split, "auc")  # type: ignore[arg-type]
-        mean = shared.fmt_auc(over.mean) + (f"\u00a0±\u00a0{shared.fmt_auc(over.sd)}" if over.sd is not None else "")
         mark = " :gray[(reference)]" if name == study.reference else ""
-        rows.append([shared.plain(name) + mark, *(_cell(cell, split) for cell in mine), mean])
+        rows.append(
+            [
+                shared.plain(name) + mark,
+                *(_cell(cell, split) for cell in mine),
+                *map(shared.fmt_auc, (over.mean, over.sd)),
+            ]
+        )
     st.markdown("\n".join(f"| {' | '.join(row)} |" for row in rows))
     for cell in found:
         if cell.state == "failed":

@@ -361,8 +361,9 @@ def _exports(chart: alt.TopLevelMixin, name: str, data: Any, title: str) -> None
 
     def origin() -> Origin:
         from mdaf_core.reporting import provenance
+        from pages import conditions
 
-        return provenance.of_a_page(link, name, title, export.chart_csv(chart, data))
+        return provenance.of_a_page(link, name, title, export.chart_csv(chart, data), conditions.of_link())
 
     def button(label: str, suffix: str, mime: str, make: Callable[[], bytes]) -> None:
         st.download_button(label, make, f"{name}{suffix}", mime, key=f"save-{name}{suffix}", on_click="ignore")
@@ -480,8 +481,10 @@ def fmt_auc(value: float | None) -> str:
 
 
 def fmt_p(p: float | None) -> str:
-    """A p value: four decimals, `< 0.0001` below them, a dash where undefined."""
-    return MISSING if p is None or p != p else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
+    """A p value, as `words.p_value`."""
+    from mdaf_core.reporting.words import p_value
+
+    return p_value(p)
 
 
 def fmt_time(seconds: float | None) -> str:

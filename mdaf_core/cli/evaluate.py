@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mdaf_core.evaluation.overfitting import Overfitting
     from mdaf_core.evaluation.power import Power
     from mdaf_core.evaluation.reported_results import ReportedResult, ReportedTable
+    from mdaf_core.reporting.conditions import Condition
     from mdaf_core.tracking import RunRecord
 
 MarginOption = Annotated[
@@ -61,11 +62,15 @@ def compare(
     marked as chosen after results were seen; while planned seeds are missing there is no verdict.
     """
     from mdaf_core.evaluation.power import power_of
+    from mdaf_core.reporting.conditions import of_study
     from mdaf_core.studies import results
     from mdaf_core.studies.store import get_study
 
+    found = get_study(study)
+    records = results.study_runs(found)
     comparison = results.compare(
-        get_study(study),
+        found,
+        records,
         reference=reference,
         split=None if split is None else split.value,
         metric=metric,
@@ -73,35 +78,36 @@ def compare(
     )
     size = comparison.margin_bp if difference_bp is None else difference_bp
     power = None if size is None else power_of(comparison, size)
+    known = of_study(found, records, comparison.split, comparison)
     value = {
         "study": study,
         **comparison.model_dump(mode="json"),
+        "beside": known,
         "marked": dict(comparison.frame().select("configuration", "marked").iter_rows()),
         "power": power and power.model_dump(mode="json"),
     }
-    emit(value, as_json, lambda: _compared(comparison, power))
+    emit(value, as_json, lambda: _compared(comparison, power, known))
 
 
-def _compared(comparison: StudyComparison, power: Power | None) -> str:
-    from mdaf_core.reporting.frames import (
-        comparison_basis,
-        comparison_notes,
-        comparison_table,
-        condition_notes,
-        power_sentence,
-    )
+def _compared(comparison: StudyComparison, power: Power | None, known: list[Condition]) -> str:
+    from mdaf_core.evaluation.plan import mark_legend
+    from mdaf_core.reporting.captions import of_differences
+    from mdaf_core.reporting.frames import comparison_basis, comparison_notes, comparison_table, power_sentence
+    from mdaf_core.reporting.words import p_value, signed
 
     if not comparison.configurations:
         return "No run of this study has finished yet."
     shown = comparison_table(comparison)
-    digits = {"Mean": 4, "Sd": 4, "p": 4, "p of parity": 4}
+    write = dict.fromkeys(("Mean", "± 95%", "Sd over seeds"), number) | dict.fromkeys(("p", "p of parity"), p_value)
     rows = [
-        [v if isinstance(v, str | int) else number(v, digits.get(c, 1)) for c, v in row.items()]
+        [v if isinstance(v, str | int) else write.get(c, signed)(v) for c, v in row.items()]
         for row in shown.iter_rows(named=True)
     ]
-    lines = [f"Against {comparison.reference}: {comparison_basis(comparison)}", "", table(rows, shown.columns)]
-    notes = [*condition_notes(comparison), *comparison_notes(comparison)]
-    lines += ["", *(f"- {note}" for note in notes)] if notes else []
+    lines = [f"Against {comparison.reference}: {comparison_basis(comparison)}", "", table(rows, shown.columns), ""]
+    said = [condition.sentence for condition in known]
+    lines += [f"- {sentence}" for sentence in [f"{mark_legend(comparison)}."] * bool(mark_legend(comparison)) + said]
+    notes = [of_differences(comparison), *comparison_notes(comparison)]
+    lines += [f"- {note}" for note in notes if note and note not in said]
     if power is None:
         lines += ["", "`--difference-bp` says which rows and seeds a difference of that size takes."]
     else:

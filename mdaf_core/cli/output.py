@@ -75,7 +75,7 @@ def table(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> str:
 
 def _is_number(text: Any) -> bool:
     try:
-        float(str(text).replace(",", "").split(" ±")[0])
+        float(str(text).replace(",", "").replace("−", "-").removeprefix("< "))
     except ValueError:
         return False
     return True

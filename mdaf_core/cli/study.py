@@ -173,7 +173,7 @@ def list_all(as_json: JsonOption = False) -> None:
 def show(study: Annotated[str, typer.Argument(help="A study's id.")], as_json: JsonOption = False) -> None:
     """Show a study's runs and metrics.
 
-    Configurations × seeds with states, and metrics as mean ± standard deviation over seeds.
+    Configurations × seeds with states, and metrics as means over seeds with their standard deviation over seeds.
     """
     found = get_study(study)
     state = cells(found)
@@ -248,7 +248,7 @@ def _text(study: Study, found: list[Cell]) -> str:
         for split in ("val", "test"):
             for metric in METRICS:
                 one = spread(mine, split, metric)  # type: ignore[arg-type]
-                values.append(f"{number(one.mean)} ± {number(one.sd)}" if one.sd is not None else number(one.mean))
+                values.append(f"{number(one.mean)} ({number(one.sd)})" if one.sd is not None else number(one.mean))
         states = ", ".join(f"{cell.seed} {cell.state}" for cell in mine)
         rows.append((name, *values, states))
     header = (
@@ -258,5 +258,7 @@ def _text(study: Study, found: list[Cell]) -> str:
     )
     plan = f"Planned: {study.plan.words}." if study.plan else f"{NO_PLAN[0].upper()}{NO_PLAN[1:]}."
     lines = [f"{study.title} ({study.id}), data set {study.dataset}", plan, "", table(rows, header)]
+    if any(" (" in value for row in rows for value in row[1:-1]):
+        lines += ["", "In brackets: standard deviation over seeds, which says nothing of other users; `compare` does."]
     reasons = [f"Job {c.job.id}, {c.configuration}, seed {c.seed}: {c.reason}" for c in found if c.job and c.reason]
     return "\n".join([*lines, *(["", *reasons] if reasons else [])])

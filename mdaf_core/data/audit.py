@@ -31,6 +31,11 @@ class Check(BaseModel):
     todo: str = Field("", description="What to do about it; empty where all is well.")
     examples: list[dict[str, Any]] = Field([], description="Up to 20 rows or ids that show it, as people read them.")
 
+    @property
+    def beside_results(self) -> bool:
+        """Whether its advice is to say it beside results."""
+        return "beside results" in self.todo.lower()
+
 
 class Audit(BaseModel):
     """`audit.json` of a prepared data set."""

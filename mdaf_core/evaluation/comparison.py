@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from mdaf_core.data.schema import Split
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.cache import cached
+from mdaf_core.evaluation.convergence import diverged
 from mdaf_core.evaluation.jackknife import units_of_rarer_label
 from mdaf_core.evaluation.margins import Margin, check_margin, check_metric, margin_words
 from mdaf_core.evaluation.metrics import Undefined, clusters
@@ -71,6 +72,7 @@ class ComparedConfiguration(BaseModel):
     below_noise_floor: bool | None = None
     interim: str | None = Field(None, description="`3 of 5 planned seeds` while planned ones are missing.")
     undecided: str = Field("", description="Why no test can decide, and the word is 'not shown' whatever the figures.")
+    diverged: list[int] = Field([], description="Shared seeds of which its run, or the reference's, went astray.")
     verdict: Verdict = "not comparable"
     notes: list[str] = []
 
@@ -123,6 +125,7 @@ class StudyComparison(BaseModel):
                     "difference_low_bp": d and d.low / BP,
                     "difference_high_bp": d and d.high / BP,
                     "covers": d and d.covers,
+                    "covers_seeds": d and d.covers_seeds,
                     "p": d and d.p,
                     "p_adjusted": c.p_adjusted,
                     "p_parity": e and e.p,
@@ -146,6 +149,7 @@ _FRAME = {
     "mean_covers": pl.String,
     **{name: pl.Float64 for name in ("half_width", "difference_bp", "difference_low_bp", "difference_high_bp")},
     "covers": pl.String,
+    "covers_seeds": pl.Boolean,
     **{name: pl.Float64 for name in ("p", "p_adjusted", "p_parity", "p_parity_adjusted")},
     "below_noise_floor": pl.Boolean,
     "verdict": pl.String,
@@ -234,16 +238,17 @@ def row_sampling(pairs: Sequence[Sequence[RunRecord]], split: Split, metric: str
         return RowSampling(missing=str(error))
 
 
-def mean_over_seeds(values: Sequence[float], sampling: RowSampling) -> Estimate | None:
-    """The mean of one configuration over its seeds, from the same two sources as a difference.
+def mean_of(group: dict[int, RunRecord], split: Split, metric: str) -> Estimate | None:
+    """The mean of one configuration over its seeds, its interval from the same two sources as that of a difference.
 
-    Args:
-        values: one a seed; sampling: `row_sampling` of their runs.
-
-    Returns:
-        With one seed an interval over users (rows) alone, without their sampling error one over seeds alone; `covers`
-        says so. None where neither is known.
+    With one seed the interval is over users (rows) alone, without their sampling error over seeds alone; `covers` says
+    so. None where neither is known.
     """
+    defined = {run.run_id: value for run in group.values() if (value := metric_of(run, split, metric)) is not None}
+    if not defined:
+        return None
+    sampling = row_sampling([(run,) for run in group.values() if run.run_id in defined], split, metric)
+    values = list(defined.values())
     mean = float(np.mean(values))
     what = "rows" if sampling.users is None else "users"
     if len(values) == 1:
@@ -371,8 +376,7 @@ def compare_study(
             entry.notes.append(mixed)
         elif entry.values:
             entry.summary = seed_summary(list(entry.values.values()))
-            of_mean = row_sampling([(group[seed],) for seed in entry.values], split, metric)
-            entry.mean = mean_over_seeds(list(entry.values.values()), of_mean)
+            entry.mean = mean_of(group, split, metric)
         if planned is not None:
             entry.interim = interim_look(planned, groups, name, reference)
         out.configurations.append(entry)
@@ -394,8 +398,19 @@ def compare_study(
             if against is not None and against.rows:
                 out.rows, out.users = against.rows, against.users
     decide(out, waiting=len([name for name in planned or () if name not in groups and name != reference]))
+    _name_diverged(out, runs)
     out.chance = chance_notes(groups, {name: _mean_auc(group, split) for name, group in groups.items()}, split)
     if split == "val":
         out.notes.append("Validation rows chose each run's epoch, so their metrics are optimistic; test rows are not.")
     out.configurations.sort(key=lambda c: -DIRECTIONS[metric] * c.summary.mean if c.summary else math.inf)
     return out
+
+
+def _name_diverged(out: StudyComparison, runs: Sequence[RunRecord]) -> None:
+    """Say which seeds went astray: one of them widens every interval it is in until nothing is shown."""
+    found = diverged(runs, out.split)
+    out.notes += [one.sentence for one in found]
+    astray = {(one.configuration, one.seed) for one in found}
+    for entry in out.configurations:
+        seeds = entry.shared_seeds if entry.configuration != out.reference else entry.values
+        entry.diverged = [s for s in seeds if astray & {(entry.configuration, s), (out.reference, s)}]

@@ -62,6 +62,11 @@ class Estimate(BaseModel):
         """Whether the interval covers other seeds and other rows or users at once: what a reader takes ± for."""
         return len({c.name for c in self.components}) > 1
 
+    @property
+    def covers_seeds(self) -> bool:
+        """Whether other seeds are among what the interval covers."""
+        return any(c.name == "seeds" for c in self.components)
+
 
 class Difference(Estimate):
     """An estimated difference with its two-sided interval and test against zero."""
@@ -476,6 +481,16 @@ def holm(p: Sequence[float | None]) -> list[float | None]:
         largest = max(largest, min(1.0, (len(known) - step) * p[i]))  # type: ignore[operator]
         out[i] = largest
     return out
+
+
+def intervals_as_they_are(tests: int) -> str:
+    """The clause that stands wherever intervals stand beside p values adjusted over several comparisons, or beside
+    words that follow from these; empty for one comparison, whose p value is not changed.
+
+    An interval of one comparison keeps its meaning, 95% for this difference; Holm's method gives no intervals that
+    agree with its p values in every case. So an interval can exclude 0 where the adjusted p value shows nothing.
+    """
+    return "intervals are not adjusted for the number of comparisons" if tests > 1 else ""
 
 
 def verdict(

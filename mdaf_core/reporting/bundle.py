@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.margins import Margin
 from mdaf_core.files import write_bytes
-from mdaf_core.reporting import export, paper, paragraph, provenance
+from mdaf_core.reporting import conditions, export, paper, paragraph, provenance
 from mdaf_core.reporting.figures import FIGURES, Figure, make_figure
 from mdaf_core.reporting.material import Material
+from mdaf_core.reporting.paper_table import PaperTable
 from mdaf_core.reporting.stamp import Origin, comment
-from mdaf_core.reporting.tables import TABLES, PaperTable, make_table
+from mdaf_core.reporting.tables import TABLES, make_table
 from mdaf_core.reporting.theme import Typeface
 from mdaf_core.studies.results import PLANNED, choices, summary
 from mdaf_core.studies.store import Study, get_study
@@ -123,7 +124,7 @@ def files(
         origin = origin_of_table(material, name)
         made.append((TABLES[name][0], table, origin))
         for kind in TABLE_KINDS:
-            yield out(f"tables/{table.name}.{kind}", table_file(table, kind, origin), table.title, origin)
+            yield out(f"tables/{table.name}.{kind}", table_file(table, kind, origin), table.caption, origin)
     sentences = results(material)
     whole = Origin(provenance.identify(material, "results-paragraph"))
     title = material.study.title or material.study.id
@@ -144,9 +145,8 @@ def results(material: Material) -> list[paragraph.Sentence]:
         UsageError: none of its runs has finished.
     """
     material.require_runs()
-    meta = material.dataset
-    kind = paragraph.SPLIT_KINDS.get(meta.split.get("kind", "")) if meta else None
-    return paragraph.results_paragraph(material.study, material.comparison, kind or "split unknown")
+    words = conditions.split_words(material.dataset)
+    return paragraph.results_paragraph(material.study, material.comparison, words, material.conditions)
 
 
 def export_study(
@@ -200,6 +200,7 @@ def describe(material: Material) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "drawn_with": {"code": code_version(), "versions": versions("altair", "vl-convert-python", "polars", "scipy")},
         "study": study.model_dump(mode="json"),
+        "conditions": [condition.model_dump() for condition in material.conditions],
         "results": summary(material.comparison),
         "data": {
             "name": study.dataset,

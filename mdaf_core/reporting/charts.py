@@ -279,8 +279,16 @@ def thinned(members: pl.DataFrame, bands: pl.DataFrame, most: int = MOST_VERTICE
 # ---- comparison ------------------------------------------------------------------------------------------------------
 
 
+def with_seeds(frame: pl.DataFrame) -> pl.DataFrame:
+    """`StudyComparison.frame()` without the intervals that cover users alone: they say nothing of another training."""
+    return frame.with_columns(
+        *(pl.when(pl.col("seeds") > 1).then(name).alias(name) for name in ("low", "high")),
+        *(pl.when("covers_seeds").then(name).alias(name) for name in ("difference_low_bp", "difference_high_bp")),
+    )
+
+
 def leaderboard(frame: pl.DataFrame, members: pl.DataFrame, *, x_title: str) -> alt.TopLevelMixin:
-    """Mean and t interval over seeds of each configuration, best first, the seeds visible as ticks.
+    """Mean and interval (over seeds and users) of each configuration, best first, the seeds visible as ticks.
 
     Args:
         frame: `StudyComparison.frame()`.
@@ -288,7 +296,7 @@ def leaderboard(frame: pl.DataFrame, members: pl.DataFrame, *, x_title: str) -> 
     """
     import altair as alt
 
-    frame = frame.drop_nulls("mean")
+    frame = with_seeds(frame.drop_nulls("mean"))
     y = _names(frame["configuration"].to_list())
     scale = alt.Scale(zero=False, nice=True, padding=8)
     base = alt.Chart(frame).encode(y=y)
@@ -311,6 +319,7 @@ def leaderboard(frame: pl.DataFrame, members: pl.DataFrame, *, x_title: str) -> 
                 sd="Sd over seeds",
                 low="95% low",
                 high="95% high",
+                mean_covers="Interval covers",
                 seeds="Seeds",
             ),
         ),
@@ -326,7 +335,7 @@ def differences(frame: pl.DataFrame, *, margin_bp: float | None, x_title: str) -
     """
     import altair as alt
 
-    frame = frame.drop_nulls("difference_bp")
+    frame = with_seeds(frame.drop_nulls("difference_bp"))
     y = _names(frame["configuration"].to_list())
     scale = alt.Scale(nice=True, padding=8)
     axis = alt.Axis(
@@ -505,7 +514,7 @@ def slices(frame: pl.DataFrame, *, order: Sequence[str], y_title: str) -> alt.To
 
 
 def cost(frame: pl.DataFrame, *, x: str, x_title: str, y_title: str, order: Sequence[str]) -> alt.TopLevelMixin:
-    """Quality against cost: configuration, mean ± sd of the metric over seeds, the cost column `x` on a log scale."""
+    """Quality against cost: configuration, mean of the metric with its interval (low, high), `x` on a log scale."""
     import altair as alt
 
     shown = _shown(frame, order)
@@ -515,7 +524,6 @@ def cost(frame: pl.DataFrame, *, x: str, x_title: str, y_title: str, order: Sequ
         title=x_title,
         axis=alt.Axis(format="~s", tickCount=4, labelOverlap="greedy"),
     )
-    frame = frame.with_columns(low=pl.col("mean") - pl.col("sd"), high=pl.col("mean") + pl.col("sd"))
     scale = alt.Scale(zero=False, nice=True, padding=10)
     base = alt.Chart(frame).encode(x=log, color=_colour(order, shown))
     return alt.layer(
@@ -523,7 +531,9 @@ def cost(frame: pl.DataFrame, *, x: str, x_title: str, y_title: str, order: Sequ
         base.mark_point(style="dot").encode(
             y=alt.Y("mean:Q", scale=scale, title=y_title),
             shape=_shape(order, shown),
-            tooltip=_tooltips(configuration="Configuration", mean=y_title, sd="Sd", **{x: f"{x_title}|,.0f"}),
+            tooltip=_tooltips(
+                configuration="Configuration", mean=y_title, low="95% low", high="95% high", **{x: f"{x_title}|,.0f"}
+            ),
         ),
     ).properties(height=HEIGHT)
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation import reported
-from mdaf_core.reporting import charts, curve_frames, frames, paragraph, provenance
+from mdaf_core.reporting import captions, charts, conditions, curve_frames, frames, paragraph, provenance, words
 from mdaf_core.reporting.material import SPLIT_WORDS, Material
 from mdaf_core.reporting.stamp import Origin
 from mdaf_core.reporting.theme import Typeface
@@ -58,6 +58,7 @@ def make_figure(material: Material, name: str) -> Figure:
     material.require_runs()
     kind = FIGURES[name]
     chart, data, caption = kind.make(material)
+    caption = f"{caption} {conditions.text(material.conditions)}"
     metric = material.metric if kind.group in BY_METRIC and material.metric != "auc" else ""
     return Figure(
         name=name,
@@ -80,8 +81,8 @@ def _metric(material: Material) -> str:
 
 def _lower_is_better(material: Material) -> str:
     """`, lower is better`, where it is."""
-    words = paragraph.direction(material.metric)
-    return f", {words}" if words else ""
+    better = paragraph.direction(material.metric)
+    return f", {better}" if better else ""
 
 
 def _rows(material: Material) -> str:
@@ -94,11 +95,7 @@ def _rows(material: Material) -> str:
 
 def _seeds(runs: list[RunRecord]) -> str:
     """`5 seeds`, `2 to 5 seeds`, `one seed`: how many each configuration has."""
-    names = [run.configuration for run in runs]
-    counts = sorted({names.count(name) for name in names})
-    if counts == [1]:
-        return "one seed"
-    return f"{counts[0]} seeds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+    return words.seeds(captions.seed_counts(runs))
 
 
 def _each(runs: list[RunRecord]) -> str:
@@ -157,7 +154,8 @@ def _curves_of(
     if members["seed"].n_unique() > 1:
         how = (
             f"Thick lines: mean over seeds ({_seeds(runs)}), as far as every seed was trained, with a band of ± one "
-            "standard deviation; thin lines: single seeds; marks: the epoch whose weights were kept."
+            "standard deviation over seeds, which says nothing of other users; thin lines: single seeds; marks: the "
+            "epoch whose weights were kept."
         )
     else:
         how = f"One run each (seed {runs[0].seed}); marks: the epoch whose weights were kept."
@@ -214,6 +212,7 @@ def _leaderboard(material: Material) -> Drawn:
     frame = _comparable(material, comparison.frame())
     if frame["mean"].is_null().all():
         raise UsageError(f"{_metric(material)} is undefined for every run of study {material.study.id}.")
+    shown = [c for c in comparison.configurations if c.configuration in set(frame["configuration"])]
     members = frames.comparison_members(comparison).filter(
         pl.col("configuration").is_in(frame["configuration"].implode())
     )
@@ -222,10 +221,11 @@ def _leaderboard(material: Material) -> Drawn:
     if comparison.noise_floor is None:
         how = "one seed each, so no variance over seeds is known"
     else:
-        how = f"mean over seeds ({_seeds(material.runs)}) with its 95% t interval; ticks are single seeds"
+        how = f"mean over seeds ({_seeds(material.runs)}); ticks are single seeds"
     diamond = "; the diamond is the reference." if paragraph.has_reference(comparison) else "."
     what = f"{_metric(material)} on {_rows(material)}{_lower_is_better(material)}"
-    return chart, frame, f"{what}: {how}{diamond}{_not_compared(material)}"
+    lines = captions.of_means([(c.configuration, c.mean) for c in shown if c.summary], "Lines, 95% intervals,")
+    return chart, frame, f"{what}: {how}{diamond} {lines}{_not_compared(material)}"
 
 
 def _differences(material: Material) -> Drawn:
@@ -235,16 +235,11 @@ def _differences(material: Material) -> Drawn:
         raise UsageError(f"Nothing could be compared with the reference {comparison.reference!r} yet.")
     title = f"{_metric(material)} minus that of {comparison.reference}"
     chart = charts.differences(frame, margin_bp=comparison.margin_bp, x_title=f"{title}, bp")
-    how: dict[str, list[str]] = {}
-    for entry in comparison.configurations:
-        if entry.difference:
-            how.setdefault(f"{entry.difference.covers} ({entry.difference.method})", []).append(entry.configuration)
-    usual, *others = sorted(how, key=lambda words: -len(how[words]))
-    covers = "; for ".join([usual, *(f"{', '.join(how[words])}: {words}" for words in others)])
+    shared = words.seeds([len(c.shared_seeds) for c in comparison.configurations if c.difference])
     parts = [
         f"{title} in bp (1 bp = 0.0001) on {_rows(material)}, paired by seed "
-        f"({_seeds(material.runs)}){', below 0 is better' if _lower_is_better(material) else ''}.",
-        f"Lines: 95% intervals, which cover {covers}.",
+        f"({shared}){', below 0 is better' if _lower_is_better(material) else ''}.",
+        f"Lines: {captions.of_differences(comparison)}",
         "No margin is set, so parity is not tested."
         if comparison.margin_bp is None
         else f"Grey band: the margin of {comparison.margin_words}.",
@@ -335,15 +330,15 @@ def _slices(dimension: str) -> Callable[[Material], Drawn]:
     return make
 
 
-def _cost(x: str, x_title: str, words: str) -> Callable[[Material], Drawn]:
+def _cost(x: str, x_title: str, against: str) -> Callable[[Material], Drawn]:
     def make(material: Material) -> Drawn:
         data = _comparable(material, frames.quality_and_cost(material.ledger, material.comparison))
         title = f"{_metric(material)}, {SPLIT_WORDS[material.split]} rows"
         chart = charts.cost(data, x=x, x_title=x_title, y_title=title, order=material.study.configuration_names)
-        caption = f"{_metric(material)} on {_rows(material)}{_lower_is_better(material)}, against {words}; "
+        caption = f"{_metric(material)} on {_rows(material)}{_lower_is_better(material)}, against {against}; "
         caption += f"{_each(material.runs)}."
-        if data["sd"].null_count() < len(data):
-            caption += " Lines: ± one standard deviation over seeds."
+        means = [(c.configuration, c.mean) for c in material.comparison.configurations if c.summary]
+        caption += f" {captions.of_means(means, 'Lines, 95% intervals,')}"
         caption += _not_compared(material)
         return chart, data, caption
 

@@ -15,6 +15,8 @@ import polars as pl
 from mdaf_core.evaluation.margins import AFTERWARDS, NO_MARGIN
 from mdaf_core.evaluation.plan import MARKS, mark_legend
 from mdaf_core.evaluation.power import rounded, two_digits
+from mdaf_core.evaluation.significance import intervals_as_they_are
+from mdaf_core.reporting.words import plural, seeds, some
 
 if TYPE_CHECKING:
     from mdaf_core.data.schema import Split
@@ -52,15 +54,28 @@ def comparison_table(comparison: StudyComparison) -> pl.DataFrame:
         "marked": "Verdict",
         "seeds": "Seeds",
         "mean": "Mean",
-        "sd": "Sd",
+        "half_width": "± 95%",
+        "sd": "Sd over seeds",
         "difference_bp": "Δ, bp",
         "difference_low_bp": "Low, bp",
         "difference_high_bp": "High, bp",
         "p_adjusted": "p",
         "p_parity_adjusted": "p of parity",
     }
-    table = comparison.frame().with_columns(pl.col("marked").map_elements(with_symbol, return_dtype=pl.String))
+    from mdaf_core.reporting.charts import with_seeds
+
+    table = with_seeds(comparison.frame()).with_columns(
+        pl.col("marked").map_elements(with_symbol, return_dtype=pl.String)
+    )
+    astray = pl.Series([_astray(c) for c in comparison.configurations], dtype=pl.String)
+    table = table.with_columns(marked=pl.col("marked") + astray)
     return table.select(*columns).rename(columns)
+
+
+def _astray(entry: ComparedConfiguration) -> str:
+    """What stands behind a word where seeds of it, or of the reference, went astray."""
+    which = ", ".join(map(str, entry.diverged))
+    return f" (seed{'s' * (len(entry.diverged) > 1)} {which} went astray)" if which else ""
 
 
 def arranged(
@@ -118,13 +133,13 @@ def over_seeds(comparison: StudyComparison) -> tuple[pl.DataFrame, list[str]]:
                 ranks.estimate * 1e4, *edges, c.p_signed_rank_adjusted,
             )
         )  # fmt: skip
-        sentences.append(few_for_ranks(ranks.n, comparison.tests))
+        sentences += [few_for_ranks(ranks.n, comparison.tests), intervals_as_they_are(comparison.tests)]
     columns = {
         "Configuration": pl.String, "Seeds above": pl.String,
         "Mean Δ, bp": pl.Float64, "t low": pl.Float64, "t high": pl.Float64, "t test, p": pl.Float64,
         "Median Δ, bp": pl.Float64, "Rank low": pl.Float64, "Rank high": pl.Float64, "Signed-rank, p": pl.Float64,
     }  # fmt: skip
-    return pl.DataFrame(rows, schema=columns, orient="row"), [s for s in dict.fromkeys(sentences) if s]
+    return pl.DataFrame(rows, schema=columns, orient="row"), [sentence(s) for s in dict.fromkeys(sentences) if s]
 
 
 def power_table(power: Power) -> pl.DataFrame:
@@ -216,7 +231,7 @@ def comparison_notes(comparison: StudyComparison) -> list[str]:
     everyone = len(comparison.configurations) - 1
     grouped = []
     for note, names in by_note.items():
-        grouped.append(f"{_some(names)}: {note}." if len(names) < max(2, everyone) else sentence(note))
+        grouped.append(f"{some(names)}: {note}." if len(names) < max(2, everyone) else sentence(note))
     return [*comparison.notes, *grouped]
 
 
@@ -230,11 +245,6 @@ def condition_notes(comparison: StudyComparison) -> list[str]:
 def sentence(note: str) -> str:
     """A note with a capital and a full stop."""
     return f"{note[0].upper()}{note[1:].rstrip('.')}."
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def settings_differences(a: RunConfig, b: RunConfig) -> pl.DataFrame:
@@ -256,11 +266,10 @@ def settings_differences(a: RunConfig, b: RunConfig) -> pl.DataFrame:
 
 def comparison_basis(comparison: StudyComparison) -> str:
     """What the figures of a comparison rest on, in one line."""
-    counts = sorted({len(c.values) for c in comparison.configurations})
-    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    counts = [len(c.values) for c in comparison.configurations]
     parts = [
-        f"{len(comparison.configurations)} configurations",
-        f"{seeds} seed{'' if seeds == '1' else 's'} each" + (": no variance known" if seeds == "1" else ""),
+        plural(len(counts), "configuration"),
+        f"{seeds(counts)} each" + (": no variance known" if max(counts, default=0) == 1 else ""),
     ]
     if comparison.rows:
         users = f", {comparison.users:,} users" if comparison.users else ""
@@ -269,7 +278,9 @@ def comparison_basis(comparison: StudyComparison) -> str:
         floor = comparison.noise_floor * 1e4
         parts.append(f"noise floor {floor:.1f} bp (sd over seeds)")
     if comparison.tests:
-        parts.append(f"Holm over {comparison.tests} comparison{'' if comparison.tests == 1 else 's'}")
+        parts.append(f"Holm over {plural(comparison.tests, 'comparison')}")
+        if clause := intervals_as_they_are(comparison.tests):
+            parts.append(clause)
     return " · ".join(parts)
 
 
@@ -332,8 +343,10 @@ def ledger(runs: Sequence[RunRecord]) -> pl.DataFrame:
 
 
 def quality_and_cost(cost: pl.DataFrame, comparison: StudyComparison) -> pl.DataFrame:
-    """The ledger with the mean of the metric and all parameters: configuration, mean, parameters, rows_per_second, …"""
-    means = comparison.frame().select("configuration", "mean", "sd")
+    """The ledger with the mean of the metric, its interval and all parameters: configuration, mean, low, high, …"""
+    from mdaf_core.reporting.charts import with_seeds
+
+    means = with_seeds(comparison.frame()).select("configuration", "mean", "sd", "low", "high")
     total = pl.col("parameters_embedding") + pl.col("parameters_dense")
     return cost.with_columns(parameters=total).join(means, on="configuration").drop_nulls("mean")
 

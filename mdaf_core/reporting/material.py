@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.margins import Margin
-from mdaf_core.reporting import frames
+from mdaf_core.reporting import conditions, frames
 from mdaf_core.reporting.theme import Typeface
 from mdaf_core.studies import results
 from mdaf_core.studies.store import Study
@@ -46,9 +46,19 @@ class Material:
         _, self.split, self.metric, _ = results.choices(self.study, split=self.split, metric=self.metric)
 
     @cached_property
+    def records(self) -> list[RunRecord]:
+        """The run that stands for each configuration and seed, in whatever state."""
+        return results.study_runs(self.study)
+
+    @property
     def runs(self) -> list[RunRecord]:
         """The finished runs, one a configuration and seed."""
-        return [run for run in results.study_runs(self.study) if run.state == "finished"]
+        return [run for run in self.records if run.state == "finished"]
+
+    @cached_property
+    def conditions(self) -> list[conditions.Condition]:
+        """What must be known beside every result of the study."""
+        return conditions.of_study(self.study, self.records, self.split, self.comparison)
 
     @cached_property
     def comparison(self) -> StudyComparison:

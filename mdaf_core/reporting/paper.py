@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from mdaf_core.reporting.paper_table import PaperTable, latex_escape
 from mdaf_core.reporting.stamp import PROGRAM, Origin
-from mdaf_core.reporting.tables import PaperTable, latex_escape
 
 if TYPE_CHECKING:
     from mdaf_core.reporting.figures import Figure
@@ -109,6 +109,10 @@ def readme(
         f"{len(material.runs)} finished runs. `manifest.json` lists each file with its SHA-256 and provenance id, the "
         "settings, the data's fingerprint, the versions, and the runs. `pdflatex paper.tex` (twice) shows all of it "
         "in two columns; `results.md` says where each sentence comes from.",
+        "",
+        "## What to know beside every result",
+        "",
+        *(f"- {condition.sentence}" for condition in material.conditions),
         "",
         "## What is here",
         "",

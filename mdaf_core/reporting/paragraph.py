@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mdaf_core.evaluation.significance import ONE_SEED
+from mdaf_core.evaluation.significance import ONE_SEED, intervals_as_they_are
 from mdaf_core.evaluation.verdicts import DIRECTIONS
+from mdaf_core.reporting import words
 
 if TYPE_CHECKING:
     from mdaf_core.evaluation.comparison import ComparedConfiguration, StudyComparison
+    from mdaf_core.reporting.conditions import Condition
     from mdaf_core.studies.store import Study
 
 _SPLITS = {"test": "test", "val": "validation"}
-SPLIT_KINDS = {
-    "time": "split by time",
-    "last-day": "the last day as test, the day before as validation",
-    "leave-last-out": "each user's last row as test, the one before as validation",
-    "random": "split at random",
-    "given": "split as its source gives it",
-}
 METRICS = {
     "auc": "AUC",
     "gauc": "gAUC",
@@ -50,11 +46,18 @@ class Sentence:
     source: str
 
 
-def results_paragraph(study: Study, comparison: StudyComparison, split_words: str) -> list[Sentence]:
+SAID_ANYWAY = ("split", "seeds", "plan")
+"""Kinds of conditions that other sentences state."""
+
+
+def results_paragraph(
+    study: Study, comparison: StudyComparison, split_words: str, conditions: Sequence[Condition] = ()
+) -> list[Sentence]:
     """What the comparison of a study shows, in sentences that never go beyond its verdicts.
 
     Args:
         split_words: how the rows were split, as the data set describes it ("time split").
+        conditions: what must be known beside results.
     """
     metric = METRICS[comparison.metric]
     rows = f"{comparison.rows:,}" if comparison.rows else "the"
@@ -65,14 +68,12 @@ def results_paragraph(study: Study, comparison: StudyComparison, split_words: st
         rows += " (except where said below)"
     finished = sum(len(c.values) for c in comparison.configurations)
     planned = len(study.configurations) * len(study.seeds)
-    counts = sorted({len(c.values) for c in comparison.configurations})
-    seeds = _plural(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
-    if len(comparison.configurations) > 1:
-        seeds += " each"
+    counts = [len(c.values) for c in comparison.configurations]
+    how_many = words.seeds(counts).replace("one seed", "1 seed") + (" each" if len(counts) > 1 else "")
     out = [
         Sentence(
-            f"On data set {study.dataset} ({split_words}), {_plural(len(comparison.configurations), 'configuration')} "
-            f"{'was' if len(comparison.configurations) == 1 else 'were'} trained with {seeds} and evaluated on "
+            f"On data set {study.dataset} ({split_words}), {words.plural(len(counts), 'configuration')} "
+            f"{'was' if len(counts) == 1 else 'were'} trained with {how_many} and evaluated on "
             f"{rows}; the weights are those of the epoch with the best validation AUC.",
             "counts of finished runs and rows",
         )
@@ -85,13 +86,9 @@ def results_paragraph(study: Study, comparison: StudyComparison, split_words: st
                 "counts of runs",
             )
         )
-    if study.acknowledged:
-        out.append(
-            Sentence(
-                f"The audit of the data failed in {', '.join(study.acknowledged)}, acknowledged before the runs.",
-                "the study's acknowledged audit checks",
-            )
-        )
+    for condition in conditions:
+        if condition.kind not in SAID_ANYWAY or (condition.grave and condition.kind == "split"):
+            out.append(Sentence(condition.sentence, f"condition of the study: {condition.kind}"))
     if comparison.split == "val":
         out.append(
             Sentence(
@@ -102,7 +99,10 @@ def results_paragraph(study: Study, comparison: StudyComparison, split_words: st
     ranked = [c for c in comparison.configurations if c.summary and c not in refused]
     top = ranked[0] if len(ranked) > 1 else None
     if top is not None and top.summary is not None:
-        spread = "" if top.summary.sd is None else f" (standard deviation over seeds {top.summary.sd:.4f})"
+        spread = ""
+        if top.mean is not None and top.mean.covers_seeds:
+            edges = f"{top.mean.low:.4f} to {top.mean.high:.4f}"
+            spread = f" (95% interval {edges}, which covers {top.mean.covers})"
         best = "highest" if DIRECTIONS[comparison.metric] > 0 else "lowest"
         out.append(
             Sentence(
@@ -141,7 +141,7 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
         out.append(
             Sentence(
                 f"With one seed the variance over seeds is unknown, so nothing is claimed about "
-                f"{_list([c.configuration for c in single])} against {comparison.reference}.",
+                f"{words.listed([c.configuration for c in single])} against {comparison.reference}.",
                 "the number of shared seeds",
             )
         )
@@ -153,7 +153,7 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
             out.append(Sentence(f"{found.text.removesuffix('.')}{said}", found.source))
     unshown = [c for c in others if c.verdict == "not shown" and c.difference is not None]
     if unshown:
-        names = _list([c.configuration for c in unshown])
+        names = words.listed([c.configuration for c in unshown])
         many = len(unshown) > 1
         figures = "; ".join(
             f"{c.configuration + ': ' if many else ''}{_figures(c)}, adjusted {_p(c.p_adjusted)}" for c in unshown
@@ -179,11 +179,13 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
             )
         )
     if comparison.tests:
+        clause = intervals_as_they_are(comparison.tests)
+        as_they_are = f" ({clause})" if clause else ""
         out.append(
             Sentence(
                 f"Differences are means over seeds, paired by seed, with 95% intervals that cover "
-                f"{_covers(comparison)}; p values are adjusted by Holm's method over "
-                f"{_plural(comparison.tests, 'comparison')}. "
+                f"{_covers(comparison)}{as_they_are}; p values are adjusted by Holm's method over "
+                f"{words.plural(comparison.tests, 'comparison')}. "
                 + (
                     "No margin was set, so equivalence was not tested (1 bp = 0.0001)."
                     if comparison.margin_bp is None
@@ -199,7 +201,7 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
         text = f"The {pooled} of {metric} over seeds was {comparison.noise_floor * 1e4:.1f} bp"
         if below:
             noun, verb = ("difference", "is") if len(below) == 1 else ("differences", "are")
-            text += f"; the {noun} of {_list(below)} {verb} smaller than that"
+            text += f"; the {noun} of {words.listed(below)} {verb} smaller than that"
         text += "."
         out.append(Sentence(text, "noise floor: pooled standard deviation within configurations"))
     return out
@@ -220,12 +222,10 @@ def _verdict_sentence(entry: ComparedConfiguration, comparison: StudyComparison,
 
 
 def _figures(entry: ComparedConfiguration) -> str:
-    def signed(value: float) -> str:
-        return f"{value * 1e4:+.1f}".replace("-", "−")
-
     found = entry.difference
     assert found is not None
-    return f"{signed(found.estimate)} bp, 95% interval [{signed(found.low)}, {signed(found.high)}]"
+    estimate, low, high = (words.signed(value * 1e4) for value in (found.estimate, found.low, found.high))
+    return f"{estimate} bp, 95% interval [{low}, {high}]"
 
 
 def _methods(entries: list[ComparedConfiguration]) -> str:
@@ -240,14 +240,5 @@ def _covers(comparison: StudyComparison) -> str:
 
 
 def _p(value: float | None) -> str:
-    if value is None:
-        return "p undefined"
-    return "p < 0.0001" if value < 0.0001 else f"p = {value:.4f}" if value < 0.01 else f"p = {value:.3f}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _list(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    printed = words.p_value(value)
+    return "p undefined" if value is None else f"p {printed}" if printed.startswith("<") else f"p = {printed}"

@@ -59,9 +59,13 @@ def _digest(material: Material, address: str) -> str:
     return hashlib.sha256(json.dumps([address, runs, choices]).encode()).hexdigest()[:DIGITS]
 
 
-def of_a_page(link: str, name: str, title: str, data: bytes) -> Origin:
-    """Where a chart comes from that was saved from a page: its link, its name there, and a digest of its data (CSV)."""
-    return Origin(f"{link}#{name}@{hashlib.sha256(data).hexdigest()[:DIGITS]}", title)
+def of_a_page(link: str, name: str, title: str, data: bytes, caption: str = "") -> Origin:
+    """Where a chart comes from that was saved from a page: its link, its name there, and a digest of its data (CSV).
+
+    Args:
+        caption: what must be known beside it.
+    """
+    return Origin(f"{link}#{name}@{hashlib.sha256(data).hexdigest()[:DIGITS]}", title, caption)
 
 
 def resolve(text: str) -> tuple[Material, str]:

@@ -37,17 +37,20 @@ def best_epoch(epochs: Sequence[EpochMetrics]) -> int:
     return max(epochs, key=lambda e: (quality(e), -e.epoch)).epoch
 
 
-def stop_reason(epochs: Sequence[EpochMetrics], config: TrainingConfig, max_epochs: int | None = None) -> str | None:
-    """Why training ends after these epochs, as a sentence, or None to go on.
-
-    Patience counts epochs since the last one that was better than all before it by more than `min_delta`.
-    """
+def epochs_without_better(epochs: Sequence[EpochMetrics], min_delta: float) -> int:
+    """Epochs since the last one that was better than all before it by more than `min_delta`, in `quality`."""
     best, since = -math.inf, 0
     for epoch in epochs:
-        if quality(epoch) > best + config.min_delta or best == -math.inf:
+        if quality(epoch) > best + min_delta or best == -math.inf:
             best, since = quality(epoch), 0
         else:
             since += 1
+    return since
+
+
+def stop_reason(epochs: Sequence[EpochMetrics], config: TrainingConfig, max_epochs: int | None = None) -> str | None:
+    """Why training ends after these epochs, as a sentence, or None to go on; patience: `epochs_without_better`."""
+    since = epochs_without_better(epochs, config.min_delta)
     if since >= config.patience:
         return f"Early stop after epoch {epochs[-1].epoch}: {since} epochs without a better validation AUC."
     if len(epochs) >= (max_epochs or config.max_epochs):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mdaf_core.reporting import bundle, charts, export, tables
+from mdaf_core.reporting import bundle, charts, export, paper_table, tables
 from mdaf_core.reporting.figures import FIGURES, make_figure
 from mdaf_core.reporting.material import Material
 from mdaf_core.training.results import EpochMetrics
@@ -85,7 +85,7 @@ def test_a_table_takes_the_narrowest_place_it_fits() -> None:
 
     def fit(columns: int, text: str) -> str:
         cells = {f"c{i}": [text] * 2 for i in range(columns)}
-        return tables.PaperTable("t", "T", "C.", cells, pl.DataFrame()).latex()
+        return paper_table.PaperTable("t", "T", "C.", cells, pl.DataFrame()).latex()
 
     assert "\\begin{table}" in fit(3, "0.7123")
     assert "\\begin{table*}" in fit(8, "0.7123 ± 0.0012")

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdaf_core.evaluation.comparison import compare_study
-from mdaf_core.reporting import frames, tables
+from mdaf_core.evaluation.significance import half_width
+from mdaf_core.reporting import frames, paper_table, tables
 from mdaf_core.studies import results
 from tests.reporting.example_study import make_study
 
@@ -23,7 +24,7 @@ def study(home):
 
 
 @pytest.fixture
-def table(study) -> tables.PaperTable:
+def table(study) -> paper_table.PaperTable:
     runs = results.study_runs(study)
     return tables.results_table(compare_study(runs, "mdaf-full"), runs)
 
@@ -39,13 +40,13 @@ def unescaped(latex: str) -> list[str]:
 
 @given(st.text(alphabet=st.characters(codec="ascii", categories=("L", "N", "P", "S")), max_size=40))
 def test_any_name_is_escaped(name: str) -> None:
-    escaped = tables.latex_escape(name)
+    escaped = paper_table.latex_escape(name)
     assert unescaped(escaped) == []
     plain = re.sub(r"\\[{}]", "", escaped)
     assert plain.count("{") == plain.count("}")
 
 
-def test_latex_is_well_formed(table: tables.PaperTable) -> None:
+def test_latex_is_well_formed(table: paper_table.PaperTable) -> None:
     latex = table.latex()
     for environment in ("table*", "tabular"):
         assert latex.count(rf"\begin{{{environment}}}") == latex.count(rf"\end{{{environment}}}") == 1
@@ -58,10 +59,10 @@ def test_latex_is_well_formed(table: tables.PaperTable) -> None:
     assert r"mdaf\_variant \& 50\% \#1" in latex
 
 
-def test_best_is_bold_and_second_underlined(table: tables.PaperTable) -> None:
+def test_best_is_bold_and_second_underlined(table: paper_table.PaperTable) -> None:
     best = table.cells["Configuration"].index("mdaf-full")
     assert table.best["AUC"] == {best}
-    assert rf"\textbf{{{tables.latex_escape(table.cells['AUC'][best])}}}" in table.latex()
+    assert rf"\textbf{{{paper_table.latex_escape(table.cells['AUC'][best])}}}" in table.latex()
     assert r"\underline{" in table.latex()
     assert f"**{table.cells['AUC'][best]}**" in table.markdown()
     lowest = min(range(3), key=lambda i: table.data["logloss_mean"][i])
@@ -73,7 +74,7 @@ def test_ties_as_printed_share_a_place() -> None:
     assert tables._ranks([None, 0.5], 4, 1) == ({1}, set())
 
 
-def test_the_caption_explains_exactly_the_marks_there_are(table: tables.PaperTable) -> None:
+def test_the_caption_explains_exactly_the_marks_there_are(table: paper_table.PaperTable) -> None:
     cells = " ".join(text for values in table.cells.values() for text in values)
     for mark in tables.MARKS.values():
         assert (mark in cells) == (mark in table.caption), mark
@@ -91,7 +92,7 @@ def test_one_seed_has_no_marks_and_says_so(home) -> None:
     assert "±" not in "".join(table.cells["AUC"])
 
 
-def test_csv_has_the_figures_in_full(table: tables.PaperTable) -> None:
+def test_csv_has_the_figures_in_full(table: paper_table.PaperTable) -> None:
     back = pl.read_csv(table.csv().encode())
     assert back["mean"].to_list() == table.data["mean"].to_list()
 
@@ -112,3 +113,46 @@ def test_html_escapes_names_and_marks_the_best(home) -> None:
     assert "&lt;img" in html
     assert f"<b>{max(table.cells['AUC'])}</b>" in html
     assert html.count("<tr>") == 3
+
+
+def test_plus_minus_is_the_interval_over_seeds_and_users(study, table: tables.PaperTable) -> None:
+    """Not the standard deviation over seeds, which says nothing of other users."""
+    comparison = compare_study(results.study_runs(study), "mdaf-full")
+    cells = dict(zip(table.cells["Configuration"], table.cells["AUC"], strict=True))
+    for c in comparison.configurations:
+        assert c.mean is not None and c.summary is not None and c.summary.sd is not None
+        half = half_width(c.mean.components, 0.05)
+        assert {part.name for part in c.mean.components} == {"users", "seeds"}
+        assert cells[c.configuration] == f"{c.summary.mean:.4f} ± {half:.4f}"
+        assert half > 1.5 * c.summary.sd
+    assert "±: half the width of the 95% interval of a mean, which covers other seeds and other users." in table.caption
+
+
+def test_intervals_beside_adjusted_tests_are_said_not_to_be_adjusted(study, table: tables.PaperTable) -> None:
+    assert "intervals are not adjusted for the number of comparisons" in table.caption
+    assert "95% intervals cover other seeds and other users" in table.caption
+    alone = make_study(["mdaf-full", "lr"], [1, 2, 3])
+    runs = results.study_runs(alone)
+    caption = tables.results_table(compare_study(runs, "mdaf-full"), runs).caption
+    assert "not adjusted" not in caption, "one comparison has nothing to adjust for"
+
+
+def test_one_seed_has_no_interval_anywhere(home) -> None:
+    study = make_study(seeds=[1])
+    runs = results.study_runs(study)
+    table = tables.results_table(compare_study(runs, "mdaf-full"), runs)
+    assert "interval]" not in " ".join(table.cells)
+    cells = " ".join(text for values in table.cells.values() for text in values)
+    assert "[" not in cells and "±" not in cells
+    assert "No interval: with one shared seed the variance over seeds is unknown." in table.caption
+    assert table.data["covers"].drop_nulls().str.contains("with these trained models").all(), "the CSV says what it has"
+
+
+def test_a_configuration_with_one_seed_among_others(home) -> None:
+    study = make_study(["mdaf-full", "mdaf-static", "lr"], [1, 2], failed=[("lr", 2)])
+    runs = [run for run in results.study_runs(study) if run.state == "finished"]
+    table = tables.results_table(compare_study(runs, "mdaf-full"), runs)
+    (heading,) = [name for name in table.cells if name.startswith("Δ")]
+    shown = dict(zip(table.cells["Configuration"], table.cells[heading], strict=True))
+    assert "[" in shown["mdaf-static"] and "[" not in shown["lr"]
+    assert "No interval for lr" in table.caption

@@ -1,0 +1,197 @@
+"""What must be known beside every result of a study: typed sentences, gathered here and nowhere else.
+
+Captions of figures and tables, the results paragraph, the manifest, the pages and `compare` all take them from
+`of_study`. A further condition is one more generator in `_OF_DATA` or `_OF_RUNS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel
+
+from mdaf_core.errors import StudioError
+from mdaf_core.evaluation.convergence import diverged, unfinished
+from mdaf_core.reporting.words import seeds
+
+if TYPE_CHECKING:
+    from mdaf_core.data.audit import Audit
+    from mdaf_core.data.schema import DatasetMeta, Split
+    from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.studies.store import Study
+    from mdaf_core.tracking import RunRecord
+
+Kind = Literal["data", "synthetic", "split", "audit-failed", "audit-warned", "seeds", "plan", "diverged", "unfinished"]
+SPLIT_KINDS = {
+    "time": "split by time",
+    "last-day": "the last day as test, the day before as validation",
+    "leave-last-out": "each user's last row as test, the one before as validation",
+    "random": "split at random",
+    "given": "split as its source gives it",
+}
+
+
+class Condition(BaseModel):
+    """One thing to know beside results.
+
+    Attributes:
+        grave: a reader who does not know it is misled; pages show it as a warning.
+    """
+
+    kind: Kind
+    sentence: str
+    grave: bool = False
+
+
+@dataclass(frozen=True)
+class _Facts:
+    study: Study
+    runs: Sequence[RunRecord]
+    split: Split
+    meta: DatasetMeta | None
+    audit: Audit | None
+    comparison: StudyComparison | None
+
+
+def of_study(
+    study: Study, runs: Sequence[RunRecord], split: Split = "test", comparison: StudyComparison | None = None
+) -> list[Condition]:
+    """The conditions of a study's results, those of its data first.
+
+    Args:
+        runs: the one that stands for each configuration and seed, in whatever state (`results.study_runs`).
+        split: rows that results are on.
+        comparison: whose choices are held against the study's plan.
+    """
+    meta, audit = _data(study, runs)
+    facts = _Facts(study, runs, split, meta, audit, comparison)
+    return [condition for gather in (*_OF_DATA, *_OF_RUNS) for condition in gather(facts)]
+
+
+def text(conditions: Sequence[Condition]) -> str:
+    """All of them, one after the other, as a caption carries them."""
+    return " ".join(condition.sentence for condition in conditions)
+
+
+def split_words(meta: DatasetMeta | None) -> str:
+    """How rows were split, in words."""
+    if meta is None:
+        return "split unknown"
+    kind = meta.split.get("kind", "")
+    if kind in ("time", "last-day") and not meta.has_time:
+        return "split in the order of the file, as rows carry no time"
+    return SPLIT_KINDS.get(kind, "split unknown")
+
+
+def _data(study: Study, runs: Sequence[RunRecord]) -> tuple[DatasetMeta | None, Audit | None]:
+    """The data set that the runs were trained on and its audit; None where it is gone, or is another by now."""
+    from mdaf_core.data.audit import stored_audit
+    from mdaf_core.data.dataset import PreparedDataset
+
+    try:
+        dataset = PreparedDataset.open(study.dataset)
+    except StudioError:
+        return None, None
+    trained_on = [run.result.provenance.get("dataset", {}).get("fingerprint") for run in runs if run.result]
+    if any(one is not None and one != dataset.meta.fingerprint for one in trained_on):
+        return None, None
+    try:
+        return dataset.meta, stored_audit(dataset)
+    except StudioError:
+        return dataset.meta, None
+
+
+# ---- of the data -----------------------------------------------------------------------------------------------------
+
+
+def _known(facts: _Facts) -> Iterator[Condition]:
+    if facts.meta is None:
+        yield Condition(
+            kind="data",
+            sentence=f"Data set {facts.study.dataset} was removed or prepared anew since, so how it was made and split "
+            "is not known.",
+            grave=True,
+        )
+
+
+def _synthetic(facts: _Facts) -> Iterator[Condition]:
+    if facts.meta is not None and (facts.meta.source == "synthetic" or facts.meta.has_oracle):
+        yield Condition(kind="synthetic", sentence="The data are synthetic.")
+
+
+def _split(facts: _Facts) -> Iterator[Condition]:
+    if facts.meta is None:
+        return
+    words = split_words(facts.meta)
+    sentence = f"{words[0].upper()}{words[1:]}"
+    if facts.meta.split.get("kind") == "random":
+        yield Condition(
+            kind="split",
+            sentence=f"Rows were {words}: results say how well a model fills gaps in the past, not how well it "
+            "predicts.",
+            grave=True,
+        )
+    else:
+        yield Condition(kind="split", sentence=f"{sentence}.")
+
+
+def _failed_checks(facts: _Facts) -> Iterator[Condition]:
+    failed = {check.id: check for check in facts.audit.with_status("fail")} if facts.audit else {}
+
+    def named(ids: Sequence[str]) -> str:
+        return "; ".join(f"{id}: {failed[id].sentence.rstrip('.')}" if id in failed else id for id in ids)
+
+    accepted = facts.study.acknowledged
+    if accepted:
+        yield Condition(
+            kind="audit-failed",
+            sentence=f"The audit of the data failed, acknowledged before the runs ({named(accepted)}).",
+            grave=True,
+        )
+    others = [id for id in failed if id not in accepted]
+    if others:
+        sentence = f"The audit of the data fails, which nobody acknowledged ({named(others)})."
+        yield Condition(kind="audit-failed", sentence=sentence, grave=True)
+
+
+def _warnings(facts: _Facts) -> Iterator[Condition]:
+    for check in facts.audit.checks if facts.audit else ():
+        if check.status == "warn" and check.beside_results:
+            yield Condition(kind="audit-warned", sentence=f"{check.sentence.rstrip('.')}.", grave=True)
+
+
+# ---- of the runs -----------------------------------------------------------------------------------------------------
+
+
+def _seeds(facts: _Facts) -> Iterator[Condition]:
+    names = [run.configuration for run in facts.runs if run.state == "finished"]
+    if not names:
+        return
+    counts = [names.count(name) for name in dict.fromkeys(names)]
+    if max(counts) == 1:
+        yield Condition(kind="seeds", sentence="One seed: no variance over seeds is known.", grave=True)
+    else:
+        yield Condition(kind="seeds", sentence=f"{seeds(counts).capitalize()} of each configuration.")
+
+
+def _diverged(facts: _Facts) -> Iterator[Condition]:
+    for found in diverged(facts.runs, facts.split):
+        yield Condition(kind="diverged", sentence=found.sentence, grave=True)
+
+
+def _unfinished(facts: _Facts) -> Iterator[Condition]:
+    sentence = unfinished(facts.runs).sentence
+    if sentence:
+        yield Condition(kind="unfinished", sentence=sentence, grave=True)
+
+
+def _plan(facts: _Facts) -> Iterator[Condition]:
+    if facts.comparison is not None and facts.comparison.conditions is not None:
+        for sentence in facts.comparison.conditions.sentences():
+            yield Condition(kind="plan", sentence=sentence, grave=True)
+
+
+_OF_DATA: tuple[Callable[[_Facts], Iterator[Condition]], ...] = (_known, _synthetic, _split, _failed_checks, _warnings)
+_OF_RUNS: tuple[Callable[[_Facts], Iterator[Condition]], ...] = (_seeds, _plan, _diverged, _unfinished)

@@ -1,0 +1,44 @@
+"""Numbers and lists as every page, table and sentence writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MISSING = "–"
+
+
+def signed(value: float | None, digits: int = 1) -> str:
+    """`+1.2`, `−0.3` with a minus sign; what is printed as 0 has no sign; a dash for None."""
+    if value is None or value != value:
+        return MISSING
+    text = f"{value:+.{digits}f}"
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+
+
+def p_value(p: float | None) -> str:
+    """Four decimals, `< 0.0001` below them, a dash where undefined: a p value is never printed as 0."""
+    return MISSING if p is None or p != p else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 seed`, `1,200 seeds`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def seeds(counts: Sequence[int]) -> str:
+    """How many seeds configurations have: `one seed`, `5 seeds`, `2 to 5 seeds`."""
+    low, high = min(counts, default=0), max(counts, default=0)
+    if low == high:
+        return "one seed" if low == 1 else f"{low} seeds"
+    return f"{low} to {high} seeds"

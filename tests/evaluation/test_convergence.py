@@ -1,0 +1,116 @@
+"""Trainings that ended too early, and seeds that went astray: named where it is so, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mdaf_core.evaluation.comparison import compare_study
+from mdaf_core.evaluation.convergence import diverged, still_improving, unfinished
+from mdaf_core.files import write_json
+from mdaf_core.training.results import EpochMetrics
+
+N = 600
+
+
+def epochs(*val_auc: float) -> list[EpochMetrics]:
+    return [EpochMetrics(epoch=i, lr=1e-3, val_auc=value) for i, value in enumerate(val_auc, 1)]
+
+
+def trained(make_run, name: str, seed: int, values: tuple[float, ...], **record):
+    """A finished run with these validation AUCs by epoch; the weights of the best were kept."""
+    label, truth, user = rows()
+    run = make_run(name, seed, label, truth, user, epochs=epochs(*values), **record)
+    path = run.directory / "result.json"
+    result = json.loads(path.read_text()) | {"best_epoch": 1 + values.index(max(values))}
+    write_json(path, result)
+    return run
+
+
+def rows():
+    rng = np.random.default_rng(0)
+    truth = 2 * rng.normal(size=N)
+    return (rng.random(N) < 1 / (1 + np.exp(-truth))).astype(int), truth, rng.integers(0, 100, N)
+
+
+def runs_of(make_run, logits: dict[tuple[str, int], np.ndarray]):
+    label, _, user = rows()
+    return [make_run(name, seed, label, logit, user) for (name, seed), logit in logits.items()]
+
+
+def healthy(*seeds: int, name: str = "base", noise: float = 0.5) -> dict[tuple[str, int], np.ndarray]:
+    _, truth, _ = rows()
+    return {(name, s): truth + noise * np.random.default_rng([s, len(name)]).normal(size=N) for s in seeds}
+
+
+@pytest.mark.parametrize(
+    ("values", "patience", "improving"),
+    [
+        ((0.60, 0.62, 0.64), 5, True),  # the last epoch was the best
+        ((0.60, 0.64, 0.63), 5, False),
+        ((0.60, 0.6001, 0.6002), 2, False),  # patience ended it, though the last is a little higher
+        ((0.64, 0.63, 0.62), 2, False),
+        ((0.60,), 1, True),  # one epoch says nothing of a second
+    ],
+)
+def test_best_in_the_last_epoch_that_was_allowed(make_run, values, patience, improving) -> None:
+    config = {"training.patience": str(patience), "training.min_delta": "0.0005"}
+    run = trained(make_run, "base", 1, values, config=config)
+    assert still_improving(run) is improving
+
+
+def test_how_many_were_still_improving_and_which(make_run) -> None:
+    runs = [trained(make_run, "a", s, (0.6, 0.61, 0.62)) for s in (1, 2)]
+    runs += [trained(make_run, name, 1, (0.6, 0.63, 0.62)) for name in ("b", "c")]
+    assert unfinished(runs).sentence == "2 of 4 runs were still improving when their epochs ran out (a)."
+    assert unfinished(runs[1:]).sentence == "1 of 3 runs was still improving when its epochs ran out (a)."
+    assert unfinished(runs[2:]).sentence == ""
+
+
+def test_a_seed_that_learned_nothing_is_named_beside_the_verdict(make_run) -> None:
+    noise = np.random.default_rng(9).normal(size=N)
+    logits = healthy(1, 2, 3) | healthy(1, 2, name="other", noise=3.0) | {("other", 3): noise}
+    comparison = compare_study(runs_of(make_run, logits), "base")
+    entry = next(c for c in comparison.configurations if c.configuration == "other")
+    assert entry.verdict == "not shown", "two seeds are worse by far, the third hides it"
+    assert entry.diverged == [3]
+    (sentence,) = [note for note in comparison.notes if "went astray" in note]
+    low, high = sorted(entry.values[s] for s in (1, 2))
+    where = f"where other seeds have {low:.4f} to {high:.4f}."
+    assert sentence == f"other, seed 3, went astray: AUC {entry.values[3]:.4f}, {where}"
+
+
+def test_a_seed_of_the_reference_that_went_astray_concerns_every_comparison(make_run) -> None:
+    noise = np.random.default_rng(9).normal(size=N)
+    logits = healthy(1, 2) | {("base", 3): noise} | healthy(1, 2, 3, name="other")
+    comparison = compare_study(runs_of(make_run, logits), "base")
+    assert {c.configuration: c.diverged for c in comparison.configurations} == {"base": [3], "other": [3]}
+
+
+def test_predictions_that_exploded_are_named_by_their_log_loss(make_run) -> None:
+    logits = healthy(1, 2)
+    logits["base", 2] = 100 * logits["base", 2]
+    (found,) = diverged(runs_of(make_run, logits))
+    assert (found.configuration, found.seed) == ("base", 2)
+    assert "log loss" in found.sentence and "above the base rate's 0.69" in found.sentence
+
+
+def test_a_run_that_failed_with_a_loss_that_is_not_finite(make_run) -> None:
+    first, second = runs_of(make_run, healthy(1, 2))
+    broken = replace(second, state="failed", reason="Training diverged: the loss is not finite in epoch 2.")
+    killed = replace(second, state="failed", reason="The process was killed (signal 9).")
+    (found,) = diverged([first, broken])
+    assert found.sentence == "base, seed 2, failed: Training diverged: the loss is not finite in epoch 2."
+    assert diverged([first, killed]) == []
+
+
+@pytest.mark.parametrize("signal", [0.0, 0.1, 0.3, 3.0])
+def test_no_false_alarm_where_seeds_differ_as_seeds_do(make_run, signal: float) -> None:
+    """Also where nothing, or next to nothing, is to be learned: then every seed is near chance."""
+    _, truth, _ = rows()
+    logits = {("base", s): signal * truth + np.random.default_rng([7, s]).normal(size=N) for s in range(8)}
+    scaled = {key: value / 4 for key, value in logits.items()}
+    assert diverged(runs_of(make_run, scaled)) == []
