@@ -113,9 +113,11 @@ def _results_caption(comparison: StudyComparison, unknown: Sequence[str]) -> str
         tested = comparison.margin_bp is not None
         shown = [f"{mark} {words}" for mark, words in meanings.items() if mark in marks]
         parts.append(
-            f"{'; '.join(shown)}; no mark: {'neither' if tested else 'no difference'} shown"
-            if shown
-            else f"No difference{' and no equivalence' if tested else ''} is shown"
+            (
+                f"{'; '.join(shown)}; no mark: {'neither' if tested else 'no difference'} shown"
+                if shown
+                else f"No difference{' and no equivalence' if tested else ''} is shown"
+            )
             + f", at 5% after Holm's correction over {comparison.tests} comparison{'s' * (comparison.tests > 1)}."
         )
     parts += [
