@@ -239,16 +239,23 @@ def row_sampling(pairs: Sequence[Sequence[RunRecord]], split: Split, metric: str
 
 
 def mean_of(group: dict[int, RunRecord], split: Split, metric: str) -> Estimate | None:
-    """The mean of one configuration over its seeds, its interval from the same two sources as that of a difference.
-
-    With one seed the interval is over users (rows) alone, without their sampling error over seeds alone; `covers` says
-    so. None where neither is known.
-    """
-    defined = {run.run_id: value for run in group.values() if (value := metric_of(run, split, metric)) is not None}
+    """The mean of a metric over the seeds of one configuration, as `mean_over_seeds`; None where it is undefined."""
+    defined = {seed: value for seed, run in group.items() if (value := metric_of(run, split, metric)) is not None}
     if not defined:
         return None
-    sampling = row_sampling([(run,) for run in group.values() if run.run_id in defined], split, metric)
-    values = list(defined.values())
+    return mean_over_seeds(list(defined.values()), row_sampling([(group[s],) for s in defined], split, metric))
+
+
+def mean_over_seeds(values: Sequence[float], sampling: RowSampling) -> Estimate | None:
+    """The mean of one configuration over its seeds, its interval from the same two sources as that of a difference.
+
+    Args:
+        values: one a seed; sampling: `row_sampling` of their runs.
+
+    Returns:
+        With one seed an interval over users (rows) alone, without their sampling error one over seeds alone; `covers`
+        says so. None where neither is known.
+    """
     mean = float(np.mean(values))
     what = "rows" if sampling.users is None else "users"
     if len(values) == 1:
@@ -263,10 +270,7 @@ def mean_of(group: dict[int, RunRecord], split: Split, metric: str) -> Estimate 
 
 def _mean_auc(group: dict[int, RunRecord], split: Split) -> Estimate | None:
     """AUC of one configuration over its seeds, whatever metric is compared; None where undefined or mixed."""
-    values = {seed: v for seed, run in group.items() if (v := metric_of(run, split, "auc")) is not None}
-    if not values or _mixed(group):
-        return None
-    return mean_over_seeds(list(values.values()), row_sampling([(group[seed],) for seed in values], split, "auc"))
+    return None if _mixed(group) else mean_of(group, split, "auc")
 
 
 def _compare(

@@ -82,7 +82,7 @@ def test_text_manifest_and_files_carry_them(burdened) -> None:
     material = Material(burdened)
     content = dict(bundle.files(material, figures=["runs"], chosen_tables=["results"]))
     manifest = json.loads(content["manifest.json"])
-    kinds = ["synthetic", "split", "audit-failed", "audit-warned", "seeds", "plan", "unfinished"]
+    kinds = ["synthetic", "split", "audit-failed", "audit-warned", "seeds", "unfinished"]
     assert [condition["kind"] for condition in manifest["conditions"]] == kinds
     files = {entry["path"]: entry["what"] for entry in manifest["files"]}
     for path in ("figures/runs-test-1col.pdf", "tables/results-test.tex", "tables/results-test.csv"):
@@ -121,7 +121,7 @@ def test_compare_says_them_beside_the_verdicts(burdened) -> None:
 def test_data_that_are_gone_are_said_to_be_unknown(home) -> None:
     study = make_study(["mdaf-full", "lr"], [1, 2])
     known = Material(study).conditions
-    assert [condition.kind for condition in known] == ["data", "seeds", "plan"]
+    assert [condition.kind for condition in known] == ["data", "seeds"]
     assert "is not known" in known[0].sentence
 
 
@@ -131,7 +131,7 @@ def test_data_prepared_anew_are_not_taken_for_those_of_the_runs(home, tiny) -> N
     path = run.directory / "result.json"
     result = json.loads(path.read_text())
     write_json(path, result | {"provenance": {"dataset": {"fingerprint": {"sha256": "another"}}}})
-    assert [condition.kind for condition in Material(study).conditions] == ["data", "seeds", "plan"]
+    assert [condition.kind for condition in Material(study).conditions] == ["data", "seeds"]
 
 
 def test_a_failure_that_nobody_acknowledged_is_said_too(home, tiny) -> None:
