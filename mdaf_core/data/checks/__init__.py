@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from mdaf_core.data.audit import Check
 from mdaf_core.data.checks import (
     clock,
+    copies,
     encodings,
     files,
     groups,
     histories,
     labels,
+    lists,
     scales,
     source,
     splits,
@@ -25,9 +27,12 @@ from mdaf_core.data.sources.base import Progress, no_progress
 _QUESTIONS: tuple[Callable[[Written], Iterator[Check]], ...] = (
     files.integrity,
     histories.histories,
+    lists.ready_made_lists,
     splits.splits,
     splits.interleaved,
     splits.repeated_rows,
+    copies.copied_users,
+    copies.rows_again,
     labels.labels,
     files.vocabulary,
     files.reserved_codes,

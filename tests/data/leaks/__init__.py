@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.data.leaks import clean, encodings, pairs, times, values
+from tests.data.leaks import clean, copies, encodings, lists, pairs, times, values
 from tests.data.leaks.base import CLEAN, LEAKS, Leak
 
-__all__ = ["CLEAN", "LEAKS", "Leak", "clean", "encodings", "pairs", "times", "values"]
+__all__ = ["CLEAN", "LEAKS", "Leak", "clean", "copies", "encodings", "lists", "pairs", "times", "values"]
