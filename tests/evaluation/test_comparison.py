@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation import predictions
-from mdaf_core.evaluation.comparison import compare_study
+from mdaf_core.evaluation.comparison import ComparedConfiguration, StudyComparison, compare_study
 from mdaf_core.evaluation.margins import Margin
 from mdaf_core.evaluation.metrics import auc
 from mdaf_core.evaluation.pairs import compare_runs
-from mdaf_core.evaluation.significance import delong, half_width, seed_component
+from mdaf_core.evaluation.significance import Difference, delong, half_width, seed_component
+from mdaf_core.evaluation.verdicts import decide
 
 
 def rows(n=1500, users=200, seed=0):
@@ -249,3 +252,43 @@ def test_rows_without_users(make_run):
     found = compare_runs(runs[0], runs[1])
     assert found.clustered is None and "users" in found.notes[0]
     assert entry(compare_study(runs, "a"), "b").difference.components[0].name == "rows"
+
+
+def test_it_is_said_who_is_not_above_chance(make_run):
+    label, truth, user = rows()
+    noise = np.random.default_rng(5)
+    blind = [make_run(n, s, label, noise.normal(size=1500), user) for n in ("a", "b") for s in (1, 2, 3)]
+    found = " ".join(compare_study(blind, "a").chance)
+    assert "No configuration is above chance" in found and "Log loss is not below" in found
+    seeing = [make_run("sees", s, label, truth, user) for s in (1, 2, 3)]
+    some = compare_study([*blind, *seeing], "a", metric="gauc").chance
+    assert some[0].endswith("reaches 0.5): a, b.") and "sees" not in " ".join(some)
+    assert compare_study(seeing, "sees").chance == []
+
+
+@given(st.lists(st.floats(0.0001, 1), min_size=1, max_size=5), st.integers(0, 31), st.integers(0, 3))
+def test_no_word_for_a_difference_given_early_is_ever_taken_back(p_values, waiting_for_seeds, absent):
+    """While some comparisons wait for seeds the others are adjusted as if those had p = 1: no less than at the end."""
+
+    def decided(interim, waiting):
+        entries = [
+            ComparedConfiguration(
+                configuration=str(i), preset="", model="", run_ids={}, values={}, shared_seeds=[1, 2],
+                difference=sig_of(p), difference_seeds=sig_of(p), interim="1 of 2" if interim(i) else None,
+            )
+            for i, p in enumerate(p_values)
+        ]  # fmt: skip
+        out = StudyComparison(reference="r", split="test", metric="auc", configurations=entries)
+        decide(out, waiting=waiting)
+        return out.configurations
+
+    def sig_of(p):
+        return Difference(estimate=1.0, se=1.0, low=0.0, high=2.0, covers="", method="", p=p)
+
+    early = decided(lambda i: waiting_for_seeds >> i & 1, absent)
+    final = decided(lambda i: False, absent)
+    for before, after in zip(early, final, strict=True):
+        if before.interim:
+            assert before.verdict == "interim"
+        elif before.verdict == "better":
+            assert after.verdict == "better"

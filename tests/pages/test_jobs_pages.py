@@ -308,3 +308,51 @@ def test_a_double_click_launches_once(tiny):
     app.session_state["launched"] = time.monotonic()
     sound(app.button(key="launch").click().run())
     assert list_studies() == []
+
+
+def test_a_margin_is_proposed_with_its_reasons_and_taken_by_a_click(tiny):
+    app = open_page("launch", dataset="tiny")
+    assert app.text_input(key="plan_margin").value == ""
+    assert "Proposed:" in words(app) and "of the reference's gain over the base rate" in words(app)
+    app.text_input(key="plan_margin").set_value("wide").run()
+    assert app.button(key="launch").disabled and "a number of bp above 0" in words(sound(app))
+    app.text_input(key="plan_margin").set_value("").run()
+    sound(app.button(key="take-margin").click().run())
+    taken = app.text_input(key="plan_margin").value
+    assert taken.endswith("%")
+    app.selectbox(key="plan_metric").set_value("logloss").run()
+    app.button(key="launch").click().run()
+    plan = list_studies()[0].plan
+    assert (plan.metric, plan.split, plan.margin.text) == ("logloss", "test", taken)
+    assert plan.margin.origin == "proposed by the program, accepted at launch"
+    assert plan.seeds == [42, 43, 44] and plan.reference in plan.configurations
+
+
+def test_seeds_are_added_and_failed_runs_given_up_from_overview(tiny):
+    study = launch.run("demo", "tiny", seeds=[1], only=["lr", "dcnv2"])
+    ids = [job.id for job in store.list_jobs(study=study.id)]
+    api.cancel(ids[0])
+    app = open_page("overview", study=study.id)
+    assert f"Planned: auc on test rows against {study.reference}, no margin, seed 1." in words(app)
+    app.text_input(key="added_seeds").set_value("5, 6").run()
+    sound(app.button(key="add-seeds").click().run())
+    again = list_studies()[0]
+    assert again.seeds == [1, 5, 6] and not again.extensions[0].results_seen
+    sound(app.button(key="give-up").click().run())
+    assert [run.seed for run in list_studies()[0].given_up] == [1]
+
+
+@pytest.mark.parametrize("page", ["overview", "compare", "curves", "gates", "export"])
+def test_a_link_to_a_study_that_is_gone_shows_no_other(quiet, page):
+    make_study(["mdaf-full", "lr"], [42, 43], title="Another")
+    app = open_page(page, study="was-here-1")
+    assert "There is no study 'was-here-1' here (any more), so nothing is shown" in words(app)
+    assert not app.dataframe and "mdaf-full" not in words(app)
+
+
+def test_compare_marks_interim_looks_and_what_was_not_planned(quiet):
+    study = make_study(["mdaf-full", "lr"], [42, 43, 44, 45], failed=[("lr", 45)])
+    app = open_page("compare", study=study.id)
+    assert "Interim look, so no verdict yet: lr 3 of 4 planned seeds" in words(app)
+    app = open_page("compare", study=study.id, split="Validation")
+    assert "Chosen after results were seen: validation rows (planned: test rows)" in words(app)
