@@ -16,6 +16,7 @@ from scipy.special import ndtri
 from benchmarks.measure import parser, report
 from mdaf_core.evaluation.metrics import auc
 from mdaf_core.evaluation.reported_results import hanley_mcneil_se
+from mdaf_core.evaluation.signed_rank import signed_rank
 from mdaf_core.evaluation.significance import (
     BP,
     Component,
@@ -28,7 +29,6 @@ from mdaf_core.evaluation.significance import (
     seed_component,
     seed_summary,
     shared_by_seeds,
-    signed_rank,
 )
 
 Floats = NDArray[np.float64]

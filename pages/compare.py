@@ -63,8 +63,9 @@ def main() -> None:
         elif view == "Pair":
             views.pair(study, runs, split, parse_margin(margin))
         else:
+            over_items = _over_items(view)
             with st.spinner("Comparing: row by row for every seed, the first time", show_time=True):
-                comparison = shared.comparison(study_id, reference, split, metric, margin)
+                comparison = shared.comparison(study_id, reference, split, metric, margin, over_items)
             if view == "Results":
                 _results(comparison, metric)
             elif view == "Power":
@@ -112,6 +113,15 @@ def _choices(columns: list[Any], study: Study, used: tuple[str, ...]) -> tuple[S
         **how("margin", f"{study_plan.MARGIN_HELP} Parity is shown by two one-sided tests."),
     )  # fmt: skip
     return split, metric, reference, text
+
+
+def _over_items(view: str) -> bool:
+    """Whether intervals cover other items, too; offered where words and intervals are shown."""
+    return view in ("Results", "Power") and st.toggle(
+        "Other items too", key="items", bind="query-params",
+        help="Intervals and verdicts cover other items as well as other users and seeds, where rows have both. "
+             "They only ever become wider.",
+    )  # fmt: skip
 
 
 def margin_bp(text: str) -> float | None:

@@ -59,7 +59,8 @@ def curves(study: Study, runs: list[RunRecord], split: str) -> None:
         shared.show_chart(
             charts.calibration(bins, order=study.configuration_names), "calibration", bins,
             title=f"Calibration, {where}",
-            help="Rows in 15 bins of equal size by predicted probability; observed rate with its 95% Wilson interval. "
+            help="Rows in 15 bins of equal size by predicted probability; observed rate with its 95% interval, "
+                 "which knows that rows of one user are alike. "
                  "On the diagonal, predictions mean what they say. Hover for the rows of a bin.",
         )  # fmt: skip
 
@@ -174,6 +175,6 @@ def pair(study: Study, runs: list[RunRecord], split: str, margin: Margin | None)
 
 
 PAIR_HELP = (
-    "One row a seed that both finished. DeLong clustered by user: rows of one user depend on each other. It says "
-    "nothing about other seeds; the Results view does."
+    "One row a seed that both finished. Tested by leaving out one user at a time: rows of one user depend on each "
+    "other. It says nothing about other seeds; the Results view does."
 )

@@ -190,10 +190,11 @@ def _parts(dataset: PreparedDataset, figures: statistics.Statistics) -> None:
         statistics_frames.parts_frame(dataset, figures),
         "parts",
         title="Parts",
-        help="Unseen: share of rows whose user or item does not occur in training rows.",
+        help="Unseen: share of rows whose user or item does not occur in training rows. Effective users: how many of "
+        "equal size they are worth (Kish). Largest user: its share of the rows.",
         column_config=_formats(
-            count=("rows", "positives", "users"),
-            percent=("rate", "unseen users", "unseen items"),
+            count=("rows", "positives", "users", "effective users"),
+            percent=("rate", "largest user", "unseen users", "unseen items"),
             plain=("mean history",),
             time=("first", "last"),
         ),

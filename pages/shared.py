@@ -285,18 +285,20 @@ def finished_runs(study_id: str) -> list[RunRecord]:
     return [run for run in study_runs(get_study(study_id)) if run.state == "finished"]
 
 
-def comparison(study_id: str, reference: str, split: Split, metric: str, margin: str) -> StudyComparison:
+def comparison(
+    study_id: str, reference: str, split: Split, metric: str, margin: str, over_items: bool = False
+) -> StudyComparison:
     """`studies.results.compare`; the margin as `parse_margin` takes it, empty for none."""
     from mdaf_core import tracking
     from mdaf_core.studies.store import get_study
 
     version = (*tracking.store_version(), get_study(study_id).model_dump_json())
-    return _comparison(study_id, reference, split, metric, margin, version)
+    return _comparison(study_id, reference, split, metric, margin, over_items, version)
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
 def _comparison(
-    study_id: str, reference: str, split: Split, metric: str, margin: str, version: tuple[Any, ...]
+    study_id: str, reference: str, split: Split, metric: str, margin: str, over_items: bool, version: tuple[Any, ...]
 ) -> StudyComparison:
     from mdaf_core.evaluation.margins import parse_margin
     from mdaf_core.studies import results
@@ -309,6 +311,7 @@ def _comparison(
         split=split,
         metric=metric,
         margin=parse_margin(margin),
+        over_items=over_items,
     )
 
 

@@ -180,22 +180,35 @@ def _counts(counts: Any) -> dict[str, Any]:
 
 def _facts(name: str) -> dict[str, Any]:
     from mdaf_core.data.dataset import PreparedDataset
+    from mdaf_core.data.statistics import read_statistics
 
     dataset = PreparedDataset.open(name)
     value = dataset.meta.model_dump(mode="json")
-    value["splits"] = {split: _counts(counts) for split, counts in dataset.meta.splits.items()}
+    samples = read_statistics(dataset).samples
+    value["splits"] = {
+        split: _counts(counts) | {"sample": samples[split].model_dump() if split in samples else None}
+        for split, counts in dataset.meta.splits.items()
+    }
     checks = dataset.audit.get("checks", [])
     return value | {"path": str(dataset.path), "audit": checks}
 
 
 def _show_text(name: str) -> str:
+    from mdaf_core.data.sample import Sample, users_words
+
     facts = _facts(name)
     lines = [f"{facts['name']}: {facts['title']}", f"label 1: {facts['label']}", ""]
     parts = [
-        (split, f"{c['rows']:,}", f"{c['positives']:,}", f"{c['positive_rate']:.4f}")
+        (
+            split,
+            f"{c['rows']:,}",
+            f"{c['positives']:,}",
+            f"{c['positive_rate']:.4f}",
+            users_words(Sample.model_validate(c["sample"])) if c["sample"] else "",
+        )
         for split, c in facts["splits"].items()
     ]
-    lines += [table(parts, ("part", "rows", "positives", "rate")), ""]
+    lines += [table(parts, ("part", "rows", "positives", "rate", "users")), ""]
     fields = [(f["name"], f["kind"], f["role"], f["vocabulary_size"] or "") for f in facts["fields"]]
     lines += [table(fields, ("field", "kind", "role", "codes")), ""]
     history = ", ".join(facts["history_fields"]) or "none"

@@ -54,6 +54,9 @@ def compare(
     difference_bp: Annotated[
         float | None, typer.Option(help="Difference in bp of the metric to find rows and seeds for.")
     ] = None,
+    items: Annotated[
+        bool, typer.Option("--items", help="Intervals cover other items as well as other users and seeds.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare a study's configurations with one of them.
@@ -75,6 +78,7 @@ def compare(
         split=None if split is None else split.value,
         metric=metric,
         margin=chosen_margin(margin),
+        over_items=items,
     )
     size = comparison.margin_bp if difference_bp is None else difference_bp
     power = None if size is None else power_of(comparison, size)

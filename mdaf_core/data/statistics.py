@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from mdaf_core.data.dataset import PreparedDataset, Rows
 from mdaf_core.data.describe import local_times
+from mdaf_core.data.sample import Sample, sample_of
 from mdaf_core.data.schema import FIRST_ID, MAX_HISTORY, SPLITS, UNKNOWN, Split
 from mdaf_core.files import write_text
 
@@ -92,6 +93,7 @@ class Statistics(BaseModel):
     outside_bins: int = Field(0, description="Rows left out of `over_time`: far from all others in time.")
     fields: list[FieldStatistics] = []
     users: dict[str, int] = Field({}, description="By split, users with a row there.")
+    samples: dict[str, Sample] = Field({}, description="By split; empty in statistics of earlier versions.")
     by_clock: list[ClockBin] = []
     popularity: list[PopularityPoint] = Field([], description="Of items and users, most frequent first.")
     cold: list[ColdShare] = Field([], description="Validation and test rows by what training knows of item and user.")
@@ -105,6 +107,7 @@ def compute_statistics(dataset: PreparedDataset) -> Statistics:
     for split, part in rows.items():
         if meta.has_user:
             out.users[split] = len(np.unique(part.user))
+            out.samples[split] = sample_of(part.user)
         if meta.history_fields:
             lengths = part.history_end - part.history_start
             out.history_lengths[split] = np.bincount(

@@ -98,6 +98,9 @@ def parts_frame(dataset: PreparedDataset, statistics: Statistics) -> pl.DataFram
             row["first"], row["last"] = local_times(moments, meta.timezone, "s")
         if meta.has_user:
             row["users"] = statistics.users.get(part)
+            sample = statistics.samples.get(part)
+            row["effective users"] = sample and sample.effective_users
+            row["largest user"] = sample and sample.largest_user
         for id in ("unseen-users", "unseen-items"):
             if id in checks:
                 row[id.replace("-", " ")] = checks[id].get(part)

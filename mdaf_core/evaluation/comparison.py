@@ -12,36 +12,29 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, Field
 
+from mdaf_core.data.sample import Sample, sample_note
 from mdaf_core.data.schema import Split
-from mdaf_core.errors import UsageError
-from mdaf_core.evaluation.cache import cached
 from mdaf_core.evaluation.convergence import diverged
-from mdaf_core.evaluation.jackknife import units_of_rarer_label
+from mdaf_core.evaluation.items import Items, items_note, items_of
 from mdaf_core.evaluation.margins import Margin, check_margin, check_metric, margin_words
-from mdaf_core.evaluation.metrics import Undefined, clusters
+from mdaf_core.evaluation.metrics import ECE_BIAS
 from mdaf_core.evaluation.plan import Conditions, marked
-from mdaf_core.evaluation.predictions import difference_of_rows, load_predictions, sampling_errors
+from mdaf_core.evaluation.sampling import mean_over_seeds, row_sampling
+from mdaf_core.evaluation.signed_rank import SignedRank, signed_rank
 from mdaf_core.evaluation.significance import (
     BP,
     LEVEL,
-    Component,
     Difference,
     Equivalence,
     Estimate,
-    Sampled,
     SeedSummary,
-    SignedRank,
     Verdict,
     difference,
     equivalence,
     few_seeds,
-    interval,
     noise_floor,
-    sampling_component,
     seed_component,
     seed_summary,
-    shared_by_seeds,
-    signed_rank,
     verdict,
 )
 from mdaf_core.evaluation.verdicts import DIRECTIONS, chance_notes, decide, fit_margin, interim_look
@@ -90,6 +83,9 @@ class StudyComparison(BaseModel):
     level: float = LEVEL
     rows: int | None = None
     users: int | None = None
+    sample: Sample | None = Field(None, description="Rows, users, how many alike they are worth, the largest's share.")
+    items: Items | None = Field(None, description="Of the rows compared.")
+    over_items: bool = Field(False, description="Whether intervals cover other items, too.")
     noise_floor: float | None = None
     tests: int = 0
     configurations: list[ComparedConfiguration]
@@ -158,17 +154,6 @@ _FRAME = {
 }
 
 
-class RowSampling(BaseModel):
-    """Sampling variance over rows or users of a mean over seeds, or the reason why there is none."""
-
-    component: Component | None = Field(None, description="Of these trained models.")
-    shared: Component | None = Field(None, description="The part that further seeds do not average out.")
-    rows: int = 0
-    users: int | None = None
-    refused: str | None = None
-    missing: str | None = None
-
-
 def newest_by_seed(runs: Sequence[RunRecord]) -> dict[int, RunRecord]:
     """Finished runs by seed, sorted; of repeats of a seed only the newest counts (a repeat is no further seed)."""
     by_seed: dict[int, RunRecord] = {}
@@ -199,73 +184,13 @@ def _mixed(group: dict[int, RunRecord]) -> str | None:
     return None
 
 
-def _row_sampling(pairs: Sequence[Sequence[RunRecord]], split: Split, metric: str) -> RowSampling:
-    """Sampling over rows of a mean over seeds; slow (reads predictions), hence cached.
-
-    Args:
-        pairs: of each seed the run, and where a difference is meant the reference's.
-    """
-    first = pairs[0][-1]
-    try:
-        for run in (run for pair in pairs for run in pair):
-            refused = difference_of_rows(run, first, split)
-            if refused:
-                return RowSampling(refused=refused)
-        frame = load_predictions(first.run_id, split)
-        label = frame["label"].to_numpy().astype(np.bool_)
-        cluster = clusters(frame["user"].to_numpy())
-        errors = [[sampling_errors(run.run_id, split, metric) for run in pair] for pair in pairs]
-    except Undefined as reason:
-        return RowSampling(missing=str(reason))
-    error = np.stack([of_pair[0] - of_pair[1] if len(of_pair) > 1 else of_pair[0] for of_pair in errors])
-    what: Sampled = "rows" if cluster is None else "users"
-    component = sampling_component(error.mean(0), what, units_of_rarer_label(label, cluster))
-    shared = shared_by_seeds(error @ error.T) if len(pairs) > 1 else None
-    return RowSampling(
-        component=component,
-        shared=None if shared is None else component.model_copy(update={"variance": shared}),
-        rows=len(frame),
-        users=None if cluster is None else int(cluster.max()) + 1,
-    )
-
-
-def row_sampling(pairs: Sequence[Sequence[RunRecord]], split: Split, metric: str) -> RowSampling:
-    """`_row_sampling`, kept on disk by the runs it is made from."""
-    key = [split, metric, [[[r.run_id, r.ended, r.fingerprint] for r in pair] for pair in pairs]]
-    try:
-        return cached("comparisons", key, RowSampling, lambda: _row_sampling(pairs, split, metric))
-    except UsageError as error:  # predictions are missing: perhaps not for good
-        return RowSampling(missing=str(error))
-
-
-def mean_of(group: dict[int, RunRecord], split: Split, metric: str) -> Estimate | None:
+def mean_of(group: dict[int, RunRecord], split: Split, metric: str, over_items: bool = False) -> Estimate | None:
     """The mean of a metric over the seeds of one configuration, as `mean_over_seeds`; None where it is undefined."""
     defined = {seed: value for seed, run in group.items() if (value := metric_of(run, split, metric)) is not None}
     if not defined:
         return None
-    return mean_over_seeds(list(defined.values()), row_sampling([(group[s],) for s in defined], split, metric))
-
-
-def mean_over_seeds(values: Sequence[float], sampling: RowSampling) -> Estimate | None:
-    """The mean of one configuration over its seeds, its interval from the same two sources as that of a difference.
-
-    Args:
-        values: one a seed; sampling: `row_sampling` of their runs.
-
-    Returns:
-        With one seed an interval over users (rows) alone, without their sampling error one over seeds alone; `covers`
-        says so. None where neither is known.
-    """
-    mean = float(np.mean(values))
-    what = "rows" if sampling.users is None else "users"
-    if len(values) == 1:
-        if sampling.component is None:
-            return None
-        return interval(mean, [sampling.component], f"other {what}, with this trained model")
-    component = seed_component(values)
-    if sampling.shared is None:
-        return interval(mean, [component], "other seeds, on these rows")
-    return interval(mean, [sampling.shared, component], f"other seeds and other {what}")
+    sampling = row_sampling([(group[s],) for s in defined], split, metric, over_items)
+    return mean_over_seeds(list(defined.values()), sampling)
 
 
 def _mean_auc(group: dict[int, RunRecord], split: Split) -> Estimate | None:
@@ -281,26 +206,30 @@ def _compare(
     split: Split,
     metric: str,
     margin_bp: float | None,
-) -> RowSampling | None:
+    over_items: bool,
+) -> None:
     """Fill in the differences of `entry`; p values are adjusted later, over all of them."""
     seeds = [seed for seed in entry.values if seed in reference_values]
     entry.shared_seeds = seeds
     if not seeds:
         entry.notes.append("no seed in common with the reference")
-        return None
+        return
     left_out = sorted((entry.values.keys() | reference_values.keys()) - set(seeds))
     if left_out:
         entry.notes.append(f"paired by the seeds both have; seeds left out: {', '.join(map(str, left_out))}")
-    sampling = row_sampling([(mine[s], reference[s]) for s in seeds], split, metric)
+    sampling = row_sampling([(mine[s], reference[s]) for s in seeds], split, metric, over_items)
     if sampling.refused:
         entry.notes.append(sampling.refused)
-        return sampling
+        return
     entry.seed_differences = {seed: entry.values[seed] - reference_values[seed] for seed in seeds}
     estimate = float(np.mean(list(entry.seed_differences.values())))
-    what = "rows" if sampling.users is None else "users"
+    what = sampling.what
     if sampling.component is not None:
         entry.difference_rows = difference(
-            estimate, [sampling.component], f"other {what}, with these trained models", f"jackknife over {what}"
+            estimate,
+            [sampling.component],
+            f"{sampling.covers(1)}, with these trained models",
+            f"jackknife over {what}",
         )
     else:
         entry.undecided = f"how much other {what} would change it is not known: {sampling.missing}"
@@ -308,8 +237,8 @@ def _compare(
     if len(seeds) == 1:
         entry.difference = entry.difference_rows
         entry.verdict = verdict(estimate, None, None, 1)
-        entry.notes.append(f"{few_seeds(1)}; the interval covers other {what} only")
-        return sampling
+        entry.notes.append(f"{few_seeds(1)}; the interval covers {sampling.covers(1)} only")
+        return
     component = seed_component(list(entry.seed_differences.values()))
     entry.difference_seeds = difference(
         estimate, [component], "other seeds, on these rows", f"t test paired by seed, {len(seeds)} seeds"
@@ -321,7 +250,7 @@ def _compare(
         entry.difference = difference(
             estimate,
             [sampling.shared, component],
-            f"other seeds and other {what}",
+            sampling.covers(len(seeds)),
             f"seeds × {what}, t interval",
         )
         entry.equivalence = None if margin_bp is None else equivalence(entry.difference, margin_bp)
@@ -330,7 +259,6 @@ def _compare(
         note += f"; where seeds and {what} matter alike it covers up to 98%, not 95%, and less is found"
     if note:
         entry.notes.append(note)
-    return sampling
 
 
 def compare_study(
@@ -340,6 +268,7 @@ def compare_study(
     metric: str = "auc",
     margin: Margin | None = None,
     planned: Mapping[str, Sequence[int]] | None = None,
+    over_items: bool = False,
 ) -> StudyComparison:
     """Every configuration against `reference`, over seeds. Of a study with a plan: `studies.results.compare`.
 
@@ -356,6 +285,7 @@ def compare_study(
         metric: one of `DIRECTIONS`.
         margin: what counts as parity; None: parity is not tested, and no word says it.
         planned: seeds each planned configuration is to finish; None: those there are.
+        over_items: intervals cover other items as well as other users, where the rows have both.
 
     Raises:
         UsageError: unknown metric, or a margin that has no meaning for it.
@@ -364,6 +294,7 @@ def compare_study(
     check_margin(margin, metric)
     groups = by_configuration(runs)
     out = StudyComparison(reference=reference, split=split, metric=metric, margin=margin, configurations=[])
+    asked, over_items = over_items, _look_at_items(out, groups, over_items)
     for name, group in groups.items():
         first = next(iter(group.values()))
         entry = ComparedConfiguration(
@@ -380,7 +311,7 @@ def compare_study(
             entry.notes.append(mixed)
         elif entry.values:
             entry.summary = seed_summary(list(entry.values.values()))
-            entry.mean = mean_of(group, split, metric)
+            entry.mean = mean_of(group, split, metric, over_items)
         if planned is not None:
             entry.interim = interim_look(planned, groups, name, reference)
         out.configurations.append(entry)
@@ -392,18 +323,23 @@ def compare_study(
         out.notes.append(f"The reference {reference!r} {why}, so nothing is compared yet.")
     else:
         base.verdict = "reference"
+        out.sample = row_sampling([(groups[reference][s],) for s in base.values], split, metric, over_items).sample
         fit_margin(out, base.summary.mean, groups[reference])
         for entry in out.configurations:
             if entry is base or entry.summary is None:
                 continue
-            against = _compare(
-                entry, groups[entry.configuration], groups[reference], base.values, split, metric, out.margin_bp
-            )
-            if against is not None and against.rows:
-                out.rows, out.users = against.rows, against.users
+            group = groups[entry.configuration]
+            _compare(entry, group, groups[reference], base.values, split, metric, out.margin_bp, over_items)
+    if out.sample is not None:
+        out.rows, out.users = out.sample.rows, out.sample.users
+        out.notes += filter(None, [sample_note(out.sample)])
+    if out.items is not None:
+        out.notes += filter(None, [items_note(out.items, asked)])
     decide(out, waiting=len([name for name in planned or () if name not in groups and name != reference]))
     _name_diverged(out, runs)
     out.chance = chance_notes(groups, {name: _mean_auc(group, split) for name, group in groups.items()}, split)
+    if metric == "ece":
+        out.notes.append(ECE_BIAS)
     if split == "val":
         out.notes.append("Validation rows chose each run's epoch, so their metrics are optimistic; test rows are not.")
     out.configurations.sort(key=lambda c: -DIRECTIONS[metric] * c.summary.mean if c.summary else math.inf)
@@ -418,3 +354,13 @@ def _name_diverged(out: StudyComparison, runs: Sequence[RunRecord]) -> None:
     for entry in out.configurations:
         seeds = entry.shared_seeds if entry.configuration != out.reference else entry.values
         entry.diverged = [s for s in seeds if astray & {(entry.configuration, s), (out.reference, s)}]
+
+
+def _look_at_items(out: StudyComparison, groups: Mapping[str, dict[int, RunRecord]], over_items: bool) -> bool:
+    """What is known of the rows' items, and whether intervals can cover others."""
+    first = next((run for group in groups.values() for run in group.values()), None)
+    if first is None:
+        return False
+    out.items = items_of(first, out.split)
+    out.over_items = over_items and out.items.items is not None
+    return out.over_items

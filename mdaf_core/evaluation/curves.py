@@ -13,16 +13,22 @@ from pydantic import BaseModel
 from mdaf_core.data.schema import Split
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.cache import cached
+from mdaf_core.evaluation.jackknife import degrees_of_freedom, mean_errors
 from mdaf_core.evaluation.metrics import (
     CALIBRATION_BINS,
+    Bools,
+    Codes,
     Floats,
     Undefined,
     checked,
+    clusters,
+    dense,
     mass_bins,
     rank,
     sigmoid,
 )
 from mdaf_core.evaluation.predictions import load_predictions
+from mdaf_core.evaluation.significance import Component
 from mdaf_core.tracking import RunRecord
 
 MOST_POINTS = 500
@@ -74,8 +80,13 @@ def pr_points(label: ArrayLike, score: ArrayLike) -> pl.DataFrame:
     return pl.DataFrame({"recall": recall[keep], "precision": precision[keep], "threshold": threshold[keep]})
 
 
-def calibration_points(label: ArrayLike, logit: ArrayLike, bins: int = CALIBRATION_BINS) -> pl.DataFrame:
-    """Bins of equal mass: predicted (mean), observed (rate), low, high (95% Wilson interval of the rate), rows."""
+def calibration_points(
+    label: ArrayLike, logit: ArrayLike, user: ArrayLike | None = None, bins: int = CALIBRATION_BINS
+) -> pl.DataFrame:
+    """Bins of equal mass: predicted (mean), observed (rate), low, high (95% interval of the rate), rows.
+
+    The interval is Wilson's for as many independent rows as the bin's rows of users are worth, see `_worth`.
+    """
     y, z = checked(label, logit)
     if not len(y):
         raise Undefined("There are no rows.")
@@ -86,9 +97,13 @@ def calibration_points(label: ArrayLike, logit: ArrayLike, bins: int = CALIBRATI
     n = rows[filled].astype(np.float64)
     predicted = np.bincount(index, weights=p, minlength=bins)[filled] / n
     observed = np.bincount(index, weights=y, minlength=bins)[filled] / n
+    cluster = None if user is None else clusters(user)
+    worth = (
+        n if cluster is None else np.array([_worth(y[index == b], cluster[index == b]) for b in np.flatnonzero(filled)])
+    )
     z2 = 1.959963984540054**2
-    centre = (observed + z2 / (2 * n)) / (1 + z2 / n)
-    half = np.sqrt(z2 * (observed * (1 - observed) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    centre = (observed + z2 / (2 * worth)) / (1 + z2 / worth)
+    half = np.sqrt(z2 * (observed * (1 - observed) / worth + z2 / (4 * worth**2))) / (1 + z2 / worth)
     return pl.DataFrame(
         {
             "predicted": predicted,
@@ -98,6 +113,23 @@ def calibration_points(label: ArrayLike, logit: ArrayLike, bins: int = CALIBRATI
             "rows": rows[filled].astype(np.int64),
         }
     )
+
+
+def _worth(y: Bools, cluster: Codes) -> float:
+    """Independent rows that give the rate of `y` as surely as these rows of users, at most as many.
+
+    p (1 − p) over the jackknife's variance over users, less for Student's t (Korn & Graubard 1998). Where the rate is 0
+    or 1, or one user has all rows, nothing shows how alike users' rows are: then as many as users of equal size.
+    """
+    user = dense(cluster)
+    count = np.bincount(user).astype(np.float64)
+    rate = y.mean()
+    error = mean_errors(y.astype(np.float64), user) if len(count) > 1 and 0 < rate < 1 else np.zeros(1)
+    variance = float(error @ error)
+    if variance <= 0:
+        return float(len(y) ** 2 / (count @ count))
+    t = Component(name="users", variance=variance, df=degrees_of_freedom(error, len(count))).quantile(0.025)
+    return float(min(len(y), rate * (1 - rate) / variance * (1.959963984540054 / t) ** 2))
 
 
 class _Points(BaseModel):
@@ -129,7 +161,9 @@ def curve_points(runs: Sequence[RunRecord], kind: CurveKind, split: Split = "tes
         def points(run: RunRecord = run) -> _Points:
             frame = load_predictions(run.run_id, split)
             try:
-                return _Points(columns=compute(frame["label"], frame["logit"]).to_dict(as_series=False))
+                users = (frame["user"].to_numpy(),) if kind == "calibration" else ()
+                found = compute(frame["label"], frame["logit"], *users)
+                return _Points(columns=found.to_dict(as_series=False))
             except Undefined as reason:
                 return _Points(columns={}, reason=str(reason))
 

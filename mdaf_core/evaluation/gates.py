@@ -18,7 +18,7 @@ from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.cache import cached
 from mdaf_core.evaluation.jackknife import mean_errors
 from mdaf_core.evaluation.metrics import Undefined, auc, clusters, dense
-from mdaf_core.evaluation.predictions import load_predictions
+from mdaf_core.evaluation.predictions import dataset_of, load_predictions
 from mdaf_core.evaluation.significance import (
     BP,
     LEVEL,
@@ -28,7 +28,7 @@ from mdaf_core.evaluation.significance import (
     paired_auc,
     sampling_component,
 )
-from mdaf_core.evaluation.slices import TITLES, dataset_of, slicings
+from mdaf_core.evaluation.slices import TITLES, slicings
 from mdaf_core.tracking import RunRecord
 
 HISTOGRAM_BINS = 40

@@ -11,6 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from mdaf_core.errors import StudioError
 
 CALIBRATION_BINS = 15
+ECE_BIAS = (
+    "The calibration error is biased upward: of a perfectly calibrated model at a click rate of 5% it is about 0.03 on "
+    "500 rows, 0.009 on 5,000 and 0.003 on 50,000."
+)
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

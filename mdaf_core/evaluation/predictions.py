@@ -5,19 +5,25 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import polars as pl
 from pydantic import BaseModel
 
+from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.schema import Split
+from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation import jackknife
 from mdaf_core.evaluation.cache import cached, cached_array
-from mdaf_core.evaluation.metrics import Floats, clusters
+from mdaf_core.evaluation.metrics import Codes, Floats, clusters
 from mdaf_core.files import reading
 from mdaf_core.tracking import RunRecord, artifact
 from mdaf_core.tracking.files import again
 
 COLUMNS = ("row_id", "user", "label", "logit", "probability", "history_length", "timestamp")
+
+Units = Literal["users", "items", "pairs of user and item"]
 
 
 def load_predictions(run_id: str, split: Split) -> pl.DataFrame:
@@ -85,23 +91,46 @@ def _digest(run_id: str, split: Split, mtime: int) -> _RowDigest:
     return cached("rows", [run_id, split, mtime], _RowDigest, compute)
 
 
-def sampling_errors(run_id: str, split: Split, metric: str) -> Floats:
+def dataset_of(run: RunRecord, split: Split) -> PreparedDataset:
+    """The data set a run was trained on, made sure to be the same still.
+
+    Raises:
+        StudioError: it is gone, or was prepared anew with other content since.
+    """
+    try:
+        dataset = PreparedDataset.open(run.dataset)
+    except UsageError:
+        raise StudioError(
+            f"Data set {run.dataset!r} of run {run.run_id[:8]} is no longer here: what needs its ids cannot be shown."
+        ) from None
+    recorded = run.result.provenance.get("dataset", {}).get("fingerprint") if run.result else None
+    rows, frame = dataset.rows(split), load_predictions(run.run_id, split)
+    same = len(rows) == len(frame) and np.array_equal(rows.row_id, frame["row_id"].to_numpy())
+    if not same or (recorded is not None and recorded != dataset.meta.fingerprint):
+        raise StudioError(
+            f"Data set {run.dataset!r} was prepared anew with other content since run {run.run_id[:8]} was trained: "
+            "what needs its ids cannot be shown for this run."
+        )
+    return dataset
+
+
+def sampling_errors(run_id: str, split: Split, metric: str, by: Units = "users", units: Codes | None = None) -> Floats:
     """(K,) sampling errors of a metric of a run over users (rows, where there are none); see `jackknife`.
 
     Kept on disk, read-only.
+
+    Args:
+        by, units: other sampling units than users, and the (N,) codes of the rows' units.
 
     Raises:
         Undefined: there are none, as a sentence.
     """
     path = artifact(run_id, f"predictions/{split}.parquet")
-    return _sampling_errors(run_id, split, metric, path.stat().st_mtime_ns)
+    key = (run_id, split, metric, by, path.stat().st_mtime_ns)
 
-
-@lru_cache(maxsize=24)
-def _sampling_errors(run_id: str, split: Split, metric: str, mtime: int) -> Floats:
     def compute() -> Floats:
         frame = load_predictions(run_id, split)
-        cluster = clusters(frame["user"].to_numpy())
+        cluster = clusters(frame["user"].to_numpy()) if by == "users" else units
         return jackknife.sampling_errors(metric, frame["label"].to_numpy(), frame["logit"].to_numpy(), cluster)
 
-    return cached_array("sampling-errors", [run_id, split, metric, mtime], compute)
+    return cached_array("sampling-errors", list(key), compute)

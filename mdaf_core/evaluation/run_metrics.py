@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mdaf_core.data.sample import sample_of
 from mdaf_core.evaluation.jackknife import auc_se
 from mdaf_core.evaluation.metrics import (
     Undefined,
@@ -70,4 +71,6 @@ def split_metrics(
             found["oracle_share"] = (found["auc"] - 0.5) / (found["oracle_auc"] - 0.5)
         else:
             undefined["oracle_share"] = "The true probabilities do not rank these rows better than chance."
+    if user is not None:
+        found |= sample_of(user).model_dump(exclude={"rows"})
     return SplitMetrics(rows=len(y), positives=int(y.sum()), undefined=undefined, **found)

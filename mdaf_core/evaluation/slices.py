@@ -17,7 +17,7 @@ from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.cache import cached
 from mdaf_core.evaluation.jackknife import auc_errors, units_of_rarer_label
 from mdaf_core.evaluation.metrics import Undefined, auc, checked, clusters
-from mdaf_core.evaluation.predictions import difference_of_rows, load_predictions
+from mdaf_core.evaluation.predictions import dataset_of, difference_of_rows, load_predictions
 from mdaf_core.evaluation.significance import LEVEL, half_width, sampling_component
 from mdaf_core.tracking import RunRecord
 
@@ -56,29 +56,6 @@ class SliceMetrics(BaseModel):
 
 class _Slices(BaseModel):
     slices: list[SliceMetrics]
-
-
-def dataset_of(run: RunRecord, split: Split) -> PreparedDataset:
-    """The data set a run was trained on, made sure to be the same still.
-
-    Raises:
-        StudioError: it is gone, or was prepared anew with other content since.
-    """
-    try:
-        dataset = PreparedDataset.open(run.dataset)
-    except UsageError:
-        raise StudioError(
-            f"Data set {run.dataset!r} of run {run.run_id[:8]} is no longer here: what needs its ids cannot be shown."
-        ) from None
-    recorded = run.result.provenance.get("dataset", {}).get("fingerprint") if run.result else None
-    rows, frame = dataset.rows(split), load_predictions(run.run_id, split)
-    same = len(rows) == len(frame) and np.array_equal(rows.row_id, frame["row_id"].to_numpy())
-    if not same or (recorded is not None and recorded != dataset.meta.fingerprint):
-        raise StudioError(
-            f"Data set {run.dataset!r} was prepared anew with other content since run {run.run_id[:8]} was trained: "
-            "what needs its ids cannot be shown for this run."
-        )
-    return dataset
 
 
 def _intervals(values: NDArray[np.int64], bounds: Sequence[tuple[int, int | None]]) -> tuple[list[str], NDArray]:

@@ -21,8 +21,7 @@ from mdaf_core.data.schema import FIRST_ID, Split
 from mdaf_core.errors import DamagedFileError, StudioError, UsageError
 from mdaf_core.evaluation.gates import without_gate
 from mdaf_core.evaluation.metrics import sigmoid
-from mdaf_core.evaluation.predictions import load_predictions
-from mdaf_core.evaluation.slices import dataset_of
+from mdaf_core.evaluation.predictions import dataset_of, load_predictions
 from mdaf_core.tracking import RunRecord, artifact, files
 from mdaf_core.training.config import RunConfig
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from mdaf_core.data.sample import sample_words
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation import reported
 from mdaf_core.reporting import captions, charts, conditions, curve_frames, frames, paragraph, provenance, words
@@ -87,10 +88,8 @@ def _lower_is_better(material: Material) -> str:
 
 def _rows(material: Material) -> str:
     """`225,446 test rows of 10,000 users`, as far as it is known."""
-    comparison = material.comparison
-    rows = f"{comparison.rows:,} " if comparison.rows else ""
-    users = f" of {comparison.users:,} users" if comparison.users else ""
-    return f"{rows}{SPLIT_WORDS[material.split]} rows{users}"
+    sample, rows = material.comparison.sample, f"{SPLIT_WORDS[material.split]} rows"
+    return sample_words(sample, rows) if sample else rows
 
 
 def _seeds(runs: list[RunRecord]) -> str:
@@ -304,7 +303,8 @@ def _calibration(material: Material) -> Drawn:
     chart = charts.calibration(data, order=material.study.configuration_names)
     caption = (
         f"Calibration on {_rows(material)}, one run each (seed {runs[0].seed}): observed rate against mean prediction "
-        f"in bins of equal size, with 95% Wilson intervals.{_left_out(material)}"
+        f"in bins of equal size, with 95% Wilson intervals for as many "
+        f"independent rows as those of its users are worth.{_left_out(material)}"
     )
     return chart, data, caption
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from mdaf_core.data.sample import sample_words
 from mdaf_core.evaluation.margins import AFTERWARDS, NO_MARGIN
 from mdaf_core.evaluation.plan import MARKS, mark_legend
 from mdaf_core.evaluation.power import rounded, two_digits
@@ -118,7 +119,7 @@ def over_seeds(comparison: StudyComparison) -> tuple[pl.DataFrame, list[str]]:
     Returns:
         One row a comparison with two seeds or more, and sentences on what so few seeds cannot show.
     """
-    from mdaf_core.evaluation.significance import few_for_ranks
+    from mdaf_core.evaluation.signed_rank import few_for_ranks
 
     rows, sentences = [], []
     for c in comparison.configurations:
@@ -271,9 +272,8 @@ def comparison_basis(comparison: StudyComparison) -> str:
         plural(len(counts), "configuration"),
         f"{seeds(counts)} each" + (": no variance known" if max(counts, default=0) == 1 else ""),
     ]
-    if comparison.rows:
-        users = f", {comparison.users:,} users" if comparison.users else ""
-        parts.append(f"{comparison.rows:,} {'test' if comparison.split == 'test' else 'validation'} rows{users}")
+    if comparison.sample:
+        parts.append(sample_words(comparison.sample, "test rows" if comparison.split == "test" else "validation rows"))
     if comparison.noise_floor is not None:
         floor = comparison.noise_floor * 1e4
         parts.append(f"noise floor {floor:.1f} bp (sd over seeds)")

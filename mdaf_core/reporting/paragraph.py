@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mdaf_core.data.sample import sample_words
 from mdaf_core.evaluation.significance import ONE_SEED, intervals_as_they_are
 from mdaf_core.evaluation.verdicts import DIRECTIONS
 from mdaf_core.reporting import words
@@ -60,10 +61,8 @@ def results_paragraph(
         conditions: what must be known beside results.
     """
     metric = METRICS[comparison.metric]
-    rows = f"{comparison.rows:,}" if comparison.rows else "the"
-    rows += f" {_SPLITS[comparison.split]} rows"
-    if comparison.users:
-        rows += f" of {comparison.users:,} users"
+    rows = f"{_SPLITS[comparison.split]} rows"
+    rows = sample_words(comparison.sample, rows) if comparison.sample else f"the {rows}"
     if not_comparable(comparison):
         rows += " (except where said below)"
     finished = sum(len(c.values) for c in comparison.configurations)

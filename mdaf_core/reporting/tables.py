@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from mdaf_core.data.sample import sample_words
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.comparison import by_configuration, mean_of
 from mdaf_core.evaluation.verdicts import DIRECTIONS
@@ -91,8 +92,8 @@ def _results_caption(comparison: StudyComparison, unknown: Sequence[str]) -> str
     """What the table rests on; `unknown`: metrics whose sampling error over users is not."""
     counts = [len(c.values) for c in comparison.configurations]
     rows = f"{SPLIT_WORDS[comparison.split]} rows"
-    if comparison.rows:
-        rows = f"{comparison.rows:,} {rows}" + (f" of {comparison.users:,} users" if comparison.users else "")
+    if comparison.sample:
+        rows = sample_words(comparison.sample, rows)
     parts = [
         f"Results on {rows} of the weights of the best epoch on validation; "
         + ("one seed, so no variance is known." if max(counts) == 1 else f"means over {seeds(counts)}."),

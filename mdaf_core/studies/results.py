@@ -66,6 +66,7 @@ def compare(
     metric: str | None = None,
     margin: Margin | str | None = PLANNED,
     only: Sequence[str] = (),
+    over_items: bool = False,
 ) -> StudyComparison:
     """`compare_study` by the study's plan, or by other choices, which are said to be chosen after results were seen.
 
@@ -73,6 +74,7 @@ def compare(
         runs: the study's; None reads them. Unfinished ones are left out.
         margin: None for none, `PLANNED` for the plan's.
         only: configurations that are shown where it is not all of them; tests are of all.
+        over_items: intervals cover other items, too: only ever wider, and so no choice that needs a mark.
 
     Raises:
         UsageError: unknown configuration or metric, or a margin without a meaning for it.
@@ -82,7 +84,7 @@ def compare(
     base, rows, by, width = choices(study, reference=reference, split=split, metric=metric, margin=margin)
     study.configuration(base)
     finished = [run for run in (study_runs(study) if runs is None else runs) if run.state == "finished"]
-    found = compare_study(finished, base, rows, by, width, study.expected_seeds)
+    found = compare_study(finished, base, rows, by, width, study.expected_seeds, over_items)
     found.conditions = _conditions(study, found, finished, only)
     return found
 

@@ -31,6 +31,9 @@ class SplitMetrics(BaseModel):
 
     rows: int
     positives: int
+    users: int | None = Field(None, description="None, like the two below: rows without users, or not recorded.")
+    effective_users: float | None = Field(None, description="As many users of equal size (Kish).")
+    largest_user: float | None = Field(None, description="Share of the rows of the user with most.")
     auc: float | None = None
     auc_se: float | None = Field(None, description="Standard error over users, or over rows where there are none.")
     gauc: float | None = None

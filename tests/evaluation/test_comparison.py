@@ -292,3 +292,98 @@ def test_no_word_for_a_difference_given_early_is_ever_taken_back(p_values, waiti
             assert before.verdict == "interim"
         elif before.verdict == "better":
             assert after.verdict == "better"
+
+
+def items_study(home, make_run, items=40, seeds=(1, 2, 3)):
+    """Runs on a data set whose items have errors of their own in each configuration, whatever the seed."""
+    from mdaf_core.evaluation import items as module
+
+    rng = np.random.default_rng(4)
+    n = 3000
+    user, item = rng.integers(0, 300, n), rng.integers(0, items, n)
+    label = (rng.random(n) < 0.3).astype(int)
+    runs = [
+        make_run(name, s, label, label * 0.6 + rng.normal(size=n) + own[item], user)
+        for name, own in (("base", rng.normal(size=items)), ("other", rng.normal(size=items)))
+        for s in seeds
+    ]
+    return runs, item, module
+
+
+def test_intervals_can_cover_other_items(home, make_run, monkeypatch):
+    runs, item, module = items_study(home, make_run)
+    monkeypatch.setattr(module, "item_codes", lambda run, split: item)
+    from mdaf_core.evaluation import sampling
+
+    monkeypatch.setattr(sampling, "item_codes", lambda run, split: item)
+    given, over = compare_study(runs, "base"), compare_study(runs, "base", over_items=True)
+    one, both = entry(given, "other"), entry(over, "other")
+    assert one.difference.covers == "other seeds and other users, on these items"
+    assert both.difference.covers == "other seeds, other users and other items"
+    assert [c.name for c in both.difference.components] == ["users and items", "seeds"]
+    assert both.difference.estimate == one.difference.estimate
+    assert both.difference.se > 1.4 * one.difference.se  # 40 items, each with an error of its own
+    assert (given.items.items, given.over_items, over.over_items) == (40, False, True)
+    assert "--items" in "; ".join(given.notes) and "--items" not in "; ".join(over.notes)
+    one_seed = entry(compare_study([r for r in runs if r.seed == 1], "base", over_items=True), "other")
+    assert one_seed.difference.covers == "other users and other items, with these trained models"
+
+
+def test_without_their_data_set_items_are_not_known(make_run):
+    runs = study(make_run, {"base": 1.0, "other": 0.9})
+    found = compare_study(runs, "base", over_items=True)
+    assert not found.over_items and "cannot cover other items: Data set 'toy'" in "; ".join(found.notes)
+    assert entry(found, "other").difference.covers == "other seeds and other users"
+
+
+def test_two_way_variance_is_that_of_cameron_gelbach_and_miller():
+    from mdaf_core.evaluation import jackknife
+    from mdaf_core.evaluation.items import crossed
+    from mdaf_core.evaluation.sampling import two_way
+
+    rng = np.random.default_rng(6)
+    n = 600
+    user, item = rng.integers(0, 40, n), rng.integers(0, 25, n)
+    _, user = np.unique(user, return_inverse=True)
+    value = rng.normal(size=(2, n)) + rng.normal(size=40)[user] + rng.normal(size=25)[item]
+    pair = crossed(user, item)
+    assert len(np.unique(pair)) == len({(u, i) for u, i in zip(user, item, strict=True)})
+    errors = [np.stack([jackknife.mean_errors(v, c) for v in value]) for c in (user, item, pair)]
+    component, shared = two_way(*errors, (40, 25))
+    c = errors[0] @ errors[0].T + errors[1] @ errors[1].T - errors[2] @ errors[2].T
+    assert component.variance == pytest.approx(c.mean()) and shared.variance == pytest.approx(c[0, 1])
+    assert component.df <= 24
+    zero = np.zeros((1, 3))
+    alone, none = two_way(np.array([[0.1, -0.1, 0.0]]), zero, np.array([[0.5, 0.0, 0.0]]), (3, 3))
+    assert alone.variance == pytest.approx(0.02) and none is None  # never below that of one alone
+
+
+def test_few_effective_users_are_said(make_run):
+    label, truth, user = rows(900)
+    user = np.where(np.arange(900) % 2 == 0, 0, user)
+    runs = [make_run(n, s, label, truth + k, user) for n, k in (("base", 0), ("other", 0.1)) for s in (1, 2)]
+    found = compare_study(runs, "base")
+    assert found.sample.largest_user == pytest.approx(0.5, abs=0.02) and found.sample.effective_users < 4.1
+    assert any("worth 4.0 users of equal size" in note or "worth 3.9" in note for note in found.notes)
+    assert runs[0].result.test.effective_users == found.sample.effective_users
+
+
+def test_ece_says_that_it_is_biased(make_run):
+    runs = study(make_run, {"base": 1.0, "other": 0.9})
+    assert "biased upward" in "; ".join(compare_study(runs, "base", metric="ece").notes)
+
+
+def test_seeds_that_agree_by_chance_give_no_verdict_of_ece(make_run):
+    """Two models alike but for an error of each user that all seeds share: the seeds' t test is certain, and wrong."""
+    wrong = 0
+    for trial in range(40):
+        rng = np.random.default_rng([7, trial])
+        user = rng.integers(0, 150, 900)
+        z = rng.normal(size=900) - 1
+        label = (rng.random(900) < 1 / (1 + np.exp(-z))).astype(int)
+        runs = []
+        for name in ("base", "other"):
+            own = z + 0.5 * rng.normal(size=150)[user] + 0.5 * rng.normal(size=900)
+            runs += [make_run(name, s, label, own + 0.02 * rng.normal(size=900), user) for s in (1, 2, 3)]
+        wrong += entry(compare_study(runs, "base", metric="ece"), "other").verdict in ("better", "worse")
+    assert wrong <= 6  # P(more | 5%) is below 1%; the t test over seeds alone is wrong in about half

@@ -91,3 +91,27 @@ def test_one_label_has_no_curve(make_run):
     assert frame.columns == ["run_id", "configuration", "seed", "fpr", "tpr", "threshold"]
     assert len(curve_points([alone], "calibration")) > 0
     assert curve_points([], "pr").is_empty()
+
+
+def test_calibration_intervals_know_users():
+    """Users' rates differ: a bin's rate varies far more than its rows would if they were independent."""
+    rng = np.random.default_rng(3)
+    covered = {True: 0, False: 0}
+    bins = 0
+    for _ in range(60):
+        user = np.repeat(np.arange(100), 12)
+        label = rng.random(1200) < (1 / (1 + np.exp(1 - 1.2 * rng.normal(size=100))))[user]
+        truth = float((1 / (1 + np.exp(1 - 1.2 * rng.normal(size=50_000)))).mean())
+        for users in (True, False):
+            frame = calibration_points(label, np.full(1200, -1.0), user if users else None)
+            covered[users] += int(((frame["low"] <= truth) & (frame["high"] >= truth)).sum())
+        bins += len(frame)
+    assert covered[True] / bins > 0.85 and covered[False] / bins < 0.7
+
+
+def test_calibration_of_rows_of_one_user_each_is_wilsons():
+    label, logit = data(1500)
+    alone = calibration_points(label, logit - 2, np.arange(1500))
+    plain = calibration_points(label, logit - 2)
+    assert (alone["high"] - alone["low"] >= plain["high"] - plain["low"] - 1e-12).all()
+    assert alone["high"].to_numpy() == pytest.approx(plain["high"].to_numpy(), abs=0.02)

@@ -39,7 +39,6 @@ def test_sampling_errors_follow_the_file(make_run):
     frame = predictions.load_predictions(run.run_id, "test")
     expected = auc_errors(label == 1, logit, user)[1]
     assert np.array_equal(predictions.sampling_errors(run.run_id, "test", "auc"), expected)
-    predictions._sampling_errors.cache_clear()  # as another process
     assert np.array_equal(predictions.sampling_errors(run.run_id, "test", "auc"), expected)
     path = run.directory / "predictions" / "test.parquet"
     frame.with_columns(logit=-frame["logit"]).write_parquet(path)

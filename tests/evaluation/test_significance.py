@@ -11,6 +11,7 @@ from mdaf_core.errors import StudioError
 from mdaf_core.evaluation import significance as sig
 from mdaf_core.evaluation.jackknife import mean_errors
 from mdaf_core.evaluation.metrics import Undefined, auc
+from mdaf_core.evaluation.signed_rank import few_for_ranks, signed_rank
 from mdaf_core.evaluation.significance import Component
 
 
@@ -233,7 +234,7 @@ def test_signed_rank_by_enumeration_of_all_signs(values):
     sums = [sum(r for r, sign in zip(rank, signs, strict=True) if sign) for signs in product((0, 1), repeat=len(kept))]
     observed = rank[kept > 0].sum()
     tail = min(np.mean([s <= observed + 1e-9 for s in sums]), np.mean([s >= observed - 1e-9 for s in sums]))
-    found = sig.signed_rank(x)
+    found = signed_rank(x)
     assert found.p == pytest.approx(min(1, 2 * tail), abs=1e-12)
     assert (found.n, found.above) == (len(kept), (kept > 0).sum())
     assert found.p >= found.floor - 1e-12
@@ -245,20 +246,20 @@ def test_signed_rank_is_scipys_and_its_interval_is_of_values_that_are_not_reject
     from scipy.stats import wilcoxon
 
     x = np.random.default_rng(n).normal(0.4, 1, n)
-    found = sig.signed_rank(x)
+    found = signed_rank(x)
     assert found.p == pytest.approx(wilcoxon(x, method="exact").pvalue, rel=1e-12)
     for edge, inward in ((found.low, 1e-9), (found.high, -1e-9)):
-        assert sig.signed_rank(x - edge - inward).p > 0.05 >= sig.signed_rank(x - edge + inward).p
+        assert signed_rank(x - edge - inward).p > 0.05 >= signed_rank(x - edge + inward).p
 
 
 def test_few_seeds_cannot_be_shown_by_ranks():
-    found = sig.signed_rank([1.0, 2, 3, 4, 5])
+    found = signed_rank([1.0, 2, 3, 4, 5])
     assert (found.p, found.floor, found.low, found.high) == (0.0625, 0.0625, None, None)
-    assert "cannot be below 0.0625" in sig.few_for_ranks(5) and "takes 6 seeds" in sig.few_for_ranks(5)
-    assert "0.125 after Holm" in sig.few_for_ranks(6, tests=4) and "takes 8 seeds" in sig.few_for_ranks(6, tests=4)
-    assert sig.few_for_ranks(6) == ""
+    assert "cannot be below 0.0625" in few_for_ranks(5) and "takes 6 seeds" in few_for_ranks(5)
+    assert "0.125 after Holm" in few_for_ranks(6, tests=4) and "takes 8 seeds" in few_for_ranks(6, tests=4)
+    assert few_for_ranks(6) == ""
     with pytest.raises(Undefined):
-        sig.signed_rank([])
+        signed_rank([])
 
 
 def test_what_seeds_share_is_free_of_their_interaction_with_rows():

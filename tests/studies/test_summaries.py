@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mdaf_core import tracking
-from mdaf_core.evaluation import comparison, curves, gates
+from mdaf_core.evaluation import comparison, curves, gates, sampling
 from mdaf_core.studies import summaries
 from mdaf_core.studies.summaries import summarise, train
 from tests.reporting.example_study import make_study
@@ -19,7 +19,7 @@ def test_pages_find_everything_computed(home, monkeypatch):
     def refuse(*_args, **_options):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(comparison, "_row_sampling", refuse)
+    monkeypatch.setattr(sampling, "_row_sampling", refuse)
     monkeypatch.setattr(gates, "_summary", refuse)
     monkeypatch.setattr(curves, "load_predictions", refuse)
     assert comparison.compare_study(runs, study.reference) == before
