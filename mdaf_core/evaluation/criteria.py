@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mdaf_core.errors import UsageError
-from mdaf_core.evaluation.comparison import by_configuration, mean_over_seeds, row_sampling
+from mdaf_core.evaluation.comparison import by_configuration
+from mdaf_core.evaluation.sampling import mean_over_seeds, row_sampling
 from mdaf_core.evaluation.significance import ONE_SEED, Estimate, interval, seed_component, seed_summary
 from mdaf_core.tracking import RunRecord
 from mdaf_core.validation import describe_validation_error
