@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from mdaf_core.entries import whole_number
 from pages import shared
 
 if TYPE_CHECKING:
@@ -47,13 +48,14 @@ def show(run: RunRecord, split: Split, gated: bool) -> None:
         shared.section("Which rows?", help="Choose a row, in the scatter or the table, to open its story below.")
         wanted = _filters(run, split, gated)
         _table(run, split, gated, _scatter(run, split, wanted) if gated else wanted)
-        row = _open_row()
-        if not row:
+        entered = _open_row()
+        row = whole_number(entered)
+        if not entered:
             st.caption("Choose a row to see its history, what moved its prediction, and what other gates would do.")
-        elif not row.isdigit():
+        elif row is None:
             st.error("A row is opened by its number, as in the column 'Row'.", icon=":material/error:")
         else:
-            _story(run, split, int(row))
+            _story(run, split, row)
 
 
 def _open_row() -> str:
@@ -89,7 +91,7 @@ def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> RowFilter:
         colour = st.selectbox(
             "Colour", ["g", "label", *axes[1:]], format_func=lambda c: names(c, "Label"), key="colour"
         )
-    row = int(_open_row()) if _open_row().isdigit() else None
+    row = whole_number(_open_row())
     everything = bool(st.session_state.get("all-rows"))
     frame, note = gates.scatter_rows(run, split, wanted, None if everything else gates.SCATTER_ROWS, keep=row)
     if note or len(frame) > gates.SCATTER_ROWS:

@@ -6,6 +6,7 @@ import gc
 import logging
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
@@ -162,6 +163,7 @@ def linked_select(
     """
     if not options:
         return None
+    labels = told_apart({option: format_func(option) for option in options})
     key = f"_{name}"
     wanted = st.query_params.get(name) or st.session_state.get(f"last_{name}")
     stale = wanted not in options and bool(st.query_params.get(name))
@@ -175,8 +177,8 @@ def linked_select(
             st.query_params.pop(other, None)
 
     chosen = st.selectbox(
-        label, options, index=None if stale else 0, key=key, format_func=format_func, on_change=changed, help=help,
-        placeholder="choose",
+        label, options, index=None if stale else 0, key=key, format_func=labels.__getitem__, on_change=changed,
+        help=help, placeholder="choose",
     )  # fmt: skip
     if chosen is None:  # never another one's results under a link that names this one
         named = plain(str(st.query_params.get(name)))
@@ -189,6 +191,12 @@ def linked_select(
     if st.query_params.get(name) != chosen:
         st.query_params[name] = chosen
     return chosen
+
+
+def told_apart(labels: dict[str, str]) -> dict[str, str]:
+    """Key → label, with the key beside a label that others have too: a select box finds its choice by the label."""
+    counts = Counter(labels.values())
+    return {key: label if counts[label] == 1 else f"{label} ({key})" for key, label in labels.items()}
 
 
 def warm() -> None:

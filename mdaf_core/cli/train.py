@@ -11,7 +11,9 @@ import typer
 
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.data.schema import FeatureSpec
+from mdaf_core.entries import whole_number
 from mdaf_core.errors import UsageError
+from mdaf_core.training.config import LARGEST_SEED
 from mdaf_core.training.presets import describe, get_preset, preset_names
 from mdaf_core.training.progress import Progress
 from mdaf_core.training.results import RunResult
@@ -52,16 +54,17 @@ def _parse_vocabulary(text: str) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for part in text.split(","):
         name, _, size = part.partition("=")
-        if not name.strip() or not size.strip().isdigit() or int(size) < 2:
+        number = whole_number(size)
+        if not name.strip() or number is None or number < 2:
             raise UsageError(f"A vocabulary looks like item=335164 (2 or more codes); got {part!r}.")
-        sizes[name.strip()] = int(size)
+        sizes[name.strip()] = number
     return sizes
 
 
 def train(
     preset: str,
     data: Annotated[str, typer.Option("--data", help="Name of a prepared data set.")],
-    seed: Annotated[int, typer.Option(min=0, help="Fixes every random choice.")] = 42,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Fixes every random choice.")] = 42,
     settings: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:

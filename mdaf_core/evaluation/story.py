@@ -18,6 +18,7 @@ from mdaf_core.data import describe
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.describe import CLOCK, MISSING_WORD
 from mdaf_core.data.schema import FIRST_ID, Split
+from mdaf_core.entries import LARGEST
 from mdaf_core.errors import DamagedFileError, StudioError, UsageError
 from mdaf_core.evaluation.gates import without_gate
 from mdaf_core.evaluation.metrics import sigmoid
@@ -131,7 +132,7 @@ def row_story(run: RunRecord, split: Split, row_id: int) -> RowStory:
         StudioError: the data set is gone or has changed since.
     """
     frame = load_predictions(run.run_id, split)
-    position = (frame["row_id"] == row_id).arg_max() if len(frame) else None
+    position = (frame["row_id"] == row_id).arg_max() if len(frame) and 0 <= row_id <= LARGEST else None
     if position is None or frame["row_id"][position] != row_id:
         raise UsageError(f"The {split} split of run {run.run_id[:8]} has no row {row_id}.")
     dataset = dataset_of(run, split)

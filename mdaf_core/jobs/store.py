@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mdaf_core.entries import LARGEST
 from mdaf_core.errors import UsageError
 from mdaf_core.jobs.database import queue_path
 from mdaf_core.jobs.database import transaction as _transaction
@@ -169,7 +170,7 @@ def get_job(job_id: int) -> Job:
     Raises:
         UsageError: there is none of that id.
     """
-    if queue_path().exists():
+    if queue_path().exists() and 0 < job_id <= LARGEST:
         with _transaction(write=False) as db:
             row = db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
         if row is not None:

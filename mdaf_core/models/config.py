@@ -66,7 +66,7 @@ class GBDTConfig(ModelSettings):
     kind: Literal["gbdt"] = "gbdt"
     num_leaves: int = Field(31, ge=2, le=1024, description="Leaves a tree.")
     learning_rate: float = Field(0.05, gt=0, le=1, description="Shrinkage of each tree.")
-    max_rounds: int = Field(400, ge=1, le=10000, description="Trees at most; validation AUC stops earlier.")
+    max_rounds: int = Field(400, ge=1, le=10000, description="Trees at most; early stopping ends sooner.")
     min_data_in_leaf: int = Field(50, ge=1, description="Rows a leaf at least.")
     smoothing: float = Field(20.0, ge=0, description="Rows of prior mixed into each target encoding.")
     match_features: bool = Field(True, description="Counts and recency of the target's ids in the history.")

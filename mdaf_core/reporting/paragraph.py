@@ -73,7 +73,7 @@ def results_paragraph(
         Sentence(
             f"On data set {study.dataset} ({split_words}), {words.plural(len(counts), 'configuration')} "
             f"{'was' if len(counts) == 1 else 'were'} trained with {how_many} and evaluated on "
-            f"{rows}; the weights are those of the epoch with the best validation AUC.",
+            f"{rows}; the weights are those of the epoch with the best validation AUC (log loss where there is none).",
             "counts of finished runs and rows",
         )
     ]

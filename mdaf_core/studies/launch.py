@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdaf_core.data.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.schema import Split
+from mdaf_core.entries import whole_number
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.margins import Margin
 from mdaf_core.evaluation.plan import Extension, GivenUp
@@ -17,7 +18,7 @@ from mdaf_core.jobs.store import NewJob
 from mdaf_core.studies.definitions import Definition, configurations, definition_names, get_definition, override_all
 from mdaf_core.studies.status import cells
 from mdaf_core.studies.store import Study, create_study, get_study, update_study
-from mdaf_core.training.config import RunConfig
+from mdaf_core.training.config import LARGEST_SEED, RunConfig
 from mdaf_core.training.presets import get_preset
 
 if TYPE_CHECKING:
@@ -233,17 +234,19 @@ def source_of(dataset: str) -> str | None:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """`42,43` or `42-46` as a list.
+    """`42,43` or `42-46` as a list; seeds are below 2³², a range has at most 1,000.
 
     Raises:
         UsageError: anything else.
     """
     seeds: list[int] = []
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) - int(first) not in range(1000)):
-            raise UsageError(f"Seeds look like 42,43,44 or 42-46; got {text!r}.")
-        seeds.extend(range(int(first), int(last) + 1) if dash else [int(first)])
+        low, dash, high = part.partition("-")
+        first = whole_number(low)
+        last = whole_number(high) if dash else first
+        if first is None or last is None or last - first not in range(1000) or last > LARGEST_SEED:
+            raise UsageError(f"Seeds look like 42,43,44 or 42-46, each at most {LARGEST_SEED}; got {text[:80]!r}.")
+        seeds.extend(range(first, last + 1))
     return seeds
 
 

@@ -17,7 +17,7 @@ from mdaf_core.evaluation.plan import Extension, GivenUp, Plan
 from mdaf_core.files import check_name, reading, write_text
 from mdaf_core.locks import exclusive
 from mdaf_core.settings import get_settings
-from mdaf_core.training.config import RunConfig
+from mdaf_core.training.config import LARGEST_SEED, RunConfig
 from mdaf_core.validation import describe_validation_error
 
 
@@ -29,7 +29,7 @@ class Study(BaseModel):
     definition: str = Field(description="The definition it came from, or 'own'.")
     dataset: str
     configurations: list[RunConfig] = Field(min_length=1)
-    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, le=LARGEST_SEED)]] = Field(min_length=1)
     reference: str = Field(description="Name of the configuration all others are compared with.")
     created: str = Field(description="ISO 8601, UTC.")
     criteria: list[dict[str, Any]] = Field([], description="Success criteria, see `evaluation.criteria`.")

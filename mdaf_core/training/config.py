@@ -13,6 +13,9 @@ from mdaf_core.errors import UsageError
 from mdaf_core.models.config import ModelConfig
 from mdaf_core.validation import Problem, describe_validation_error, problems
 
+LARGEST_SEED = 2**32 - 1
+WATCHED = "validation AUC (log loss where validation rows have one label)"
+
 
 class TrainingConfig(BaseModel):
     """How a model is trained. Defaults are the report's v2 settings."""
@@ -37,8 +40,8 @@ class TrainingConfig(BaseModel):
         lt=1,
         description="Share of ids replaced by 'unknown' in training, to learn what unseen means.",
     )
-    patience: int = Field(5, ge=1, le=1000, description="Epochs without a better validation AUC before stopping.")
-    min_delta: float = Field(0.0005, ge=0, le=1, description="What counts as better, in AUC.")
+    patience: int = Field(5, ge=1, le=1000, description=f"Epochs without a better {WATCHED} before stopping.")
+    min_delta: float = Field(0.0005, ge=0, le=1, description="What counts as better, in AUC (or log loss).")
     max_history: int = Field(MAX_HISTORY, ge=1, le=1000, description="Newest events kept of each history.")
     eval_batch_size: int = Field(2048, ge=1, description="Rows a step when evaluating.")
 

@@ -123,7 +123,7 @@ def train_gbdt(
         "feature_fraction": 0.8,
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
-        "seed": seed,
+        "seed": seed % 2**31,  # LightGBM's are 32 bits with a sign
         "deterministic": True,
         "force_row_wise": True,
         "num_threads": threads,

@@ -32,8 +32,13 @@ def quality(epoch: EpochMetrics) -> float:
     return -math.inf if epoch.val_logloss is None else -epoch.val_logloss
 
 
+def watched(epoch: EpochMetrics) -> str:
+    """In words, what early stopping watches."""
+    return "a higher validation AUC" if epoch.val_auc is not None else "a lower validation log loss"
+
+
 def best_epoch(epochs: Sequence[EpochMetrics]) -> int:
-    """The epoch with the highest validation AUC, the first of equals; its weights are the run's result."""
+    """The epoch of the highest `quality`, the first of equals; its weights are the run's result."""
     return max(epochs, key=lambda e: (quality(e), -e.epoch)).epoch
 
 
@@ -52,7 +57,7 @@ def stop_reason(epochs: Sequence[EpochMetrics], config: TrainingConfig, max_epoc
     """Why training ends after these epochs, as a sentence, or None to go on; patience: `epochs_without_better`."""
     since = epochs_without_better(epochs, config.min_delta)
     if since >= config.patience:
-        return f"Early stop after epoch {epochs[-1].epoch}: {since} epochs without a better validation AUC."
+        return f"Early stop after epoch {epochs[-1].epoch}: {since} epochs without {watched(epochs[-1])}."
     if len(epochs) >= (max_epochs or config.max_epochs):
         return f"All {len(epochs)} epochs done."
     return None

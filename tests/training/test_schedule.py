@@ -59,3 +59,12 @@ def test_undefined_validation_auc_falls_back_to_log_loss() -> None:
     sequence[1].val_logloss = 0.3
     assert best_epoch(sequence) == 2
     assert stop_reason(sequence, TrainingConfig(max_epochs=3)) == "All 3 epochs done."
+
+
+def test_what_was_watched_is_named() -> None:
+    """Validation rows with one label have no AUC: early stopping then watches the log loss, and says so."""
+    config = TrainingConfig(patience=2, max_epochs=50)
+    ranked = [EpochMetrics(epoch=i + 1, lr=1e-3, val_auc=0.6, val_logloss=0.5) for i in range(3)]
+    one_label = [EpochMetrics(epoch=i + 1, lr=1e-3, val_auc=None, val_logloss=0.5) for i in range(3)]
+    assert stop_reason(ranked, config) == "Early stop after epoch 3: 2 epochs without a higher validation AUC."
+    assert stop_reason(one_label, config) == "Early stop after epoch 3: 2 epochs without a lower validation log loss."

@@ -35,6 +35,7 @@ from mdaf_core.data.sources.text import (
     read_text,
     shrink,
 )
+from mdaf_core.entries import whole_number
 from mdaf_core.errors import BadInputError
 
 # u.item's genre flags, in the order of its last 19 columns (u.genre).
@@ -196,14 +197,15 @@ def _movies_csv(path: Path) -> pl.DataFrame:
                     if values != ["movieId", "title", "genres"]:
                         raise BadInputError("The header must name movieId,title,genres.", path, 1, ",".join(values))
                     continue
-                if len(values) != 3 or not values[0].isdecimal() or int(values[0]) > ID_RANGE[1]:
+                movie = whole_number(values[0]) if len(values) == 3 else None
+                if movie is None or movie > ID_RANGE[1]:
                     raise BadInputError(
                         f"A movie must have an integer movieId up to {ID_RANGE[1]:,}, a title and genres: correct it.",
                         path,
                         lines.line_num,
                         ",".join(values),
                     )
-                items.append(int(values[0]))
+                items.append(movie)
                 titles.append(values[1])
                 categories.append(values[2].split("|")[0])
     except UnicodeDecodeError:

@@ -1,0 +1,35 @@
+"""Pickers tell apart what has one name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+from mdaf_core.studies.store import create_study
+from mdaf_core.training.presets import get_preset
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_two_studies_of_one_title(home: Path) -> None:
+    made = [
+        create_study(
+            title=title,
+            definition="own",
+            dataset="d",
+            configurations=[get_preset(preset)],
+            seeds=[1],
+            reference=preset,
+        )
+        for title, preset in (("Twice", "lr"), ("Twice", "dcnv2"), ("Once", "bst"))
+    ]
+    for study in made[:2]:
+        app = AppTest.from_file(str(ROOT / "pages" / "overview.py"), default_timeout=60)
+        app.query_params["study"] = study.id
+        app.run()
+        assert not app.exception
+        box = next(box for box in app.selectbox if box.label == "Study")
+        assert len(set(box.options)) == 3 and "Once" in box.options
+        assert f"Twice ({study.id})" in box.options
+        assert box.value == study.id
