@@ -114,8 +114,8 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except StudioError:
         raise
-    except (OSError, RuntimeError) as error:  # torch's and Arrow's writers raise RuntimeError
-        if is_full(error) or (not isinstance(error, OSError) and _nearly_full(path)):
+    except Exception as error:  # writers have kinds of their own: torch, safetensors, Polars, Arrow
+        if is_full(error) or (isinstance(error, RuntimeError) and _nearly_full(path)):
             raise StudioError(full_sentence(path)) from error
         if isinstance(error, OSError):
             raise StudioError(f"{path} could not be written: {error.strerror or error}.") from error
@@ -146,7 +146,7 @@ def best_effort(path: Path, write: Callable[[], object]) -> bool:
 
 def with_patience(action: Callable[[], Result], seconds: float | None = None) -> Result:
     """`action()`, tried again for up to `seconds` (default: PATIENCE) while it fails with a sentence: a locked store is
-    freed, a full disk is emptied. Each new sentence goes to standard output, which is a job's log.
+    freed, a full disk is emptied. Each new sentence goes to the log.
 
     Raises:
         StudioError: the last one, when the time is up.
@@ -162,9 +162,23 @@ def with_patience(action: Callable[[], Result], seconds: float | None = None) ->
                 raise
             if str(error) != told:
                 told = str(error)
-                print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {told} Trying again.", flush=True)
+                notices.log(f"{told} Trying again.")
         time.sleep(pause)
         pause = min(2 * pause, 30.0)
+
+
+def keep(path: Path, write: Callable[[], object]) -> None:
+    """Write what a finished job must leave behind, with patience.
+
+    Raises:
+        StudioError: the disk stayed full, or the system refused.
+    """
+
+    def attempt() -> None:
+        with writing(path):
+            write()
+
+    with_patience(attempt)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -1,13 +1,15 @@
 """What had to be left out, and why: lists go on without a damaged file, and whoever shows them says so.
 
-A reader that can do without something calls `add`; the command line and the pages `collect` what was said meanwhile.
+A reader that can do without something calls `add`; the command line and the pages `collect` what was said meanwhile. A
+job, which nobody watches, has a log instead.
 """
 
 from __future__ import annotations
 
-import logging
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 _collected: ContextVar[dict[str, None] | None] = ContextVar("notices", default=None)
@@ -20,9 +22,15 @@ def add(sentence: object) -> None:
     """
     found = _collected.get()
     if found is None:
-        logging.getLogger("mdaf").warning("%s", sentence)
+        log(sentence)
     else:
         found[str(sentence)] = None
+
+
+def log(sentence: object) -> None:
+    """A line with the time on standard error, which is a job's log. A full disk loses the line, not the job."""
+    with suppress(OSError, ValueError):
+        print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {sentence}", file=sys.stderr, flush=True)
 
 
 def said() -> list[str]:

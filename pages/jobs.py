@@ -16,6 +16,7 @@ from pages import shared
 POLL_SECONDS = 1.0
 MOST_ROWS = 12  # rows with buttons in each list; the rest is counted
 LOG_LINES = 200
+FOLLOW = 0  # in the list of logs: whichever job runs
 
 
 def main() -> None:
@@ -160,10 +161,12 @@ def _ended(ended: list[Job]) -> None:
 def _log(jobs: list[Job]) -> None:
     shared.section("Log")
     titles = {job.id: f"{job.id}  {job.title}{f', {job.study}' if job.study else ''}" for job in jobs}
-    ids = sorted(titles, reverse=True)
     latest = next((job.id for job in jobs if job.started), jobs[0].id)
-    chosen = st.selectbox("Job", ids, ids.index(latest), format_func=titles.__getitem__, key="log_of")
-    lines = api.log_tail(chosen, LOG_LINES)
+    running = any(job.state == "running" for job in jobs)
+    titles[FOLLOW] = f"The {'running' if running else 'latest'} job: {titles[latest]}"
+    ids = [FOLLOW, *sorted((job.id for job in jobs), reverse=True)]
+    chosen = st.selectbox("Job", ids, format_func=titles.__getitem__, key="log_of")
+    lines = api.log_tail(latest if chosen == FOLLOW else chosen, LOG_LINES)
     if lines:
         st.code("\n".join(lines), language=None, height=320)
     else:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mdaf_core.cli.output import JsonOption, emit, table
+from mdaf_core.errors import UsageError
 from mdaf_core.jobs import api
 from mdaf_core.jobs.describe import standing
 from mdaf_core.jobs.store import Job
@@ -69,9 +70,16 @@ def move(
 def log(
     job_id: JobId,
     lines: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 200,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the end of a job's log."""
+    if follow:
+        if as_json:
+            raise UsageError("A log that is followed has no end to close a JSON document with: leave out --json.")
+        for line in api.follow_log(job_id, lines):
+            print(line, flush=True)
+        return
     tail = api.log_tail(job_id, lines)
     emit({"job": job_id, "lines": tail}, as_json, lambda: "\n".join(tail))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,7 @@ __all__ = [
     "cancel",
     "cancel_all",
     "ensure_supervisor",
+    "follow_log",
     "get_job",
     "go_on",
     "list_jobs",
@@ -44,6 +46,7 @@ __all__ = [
 ]
 
 SUPERVISOR: Sequence[str] = (sys.executable, "-m", "mdaf_core.jobs.supervisor")
+FOLLOW_EVERY = 0.5
 _children: list[subprocess.Popen] = []
 
 
@@ -266,6 +269,28 @@ def queue_position(job_id: int) -> int | None:
     """1 for the job that starts next; None for a job that is not queued."""
     queued = [job.id for job in store.list_jobs(states=["queued"])]
     return queued.index(job_id) + 1 if job_id in queued else None
+
+
+def follow_log(job_id: int, lines: int = 200) -> Iterator[str]:
+    """The last lines of a job's log, then each new one as it is written, until the job has ended."""
+    yield from log_tail(job_id, lines)
+    path = store.log_path(job_id)
+    place = path.stat().st_size if path.exists() else 0
+    rest = b""
+    while True:
+        over = get_job(job_id).state not in ACTIVE
+        if path.exists():
+            with reading(path, "Allow reading it, or remove it."), path.open("rb") as log:
+                log.seek(place)
+                rest += log.read()
+                place = log.tell()
+        *whole, rest = rest.split(b"\n")
+        for line in whole:
+            yield line.decode("utf-8", "replace").rsplit("\r", 1)[-1]
+        if over:
+            return
+        wake()
+        time.sleep(FOLLOW_EVERY)
 
 
 def log_tail(job_id: int, lines: int = 200) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from mdaf_core.jobs.store import Job
+from mdaf_core.training.results import EpochMetrics
 
 
 def share_done(job: Job) -> float | None:
@@ -39,6 +40,15 @@ def progress_text(job: Job) -> str:
     if progress["best_val_auc"] is not None:
         parts.append(f"best validation AUC {progress['best_val_auc']:.4f}")
     return ", ".join(parts)
+
+
+def epoch_line(epoch: EpochMetrics) -> str:
+    """One line of a job's log on an epoch that has ended."""
+    parts = [f"training loss {epoch.train_loss:.4f}"]
+    parts += [f"validation log loss {epoch.val_loss:.4f}"] if epoch.val_loss is not None else []
+    named = (("training AUC", epoch.train_auc_eval), ("validation AUC", epoch.val_auc))
+    parts += [f"{name} {value:.4f}" for name, value in named if value is not None]
+    return f"Epoch {epoch.epoch}: {', '.join(parts)}, {epoch.seconds:.1f} s."
 
 
 def standing(job: Job) -> str:

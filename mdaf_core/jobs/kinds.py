@@ -15,7 +15,9 @@ Kind = Callable[["Context"], None]
 
 def train(context: Context) -> None:
     """One training of one configuration with one seed."""
+    from mdaf_core import notices
     from mdaf_core.data.dataset import PreparedDataset
+    from mdaf_core.jobs.describe import epoch_line
     from mdaf_core.studies import summaries
     from mdaf_core.training.config import RunConfig
 
@@ -27,6 +29,7 @@ def train(context: Context) -> None:
         study=job.study or "",
         run_id=job.run_id if job.resume else None,
         on_progress=lambda progress: context.report(json.loads(progress.model_dump_json()), run_id=progress.run_id),
+        on_epoch=lambda epochs: notices.log(epoch_line(epochs[-1])),
         should_stop=context.should_stop,
         provenance={**job.payload["provenance"], "job": job.id},
     )

@@ -389,14 +389,27 @@ def confirm(job_id: int, token: str, pid: int) -> Job | None:
     return get_job(job_id) if changed else None
 
 
-def report(job: Job, progress: dict[str, Any], run_id: str | None) -> None:
-    """Record progress (and the run's id, once known)."""
-    with _transaction() as db:
+def report(job: Job, progress: dict[str, Any], run_id: str | None, timeout: float = 20.0) -> None:
+    """Record progress (and the run's id, once known).
+
+    Raises:
+        QueueError: the queue cannot be written, or is locked for `timeout` seconds.
+    """
+    with _transaction(timeout=timeout) as db:
         db.execute(
             "UPDATE jobs SET progress = ?, run_id = COALESCE(?, run_id) "
             "WHERE id = ? AND token = ? AND state = 'running'",
             (json.dumps(progress, allow_nan=False), run_id, job.id, job.token),
         )
+
+
+def cancel_requested(job: Job, timeout: float = 20.0) -> bool:
+    """Whether the worker of this running job was asked to stop. Raises QueueError as `report`."""
+    with _transaction(write=False, timeout=timeout) as db:
+        row = db.execute(
+            "SELECT 1 FROM jobs WHERE id = ? AND token = ? AND cancel_requested IS NOT NULL", (job.id, job.token)
+        ).fetchone()
+    return row is not None
 
 
 def end(job: Job, state: JobState, reason: str = "") -> None:
@@ -412,7 +425,31 @@ def settlement(job_id: int) -> tuple[Job, dict[str, str]] | None:
     """The job and the state and reason under which its open run is to be closed; None where nothing is open."""
     with _transaction(write=False) as db:
         row = db.execute("SELECT * FROM jobs WHERE id = ? AND settling IS NOT NULL", (job_id,)).fetchone()
-    return None if row is None else (_job(row), json.loads(row["settling"]))
+    return None if row is None else (_job(row), {"state": "failed", "reason": ""} | _object(row["settling"]))
+
+
+def not_settled(job_id: int, problem: str) -> None:
+    """The run of an ended job could not be closed, for this reason."""
+    with _transaction() as db:
+        db.execute(
+            "UPDATE jobs SET settling = json_set(settling, '$.problem', ?) WHERE id = ? AND settling IS NOT NULL",
+            (problem, job_id),
+        )
+
+
+def give_up(job_id: int) -> None:
+    """Fail a job that was queued again and cannot begin, because its earlier run cannot be closed."""
+    with _transaction() as db:
+        row = db.execute(
+            "SELECT settling FROM jobs WHERE id = ? AND state = 'queued' AND settling IS NOT NULL", (job_id,)
+        ).fetchone()
+        if row is not None:
+            problem = _object(row["settling"]).get("problem") or "Its earlier run cannot be closed in the run store."
+            db.execute(
+                "UPDATE jobs SET state = 'failed', reason = ?, ended = ?, token = NULL, slot = NULL WHERE id = ?",
+                (problem, time.time(), job_id),
+            )
+            _fail_blocked(db)
 
 
 def settled(job_id: int, finished: bool = False) -> None:

@@ -20,7 +20,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mdaf_core import notices
+from mdaf_core.files import PATIENCE
 from mdaf_core.jobs import memory, store
+from mdaf_core.jobs.database import QueueError
 from mdaf_core.jobs.slots import slot_count, slot_environment
 from mdaf_core.jobs.store import Job
 from mdaf_core.locks import locked
@@ -31,6 +34,7 @@ TICK = 0.2
 TERM_AFTER, KILL_AFTER = 2.0, 4.0  # seconds after the request to stop
 CONFIRM_WITHIN = 30.0  # seconds a worker has to confirm its claim
 STATUS_WITHIN = 1.0  # seconds to wait for the exit status of a dead worker
+SETTLE_FAILURES, SETTLE_PAUSE = 3, 300.0  # tries a queued job waits for, and the longest pause between two, in seconds
 START_FAILURES = 3  # failed starts of the launcher after which queued jobs are refused
 LAUNCHER = (sys.executable, "-m", "mdaf_core.jobs.launcher")
 
@@ -91,6 +95,9 @@ class Supervisor:
         self.statuses: dict[str, int] = {}  # token → exit status of its worker
         self.dead_since: dict[str, float] = {}
         self.settling: dict[int, float] = {}
+        self.failures: dict[int, int] = {}  # job → how often its run could not be closed
+        self.waiting: set[int] = set()  # queued jobs whose earlier run is still to be closed
+        self.unusable_since: float | None = None
         self.terminated: set[str] = set()
         self.oom_kills = memory.oom_kills()
 
@@ -99,8 +106,13 @@ class Supervisor:
         try:
             active = time.monotonic()
             while self._is_ours(lock):
-                jobs, unsettled = store.work()
-                if jobs or unsettled:
+                try:
+                    jobs, unsettled = store.work()
+                except QueueError as error:
+                    if not self._bear(error):
+                        break
+                    continue
+                if jobs or any(self.failures.get(job_id, 0) < SETTLE_FAILURES for job_id in unsettled):
                     active = time.monotonic()
                 elif time.monotonic() - active > self.idle_seconds:
                     # A job may be queued right now by someone who saw the lock held. Let go first, then look again: a
@@ -113,10 +125,23 @@ class Supervisor:
                     except BlockingIOError:
                         break
                     active = time.monotonic()
-                self.step(jobs, unsettled)
+                try:
+                    self.step(jobs, unsettled)
+                    self.unusable_since = None
+                except QueueError as error:
+                    if not self._bear(error):
+                        break
         finally:
             if self.launcher:
                 self.launcher.close()
+
+    def _bear(self, error: QueueError) -> bool:
+        """Wait a little for a queue that is locked or whose disk is full; False once that has lasted too long."""
+        if self.unusable_since is None:
+            self.unusable_since = time.monotonic()
+            notices.log(error)
+        time.sleep(1)
+        return time.monotonic() - self.unusable_since < PATIENCE
 
     def step(self, jobs: list[Job], unsettled: list[int]) -> None:
         """Look once at everything.
@@ -126,7 +151,7 @@ class Supervisor:
         """
         self._keep_launcher()
         self._watch(jobs)
-        self._settle(unsettled)
+        self._settle(unsettled, {job.id for job in jobs if job.state == "queued"})
         self._dispatch(jobs)
         for event in self.launcher.events(TICK) if self.launcher else ():
             if event["event"] == "ready":
@@ -134,8 +159,11 @@ class Supervisor:
                 self.launcher.ready, self.failed_starts = True, 0
             elif event["token"]:
                 self.statuses[event["token"]] = event["status"]
-            else:
+            elif event["status"] == 0:
                 self.settling.pop(event["job"], None)
+                self.failures.pop(event["job"], None)
+            else:
+                self.failures[event["job"]] = self.failures.get(event["job"], 0) + 1
 
     def _is_ours(self, lock: int) -> bool:
         """False once the artifacts folder was deleted or replaced."""
@@ -162,12 +190,26 @@ class Supervisor:
                 time.sleep(1)
             self.launcher = Launcher(self.launcher_command)
 
-    def _settle(self, unsettled: list[int]) -> None:
-        if self.launcher and self.launcher.ready:
-            for job_id in unsettled:
-                if time.monotonic() - self.settling.get(job_id, -1e9) > CONFIRM_WITHIN:
-                    self.settling[job_id] = time.monotonic()
-                    self.launcher.send(do="settle", job=job_id)
+    def _settle(self, unsettled: list[int], queued: set[int]) -> None:
+        """Have the runs of ended jobs closed; less and less often where that fails. A job that was queued again waits
+        for it only so long, then it fails with the reason.
+        """
+        waiting = queued & set(unsettled)
+        for job_id in waiting - self.waiting:  # asked for again: at once
+            self.failures.pop(job_id, None)
+            self.settling.pop(job_id, None)
+        self.waiting = waiting
+        if not (self.launcher and self.launcher.ready):
+            return
+        for job_id in unsettled:
+            failures = self.failures.get(job_id, 0)
+            if failures >= SETTLE_FAILURES and job_id in waiting:
+                store.give_up(job_id)
+                continue
+            pause = min(2.0 ** (failures - 1), SETTLE_PAUSE) if failures else CONFIRM_WITHIN
+            if time.monotonic() - self.settling.get(job_id, -1e9) > pause:
+                self.settling[job_id] = time.monotonic()
+                self.launcher.send(do="settle", job=job_id)
 
     def _dispatch(self, jobs: list[Job]) -> None:
         if not self.launcher or not self.launcher.ready or all(job.token for job in jobs):
@@ -210,12 +252,11 @@ class Supervisor:
         if before is not None and self.oom_kills is not None and self.oom_kills > before and status in (None, -9):
             return "Killed by the system because memory ran out: use smaller batches, fewer slots or a smaller model."
         if status is None:
-            return (
-                "Killed, by what is not known (the process that started it had died before); "
-                "if you did not do this, the machine probably ran out of memory."
-            )
+            return "Its process died; how is not known, for the process that started it had died before."
         if status == -signal.SIGKILL:
-            return "Killed by signal 9 (SIGKILL); if you did not do this, the machine probably ran out of memory."
+            if before is None or self.oom_kills is None:
+                return "Killed by signal 9 (SIGKILL). The system's log (`dmesg`) tells whether memory ran out."
+            return "Killed by signal 9 (SIGKILL), not for want of memory: the system counted no such death."
         if status < 0:
             with contextlib.suppress(ValueError):
                 return f"Killed by signal {-status} ({signal.Signals(-status).name})."

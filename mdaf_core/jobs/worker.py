@@ -11,13 +11,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mdaf_core import notices
 from mdaf_core.errors import StudioError
+from mdaf_core.files import full_sentence, is_full, with_patience
 from mdaf_core.jobs import memory, store
+from mdaf_core.jobs.database import QueueError
 from mdaf_core.jobs.kinds import Kind
-from mdaf_core.jobs.store import Job
+from mdaf_core.jobs.store import Job, JobState
 from mdaf_core.locks import wait_lock
+from mdaf_core.settings import get_settings
 
 REPORT_EVERY, ASK_EVERY = 0.5, 0.25  # seconds between writes of progress and between looks at the cancel flag
+BUSY_SECONDS, LET_BE_SECONDS = 0.5, 5.0  # how long a report waits for a locked queue, and until the next one tries
 
 
 class Stopped(Exception):
@@ -33,6 +38,7 @@ class Context:
         self._reported = self._asked = 0.0
         self._run_id: str | None = None
         self._stop = False
+        self._not_before, self._missed = 0.0, ""
 
     def report(self, progress: dict[str, Any], run_id: str | None = None) -> None:
         """Show `progress`; what comes faster than twice a second is thinned out, but a new run id goes at once."""
@@ -42,16 +48,34 @@ class Context:
             self.flush()
 
     def flush(self) -> None:
-        if self._pending is not None:
-            store.report(self.job, *self._pending)
-            self._pending, self._reported = None, time.monotonic()
+        """Tell the queue what is pending. Best effort: where it is locked or its disk full, the next report tells."""
+        if self._pending is not None and self._reachable():
+            try:
+                store.report(self.job, *self._pending, timeout=BUSY_SECONDS)
+                self._pending = None
+            except QueueError as error:
+                self._miss(error)
+            self._reported = time.monotonic()
 
     def should_stop(self) -> bool:
-        """Whether someone cancelled the job."""
-        if not self._stop and time.monotonic() - self._asked >= ASK_EVERY:
-            self._stop = store.get_job(self.job.id).cancel_requested is not None
+        """Whether someone cancelled the job, as far as the queue can be asked."""
+        if not self._stop and time.monotonic() - self._asked >= ASK_EVERY and self._reachable():
+            try:
+                self._stop = store.cancel_requested(self.job, timeout=BUSY_SECONDS)
+            except QueueError as error:
+                self._miss(error)
             self._asked = time.monotonic()
         return self._stop
+
+    def _reachable(self) -> bool:
+        return time.monotonic() >= self._not_before
+
+    def _miss(self, error: QueueError) -> None:
+        """Let the queue be for a while, so that waiting for it does not slow the job down."""
+        self._not_before = time.monotonic() + LET_BE_SECONDS
+        if str(error) != self._missed:
+            self._missed = str(error)
+            notices.log(f"{error} The job goes on; its progress is shown again later.")
 
     def stop_if_asked(self) -> None:
         if self.should_stop():
@@ -72,25 +96,29 @@ def run(job_id: int, token: str, kinds: Mapping[str, Kind]) -> int:
     if job is None:
         print(f"Job {job_id} was given to another worker: this one leaves.", flush=True)
         return 0
-    print(f"{_now()} Job {job_id} ({job.title}), attempt {job.attempts}, process {os.getpid()}.", flush=True)
+    notices.log(f"Job {job_id} ({job.title}), attempt {job.attempts}, process {os.getpid()}.")
     context = Context(job)
+    state, reason = _work(job, context, kinds)
+    context.flush()
+    with_patience(lambda: store.end(job, state, reason))
+    notices.log(f"{state.capitalize()}: {reason}" if reason else f"{state.capitalize()}.")
+    if state != "finished":
+        return settle_locked(job_id)
+    return 0
+
+
+def _work(job: Job, context: Context, kinds: Mapping[str, Kind]) -> tuple[JobState, str]:
+    """Do the job; how it ended, and why. A traceback goes to the log only where the program is at fault."""
     try:
         kinds[job.kind](context)
-        context.flush()
-        store.end(job, "finished")
-        print(f"{_now()} Finished.", flush=True)
-        return 0
+        return "finished", ""
     except BaseException as error:
-        if not isinstance(error, Stopped):
-            traceback.print_exc()
-        if store.get_job(job_id).cancel_requested is not None:
-            state, reason = "cancelled", store.CANCELLED_REASON
-        else:
-            state, reason = "failed", describe(error)
-        print(f"{_now()} {state.capitalize()}: {reason}", flush=True)
-        store.end(job, state, reason)  # type: ignore[arg-type]
-        _settle_locked(job_id)
-        return 0
+        if with_patience(lambda: store.cancel_requested(job)):
+            return "cancelled", store.CANCELLED_REASON
+        if not isinstance(error, StudioError | Stopped) and not is_full(error):
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
+        return "failed", describe(error)
 
 
 def describe(error: BaseException) -> str:
@@ -98,24 +126,34 @@ def describe(error: BaseException) -> str:
     if isinstance(error, StudioError):
         return str(error)
     message = str(error).strip().split("\n")[0]
+    if is_full(error):
+        name = getattr(error, "filename", None)
+        return full_sentence(Path(os.fsdecode(name)) if name else get_settings().home / "runs")
     if memory.ran_out_of_memory(error):
         return f"Ran out of memory ({message or type(error).__name__}): use smaller batches or fewer slots."
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def settle(job_id: int) -> int:
-    """Close what an ended job's worker left open in the run store; returns an exit code."""
+    """Close what an ended job's worker left open in the run store; returns an exit code, 1 where that failed."""
     _redirect_output(store.log_path(job_id))
-    if wait_lock(store.lock_path(job_id), 10) is not None:
-        _settle_locked(job_id)
-    return 0
+    return 0 if wait_lock(store.lock_path(job_id), 10) is None else settle_locked(job_id)
 
 
-def _settle_locked(job_id: int) -> None:
-    """As `settle`, with the job's lock held: no worker of this job can be at work.
+def settle_locked(job_id: int) -> int:
+    """As `settle`, with the job's lock held: no worker of this job can be at work. The queue keeps why it failed."""
+    try:
+        _settle(job_id)
+        return 0
+    except StudioError as error:
+        notices.log(f"The run cannot be closed in the run store: {error}")
+        with contextlib.suppress(StudioError):
+            store.not_settled(job_id, str(error))
+        return 1
 
-    A study has one job for each configuration and seed, so every run of that pair that is still open is this job's.
-    """
+
+def _settle(job_id: int) -> None:
+    """A study has one job a configuration and seed, so that every run of that pair that is still open is this job's."""
     found = store.settlement(job_id)
     if found is None:
         return
@@ -126,9 +164,10 @@ def _settle_locked(job_id: int) -> None:
     for record in tracking.list_runs(job.study):
         if record.configuration != job.configuration or record.seed != job.seed:
             continue
-        if record.state == "running":
-            tracking.close_run(record.run_id, settlement["state"], settlement["reason"])  # type: ignore[arg-type]
-        finished = finished or (record.run_id == job.run_id and record.state == "finished")
+        state = record.state
+        if state == "running":
+            state = tracking.close_or_finish(record.run_id, settlement["state"], settlement["reason"])  # type: ignore[arg-type]
+        finished = finished or (record.run_id == job.run_id and state == "finished")
     store.settled(job_id, finished)
 
 
@@ -141,7 +180,3 @@ def _redirect_output(log: Path) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S")

@@ -106,6 +106,7 @@ def _client() -> MlflowClient:
         if _opened.setdefault((uri, os.getpid()), file) != file:
             client._tracking_client.store.engine.dispose()  # its connections are to the file that was there before
             _cached_client.cache_clear()
+            _known.pop(uri, None)
             client = _cached_client(uri, os.getpid())
             _opened[uri, os.getpid()] = file
     return client
@@ -156,6 +157,7 @@ def start_run(
         fingerprint=fingerprint,
         started=time.time(),
     )
+    with_patience(_check_free, START_PATIENCE)
     client = _client()
     with sentences(uri):
         started = round(facts.started * 1000)
@@ -166,6 +168,19 @@ def start_run(
         files.write_facts(run_id, facts)
         client.log_batch(run_id, params=[Param(k, v) for k, v in run_parameters(config, seed, dataset).items()])
     return run_id
+
+
+def _check_free() -> None:
+    """Raise a StoreError if somebody has locked the store for more than a moment."""
+    path = database.database_path(get_settings().tracking_uri)
+    if path is not None and path.is_file() and database.is_locked(path, BUSY_SECONDS):
+        raise StoreError(database.locked(path))
+
+
+BUSY_SECONDS = 1.0
+"""How long a locked store is waited for at a time. (MLflow itself waits for 20 s.)"""
+START_PATIENCE = 120.0
+"""Seconds that a run waits for a locked store before it begins."""
 
 
 def run_tags(config: RunConfig, seed: int, dataset: str, fingerprint: str) -> dict[str, str]:
@@ -193,6 +208,7 @@ def resume_run(run_id: str) -> None:
     Raises:
         StoreError: the store cannot be used.
     """
+    with_patience(_check_free, START_PATIENCE)
     client = _client()
     with sentences(get_settings().tracking_uri):
         client.update_run(run_id, status="RUNNING")
@@ -209,13 +225,9 @@ def log_epoch(run_id: str, epochs: list[EpochMetrics]) -> None:
     best_effort(path, lambda: write_json(path, [e.model_dump(mode="json") for e in epochs]))
     waiting = _untold.setdefault(run_id, [])
     waiting[:] = [e for e in waiting if e.epoch != epochs[-1].epoch] + [epochs[-1]]
-    uri = get_settings().tracking_uri
-    file = database.database_path(uri)
-    if file is not None and not database.is_free(file, BUSY_SECONDS):
-        notices.add(f"The run store {file} is locked: metrics of epoch {epochs[-1].epoch} will be recorded later.")
-        return
     try:
-        with sentences(uri):
+        _check_free()
+        with sentences(get_settings().tracking_uri):
             _log_epochs(_client(), run_id, waiting)
     except StoreError as error:
         notices.add(f"{error} Metrics of epoch {epochs[-1].epoch} will be recorded later.")
@@ -223,8 +235,6 @@ def log_epoch(run_id: str, epochs: list[EpochMetrics]) -> None:
         del _untold[run_id]
 
 
-BUSY_SECONDS = 1.0
-"""How long the metrics of an epoch wait for a locked store before they are kept for later."""
 _untold: dict[str, list[EpochMetrics]] = {}
 """Epochs of this process's runs that the store does not have yet."""
 
@@ -262,6 +272,7 @@ def finish_run(run_id: str, result: RunResult) -> None:
 
 
 def _tell_finished(run_id: str, result: RunResult, ended: float, directory: Path) -> None:
+    _check_free()
     client = _client()
     with sentences(get_settings().tracking_uri):
         known = {m.step for m in client.get_metric_history(run_id, "train_loss")}
@@ -295,6 +306,7 @@ def close_run(run_id: str, state: Literal["failed", "cancelled"], reason: str) -
     """
     ended = time.time()
     files.change_facts(run_id, state=state, reason=reason[:5000], ended=ended)
+    _check_free()
     client = _client()
     with sentences(get_settings().tracking_uri):
         client.set_tag(run_id, "mdaf.reason", reason[:5000])

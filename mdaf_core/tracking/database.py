@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 REBUILD = "`python -m mdaf_core store rebuild` builds it again from the runs' own files."
-_DAMAGE = ("malformed", "not a database", "no such table", "no such column", "unable to open", "disk i/o")
+_DAMAGE = ("malformed", "not a database", "no such table", "no such column", "unable to open")
 SIDECARS = ("-journal", "-wal", "-shm")
 
 
@@ -63,7 +64,7 @@ def _sentence(uri: str, error: Exception) -> str:
     if is_full(error):
         return full_sentence(path)
     if "database is locked" in lower or "database table is locked" in lower:
-        return f"The run store {path} is locked by another program, which may be copying or repairing it."
+        return locked(path)
     if "readonly database" in lower or "read-only" in lower or isinstance(error, PermissionError):
         return f"The run store {path} may not be written: allow writing it, or set MDAF_HOME to a folder of your own."
     signs = (
@@ -78,6 +79,11 @@ def _sentence(uri: str, error: Exception) -> str:
     if any(sign in lower for sign in signs):
         return damaged(path, text)
     return f"The run store {path} cannot be used: {text[:300]}."
+
+
+def locked(path: Path) -> str:
+    """The sentence for a store that somebody else is writing, for long."""
+    return f"The run store {path} is locked by another program, which may be copying or repairing it."
 
 
 def damaged(path: Path, what: str) -> str:
@@ -180,8 +186,7 @@ def create(path: Path, fill: Callable[[Any], None]) -> Path | None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.new")
-    remove(aside)
+    aside = _aside(path)
     try:
         store = SqlAlchemyStore(f"sqlite:///{aside}", get_settings().runs_dir.as_uri())
         try:
@@ -194,6 +199,13 @@ def create(path: Path, fill: Callable[[Any], None]) -> Path | None:
         remove(aside)
         raise
     return kept
+
+
+def _aside(path: Path) -> Path:
+    """A name of its own each time, for MLflow keeps connections by name. What killed processes left is removed."""
+    for left in path.parent.glob(f".{path.name}.new-*"):
+        left.unlink(missing_ok=True)
+    return path.with_name(f".{path.name}.new-{secrets.token_hex(4)}")
 
 
 def _put_in_place(aside: Path, path: Path) -> None:
@@ -231,8 +243,7 @@ def _migrate(path: Path, version: str | None) -> None:
     import mlflow
     from mlflow.store.db.utils import _initialize_tables, _upgrade_db, create_sqlalchemy_engine
 
-    aside = path.with_name(f".{path.name}.new")
-    remove(aside)
+    aside = _aside(path)
     try:
         _copy(path, aside)
         engine = create_sqlalchemy_engine(f"sqlite:///{aside}")
@@ -256,12 +267,12 @@ def _copy(path: Path, to: Path) -> None:
         source.backup(target)
 
 
-def is_free(path: Path, seconds: float) -> bool:
-    """Whether the store could be written within `seconds`: MLflow itself waits for 20 s."""
+def is_locked(path: Path, seconds: float) -> bool:
+    """Whether somebody else keeps the store from being written for `seconds`."""
     try:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=seconds)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.rollback()
-    except sqlite3.Error:
-        return False
-    return True
+    except sqlite3.Error as error:
+        return "locked" in str(error)
+    return False

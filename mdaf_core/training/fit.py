@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from mdaf_core import tracking
+from mdaf_core import notices, tracking
 from mdaf_core.data.audit import check_unaltered
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.schema import Split
 from mdaf_core.errors import StudioError
 from mdaf_core.evaluation.metrics import Undefined, auc
 from mdaf_core.evaluation.run_metrics import split_metrics
-from mdaf_core.files import write_json
+from mdaf_core.files import keep, reading, write_json
 from mdaf_core.models.summary import count_parameters, multiply_adds
 from mdaf_core.models.weights import load_model
 from mdaf_core.ops.kernels import set_threads, threads_in_use
@@ -26,7 +26,7 @@ from mdaf_core.training import provenance as origin
 from mdaf_core.training.config import RunConfig
 from mdaf_core.training.divergence import require_sense
 from mdaf_core.training.memory import keep_freed_memory, peak_memory_mb
-from mdaf_core.training.neural import CHECKPOINT, WEIGHTS, device_name, scan_name, train_neural
+from mdaf_core.training.neural import CHECKPOINT, EPOCHS, WEIGHTS, device_name, scan_name, train_neural
 from mdaf_core.training.predict import predict, write_predictions
 from mdaf_core.training.progress import Cancelled, Monitor, Progress
 from mdaf_core.training.results import EpochMetrics, RunResult, SplitMetrics
@@ -46,6 +46,7 @@ def train(
     study: str = tracking.SINGLE_RUNS,
     run_id: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    on_epoch: Callable[[list[EpochMetrics]], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> RunResult:
@@ -54,6 +55,7 @@ def train(
     Args:
         run_id: go on with this interrupted run from its last finished epoch; metrics equal an uninterrupted run's.
         on_progress: called about twice a second.
+        on_epoch: called after each epoch with all epochs so far.
         should_stop: asked about twice a second; once true the run ends as cancelled.
         provenance: further facts to record (acknowledged audit findings, job).
 
@@ -84,15 +86,23 @@ def train(
         monitor.tick(
             lambda: Progress(run_id=run_id, phase="starting", max_epochs=config.training.max_epochs), force=True
         )
-        result = _train_and_evaluate(config, dataset, seed, run_id, epochs, monitor, facts)
+        result = _train_and_evaluate(config, dataset, seed, run_id, epochs, monitor, facts, on_epoch)
         tracking.finish_run(run_id, result)
     except Cancelled as stop:
-        tracking.close_run(run_id, "cancelled", str(stop))
+        _close(run_id, "cancelled", str(stop))
         raise
     except BaseException as error:
-        tracking.close_run(run_id, "failed", str(error) or type(error).__name__)
+        _close(run_id, "failed", str(error) or type(error).__name__)
         raise
     return result
+
+
+def _close(run_id: str, state: Literal["failed", "cancelled"], reason: str) -> None:
+    """Close the run; why it ended counts more than that the run store could not be told."""
+    try:
+        tracking.close_run(run_id, state, reason)
+    except StudioError as error:
+        notices.add(f"{error} Run {run_id[:8]} ({state}) stays open there.")
 
 
 def check_trainable(config: RunConfig, dataset: PreparedDataset) -> None:
@@ -145,6 +155,7 @@ def _train_and_evaluate(
     epochs: list[EpochMetrics],
     monitor: Monitor,
     facts: dict[str, Any],
+    then: Callable[[list[EpochMetrics]], None] | None = None,
 ) -> RunResult:
     start = time.perf_counter()
     directory = tracking.run_directory(run_id)
@@ -152,6 +163,8 @@ def _train_and_evaluate(
 
     def on_epoch(done: list[EpochMetrics]) -> None:
         tracking.log_epoch(run_id, done)
+        if then is not None:
+            then(done)
 
     hooks: dict[str, Any] = {"run_id": run_id, "epochs": epochs, "monitor": monitor, "on_epoch": on_epoch}
     columns: dict[Split, dict[str, np.ndarray]] = {}
@@ -189,7 +202,12 @@ def _train_and_evaluate(
         user = rows.user if dataset.meta.has_user else None
         metrics[split] = split_metrics(rows.label, columns[split]["logit"], user, rows.true_probability)
         path = directory / "predictions" / f"{split}.parquet"
-        write_predictions(path, rows, columns[split], config.training.max_history)
+        keep(
+            path,
+            lambda path=path, rows=rows, split=split: write_predictions(  # type: ignore[misc]
+                path, rows, columns[split], config.training.max_history
+            ),
+        )
     (directory / CHECKPOINT).unlink(missing_ok=True)
     result = RunResult(
         run_id=run_id,
@@ -212,7 +230,7 @@ def _train_and_evaluate(
         gate=_gate_summary(dataset, columns["test"]),
         provenance=facts | {"threads_at_end": threads_in_use()},
     )
-    write_json(directory / "provenance.json", result.provenance)
+    keep(directory / "provenance.json", lambda: write_json(directory / "provenance.json", result.provenance))
     return result
 
 
@@ -222,8 +240,12 @@ def _finished_epochs(run_id: str, config: RunConfig) -> list[EpochMetrics]:
     if not path.exists():
         done = tracking.load_epochs(run_id)
         return done if done and stop_reason(done, config.training) and _has_weights(path.parent) else []
-    saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["epoch"] + 1
-    return tracking.load_epochs(run_id)[:saved]
+    with reading(path, f"Run {run_id[:8]} cannot be resumed: retry its job, which trains from scratch."):
+        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        epochs = saved.get(EPOCHS) or [e.model_dump() for e in tracking.load_epochs(run_id)]
+        if len(epochs) <= saved["epoch"]:
+            raise ValueError(f"it holds {saved['epoch'] + 1} epochs, and metrics of {len(epochs)} are known")
+        return [EpochMetrics.model_validate(e) for e in epochs[: saved["epoch"] + 1]]
 
 
 def _has_weights(directory: Path) -> bool:

@@ -19,6 +19,7 @@ from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.gather import match_features, match_names
 from mdaf_core.data.schema import UNKNOWN, Split
 from mdaf_core.evaluation.metrics import Undefined, auc, log_loss
+from mdaf_core.files import keep, write_text
 from mdaf_core.models.config import GBDTConfig
 from mdaf_core.training.config import RunConfig
 from mdaf_core.training.module import sample_of_training_rows
@@ -170,9 +171,8 @@ def train_gbdt(
         )
         on_epoch(epochs)
     trees = best_epoch(epochs) * rounds
-    temporary = directory / f".{MODEL}"
-    booster.save_model(str(temporary), num_iteration=trees)
-    temporary.replace(directory / MODEL)
+    text = booster.model_to_string(num_iteration=trees)
+    keep(directory / MODEL, lambda: write_text(directory / MODEL, text))
     logits = {
         split: np.asarray(booster.predict(x[split], raw_score=True, num_iteration=trees), np.float64)
         for split in ("val", "test")

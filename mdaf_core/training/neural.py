@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 import torch
 
 from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.files import best_effort, keep
 from mdaf_core.models.registry import build_model
 from mdaf_core.models.weights import save_weights
 from mdaf_core.ops.selective_scan import implementation
@@ -21,6 +22,8 @@ from mdaf_core.training.schedule import best_epoch, stop_reason
 
 WEIGHTS = "weights.safetensors"
 CHECKPOINT = "checkpoint.ckpt"
+EPOCHS = "mdaf_epochs"
+"""Key of a checkpoint: the metrics of the epochs it holds."""
 
 
 def device_name() -> str:
@@ -45,11 +48,24 @@ class _KeepState(pl.callbacks.Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, CTRModule)
+        weights, checkpoint = self.directory / WEIGHTS, self.directory / CHECKPOINT
         if best_epoch(module.epochs) == module.epochs[-1].epoch:
-            save_weights(module.model, self.directory / WEIGHTS)
-        temporary = self.directory / f".{CHECKPOINT}"
-        trainer.save_checkpoint(temporary)
-        temporary.replace(self.directory / CHECKPOINT)
+            keep(weights, lambda: save_weights(module.model, weights))
+
+        def save() -> None:
+            temporary = self.directory / f".{CHECKPOINT}"
+            try:
+                trainer.save_checkpoint(temporary)
+                temporary.replace(checkpoint)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+        best_effort(checkpoint, save)  # without it, resuming only starts from an earlier epoch
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """The metrics of its epochs travel with the state: another file might not have been written."""
+        assert isinstance(module, CTRModule)
+        checkpoint[EPOCHS] = [epoch.model_dump() for epoch in module.epochs]
 
 
 def train_neural(config: RunConfig, dataset: PreparedDataset, seed: int, directory: Path, **hooks: Any) -> CTRModule:

@@ -106,5 +106,8 @@ def write_predictions(path: Path, rows: Rows, columns: dict[str, np.ndarray], ma
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}")
-    frame.write_parquet(temporary)
-    temporary.replace(path)
+    try:
+        frame.write_parquet(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

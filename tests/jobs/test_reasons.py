@@ -13,10 +13,10 @@ from mdaf_core.jobs.worker import describe
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (-9, "Killed by signal 9 (SIGKILL); if you did not do this, the machine probably ran out of memory."),
+        (-9, "Killed by signal 9 (SIGKILL), not for want of memory: the system counted no such death."),
         (-11, "Killed by signal 11 (SIGSEGV)."),
         (3, "exit code 3"),
-        (None, "if you did not do this"),
+        (None, "Its process died; how is not known, for the process that started it had died before."),
     ],
 )
 def test_the_cause_of_a_death(home, monkeypatch, status, said):

@@ -63,7 +63,7 @@ def test_a_killed_worker_is_failed_within_ten_seconds_and_can_be_resumed(queue):
     assert queue.wait_until(lambda: queue.ended(job_id)) < 10
     job = api.get_job(job_id)
     assert job.state == "failed"
-    assert job.reason.startswith("Killed by signal 9 (SIGKILL); if you did not do this")
+    assert job.reason.startswith("Killed by signal 9 (SIGKILL)")
     queue.wait_until(lambda: queue.ended(other))
     api.resume(job_id)
     queue.wait_until(lambda: queue.running(job_id) and store.get_job(job_id).progress.get("resumed"))
@@ -132,7 +132,7 @@ def test_an_adopted_worker_that_dies_is_noticed(queue):
     api.list_jobs()
     queue.kill(store.get_job(job_id).pid)
     assert queue.wait_until(lambda: queue.ended(job_id)) < 10
-    assert api.get_job(job_id).reason.startswith("Killed")
+    assert api.get_job(job_id).reason.startswith(("Killed", "Its process died"))
 
 
 def test_an_adopted_worker_can_be_cancelled(queue):
