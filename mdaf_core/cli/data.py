@@ -11,7 +11,7 @@ import typer
 
 from mdaf_core import notices
 from mdaf_core.cli.output import JsonOption, emit, say, table
-from mdaf_core.errors import UsageError
+from mdaf_core.errors import StudioError, UsageError
 
 app = typer.Typer(help="Prepare data sets, and see whether they can be trusted.", no_args_is_help=True)
 
@@ -179,6 +179,7 @@ def _counts(counts: Any) -> dict[str, Any]:
 
 
 def _facts(name: str) -> dict[str, Any]:
+    from mdaf_core.data.audit import stored_audit
     from mdaf_core.data.dataset import PreparedDataset
     from mdaf_core.data.statistics import read_statistics
 
@@ -189,7 +190,12 @@ def _facts(name: str) -> dict[str, Any]:
         split: _counts(counts) | {"sample": samples[split].model_dump() if split in samples else None}
         for split, counts in dataset.meta.splits.items()
     }
-    checks = dataset.audit.get("checks", [])
+    checks = []
+    if (dataset.path / "audit.json").exists():
+        try:
+            checks = [check.model_dump(mode="json") for check in stored_audit(dataset).checks]
+        except StudioError as error:
+            notices.add(error)
     return value | {"path": str(dataset.path), "audit": checks}
 
 

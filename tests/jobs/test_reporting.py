@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,6 +33,11 @@ def locked(path: Path) -> Iterator[sqlite3.Connection]:
         yield holder
     finally:
         holder.close()
+
+
+def pauses_are(monkeypatch: pytest.MonkeyPatch, pause: Callable[[float], object]) -> None:
+    """Let patience do this instead of sleeping."""
+    monkeypatch.setattr(files, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
 
 
 def running_job() -> store.Job:
@@ -71,7 +78,7 @@ def test_the_end_of_a_job_waits_for_a_locked_queue(home: Path, monkeypatch: pyte
             if len(pauses) == 3:
                 holder.close()
 
-        monkeypatch.setattr(files.time, "sleep", pause)
+        pauses_are(monkeypatch, pause)
         files.with_patience(lambda: store.end(job, "finished"))
     assert pauses == [0.5, 1.0, 2.0]
     assert store.get_job(job.id).state == "finished"
@@ -88,7 +95,7 @@ def test_a_training_outlasts_a_locked_run_store_and_tells_it_everything_at_the_e
                 held.enter_context(locked(home / "mlflow.db"))
 
         waited: list[float] = []
-        monkeypatch.setattr(files.time, "sleep", lambda seconds: (waited.append(seconds), held.close()))
+        pauses_are(monkeypatch, lambda seconds: (waited.append(seconds), held.close()))
         result = fit.train(QUICK, tiny, 1, on_epoch=lock)
     assert waited, "the end did not find the store locked"
     assert len(result.epochs) == 3
@@ -126,7 +133,7 @@ def test_a_disk_that_is_full_for_a_while_costs_a_checkpoint_and_nothing_else(
 
     monkeypatch.setattr(files, "write_bytes", writes)
     monkeypatch.setattr(pl.Trainer, "save_checkpoint", saves)
-    monkeypatch.setattr(files.time, "sleep", freed)
+    pauses_are(monkeypatch, freed)
     seen: list[list[str]] = []
     result = fit.train(QUICK, tiny, 1, on_epoch=lambda _: seen.append([p.name for p in home.rglob("*checkpoint*")]))
     assert seen == [[], [], []], "no half checkpoint is left"
