@@ -85,7 +85,8 @@ def slices(study: Study, runs: list[RunRecord], split: str) -> None:
     shared.show_chart(
         charts.slices(table, order=study.configuration_names, y_title=TITLES[dimension]), f"slices-{dimension}", table,
         title=f"AUC by {TITLES[dimension].partition(',')[0].lower()}, {SPLITS[split].lower()} rows",
-        help="Mean over seeds; the 95% interval covers other users with these trained models, not other seeds.",
+        help="Mean over seeds. The 95% interval covers other seeds and other users at once; of one run other users "
+             "alone. It is not adjusted for the number of slices.",
     )  # fmt: skip
     wide = frames.slices_table(table)
     four = st.column_config.NumberColumn(format="%.4f")

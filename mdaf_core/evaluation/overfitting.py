@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from mdaf_core.errors import StudioError
 from mdaf_core.tracking import RunRecord
+from mdaf_core.training.schedule import trees_by_epoch
 
 AUCKind = Literal["online", "eval"]
 
@@ -155,7 +156,8 @@ def at_epoch(
 def analyse_run(run: RunRecord) -> Overfitting | None:
     """`analyse` for a run of the store: the epoch whose weights it kept once it has finished, else the best so far."""
     result = run.result
-    allowed = run.config.get("training.max_epochs")
+    trees = run.config.get("model.max_rounds")
+    allowed = run.config.get("training.max_epochs") if trees is None else trees_by_epoch(int(trees))[1]
     finished = result is not None
     return analyse(
         run.epochs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,7 @@ from mdaf_core.evaluation.cache import cached
 from mdaf_core.evaluation.jackknife import auc_errors, units_of_rarer_label
 from mdaf_core.evaluation.metrics import Undefined, auc, checked, clusters
 from mdaf_core.evaluation.predictions import dataset_of, difference_of_rows, load_predictions
-from mdaf_core.evaluation.significance import LEVEL, half_width, sampling_component
+from mdaf_core.evaluation.significance import LEVEL, half_width, sampling_component, seed_component, shared_by_seeds
 from mdaf_core.tracking import RunRecord
 
 _LENGTHS = ((0, 0), (1, 2), (3, 5), (6, 10), (11, 20), (21, 50), (51, None))
@@ -132,14 +133,19 @@ def _measure(runs: Sequence[RunRecord], slicing: Slicing, split: Split) -> _Slic
         out.append(entry)
         try:
             scores = [frame["logit"].to_numpy()[mine] for frame in frames]
-            entry.auc = float(np.mean([auc(y, score) for score in scores]))
+            values = [auc(y, score) for score in scores]
+            entry.auc = float(np.mean(values))
             cluster = clusters(user[mine])
-            error = np.mean([auc_errors(*checked(y, score), cluster)[1] for score in scores], axis=0)
+            errors = np.stack([auc_errors(*checked(y, score), cluster)[1] for score in scores])
         except Undefined as reason:
             entry.note = str(reason)
             continue
-        component = sampling_component(error, "rows" if cluster is None else "users", units_of_rarer_label(y, cluster))
-        width = half_width([component], 1 - LEVEL)
+        what: Literal["rows", "users"] = "rows" if cluster is None else "users"
+        components = [sampling_component(errors.mean(0), what, units_of_rarer_label(y, cluster))]
+        if len(runs) > 1:  # as of a comparison: what seeds share, and the seeds
+            shared = components[0].model_copy(update={"variance": shared_by_seeds(errors @ errors.T)})
+            components = [shared, seed_component(values)]
+        width = half_width(components, 1 - LEVEL)
         entry.low, entry.high = max(0.0, entry.auc - width), min(1.0, entry.auc + width)
     return _Slices(slices=out)
 
@@ -149,7 +155,7 @@ def slice_metrics(groups: dict[str, Sequence[RunRecord]], dimension: str, split:
 
     Args:
         groups: configuration → its runs (seeds) on the same rows. The AUC is their mean; the interval covers other
-            users (rows, where there are none) with these trained models, not other seeds.
+            seeds and other users (rows, where there are none) at once, of one run other users alone.
         dimension: one of `TITLES` that the data allow, see `slicings`.
 
     Returns:

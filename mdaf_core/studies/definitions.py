@@ -69,12 +69,14 @@ _DEFINITIONS = (
     ),
     Definition(
         name="demo",
-        title="Demo: the full model, its branches alone and two baselines, trained briefly",
+        title="Demo: the full model, its branches alone and two baselines, small and soon trained",
         presets=("mdaf-full", "mdaf-static", "mdaf-sequential", "dcnv2", "lr"),
         reference="mdaf-full",
         seeds=(42, 43),
         overrides=(
-            *("training.max_epochs=6", "training.warmup_epochs=1", "training.batch_size=512"),
+            # Steps and patience such that every training ends by early stopping, well before its last epoch.
+            *("training.max_epochs=12", "training.warmup_epochs=1", "training.batch_size=256"),
+            *("training.patience=2", "training.min_delta=0.003"),
             *("model.hidden_dim=64", "model.sequential.hidden_dim=64"),
         ),
     ),

@@ -25,10 +25,8 @@ from mdaf_core.training.config import RunConfig
 from mdaf_core.training.module import sample_of_training_rows
 from mdaf_core.training.progress import Monitor, Progress
 from mdaf_core.training.results import EpochMetrics
-from mdaf_core.training.schedule import best_epoch, quality, stop_reason
+from mdaf_core.training.schedule import best_epoch, quality, stop_reason, trees_by_epoch
 
-EPOCHS = 20
-"""A full training is cut into this many epochs of trees."""
 MODEL = "model.txt"
 
 
@@ -113,8 +111,7 @@ def train_gbdt(
     x = {split: features(model, dataset, split, history) for split in ("train", "val", "test")}  # type: ignore[arg-type]
     y = {split: dataset.rows(split).label for split in ("train", "val")}  # type: ignore[arg-type]
     sample = sample_of_training_rows(dataset)
-    rounds = max(model.max_rounds // EPOCHS, 1)
-    total = -(-model.max_rounds // rounds)
+    rounds, total = trees_by_epoch(model.max_rounds)
     parameters: dict[str, Any] = {
         "objective": "binary",
         "metric": "none",

@@ -42,6 +42,16 @@ def best_epoch(epochs: Sequence[EpochMetrics]) -> int:
     return max(epochs, key=lambda e: (quality(e), -e.epoch)).epoch
 
 
+TREE_EPOCHS = 20
+"""A full training of trees is cut into about this many epochs."""
+
+
+def trees_by_epoch(max_rounds: int) -> tuple[int, int]:
+    """Trees that make an epoch, and how many such epochs there are at most."""
+    trees = max(max_rounds // TREE_EPOCHS, 1)
+    return trees, -(-max_rounds // trees)
+
+
 def epochs_without_better(epochs: Sequence[EpochMetrics], min_delta: float) -> int:
     """Epochs since the last one that was better than all before it by more than `min_delta`, in `quality`."""
     best, since = -math.inf, 0

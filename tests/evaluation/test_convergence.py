@@ -10,8 +10,12 @@ import pytest
 
 from mdaf_core.evaluation.comparison import compare_study
 from mdaf_core.evaluation.convergence import diverged, still_improving, unfinished
+from mdaf_core.evaluation.overfitting import analyse_run
+from mdaf_core.evaluation.significance import half_width, seed_component
+from mdaf_core.evaluation.slices import slice_metrics
 from mdaf_core.files import write_json
 from mdaf_core.training.results import EpochMetrics
+from mdaf_core.training.schedule import trees_by_epoch
 
 N = 600
 
@@ -114,3 +118,27 @@ def test_no_false_alarm_where_seeds_differ_as_seeds_do(make_run, signal: float) 
     logits = {("base", s): signal * truth + np.random.default_rng([7, s]).normal(size=N) for s in range(8)}
     scaled = {key: value / 4 for key, value in logits.items()}
     assert diverged(runs_of(make_run, scaled)) == []
+
+
+def test_a_slice_covers_other_seeds_as_well_as_users(make_run) -> None:
+    """Two seeds that differ widen the interval of a slice beyond that of either trained model alone."""
+    label, truth, user = rows()
+    length = np.repeat([0, 5], N // 2)
+    logits = {s: truth + s * np.random.default_rng(s).normal(size=N) for s in (1, 4)}
+    runs = [make_run("base", s, label, logit, user, history_length=length) for s, logit in logits.items()]
+    both = slice_metrics({"base": runs}, "history_length")
+    alone = [slice_metrics({"base": [run]}, "history_length") for run in runs]
+    for i in range(len(both)):
+        values = [frame["auc"][i] for frame in alone]
+        width = both["high"][i] - both["low"][i]
+        assert both["auc"][i] == pytest.approx(np.mean(values))
+        assert width > max(frame["high"][i] - frame["low"][i] for frame in alone)
+        assert both["auc"][i] - both["low"][i] >= min(both["auc"][i], half_width([seed_component(values)], 0.05)) - 1e-9
+
+
+def test_trees_are_told_in_epochs_of_their_own(make_run) -> None:
+    """Epochs not trained are counted by the trees allowed, not by the setting of neural networks."""
+    config = {"training.max_epochs": "6", "model.max_rounds": "400"}
+    run = trained(make_run, "gbdt", 1, (0.6, 0.62, 0.61), config=config)
+    assert analyse_run(run).epochs_saved == 17
+    assert trees_by_epoch(400) == (20, 20) and trees_by_epoch(30) == (1, 30) and trees_by_epoch(5) == (1, 5)

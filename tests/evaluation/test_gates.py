@@ -383,6 +383,7 @@ def test_auc_by_slice(trained):
     assert frame["rows"].sum() == len(raw)
     twice = slices.slice_metrics({"mdaf": [run, run]}, "history_length")
     assert twice["auc"].to_list() == frame["auc"].to_list() and twice["seeds"][0] == 2
+    assert twice["low"].to_list() == pytest.approx(frame["low"].to_list()), "seeds that agree add nothing"
     with pytest.raises(UsageError, match="Possible: history_length"):
         slices.slice_metrics({"mdaf": [run]}, "weather")
     assert slices.slice_metrics({}, "hour").is_empty()
