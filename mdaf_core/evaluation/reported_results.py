@@ -31,6 +31,7 @@ from mdaf_core.evaluation.significance import (
     equivalence,
     half_width,
     holm,
+    intervals_as_they_are,
     verdict,
 )
 from mdaf_core.validation import describe_validation_error
@@ -222,7 +223,8 @@ def compare_reported(
     if base is None:
         raise UsageError(f"There is no reported result {reference!r}. There are: {', '.join(r.name for r in results)}.")
     found = [_against(result, base, correlation, margin_bp, difference_bp) for result in results]
-    _decide([one for one in found if one.difference is not None], results, base, margin_bp)
+    compared = [one for one in found if one.difference is not None]
+    _decide(compared, results, base, margin_bp)
     found.sort(key=lambda one: -one.auc)
     return ReportedTable(
         reference=base.name,
@@ -232,7 +234,7 @@ def compare_reported(
         results=found,
         rows_by_correlation=[_rows(base, r, difference_bp) for r in CORRELATIONS],
         seeds_by_sd={f"{sd:g}": _seeds(sd, difference_bp) for sd in (2.0, 5.0, 10.0, 20.0)},
-        notes=_notes(correlation, margin_bp),
+        notes=_notes(correlation, margin_bp, len(compared)),
     )
 
 
@@ -321,8 +323,10 @@ def _seeds(sd_bp: float, difference_bp: float) -> int | None:
         return None
 
 
-def _notes(correlation: float, margin_bp: float | None) -> list[str]:
+def _notes(correlation: float, margin_bp: float | None, tests: int) -> list[str]:
+    clause = intervals_as_they_are(tests)
     return [
+        *([f"{clause[0].upper()}{clause[1:]}; verdicts are."] if clause else []),
         "Reported figures, not computed here. Standard errors are Hanley and McNeil's, from AUC and counts alone; "
         "rows of one user are taken as independent, so they are rather too small.",
         f"Intervals of differences assume a correlation of {correlation:g} between the two AUCs. Without predictions "

@@ -153,3 +153,9 @@ def test_bad_requests_are_sentences():
         compare_reported([])
     with pytest.raises(UsageError, match="Known: report"):
         preset_results("other")
+
+
+def test_intervals_beside_verdicts_adjusted_over_several_are_said_not_to_be() -> None:
+    three = [result(name, auc) for name, auc in (("A", 0.70), ("B", 0.71), ("C", 0.72))]
+    assert any("not adjusted for the number of comparisons" in note for note in compare_reported(three, "A").notes)
+    assert not any("not adjusted" in note for note in compare_reported(three[:2], "A").notes)
