@@ -26,7 +26,15 @@ GAINS = {
     "normalised_entropy": "1 − normalised entropy",
     "brier": "base-rate Brier score − Brier score",
 }
-METRICS = (*GAINS, "ece")
+METRICS = {  # as sentences name them
+    "auc": "AUC",
+    "gauc": "gAUC",
+    "logloss": "log loss",
+    "normalised_entropy": "normalised entropy",
+    "brier": "Brier score",
+    "ece": "expected calibration error",
+    "pr_auc": "PR-AUC",
+}
 IN_BP = ("auc", "gauc", "pr_auc")
 WIDE = 0.05  # share of the gain above which a margin is warned of
 NARROWEST, WIDEST = 0.0025, 0.02  # share of the gain that is proposed
@@ -112,7 +120,7 @@ def check_margin(margin: Margin | None, metric: str) -> None:
         raise UsageError(f"{NO_ECE[0].upper()}{NO_ECE[1:]}. Leave the margin out.")
     if margin.unit == "bp" and metric not in IN_BP:
         raise UsageError(
-            f"A margin of {metric} is relative, since its size depends on the click rate: give a share of the "
+            f"A margin of {METRICS[metric]} is relative, since its size depends on the click rate: give a share of the "
             f"reference's gain over the base rate ({GAINS[metric]}), such as 1%, not {margin.text}."
         )
     if margin.unit == "%" and margin.size >= 100:
@@ -148,7 +156,12 @@ def margin_words(margin: Margin | None, width: float | None) -> str:
     if width is None:
         return f"{margin.text} of the reference's gain over the base rate ({margin.origin})"
     share = "" if margin.unit == "bp" else f"{margin.text} of the reference's gain over the base rate; "
-    return f"±{width / BP:.3g} bp ({share}{margin.origin})"
+    return f"±{_bp(width)} bp ({share}{margin.origin})"
+
+
+def _bp(value: float, digits: int = 3) -> str:
+    """In bp, to so many digits, without an exponent."""
+    return f"{float(f'{value / BP:.{digits}g}'):,.10g}"
 
 
 def margin_notes(margin: Margin | None, metric: str, width: float | None, gain: float | None) -> list[str]:
@@ -165,12 +178,12 @@ def margin_notes(margin: Margin | None, metric: str, width: float | None, gain: 
     if gain is None or gain <= 0:
         return [
             f"The reference gains nothing over the base rate ({GAINS[metric]}): parity with it within "
-            f"±{width / BP:.3g} bp says little."
+            f"±{_bp(width)} bp says little."
         ]
     if width > WIDE * gain:
         return [
-            f"The margin of ±{width / BP:.3g} bp is {width / gain:.0%} of what the reference gains over the base rate "
-            f"({GAINS[metric]}: {gain / BP:.3g} bp). More than {WIDE:.0%} of it may hide a difference that matters."
+            f"The margin of ±{_bp(width)} bp is {width / gain:.0%} of what the reference gains over the base rate "
+            f"({GAINS[metric]}: {_bp(gain)} bp). More than {WIDE:.0%} of it may hide a difference that matters."
         ]
     return []
 
@@ -224,6 +237,6 @@ def propose(metric: str, rows: int, positives: int, auc: float | None = None, se
     return Proposal(
         margin=margin,
         sentence=f"Proposed: {margin.text} of the reference's gain over the base rate, "
-        f"about ±{margin.size / 100 * (area - 0.5) / BP:.2g} bp of AUC ({rows:,} rows, {positives:,} positives, "
-        f"{about}; their differences resolve about ±{resolved / BP:.2g} bp: {able}).",
+        f"about ±{_bp(margin.size / 100 * (area - 0.5), 2)} bp of AUC ({rows:,} rows, {positives:,} positives, "
+        f"{about}; their differences resolve about ±{_bp(resolved, 2)} bp: {able}).",
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, Field
 
 from mdaf_core.data.schema import Split
-from mdaf_core.evaluation.margins import AFTERWARDS, BY_HAND, Margin
+from mdaf_core.evaluation.margins import AFTERWARDS, BY_HAND, METRICS, Margin
 
 if TYPE_CHECKING:
     from mdaf_core.evaluation.comparison import StudyComparison
@@ -38,7 +38,7 @@ class Plan(BaseModel):
         """In one line, for pages: metric, rows, margin, reference, seeds."""
         margin = f"margin {self.margin.text} ({self.margin.origin})" if self.margin else "no margin"
         return (
-            f"{self.metric} on {_SPLITS[self.split]} against {self.reference}, {margin}, "
+            f"{METRICS[self.metric]} on {_SPLITS[self.split]} against {self.reference}, {margin}, "
             f"{'seed' if len(self.seeds) == 1 else 'seeds'} {', '.join(map(str, self.seeds))}"
         )
 
@@ -114,7 +114,7 @@ def departures(
     """
     out = []
     if metric != plan.metric:
-        out.append(f"the metric {metric} (planned: {plan.metric})")
+        out.append(f"the metric {METRICS[metric]} (planned: {METRICS[plan.metric]})")
     if split != plan.split:
         out.append(f"{_SPLITS[split]} (planned: {_SPLITS[plan.split]})")
     if reference != plan.reference:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mdaf_core.data.sample import sample_words
+from mdaf_core.evaluation.margins import METRICS as METRICS
 from mdaf_core.evaluation.significance import ONE_SEED, intervals_as_they_are
 from mdaf_core.evaluation.verdicts import DIRECTIONS
 from mdaf_core.reporting import words
@@ -17,15 +18,6 @@ if TYPE_CHECKING:
     from mdaf_core.studies.store import Study
 
 _SPLITS = {"test": "test", "val": "validation"}
-METRICS = {
-    "auc": "AUC",
-    "gauc": "gAUC",
-    "logloss": "log loss",
-    "normalised_entropy": "normalised entropy",
-    "brier": "Brier score",
-    "ece": "expected calibration error",
-    "pr_auc": "PR-AUC",
-}
 
 
 def titled(metric: str) -> str:

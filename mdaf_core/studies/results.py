@@ -155,9 +155,9 @@ def _missing(study: Study, finished: Sequence[RunRecord]) -> list[str]:
 
 def _how_on(state: str, study: str) -> str:
     if state in ("failed", "cancelled"):
-        return f"{state}; resume or retry on Jobs (`jobs retry ID`), or go on without (`study give-up {study}`)"
+        return f"{state}; resume or retry it on Jobs (jobs retry ID), or go on without it (study give-up {study})"
     if state == "missing":
-        return f"never queued (`study complete {study}`)"
+        return f"never queued (study complete {study})"
     return state
 
 

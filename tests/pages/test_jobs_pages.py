@@ -333,7 +333,7 @@ def test_seeds_are_added_and_failed_runs_given_up_from_overview(tiny):
     ids = [job.id for job in store.list_jobs(study=study.id)]
     api.cancel(ids[0])
     app = open_page("overview", study=study.id)
-    assert f"Planned: auc on test rows against {study.reference}, no margin, seed 1." in words(app)
+    assert f"Planned: AUC on test rows against {study.reference}, no margin, seed 1." in words(app)
     app.text_input(key="added_seeds").set_value("5, 6").run()
     sound(app.button(key="add-seeds").click().run())
     again = list_studies()[0]

@@ -49,16 +49,16 @@ def test_what_was_not_planned_is_said_everywhere(home):
     study = make_study(["mdaf-full", "lr"], [1, 2, 3])
     found = results.compare(study, split="val", metric="gauc", reference="lr", margin=Margin(size=30))
     text = " ".join(condition_notes(found))
-    for what in ("the metric gauc (planned: auc)", "validation rows (planned: test rows)",
+    for what in ("the metric gAUC (planned: AUC)", "validation rows (planned: test rows)",
                  "the reference lr (planned: mdaf-full)", "the margin 30 bp (planned: none)"):  # fmt: skip
         assert what in text
     assert found.margin.origin == AFTERWARDS and AFTERWARDS in found.margin_words
     assert all("†" in word for word in comparison_table(found)["Verdict"] if "reference" not in word)
     material = Material(study, split="val", metric="gauc", margin=Margin(size=30))
     paragraph = " ".join(s.text for s in bundle.results(material))
-    assert "Chosen after results were seen: the metric gauc" in paragraph
+    assert "Chosen after results were seen: the metric gAUC" in paragraph
     manifest = bundle.describe(material)["results"]
-    assert manifest["chosen_after_results_were_seen"] and "gauc" in manifest["conditions"][0]
+    assert manifest["chosen_after_results_were_seen"] and "gAUC" in manifest["conditions"][0]
     subset = results.compare(study, only=["mdaf-full"])
     assert "1 of 2 planned configurations (left out: lr)" in " ".join(condition_notes(subset))
 
@@ -97,7 +97,7 @@ def test_an_interim_look_gives_no_word(home):
     assert words(found)["lr"] == "interim" and words(found)["mdaf-static"] in WORDS
     assert marked(found)["lr"] == "interim: 3 of 5 planned seeds"
     text = " ".join(condition_notes(found))
-    assert "lr 3 of 5 planned seeds" in text and "lr seed 4, lr seed 5: failed; resume or retry" in text
+    assert "lr 3 of 5 planned seeds" in text and "lr seed 4, lr seed 5: failed; resume or retry it" in text
     assert next(c for c in found.configurations if c.configuration == "lr").difference is not None  # figures are shown
     assert "3 of 5 planned seeds" in " ".join(s.text for s in bundle.results(Material(study)))
     assert bundle.describe(Material(study))["results"]["interim"] == {"lr": "3 of 5 planned seeds"}
