@@ -57,7 +57,11 @@ def _dataset(dataset: PreparedDataset) -> None:
     facts = [
         f"source {meta.source}",
         f"split {SPLIT_WORDS.get(meta.split.get('kind', ''), 'unknown')}",
-        f"times in {meta.timezone}" if meta.has_time else "no times: file order",
+        f"times in {meta.timezone}"
+        if meta.has_calendar
+        else "times: an order without a calendar"
+        if meta.has_time
+        else "no times: file order",
         f"prepared {meta.created[:16].replace('T', ' ')} UTC",
         f"content {str(meta.fingerprint.get('sha256', ''))[:12]}",
     ]
@@ -205,6 +209,7 @@ def _charts(dataset: PreparedDataset, figures: statistics.Statistics) -> None:
     lengths = statistics_frames.history_frame(figures)
     over_time = statistics_frames.time_frame(figures, dataset.meta.timezone)
     left_out = f" {figures.outside_bins:,} rows far from all others are left out." if figures.outside_bins else ""
+    zone = f", in {dataset.meta.timezone}" if dataset.meta.has_calendar else ""
     popularity, cold, clock = (
         frame(figures)
         for frame in (
@@ -215,7 +220,7 @@ def _charts(dataset: PreparedDataset, figures: statistics.Statistics) -> None:
     )
     charts: list[tuple[str, Any, pl.DataFrame, str, str]] = [
         ("rate-over-time", data_charts.rate_over_time, over_time, "Rate and rows over time",
-         f"By interval and part, in {dataset.meta.timezone}.{left_out}"),
+         f"By interval and part{zone}.{left_out}"),
         ("by-clock", data_charts.by_clock, clock, "Rows by hour and weekday",
          f"All parts, in {dataset.meta.timezone}. The colour is the positive rate."),
         ("history-lengths", data_charts.history_lengths, lengths, "History lengths",

@@ -9,6 +9,7 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from mdaf_core.data.sources.base import Implied, SourceOptions, option_label, refused_options
+from mdaf_core.data.sources.option_text import as_text
 from pages import shared
 
 WIDE = 3
@@ -87,6 +88,13 @@ def _plain(value: Any) -> Any:
     return ", ".join(f"{part:g}" for part in value) if isinstance(value, tuple) else value
 
 
+def _shown(value: Any) -> str:
+    """A value as the text in its box."""
+    if value is None or value == []:
+        return ""
+    return as_text(value) if isinstance(value, list) else f"{_plain(value)}"
+
+
 def _widget(
     name: str, field: FieldInfo, key: str, columns: list[str] | None, proposed: Any, implied: Implied | None
 ) -> Any:
@@ -112,12 +120,13 @@ def _widget(
             st.number_input, label, value=default, key=key, help=help, disabled=locked,
             step=1 if annotation is int else None, format=None if annotation is int else "%.4g",
         )  # fmt: skip
-    shown = _plain(default)
     typed = _of(
-        st.text_input, label, value="" if shown in (None, []) else f"{shown}", key=key, help=help, disabled=locked,
+        st.text_input, label, value=_shown(default), key=key, help=help, disabled=locked,
         placeholder="YYYY-MM-DD hh:mm" if annotation == datetime | None else None,
     )  # fmt: skip
-    text, empty = typed.strip(), field.get_default()
+    text, empty = typed.strip() or typed, field.get_default()  # a blank or a tab is a separator
+    if annotation == list[str] and text == _shown(default):
+        return default
     return text or (None if empty is None else empty if empty == [] else text)
 
 

@@ -13,6 +13,7 @@ from mdaf_core.data.browse import entries
 from mdaf_core.data.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.sources.base import Source, get_source, parse_options, source_names
 from mdaf_core.data.sources.files import exists, expand
+from mdaf_core.data.sources.option_text import as_text
 from mdaf_core.data.sources.table_proposal import Proposal, propose
 from mdaf_core.data.uploads import save_uploads
 from mdaf_core.errors import StudioError
@@ -146,10 +147,22 @@ def _table(path: Path | None) -> Proposal:
             del st.session_state[key]
         st.session_state["prepare-table-of"] = (path, changed)
     shared.show_table(proposal.rows.head(SHOWN), "table-head", title="First rows", names_as_they_are=True)
+    if proposal.findings:
+        st.warning("  \n".join(shared.plain(finding) for finding in proposal.findings), icon=":material/warning:")
     why = [f"**{option.replace('_', ' ')}** {shared.plain(_words(proposal, option))}" for option in proposal.reasons]
-    left_out = f" Not used: {shared.plain(', '.join(proposal.left_out))}." if proposal.left_out else ""
-    st.caption(f"Proposed from names and first rows; change what is wrong. {'; '.join(why)}.{left_out}")
+    if why:
+        st.caption(f"Proposed from names and first rows; change what is wrong. {'; '.join(why)}.")
+    if proposal.left_out:
+        st.caption(f"Not used: {shared.plain(_left_out(proposal))}.")
     return proposal
+
+
+def _left_out(proposal: Proposal) -> str:
+    """Columns without a part, by the reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in proposal.left_out.items():
+        by_reason.setdefault(why, []).append(name)
+    return "; ".join(f"{', '.join(names)} ({why})" for why, names in by_reason.items())
 
 
 @st.cache_data(show_spinner="Reading the first rows", max_entries=8)
@@ -158,8 +171,7 @@ def _proposal(path: str, changed: int) -> Proposal:
 
 
 def _words(proposal: Proposal, option: str) -> str:
-    value = proposal.options[option]
-    return f"{', '.join(value) if isinstance(value, list) else value} ({proposal.reasons[option]})"
+    return f"{as_text(proposal.options[option])} ({proposal.reasons[option]})"
 
 
 def _need(source: Source, path: Path | None, options: dict[str, Any]) -> None:

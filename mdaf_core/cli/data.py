@@ -58,26 +58,36 @@ def prepare(
 
 @app.command()
 def propose(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A CSV or Parquet file.")], as_json: JsonOption = False
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A CSV, Parquet or JSON lines file.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Propose what the columns of a table are.
 
     Label, user, time and so on, as a command to correct and run.
     """
     from mdaf_core.data.sources.files import expand
+    from mdaf_core.data.sources.option_text import as_text
     from mdaf_core.data.sources.table_proposal import propose as run
 
     found = run(expand(path))
-    settings = {name: ",".join(value) if isinstance(value, list) else value for name, value in found.options.items()}
-    command = ["python", "-m", "mdaf_core", "data", "prepare", "table", "--path", str(path)]
-    for name, value in settings.items():
-        command += ["--set", f"{name}={value}"]
-    value = {"options": found.options, "reasons": found.reasons, "left_out": found.left_out, "command": command}
+    arguments = found.command(path)
+    command = ["python", *arguments] if arguments else []
+    value = {
+        "findings": found.findings,
+        "source": found.source,
+        "options": found.options,
+        "reasons": found.reasons,
+        "left_out": found.left_out,
+        "command": command,
+    }
 
     def text() -> str:
-        rows = [(name, settings[name], why) for name, why in found.reasons.items()]
-        left_out = f"not used: {', '.join(found.left_out)}\n" if found.left_out else ""
-        return f"{table(rows, ('option', 'column', 'why'))}\n{left_out}\n{shlex.join(command)}"
+        parts = ["\n".join(found.findings)]
+        rows = [(name, as_text(found.options[name]), why) for name, why in found.reasons.items()]
+        parts.append(table(rows, ("option", "column", "why")) if rows else "")
+        parts.append(table(list(found.left_out.items()), ("not used", "why")) if found.left_out else "")
+        parts.append(shlex.join(command) if command else "There is no command to run yet: see above.")
+        return "\n\n".join(part for part in parts if part)
 
     emit(value, as_json, text)
 
@@ -157,7 +167,7 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise UsageError(f"A setting looks like split=last-day; got {pair!r}.")
-        options[key.strip()] = parse_value(value.strip())
+        options[key.strip()] = parse_value(value.strip() or value)  # a blank or a tab is a value
     return options
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.data.dataset import AGAIN, PreparedDataset, Rows
-from mdaf_core.data.schema import FIRST_ID, MAX_HISTORY, Split, TimeUnit
+from mdaf_core.data.schema import FIRST_ID, MAX_HISTORY, DatasetMeta, Split, TimeUnit
 from mdaf_core.files import reading
 
 UNKNOWN_WORD = "unknown"
@@ -47,7 +47,7 @@ def describe_rows(
     at = np.asarray(positions, np.int64)
     columns: dict[str, pl.Series] = {"row": pl.Series(rows.row_id[at])}
     if meta.has_time:
-        columns["time"] = local_times(rows.timestamp[at], meta.timezone, meta.time_unit)
+        columns["time"] = shown_times(meta, rows.timestamp[at])
     columns["label"] = pl.Series(rows.label[at])
     if meta.has_user:
         columns["user"] = dataset.users.gather(rows.user[at])
@@ -71,8 +71,8 @@ def describe_history(
 ) -> pl.DataFrame:
     """The history of one row, oldest first.
 
-    Columns: `time` (local; absent where histories came ready-made), `age` (seconds before the row), and each history
-    field as text.
+    Columns: `time` (local; absent where histories came ready-made), `age` (seconds before the row; absent where times
+    are a mere order), and each history field as text.
     """
     return _history(dataset, dataset.rows(split), position, limit)
 
@@ -83,7 +83,7 @@ def describe_events(dataset: PreparedDataset, positions: Sequence[int] | np.ndar
     at, log = np.asarray(positions, np.int64), dataset.events
     columns = {"user": dataset.users.gather(log["user_index"][at])}
     if not dataset.meta.ready_made_history:
-        columns["time"] = local_times(log["timestamp"][at], dataset.meta.timezone, dataset.meta.time_unit)
+        columns["time"] = shown_times(dataset.meta, log["timestamp"][at])
     for name in dataset.meta.history_fields:
         columns[name] = describe_codes(dataset, name, log[name][at])
     if "positive" in log:
@@ -93,6 +93,13 @@ def describe_events(dataset: PreparedDataset, positions: Sequence[int] | np.ndar
 
 CLOCK = "%Y-%m-%d %H:%M:%S%.f"
 """How local times are written: fractions of a second where there are any."""
+
+
+def shown_times(meta: DatasetMeta, timestamp: np.ndarray) -> pl.Series:
+    """Times of a data set as local datetimes; as the numbers that they are where they are no moments."""
+    if not meta.has_calendar:
+        return pl.Series("time", timestamp)
+    return local_times(timestamp, meta.timezone, meta.time_unit)
 
 
 def local_times(timestamp: np.ndarray, timezone: str, unit: TimeUnit) -> pl.Series:
@@ -107,9 +114,10 @@ def _history(dataset: PreparedDataset, rows: Rows, position: int, limit: int) ->
     log, columns = dataset.events, {}
     if not dataset.meta.ready_made_history:
         meta, times = dataset.meta, log["timestamp"][start:end]
-        columns["time"] = local_times(times, meta.timezone, meta.time_unit)
-        age = rows.timestamp[position] - times
-        columns["age"] = pl.Series(age if meta.ticks == 1 else age / meta.ticks)
+        columns["time"] = shown_times(meta, times)
+        if meta.has_calendar:
+            age = rows.timestamp[position] - times
+            columns["age"] = pl.Series(age if meta.ticks == 1 else age / meta.ticks)
     for name in dataset.meta.history_fields:
         columns[name] = describe_codes(dataset, name, log[name][start:end])
     return pl.DataFrame(columns)

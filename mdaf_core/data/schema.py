@@ -65,6 +65,7 @@ class DatasetMeta(BaseModel):
     history_fields: list[str] = Field([], description="Fields recorded for each history event; empty: no histories.")
     has_time: bool = True
     time_unit: TimeUnit = Field("s", description="Of the timestamps of rows and events: the coarsest that holds all.")
+    calendar: bool = Field(True, description="Times are moments; false: they order rows, hours and days are unknown.")
     has_user: bool = True
     has_oracle: bool = Field(False, description="Rows carry `true_probability` (synthetic data).")
     timezone: str = "UTC"
@@ -89,6 +90,11 @@ class DatasetMeta(BaseModel):
     request: str = Field("", description="Hash of source, options and content of the input: the same is not repeated.")
     versions: dict[str, str] = {}
     created: str = ""
+
+    @property
+    def has_calendar(self) -> bool:
+        """Whether hours, days and seconds between rows can be told."""
+        return self.has_time and self.calendar
 
     @property
     def ticks(self) -> int:

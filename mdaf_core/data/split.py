@@ -23,6 +23,7 @@ def assign_splits(
     timestamp: np.ndarray,
     user: np.ndarray | None,
     has_time: bool,
+    calendar: bool = True,
     timezone: str,
     unit: TimeUnit = "s",
 ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -31,6 +32,7 @@ def assign_splits(
     Args:
         label: (N,) 0 or 1.
         timestamp: (N,) Unix time in `unit`, or the position in the input where `has_time` is false.
+        calendar: whether times are moments; false: an order.
         user: (N,) dense user index, or None.
 
     Returns:
@@ -43,8 +45,8 @@ def assign_splits(
     parameters: dict[str, Any] = {"kind": kind}
     if kind == "time":
         if options.val_from is not None and options.test_from is not None:
-            if not has_time:
-                raise UsageError("These rows carry no time: cut them by fractions, not by dates.")
+            if not (has_time and calendar):
+                raise UsageError(f"{_no_days(has_time)}: cut them by fractions, not by dates.")
             cuts = [TICKS[unit] * _local_seconds(moment, timezone) for moment in (options.val_from, options.test_from)]
             split = np.searchsorted(np.array(cuts), timestamp, side="right").astype(np.uint8)
             parameters |= {"val_from": options.val_from.isoformat(), "test_from": options.test_from.isoformat()}
@@ -52,8 +54,9 @@ def assign_splits(
             split = by_time(timestamp, options.fractions)
             parameters["fractions"] = list(options.fractions)
     elif kind == "last-day":
-        if not has_time:
-            raise UsageError("These rows carry no time: the split 'last-day' needs it. Take 'time' (file order).")
+        if not (has_time and calendar):
+            order = "their order" if has_time else "file order"
+            raise UsageError(f"{_no_days(has_time)}: the split 'last-day' needs it. Take 'time' ({order}).")
         split = by_last_day(timestamp, timezone, unit)
     elif kind == "leave-last-out":
         if user is None:
@@ -118,6 +121,10 @@ def stratified(label: np.ndarray, fractions: tuple[float, float, float], seed: i
         for part, members in enumerate(np.split(rows, cuts)):
             split[members] = part
     return split
+
+
+def _no_days(has_time: bool) -> str:
+    return "The times of these rows are an order without a calendar" if has_time else "These rows carry no time"
 
 
 def _local_seconds(moment: datetime, timezone: str) -> int:

@@ -87,7 +87,7 @@ class Statistics(BaseModel):
         {}, description="By split, rows with a history of 0, 1, … 50 events; the last counts all longer ones too."
     )
     mean_history: dict[str, float] = {}
-    bin_is_time: bool = Field(True, description="Bins of `over_time` are seconds; else row numbers.")
+    bin_is_time: bool = Field(True, description="Bins of `over_time` are seconds; else of an order, or row numbers.")
     bin_width: int = 1
     over_time: list[TimeBin] = []
     outside_bins: int = Field(0, description="Rows left out of `over_time`: far from all others in time.")
@@ -118,14 +118,15 @@ def compute_statistics(dataset: PreparedDataset) -> Statistics:
     seconds = {split: meta.seconds(part.timestamp) for split, part in rows.items()}
     times = np.concatenate(list(seconds.values()))
     first, last = (int(t) for t in np.quantile(times, (0.0005, 0.9995), method="nearest")) if len(times) else (0, 0)
-    if meta.has_time:
+    if meta.has_calendar:
         width = next((w for w in _WIDTHS if (last - first) / w <= _BINS), _WIDTHS[-1])
     else:
-        width = max(1, -(-len(times) // _BINS))
-        first, last = 0, len(times) - 1
-    out.bin_is_time, out.bin_width = meta.has_time, width
+        if not meta.has_time:
+            first, last = 0, len(times) - 1
+        width = max(1, -(-(last - first + 1) // _BINS))
+    out.bin_is_time, out.bin_width = meta.has_calendar, width
     # Bins begin at local midnight, so that a day's bin is a day.
-    shift = _offset(first, meta.timezone) if meta.has_time else 0
+    shift = _offset(first, meta.timezone) if meta.has_calendar else 0
     origin = (first + shift) // width * width - shift
     for split, part in rows.items():
         bins = (seconds[split] - origin) // width
@@ -154,7 +155,7 @@ def compute_statistics(dataset: PreparedDataset) -> Statistics:
                 figures.mean, figures.std = float(present.mean()), float(present.std())
                 figures.low, figures.high = float(present.min()), float(present.max())
         out.fields.append(figures)
-    if meta.has_time:
+    if meta.has_calendar:
         out.by_clock = _by_clock(rows, seconds, meta.timezone)
     for name, seen, ids in _identifiers(dataset, rows):
         out.popularity += _popularity(name, seen)

@@ -93,7 +93,7 @@ def parts_frame(dataset: PreparedDataset, statistics: Statistics) -> pl.DataFram
         row: dict[str, object] = {
             "part": part, "rows": counts.rows, "positives": counts.positives, "rate": counts.positive_rate
         }  # fmt: skip
-        if meta.has_time:
+        if meta.has_calendar:
             moments = np.array([counts.first_time, counts.last_time])
             row["first"], row["last"] = local_times(moments, meta.timezone, "s")
         if meta.has_user:

@@ -123,6 +123,7 @@ def write_dataset(
         history_fields=raw.history_fields if log else [],
         has_time=has_time,
         time_unit=raw.time_unit,
+        calendar=raw.calendar,
         has_user=has_user,
         has_oracle="true_probability" in extras,
         timezone=raw.timezone,
@@ -212,6 +213,7 @@ def _assign(
         timestamp=timestamps(rows),
         user=users.index(rows["user"]) if users and options.split == "leave-last-out" else None,
         has_time="timestamp" in rows.columns,
+        calendar=raw.calendar,
         timezone=raw.timezone,
         unit=raw.time_unit,
     )

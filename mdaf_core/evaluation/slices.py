@@ -107,7 +107,7 @@ def _by_ids(dataset: PreparedDataset, split: Split) -> dict[str, tuple[list[str]
     elif unseen_user is not None or unseen_item is not None:
         what, unseen = ("user", unseen_user) if unseen_user is not None else ("item", unseen_item)
         found["unseen"] = ([f"{what} seen", f"{what} unseen"], np.asarray(unseen, np.int64))
-    if meta.has_time:
+    if meta.has_calendar:
         hour = local_times(rows.timestamp, meta.timezone, meta.time_unit).dt.hour().to_numpy()
         found["hour"] = ([f"{h:02d}" for h in range(24)], hour)
     if "segment" in rows.columns:

@@ -112,7 +112,7 @@ def readable_rows(run: RunRecord, split: Split, chosen: pl.DataFrame) -> pl.Data
         position = chosen["position"].to_numpy()
         if meta.has_user:
             columns["user"] = dataset.users.gather(chosen["user"])
-        if meta.has_time:
+        if meta.has_calendar:
             columns["time"] = local_times(dataset, chosen["timestamp"].to_numpy())
         for name in [f.name for f in meta.fields if f.kind == "categorical" and f.role in ("item", "category")]:
             columns[name] = readable(dataset, name, rows.columns[name][position])
@@ -145,7 +145,7 @@ def row_story(run: RunRecord, split: Split, row_id: int) -> RowStory:
         split=split,
         row_id=row_id,
         user=dataset.users[prediction["user"]] if meta.has_user else None,
-        when=local_times(dataset, rows.timestamp[position : position + 1])[0] if meta.has_time else None,
+        when=local_times(dataset, rows.timestamp[position : position + 1])[0] if meta.has_calendar else None,
         label=prediction["label"],
         label_meaning=meta.label,
         true_probability=None if rows.true_probability is None else float(rows.true_probability[position]),
@@ -238,7 +238,7 @@ def _history(dataset: PreparedDataset, split: Split, position: int, most: int) -
     codes = {name: dataset.events[name][start:end] for name in meta.history_fields}
     texts = {name: readable(dataset, name, values) for name, values in codes.items()}
     stamps = dataset.events["timestamp"][start:end]
-    timed = meta.has_time and not meta.ready_made_history
+    timed = meta.has_calendar and not meta.ready_made_history
     when = local_times(dataset, stamps) if timed and end > start else []
     events = []
     for i in reversed(range(end - start)):

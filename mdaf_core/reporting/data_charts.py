@@ -77,7 +77,7 @@ def rate_over_time(frame: pl.DataFrame) -> alt.TopLevelMixin:
         alt.Chart(frame)
         .mark_rect()
         .encode(
-            x=x("Time" if temporal else "Row"),
+            x=x("Time" if temporal else "Place in order"),
             x2="end",
             y=alt.Y("low:Q", title="Rows", axis=alt.Axis(format="~s", tickCount=3)),
             y2="high",

@@ -231,7 +231,7 @@ SPECIAL: dict[str, Case] = {
     "behaviour: milliseconds": Case(
         "user-behavior",
         lambda path: path.write_text(re.sub(r"(\d{10})\n", r"\g<1>000\n", path.read_text())),
-        "outside_window=keep",
+        "Unix time in ms",
     ),
     "behaviour: a time beyond 64 bits of differences": Case(
         "user-behavior", _put(f"1,1,1,pv,{-(2**63)}"), "timestamp must lie between", LINE,
@@ -303,7 +303,7 @@ SPECIAL: dict[str, Case] = {
     "table: label of 2": Case("table", _put(f"2,{PRICED[2:]},0.5,,"), "label clk must be 0 or 1", LINE),
     "table: one label": Case("table", _columns(lambda f: f.with_columns(clk=pl.lit(1))), "label 1"),
     "table: time in words": Case("table", _put("1,1,yesterday,1,0.5,,"), "time when must be", LINE),
-    "table: no time": Case("table", _put("1,1,,1,0.5,,"), "time when must be", LINE),
+    "table: no time": Case("table", _put("1,1,,1,0.5,,"), "time when is unknown in 1", LINE),
     "table: milliseconds": Case("table", _columns(lambda f: f.with_columns(pl.col("when") * 1000)), "timestamp_unit"),
     "table: an infinite number": Case("table", _put(f"{PRICED},inf,,"), "finite number", LINE),
     "table: a quoted value over two lines": Case("table", _put('1,1,1600000000,"1\n2",cheap,,'), "price must be", LINE),
@@ -330,7 +330,7 @@ SPECIAL: dict[str, Case] = {
         "movies.csv",
     ),
     "table: times of every kind": Case(
-        "table", _columns(lambda f: f.with_columns(when=pl.lit("25/11/2017"))), "Unix time or ISO 8601", 2
+        "table", _columns(lambda f: f.with_columns(when=pl.lit("25/11/2017"))), "timestamp_format=%d/%m/%Y"
     ),
 }  # fmt: skip
 

@@ -127,7 +127,7 @@ def test_events_outside_the_stated_period(tmp_path):
     for dataset, words in ((dropped, "left out"), (kept, "kept")):
         check = next(c for c in stored_audit(dataset).checks if c.id == "timestamps-in-window")
         assert (check.status, check.number) == ("warn", 3) and words in check.sentence
-    path.write_text("1,1,1,pv,5\n2,1,1,buy,6\n")
+    path.write_text("1,1,1,pv,1600000000\n2,1,1,buy,1600000001\n")
     with pytest.raises(BadInputError, match="outside_window=keep"):
         prepare("user-behavior", path=path)
 

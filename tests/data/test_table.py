@@ -210,7 +210,7 @@ def test_histories_of_categories_alone(tmp_path):
         ("1,,1600000000,a1,1,0.5,ios", "field uid is empty"),
         ("1,1,1600000000,,1,0.5,ios", "field ad is empty"),
         ("1,1,yesterday,a1,1,0.5,ios", "time when must be"),
-        ("1,1,,a1,1,0.5,ios", "time when must be"),
+        ("1,1,,a1,1,0.5,ios", "time when is unknown in 1 of"),
         ("1,1,1600000000,a1,1,cheap,ios", "field price must be a number"),
         ("1,1,1600000000,a1,1,inf,ios", "field price must be a finite number"),
         ("", "must be 0 or 1"),
@@ -288,7 +288,7 @@ def test_byte_order_mark_and_windows_line_ends(tmp_path):
     (tmp_path / "windows.csv").write_bytes(("\ufeff" + text.replace("\n", "\r\n") + "\r\n").encode())
     first, second = (_prepare(tmp_path / name, categorical="device") for name in ("unix.csv", "windows.csv"))
     assert first.meta.fingerprint["content"] == second.meta.fingerprint["content"]
-    assert read_head(tmp_path / "windows.csv", 2)[0].columns[0] == "clk"
+    assert read_head(tmp_path / "windows.csv", 2).first.columns[0] == "clk"
 
 
 def test_ids_and_labels_of_odd_types(home, tmp_path):

@@ -200,7 +200,7 @@ def test_times_outside_the_periods(files):
         assert (
             "4 events of behavior_log.csv" in check["input-notes"].sentence and words in check["input-notes"].sentence
         )
-    (path / "raw_sample.csv").write_text("user,time_stamp,adgroup_id,pid,nonclk,clk\n1,5,1,a,1,0\n")
+    (path / "raw_sample.csv").write_text("user,time_stamp,adgroup_id,pid,nonclk,clk\n1,1600000000,1,a,1,0\n")
     with pytest.raises(BadInputError, match="outside_window=keep"):
         _prepare(path)
 

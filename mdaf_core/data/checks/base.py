@@ -14,7 +14,7 @@ from mdaf_core.data.audit import Check, Status
 from mdaf_core.data.checks.sample import Sample
 from mdaf_core.data.columns import identities
 from mdaf_core.data.dataset import PreparedDataset, Rows
-from mdaf_core.data.describe import CLOCK, describe_events, describe_rows, local_times
+from mdaf_core.data.describe import CLOCK, describe_events, describe_rows, shown_times
 from mdaf_core.data.schema import SPLITS, UNKNOWN, FieldSpec, Split
 
 _PIECE = 4_000_000
@@ -70,10 +70,8 @@ class Written:
             return []
 
     def local(self, timestamps: np.ndarray) -> pl.Series:
-        """Timestamps as local times, or the positions that stand for them where rows carry no time."""
-        if not self.meta.has_time:
-            return pl.Series(timestamps)
-        return local_times(timestamps, self.meta.timezone, self.meta.time_unit)
+        """Timestamps as local times, or the numbers that stand for them where rows carry no moments."""
+        return shown_times(self.meta, timestamps)
 
     @cached_property
     def sample(self) -> Sample:

@@ -57,7 +57,7 @@ def _unseen_check(data: Written, whose: str, what: str, new: dict[Split, np.ndar
 def input_notes(data: Written) -> Iterator[Check]:
     meta = data.meta
     if meta.window is None:
-        if meta.has_time:
+        if meta.has_calendar:
             yield _far_times(data)
     else:
         beyond = {
@@ -109,7 +109,7 @@ def input_notes(data: Written) -> Iterator[Check]:
             " ".join(meta.notes),
             todo="Make sure that this is what you mean, and say so beside results.",
         )
-    if meta.has_time:
+    if meta.has_calendar:
         yield from _timezone(data)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
@@ -101,6 +103,9 @@ class SourceOptions(BaseModel):
         """Lists may be given as text: `0.8,0.1,0.1`, `80/10/10` or `pv,cart`."""
         if isinstance(value, str) and info.field_name is not None:
             annotation = str(cls.model_fields[info.field_name].annotation)
+            if annotation.startswith("list") and value.lstrip().startswith("["):
+                with suppress(ValueError):
+                    return json.loads(value)
             if annotation.startswith(("tuple", "list")):
                 parts = value.replace("/", ",") if annotation.startswith("tuple[float") else value
                 return [part.strip() for part in parts.split(",") if part.strip()]
@@ -167,6 +172,7 @@ class RawTable:
         title: the data set in words; label: what a label of 1 means.
         numeric_scaling: of the numeric fields, whose columns hold the source's own numbers.
         time_unit: of timestamps in rows and events: fine enough that no two moments of the input fall together.
+        calendar: whether times are moments; false: they order rows, and neither hours nor days are known.
         timezone: of hours and weekdays; `timezone_assumed` if nothing in the data says so.
         window: first and last+1 second (Unix) the data is said to cover; `outside_window` rows lay outside, and
             `outside_window_kept` says whether they are still in `rows`.
@@ -186,6 +192,7 @@ class RawTable:
     label: str = "label"
     numeric_scaling: Transform = "standard"
     time_unit: TimeUnit = "s"
+    calendar: bool = True
     timezone: str = "UTC"
     timezone_assumed: bool = False
     window: tuple[int, int] | None = None

@@ -25,7 +25,6 @@ from mdaf_core.data.sources.base import (
 from mdaf_core.data.sources.text import (
     EXAMPLES,
     ID_RANGE,
-    TIME_RANGE,
     Column,
     Layout,
     Text,
@@ -35,6 +34,7 @@ from mdaf_core.data.sources.text import (
     read_text,
     shrink,
 )
+from mdaf_core.data.sources.times import TIME_RANGE, check_seconds
 from mdaf_core.entries import whole_number
 from mdaf_core.errors import BadInputError
 
@@ -146,7 +146,7 @@ def _read_100k(folder: Path, options: MovieLensOptions, progress: Progress) -> R
     notes = _undescribed(ratings.frame, movies, "item", folder / "u.item")
     notes += _undescribed(ratings.frame, people, "user", folder / "u.user")
     texts = (ratings, items, users)
-    return _table(ratings.frame, movies, people, "MovieLens-100K", inputs, texts, notes, options)
+    return _table(folder / "u.data", ratings.frame, movies, people, "MovieLens-100K", inputs, texts, notes, options)
 
 
 def _read_1m(folder: Path, options: MovieLensOptions, progress: Progress) -> RawTable:
@@ -159,7 +159,7 @@ def _read_1m(folder: Path, options: MovieLensOptions, progress: Progress) -> Raw
     notes = _undescribed(ratings.frame, movies, "item", folder / "movies.dat")
     notes += _undescribed(ratings.frame, people, "user", folder / "users.dat")
     texts = (ratings, items, users)
-    table = _table(ratings.frame, movies, people, "MovieLens-1M", inputs, texts, notes, options)
+    table = _table(folder / "ratings.dat", ratings.frame, movies, people, "MovieLens-1M", inputs, texts, notes, options)
     table.titles["age"] = pl.DataFrame({"id": list(AGES), "title": list(AGES.values())})
     table.titles["occupation"] = pl.DataFrame({"id": range(len(OCCUPATIONS)), "title": list(OCCUPATIONS)})
     return table
@@ -179,7 +179,7 @@ def _read_csv(folder: Path, options: MovieLensOptions, progress: Progress) -> Ra
     inputs = {"ratings.csv": ratings.fingerprint, "movies.csv": fingerprint_file(folder / "movies.csv")}
     notes = _undescribed(frame, movies, "item", folder / "movies.csv")
     name = folder.stem if folder.name.startswith("ml-") else "CSV release"
-    return _table(frame, movies, None, f"MovieLens, {name}", inputs, (ratings,), notes, options)
+    return _table(folder / "ratings.csv", frame, movies, None, f"MovieLens, {name}", inputs, (ratings,), notes, options)
 
 
 def _movies_csv(path: Path) -> pl.DataFrame:
@@ -240,6 +240,7 @@ def _undescribed(ratings: pl.DataFrame, table: pl.DataFrame, key: str, path: Pat
 
 
 def _table(
+    path: Path,
     ratings: pl.DataFrame,
     movies: pl.DataFrame,
     people: pl.DataFrame | None,
@@ -254,6 +255,7 @@ def _table(
         pl.col("user").cast(pl.Int64),
         label=(pl.col("rating") >= options.positive_from).cast(pl.UInt8),
     ).join(movies.select("item", "category"), on="item", how="left", maintain_order="left")
+    notes = notes + check_seconds(frame["timestamp"].cast(pl.Int64), path)
     traits = [] if people is None else ["age", "gender", "occupation"]
     if people is not None:
         frame = frame.join(people, on="user", how="left", maintain_order="left")

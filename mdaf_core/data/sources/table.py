@@ -1,17 +1,17 @@
-"""Any CSV or Parquet file: say which columns are the label, the user, the time, the item, and what else goes in."""
+"""Any CSV, Parquet or JSON lines file: say which columns are label, user, time, item and so on."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from zoneinfo import available_timezones
 
 import polars as pl
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from mdaf_core.data.scaling import Transform
-from mdaf_core.data.schema import FieldSpec, TimeUnit
+from mdaf_core.data.schema import TICKS, FieldSpec, TimeUnit
 from mdaf_core.data.sources.base import (
     RESERVED_COLUMNS,
     Progress,
@@ -24,9 +24,10 @@ from mdaf_core.data.sources.base import (
     numeric_scaling,
     weekday_titles,
 )
-from mdaf_core.data.sources.table_columns import CheckedColumns
+from mdaf_core.data.sources.table_columns import CheckedColumns, without_padding
 from mdaf_core.data.sources.table_file import TableFile, rows_of
 from mdaf_core.data.sources.text import EXAMPLES, fingerprint_file
+from mdaf_core.data.sources.times import NumberUnit, check_format
 from mdaf_core.errors import BadInputError, UsageError
 
 Role = Literal["item", "category", "user", "context"]
@@ -34,14 +35,21 @@ Role = Literal["item", "category", "user", "context"]
 
 # Options that name columns of the file: a form offers the columns there are.
 COLUMN: dict[str, JsonValue] = {"column": True}
+DAY = 86_400
 
 
 class TableOptions(SourceOptions):
     """Options of `table`. Columns are named as in the file."""
 
+    names: list[str] = Field(
+        [], description="Names of the columns in order, comma-separated, where the file has no header."
+    )
     label: str = Field("label", json_schema_extra=COLUMN, description="Column of the label: 0 or 1, or true and false.")
     positive_from: float | None = Field(
         None, description="Take the label column as a number, and values of at least this as positive (ratings)."
+    )
+    positive_values: list[str] = Field(
+        [], description="Values of the label column that are positive, comma-separated; all others are negative."
     )
     user: str | None = Field(
         None, json_schema_extra=COLUMN, description="Column of the user; without it there are no histories and no gAUC."
@@ -49,9 +57,20 @@ class TableOptions(SourceOptions):
     timestamp: str | None = Field(
         None,
         json_schema_extra=COLUMN,
-        description="Column of the time: Unix time or ISO 8601. Without it file order is time order.",
+        description="Column of the time: Unix time, ISO 8601, or as timestamp_format says. Without it file order is "
+        "time order.",
     )
-    timestamp_unit: TimeUnit = Field("s", description="Unit of a numeric time.")
+    timestamp_unit: NumberUnit = Field(
+        "s",
+        description="What a numeric time counts since 1970: seconds, milli-, micro- or nanoseconds. order: it "
+        "puts rows in order and says nothing of hours or days (a clock that starts anywhere, a sequence number).",
+    )
+    timestamp_format: str | None = Field(
+        None,
+        description="How times are written, as strftime has it: %y%m%d%H for 14102100, %Y%m%d for 20141021, "
+        "%m/%d/%Y %I:%M:%S %p for 11/9/2019 7:21:07 PM.",
+        json_schema_extra={"with": {"timestamp_unit": ["s"]}},
+    )
     timezone: str = Field("UTC", description="For hours and weekdays, and for times that name no zone.")
     item: str | None = Field(None, json_schema_extra=COLUMN, description="Column of the target item.")
     category: str | None = Field(None, json_schema_extra=COLUMN, description="Column of the item's category.")
@@ -71,12 +90,15 @@ class TableOptions(SourceOptions):
     history_item: str | None = Field(
         None,
         json_schema_extra=COLUMN,
-        description="Column with ready-made histories of items, oldest first: a list, or ids joined by '^'.",
+        description="Column with ready-made histories of items, oldest first: lists, or ids joined by a separator.",
     )
     history_category: str | None = Field(
         None, json_schema_extra=COLUMN, description="Column with the categories of the ready-made histories."
     )
     history_separator: str = Field("^", min_length=1, description="What joins the ids of a ready-made history.")
+    history_padding: str | None = Field(
+        None, description="Id that only fills the ends of ready-made histories up to one length (often 0): taken away."
+    )
     delimiter: str = Field(",", min_length=1, max_length=1, description="Of a CSV file; .tsv files take a tab.")
 
     @field_validator("timezone")
@@ -86,17 +108,39 @@ class TableOptions(SourceOptions):
             raise ValueError("not the name of a timezone, such as UTC or Asia/Shanghai")
         return value
 
+    @field_validator("timestamp_format")
+    @classmethod
+    def _usable_format(cls, value: str | None) -> str | None:
+        try:
+            return value if value in (None, "%s") else check_format(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _one_label(self) -> Self:
+        if self.positive_from is not None and self.positive_values:
+            raise ValueError("positive_from is a threshold, positive_values names values: take one")
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_write_times(self) -> Self:
+        if self.timestamp_format and self.timestamp_unit != "s":
+            raise ValueError("timestamp_format says how times are written, timestamp_unit what numbers count: take one")
+        return self
+
 
 def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTable:
     """Read one file with the columns that `options` name."""
     assert path is not None
     used = _used_columns(options)
-    file = TableFile(path, options.delimiter, options.skip_bad_rows)
+    file = TableFile(path, options.delimiter, options.skip_bad_rows, options.names)
     progress(0.0, f"Reading {path.name}")
     frame = file.read(used)
     progress(0.6, "Checking columns")
     table = CheckedColumns(frame, file)
-    columns: dict[str, pl.Series] = {"label": table.label(options.label, options.positive_from)}
+    columns: dict[str, pl.Series] = {
+        "label": table.label(options.label, options.positive_from, options.positive_values)
+    }
     fields: list[FieldSpec] = []
 
     def add(name: str, values: pl.Series, column: str, role: Role = "context") -> None:
@@ -117,20 +161,25 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
         fields.append(FieldSpec(name=names[column], kind="numeric", description=f"Column {column}"))
     time_unit: TimeUnit = "s"
     if options.timestamp:
-        columns["timestamp"], time_unit = table.timestamp(options.timestamp, options.timestamp_unit, options.timezone)
+        columns["timestamp"], time_unit = table.timestamp(
+            options.timestamp, options.timestamp_unit, options.timezone, options.timestamp_format
+        )
     histories = _histories(table, options)
 
     good = ~table.bad
     rows = pl.DataFrame(columns).filter(good)
     if rows.is_empty():
         raise BadInputError("The file holds no row that can be used.", path)
-    if options.timestamp and options.calendar:
+    moments = bool(options.timestamp) and options.timestamp_unit != "order"
+    if moments and options.calendar:
         rows = rows.with_columns(calendar_columns(options.timezone, time_unit))
         fields += calendar_fields()
+        if rows["hour"].n_unique() == 1 and rows["timestamp"].max() - rows["timestamp"].min() >= DAY * TICKS[time_unit]:  # type: ignore[operator]
+            rows, fields = rows.drop("hour"), [field for field in fields if field.name != "hour"]
+            table.notes.append(f"The time {options.timestamp} names days without an hour: there is no field hour.")
     if not fields:
         raise UsageError("Nothing goes into a model: name item, category, user, categorical or numeric columns.")
     events, history_fields = _events(rows, {name: lists.filter(good) for name, lists in histories.items()}, options)
-    threshold = options.positive_from
     return RawTable(
         rows=rows,
         fields=fields,
@@ -138,15 +187,23 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
         events=events,
         titles={"dayofweek": weekday_titles()},
         title=path.name,
-        label=f"{options.label} is 1" if threshold is None else f"{options.label} is at least {threshold:g}",
+        label=_label_words(options),
         numeric_scaling=options.numeric_scaling,
         time_unit=time_unit,
+        calendar=moments or not options.timestamp,
         timezone=options.timezone,
         timezone_assumed="timezone" not in options.model_fields_set,
         inputs={path.name: fingerprint_file(path)},
         skipped_rows=len(file.ragged) + int(table.bad.sum()),
         examples={"skipped": (file.examples + table.examples.get("skipped", []))[:EXAMPLES]},
+        notes=table.notes,
     )
+
+
+def _label_words(options: TableOptions) -> str:
+    if options.positive_from is not None:
+        return f"{options.label} is at least {options.positive_from:g}"
+    return f"{options.label} is {' or '.join(options.positive_values or ['1'])}"
 
 
 def _used_columns(options: TableOptions) -> list[str]:
@@ -192,6 +249,8 @@ def _histories(table: CheckedColumns, options: TableOptions) -> dict[str, pl.Ser
             f"{options.history_item} and {options.history_category} must be equally long",
             table.frame[options.history_category],
         )
+    if found and options.history_padding is not None:
+        found = without_padding(found, options.history_padding)
     return found
 
 
@@ -225,8 +284,8 @@ def _size(path: Path, options: TableOptions) -> Size | None:
 
 SOURCE = Source(
     name="table",
-    title="Any CSV or Parquet file with a column for the label",
-    path_help="a CSV file with a header (plain, .gz or .zip), or a Parquet file",
+    title="Any CSV, Parquet or JSON lines file with a column for the label",
+    path_help="a CSV or JSON lines file (plain, .gz or .zip), or a Parquet file",
     options=TableOptions,
     read=read,
     default_name=lambda path, _options: _name_of(path),

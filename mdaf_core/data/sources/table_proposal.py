@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from mdaf_core.data.sources import table_words as words
+from mdaf_core.data.sources.known_files import Known, by_header, by_shape
+from mdaf_core.data.sources.option_text import as_text
 from mdaf_core.data.sources.table import TableOptions
-from mdaf_core.data.sources.table_file import read_head
+from mdaf_core.data.sources.table_file import TableFile, read_head
+from mdaf_core.data.sources.table_look import Look
 
 ROWS = 1000
-
-LABELS = ("label", "click", "clicked", "clk", "isclick", "isclicked", "target", "y", "conversion", "converted", "buy")
-RATINGS = ("rating", "ratings", "stars", "score")
-USERS = ("user", "userid", "uid", "customerid", "visitor", "visitorid", "memberid", "deviceid")
-ITEMS = (
-    "item", "itemid", "iid", "ad", "adid", "adgroup", "adgroupid", "movie", "movieid", "product", "productid", "sku",
-    "article", "articleid", "news", "newsid", "video", "videoid", "goods", "goodsid", "creative", "creativeid",
-)  # fmt: skip
-CATEGORIES = ("category", "categoryid", "cate", "cateid", "cat", "catid", "genre", "genres", "topic")
-TIMES = ("timestamp", "time", "ts", "datetime", "date", "eventtime", "clicktime", "createdat", "when")
-_PAST = re.compile(r"his(t(ory)?)?|seq(uence)?|list|past|prev(ious)?|recent|click(ed)?|buy|bought|s")
-_AMOUNT = re.compile(r"price|amount|cost|count|num|cnt|duration|length|score|ratio|rate|age|position")
-_LARGEST_AS_SECONDS = (("s", 1e11), ("ms", 1e14), ("us", 1e17), ("ns", float("inf")))
+MOST_COLUMNS = 1000
+_SENTINEL = 0.2  # of the rows
+_RUNS = 5  # a file sorted by user holds a user's rows together
 
 
 @dataclass
@@ -35,14 +29,32 @@ class Proposal:
     Attributes:
         options: of the source `table`, those that differ from their defaults.
         reasons: option → why, as a phrase.
-        left_out: columns that nothing is proposed for.
-        rows: the first rows of the file (CSV: as text).
+        findings: what must be known before it is run, as sentences, the most important first.
+        left_out: column that nothing is proposed for → why.
+        rows: the first rows of the file (but for Parquet: as text).
+        source: that reads the file; another than `table` for some published files.
+        runs: whether the proposal can be run as it is.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
     rows: pl.DataFrame = field(default_factory=pl.DataFrame)
+    source: str = "table"
+    runs: bool = True
+
+    def take(self, option: str, value: Any, why: str) -> None:
+        self.options[option], self.reasons[option] = value, why
+
+    def command(self, path: Path | str) -> list[str]:
+        """Arguments of `python` that prepare the file as proposed; none where it cannot be run as it is."""
+        if not self.runs:
+            return []
+        made = ["-m", "mdaf_core", "data", "prepare", self.source, "--path", str(path)]
+        for name, value in self.options.items():
+            made += ["--set", f"{name}={as_text(value)}"]
+        return made
 
 
 def propose(path: Path) -> Proposal:
@@ -51,140 +63,377 @@ def propose(path: Path) -> Proposal:
     Raises:
         BadInputError: it cannot be read as a table.
     """
-    rows, delimiter = read_head(path, ROWS)
-    proposal = Proposal(rows=rows)
-    if delimiter != TableOptions.model_fields["delimiter"].default and path.suffix.lower() != ".tsv":
-        proposal.options["delimiter"] = delimiter
-        proposal.reasons["delimiter"] = f"the header is parted by {delimiter!r}"
-    columns = {name: _Column(rows[name]) for name in rows.columns}
-    lists = {name: column for name, column in columns.items() if column.is_list}
-    plain = {name: column for name, column in columns.items() if not column.is_list}
-
-    def take(option: str, name: str | None, why: str) -> None:
-        if name is not None:
-            proposal.options[option], proposal.reasons[option] = name, why
-            plain.pop(name, None)
-
-    _label(plain, proposal, take)
-    when = _named(plain, TIMES, lambda column: column.unit is not None or column.is_iso)
-    if when is not None and (unit := plain[when].unit) not in (None, "s"):
-        proposal.options["timestamp_unit"] = unit
-        proposal.reasons["timestamp_unit"] = f"{when} is of the size of Unix {unit}"
-    take("timestamp", when, "by its name, and its values are times")
-    take("user", _named(plain, USERS), "by its name")
-    take("item", _named(plain, ITEMS), "by its name")
-    take("category", _named(plain, CATEGORIES), "by its name")
-    _histories(lists, proposal)
-    numeric = [name for name, column in plain.items() if column.is_amount]
-    categorical = [name for name, column in plain.items() if not column.is_amount and not column.is_key]
-    if numeric:
-        proposal.options["numeric"], proposal.reasons["numeric"] = numeric, "fractions, or amounts by their name"
-    if categorical:
-        proposal.options["categorical"], proposal.reasons["categorical"] = categorical, "values that come back"
-    used = {name for value in proposal.options.values() for name in (value if isinstance(value, list) else [value])}
-    proposal.left_out = [name for name in columns if name not in used]
+    file = read_head(path, ROWS)
+    proposal = Proposal(rows=file.first)
+    known = by_header(file.first.columns)
+    if file.names:
+        known = by_shape(file.first_records(1)[0], file.delimiter, path)
+    if known is not None:
+        proposal.findings.append(f"This looks like {known.name}. {known.note}")
+        proposal.source, proposal.runs = known.source, not known.refused
+        if known.refused or known.source != "table":
+            proposal.left_out = dict.fromkeys(file.first.columns, "not read as a table")
+            return proposal
+    _form(file, proposal)
+    columns = {name: Look(file.first[name]) for name in file.first.columns[:MOST_COLUMNS]}
+    if len(file.first.columns) > MOST_COLUMNS:
+        proposal.findings.append(
+            f"The file has {len(file.first.columns):,} columns; the first {MOST_COLUMNS:,} were looked at. Name the "
+            "ones "
+            "you need."
+        )
+    _Roles(columns, proposal, known).fill()
+    if known is not None:
+        for option, value in known.options.items():
+            if value == []:
+                moved = proposal.options.pop(option, [])
+                proposal.reasons.pop(option, None)
+                proposal.options["categorical"] = [
+                    name for name in columns if name in {*proposal.options.get("categorical", []), *moved}
+                ]
+            else:
+                proposal.take(option, value, f"as {known.name} has it")
     return proposal
 
 
-class _Column:
-    """What the first values of a column look like."""
-
-    def __init__(self, values: pl.Series):
-        self.name = re.sub(r"[^a-z0-9]", "", values.name.lower())
-        parts = re.split(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])", values.name)
-        self.tokens = [part.lower() for part in parts if part]
-        self.nested = values.dtype.is_nested() or values.dtype == pl.Duration
-        present = values.drop_nulls()
-        self.text = pl.Series(dtype=pl.String) if self.nested else present.cast(pl.String)
-        self.size = len(present)
-        numbers = self.text.cast(pl.Float64, strict=False)
-        self.numbers = numbers if self.size and not numbers.null_count() else None
-        self.temporal = values.dtype.is_temporal()
-        self.distinct = self.text.n_unique()
-
-    @property
-    def separator(self) -> str:
-        """What joins the ids of a list in text: of '^', '|' and ';', that of most values; '' for single values."""
-        shares = {mark: float(self.text.str.contains(mark, literal=True).mean() or 0) for mark in "^|;"}  # type: ignore[arg-type]
-        best = max(shares, key=lambda mark: shares[mark])
-        needed = 0.2 if best == "^" or any(_PAST.fullmatch(token) for token in self.tokens) else 2
-        return best if shares[best] >= needed else ""
-
-    @property
-    def is_list(self) -> bool:
-        return self.nested or (self.size > 0 and self.numbers is None and self.separator != "")
-
-    @property
-    def is_binary(self) -> bool:
-        return self.size > 0 and bool(
-            self.text.str.to_lowercase().is_in(["0", "1", "0.0", "1.0", "true", "false"]).all()
+def _form(file: TableFile, proposal: Proposal) -> None:
+    """What is particular about how the file is written."""
+    usual = TableOptions.model_fields["delimiter"].default
+    if file.text and file.delimiter not in (usual, "\t" if file.path.suffix.lower() == ".tsv" else usual):
+        proposal.take("delimiter", file.delimiter, f"the header is parted by {file.delimiter!r}")
+    if file.names:
+        proposal.take("names", file.names, "the first line holds values")
+        proposal.findings.append(
+            "The file has no header: its first line holds values. The columns are called column_1 and so on; set "
+            "names to "
+            "what they are, and correct what is proposed for them."
         )
 
-    @property
-    def is_whole(self) -> bool:
-        return self.numbers is not None and bool((self.numbers == self.numbers.round()).all())
 
-    @property
-    def is_amount(self) -> bool:
-        if self.numbers is None:
+class _Roles:
+    """Gives each column its part, one part after the other."""
+
+    def __init__(self, columns: dict[str, Look], proposal: Proposal, known: Known | None):
+        self.proposal, self.known = proposal, known
+        self.all = columns
+        self.lists = {name: look for name, look in columns.items() if look.is_list}
+        self.plain = {name: look for name, look in columns.items() if not look.is_list}
+
+    def fill(self) -> None:
+        proposal = self.proposal
+        for name, why in (self.known.never if self.known else {}).items():
+            if self.plain.pop(name, None) is not None:
+                proposal.left_out[name] = why
+        self._label()
+        self._time()
+        self._user()
+        for option, names in (("item", words.ITEMS), ("category", words.CATEGORIES)):
+            self._named(option, names)
+        self._histories()
+        self._inputs()
+        for name in self.all:
+            if name not in _used(proposal.options):
+                proposal.left_out.setdefault(name, "nothing is known to do with it")
+        if not any(option in proposal.options for option in ("item", "category", "user", "categorical", "numeric")):
+            proposal.runs = False
+
+    def _take(self, option: str, name: str, why: str) -> None:
+        self.proposal.take(option, name, why)
+        self.plain.pop(name, None)
+
+    def _find(self, names: Sequence[str], suits: Callable[[Look], bool] = lambda look: True) -> str | None:
+        """The column with the first of these names, among those that suit."""
+        found: dict[str, str] = {}
+        for name, look in reversed(self.plain.items()):
+            if suits(look):
+                found[look.core] = name
+                found["".join(look.tokens)] = name
+        return next((found[name] for name in names if name in found), None)
+
+    def _label(self) -> None:
+        proposal = self.proposal
+        name = self._find(words.LABELS, lambda look: look.is_binary or look.is_signed)
+        if name is not None:
+            look = self.plain[name]
+            held = "1 and -1, of which 1 is positive" if look.is_signed else "0 and 1"
+            self._take("label", name, f"by its name, and it holds {held}")
+            if look.distinct == 1:
+                proposal.findings.append(f"{name} holds one value only in the first {look.rows:,} rows.")
+            return
+        name = self._find(words.RATINGS, lambda look: look.numbers is not None)
+        if name is not None:
+            look = self.plain[name]
+            highest = float(look.numbers.max())  # type: ignore[union-attr, arg-type]
+            if look.is_binary:
+                self._take("label", name, "by its name; it holds 0 and 1, no stars")
+                proposal.findings.append(
+                    f"{name} holds 0 and 1 alone: it is taken as the label as it is, not as stars."
+                )
+                return
+            if highest <= 10:
+                scale = 5 if highest <= 5 else 10
+                proposal.take(
+                    "positive_from", 0.8 * scale, f"stars of one to {'five' if scale == 5 else 'ten'}: a guess"
+                )
+                self._take("label", name, "by its name, and it holds ratings")
+                return
+        if not (self._action() or self._only_binary()):
+            self._no_label()
+
+    def _action(self) -> bool:
+        """A column of what was done, in words: what is more than looking is positive."""
+        name = self._find(words.ACTIONS, lambda look: look.numbers is None and 2 <= look.distinct <= 12)
+        if name is None:
             return False
-        return not self.is_whole or any(_AMOUNT.fullmatch(token) for token in self.tokens)
+        values = self.plain[name].text.unique().sort().to_list()
+        positive = [value for value in values if "".join(value.lower().split("_")) in words.STANDS_FOR["positive"]]
+        others = [value for value in values if value not in positive]
+        if not positive or not others:
+            return False
+        self.proposal.take("positive_values", positive, f"against {', '.join(others)}: a guess")
+        self._take("label", name, "what was done")
+        self.proposal.findings.append(
+            f"The label is a guess: {name} says what was done, and {', '.join(positive)} are taken as positive, "
+            f"{', '.join(others)} as negative."
+        )
+        return True
 
-    @property
-    def is_key(self) -> bool:
-        """Another value in every row: the number of the row, or free text."""
-        return self.size == 0 or (self.size >= 20 and self.distinct == self.size)
+    def _only_binary(self) -> bool:
+        two = [name for name, look in self.plain.items() if (look.is_binary or look.is_signed) and look.distinct == 2]
+        likely = [name for name in two if not words.STATES.intersection(self.plain[name].tokens)]
+        likely = [name for name in likely if words.AFTER.intersection(self.plain[name].tokens)] or likely
+        if len(likely) != 1:
+            return False
+        self._take("label", likely[0], "the only column of two values: a guess")
+        self.proposal.findings.append(
+            f"The label is a guess: {likely[0]} is the only column of two values that may be one, and its name does "
+            "not "
+            "say so."
+        )
+        return True
 
-    @property
-    def unit(self) -> str | None:
-        """Of a numeric time; None where the values cannot be Unix times since 1973."""
-        if self.numbers is None or not self.size or float(self.numbers.min()) < 1e8:  # type: ignore[arg-type]
-            return None
-        return next(unit for unit, limit in _LARGEST_AS_SECONDS if float(self.numbers.max()) < limit)  # type: ignore[arg-type]
+    def _no_label(self) -> None:
+        two = [name for name, look in self.plain.items() if look.distinct == 2]
+        more = f" Columns of two values: {', '.join(two[:10])}." if two else ""
+        self.proposal.findings.insert(
+            0,
+            "No label was found: no column of zeros and ones is named like one."
+            + more
+            + " Set label to its column (and "
+            "positive_from or positive_values, where it holds other values).",
+        )
+        self.proposal.runs = False
 
-    @property
-    def is_iso(self) -> bool:
-        return self.temporal or (self.size > 0 and bool(self.text.str.contains(r"^\s*\d{4}-\d{2}-\d{2}").all()))
+    def _time(self) -> None:
+        proposal = self.proposal
+        readable = {name: look for name, look in self.plain.items() if look.time is not None}
+        ranked = sorted((rank, i, name) for i, (name, look) in enumerate(readable.items()) if (rank := _rank(look)))
+        candidates = [name for _, _, name in ranked]
+        if not candidates:
+            proposal.findings.append("No time was found: the order of the file is taken as the order of time.")
+            return
+        name = candidates[0]
+        look = self.plain[name]
+        reading = look.time
+        assert reading is not None
+        if look.ambiguous_time:
+            proposal.left_out[name] = f"a time that can be {reading.words}"
+            proposal.findings.append(
+                f"{name} holds times {reading.words}, which these values do not tell apart: set timestamp={name} and "
+                "timestamp_format to the right one. Without it file order is time order."
+            )
+            self.plain.pop(name)
+            return
+        by = "by its name" if words.TIME_TOKENS.intersection(look.tokens) else "by its values"
+        for option, value in reading.options.items():
+            if value != "s":
+                proposal.take(option, value, f"{name} reads like {reading.words}")
+        self._take("timestamp", name, f"{by}, and its values are times ({reading.words})")
+        if reading.options.get("timestamp_unit") == "order":
+            proposal.findings.append(
+                f"{name} is no moment in time but {reading.words}: it puts rows in order, and hours and days are not "
+                "known."
+            )
+        self._unknown_times(name, look)
+        for other in candidates[1:]:
+            if words.TIME_TOKENS.intersection(self.plain[other].tokens) or self.plain[other].iso:
+                proposal.left_out[other] = "another time of the row"
+                self.plain.pop(other)
+
+    def _unknown_times(self, name: str, look: Look) -> None:
+        if self.proposal.options.get("timestamp_unit") == "order":
+            return
+        unknown = (
+            look.rows - look.size + int(look.text.is_in(["0", "-1", "NaT", "nan", "NULL", "null", "1970-01-01"]).sum())
+        )
+        if unknown:
+            said = f"The time {name} is unknown (empty, 0 or -1) in {unknown:,} of the first {look.rows:,} rows"
+            self.proposal.take("skip_bad_rows", True, f"rows whose {name} is unknown are left out and counted")
+            self.proposal.findings.append(f"{said}: such rows are left out and counted, as all that cannot be read.")
+
+    def _user(self) -> None:
+        name = self._find(words.USERS)
+        if name is None:
+            return
+        look = self.plain[name]
+        share, value = _largest(look)
+        if share > _SENTINEL:
+            self.proposal.findings.append(
+                f"{name}: the value {value!r} holds {share:.0%} of the first {look.rows:,} rows. It may stand for "
+                "'unknown': "
+                "all of these would be one user with one history. Leave such rows out, or take another column."
+            )
+            if "device" in look.tokens or "cookie" in look.tokens or "session" in look.tokens:
+                return
+        self._take("user", name, "by its name")
+
+    def _named(self, option: str, names: Sequence[str]) -> None:
+        name = self._find(names, lambda look: look.size > 0 or look.rows == 0)
+        if name is not None:
+            self._take(option, name, "by its name")
+
+    def _histories(self) -> None:
+        """Ready-made histories belong to the field whose name theirs holds: `item_history`, `cate_his`."""
+        proposal, lists = self.proposal, dict(self.lists)
+        for name, look in self.lists.items():
+            if words.NEGATIVE.intersection(look.tokens):
+                proposal.left_out[name] = "items that were not clicked: no history of clicks"
+                lists.pop(name)
+            elif words.IMPRESSIONS.intersection(look.tokens):
+                proposal.left_out[name] = "a list of impressions"
+                lists.pop(name)
+                proposal.findings.append(
+                    f"{name} holds lists of impressions: if each has its own label, write one row for each before "
+                    "preparing."
+                )
+        found: dict[str, list[str]] = {}
+        for option, names in (("item", words.ITEMS), ("category", words.CATEGORIES)):
+            if option in proposal.options:
+                found[option] = [name for name, look in lists.items() if _core(look) in names]
+        if "item" in found:  # `click_history`: of items, if nothing else claims it
+            found["item"] += [name for name, look in lists.items() if _core(look) == ""]
+        for name in _pair(found, lists):
+            option = "item" if name in found.get("item", []) else "category"
+            proposal.take(f"history_{option}", name, f"lists, by their name of the {option}")
+        used = [proposal.options[key] for key in ("history_item", "history_category") if key in proposal.options]
+        more = [name for names in found.values() for name in names if name not in used]
+        if more and used:
+            proposal.findings.append(
+                f"There are more lists than one pair: {', '.join(used)} are proposed as the histories, "
+                f"{', '.join(more)} are "
+                "not read."
+            )
+        for name in lists:
+            if name not in used:
+                proposal.left_out[name] = "another list; one pair of histories is read" if used else "a list"
+        if not used:
+            return
+        first = lists[used[0]]
+        if first.separator not in ("", "[", "^"):
+            proposal.take("history_separator", first.separator, f"{used[0]} is joined by {first.separator!r}")
+        if first.padding is not None:
+            padding, inside = first.padding
+            proposal.take("history_padding", padding, f"it fills the ends of {used[0]}, all equally long")
+            if inside:
+                proposal.findings.append(
+                    f"{padding} fills the ends of {used[0]} and stands between others in {inside:,} of the first "
+                    f"{first.rows:,} lists: it may be an item, too; only at the ends it is taken away."
+                )
+
+    def _inputs(self) -> None:
+        """All that is left and known when the row is shown."""
+        proposal = self.proposal
+        label = self.all.get(proposal.options.get("label", ""))
+        for name, look in list(self.plain.items()):
+            why = _not_an_input(look, label)
+            if why:
+                proposal.left_out[name] = why
+                self.plain.pop(name)
+        numeric = [name for name, look in self.plain.items() if look.is_amount]
+        categorical = [name for name in self.plain if name not in numeric]
+        if numeric:
+            proposal.take("numeric", numeric, "fractions, or amounts by their name")
+        if categorical:
+            proposal.take("categorical", categorical, "values that come back")
 
 
-def _named(columns: dict[str, _Column], names: tuple[str, ...], suits: Any = lambda _column: True) -> str | None:
-    """The column with the first of these names, among those that suit."""
-    found = {column.name: name for name, column in reversed(columns.items()) if suits(column)}
-    return next((found[name] for name in names if name in found), None)
+def _rank(look: Look) -> tuple[int, int] | None:
+    """How well a column serves as the time, smallest first; None: not at all."""
+    reading = look.time
+    if reading is None:
+        return None
+    named = bool(words.TIME_TOKENS.intersection(look.tokens)) or look.core in words.TIMES
+    place = next(
+        (i for i, name in enumerate(words.TIMES) if name in (look.core, "".join(look.tokens))), len(words.TIMES)
+    )
+    if look.iso or "timestamp_format" in reading.options:
+        day = look.distinct > 1 and reading.options.get("timestamp_format", "%H").count("H") == 0
+        return (2 if day else 1, place) if named or look.iso or look.numbers is None else None
+    if reading.options.get("timestamp_unit") == "order":
+        # An order only where the name is a time's, and the values are many.
+        strong = look.core in words.TIMES or "timestamp" in look.tokens or "stamp" in look.tokens
+        return (4, place) if strong and look.distinct > 31 and 20 * look.distinct > look.rows else None
+    if not reading.options:
+        return None
+    several = look.distinct > 10 and look.is_whole
+    return (0, place) if named else (3, place) if several and not words.ID_WORDS.intersection(look.tokens) else None
 
 
-def _label(plain: dict[str, _Column], proposal: Proposal, take: Any) -> None:
-    label = _named(plain, LABELS, lambda column: column.is_binary)
-    if label is not None:
-        take("label", label, "by its name, and it holds 0 and 1")
-        return
-    rating = _named(plain, RATINGS, lambda column: column.numbers is not None)
-    if rating is not None and float(plain[rating].numbers.max()) <= 5:  # type: ignore[union-attr, arg-type]
-        proposal.options["positive_from"], proposal.reasons["positive_from"] = 4.0, "stars of one to five"
-        take("label", rating, "by its name, and it holds ratings")
-        return
-    binary = [name for name, column in plain.items() if column.is_binary and column.distinct == 2]
-    if len(binary) == 1:
-        take("label", binary[0], "the only column of zeros and ones")
+def _not_an_input(look: Look, label: Look | None) -> str:
+    """Why a column is never an input; '' where it may be one."""
+    if label is not None and _same(look, label):
+        return "the label once more"
+    tokens = set(look.tokens)
+    joined = "".join(look.tokens)
+    after = tokens & words.AFTER or ({joined} & words.AFTER) or ({"long view"} if {"long", "view"} <= tokens else set())
+    if look.tokens[:1] in (["is"], ["has"], ["was"]) and not tokens & words.STATES:
+        after = after or {look.tokens[0]}
+    if after:
+        return "known only after the row was shown, by its name"
+    if tokens & words.PAST and any(token.isdigit() for token in look.tokens):
+        return "a part of a history that is spread over columns"
+    if look.is_free_text:
+        return "free text"
+    if look.is_key and not (look.is_amount and look.size):
+        return "another value in every row" if look.size else "empty"
+    return ""
 
 
-def _histories(lists: dict[str, _Column], proposal: Proposal) -> None:
-    """Ready-made histories belong to the field whose name theirs holds: `item_history`, `cate_his`, `click_list`."""
-    for option, target, names in (("history_item", "item", ITEMS), ("history_category", "category", CATEGORIES)):
-        if target not in proposal.options:
-            continue
-        matching = [name for name, column in lists.items() if _core(column) in names]
-        if not matching and target == "item":  # `click_history`: of items, if nothing else claims it
-            matching = [name for name, column in lists.items() if _core(column) == ""]
-        if matching:
-            proposal.options[option] = matching[0]
-            proposal.reasons[option] = f"lists, by their name of the {target}"
-            separator = lists[matching[0]].separator
-            if not lists[matching[0]].nested and separator not in ("", "^"):
-                proposal.options["history_separator"] = separator
-                proposal.reasons["history_separator"] = f"{matching[0]} is joined by {separator!r}"
+def _same(look: Look, label: Look) -> bool:
+    """Whether a column of two values is the label, or its opposite."""
+    if look.distinct != 2 or label.distinct != 2 or look.size != label.size or label.size < 20:
+        return False
+    pairs = pl.DataFrame({"one": look.text, "other": label.text}).unique()
+    return len(pairs) == 2
 
 
-def _core(column: _Column) -> str:
+def _largest(look: Look) -> tuple[float, str]:
+    """The share of rows of the most frequent value, if these rows are not simply together; and the value."""
+    if look.size < 50:
+        return 0.0, ""
+    counts = look.text.value_counts(sort=True)
+    value = counts.row(0)[0]
+    here = (look.text == value).cast(pl.Int8)
+    runs = int((here.diff().fill_null(here[0]) == 1).sum())
+    return (float(here.mean() or 0) if runs >= _RUNS else 0.0), str(value)  # type: ignore[arg-type]
+
+
+def _core(look: Look) -> str:
     """The name without the words that say it is a history."""
-    return "".join(token for token in column.tokens if not _PAST.fullmatch(token))
+    core = "".join(token for token in look.tokens if token not in words.HISTORY_OF_NOTHING | words.NOT_IN_A_NAME)
+    return core if core in words.ITEMS + words.CATEGORIES or not core.endswith("s") else core[:-1]
+
+
+def _pair(found: dict[str, list[str]], lists: dict[str, Look]) -> list[str]:
+    """The first list of items and that list of categories that is as long in every row, where there is one."""
+    items, categories = found.get("item", []), found.get("category", [])
+    for item in items:
+        lengths = lists[item].lists.list.len()
+        same = [name for name in categories if (lists[name].lists.list.len() == lengths).all()]
+        if same:
+            return [item, same[0]]
+    return items[:1] or categories[:1]
+
+
+def _used(options: dict[str, Any]) -> set[str]:
+    return {name for value in options.values() for name in (value if isinstance(value, list) else [value])}

@@ -182,7 +182,7 @@ def read(path: Path | None, options: TaobaoAdsOptions, progress: Progress) -> Ra
         inputs=files.fingerprints,
         skipped_rows=files.skipped,
         examples=files.examples,
-        notes=notes,
+        notes=notes + files.notes,
     )
 
 

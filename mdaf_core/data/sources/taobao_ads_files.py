@@ -16,7 +16,6 @@ from mdaf_core.data.sources.taobao import BEHAVIORS, Behavior, midnight
 from mdaf_core.data.sources.text import (
     EXAMPLES,
     ID_RANGE,
-    TIME_RANGE,
     Column,
     Examples,
     Layout,
@@ -26,6 +25,7 @@ from mdaf_core.data.sources.text import (
     read_text,
     shrink,
 )
+from mdaf_core.data.sources.times import TIME_RANGE, check_seconds
 from mdaf_core.errors import BadInputError
 
 ProfileField = Literal[
@@ -111,6 +111,7 @@ class AdFiles:
     fingerprints: dict[str, dict[str, Any]] = field(default_factory=dict)
     skipped: int = 0
     examples: Examples = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._sizes = {name: check_file(self.folder / name, LAYOUTS[name].expected) for name in self.names}
@@ -186,12 +187,14 @@ class AdFiles:
         total, size = sum(self._sizes.values()), self._sizes[name]
         counted: Counter[str] = Counter()
         outside: Examples = {}
+        strays: list[pl.Series] = []
 
         def keep_small(block: pl.DataFrame) -> pl.DataFrame:
             block = keep(block)
             if period is not None:
                 inside = block["timestamp"].is_between(*period, closed="left")
                 counted["outside"] += len(block) - int(inside.sum())
+                strays.append(block["timestamp"].filter(~inside).head(EXAMPLES).cast(pl.Int64))
                 if period == WINDOW:
                     add_examples(outside, "outside", block.filter(~inside))
                 if self.drop_outside:
@@ -208,6 +211,9 @@ class AdFiles:
             examples=outside,
             stage=name,
         )
+        if period is not None and (len(text.frame) or strays):
+            times = text.frame["timestamp"].cast(pl.Int64)
+            self.notes += check_seconds(times if len(times) else pl.concat(strays), self.folder / name)
         self._done += size
         self.fingerprints[name] = text.fingerprint
         self.skipped += text.skipped

@@ -25,9 +25,8 @@ from mdaf_core.errors import BadInputError
 BLOCK_BYTES = 32 << 20
 ID_RANGE = (0, 2**31 - 1)
 """Ids as the published data sets have them: no negative ones, none beyond 32 bits."""
-TIME_RANGE = (-(2**61), 2**61)
-"""Times of any unit; beyond, differences of two do not fit into 64 bits."""
 _LEAF_LINES = 16
+_LONGEST = 64 << 20  # bytes of a line
 EXAMPLES = 20  # of what is left out
 MOST_TEXT = 200  # characters of a line in an example
 
@@ -306,6 +305,13 @@ class _Blocks:
                 cut = data.rfind(b"\n") + 1 if following else len(data)
                 if not cut:
                     rest += data
+                    if len(rest) > _LONGEST:
+                        raise BadInputError(
+                            f"The line is longer than {_LONGEST >> 20} MB: this is no file of lines. Expected "
+                            f"{self.layout.expected or 'lines of text'}.",
+                            self.path,
+                            line,
+                        )
                     continue
                 block, rest = self._clean(rest + data[:cut], last=not following), data[cut:]
                 if block and line == 1 and self.layout.header:

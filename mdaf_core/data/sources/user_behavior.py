@@ -22,7 +22,8 @@ from mdaf_core.data.sources.base import (
 )
 from mdaf_core.data.sources.files import count_lines, find, inside
 from mdaf_core.data.sources.taobao import BEHAVIORS, TIMEZONE, Behavior, midnight
-from mdaf_core.data.sources.text import ID_RANGE, TIME_RANGE, Column, Examples, Layout, add_examples, read_text, shrink
+from mdaf_core.data.sources.text import ID_RANGE, Column, Examples, Layout, add_examples, read_text, shrink
+from mdaf_core.data.sources.times import TIME_RANGE, check_seconds
 from mdaf_core.errors import BadInputError
 
 # The period that the data set's description states: 25 November to 3 December 2017.
@@ -98,6 +99,11 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
         stage="events",
     )  # fmt: skip
     events = text.frame
+    notes: list[str] = []
+    if drop and events.is_empty():
+        check_seconds(pl.Series([row["timestamp"] for row in outside["outside"]]), path)
+    elif not drop:
+        notes = check_seconds(events["timestamp"].cast(pl.Int64), path)
     if events.is_empty():
         raise BadInputError(
             "No event lies within 2017-11-25 to 2017-12-03 (Asia/Shanghai), the period of this data set. "
@@ -142,6 +148,7 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
         inputs={text.name: text.fingerprint},
         skipped_rows=text.skipped,
         examples=text.examples,
+        notes=notes,
         negatives=None
         if conversion
         else NegativeSampling(options.negatives, options.alpha, options.negatives_seed, ("item", "category")),

@@ -1,0 +1,168 @@
+"""Published files of this field, by their columns: what is particular about each, said before anything else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+MIND_REFUSED = (
+    "it holds a list of impressions a line (N55195-0 N89951-1 …): write one row for each of them, with its label in a "
+    "column of its own, before it can be prepared"
+)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A published file.
+
+    Attributes:
+        name: as people call it; note: what is particular about it, as sentences.
+        columns: those that tell it from others.
+        options: of the source `table` that no value shows; source: the one that reads it, where that is another.
+        refused: it cannot be read as it is; the note says why and what to do.
+        never: columns that are no inputs, with the reason.
+    """
+
+    name: str
+    note: str
+    columns: frozenset[str]
+    options: dict[str, Any] = field(default_factory=dict)
+    source: str = "table"
+    refused: bool = False
+    never: dict[str, str] = field(default_factory=dict)
+
+
+def _known(name: str, columns: str, note: str, **more: Any) -> Known:
+    return Known(name, note, frozenset(columns.split()), **more)
+
+
+_ONE_FILE = (
+    "The published split is in files of their own (train, valid, test); one file is read here and split anew, so "
+    "results "
+    "are not those of the published split."
+)
+KNOWN = (
+    _known(
+        "KuaiRand", "user_id video_id date hourmin time_ms is_click",
+        "The time is time_ms, Unix time in milliseconds; date and hourmin are the same in Asia/Shanghai, hourmin "
+        "alone is "
+        "no time. All columns from is_click to is_profile_enter are known only after the row; duration_ms is the "
+        "video's.",
+        options={"timezone": "Asia/Shanghai"},
+        never={"date": "the day of time_ms", "hourmin": "the hour of time_ms"},
+    ),
+    _known(
+        "KuaiVideo (reczoo)", "timestamp user_id item_id is_click is_like is_follow pos_items neg_items",
+        "The timestamp is a clock that starts anywhere: an order, no calendar. pos_items are earlier clicks, joined "
+        "by ^; "
+        "neg_items were shown and not clicked, and are no history of clicks. " + _ONE_FILE,
+    ),
+    _known(
+        "AmazonElectronics or TaobaoAd (reczoo)", "label user_id item_id cate_id item_history cate_history",
+        "It has no time: rows stand in the order of the file, which need not be that of time. Negatives are sampled. "
+        + _ONE_FILE,
+    ),
+    _known(
+        "Frappe (reczoo)", "user item daytime weekday isweekend homework cost weather country city",
+        "All columns are ids, cost and homework too; there is no time. Negatives are sampled. " + _ONE_FILE,
+        options={"numeric": []},
+    ),
+    _known("MovielensLatest (reczoo)", "label user_id item_id tag_id", "It has no time. " + _ONE_FILE),
+    _known(
+        "Avazu", "id click hour C1 banner_pos site_id app_id device_id device_ip device_model C14",
+        "hour is YYMMDDhh. There is no user: device_id is one value in most rows, and device_ip is an address that "
+        "several "
+        "people share. id is the number of the row.",
+        never={"id": "the number of the row"},
+    ),
+    _known(
+        "Criteo (with a header)", "label I1 I2 I13 C1 C2 C26",
+        "I1 to I13 are counts, C1 to C26 ids; there is no user and no time. The source 'criteo' reads the file as "
+        "published.",
+    ),
+    _known(
+        "EB-NeRD behaviors", "impression_id article_ids_inview article_ids_clicked",
+        "It cannot be prepared as it is: article_ids_inview holds a list of impressions a row, article_ids_clicked "
+        "those of "
+        "them that were clicked. Write one row for each article in view, with its label in a column of its own.",
+        refused=True,
+    ),
+    _known(
+        "Amazon Reviews 2023", "user_id parent_asin rating timestamp",
+        "The timestamp is Unix time in milliseconds. Rows are ratings, so all items were bought or used: a label "
+        "made of "
+        "stars says what was liked, not what was clicked. history holds earlier items joined by blanks; title, text, "
+        "helpful_vote and verified_purchase are known only after.",
+    ),
+    _known(
+        "MovieLens ratings.csv", "userId movieId rating timestamp",
+        "The source 'movielens' reads the release with titles and genres; as a table it has neither.",
+    ),
+    _known(
+        "Taobao's Ad Display/Click, raw_sample.csv", "user time_stamp adgroup_id pid nonclk clk",
+        "nonclk is 1 - clk. The source 'taobao-ads' reads its folder with categories and profiles.",
+        never={"nonclk": "1 - clk"},
+    ),
+    _known(
+        "Tenrec", "user_id item_id click follow like share video_category watching_times",
+        "follow, like, share and watching_times are known only after the click; it has no time, and hist_1 to "
+        "hist_10 are "
+        "one history in ten columns, which is not read.",
+    ),
+    _known(
+        "Yambda", "uid item_id timestamp is_organic played_ratio_pct",
+        "The timestamp counts seconds from a start that is not published, to 5 s: an order, no calendar. "
+        "played_ratio_pct is known only after; a label can be made of it with positive_from.",
+    ),
+    _known("KKBox", "msno song_id source_system_tab source_type target", "target is the label; it has no time."),
+    _known(
+        "Tmall user log", "user_id item_id cat_id seller_id brand_id time_stamp action_type",
+        "time_stamp is MMDD, a day without its year: an order. action_type is 0 click, 1 cart, 2 purchase, 3 "
+        "favourite: no "
+        "row was merely shown, so set positive_values to what shall be positive.",
+    ),
+    _known(
+        "MIND impressions", "impression_id user_id time history impressions",
+        f"It cannot be prepared as it is: {MIND_REFUSED}.", refused=True,
+    ),
+)  # fmt: skip
+
+
+def by_header(names: Sequence[str]) -> Known | None:
+    """The published file with these columns; the one that most of its columns tell."""
+    found = [known for known in KNOWN if known.columns <= set(names)]
+    return max(found, key=lambda known: len(known.columns), default=None)
+
+
+def by_shape(record: list[str], delimiter: str, path: Path) -> Known | None:
+    """The published file without a header whose first line is `record`."""
+    values = [value.strip() for value in record]
+
+    def match(*patterns: str) -> bool:
+        return len(values) == len(patterns) and all(map(re.fullmatch, patterns, values))
+
+    def headerless(name: str, note: str, **more: Any) -> Known:
+        return Known(name, note, frozenset(), **more)
+
+    number = r"-?\d+"
+    if match(number, number, number, "pv|buy|cart|fav", number):
+        return headerless("Taobao's UserBehavior.csv", "The source 'user-behavior' reads it.", source="user-behavior")
+    hexadecimal = len(values) == 40 and re.fullmatch("([0-9a-f]{8})?", values[20])
+    if hexadecimal and delimiter == "\t" and values[0] in ("0", "1"):
+        return headerless("Criteo's train.txt", "The source 'criteo' reads it.", source="criteo")
+    parts = [part for part in values if part] if delimiter == ":" else values  # of '::'
+    numbers = len(parts) == 4 and all(re.fullmatch(number, part) for part in parts)
+    if numbers and delimiter in ("\t", ":") and parts[2] in "12345" and len(parts[3]) == 9:
+        note = "The source 'movielens' reads the folder it is in."
+        return headerless("MovieLens ratings", note, source="movielens")
+    if len(values) == 5 and re.fullmatch(r"[UN]?\d+", values[1]) and re.search(r"\S+-[01]( |$)", values[4]):
+        return headerless("MIND behaviors.tsv", f"It cannot be prepared as it is: {MIND_REFUSED}.", refused=True)
+    if len(values) >= 6 and re.fullmatch(r"N\d+", values[0]) and path.name.startswith("news"):
+        return headerless(
+            "MIND news.tsv", "It describes articles and holds no row with a label: prepare the impressions of "
+            "behaviors.tsv, once each is a row of its own.", refused=True,
+        )  # fmt: skip
+    return None
