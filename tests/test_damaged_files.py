@@ -24,6 +24,7 @@ from mdaf_core.evaluation.criteria import preset_criteria
 from mdaf_core.jobs import api, store
 from mdaf_core.studies.store import update_study
 from tests.reporting.example_study import make_study
+from tests.waiting import PATIENT
 
 ALL = os.environ.get("MDAF_DAMAGE") == "all"
 SEEDS = [1, 2]
@@ -210,7 +211,7 @@ def test_pages_say_what_is_damaged_and_show_the_rest(
     monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
     path = next(p for name, p in folder.kinds().items() if name.startswith(kind))
     with Damaged(path, how):
-        app = AppTest.from_file(str(Path(__file__).parent.parent / "app.py"), default_timeout=600)
+        app = AppTest.from_file(str(Path(__file__).parent.parent / "app.py"), default_timeout=PATIENT)
         app.switch_page(f"pages/{page}.py")
         app.query_params["study"] = folder.other if kind == "studies/" else folder.study
         app.query_params["dataset"] = "tiny"

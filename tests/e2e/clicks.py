@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.waiting import traces, wait_until
 
 
 def open_page(page: Page, name: str) -> None:
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
     expect(page.get_by_role("heading", name=name, exact=True).first).to_be_visible()
+
+
+def wait_for(page: Page, wanted: Locator, home: Path) -> None:
+    """Wait until `wanted` is to be seen, as long as the page's text or the jobs of the folder `home` move."""
+    jobs = traces(home)
+
+    def look() -> object:
+        page.wait_for_timeout(500)  # lets the browser work
+        return page.get_by_test_id("stMain").inner_text(), jobs()
+
+    wait_until(lambda: wanted.count() > 0 and wanted.first.is_visible(), look)
 
 
 def settled(page: Page) -> None:

@@ -8,13 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.waiting import PATIENT, STILL, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -31,9 +32,14 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The app's artifacts folder."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def app(home: Path) -> Iterator[str]:
     """Address of an app with an empty artifacts folder of its own; its supervisor ends with it."""
-    home = tmp_path_factory.mktemp("home")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -45,11 +51,11 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_up(f"{address}/_stcore/health")
+        _wait_until_up(process, f"{address}/_stcore/health")
         yield address
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENT)
         _stop_supervisor(home)
 
 
@@ -58,24 +64,26 @@ def page(chromium: str) -> Iterator[Page]:
     """A tab of a browser of its own."""
     from playwright.sync_api import expect, sync_playwright
 
-    expect.set_options(timeout=60_000)  # a shared machine is slow
+    expect.set_options(timeout=STILL * 1000)  # a shared machine is slow
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
         page = browser.new_page(viewport={"width": 1440, "height": 1000}, accept_downloads=True)
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(STILL * 1000)
         yield page
         browser.close()
 
 
-def _wait_until_up(address: str) -> None:
-    for _ in range(120):
+def _wait_until_up(process: subprocess.Popen, address: str) -> None:
+    def answers() -> bool:
+        assert process.poll() is None, "the app has ended"
         try:
-            with urllib.request.urlopen(address, timeout=2):
-                return
+            with urllib.request.urlopen(address, timeout=10):
+                return True
         except OSError:
-            time.sleep(0.5)
-    raise RuntimeError("the app did not start within 60 s")
+            return False
+
+    wait_until(answers, lambda: None, still=PATIENT, every=0.5)
 
 
 def _stop_supervisor(home: Path) -> None:

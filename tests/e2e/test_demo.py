@@ -9,20 +9,18 @@ import pytest
 pytest.importorskip("playwright")
 from playwright.sync_api import Page, expect
 
-from tests.e2e.clicks import open_page, settled
+from tests.e2e.clicks import open_page, settled, wait_for
 
 pytestmark = pytest.mark.e2e
 
-STUDY_MINUTES = 8  # three are the aim on two free cores; a shared machine is slower
 
-
-def test_demo_from_first_visit_to_a_pdf(page: Page, app: str, tmp_path: Path) -> None:
+def test_demo_from_first_visit_to_a_pdf(page: Page, app: str, home: Path, tmp_path: Path) -> None:
     page.goto(app)
     page.get_by_role("button", name="Run the demo study").click()
     expect(page.get_by_text("of 10 runs finished")).to_be_visible()
     open_page(page, "Jobs")
     open_page(page, "Overview")
-    expect(page.get_by_text("10 of 10 runs finished", exact=True)).to_be_visible(timeout=STUDY_MINUTES * 60_000)
+    wait_for(page, page.get_by_text("10 of 10 runs finished", exact=True), home)
 
     for name in ("Data", "Launch", "Jobs", "Curves", "Compare"):
         open_page(page, name)
@@ -40,7 +38,7 @@ def test_demo_from_first_visit_to_a_pdf(page: Page, app: str, tmp_path: Path) ->
 
     open_page(page, "Export")
     settled(page)
-    with page.expect_download(timeout=120_000) as download:
+    with page.expect_download() as download:
         page.get_by_role("button", name="PDF").first.click()
     target = tmp_path / "figure.pdf"
     download.value.save_as(target)

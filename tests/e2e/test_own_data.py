@@ -12,14 +12,13 @@ pytest.importorskip("playwright")
 from playwright.sync_api import Page, expect
 
 from tests.data.raw_files import write_ml_100k, write_user_behavior
-from tests.e2e.clicks import open_page, settled
+from tests.e2e.clicks import open_page, settled, wait_for
 
 pytestmark = pytest.mark.e2e
 
 LEFT_OUT = ["mdaf-static", "mdaf-sequential"]  # of the demo study
 RUNS = ["mdaf-full", "dcnv2", "lr"]
 EPOCHS = 3
-MINUTES = 8  # one is the aim on two free cores; a shared machine is slower
 FOLDERS = {"user-behavior": "userbehavior", "movielens": "ml-100k"}
 TITLES = {"user-behavior": "Taobao UserBehavior, conversion", "movielens": "MovieLens-100K"}
 
@@ -60,10 +59,10 @@ def choose_folder(page: Page, source: str, folder: Path) -> None:
     expect(path).to_have_value(str(folder))
 
 
-def prepare(page: Page, title: str) -> None:
+def prepare(page: Page, title: str, home: Path) -> None:
     page.get_by_role("button", name="Prepare", exact=True).click()
     expect(page.get_by_role("button", name="Prepare", exact=True)).not_to_be_visible()
-    expect(page.get_by_test_id("stMain").get_by_text(title)).to_be_visible(timeout=MINUTES * 60_000)
+    wait_for(page, page.get_by_test_id("stMain").get_by_text(title), home)
     settled(page)
 
 
@@ -87,10 +86,10 @@ def launch(page: Page, accept: str = "") -> None:
     expect(page.get_by_role("heading", name="Overview", exact=True).first).to_be_visible()
 
 
-def finish(page: Page) -> None:
+def finish(page: Page, home: Path) -> None:
     """Watch the runs on Jobs, then read the result on Overview and Compare."""
     open_page(page, "Jobs")
-    expect(page.get_by_text("Nothing is running.")).to_be_visible(timeout=MINUTES * 60_000)
+    wait_for(page, page.get_by_text("Nothing is running."), home)
     open_page(page, "Overview")
     expect(page.get_by_text(f"{len(RUNS)} of {len(RUNS)} runs finished", exact=True)).to_be_visible()
     for name in RUNS:
@@ -103,7 +102,7 @@ def finish(page: Page) -> None:
 
 
 def test_own_files_from_the_folder_to_the_comparison(
-    page: Page, app: str, raw: Path, request: pytest.FixtureRequest
+    page: Page, app: str, home: Path, raw: Path, request: pytest.FixtureRequest
 ) -> None:
     for source, folder in FOLDERS.items():
         failing = source == "user-behavior" and "generated" in request.node.name
@@ -115,7 +114,7 @@ def test_own_files_from_the_folder_to_the_comparison(
             page.get_by_role("combobox", name="Split", exact=True).click()
             page.get_by_role("option", name="random").click()
             expect(page.get_by_text(re.compile("Changed from the defaults: Split random"))).to_be_visible()
-        prepare(page, TITLES[source])
+        prepare(page, TITLES[source], home)
         expect(page.get_by_text("must be acknowledged by name")).to_have_count(1 if failing else 0)
         launch(page, "user-interleaved" if failing else "")
-        finish(page)
+        finish(page, home)

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from mdaf_core.jobs import api, store
 from mdaf_core.jobs.store import NewJob
+from tests.waiting import traces, wait_until
 
 FAKE = Path(__file__).with_name("fake_supervisor.py")
 
@@ -28,14 +28,13 @@ class Queue:
     def new(kind: str = "sleep", seconds: float = 0.3, **fields) -> NewJob:
         return NewJob(kind=kind, title=f"{kind} {seconds}", payload={"seconds": seconds}, **fields)
 
-    @staticmethod
-    def wait_until(condition: Callable[[], object], seconds: float = 15.0) -> float:
-        """Seconds it took until `condition` was true."""
-        start = time.monotonic()
-        while not condition():
-            assert time.monotonic() - start < seconds, "waited in vain"
-            time.sleep(0.05)
-        return time.monotonic() - start
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        """Until `condition` is true, as long as anything moves."""
+        wait_until(condition, traces(self.home))
+
+    def go(self) -> None:
+        """Let jobs of the kind `until_told` end."""
+        (self.home / "go").touch()
 
     @staticmethod
     def state(job_id: int) -> str:
@@ -66,7 +65,7 @@ class Queue:
         os.kill(pid, number)
         for child in api._children:
             if child.pid == pid:
-                child.wait(5)
+                child.wait()
 
     def attempts(self) -> list[list[str]]:
         """What the jobs have noted: `begin` or `end`, job, attempt, pid."""

@@ -30,19 +30,29 @@ def sleep(context: Context) -> None:
     _note(context, "end")
 
 
+def until_told(context: Context) -> None:
+    """As long as there is no file `go`."""
+    _note(context, "begin")
+    while not (get_settings().home / "go").exists():
+        context.report({"fraction": 0.5, "resumed": context.job.resume}, run_id="r1")
+        context.stop_if_asked()
+        time.sleep(0.05)
+    _note(context, "end")
+
+
 def stubborn(context: Context) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _note(context, "begin")
-    time.sleep(60)
+    time.sleep(600)
 
 
 def with_child(context: Context) -> None:
     """Leaves a forked child behind that shares the job's lock."""
     if os.fork() == 0:
-        time.sleep(60)
+        time.sleep(600)
         os._exit(0)
     _note(context, "begin")
-    time.sleep(60)
+    time.sleep(600)
 
 
 def refuse(context: Context) -> None:
@@ -63,4 +73,4 @@ def leave(context: Context) -> None:
 
 if __name__ == "__main__":
     api.SUPERVISOR = (sys.executable, str(Path(__file__).with_name("fake_supervisor.py")))
-    main({f.__name__: f for f in (sleep, stubborn, with_child, refuse, broken, memory, leave)}, preload=())
+    main({f.__name__: f for f in (sleep, until_told, stubborn, with_child, refuse, broken, memory, leave)}, preload=())

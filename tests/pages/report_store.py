@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.conftest import ROOT
 from tests.reporting.example_study import make_study
+from tests.waiting import PATIENT
 
 LONG = "mdaf_variant-with-a-rather-long-name_and_50%-dropout"
 
@@ -52,7 +53,7 @@ def open_page(studies: dict[str, str], monkeypatch: pytest.MonkeyPatch):  # type
     def run(page: str, study: str | None = None, home: Path | None = None, **query: str) -> AppTest:
         if home is not None:
             monkeypatch.setenv("MDAF_HOME", str(home))
-        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENT)
         app.switch_page(f"pages/{page}.py")
         if study is not None:
             app.query_params["study"] = studies.get(study, study)

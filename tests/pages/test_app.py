@@ -11,13 +11,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.conftest import ROOT
+from tests.waiting import PATIENT
 
 PAGES = ["overview", "data", "launch", "jobs", "curves", "compare", "gates", "export"]
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_opens_on_an_empty_folder(home: Path, page: str) -> None:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENT)
     app.switch_page(f"pages/{page}.py").run()
     assert not app.exception
     assert not app.error, app.error[0].value
@@ -29,7 +30,7 @@ def test_the_first_page_needs_nothing_heavy(tmp_path: Path) -> None:
         "import sys, pages.shared\n"
         "pages.shared.warm_up = lambda: None\n"
         "from streamlit.testing.v1 import AppTest\n"
-        "app = AppTest.from_file('app.py', default_timeout=60).run()\n"
+        "app = AppTest.from_file('app.py', default_timeout=1800).run()\n"
         "assert not app.exception and not app.error\n"
         "heavy = {'torch', 'lightning', 'sklearn', 'statsmodels', 'lightgbm', 'mlflow', 'numba'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

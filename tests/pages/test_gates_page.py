@@ -13,6 +13,7 @@ from mdaf_core.data.prepare import prepare
 from mdaf_core.evaluation.predictions import load_predictions
 from mdaf_core.studies.store import create_study
 from mdaf_core.training.presets import get_preset
+from tests.waiting import PATIENT
 
 PAGE = Path(__file__).parents[2] / "pages" / "gates.py"
 QUICK = {"training.max_epochs": 2, "training.warmup_epochs": 0, "training.batch_size": 4096}
@@ -38,7 +39,7 @@ def study(tmp_path_factory):
 
 
 def open_page(**query: str) -> AppTest:
-    page = AppTest.from_file(str(PAGE), default_timeout=60)
+    page = AppTest.from_file(str(PAGE), default_timeout=PATIENT)
     for name, value in query.items():
         page.query_params[name] = value
     page.run()

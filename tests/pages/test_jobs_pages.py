@@ -16,6 +16,7 @@ from mdaf_core.studies import estimate, launch
 from mdaf_core.studies.store import list_studies
 from tests.conftest import ROOT
 from tests.reporting.example_study import make_study
+from tests.waiting import PATIENT
 
 COST = estimate.Cost(parameters=1234, embedding=1000, dense=234, multiply_adds=10**6, training_bytes=10**8)
 
@@ -33,7 +34,7 @@ def tiny(quiet):
 
 
 def open_page(page: str, **query: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENT)
     app.switch_page(f"pages/{page}.py")
     for name, value in query.items():
         app.query_params[name] = value

@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from mdaf_core.studies.store import create_study
 from mdaf_core.training.presets import get_preset
+from tests.waiting import PATIENT
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,7 +26,7 @@ def test_two_studies_of_one_title(home: Path) -> None:
         for title, preset in (("Twice", "lr"), ("Twice", "dcnv2"), ("Once", "bst"))
     ]
     for study in made[:2]:
-        app = AppTest.from_file(str(ROOT / "pages" / "overview.py"), default_timeout=60)
+        app = AppTest.from_file(str(ROOT / "pages" / "overview.py"), default_timeout=PATIENT)
         app.query_params["study"] = study.id
         app.run()
         assert not app.exception

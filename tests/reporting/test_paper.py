@@ -17,6 +17,7 @@ from mdaf_core.reporting.figures import FIGURES, make_figure
 from mdaf_core.reporting.material import Material
 from mdaf_core.training.results import EpochMetrics
 from tests.reporting.example_study import make_study
+from tests.waiting import PATIENT
 
 ODD = "mdaf_variant & 50% #1 {a}^b ~c \\d $e | é 中 <x>"
 LONG = "mdaf-with-a-name-that-is-much-too-long-for-any-column-of-a-paper-and-goes-on"
@@ -32,7 +33,7 @@ def compile_paper(folder: Path) -> str:
     """Runs pdflatex twice, as readers do; the second log."""
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
     for _ in range(2):
-        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=120)
+        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=PATIENT)
         assert done.returncode == 0, done.stdout.decode("utf-8", "replace")[-2000:]
     return (folder / "paper.log").read_text("utf-8", "replace")
 

@@ -274,17 +274,15 @@ def test_changes_that_are_not_valid_leave_the_others(changes, sentences):
 
 
 def test_costs_are_counted_in_a_process_of_their_own(tiny):
-    import time
-
     from mdaf_core.models.summary import count_parameters
+    from mdaf_core.settings import get_settings
     from mdaf_core.studies.estimate import estimate, known_costs, settled
+    from tests.waiting import traces, wait_until
 
     configs = [get_preset("dcnv2"), get_preset("gbdt")]
     assert known_costs(configs, tiny) == [None, None]
-    deadline = time.monotonic() + 120
-    while not settled(configs, tiny, costs := known_costs(configs, tiny)):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(lambda: settled(configs, tiny, known_costs(configs, tiny)), traces(get_settings().home), every=0.2)
+    costs = known_costs(configs, tiny)
     counted = count_parameters(configs[0].model, tiny.meta.features())
     assert (costs[0].parameters, costs[0].embedding) == (counted.total, counted.embedding)
     assert costs[1].parameters is None and costs[1].note

@@ -1,0 +1,51 @@
+"""Waiting that is bound to progress, not to seconds: a busy machine is slow, a fault stands still."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+STILL = 300.0
+"""Seconds without any change after which a wait is in vain."""
+MOST = 3 * 3600.0
+"""Seconds after which even what still moves is taken for a fault."""
+PATIENT = 1800
+"""Seconds for single steps that show no progress: a page's script, a process that starts."""
+
+
+def wait_until(
+    done: Callable[[], object], watch: Callable[[], object], *, still: float = STILL, every: float = 0.05
+) -> None:
+    """Return once `done()` is true; fail once `watch()` has not changed for `still` seconds.
+
+    Args:
+        watch: anything observable that changes while there is progress.
+    """
+    begin = changed = time.monotonic()
+    seen = watch()
+    while not done():
+        now = time.monotonic()
+        if (found := watch()) != seen:
+            seen, changed = found, now
+        assert now - changed < still, f"waited in vain: nothing has changed for {still:.0f} s; last seen: {seen}"
+        assert now - begin < MOST, f"waited in vain for {MOST / 3600:.0f} hours; last seen: {seen}"
+        time.sleep(every)
+
+
+def traces(home: Path) -> Callable[[], object]:
+    """What can be seen of the jobs of an artifacts folder: the sizes and times of their logs, runs and databases."""
+
+    def look() -> object:
+        found = []
+        for pattern in ("*.db*", "jobs/**/*", "runs/*/artifacts/*", "work/**/*", "datasets/*/*", "cache/*/*", "*.log"):
+            for path in home.glob(pattern):
+                try:
+                    stat = path.stat()
+                except OSError:  # renamed meanwhile
+                    continue
+                if path.is_file():
+                    found.append((str(path), stat.st_size, stat.st_mtime_ns))
+        return hash(tuple(sorted(found)))
+
+    return look
