@@ -27,6 +27,7 @@ SORTS = {
     "probability, highest first": ("probability", True),
     "history, longest first": ("history_length", True),
 }
+EXTRAPOLATION = "an extrapolation where no loss on the branches was trained"
 COLUMNS = {
     "row_id": st.column_config.NumberColumn("Row", format="%d"),
     "user": "User",
@@ -36,9 +37,15 @@ COLUMNS = {
     "label": st.column_config.NumberColumn("Label", format="%d"),
     "probability": st.column_config.NumberColumn("Probability", format="%.4f"),
     "history_length": st.column_config.NumberColumn("History", format="%d", help="Events the model reads."),
+    "contribution_static": st.column_config.NumberColumn(
+        "Static part", format="%+.3f", help="What the branch adds to the log-odds beside other rows' vectors."
+    ),
+    "contribution_sequential": st.column_config.NumberColumn("Sequential part", format="%+.3f"),
     "g": st.column_config.ProgressColumn("g", format="%.3f", min_value=0, max_value=1),
-    "logit_static": st.column_config.NumberColumn("Static logit", format="%.3f", help="With g = 0."),
-    "logit_sequential": st.column_config.NumberColumn("Sequential logit", format="%.3f", help="With g = 1."),
+    "logit_static": st.column_config.NumberColumn("Static logit", format="%.3f", help=f"With g = 0; {EXTRAPOLATION}."),
+    "logit_sequential": st.column_config.NumberColumn(
+        "Sequential logit", format="%.3f", help=f"With g = 1; {EXTRAPOLATION}."
+    ),
 }
 
 
@@ -83,11 +90,13 @@ def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> RowFilter:
     from mdaf_core.evaluation import gates
     from mdaf_core.reporting import gate_charts
 
-    axes, names = list(gate_charts.AXES), gate_charts.AXES.get
+    held = gates.row_columns(run, split)
+    axes, names = [axis for axis in gate_charts.AXES if axis in held], gate_charts.AXES.get
+    kind = "contribution" if "contribution_static" in held else "logit"
     controls = st.container(horizontal=True, vertical_alignment="bottom")
     with controls:
-        x = st.selectbox("Horizontal", axes, index=axes.index("logit_static"), format_func=names, key="x")
-        y = st.selectbox("Vertical", axes, index=axes.index("logit_sequential"), format_func=names, key="y")
+        x = st.selectbox("Horizontal", axes, index=axes.index(f"{kind}_static"), format_func=names, key="x")
+        y = st.selectbox("Vertical", axes, index=axes.index(f"{kind}_sequential"), format_func=names, key="y")
         colour = st.selectbox(
             "Colour", ["g", "label", *axes[1:]], format_func=lambda c: names(c, "Label"), key="colour"
         )
@@ -212,7 +221,8 @@ def _story(run: RunRecord, split: Split, row: int) -> None:
             with right:
                 shared.show_chart(
                     chart, f"row-{row}-response", data, title="What if g were different",
-                    help="The prediction of this row for every g, the rest of the model as trained.",
+                    help="The prediction of this row for every g, the rest of the model as trained; beyond the values "
+                    "that g takes, the head extrapolates.",
                 )  # fmt: skip
         _history(story)
         for note in story.notes:
@@ -221,13 +231,16 @@ def _story(run: RunRecord, split: Split, row: int) -> None:
 
 def _numbers(story: RowStory) -> None:
     truth = story.true_probability
+    extrapolated = " (extrapolated)" if story.branch_loss is False else ""
     values: dict[str, Any] = {
         "Label": f"{story.label}",
         "Probability": f"{story.probability:.4f}",
         "True probability": None if truth is None else f"{truth:.4f}",
         "g": None if story.g is None else f"{story.g:.4f}",
-        "Static logit": None if story.logit_static is None else f"{story.logit_static:.3f}",
-        "Sequential logit": None if story.logit_sequential is None else f"{story.logit_sequential:.3f}",
+        "Static part": None if story.contribution_static is None else f"{story.contribution_static:+.3f}",
+        "Sequential part": None if story.contribution_sequential is None else f"{story.contribution_sequential:+.3f}",
+        f"Static logit{extrapolated}": None if story.logit_static is None else f"{story.logit_static:.3f}",
+        f"Sequential logit{extrapolated}": None if story.logit_sequential is None else f"{story.logit_sequential:.3f}",
     }
     with st.container(horizontal=True, gap="medium"):
         for label, value in values.items():

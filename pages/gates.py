@@ -1,4 +1,4 @@
-"""Gates: when does it use the history?"""
+"""Gates: what do the history, the branches and the gate contribute?"""
 
 from __future__ import annotations
 
@@ -10,39 +10,57 @@ from pages import conditions, gate_rows, shared
 
 if TYPE_CHECKING:
     from mdaf_core.data.schema import Split
-    from mdaf_core.evaluation.gates import GateSummary
+    from mdaf_core.evaluation.adaptivity import Contributions, Finding
+    from mdaf_core.evaluation.gates import GateSummary, Lean
+    from mdaf_core.evaluation.margins import Margin
     from mdaf_core.tracking import RunRecord
 
-VERDICTS = {
-    "adaptive": (":material/check:", "green"),
-    "not adaptive on this data": (":material/remove:", "orange"),
-    "undefined": (":material/help:", "gray"),
+SHOWN = (":material/check:", "green")
+NOT_SHOWN = (":material/remove:", "gray")
+BADGES = {
+    "adaptive": SHOWN,
+    "helps": SHOWN,
+    "adaptive between users": (":material/group:", "blue"),
+    "g acts as a score": (":material/function:", "orange"),
+    "harms": (":material/priority_high:", "orange"),
+    "below the margin": (":material/compress:", "blue"),
 }
-G_HELP = "g is the weight of the sequential branch (the history); the static branch has 1 − g."
+G_HELP = (
+    "g is the weight of the sequential branch's vector; the static branch's has 1 − g. It does not measure how much "
+    "the history is used: a branch with twice the vector and half the weight says the same."
+)
+MARGIN_HELP = (
+    "What is negligible in AUC, such as 20 bp, or 1% (of AUC − 0.5): only with a margin can a cost be shown to be "
+    "small, by a one-sided 95% bound below it. Starts as the study planned it."
+)
 
 
 def main() -> None:
-    shared.header("Gates", "When does it use the history?")
+    shared.header("Gates", "What do the history and the gate contribute?")
     with shared.guard():
         picked = _pick()
         if picked is None:
             return
-        run, split = picked
+        run, split, margin = picked
         from mdaf_core.evaluation import gates
+        from mdaf_core.evaluation.adaptivity import contributions
+        from mdaf_core.evaluation.effects import runs_of
 
         conditions.show(run.study, split)
         reason = gates.without_gate(run)
-        if reason:
-            st.info(shared.plain(reason), icon=":material/info:")
-        else:
-            summary = gates.gate_summary(run, split)
-            _verdict(summary)
-            _distribution(summary)
+        found = contributions(runs_of(shared.finished_runs(run.study), run.configuration), split, margin)
+        _parts(found, reason)
+        if not reason:
+            _gate(found, run, split, margin)
+            _distribution(gates.gate_summary(run, split), run)
         st.fragment(gate_rows.show)(run, split, not reason)
 
 
-def _pick() -> tuple[RunRecord, Split] | None:
+def _pick() -> tuple[RunRecord, Split, Margin | None] | None:
     from mdaf_core.evaluation import gates
+    from mdaf_core.evaluation.margins import check_margin, parse_margin
+    from mdaf_core.evaluation.plan import planned_margin
+    from mdaf_core.studies.store import get_study
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         study_id = shared.study_picker()
@@ -52,50 +70,104 @@ def _pick() -> tuple[RunRecord, Split] | None:
         by_id = {run.run_id: run for run in runs}
         run_id = shared.linked_select(
             "Run", "run", list(by_id), lambda i: f"{by_id[i].configuration}, seed {by_id[i].seed}",
-            "Runs with a gate come first. Each is one trained model.",
+            "Verdicts are on all seeds of its configuration; g and the rows are of this trained model.",
         )  # fmt: skip
         split = st.segmented_control(
             "Rows", ["test", "val"], default="test", required=True, key="split", bind="query-params", width="content",
             format_func=lambda s: {"test": "Test", "val": "Validation"}[s],
         )  # fmt: skip
+        planned = planned_margin(get_study(study_id).plan, "auc")
+        text = st.text_input(
+            "Margin", planned.text if planned else "", key=f"gate-margin-{study_id}", placeholder="none", width=120,
+            help=MARGIN_HELP,
+        )  # fmt: skip
     if not by_id:
         shared.empty("No run of this study has finished yet.", "See what is running", "pages/jobs.py")
     if run_id is None:
         return None
-    return by_id[run_id], split
+    margin = planned if planned and text.strip() == planned.text else parse_margin(text)
+    check_margin(margin, "auc")
+    return by_id[run_id], split, margin
 
 
-# ---- the gate as a whole ---------------------------------------------------------------------------------------------
+# ---- the configuration over its seeds --------------------------------------------------------------------------------
 
 
-def _verdict(summary: GateSummary) -> None:
-    from mdaf_core.evaluation import gates
-    from mdaf_core.reporting import gate_charts
+def _badge(finding: Finding) -> None:
+    icon, colour = BADGES.get(finding.verdict, NOT_SHOWN)
+    st.badge(finding.word, icon=icon, color=colour)
+    st.markdown(shared.plain(finding.sentence))
+    if finding.notes:
+        st.caption(" ".join(shared.plain(note) for note in finding.notes))
 
-    found = summary.adaptivity
-    icon, colour = VERDICTS[found.verdict]
+
+def _parts(found: Contributions, reason: str | None) -> None:
+    """What the history and the branches contribute."""
+    from mdaf_core.evaluation.effects import SHARES
+    from mdaf_core.reporting import charts, frames
+
+    data = frames.effect_rows(found, SHARES)
+    if reason and (found.history or found.branches):
+        st.caption(shared.plain(reason))
+    elif reason:
+        st.info(shared.plain(reason), icon=":material/info:")
+    if data.is_empty():
+        return
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        shared.section("Is the gate adaptive?", help="Does choosing g row by row rank better than one g for all rows?")
-        st.badge(found.verdict, icon=icon, color=colour)
-        st.markdown(shared.plain(found.sentence))
-        with st.container(horizontal=True, gap="medium"):
-            values = {"AUC as learned": found.auc} | {
-                gates.REPLACEMENTS[r.name]: r.test.auc_b for r in found.replacements
-            } | {"Static alone": found.auc_static, "Sequential alone": found.auc_sequential}  # fmt: skip
-            for label, value in values.items():
-                st.metric(label, shared.fmt_auc(value), width="content")
+        shared.section(
+            "Does the history help?",
+            help="The model is asked again with another user's history, and with none; the target, its context and the "
+            "time stay, and all inputs made of the history are computed anew.",
+        )
+        if found.history:
+            _badge(found.history)
+        if found.branches:
+            st.markdown(shared.plain(found.branches))
         st.caption(" ".join(shared.plain(note) for note in found.notes))
-    if found.replacements:
+    with right:
+        shared.show_chart(
+            charts.effects(data), "contributions", data, title="What is lost without a part",
+            help="AUC of the model minus AUC with the history replaced. Branches: Shapley values, a missing branch's "
+            "vector being another row's; they do not depend on the scale of g.",
+        )  # fmt: skip
+
+
+def _gate(found: Contributions, run: RunRecord, split: Split, margin: Margin | None) -> None:
+    from mdaf_core.evaluation.adaptivity import contributions
+    from mdaf_core.evaluation.effects import COSTS
+    from mdaf_core.reporting import charts, frames
+
+    if found.gate is None:
+        return
+    effects = found.effects
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        shared.section("Is the gate adaptive?", help="Does choosing g row by row rank better than any g that does not?")
+        _badge(found.gate)
+        if len(effects.seeds) > 1 and (alone := contributions([run], split, margin).gate):
+            st.caption(f"This trained model alone (seed {run.seed}): {shared.plain(alone.word)}.")
+        extrapolated = " (extrapolated)" if effects.branch_loss is False else ""
+        words = {"g_median": "One g for all", "g": "g alone", "static": f"Static alone{extrapolated}",
+                 "sequential": f"Sequential alone{extrapolated}"}  # fmt: skip
+        with st.container(horizontal=True, gap="medium"):
+            st.metric("AUC as learned", shared.fmt_auc(effects.auc), width="content")
+            for name, title in words.items():
+                if name in effects.aucs:
+                    st.metric(title, shared.fmt_auc(effects.aucs[name]), width="content")
+    data = frames.effect_rows(found, COSTS)
+    if len(data):
         with right:
-            chart, data = gate_charts.replacements(found)
             shared.show_chart(
-                chart, "gate-adaptivity", data, title="What replacing g costs",
-                help="AUC as learned minus AUC with g replaced, on the same rows; 95% intervals over users.",
+                charts.effects(data), "gate-adaptivity", data, title="What replacing g costs",
+                help="AUC as learned minus AUC with g replaced, on the same rows; shuffles are the mean of 20.",
             )  # fmt: skip
 
 
-def _distribution(summary: GateSummary) -> None:
+# ---- g of one trained model ------------------------------------------------------------------------------------------
+
+
+def _distribution(summary: GateSummary, run: RunRecord) -> None:
     from mdaf_core.evaluation.gates import slice_title
     from mdaf_core.reporting import gate_charts
 
@@ -103,7 +175,7 @@ def _distribution(summary: GateSummary) -> None:
     shared.section("Where does g lie?", help=G_HELP)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.caption(
-            f"{summary.rows:,} rows · mean g {overall.mean:.3f} · sd {overall.sd:.3f} · "
+            f"Seed {run.seed} · {summary.rows:,} rows · mean g {overall.mean:.3f} · sd {overall.sd:.3f} · "
             f"5% to 95%: {overall.q05:.3f} to {overall.q95:.3f}"
             + (" · g is the same on every row" if summary.constant else "")
         )
@@ -111,6 +183,7 @@ def _distribution(summary: GateSummary) -> None:
             dimension = st.selectbox(
                 "Slices", list(summary.slices), format_func=slice_title, key="slice", bind="query-params", width=260
             )
+    st.caption(_lean(summary.lean))
     left, right = st.columns(2, gap="medium")
     with left:
         chart, data = gate_charts.distribution(summary)
@@ -127,6 +200,15 @@ def _distribution(summary: GateSummary) -> None:
                 chart, "gate-slices", data, title="By slice",
                 help="Mean g with its 95% interval (other users); faint: from the 5% to the 95% quantile of rows.",
             )  # fmt: skip
+
+
+def _lean(lean: Lean) -> str:
+    if lean.probability is None:
+        return shared.plain(lean.note)
+    return (
+        f"g is higher where the sequential branch has the smaller loss with probability {lean.probability:.3f} "
+        f"[{lean.low:.3f}, {lean.high:.3f}]; 0.5: it leans to neither."
+    )
 
 
 main()

@@ -1,17 +1,20 @@
-"""`gates`: when a run uses the history, and the story of a single row."""
+"""`gates`: what history, branches and gate contribute to a configuration, its g, and the story of a single row."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mdaf_core.cli.output import JsonOption, emit, number, table
+from mdaf_core.cli.output import JsonOption, emit, number, plain, say, table
 
 if TYPE_CHECKING:
-    from mdaf_core.evaluation.gates import GateGroup, GateSummary
+    from mdaf_core.evaluation.adaptivity import Contributions
+    from mdaf_core.evaluation.gates import GateGroup, GateSummary, Lean
+    from mdaf_core.evaluation.margins import Margin
     from mdaf_core.evaluation.story import RowStory
+    from mdaf_core.tracking import RunRecord
 
 
 class EvaluatedSplit(StrEnum):
@@ -22,53 +25,147 @@ class EvaluatedSplit(StrEnum):
 
 
 def command(
-    run_id: Annotated[str, typer.Argument(help="Id of a run, or the beginning of it.")],
-    row: Annotated[int | None, typer.Option(help="Tell the story of this row (its row_id) instead.")] = None,
+    target: Annotated[str, typer.Argument(metavar="STUDY|RUN_ID", help="A study, or a run (the beginning of its id).")],
+    configuration: Annotated[
+        str | None, typer.Option(help="Configuration of the study; default: the first with a gate, else its first.")
+    ] = None,
+    row: Annotated[int | None, typer.Option(help="Tell the story of this row (its row_id) of a run instead.")] = None,
     split: Annotated[EvaluatedSplit, typer.Option(help="Rows to look at.")] = EvaluatedSplit.test,
+    margin: Annotated[
+        str | None, typer.Option(help="What is negligible in AUC: 20, 1% or none; default: as planned.")
+    ] = None,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="First ask the trained models anew (runs of earlier versions).")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """See when a run uses the history.
+    """See what the history, the branches and the gate contribute.
 
-    Distribution of g, slices, whether the gate is adaptive; or one row with its history.
+    Of a study: one verdict over the seeds of a configuration. Of a run: that of one trained model, and its g by label,
+    slice and epoch; or one row with its history.
     """
-    from mdaf_core.tracking import get_run
-
-    run = get_run(run_id)
+    runs = _runs(target, configuration)
     if row is not None:
         from mdaf_core.evaluation.story import row_story
 
-        story = row_story(run, split.value, row)
+        story = row_story(_only(runs), split.value, row)
         emit(story, as_json, lambda: _tell(story))
         return
-    from mdaf_core.evaluation.gates import gate_summary
+    if recompute:
+        from mdaf_core.training.recompute import recompute as ask_anew
 
-    summary = gate_summary(run, split.value)
-    emit(summary, as_json, lambda: _describe(run.configuration, summary))
+        for run in runs:
+            ask_anew(run, say)
+    from mdaf_core.evaluation.adaptivity import contributions
+    from mdaf_core.evaluation.gates import gate_summary, without_gate
+
+    found = contributions(runs, split.value, _margin(runs[0], margin))
+    summary = gate_summary(runs[0], split.value) if len(runs) == 1 and without_gate(runs[0]) is None else None
+    document = plain(found) | ({"gate_of_run": plain(summary)} if summary else {})
+    emit(document, as_json, lambda: "\n".join([_contributions(found), *([_describe(summary)] if summary else [])]))
 
 
-def _describe(configuration: str, summary: GateSummary) -> str:
-    """The summary as text."""
+def _runs(target: str, configuration: str | None) -> list[RunRecord]:
+    """The runs meant: of one configuration of a study, or one."""
+    from mdaf_core import tracking
+    from mdaf_core.errors import UsageError
+    from mdaf_core.evaluation.effects import runs_of
+    from mdaf_core.evaluation.gates import without_gate
+    from mdaf_core.studies.store import get_study
+
+    try:
+        study = get_study(target)
+    except UsageError:
+        if configuration is not None:
+            raise
+        return [tracking.get_run(target)]
+    runs = [run for run in tracking.list_runs(study.id) if run.state == "finished"]
+    if configuration is None:
+        gated = {run.configuration for run in runs if without_gate(run) is None}
+        names = study.configuration_names
+        configuration = next((name for name in names if name in gated), names[0])
+    return runs_of(runs, configuration)
+
+
+def _margin(run: RunRecord, text: str | None) -> Margin | None:
+    """As given, else what the run's study planned for AUC."""
+    from mdaf_core.errors import UsageError
+    from mdaf_core.evaluation.margins import check_margin, parse_margin
+    from mdaf_core.evaluation.plan import planned_margin
+    from mdaf_core.studies.store import get_study
+
+    if text is not None:
+        margin = parse_margin(text)
+        check_margin(margin, "auc")
+        return margin
+    try:
+        return planned_margin(get_study(run.study).plan, "auc")
+    except UsageError:  # a run of no study
+        return None
+
+
+def _only(runs: list[RunRecord]) -> RunRecord:
+    from mdaf_core.errors import UsageError
+
+    if len(runs) > 1:
+        raise UsageError("A row's story is that of one trained model: give a run's id instead of the study's.")
+    return runs[0]
+
+
+def _contributions(found: Contributions) -> str:
+    """History, branches and gate as text."""
+    from mdaf_core.evaluation.effects import TITLES
+    from mdaf_core.evaluation.significance import BP
+
+    effects = found.effects
+    who = f"{len(effects.seeds)} seeds" if len(effects.seeds) > 1 else f"seed {effects.seeds[0]}"
+    over = "" if effects.users is None else f" of {effects.users:,} users"
+    lines = [f"{effects.configuration}, {who}, {effects.split}: {effects.rows:,} rows{over}, AUC {number(effects.auc)}"]
+    for title, finding in (("History", found.history), ("Gate", found.gate)):
+        if finding is not None:
+            lines += ["", f"{title}: {finding.word}. {finding.sentence}", *finding.notes]
+    if found.branches:
+        lines += ["", found.branches]
+    lines += ["", *found.notes]
+    if effects.undefined:
+        lines += [effects.undefined]
+    if effects.effects:
+        cells = []
+        for effect in effects.effects.values():
+            test = effect.test
+            bp = (number(x / BP, 1) for x in (test.estimate, test.low, test.high))
+            cells.append((TITLES[effect.name], *bp, number(test.p, 3)))
+        lines += ["", table(cells, ("without it, or its part", "bp of AUC", "95% low", "95% high", "p"))]
+    else:
+        lines += ["", _nothing_replaced(effects)]
+    extrapolated = ", extrapolated" if effects.branch_loss is False else ""
+    words = {"g": "g alone", "g_median": "one g for all rows", "static": f"static branch alone (g = 0){extrapolated}",
+             "sequential": f"sequential branch alone (g = 1){extrapolated}"}  # fmt: skip
+    if effects.aucs:
+        aucs = [("as learned", number(effects.auc)), *((words[k], number(v)) for k, v in effects.aucs.items())]
+        lines += ["", table(aucs, ("", "AUC"))]
+    return "\n".join(lines)
+
+
+def _nothing_replaced(effects: Any) -> str:
+    return (
+        "These predictions hold no answer with a part replaced: the model reads no history, or it was trained by an "
+        "earlier version (then `--recompute` asks it anew)."
+    )
+
+
+def _describe(summary: GateSummary) -> str:
+    """One trained model's g as text."""
     from mdaf_core.evaluation.gates import slice_title
 
-    found = summary.adaptivity
     lines = [
-        f"{configuration}, run {summary.run_id}, {summary.split}: {summary.rows:,} rows, fusion {summary.fusion}",
-        "g is the weight of the sequential branch (the history).",
         "",
-        f"Verdict: {found.verdict}. {found.sentence}",
-        *found.notes,
-        "",
-        table(
-            [
-                ("as learned", number(found.auc)),
-                *((f"g {r.name}", number(r.test.auc_b)) for r in found.replacements),
-                ("static branch alone (g = 0)", number(found.auc_static)),
-                ("sequential branch alone (g = 1)", number(found.auc_sequential)),
-            ],
-            ("gate", "AUC"),
-        ),
+        f"g of run {summary.run_id}, fusion {summary.fusion}: the weight of the sequential branch's vector. It is no "
+        "measure of how much the history is used.",
         "",
         _groups("g", [summary.overall, *summary.by_label]),
+        "",
+        _lean(summary.lean),
     ]
     for dimension, groups in summary.slices.items():
         lines += ["", _groups(slice_title(dimension), groups)]
@@ -78,6 +175,13 @@ def _describe(configuration: str, summary: GateSummary) -> str:
         epochs = [(e.epoch, number(e.gate_mean)) for e in summary.by_epoch]
         lines += ["", table(epochs, ("epoch", "mean g, validation"))]
     return "\n".join(lines)
+
+
+def _lean(lean: Lean) -> str:
+    if lean.probability is None:
+        return lean.note
+    found = f"{number(lean.probability, 3)} [{number(lean.low, 3)}, {number(lean.high, 3)}]"
+    return f"g is higher where the sequential branch has the smaller loss with probability {found} (0.5: no lean)."
 
 
 def _groups(title: str, groups: list[GateGroup]) -> str:

@@ -20,7 +20,7 @@ AGAIN = "Prepare the data set again, or delete its folder."
 
 
 class Rows:
-    """The rows of one split, as memory-mapped columns.
+    """The rows of one split: columns, memory-mapped or made in memory (`variants.py`).
 
     Attributes:
         label (N,) uint8; timestamp (N,) int64 Unix time in `DatasetMeta.time_unit`; user (N,) int32 dense index of the
@@ -29,8 +29,8 @@ class Rows:
         model inputs of a numeric field (NaN: missing; `FieldSpec.numbers` gives them back as the source did).
     """
 
-    def __init__(self, path: Path):
-        self.columns = read_columns(path)
+    def __init__(self, columns: dict[str, np.ndarray]):
+        self.columns = columns
         self.label = self.columns["label"]
         self.timestamp = self.columns["timestamp"]
         self.user = self.columns["user_index"]
@@ -87,7 +87,7 @@ class PreparedDataset:
         """
         path = self.path / "rows" / f"{split}.arrow"
         with self._reading(path):
-            return Rows(path)
+            return Rows(read_columns(path))
 
     @cached_property
     def events(self) -> dict[str, np.ndarray]:

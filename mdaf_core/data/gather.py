@@ -112,10 +112,18 @@ def gather(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max_histor
 
 
 def match_features(
-    dataset: PreparedDataset, split: Split, index: np.ndarray | None = None, max_history: int = MAX_HISTORY
+    dataset: PreparedDataset,
+    split: Split,
+    index: np.ndarray | None = None,
+    max_history: int = MAX_HISTORY,
+    rows: Rows | None = None,
 ) -> np.ndarray:
-    """The match features of these rows (default: all of the split), (N, M) float32; columns as in `match_names`."""
-    rows = dataset.rows(split)
+    """The match features of these rows (default: all of the split), (N, M) float32; columns as in `match_names`.
+
+    Args:
+        rows: in the place of the split's.
+    """
+    rows = dataset.rows(split) if rows is None else rows
     index = np.arange(len(rows)) if index is None else index
     parts = [
         gather(dataset, rows, index[start : start + _CHUNK], max_history)["match_BM"]

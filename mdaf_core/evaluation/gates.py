@@ -1,38 +1,33 @@
-"""When does the model use the history? What g is, for which rows, and whether choosing it row by row pays.
+"""The g of one trained model: its distribution, for which rows, and the rows themselves.
 
-g in [0, 1] is the weight of the sequential branch; the static branch has 1 − g.
+g in [0, 1] is the weight of the sequential branch's vector; the static branch's has 1 − g. It is no measure of how
+much a branch, or the history, is used: a branch with twice the vector and half the weight says the same. What they
+contribute is measured in `effects.py`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from mdaf_core.data.schema import Split
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.cache import cached
-from mdaf_core.evaluation.jackknife import mean_errors
-from mdaf_core.evaluation.metrics import Undefined, auc, clusters, dense
+from mdaf_core.evaluation.effects import branch_loss_of, fusion_of
+from mdaf_core.evaluation.jackknife import auc_errors, mean_errors, units_of_rarer_label
+from mdaf_core.evaluation.metrics import Undefined, clusters, dense, row_loss
 from mdaf_core.evaluation.predictions import dataset_of, load_predictions
-from mdaf_core.evaluation.significance import (
-    BP,
-    LEVEL,
-    PairedTest,
-    half_width,
-    holm,
-    paired_auc,
-    sampling_component,
-)
+from mdaf_core.evaluation.significance import LEVEL, half_width, sampling_component
 from mdaf_core.evaluation.slices import TITLES, slicings
-from mdaf_core.tracking import RunRecord
+from mdaf_core.tracking import RunRecord, artifact
 
 HISTOGRAM_BINS = 40
-AdaptivityVerdict = Literal["adaptive", "not adaptive on this data", "undefined"]
+BRANCH_PARTS = ("contribution_static", "contribution_sequential")
+"""Columns of the branches' parts in a row's log-odds."""
 
 
 class GateGroup(BaseModel):
@@ -60,27 +55,15 @@ class GateBin(BaseModel):
     positives: int
 
 
-REPLACEMENTS = {"mean": "g replaced by its mean", "permuted": "g shuffled"}  # as people read them
+class Lean(BaseModel):
+    """Whether g is higher where the sequential branch has the smaller loss: the probability that it is, of two rows,
+    one where that branch has the smaller loss and one where the other has. 0.5: it leans to neither. Free of g's scale.
+    """
 
-
-class Replacement(BaseModel):
-    """AUC with g as learned minus AUC with g replaced, on the same rows."""
-
-    name: Literal["mean", "permuted"]
-    test: PairedTest
-    p_adjusted: float | None = Field(None, description="By Holm over the two, for either claim on its own.")
-
-
-class Adaptivity(BaseModel):
-    """Whether the gate's choice row by row improves the AUC of this trained model."""
-
-    verdict: AdaptivityVerdict
-    sentence: str
-    auc: float | None = None
-    auc_static: float | None = Field(None, description="AUC with g = 0 on every row.")
-    auc_sequential: float | None = Field(None, description="AUC with g = 1 on every row.")
-    replacements: list[Replacement] = []
-    notes: list[str] = []
+    probability: float | None = None
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
 
 
 class EpochGate(BaseModel):
@@ -105,12 +88,7 @@ class GateSummary(BaseModel):
     slices: dict[str, list[GateGroup]]
     slices_note: str = ""
     by_epoch: list[EpochGate]
-    adaptivity: Adaptivity
-
-
-def fusion_of(run: RunRecord) -> str | None:
-    """How a run of two branches fuses them; None for other models."""
-    return run.config.get("model.fusion")
+    lean: Lean
 
 
 def without_gate(run: RunRecord) -> str | None:
@@ -123,7 +101,7 @@ def without_gate(run: RunRecord) -> str | None:
 
 
 def gate_summary(run: RunRecord, split: Split = "test") -> GateSummary:
-    """Distribution, slices, epochs and adaptivity of one run's gate; cached on disk.
+    """Distribution, slices and epochs of one run's g, and where it leans; cached on disk.
 
     Raises:
         UsageError: the run has no gate, or no predictions (yet).
@@ -136,7 +114,8 @@ def gate_summary(run: RunRecord, split: Split = "test") -> GateSummary:
         whole = True
     except StudioError:  # some slices need it, and it may come back
         whole = False
-    return cached("gates", [run.run_id, run.ended, split, whole], GateSummary, lambda: _summary(run, split))
+    time = artifact(run.run_id, f"predictions/{split}.parquet").stat().st_mtime_ns
+    return cached("gates", [run.run_id, run.ended, time, split, whole], GateSummary, lambda: _summary(run, split))
 
 
 def _summary(run: RunRecord, split: Split) -> GateSummary:
@@ -168,7 +147,7 @@ def _summary(run: RunRecord, split: Split) -> GateSummary:
         slices=slices,
         slices_note=note,
         by_epoch=[EpochGate(epoch=e.epoch, gate_mean=e.gate_mean) for e in run.epochs if e.gate_mean is not None],
-        adaptivity=adaptivity(frame, fusion_of(run)),
+        lean=_lean(run, frame, cluster),
     )
 
 
@@ -201,60 +180,21 @@ def _histogram(g: NDArray[np.float64], label: NDArray[np.bool_]) -> list[GateBin
     ]
 
 
-def adaptivity(frame: pl.DataFrame, fusion: str | None = "gate") -> Adaptivity:
-    """Whether g, chosen row by row, ranks better than its mean and than a permutation of itself: both have to cost.
-
-    Args:
-        frame: predictions: user, label, logit, logit_g_mean, logit_g_permuted, logit_static, logit_sequential.
-        fusion: how the model fuses its branches (`MDAFConfig.fusion`).
-    """
-    cluster = clusters(frame["user"].to_numpy())
-    label, learned = frame["label"].to_numpy(), frame["logit"].to_numpy()
-    tests = []
-    try:
-        for name in ("mean", "permuted"):
-            replaced = frame[f"logit_g_{name}"].to_numpy()
-            tests.append(Replacement(name=name, test=paired_auc(label, learned, replaced, cluster)))
-        branches = [auc(label, frame[f"logit_{branch}"].to_numpy()) for branch in ("static", "sequential")]
-    except Undefined as reason:
-        return Adaptivity(verdict="undefined", sentence=f"Whether the gate is adaptive cannot be told: {reason}")
-    for entry, p in zip(tests, holm([entry.test.p for entry in tests]), strict=True):
-        entry.p_adjusted = p
-    # Both must be shown: such a test needs no correction for being two (Berger 1982), and words and intervals agree.
-    shown = [e.test.p is not None and e.test.p < 1 - LEVEL and e.test.estimate > 0 for e in tests]
-    verdict: AdaptivityVerdict = "adaptive" if all(shown) else "not adaptive on this data"
-    notes = ["The intervals cover other users with this trained model; another seed's gate may differ."]
-    if fusion == "gate-vector":
-        notes.append(
-            "g has a value for each dimension and is shown as their mean; it is replaced dimension by dimension."
+def _lean(run: RunRecord, frame: pl.DataFrame, cluster: NDArray[np.int64] | None) -> Lean:
+    if not branch_loss_of(run):
+        return Lean(
+            note="No loss on the branches was trained (or it is not known), so that the losses of one branch alone are "
+            "extrapolations: whether g leans to the better branch is not told."
         )
-    return Adaptivity(
-        verdict=verdict,
-        sentence=_sentence(fusion, tests, shown),
-        auc=tests[0].test.auc_a,
-        auc_static=branches[0],
-        auc_sequential=branches[1],
-        replacements=tests,
-        notes=notes,
-    )
-
-
-def _sentence(fusion: str | None, tests: list[Replacement], shown: list[bool]) -> str:
-    if fusion == "fixed":
-        return "g is fixed at 0.5 for every row by the configuration, so there is nothing that could adapt."
-    costs = " and ".join(
-        f"{'replacing g by its mean' if e.name == 'mean' else 'shuffling g over the rows'} costs "
-        f"{e.test.estimate / BP:.1f} bp of AUC [{e.test.low / BP:.1f}, {e.test.high / BP:.1f}]"
-        for e in tests
-    )
-    costs = (costs[0].upper() + costs[1:]).replace("-", "−")
-    if all(shown):
-        return f"{costs}: choosing g row by row improves the ranking."
-    if shown[1]:
-        return f"{costs}: the model reacts to g, but a choice row by row is not shown to beat one g for all rows."
-    if shown[0]:
-        return f"{costs}: one g for all rows is worse, but giving each row another row's g is not shown to be."
-    return f"{costs}: no cost of replacing the gate is shown."
+    label = frame["label"].to_numpy()
+    static, sequential = (row_loss(label, frame[f"logit_{branch}"].to_numpy()) for branch in ("static", "sequential"))
+    better = sequential < static
+    try:
+        probability, error = auc_errors(better, frame["g"].to_numpy(), cluster)
+    except Undefined:
+        return Lean(note="One branch has the smaller loss on (nearly) every row: there is nothing to lean between.")
+    width = half_width([sampling_component(error, "users", units_of_rarer_label(better, cluster))], 1 - LEVEL)
+    return Lean(probability=probability, low=max(0.0, probability - width), high=min(1.0, probability + width))
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -313,7 +253,8 @@ def select_rows(
 
     Returns:
         (frame of at most `most` rows: row_id, user, the item's and other fields' raw ids or titles, time, label,
-        probability, history_length, and for gated runs g, logit_static, logit_sequential; number of rows that pass).
+        probability, history_length, and for runs of two branches
+        their parts in the log-odds, for gated ones g, logit_static, logit_sequential; number of rows that pass).
 
     Raises:
         UsageError: no predictions, or a column to sort by that does not exist.
@@ -325,6 +266,11 @@ def select_rows(
         raise UsageError(f"Rows cannot be sorted by {sort!r}. Possible: {', '.join(found.columns)}.")
     chosen = found.sort(sort, descending=descending, maintain_order=True).head(most)
     return readable_rows(run, split, chosen), len(found)
+
+
+def row_columns(run: RunRecord, split: Split) -> list[str]:
+    """Names of the columns of a run's predictions."""
+    return load_predictions(run.run_id, split).columns
 
 
 SCATTER_ROWS = 4_000
@@ -339,13 +285,14 @@ def scatter_rows(
     keep: int | None = None,
 ) -> tuple[pl.DataFrame, str]:
     """Columns of the gate scatter of the rows that pass, float32, and a sentence if it is a sample: row_id, label,
-    history_length, g, logit_static, logit_sequential, logit.
+    history_length, what the branches contribute, g, logit_static, logit_sequential, logit.
 
     Beyond `most` rows (None: no bound) a seeded random sample is taken, never a cut of extremes; the row `keep` is in
     it in any case.
     """
     frame = _filtered(run, split, wanted)
-    columns = [c for c in ("g", "logit_static", "logit_sequential", "logit") if c in frame.columns]
+    wanted_columns = (*BRANCH_PARTS, "g", "logit_static", "logit_sequential", "logit")
+    columns = [c for c in wanted_columns if c in frame.columns]
     note = ""
     if most is not None and len(frame) > most:
         note = (

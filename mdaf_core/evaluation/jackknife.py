@@ -134,19 +134,31 @@ def auc_errors(y: Bools, s: Floats, cluster: Codes | None) -> tuple[float, Float
         Undefined: one label only, fewer than two rows of a label, or all rows of a label are one user's.
     """
     value, area = placements(y, s)
+    wins = None if cluster is None else pairs_within(y, s, cluster).twice / 2
+    return area, placement_errors(y, area, value, wins, cluster)
+
+
+def placement_errors(y: Bools, area: float, value: Floats, wins: Floats | None, cluster: Codes | None) -> Floats:
+    """`auc_errors` from what of the scores enters them, linearly: so also of the mean of several AUCs.
+
+    Args:
+        area: the AUC; value: (N,) placements; wins: (K,) pairs won within each user, ties a half (None: no users).
+
+    Raises:
+        Undefined: as `auc_errors`.
+    """
     positives, negatives = both_labels(y)
     if min(positives, negatives) < 2:
         raise Undefined("A standard error takes two rows of each label.")
-    if cluster is None:
+    if cluster is None or wins is None:
         scale = np.where(y, positives * (positives - 1.0), negatives * (negatives - 1.0))
-        return area, (value - area) / np.sqrt(scale)
-    within = pairs_within(y, s, cluster)
-    m, n = within.positives, within.negatives
+        return (value - area) / np.sqrt(scale)
+    m, n = (np.bincount(cluster, weights=mask).astype(np.int64) for mask in (y, ~y))
     if m.max() == positives or n.max() == negatives:
         raise Undefined(ONE_USERS_LABEL)
     of_users = np.bincount(cluster, weights=value * np.where(y, negatives, positives))
-    left_out = within.twice / 2 - of_users + area * (m * float(negatives) + n * float(positives) - m * n)
-    return area, errors(left_out / ((positives - m) * (negatives - n.astype(np.float64))))
+    left_out = wins - of_users + area * (m * float(negatives) + n * float(positives) - m * n)
+    return errors(left_out / ((positives - m) * (negatives - n.astype(np.float64))))
 
 
 # --- means and their ratios ------------------------------------------------------------------------------------------

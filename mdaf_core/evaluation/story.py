@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +14,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from mdaf_core.data import describe
-from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.dataset import PreparedDataset, Rows
 from mdaf_core.data.describe import CLOCK, MISSING_WORD
 from mdaf_core.data.schema import FIRST_ID, Split
 from mdaf_core.entries import LARGEST
 from mdaf_core.errors import DamagedFileError, StudioError, UsageError
-from mdaf_core.evaluation.gates import without_gate
+from mdaf_core.evaluation.effects import branch_loss_of
+from mdaf_core.evaluation.gates import BRANCH_PARTS, without_gate
 from mdaf_core.evaluation.metrics import sigmoid
 from mdaf_core.evaluation.predictions import dataset_of, load_predictions
 from mdaf_core.tracking import RunRecord, artifact, files
@@ -32,8 +32,13 @@ if TYPE_CHECKING:
 
 UNSEEN = "unseen in training"
 RESPONSE_POINTS = 21
-STATIC, SEQUENTIAL, MEAN = "static branch alone", "sequential branch alone", "g at its mean"
+STATIC, SEQUENTIAL = "static branch alone", "sequential branch alone"
 SMALL_EFFECT = 0.001
+EXTRAPOLATED = (
+    "No loss on the branches was trained: what one branch alone says is an extrapolation of the head, which never saw "
+    "its vector unmixed."
+)
+_NUMBERS = ("logit", "probability", "g", "logit_static", "logit_sequential", *BRANCH_PARTS)
 
 
 class StoryEvent(BaseModel):
@@ -76,6 +81,9 @@ class RowStory(BaseModel):
     g: float | None = None
     logit_static: float | None = None
     logit_sequential: float | None = None
+    branch_loss: bool | None = Field(None, description="Whether branch logits were trained; if not they extrapolate.")
+    contribution_static: float | None = Field(None, description="Part of the branch in the log-odds, beside others'.")
+    contribution_sequential: float | None = None
     what_if: list[WhatIf] = []
     response: list[WhatIf] = Field([], description="The prediction over the whole range of g.")
     history: list[StoryEvent] = Field([], description="Newest first.")
@@ -120,7 +128,7 @@ def readable_rows(run: RunRecord, split: Split, chosen: pl.DataFrame) -> pl.Data
         raise
     except StudioError:
         columns["user"] = chosen["user"]  # the data set is gone: the dense index is all there is
-    numbers = ("label", "probability", "history_length", "g", "logit_static", "logit_sequential")
+    numbers = ("label", "probability", "history_length", *BRANCH_PARTS, "g", "logit_static", "logit_sequential")
     return pl.DataFrame(columns | {name: chosen[name] for name in numbers if name in chosen.columns})
 
 
@@ -152,20 +160,23 @@ def row_story(run: RunRecord, split: Split, row_id: int) -> RowStory:
         fields=_fields(dataset, split, position),
         history=_history(dataset, split, position, config.training.max_history),
         history_recorded=int(rows.history_end[position] - rows.history_start[position]),
-        **{name: prediction.get(name) for name in ("logit", "probability", "g", "logit_static", "logit_sequential")},
+        branch_loss=branch_loss_of(run),
+        **{name: prediction.get(name) for name in _NUMBERS},
     )
     reason = without_gate(run)
     if reason:
         story.notes.append(reason)
     elif story.g is not None:
-        mean = frame["g"].mean()
+        one = ("median", frame["g"].median()) if "logit_g_median" in frame.columns else ("mean", frame["g"].mean())
         settings = (
             ("g as it is", story.g, story.logit),
             (STATIC, 0.0, prediction["logit_static"]),
             (SEQUENTIAL, 1.0, prediction["logit_sequential"]),
-            (MEAN, mean, prediction["logit_g_mean"]),
+            (f"g at its {one[0]}", one[1], prediction[f"logit_g_{one[0]}"]),
         )
         story.what_if = [_what_if(name, g, logit) for name, g, logit in settings]
+        if story.branch_loss is False:
+            story.notes.append(EXTRAPOLATED)
     _add_occlusion(story, run, config, dataset, position)
     return story
 
@@ -175,11 +186,16 @@ def sentences(story: RowStory) -> list[str]:
     truth = "" if story.true_probability is None else f"; the true probability is {story.true_probability:.1%}"
     out = [f"The model gives {story.probability:.1%}{truth}."]
     said = {w.name: w.probability for w in story.what_if}
+    if story.contribution_static is not None and story.contribution_sequential is not None:
+        parts = f"{story.contribution_static:+.2f}, the sequential branch by {story.contribution_sequential:+.2f}"
+        parts = parts.replace("-", "−")
+        out.append(f"Beside other rows' vectors, the static branch moves its log-odds by {parts}.")
     if story.g is not None and said:
-        leans = "mostly to the history" if story.g > 0.6 else "mostly to the rest" if story.g < 0.4 else "to both alike"
+        name, one = list(said.items())[-1]
+        unseen = " (extrapolated)" if story.branch_loss is False else ""
         out.append(
-            f"It listens {leans} (g = {story.g:.2f}): the static branch alone says {said[STATIC]:.1%}, the history "
-            f"alone {said[SEQUENTIAL]:.1%}, and with the g of the average row it would be {said[MEAN]:.1%}."
+            f"g = {story.g:.2f}; {name} it would be {one:.1%}. Alone{unseen}, the static branch says "
+            f"{said[STATIC]:.1%}, the sequential one {said[SEQUENTIAL]:.1%}."
         )
     known = [(e.effect_probability, e) for e in story.history if e.effect_probability is not None]
     if known:
@@ -334,7 +350,7 @@ def _without_each_event(dataset: PreparedDataset, split: Split, position: int, m
 
     The variants are rows over an event log made of their histories, so that the usual loader computes all inputs.
     """
-    from mdaf_core.data.loader import BatchLoader
+    from mdaf_core.data.variants import loader_of
 
     rows = dataset.rows(split)
     end = int(rows.history_end[position])
@@ -343,23 +359,9 @@ def _without_each_event(dataset: PreparedDataset, split: Split, position: int, m
     kept = [np.arange(length), *(np.delete(np.arange(length), i) for i in range(length))]
     bounds = np.cumsum([0, *(len(events) for events in kept)])
     order = start + np.concatenate(kept)
-    variants = _Variants(
+    variants = Rows(
         {name: np.repeat(column[position : position + 1], len(kept)) for name, column in rows.columns.items()}
         | {"history_start": bounds[:-1], "history_end": bounds[1:]}
     )
     log = {name: column[order] for name, column in dataset.events.items()}
-    views = SimpleNamespace(meta=dataset.meta, rows=lambda _split: variants, events=log)
-    return BatchLoader(views, split, len(kept), max_history=most).gather(np.arange(len(kept)))  # type: ignore[arg-type]
-
-
-class _Variants:
-    """Rows in memory with what the loader reads of `dataset.Rows`."""
-
-    def __init__(self, columns: dict[str, NDArray[Any]]):
-        self.columns = columns
-        self.label, self.timestamp, self.user = columns["label"], columns["timestamp"], columns["user_index"]
-        self.row_id = columns["row_id"]
-        self.history_start, self.history_end = columns["history_start"], columns["history_end"]
-
-    def __len__(self) -> int:
-        return len(self.label)
+    return loader_of(dataset, split, variants, len(kept), most, events=log).gather(np.arange(len(kept)))

@@ -81,7 +81,8 @@ class CTRModel(nn.Module):
 
 
 class GatedModel(CTRModel):
-    """A model of two branches, mixed for each row by g: what replacing g and each branch alone are asked of."""
+    """A model of two branches, mixed for each row by g where its configuration says it is gated: what replacing g, a
+    branch's vector, and each branch alone are asked of."""
 
     def branches(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The static and the sequential branch's vectors, (B, D) each."""
@@ -89,4 +90,12 @@ class GatedModel(CTRModel):
 
     def fuse(self, static_BD: Tensor, sequential_BD: Tensor, gate_B: Tensor | None = None) -> Output:
         """Predict from the branches' vectors; with `gate_B`, (B,) or (B, D), as if g had these values."""
+        raise NotImplementedError
+
+    def answer(self, static_BD: Tensor, sequential_BD: Tensor, gate_BK: Tensor | None = None) -> Tensor:
+        """The logit alone, (B,), from the branches' vectors, which may be of different rows.
+
+        Args:
+            gate_BK: g given, (B, 1) or (B, D); None: the gate reads both vectors.
+        """
         raise NotImplementedError

@@ -56,21 +56,33 @@ class MDAF(GatedModel):
             StudioError: `gate_B` is given to a model without g (`concat`).
         """
         if self.fusion is None:
-            if gate_B is not None:
-                raise StudioError("A concatenation has no gate: its g cannot be replaced. Choose another fusion.")
-            return Output(self.logit(torch.cat([static_BD, sequential_BD], dim=1)))
+            return Output(self.answer(static_BD, sequential_BD, gate_B))
         if gate_B is None:
             g = self.fusion(static_BD, sequential_BD)
         else:
             g = gate_B if gate_B.dim() == 2 else gate_B.unsqueeze(1)
-        fused_BD = torch.lerp(static_BD, sequential_BD, g)
         output = Output(
-            self.logit(fused_BD), gate_B=g.mean(dim=1), gate_BD=g.expand_as(static_BD) if g.shape[1] > 1 else None
+            self.answer(static_BD, sequential_BD, g),
+            gate_B=g.mean(dim=1),
+            gate_BD=g.expand_as(static_BD) if g.shape[1] > 1 else None,
         )
         if not self.training or self.branch_loss_weight > 0:
             output.logit_static_B = self.logit(static_BD)
             output.logit_sequential_B = self.logit(sequential_BD)
         return output
+
+    def answer(self, static_BD: Tensor, sequential_BD: Tensor, gate_BK: Tensor | None = None) -> Tensor:
+        """See `GatedModel.answer`.
+
+        Raises:
+            StudioError: as `fuse`.
+        """
+        if self.fusion is None:
+            if gate_BK is not None:
+                raise StudioError("A concatenation has no gate: its g cannot be replaced. Choose another fusion.")
+            return self.logit(torch.cat([static_BD, sequential_BD], dim=1))
+        g = self.fusion(static_BD, sequential_BD) if gate_BK is None else gate_BK
+        return self.logit(torch.lerp(static_BD, sequential_BD, g))
 
     def logit(self, fused: Tensor) -> Tensor:
         return self.out(self.head(fused)).squeeze(1)

@@ -554,42 +554,45 @@ def ablation_matrix(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLeve
     ).properties(height=alt.Step(ROW + 2))
 
 
-def gate_costs(frame: pl.DataFrame) -> alt.TopLevelMixin:
-    """What replacing g costs each trained gate: `frames.gate_costs`."""
+def effects(frame: pl.DataFrame) -> alt.TopLevelMixin:
+    """What is lost without a part, with intervals: `frames.gate_effects` of one configuration, or of several."""
     import altair as alt
 
-    many = frame["seed"].n_unique() > 1
-    gate = pl.format("{}, seed {}", "configuration", "seed") if many else pl.col("configuration")
-    frame = frame.with_columns(gate=gate)
-    replacements = list(dict.fromkeys(frame["replacement"].to_list()))
+    names = frame["configuration"].unique(maintain_order=True).to_list()
+    titles = list(dict.fromkeys(frame["effect"].to_list()))
     scale = alt.Scale(nice=True, padding=8)
 
     def x(field: str) -> alt.X:
-        return alt.X(f"{field}:Q", title="Cost, bp of AUC", scale=scale, axis=alt.Axis(format="~f"))
+        return alt.X(f"{field}:Q", title="Lost without it, bp of AUC", scale=scale, axis=alt.Axis(format="~f"))
 
-    gates = frame["gate"].unique(maintain_order=True).to_list()
-    names = alt.Scale(domain=replacements)
-    legend = alt.Legend(title=None, symbolOpacity=1, columns=_columns(replacements))
-    base = alt.Chart(frame).encode(
-        y=alt.Y("gate:N", sort=gates, title=None, axis=alt.Axis(grid=True, **_labels(gates))),
-        yOffset=alt.YOffset("replacement:N", sort=replacements),
-        color=alt.Color("replacement:N", scale=names, legend=legend),
-    )
+    by: dict[str, Any] = {}
+    point: dict[str, Any] = {}
+    mark: dict[str, Any] = {}
+    interval: dict[str, Any] = {}
+    if len(names) > 1:
+        shades = alt.Scale(domain=titles)
+        legend = alt.Legend(title=None, symbolOpacity=1, columns=_columns(titles))
+        by["y"] = alt.Y("configuration:N", sort=names, title=None, axis=alt.Axis(grid=True, **_labels(names)))
+        by["yOffset"] = alt.YOffset("effect:N", sort=titles)
+        by["color"] = alt.Color("effect:N", scale=shades, legend=legend)
+        point["shape"] = alt.Shape("effect:N", scale=shades, legend=None)
+        interval["strokeWidth"] = 1.3
+    else:
+        by["y"] = alt.Y("effect:N", sort=titles, title=None, axis=alt.Axis(grid=True, labelLimit=240))
+        mark["style"], interval["style"] = "accent", "interval"
+    base = alt.Chart(frame).encode(**by)
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(style="guide")
+    tooltip = _tooltips(
+        configuration="Configuration",
+        effect="Without",
+        estimate_bp="Lost, bp|.2f",
+        low_bp="95% low, bp|.2f",
+        high_bp="95% high, bp|.2f",
+        p="p|.3g",
+        covers="The interval covers",
+    )
     return alt.layer(
         zero.encode(x=x("zero")),
-        base.mark_rule(strokeWidth=1.3).encode(x=x("low_bp"), x2="high_bp:Q"),
-        base.mark_point(filled=True).encode(
-            x=x("cost_bp"),
-            shape=alt.Shape("replacement:N", scale=names, legend=None),
-            tooltip=_tooltips(
-                gate="Gate",
-                replacement="Replacement",
-                cost_bp="Cost, bp",
-                low_bp="95% low, bp",
-                high_bp="95% high, bp",
-                p_adjusted="Adjusted p",
-                verdict="Verdict",
-            ),
-        ),
-    ).properties(height=alt.Step(12))
+        base.mark_rule(**interval).encode(x=x("low_bp"), x2="high_bp:Q"),
+        base.mark_point(filled=True, **mark).encode(x=x("estimate_bp"), tooltip=tooltip, **point),
+    ).properties(height=alt.Step(12 if len(names) > 1 else 28))

@@ -21,7 +21,9 @@ from mdaf_core.reporting.words import plural, seeds, some
 
 if TYPE_CHECKING:
     from mdaf_core.data.schema import Split
+    from mdaf_core.evaluation.adaptivity import Contributions
     from mdaf_core.evaluation.comparison import ComparedConfiguration, StudyComparison
+    from mdaf_core.evaluation.effects import EffectName
     from mdaf_core.evaluation.margins import Margin
     from mdaf_core.evaluation.power import Needed, Power
     from mdaf_core.evaluation.reported_results import ReportedTable
@@ -418,24 +420,34 @@ def pair_tests(
     return pl.DataFrame(rows, schema=columns, orient="row"), sentences
 
 
-def gate_costs(runs: Sequence[RunRecord], split: Split) -> pl.DataFrame:
-    """What replacing g costs each gated run, one row a run and replacement; runs whose cost is undefined have none.
+def gate_effects(
+    runs: Sequence[RunRecord], split: Split, names: Sequence[EffectName], margin: Margin | None = None
+) -> pl.DataFrame:
+    """What configurations lose without a part, one row a configuration and effect; those without it have none.
 
-    Columns: configuration, seed, replacement, mean_g, sd_g, auc, cost_bp, low_bp, high_bp, p_adjusted, verdict.
+    Columns: configuration, seeds, effect (a title), auc, estimate_bp, low_bp, high_bp, p, covers, verdict (of the gate;
+    null without one).
     """
-    from mdaf_core.evaluation.gates import REPLACEMENTS, gate_summary
+    from mdaf_core.evaluation.adaptivity import contributions
+    from mdaf_core.evaluation.comparison import by_configuration
+
+    found = [contributions(list(g.values()), split, margin) for g in by_configuration(runs).values()]
+    return pl.concat([effect_rows(one, names) for one in found]) if found else effect_rows(None, names)
+
+
+def effect_rows(found: Contributions | None, names: Sequence[EffectName]) -> pl.DataFrame:
+    """`gate_effects` of one configuration."""
+    from mdaf_core.evaluation.effects import TITLES
 
     rows = []
-    for run in runs:
-        summary = gate_summary(run, split)
-        found, whole = summary.adaptivity, summary.overall
-        for entry in found.replacements:
-            cost = (entry.test.estimate * 1e4, entry.test.low * 1e4, entry.test.high * 1e4)
-            about = (run.configuration, run.seed, REPLACEMENTS[entry.name], whole.mean, whole.sd, found.auc)
-            rows.append((*about, *cost, entry.p_adjusted, found.verdict))
-    schema: dict[str, type[pl.DataType]] = {"configuration": pl.String, "seed": pl.Int64, "replacement": pl.String}
-    schema |= dict.fromkeys(("mean_g", "sd_g", "auc", "cost_bp", "low_bp", "high_bp", "p_adjusted"), pl.Float64)
-    return pl.DataFrame(rows, schema=schema | {"verdict": pl.String}, orient="row")
+    for effect in (found.effects.effects[name] for name in names if name in found.effects.effects) if found else ():
+        assert found is not None
+        test, about = effect.test, (found.effects.configuration, len(found.effects.seeds))
+        bp = (found.effects.auc, test.estimate * 1e4, test.low * 1e4, test.high * 1e4, test.p)
+        rows.append((*about, TITLES[effect.name], *bp, test.covers, found.gate and found.gate.word))
+    schema: dict[str, type[pl.DataType]] = {"configuration": pl.String, "seeds": pl.Int64, "effect": pl.String}
+    schema |= dict.fromkeys(("auc", "estimate_bp", "low_bp", "high_bp", "p"), pl.Float64)
+    return pl.DataFrame(rows, schema=schema | {"covers": pl.String, "verdict": pl.String}, orient="row")
 
 
 def final_metrics(runs: Sequence[RunRecord], split: Split) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Charts of the gate. g is the weight of the sequential branch: 0 is static alone, 1 is sequential alone."""
+"""Charts of g, the weight of the sequential branch's vector (0: static alone, 1: sequential alone), and of rows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import altair as alt
     from plotly.graph_objects import Figure
 
-    from mdaf_core.evaluation.gates import Adaptivity, GateGroup, GateSummary
+    from mdaf_core.evaluation.gates import GateGroup, GateSummary
     from mdaf_core.evaluation.story import RowStory
 
-G = "g, weight of the sequential branch"
+G = "g, weight of the sequential branch's vector"
 TIMES = {
     0.001: "1 ms", 0.01: "10 ms", 0.1: "0.1 s",
     1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 14400: "4 h", 43200: "12 h", 86400: "1 day",
@@ -26,6 +26,8 @@ TIMES = {
 AXES = {
     "g": G,
     "history_length": "History length, events",
+    "contribution_static": "Static branch, part in the log-odds",
+    "contribution_sequential": "Sequential branch, part in the log-odds",
     "logit_static": "Logit of the static branch alone",
     "logit_sequential": "Logit of the sequential branch alone",
     "logit": "Logit",
@@ -116,45 +118,6 @@ def by_epoch(summary: GateSummary) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
         )
         .properties(height=160)
     )
-    return chart, frame
-
-
-def replacements(adaptivity: Adaptivity) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
-    """What replacing g costs in AUC, bp, with 95% intervals; and its data."""
-    import altair as alt
-
-    from mdaf_core.evaluation.gates import REPLACEMENTS
-
-    frame = pl.DataFrame(
-        [
-            {
-                "replacement": REPLACEMENTS[r.name],
-                "cost_bp": r.test.estimate * 1e4,
-                "low_bp": r.test.low * 1e4,
-                "high_bp": r.test.high * 1e4,
-                "p_adjusted": r.p_adjusted,
-            }
-            for r in adaptivity.replacements
-        ]
-    )
-    title, scale = "Cost, bp of AUC", alt.Scale(nice=True, padding=10)
-    y = alt.Y("replacement:N", sort=list(REPLACEMENTS.values()), title=None, axis=alt.Axis(grid=True))
-    base = alt.Chart(frame).encode(
-        y=y,
-        tooltip=[
-            alt.Tooltip("replacement:N", title="Replacement"),
-            alt.Tooltip("cost_bp:Q", title="Cost, bp", format=".2f"),
-            alt.Tooltip("low_bp:Q", title="95% low", format=".2f"),
-            alt.Tooltip("high_bp:Q", title="95% high", format=".2f"),
-            alt.Tooltip("p_adjusted:Q", title="Adjusted p", format=".3g"),
-        ],
-    )
-    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(style="guide")
-    chart = alt.layer(
-        zero.encode(x=alt.X("zero:Q", title=title, scale=scale)),
-        base.mark_rule(style="interval").encode(x=alt.X("low_bp:Q", title=title, scale=scale), x2="high_bp:Q"),
-        base.mark_point(filled=True, style="accent").encode(x=alt.X("cost_bp:Q", title=title, scale=scale)),
-    ).properties(height=alt.Step(34))
     return chart, frame
 
 
@@ -272,7 +235,7 @@ def response(story: RowStory) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
 
 
 # Where the colours of a value part.
-MIDDLE = {"g": 0.5, "logit_static": 0.0, "logit_sequential": 0.0, "logit": 0.0}
+MIDDLE = {"g": 0.5} | {name: 0.0 for name in AXES if name.startswith(("logit", "contribution"))}
 
 
 def _parting(values: pl.Series, middle: float | None) -> list[float]:

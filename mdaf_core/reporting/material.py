@@ -114,6 +114,12 @@ class Material:
         runs = [run for run in self.runs if without_gate(run) is None]
         return sorted(runs, key=lambda run: run.configuration != self.study.reference)
 
+    @property
+    def auc_margin(self) -> Margin | None:
+        """What is negligible in AUC, whatever metric is compared by: as chosen for it, else as planned."""
+        chosen = self.margin if self.metric == "auc" else results.PLANNED
+        return results.choices(self.study, metric="auc", margin=chosen)[3]
+
     def require_runs(self) -> None:
         """Raises UsageError where no run has finished."""
         if not self.runs:

@@ -21,6 +21,8 @@ from mdaf_core.reporting.words import MISSING, listed, seeds, signed
 if TYPE_CHECKING:
     from mdaf_core.data.schema import Split
     from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.evaluation.effects import EffectName
+    from mdaf_core.evaluation.margins import Margin
     from mdaf_core.reporting.material import Material
     from mdaf_core.tracking import RunRecord
 
@@ -223,36 +225,42 @@ def _ranks(means: Sequence[float | None], digits: int, direction: int) -> tuple[
     return best, second
 
 
-def gates_table(runs: Sequence[RunRecord], split: Split) -> PaperTable:
-    """Of each trained gate: g over the rows, what replacing it costs, and the verdict.
+def gates_table(runs: Sequence[RunRecord], split: Split, margin: Margin | None = None) -> PaperTable:
+    """Of each configuration with a gate, over its seeds: what replacing g costs, and the verdict.
 
     Raises:
         UsageError: no gate, or none that can be tested on these rows.
     """
-    data = frames.gate_costs(runs, split)
+    from mdaf_core.evaluation.effects import COSTS, TITLES
+
+    data = frames.gate_effects(runs, split, COSTS, margin)
     if data.is_empty():
         raise UsageError("No finished run of this study has a gate that can be tested on these rows.")
-    gates = data.partition_by("configuration", "seed", maintain_order=True)
+    gates = data.partition_by("configuration", maintain_order=True)
 
-    def costs(place: int) -> list[str]:
-        rows = [gate.row(place, named=True) for gate in gates]
-        return [f"{signed(r['cost_bp'])} [{signed(r['low_bp'])}, {signed(r['high_bp'])}]" for r in rows]
+    def costs(name: EffectName) -> list[str]:
+        found = [gate.filter(effect=TITLES[name]).to_dicts() for gate in gates]
+        return [
+            f"{signed(r['estimate_bp'])} [{signed(r['low_bp'])}, {signed(r['high_bp'])}]" if r else MISSING
+            for r in (rows[0] if rows else None for rows in found)
+        ]
 
+    covers = "; ".join(data["covers"].unique(maintain_order=True).to_list())
     return PaperTable(
         name=f"gates-{split}",
         title="Whether the gates are adaptive",
-        caption=f"Gates on {SPLIT_WORDS[split]} rows: mean and standard deviation over rows of g, the weight of the "
-        "sequential branch; AUC as learned; and what replacing g by its mean, or shuffling g over the rows, costs "
-        "in bp of AUC [95% interval over users, for this trained model]. Adaptive: each of both costs is above 0 at "
-        "5%.",
+        caption=f"Gates on {SPLIT_WORDS[split]} rows: what is lost in bp of AUC [95% interval: {covers}] where g, the "
+        "weight of the sequential branch's vector, is its median for all rows, another row's, or another row's of the "
+        "same user (the last two: mean of 20 shuffles). Adaptive: each is above 0 at 5%, and more of it comes from "
+        "choosing between the branches than from g as a score; not shown is not shown to be small.",
         cells={
             "Configuration": [gate["configuration"][0] for gate in gates],
-            "Seed": [str(gate["seed"][0]) for gate in gates],
-            "g, mean (sd)": [f"{gate['mean_g'][0]:.3f} ({gate['sd_g'][0]:.3f})" for gate in gates],
+            "Seeds": [str(gate["seeds"][0]) for gate in gates],
             "AUC": [MISSING if gate["auc"][0] is None else f"{gate['auc'][0]:.4f}" for gate in gates],
-            "Mean instead, bp": costs(0),
-            "Shuffled, bp": costs(1),
-            "Adaptive": ["yes" if gate["verdict"][0] == "adaptive" else "not shown" for gate in gates],
+            "One g, bp": costs("g_median"),
+            "Another row's, bp": costs("g_shuffled"),
+            "Same user's, bp": costs("g_within_user"),
+            "Gate": [gate["verdict"][0] for gate in gates],
         },
         data=data,
     )
@@ -264,7 +272,7 @@ TABLES: dict[str, tuple[str, Callable[[Material], PaperTable]]] = {
     "results": ("Results", lambda material: results_table(material.comparison, material.runs)),
     "overfitting": ("Overfitting", lambda material: overfitting_paper_table(material.runs)),
     "cost": ("Cost", lambda material: cost_table(material.ledger)),
-    "gates": ("Gates", lambda material: gates_table(material.gated, material.split)),
+    "gates": ("Gates", lambda material: gates_table(material.gated, material.split, material.auc_margin)),
 }
 
 

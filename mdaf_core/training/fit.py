@@ -173,8 +173,7 @@ def _train_and_evaluate(
         from mdaf_core.training.gbdt import train_gbdt
 
         threads = torch.get_num_threads()
-        logits, total, speed = train_gbdt(config, dataset, seed, directory, threads=threads, **hooks)
-        columns = {split: {"logit": logits[split]} for split in EVALUATED}
+        columns, total, speed = train_gbdt(config, dataset, seed, directory, threads=threads, **hooks)
         embedding, dense = 0, total
     else:
         module = train_neural(config, dataset, seed, directory, **hooks)
@@ -258,12 +257,12 @@ def _mean_history(dataset: PreparedDataset, config: RunConfig) -> float:
 
 
 def _gate_summary(dataset: PreparedDataset, columns: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Test AUC with g as learned and replaced, and each branch alone; empty for a model without a gate."""
+    """Test AUC with g as learned and one g for all rows, and each branch alone; empty for a model without a gate."""
     if "g" not in columns:
         return {}
     label = dataset.rows("test").label
     summary: dict[str, Any] = {"mean": float(columns["g"].mean()), "sd": float(columns["g"].std())}
-    for name in ("logit", "logit_g_mean", "logit_g_permuted", "logit_static", "logit_sequential"):
+    for name in ("logit", "logit_g_median", "logit_static", "logit_sequential"):
         try:
             summary[f"auc_{name.removeprefix('logit_')}"] = auc(label, columns[name])
         except Undefined:

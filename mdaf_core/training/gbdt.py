@@ -18,15 +18,18 @@ import polars as pl
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.gather import match_features, match_names
 from mdaf_core.data.schema import UNKNOWN, Split
+from mdaf_core.data.variants import with_histories_of
 from mdaf_core.evaluation.metrics import Undefined, auc, log_loss
 from mdaf_core.files import keep, write_text
 from mdaf_core.models.config import GBDTConfig
 from mdaf_core.training.config import RunConfig
 from mdaf_core.training.module import sample_of_training_rows
 from mdaf_core.training.progress import Monitor, Progress
+from mdaf_core.training.replaced import history_columns
 from mdaf_core.training.results import EpochMetrics
 from mdaf_core.training.schedule import best_epoch, quality, stop_reason, trees_by_epoch
 
+EVALUATED: tuple[Split, ...] = ("val", "test")
 MODEL = "model.txt"
 
 
@@ -98,8 +101,8 @@ def train_gbdt(
     epochs: list[EpochMetrics],
     monitor: Monitor,
     on_epoch: Callable[[list[EpochMetrics]], None],
-) -> tuple[dict[str, np.ndarray], int, float]:
-    """Train; returns logits by split name (`val`, `test`), leaves as the parameter count, and rows per second.
+) -> tuple[dict[Split, dict[str, np.ndarray]], int, float]:
+    """Train; returns columns as `predict` does of `val` and `test`, leaves as parameter count, and rows per second.
 
     An interrupted training starts again: it takes seconds, and gives the same trees.
     """
@@ -170,12 +173,36 @@ def train_gbdt(
     trees = best_epoch(epochs) * rounds
     text = booster.model_to_string(num_iteration=trees)
     keep(directory / MODEL, lambda: write_text(directory / MODEL, text))
-    logits = {
-        split: np.asarray(booster.predict(x[split], raw_score=True, num_iteration=trees), np.float64)
-        for split in ("val", "test")
-    }
+    columns = {split: predict_gbdt(booster, config, dataset, split, x[split], trees) for split in EVALUATED}
     leaves = sum(tree["num_leaves"] for tree in booster.dump_model(num_iteration=trees)["tree_info"])
-    return logits, leaves, len(x["train"]) * len(epochs) * rounds / spent
+    return columns, leaves, len(x["train"]) * len(epochs) * rounds / spent
+
+
+def predict_gbdt(
+    booster: lgb.Booster,
+    config: RunConfig,
+    dataset: PreparedDataset,
+    split: Split,
+    inputs: np.ndarray | None = None,
+    trees: int | None = None,
+) -> dict[str, np.ndarray]:
+    """What `predict` returns for a neural model, of the first `trees` (all); `inputs`: `features`, where known."""
+    model, rows, history = config.model, dataset.rows(split), config.training.max_history
+    assert isinstance(model, GBDTConfig)
+    known = features(model, dataset, split, history) if inputs is None else inputs
+
+    def ask(matrix: np.ndarray) -> np.ndarray:
+        return np.asarray(booster.predict(matrix, raw_score=True, num_iteration=trees), np.float64)
+
+    def with_histories(donor: np.ndarray | None) -> np.ndarray:
+        given = with_histories_of(rows, donor)
+        matches = match_features(dataset, split, max_history=history, rows=given)
+        return ask(np.concatenate([known[:, : -matches.shape[1]], matches], axis=1))
+
+    columns = {"logit": ask(known)}
+    if model.match_features and dataset.meta.history_fields and len(rows):
+        columns |= history_columns(with_histories, rows.label, rows.user)
+    return columns
 
 
 def _auc(label: np.ndarray, logit: np.ndarray) -> float | None:

@@ -11,12 +11,20 @@ import torch
 from torch import Tensor
 
 from mdaf_core.data.dataset import PreparedDataset, Rows
-from mdaf_core.data.loader import Batch, BatchLoader
+from mdaf_core.data.loader import BatchLoader
 from mdaf_core.data.schema import Split
+from mdaf_core.data.variants import loader_of, with_histories_of
 from mdaf_core.models.base import CTRModel, GatedModel, Output
 from mdaf_core.training.config import TrainingConfig
+from mdaf_core.training.replaced import Fused, branch_columns, history_columns
 
-GATE_COLUMNS = ("g", "logit_static", "logit_sequential", "logit_g_mean", "logit_g_permuted")
+_DRAWN = ("static_only", "sequential_only", "g_shuffled", "g_within_user", "other_history")
+REPLACED_COLUMNS = (
+    "g", "logit_static", "logit_sequential", "contribution_static", "contribution_sequential", "logit_g_median",
+    "logit_branches", "logit_g_additive", "logit_no_history",
+    *(f"{kind}_{name}" for name in _DRAWN for kind in ("placement", "wins")),
+)  # fmt: skip
+"""What is kept of a model's answers beside its prediction; `replaced.py` says what each is."""
 
 
 @torch.inference_mode()
@@ -27,42 +35,50 @@ def predict(
     config: TrainingConfig,
     on_batch: Callable[[], None] = lambda: None,
 ) -> dict[str, np.ndarray]:
-    """Logits of all rows of a split, in row order, with the model in evaluation mode; float64 (N,).
+    """Logits of all rows of a split, in row order, with the model in evaluation mode; (N,) each.
 
-    Always `logit`. For a gated model also `g`, the logits of each branch alone (g = 0, g = 1), and the logits with g
-    replaced: by its mean over the split, and by a seeded permutation of itself.
+    Always `logit` (float64). For a gated model also `g` and the logits of each branch alone (g = 0, g = 1); for a model
+    of two branches the answers with g or a branch's vector replaced, for one that reads histories those with the
+    history replaced: `REPLACED_COLUMNS`.
     """
     device = next(model.parameters()).device
     model.eval()
-    loader = BatchLoader(dataset, split, config.eval_batch_size, max_history=model.events_read(config.max_history))
+    rows = dataset.rows(split)
+    most = model.events_read(config.max_history)
 
-    def batches() -> Iterator[Batch]:
+    def outputs(loader: BatchLoader) -> Iterator[Output]:
         for batch in loader:
             on_batch()
-            yield batch.to(device)
+            yield _to_cpu(model(batch.to(device)))
 
-    outputs = [_to_cpu(model(batch)) for batch in batches()]
-    columns = {"logit": _join([o.logit_B for o in outputs])}
-    if not model.gated:
+    loader = BatchLoader(dataset, split, config.eval_batch_size, max_history=most)
+    found = list(outputs(loader))
+    columns = {"logit": _join([o.logit_B for o in found])}
+    if not len(rows):
         return columns
+    if isinstance(model, GatedModel):
+        gate_NK = None
+        if model.gated:
+            columns["g"] = _join([o.gate_B for o in found])
+            columns["logit_static"] = _join([o.logit_static_B for o in found])
+            columns["logit_sequential"] = _join([o.logit_sequential_B for o in found])
+            gate_NK = torch.cat([_full_gate(o) for o in found])  # K = 1, or the width of a gate vector
 
-    assert isinstance(model, GatedModel)
-    columns["g"] = _join([o.gate_B for o in outputs])
-    columns["logit_static"] = _join([o.logit_static_B for o in outputs])
-    columns["logit_sequential"] = _join([o.logit_sequential_B for o in outputs])
-    gate_NK = torch.cat([_full_gate(o) for o in outputs])  # K = 1, or the width of a gate vector
-    permutation_N = torch.as_tensor(np.random.default_rng(0).permutation(len(gate_NK)))
-    mean_K = gate_NK.double().mean(0).float()  # in float64, so that the mean of a constant gate is that constant
-    replaced = {"logit_g_mean": mean_K.expand_as(gate_NK), "logit_g_permuted": gate_NK[permutation_N]}
-    logits: dict[str, list[Tensor]] = {name: [] for name in replaced}
-    start = 0
-    for batch in batches():
-        static_BD, sequential_BD = model.branches(batch)
-        for name, given_NK in replaced.items():
-            given = given_NK[start : start + len(batch)].to(device)
-            logits[name].append(model.fuse(static_BD, sequential_BD, given).logit_B.cpu())
-        start += len(batch)
-    return columns | {name: _join(parts) for name, parts in logits.items()}
+        def vectors(index_B: np.ndarray) -> tuple[Tensor, Tensor]:
+            on_batch()
+            return model.branches(loader.gather(index_B).to(device))
+
+        fused = Fused(vectors, model.answer, gate_NK)
+        user = np.asarray(rows.user) if dataset.meta.has_user else None
+        columns |= branch_columns(fused, rows.label, columns["logit"], user, config.eval_batch_size)
+    if most and dataset.meta.history_fields:
+
+        def with_histories(donor_N: np.ndarray | None) -> np.ndarray:
+            given = loader_of(dataset, split, with_histories_of(rows, donor_N), config.eval_batch_size, most)
+            return _join([o.logit_B for o in outputs(given)])
+
+        columns |= history_columns(with_histories, rows.label, rows.user)
+    return columns
 
 
 def _full_gate(output: Output) -> Tensor:
@@ -101,7 +117,7 @@ def write_predictions(path: Path, rows: Rows, columns: dict[str, np.ndarray], ma
             "history_length": length.astype(np.int32),
             "logit": logit,
             "probability": np.exp(-np.logaddexp(0.0, -logit)),
-            **{name: columns[name] for name in GATE_COLUMNS if name in columns},
+            **{name: columns[name] for name in REPLACED_COLUMNS if name in columns},
         }
     )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -68,5 +68,5 @@ class RunResult(BaseModel):
     multiply_adds: int | None = Field(None, description="Per row at the mean history length.")
     wall_seconds: float = 0.0
     peak_memory_mb: float = 0.0
-    gate: dict[str, Any] = Field({}, description="Test AUC with g learned, replaced by its mean, and permuted.")
+    gate: dict[str, Any] = Field({}, description="Mean and deviation of g on test rows; test AUC with g replaced.")
     provenance: dict[str, Any] = {}

@@ -58,8 +58,23 @@ def test_what_one_seed_cannot_show_is_null(call, home):
     assert shown["configurations"][0]["test"]["auc"]["sd"] is None
     run = next(r for r in tracking.list_runs(one.id) if r.configuration == "mdaf-full")
     gate = call("gates", run.run_id, "--json")[1]
-    assert gate["rows"] == 400 and 0 < gate["overall"]["mean"] < 1
-    assert "verdict" in gate["adaptivity"] and "no longer here" in gate["slices_note"]
+    of_run = gate["gate_of_run"]
+    assert of_run["rows"] == 400 and 0 < of_run["overall"]["mean"] < 1 and "no longer here" in of_run["slices_note"]
+    assert "verdict" in gate["gate"] and gate["effects"]["seeds"] == [42]
+
+
+def test_gates_of_a_study_are_one_verdict_over_its_seeds(call, home):
+    study = make_study(["mdaf-full", "lr"], [42, 43, 44], gates=True)
+    found = call("gates", study.id, "--configuration", "mdaf-full", "--json")[1]
+    assert found["effects"]["seeds"] == [42, 43, 44] and "gate_of_run" not in found
+    shuffled = found["effects"]["effects"]["g_shuffled"]
+    assert shuffled["test"]["estimate"] == pytest.approx(sum(shuffled["by_seed"].values()) / 3)
+    assert shuffled["test"]["covers"] == "other seeds and other users"
+    assert call("gates", study.id, "--json")[1] == found  # the configuration with a gate
+    text = call("gates", study.id, "--margin", "5000")[1]
+    assert "mdaf-full, 3 seeds, test" in text and "g alone" in text and "Another user's history" in text
+    assert call("gates", study.id, "--configuration", "nothing")[0] == 2
+    assert call("gates", study.id, "--row", "0")[0] == 2
 
 
 def test_criteria(call, study):

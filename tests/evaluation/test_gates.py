@@ -1,4 +1,4 @@
-"""The gate of a small MDAF on synthetic rows: groups, adaptivity, rows as people read them, and occlusion."""
+"""The g of a small MDAF on synthetic rows: groups, lean, rows as people read them, and occlusion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.loader import BatchLoader
 from mdaf_core.data.prepare import prepare
 from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.evaluation import gates, slices, story
+from mdaf_core.evaluation import adaptivity, gates, slices, story
 from mdaf_core.evaluation.metrics import auc
 from mdaf_core.evaluation.predictions import load_predictions
 from mdaf_core.models.config import Mamba4RecConfig, MDAFConfig
@@ -83,7 +83,6 @@ def test_summary_adds_up(trained):
         assert sum(g.rows for g in groups) == len(frame)
         assert sum(g.rows * g.mean for g in groups) / len(frame) == pytest.approx(found.overall.mean)
     assert [e.gate_mean for e in found.by_epoch] == [0.5, 0.6]
-    assert found.adaptivity.auc == pytest.approx(auc(frame["label"], frame["logit"]))
     assert found == gates.gate_summary(runs["gate"])  # from the cache
 
 
@@ -110,13 +109,11 @@ def test_history_slices_are_what_they_say(trained):
         assert by_name[name].mean == pytest.approx(mine["g"].mean())
 
 
-def test_a_fixed_gate_is_not_adaptive(trained):
+def test_a_fixed_gate_has_nothing_that_adapts(trained):
     _, runs = trained
-    found = gates.gate_summary(runs["fixed"])
-    assert found.constant and found.overall.sd == 0
-    assert found.adaptivity.verdict == "not adaptive on this data"
-    assert "fixed at 0.5" in found.adaptivity.sentence
-    assert all(r.test.estimate == 0 and r.p_adjusted == 1.0 for r in found.adaptivity.replacements)
+    assert gates.gate_summary(runs["fixed"]).constant
+    found = adaptivity.contributions([runs["fixed"]]).gate
+    assert found.word == "g is constant" and "fixes it at 0.5" in found.sentence
 
 
 def test_models_without_a_gate_say_so(trained):
@@ -128,56 +125,37 @@ def test_models_without_a_gate_say_so(trained):
     assert gates.without_gate(runs["gate"]) is None
 
 
-def gate_frame(rng, n=4000, useful=True):
-    """Rows on which one branch is right; g says which, or is noise that the prediction ignores."""
-    label = rng.integers(0, 2, n)
-    right = rng.random(n) < 0.5
-    static, sequential = (np.where(mask, 2.0 * label - 1, 0) + rng.normal(size=n) for mask in (right, ~right))
-    g = np.where(right, 0.2, 0.8) + 0.01 * rng.normal(size=n) if useful else 0.5 + 0.01 * rng.normal(size=n)
-
-    def predict_with(gate):
-        return (1 - gate) * static + gate * sequential if useful else (static + sequential) / 2
-
-    return label, predict_with(g), {
-        "g": g, "logit_static": static, "logit_sequential": sequential,
-        "logit_g_mean": predict_with(np.full(n, g.mean())), "logit_g_permuted": predict_with(rng.permutation(g)),
+def test_the_lean_is_towards_the_branch_with_the_smaller_loss(make_run):
+    """Against the share of pairs, counted; and free of the scale of g."""
+    rng = np.random.default_rng(0)
+    label, better = rng.integers(0, 2, 300), rng.random(300) < 0.4
+    sign = 2 * label - 1
+    columns = {
+        "logit_static": np.where(better, 0.0, sign), "logit_sequential": np.where(better, sign, 0.0),
+        "g": np.round(np.where(better, 0.6, 0.5) + 0.1 * rng.normal(size=300), 2),
     }  # fmt: skip
+    pairs = columns["g"][better][:, None] - columns["g"][~better]
+    expected = ((pairs > 0) + 0.5 * (pairs == 0)).mean()
+    config = {"model.fusion": "gate", "model.branch_loss_weight": "0.1"}
+    run = make_run("mdaf-full", 1, label, rng.normal(size=300), columns=columns, config=config)
+    lean = gates.gate_summary(run).lean
+    assert lean.probability == pytest.approx(expected) and lean.low < expected < lean.high
+    scaled = make_run("mdaf-full", 2, label, rng.normal(size=300), columns=columns | {"g": columns["g"] ** 3 / 9},
+                      config=config)  # fmt: skip
+    assert gates.gate_summary(scaled).lean == lean
 
 
-@pytest.mark.parametrize(("useful", "verdict"), [(True, "adaptive"), (False, "not adaptive on this data")])
-def test_adaptivity_follows_from_the_tests(make_run, useful, verdict):
-    label, logit, columns = gate_frame(np.random.default_rng(0), useful=useful)
-    run = make_run("mdaf-full", 1, label, logit, np.arange(4000) // 4, columns=columns, config={"model.fusion": "gate"})
-    found = gates.gate_summary(run)
-    assert found.adaptivity.verdict == verdict
-    cost = found.adaptivity.replacements[0].test.estimate
-    assert cost == pytest.approx(auc(label, logit) - auc(label, columns["logit_g_mean"]))
-    assert "no longer here" in found.slices_note  # its data set does not exist
-    assert found.slices == {}
-
-
-def test_words_and_intervals_agree():
-    """A cost whose interval excludes 0 is never called not shown; both must be, for 'adaptive'."""
-    rng = np.random.default_rng(3)
-    words = set()
-    for amount in (0.0, 0.2, 0.4, 0.8, 2.0):
-        label, logit, columns = gate_frame(rng, 600)
-        noise = amount * rng.normal(size=600)
-        frame = pl.DataFrame({"user": np.arange(600), "label": label, "logit": logit + noise, **columns})
-        found = gates.adaptivity(frame)
-        excluded = [r.test.low > 0 for r in found.replacements]
-        assert (found.verdict == "adaptive") == all(excluded)
-        assert ("no cost of replacing" in found.sentence) == (not any(excluded))
-        words.add(found.verdict)
-    assert len(words) == 2
-
-
-def test_one_label_leaves_adaptivity_undefined(make_run):
-    _, logit, columns = gate_frame(np.random.default_rng(1), 50)
-    run = make_run("mdaf-full", 1, np.zeros(50, int), logit, columns=columns, config={"model.fusion": "gate"})
-    found = gates.gate_summary(run)
-    assert found.adaptivity.verdict == "undefined" and "label 0" in found.adaptivity.sentence
-    assert len(found.by_label) == 1
+@pytest.mark.parametrize("weight", ["0", "0.0", None])
+def test_without_a_branch_loss_nothing_is_said_of_branches_alone(make_run, weight):
+    rng = np.random.default_rng(0)
+    label, logit = rng.integers(0, 2, 50), rng.normal(size=50)
+    columns = {"g": rng.random(50), "logit_static": logit, "logit_sequential": -logit, "logit_g_median": logit}
+    config = {"model.fusion": "gate"} | ({} if weight is None else {"model.branch_loss_weight": weight})
+    run = make_run("mdaf-full", 1, label, logit, columns=columns, config=config)
+    lean = gates.gate_summary(run).lean
+    assert lean.probability is None and "extrapolations" in lean.note
+    told = adaptivity.EXTRAPOLATED in adaptivity.contributions([run]).notes
+    assert told == (weight is not None)  # not known: nothing is claimed of them
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -241,7 +219,9 @@ def test_story_reads_the_row(trained, length):
     assert times == sorted(times, reverse=True)
     by_name = {w.name: w for w in found.what_if}
     assert by_name["static branch alone"].logit == recorded["logit_static"]
-    assert by_name["g at its mean"].logit == recorded["logit_g_mean"]
+    assert by_name["g at its median"].logit == recorded["logit_g_median"]
+    parts = found.contribution_static + found.contribution_sequential
+    assert parts == pytest.approx(found.logit - load_predictions(runs["gate"].run_id, "test")["logit"].mean(), abs=1e-5)
     assert found.response[0].logit == pytest.approx(recorded["logit_static"], abs=1e-5)
     assert found.response[-1].logit == pytest.approx(recorded["logit_sequential"], abs=1e-5)
     assert found.notes == []
@@ -261,7 +241,8 @@ def test_the_story_in_words_names_the_events_that_moved_it_most(trained):
         event.effect_probability = 1e-5
     assert "No single event" in story.sentences(found)[-1]
     empty = story.row_story(runs["concat"], "test", int(dataset.rows("test").row_id[position_of(dataset, 0)]))
-    assert len(story.sentences(empty)) == 1
+    _, parts = story.sentences(empty)
+    assert "static branch moves its log-odds by" in parts
 
 
 @pytest.mark.parametrize("over_time", [True, False])

@@ -59,12 +59,16 @@ def test_without_a_study_the_page_says_what_to_do(home):
 def test_the_gate_of_a_run(study):
     page = open_page()
     assert not page.error
-    assert headings(page) == ["Is the gate adaptive?", "Where does g lie?", "Which rows?"]
+    assert headings(page) == ["Does the history help?", "Is the gate adaptive?", "Where does g lie?", "Which rows?"]
     _, results = study
     learned = next(m for m in page.metric if m.label == "AUC as learned")
     assert learned.value == f"{results['mdaf-full'].test.auc:.4f}"
     assert results["mdaf-full"].run_id in page.query_params["run"]  # runs with a gate come first
-    assert any("costs" in m.value and "bp of AUC" in m.value for m in page.markdown)
+    assert any("costs" in m.value and "of AUC" in m.value for m in page.markdown)
+    assert any("another user's history" in m.value for m in page.markdown)
+    assert not any("listens" in m.value for m in page.markdown)
+    page.text_input(key=f"gate-margin-{study[0].id}").set_value("2000 bp").run()
+    assert not page.error and not page.exception
 
 
 def test_a_row_in_the_link_opens_its_story(study):

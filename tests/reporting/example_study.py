@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+import torch
 
 from mdaf_core import tracking
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.evaluation.run_metrics import split_metrics
 from mdaf_core.studies.store import Study, create_study
 from mdaf_core.training.presets import get_preset, preset_names
+from mdaf_core.training.replaced import Fused, answer_columns, branch_columns
 from mdaf_core.training.results import EpochMetrics, RunResult
 
 
@@ -114,15 +116,36 @@ def _epoch(epoch: int, top: float, rng: np.random.Generator) -> EpochMetrics:
     )
 
 
-def _gate(logit: np.ndarray, length: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Two noisy opinions whose mixture by g is the prediction; g grows with the history."""
+def _gate(logit: np.ndarray, frame: pl.DataFrame, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Two noisy opinions whose mixture by g is the prediction, asked as a trained model is; g grows with history."""
+    length = frame["history_length"].to_numpy()
     g = 1 / (1 + np.exp(-(0.1 * length - 1 + 0.5 * rng.normal(size=len(logit)))))
     apart = 0.8 * rng.normal(size=len(logit))
     static, sequential = logit - g * apart, logit + (1 - g) * apart
-    replaced = {"logit_g_mean": np.full(len(g), g.mean()), "logit_g_permuted": rng.permutation(g)}
-    return {"g": g, "logit_static": static, "logit_sequential": sequential} | {
-        name: (1 - gate) * static + gate * sequential for name, gate in replaced.items()
+    columns = mixture_columns(static, sequential, g, frame["label"].to_numpy(), frame["user"].to_numpy())
+    noise = logit + rng.normal(size=len(g))
+    return {"g": g, "logit_static": static, "logit_sequential": sequential, **columns} | {
+        "logit_no_history": noise,
+        **answer_columns("other_history", frame["label"].to_numpy(), noise[None], frame["user"].to_numpy()),
     }
+
+
+def mixture_columns(
+    static: np.ndarray, sequential: np.ndarray, g: np.ndarray, label: np.ndarray, user: np.ndarray | None, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """`replaced.branch_columns` of a model that answers (1 − g) · static + g · sequential, branches of one number."""
+    tensors = (torch.tensor(values, dtype=torch.float64) for values in (static, sequential, g))
+    static_N, sequential_N, gate_N = tensors
+    static_N2, sequential_N2 = torch.stack([static_N, gate_N], 1), torch.stack([sequential_N, gate_N], 1)
+
+    def answer(static_B2: torch.Tensor, sequential_B2: torch.Tensor, gate_B1: torch.Tensor | None) -> torch.Tensor:
+        """The gate's own g is what the static branch's vector holds beside its opinion."""
+        given_B1 = static_B2[:, 1:] if gate_B1 is None else gate_B1
+        return torch.lerp(static_B2, sequential_B2, given_B1)[:, 0]
+
+    fused = Fused(lambda index: (static_N2[index], sequential_N2[index]), answer, gate_N.unsqueeze(1))
+    logit = (1 - g) * static + g * sequential
+    return branch_columns(fused, label, logit, user, seed=seed)
 
 
 def _finish(run_id, config, seed, dataset, epochs, splits, *, noise, rng, keep, gated) -> None:  # type: ignore[no-untyped-def]
@@ -135,7 +158,7 @@ def _finish(run_id, config, seed, dataset, epochs, splits, *, noise, rng, keep, 
             folder.mkdir(exist_ok=True)
             predicted = frame.drop("truth").with_columns(logit=logit, probability=1 / (1 + np.exp(-logit)))
             if gated:
-                predicted = predicted.with_columns(**_gate(logit, frame["history_length"].to_numpy(), rng))
+                predicted = predicted.with_columns(**_gate(logit, frame, rng))
             predicted.write_parquet(folder / f"{split}.parquet")
     best = max(epochs, key=lambda e: e.val_auc or 0).epoch
     tracking.finish_run(
