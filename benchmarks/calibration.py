@@ -16,10 +16,10 @@ from scipy.special import ndtri
 from benchmarks.measure import parser, report
 from mdaf_core.evaluation.metrics import auc
 from mdaf_core.evaluation.reported_results import hanley_mcneil_se
+from mdaf_core.evaluation.sampling import one_way
 from mdaf_core.evaluation.signed_rank import signed_rank
 from mdaf_core.evaluation.significance import (
     BP,
-    Component,
     Difference,
     bootstrap_auc,
     delong,
@@ -28,7 +28,6 @@ from mdaf_core.evaluation.significance import (
     holm,
     seed_component,
     seed_summary,
-    shared_by_seeds,
 )
 
 Floats = NDArray[np.float64]
@@ -88,7 +87,7 @@ def two_models(rows: Rows, studies: int, replicates: int) -> dict[str, Count]:
         for label, user, scores in pairs(rows, better, studies, seed=1):
             tests: dict[str, Difference] = {
                 "DeLong": delong(label, scores).difference(0, 1),
-                "DeLong clustered by user": delong(label, scores, user).difference(0, 1),
+                "jackknife over users": delong(label, scores, user).difference(0, 1),
             }
             tests["bootstrap over users"] = bootstrap_auc(label, *scores, user, replicates)
             for name, test in tests.items():
@@ -151,7 +150,8 @@ def over_seeds(kind: Trainings, seeds: int, configurations: int, studies: int) -
             made = delong(label, (d[..., None] * label + of_row + of_user + of_seed).reshape(-1, len(label)), user)
             areas = made.aucs.reshape(shape)
             differences = areas[:-1] - areas[-1]
-            tests = [crossed(differences[i], contrast(made.covariance, i, shape)) for i in range(len(differences))]
+            errors = made.errors.reshape(*shape, -1)
+            tests = [crossed(d, e - errors[-1], made.units) for d, e in zip(differences, errors[:-1], strict=True)]
             count(found.setdefault("seeds × users (the verdict's)", Counter()), tests[0], better)
             alone = difference(float(differences[0].mean()), [seed_component(differences[0])], "", "")
             count(found.setdefault("t test over seeds alone", Counter()), alone, better)
@@ -162,15 +162,10 @@ def over_seeds(kind: Trainings, seeds: int, configurations: int, studies: int) -
     return found
 
 
-def contrast(covariance: Floats, i: int, shape: tuple[int, int]) -> Floats:
-    """(S, S) covariance over users of the differences configuration `i` minus the last, seed by seed."""
-    c = covariance.reshape(*shape, *shape)
-    return c[i, :, i] + c[-1, :, -1] - c[i, :, -1] - c[-1, :, i]
-
-
-def crossed(differences: Floats, covariance: Floats) -> Difference:
-    shared = Component(name="users", variance=shared_by_seeds(covariance))
-    return difference(float(differences.mean()), [shared, seed_component(differences)], "", "")
+def crossed(differences: Floats, errors: Floats, units: int) -> Difference:
+    """The verdict's test: differences (S,) of the seeds and their sampling errors (S, K) over users."""
+    shared = one_way(errors, "users", units)[1]
+    return difference(float(differences.mean()), [c for c in (shared,) if c] + [seed_component(differences)], "", "")
 
 
 def on_given_rows(seeds: int, studies: int) -> dict[str, Count]:
@@ -210,7 +205,7 @@ def one_model(studies: int) -> dict[str, Count]:
             errors = {
                 "Hanley-McNeil": hanley_mcneil_se(area, m, len(label) - m),
                 "DeLong": float(np.sqrt(delong(label, scores[0]).covariance[0, 0])),
-                "DeLong clustered by user": float(np.sqrt(delong(label, scores[0], user).covariance[0, 0])),
+                "jackknife over users": float(np.sqrt(delong(label, scores[0], user).covariance[0, 0])),
             }
             for method, se in errors.items():
                 into = found.setdefault(f"{method}, {name}", Counter())

@@ -46,6 +46,18 @@ class RowSampling(BaseModel):
         return words + (", on these items" if self.on_items else "")
 
 
+def one_way(error: Floats, what: Sampled, units: int) -> tuple[Component, Component | None]:
+    """Variance over users, or rows: of the mean over seeds, and the part that further seeds do not average out.
+
+    Args:
+        error: (S, K) sampling errors of S seeds; units: see `sampling_component`.
+    """
+    of_mean = sampling_component(error.mean(0), what, units)
+    if len(error) == 1:
+        return of_mean, None
+    return of_mean, of_mean.model_copy(update={"variance": shared_by_seeds(error @ error.T)})
+
+
 def two_way(user: Floats, item: Floats, pair: Floats, units: tuple[int, int]) -> tuple[Component, Component | None]:
     """Variance over users and items at once: V_user + V_item − V_pair (Cameron, Gelbach & Miller 2011).
 
@@ -101,9 +113,7 @@ def _row_sampling(pairs: Sequence[Sequence[RunRecord]], split: Split, metric: st
             out.component, out.shared = two_way(error, of_items, of_pairs, (units, units_of_rarer_label(label, item)))
             out.what = "users and items"
         else:
-            out.component = sampling_component(error.mean(0), what, units)
-            if len(pairs) > 1:
-                out.shared = out.component.model_copy(update={"variance": shared_by_seeds(error @ error.T)})
+            out.component, out.shared = one_way(error, what, units)
     except Undefined as reason:
         out.missing = str(reason)
     return out
