@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from mdaf_core.data.schema import Split
 from mdaf_core.errors import StudioError
 from mdaf_core.evaluation.cache import cached
+from mdaf_core.evaluation.items import items_of
 from mdaf_core.evaluation.metrics import Undefined
 from mdaf_core.evaluation.predictions import difference_of_rows, load_predictions
 from mdaf_core.evaluation.significance import (
@@ -62,9 +63,9 @@ def _pair_tests(a: RunRecord, b: RunRecord, split: Split, replicates: int) -> _P
 def compare_runs(
     a: RunRecord, b: RunRecord, split: Split = "test", margin_bp: float | None = None, replicates: int = 1000
 ) -> RunComparison:
-    """DeLong's test, its version clustered by user, and the bootstrap over users, for two runs.
+    """DeLong's test, the jackknife's over users (`clustered`), and the bootstrap over users, for two runs.
 
-    The verdict is about these two trained models and follows the clustered test (DeLong's where rows have no users).
+    The verdict is about these two trained models and follows the jackknife (DeLong's where rows have no users).
 
     Args:
         margin_bp: half-width of what counts as parity; None: parity is not tested.
@@ -75,6 +76,10 @@ def compare_runs(
     """
     key = [split, replicates, a.run_id, a.ended, a.fingerprint, b.run_id, b.ended, b.fingerprint]
     tests = cached("run-pairs", key, _PairTests, lambda: _pair_tests(a, b, split, replicates))
+    if items_of(a, split).items is not None:
+        for test in (tests.delong, tests.clustered, tests.bootstrap):
+            if test is not None:
+                test.covers += ", on these items"
     main = tests.clustered or tests.delong
     parity = None if margin_bp is None else equivalence(main, margin_bp)
     notes = [*tests.notes, "This compares two trained models; what another seed would give is not in the interval."]
