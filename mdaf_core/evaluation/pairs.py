@@ -8,7 +8,7 @@ from mdaf_core.data.schema import Split
 from mdaf_core.errors import StudioError
 from mdaf_core.evaluation.cache import cached
 from mdaf_core.evaluation.items import items_of
-from mdaf_core.evaluation.metrics import Undefined
+from mdaf_core.evaluation.metrics import Undefined, clusters
 from mdaf_core.evaluation.predictions import difference_of_rows, load_predictions
 from mdaf_core.evaluation.significance import (
     Equivalence,
@@ -41,6 +41,7 @@ class _PairTests(BaseModel):
     delong: PairedTest
     clustered: PairedTest | None = None
     bootstrap: PairedTest | None = None
+    undecided: str = ""
     notes: list[str] = []
 
 
@@ -52,11 +53,18 @@ def _pair_tests(a: RunRecord, b: RunRecord, split: Split, replicates: int) -> _P
     label, user = mine["label"].to_numpy(), mine["user"].to_numpy()
     score_a, score_b = mine["logit"].to_numpy(), theirs["logit"].to_numpy()
     out = _PairTests(delong=paired_auc(label, score_a, score_b))
+    if clusters(user) is None:
+        out.notes.append("These rows have no users, and are taken as independent of each other.")
+        return out
     try:
         out.clustered = paired_auc(label, score_a, score_b, user)
+    except Undefined as reason:
+        out.undecided = f"How much other users would change it is not known: {reason}"
+        out.notes.append(out.undecided)
+    try:
         out.bootstrap = bootstrap_auc(label, score_a, score_b, user, replicates)
     except Undefined as reason:
-        out.notes.append(f"Without users: {reason}")
+        out.notes.append(f"No bootstrap over users: {reason}")
     return out
 
 
@@ -65,7 +73,8 @@ def compare_runs(
 ) -> RunComparison:
     """DeLong's test, the jackknife's over users (`clustered`), and the bootstrap over users, for two runs.
 
-    The verdict is about these two trained models and follows the jackknife (DeLong's where rows have no users).
+    The verdict is about these two trained models and follows the jackknife (DeLong's where rows have no users); where
+    rows have users and the jackknife is undefined the word is "not shown".
 
     Args:
         margin_bp: half-width of what counts as parity; None: parity is not tested.
@@ -81,7 +90,7 @@ def compare_runs(
             if test is not None:
                 test.covers += ", on these items"
     main = tests.clustered or tests.delong
-    parity = None if margin_bp is None else equivalence(main, margin_bp)
+    parity = None if margin_bp is None or tests.undecided else equivalence(main, margin_bp)
     notes = [*tests.notes, "This compares two trained models; what another seed would give is not in the interval."]
     return RunComparison(
         run_a=a.run_id,
@@ -92,6 +101,6 @@ def compare_runs(
         clustered=tests.clustered,
         bootstrap=tests.bootstrap,
         equivalence=parity,
-        verdict=verdict(main.estimate, main.p, parity.p if parity else None, seeds=2),
+        verdict=verdict(main.estimate, None if tests.undecided else main.p, parity.p if parity else None, seeds=2),
         notes=notes,
     )

@@ -250,7 +250,7 @@ def test_rows_without_users(make_run):
     label, truth, _ = rows(300)
     runs = [make_run(n, 1, label, truth + k, np.zeros(300)) for n, k in (("a", 0.0), ("b", np.arange(300) / 99))]
     found = compare_runs(runs[0], runs[1])
-    assert found.clustered is None and "users" in found.notes[0]
+    assert found.clustered is None and "no users" in found.notes[0]
     assert entry(compare_study(runs, "a"), "b").difference.components[0].name == "rows"
 
 
@@ -387,3 +387,14 @@ def test_seeds_that_agree_by_chance_give_no_verdict_of_ece(make_run):
             runs += [make_run(name, s, label, own + 0.02 * rng.normal(size=900), user) for s in (1, 2, 3)]
         wrong += entry(compare_study(runs, "base", metric="ece"), "other").verdict in ("better", "worse")
     assert wrong <= 6  # P(more | 5%) is below 1%; the t test over seeds alone is wrong in about half
+
+
+def test_one_users_positives_decide_nothing_between_two_runs(make_run):
+    """DeLong's test of rows would be certain; what other users would do is not known."""
+    rng = np.random.default_rng(8)
+    user = np.repeat(np.arange(20), 20)
+    label = (user == 0).astype(int)
+    a, b = (make_run(n, 1, label, label * gap + rng.normal(size=400), user) for n, gap in (("a", 2.0), ("b", 0.0)))
+    found = compare_runs(a, b, margin_bp=5000, replicates=50)
+    assert found.delong.p < 0.001 and found.clustered is None and found.equivalence is None
+    assert found.verdict == "not shown" and "is not known" in found.notes[0]
