@@ -1,6 +1,7 @@
 """Kill the worker, the supervisor, or the app in the middle of a study, again and again, and count what went wrong.
 
     python -m benchmarks.chaos --home /tmp/chaos [--rounds 20] [--seed 1]
+    python -m benchmarks.chaos --home /tmp/chaos --store-kills 40
 
 Each round launches a study of 6 jobs through the command line, kills one process with signal 9 at a random moment,
 starts the app again if it was the app, and opens a page. Then every job must end; the one whose worker was killed as
@@ -14,6 +15,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -178,10 +180,67 @@ def check_runs(study: str, jobs: list[dict[str, Any]]) -> list[str]:
     return wrong
 
 
+def begin_run(home: Path, die_after: float | None = None) -> float:
+    """Begin a run in a child process, which makes the run store if there is none, and kill it so many seconds later.
+
+    Returns:
+        Seconds it took where it was left alive.
+
+    Raises:
+        RuntimeError: it was left alive and failed.
+    """
+    from mdaf_core import tracking
+    from mdaf_core.training.presets import get_preset
+
+    begin = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.environ["MDAF_HOME"] = str(home)
+            os.dup2(os.open(home.parent / "child.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+            tracking.start_run(get_preset("lr"), 1, "data", "abc")
+            code = 0 if tracking.list_runs() else 2
+        finally:
+            os._exit(code)
+    if die_after is not None:
+        time.sleep(die_after)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if die_after is None and status:
+        raise RuntimeError(f"a run cannot begin in {home}: see {home.parent / 'child.log'}")
+    return time.monotonic() - begin
+
+
+def store_kills(home: Path, rounds: int, dice: random.Random) -> int:
+    """Kill a process at a random moment while it makes the run store and begins a run, and begin another one on what
+    it left; returns how often that failed."""
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  # once, for all children
+
+    folder = home / "store-kills"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "unharmed").mkdir(parents=True)
+    whole = begin_run(folder / "unharmed")
+    unusable = made = 0
+    for number in range(rounds):
+        mine = folder / str(number)
+        mine.mkdir()
+        begin_run(mine, die_after=dice.uniform(0, whole))
+        made += (mine / "mlflow.db").exists()
+        try:
+            begin_run(mine)
+        except RuntimeError as error:
+            unusable += 1
+            print(error, flush=True)
+    print(f"{rounds} kills within {whole:.1f} s, {made} after the store was made: {unusable} unusable stores")
+    return unusable
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, required=True, help="an artifacts folder of its own")
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--store-kills", type=int, metavar="N", help="instead: N kills while the run store is made")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     options = parser.parse_args()
@@ -189,6 +248,9 @@ def main() -> None:
     home.mkdir(parents=True, exist_ok=True)
     os.environ["MDAF_HOME"] = str(home)
     os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+    if options.store_kills:
+        raise SystemExit(int(store_kills(home, options.store_kills, random.Random(options.seed)) > 0))
 
     from playwright.sync_api import sync_playwright
 

@@ -11,7 +11,10 @@ import os
 import re
 import shutil
 import sqlite3
+import stat
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -189,6 +192,54 @@ SAYS = {
     r"/tiny/dataset\.json$": "data list",
     r"/tiny/rows/test\.arrow$": "story",
 }
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """The folder as one that may not be written: by its rights, or for root by how it is mounted."""
+    if os.geteuid() == 0:
+        mounts = (["mount", "--bind", folder, folder], ["mount", "-o", "remount,bind,ro", folder])
+        if any(subprocess.run(command, capture_output=True, check=False).returncode for command in mounts):
+            subprocess.run(["umount", folder], capture_output=True, check=False)
+            pytest.skip("root may write anywhere, and nothing may be mounted here")
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+        return
+    paths = [folder, *folder.rglob("*")]
+    for path in paths:
+        path.chmod(path.stat().st_mode & ~0o222)
+    try:
+        yield
+    finally:
+        for path in paths:
+            path.chmod(path.stat().st_mode | stat.S_IWUSR)
+
+
+@pytest.mark.parametrize("caches", [True, False])
+def test_a_folder_that_may_only_be_read_can_be_looked_at(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caches: bool
+) -> None:
+    """A copy of the folder, with what was kept of earlier looks and without."""
+    from streamlit.testing.v1 import AppTest
+
+    home = tmp_path / "copy"
+    shutil.copytree(folder.home, home, ignore=None if caches else shutil.ignore_patterns("cache"))
+    monkeypatch.setenv("MDAF_HOME", str(home))
+    monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
+    with read_only(home):
+        for name, arguments in folder.commands.items():
+            code, out, err = call(arguments, monkeypatch)
+            assert "Traceback" not in err and (code == 0 or name == "study complete"), (name, out, err)
+        app = AppTest.from_file(str(Path(__file__).parent.parent / "app.py"), default_timeout=PATIENT)
+        for page in ("overview", "jobs", "compare") if caches else ("overview",):
+            app.switch_page(f"pages/{page}.py")
+            app.query_params["study"] = folder.study
+            app.run()
+            assert not app.exception and not app.error, (page, [e.value for e in (*app.exception, *app.error)])
+        code, _, err = call(("study", "run", "demo", "--data", "tiny"), monkeypatch)
+        assert code == 1 and "\nError: " in f"\n{err}" and "Traceback" not in err
 
 
 @pytest.mark.parametrize(
