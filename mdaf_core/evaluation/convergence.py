@@ -84,7 +84,7 @@ def diverged(runs: Sequence[RunRecord], split: Split = "test") -> list[Diverged]
         Diverged(
             configuration=run.configuration,
             seed=run.seed,
-            sentence=f"{run.configuration}, seed {run.seed}, failed: {run.reason.rstrip('.')}.",
+            sentence=f"{run.configuration}, seed {run.seed}, failed: {run.reason.partition('. ')[0].rstrip('.')}.",
         )
         for run in runs
         if run.state == "failed" and re.search(r"diverge|not finite|non-finite", run.reason, re.IGNORECASE)

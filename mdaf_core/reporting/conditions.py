@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel
 
+from mdaf_core.data.sample import sample_note
 from mdaf_core.errors import StudioError
 from mdaf_core.evaluation.convergence import diverged, unfinished
 from mdaf_core.reporting.words import seeds
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from mdaf_core.studies.store import Study
     from mdaf_core.tracking import RunRecord
 
-Kind = Literal["data", "synthetic", "split", "audit-failed", "audit-warned", "seeds", "plan", "diverged", "unfinished"]
+OfData = Literal["data", "synthetic", "split", "audit-failed", "audit-warned"]
+OfRuns = Literal["seeds", "users", "plan", "diverged", "unfinished"]
 SPLIT_KINDS = {
     "time": "split by time",
     "last-day": "the last day as test, the day before as validation",
@@ -40,7 +42,7 @@ class Condition(BaseModel):
         grave: a reader who does not know it is misled; pages show it as a warning.
     """
 
-    kind: Kind
+    kind: OfData | OfRuns
     sentence: str
     grave: bool = False
 
@@ -187,6 +189,12 @@ def _unfinished(facts: _Facts) -> Iterator[Condition]:
         yield Condition(kind="unfinished", sentence=sentence, grave=True)
 
 
+def _users(facts: _Facts) -> Iterator[Condition]:
+    note = sample_note(facts.comparison.sample) if facts.comparison and facts.comparison.sample else ""
+    if note:
+        yield Condition(kind="users", sentence=note, grave=True)
+
+
 def _plan(facts: _Facts) -> Iterator[Condition]:
     if facts.comparison is not None and facts.comparison.conditions is not None:
         for sentence in facts.comparison.conditions.sentences():
@@ -194,4 +202,4 @@ def _plan(facts: _Facts) -> Iterator[Condition]:
 
 
 _OF_DATA: tuple[Callable[[_Facts], Iterator[Condition]], ...] = (_known, _synthetic, _split, _failed_checks, _warnings)
-_OF_RUNS: tuple[Callable[[_Facts], Iterator[Condition]], ...] = (_seeds, _plan, _diverged, _unfinished)
+_OF_RUNS: tuple[Callable[[_Facts], Iterator[Condition]], ...] = (_seeds, _users, _plan, _diverged, _unfinished)

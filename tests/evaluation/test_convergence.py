@@ -14,6 +14,7 @@ from mdaf_core.evaluation.overfitting import analyse_run
 from mdaf_core.evaluation.significance import half_width, seed_component
 from mdaf_core.evaluation.slices import slice_metrics
 from mdaf_core.files import write_json
+from mdaf_core.reporting.frames import comparison_table
 from mdaf_core.training.results import EpochMetrics
 from mdaf_core.training.schedule import trees_by_epoch
 
@@ -81,6 +82,9 @@ def test_a_seed_that_learned_nothing_is_named_beside_the_verdict(make_run) -> No
     entry = next(c for c in comparison.configurations if c.configuration == "other")
     assert entry.verdict == "not shown", "two seeds are worse by far, the third hides it"
     assert entry.diverged == [3]
+    table = comparison_table(comparison)
+    verdicts = dict(zip(table["Configuration"], table["Verdict"], strict=True))
+    assert verdicts == {"base": "reference", "other": "● not shown (seed 3 went astray)"}
     (sentence,) = [note for note in comparison.notes if "went astray" in note]
     low, high = sorted(entry.values[s] for s in (1, 2))
     where = f"where other seeds have {low:.4f} to {high:.4f}."
@@ -104,7 +108,8 @@ def test_predictions_that_exploded_are_named_by_their_log_loss(make_run) -> None
 
 def test_a_run_that_failed_with_a_loss_that_is_not_finite(make_run) -> None:
     first, second = runs_of(make_run, healthy(1, 2))
-    broken = replace(second, state="failed", reason="Training diverged: the loss is not finite in epoch 2.")
+    reason = "Training diverged: the loss is not finite in epoch 2. Try a lower learning rate."
+    broken = replace(second, state="failed", reason=reason)
     killed = replace(second, state="failed", reason="The process was killed (signal 9).")
     (found,) = diverged([first, broken])
     assert found.sentence == "base, seed 2, failed: Training diverged: the loss is not finite in epoch 2."

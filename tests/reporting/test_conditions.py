@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from mdaf_core.cli.main import app
 from mdaf_core.data.audit import Audit, Check
+from mdaf_core.data.sample import Sample
 from mdaf_core.errors import StudioError
 from mdaf_core.files import write_json, write_text
 from mdaf_core.reporting import bundle, conditions
@@ -82,7 +83,7 @@ def test_text_manifest_and_files_carry_them(burdened) -> None:
     material = Material(burdened)
     content = dict(bundle.files(material, figures=["runs"], chosen_tables=["results"]))
     manifest = json.loads(content["manifest.json"])
-    kinds = ["synthetic", "split", "audit-failed", "audit-warned", "seeds", "unfinished"]
+    kinds = ["synthetic", "split", "audit-failed", "audit-warned", "seeds", "users", "unfinished"]
     assert [condition["kind"] for condition in manifest["conditions"]] == kinds
     files = {entry["path"]: entry["what"] for entry in manifest["files"]}
     for path in ("figures/runs-test-1col.pdf", "tables/results-test.tex", "tables/results-test.csv"):
@@ -132,6 +133,15 @@ def test_data_prepared_anew_are_not_taken_for_those_of_the_runs(home, tiny) -> N
     result = json.loads(path.read_text())
     write_json(path, result | {"provenance": {"dataset": {"fingerprint": {"sha256": "another"}}}})
     assert [condition.kind for condition in Material(study).conditions] == ["data", "seeds"]
+
+
+def test_rows_that_hang_on_one_user_are_said_in_captions(home) -> None:
+    study = make_study(["mdaf-full", "lr"], [1, 2])
+    material = Material(study)
+    assert material.comparison.sample is not None
+    material.comparison.sample = Sample(rows=400, users=50, effective_users=4.2, largest_user=0.47)
+    for make, name in ((make_figure, "differences"), (make_table, "results"), (make_table, "overfitting")):
+        assert "One user has 47% of these rows: they are worth 4.2 users" in make(material, name).caption
 
 
 def test_a_failure_that_nobody_acknowledged_is_said_too(home, tiny) -> None:
