@@ -618,7 +618,7 @@ def sampled_negatives(folder: Path) -> PreparedDataset:
 
 def purchases_of_what_was_viewed(folder: Path) -> PreparedDataset:
     views = write_user_behavior(folder / "UserBehavior.csv", users=60, items=30)
-    when = USER_BEHAVIOR_START + np.random.default_rng(8).integers(0, 9 * DAY, len(views))
+    when = USER_BEHAVIOR_START + np.random.default_rng(8).integers(0, 9 * DAY, len(views)) // 60 * 60  # as views
     bought = [(u, i, c, "buy", t) for (u, i, c, b, _), t in zip(views[::9], when.tolist(), strict=False) if b == "pv"]
     return _user_behavior(folder, [line for line in views if line[3] == "pv"] + bought)
 
