@@ -17,6 +17,7 @@ from mdaf_core.data.checks import (
     scales,
     source,
     splits,
+    texts,
     together,
     values,
 )
@@ -40,6 +41,7 @@ _QUESTIONS: tuple[Callable[[Written], Iterator[Check]], ...] = (
     values.deciding_values,
     labels.unknown_by_label,
     values.missing_by_label,
+    texts.written_ids,
     encodings.encodings,
     together.inputs_together,
     clock.times_by_label,

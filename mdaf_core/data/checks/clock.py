@@ -12,7 +12,7 @@ from mdaf_core.data.checks.scores import auc, auc_error, rates_of
 from mdaf_core.data.schema import SPLITS
 
 _FEWEST = 300
-_HOURS_AUC = 0.72
+_HOURS_AUC = 0.82
 _APART, _CLOSER = 0.05, 0.25
 _RHYTHM = 3.0
 _DIGITS_AUC, _FEWEST_ROWS = 0.55, 1000
@@ -28,7 +28,7 @@ def times_by_label(data: Written) -> Iterator[Check]:
     if min(int(label.sum()), int((1 - label).sum())) < 20:
         return
     timed = data.meta.has_time
-    questions = (_hours, _digits, _moments) if timed else ()
+    questions = (_hours, _digits, _moments) if data.has_calendar else (_moments,) if timed else ()
     for question in (*questions, _order):
         name, number, words = question(data)
         details[name] = number

@@ -23,6 +23,8 @@ _MOST_KEYS = 300_000
 _MOST_INPUTS = 40
 _FEWEST_PAIRS = 10
 _SAME_LABEL = 0.95
+_WITHIN = (60, 600, 3600)
+"""Seconds: among rows that come soon after each other, copies stand out from what people see again."""
 CHANCE = 1e-6
 _LARGEST_GROUP = 5
 _GRAVE = 0.01
@@ -132,7 +134,7 @@ def rows_again(data: Written) -> Iterator[Check]:
     sample = _keyed(data)
     if sample is None:
         return
-    positions, part, label, hashes = sample
+    positions, part, label, time, hashes = sample
     whole = np.zeros(len(label), np.uint64)
     for column in hashes.values():
         whole += column
@@ -140,11 +142,14 @@ def rows_again(data: Written) -> Iterator[Check]:
     for left_out in ["", *hashes]:
         key = whole if not left_out else whole - hashes[left_out]
         pairs = _pairs(key)
-        copies = _copies(pairs, label)
-        if copies:
+        for within in _WITHIN if data.has_calendar and not left_out else ():
+            near = pairs[time[pairs[:, 1]] - time[pairs[:, 0]] <= within * data.meta.ticks]
+            if _copies(near, label):
+                found.append((len(near), left_out, near))
+        if _copies(pairs, label):
             found.append((len(pairs), left_out, pairs))
-            if not left_out:
-                break
+        if found and not left_out:
+            break
     size, left_out, pairs = max(
         found, key=lambda one: (not one[1], one[0]), default=(0, "", np.empty((0, 2), np.int64))
     )
@@ -182,9 +187,9 @@ def _split(data: Written, positions: np.ndarray) -> dict[Split, np.ndarray]:
     return found
 
 
-def _keyed(data: Written) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]] | None:
-    """Rows to compare: positions, part, label, and the hash of each input; by time. Of many rows those of some targets
-    or of some users, so that all rows of one are there."""
+def _keyed(data: Written) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]] | None:
+    """Rows to compare, by time: positions, part, label, time, and the hash of each input. Of many rows those of some
+    users (or values of the first input), so that all rows of one are there."""
     fields = [field for field in data.meta.fields if field.name not in ("hour", "dayofweek")]
     columns = {field.name: field.name for field in fields if not (field.role == "user" and data.meta.has_user)}
     if data.meta.has_user:
@@ -202,7 +207,8 @@ def _keyed(data: Written) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str,
         kept = np.flatnonzero(picked)
     label = whole("label")[kept].astype(np.int64)
     part = np.repeat(np.arange(3), [len(data.rows[split]) for split in SPLITS])[kept]
-    order = np.argsort(whole("timestamp")[kept], kind="stable")
+    time = whole("timestamp")[kept]
+    order = np.argsort(time, kind="stable")
     known = np.ones(len(kept), np.bool_)
     hashes: dict[str, np.ndarray] = {}
     for i, (name, column) in enumerate(list(columns.items())[:_MOST_INPUTS]):
@@ -212,7 +218,8 @@ def _keyed(data: Written) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str,
         salt = np.full(len(values), i, np.int64)
         hashes[name] = mixed_hash([salt, values])[order]
     keep = known[order]
-    return kept[order][keep], part[order][keep], label[order][keep], {name: h[keep] for name, h in hashes.items()}
+    chosen = order[keep]
+    return kept[chosen], part[chosen], label[chosen], time[chosen], {name: h[keep] for name, h in hashes.items()}
 
 
 def _pairs(key: np.ndarray) -> np.ndarray:

@@ -13,18 +13,17 @@ from typing import NamedTuple
 import numpy as np
 
 from mdaf_core.data.audit import Check
-from mdaf_core.data.checks.base import WORDS, Written, check, mixed_hash
+from mdaf_core.data.checks.base import WORDS, Written, check
+from mdaf_core.data.checks.keys import Keys, groups_of_ids, groups_of_values, numbers, whole
 from mdaf_core.data.checks.scatter import FEWEST_GROUPS, PRIORS, function_of, inside, scatter
-from mdaf_core.data.describe import field_word
-from mdaf_core.data.schema import SPLITS, UNKNOWN, Split
+from mdaf_core.data.checks.scores import auc, auc_error
+from mdaf_core.data.schema import SPLITS, Split
 
-_MOST_ROWS = 400_000
-_MOST_NUMBERS, _MOST_KEYS, _MOST_PAIRED = 40, 10, 4
 _WITHIN = 0.3
 """Share of a number's variance within the rows of one id, up to which it is taken as a property of the id."""
 CHANCE = 1e-6
 _CLOSER = 0.7
-_SEPARATES = 0.9
+_SEPARATES, _NEXT = 0.9, 0.95
 
 Parts = tuple[Split, ...]
 _OVER: dict[Split, tuple[Parts, ...]] = {
@@ -42,118 +41,110 @@ class Found(NamedTuple):
     over: Parts
 
 
-class Keys:
-    """Groups of rows of one id, or of a pair of ids, in a sample that holds groups whole.
+class _Asked:
+    """All that was found out about the numbers of a data set."""
 
-    Attributes:
-        group: (N,) from 0 on; size: groups; rows: (N,) positions in all rows.
-    """
+    def __init__(self, data: Written):
+        self.columns = numbers(data)
+        self.part = np.repeat(np.arange(len(SPLITS)), [len(data.rows[split]) for split in SPLITS])
+        self.label = whole(data, "label").astype(np.int64)
+        self.known: list[Found] = []
+        self.within: dict[str, tuple[float, str]] = {}
 
-    def __init__(self, columns: list[np.ndarray], known: np.ndarray):
-        hashes = mixed_hash(columns)
-        share = int(known.sum()) // _MOST_ROWS + 1
-        self.rows = np.flatnonzero(known & (hashes % np.uint64(share) == 0))
-        _, self.group = np.unique(hashes[self.rows], return_inverse=True)
-        self.size = int(self.group.max(initial=-1)) + 1
+    def ask(self, name: str, keys: Keys, of_values: bool = False) -> None:
+        values = self.columns[name][keys.rows].astype(np.float64)
+        there = ~np.isnan(values)
+        values, rows, group = values[there], keys.rows[there], keys.group[there]
+        if not _of_the_id(values, group):
+            return
+        part, label = self.part[rows], self.label[rows]
+        counts = _counts(group, keys.size, part, label)
+        chance = CHANCE / (len(self.columns) * 20 * len(PRIORS))
+        for split in _OVER:
+            over = _knows(values, group, part, counts, split, chance, not of_values)
+            if over:
+                self.known.append(Found(name, keys.words, split, *over))
+        reached = None if of_values else inside(values, group, label)
+        if reached is not None and abs(reached - 0.5) > abs(self.within.get(name, (0.5, ""))[0] - 0.5):
+            self.within[name] = reached, keys.words
+
+    @property
+    def telling(self) -> dict[str, tuple[float, str]]:
+        """Numbers that tell the label among rows of one id, though they hardly differ there."""
+        return {name: one for name, one in self.within.items() if max(one[0], 1 - one[0]) > _SEPARATES}
 
 
 def encodings(data: Written) -> Iterator[Check]:
-    numbers = data.meta.numeric[:_MOST_NUMBERS]
-    if not numbers:
+    asked = _Asked(data)
+    if not asked.columns:
         return
-    part = np.repeat(np.arange(len(SPLITS)), [len(data.rows[split]) for split in SPLITS])
-    label = _whole(data, "label").astype(np.int64)
-    columns = {name: _whole(data, name) for name in numbers}
-    found: list[Found] = []
-    within: dict[str, tuple[float, str]] = {}
-    tests = len(numbers) * 15 * len(PRIORS)
-    for words, keys in _keys(data):
-        for name in numbers:
-            values = columns[name][keys.rows].astype(np.float64)
-            there = ~np.isnan(values)
-            if not _of_the_id(values[there], keys.group[there]):
-                continue
-            rows, group = keys.rows[there], keys.group[there]
-            counts = _counts(group, keys.size, part[rows], label[rows])
-            for split in ("val", "test"):
-                over = _knows(values[there], group, part[rows], counts, split, CHANCE / tests)  # type: ignore[arg-type]
-                if over:
-                    found.append(Found(name, words, split, *over))  # type: ignore[arg-type]
-            reached = inside(values[there], group, label[rows])
-            if reached is not None and abs(reached - 0.5) > abs(within.get(name, (0.5, ""))[0] - 0.5):
-                within[name] = reached, words
-    telling = {name: one for name, one in within.items() if max(one[0], 1 - one[0]) > _SEPARATES}
-    named = dict.fromkeys([one.field for one in found] + list(telling))
-    sentence = (
-        "No number follows the chance scatter of the labels, or the counts, of the validation or test rows of an id."
-    )
-    if found:
-        one = found[0]
-        sentence = (
-            f"The input {one.field!r} is the {one.what} of each {one.key}, computed over {_listed(one.over)} rows: it "
-            f"follows their chance scatter, which nothing else can know. {WORDS[one.part].capitalize()} rows tell it "
-            "of their own labels."
-            if one.what == "click rate"
-            else f"The input {one.field!r} counts the {one.what} of each {one.key} over {_listed(one.over)} rows: at "
-            f"the time of a {WORDS[one.part]} row, later rows were not there to be counted."
-        )
-    elif telling:
-        name, (reached, words) = next(iter(telling.items()))
-        sentence = (
-            f"Among the rows of one {words}, {name!r} alone tells positives from negatives (AUC "
-            f"{max(reached, 1 - reached):.4f}), though it hardly differs there: it was computed with the row's own "
-            "label left out, or put in."
-        )
+    by_id, columns = groups_of_ids(data)
+    for name, values in asked.columns.items():
+        for keys in by_id:
+            asked.ask(name, keys)
+        for keys in groups_of_values(values, columns):
+            asked.ask(name, keys, of_values=True)
+    ahead = _label_of_the_next_row(data, asked)
+    named = dict.fromkeys([one.field for one in asked.known] + list(asked.telling) + ahead)
+    sentence = _sentence(asked, ahead)
     if len(named) > 1:
         sentence += f" So it is with {', '.join(map(repr, list(named)[1:6]))}."
     first = next(iter(named), "")
     yield check(
         "encodings",
         "Numbers computed from labels and rows of ids",
-        "fail" if found or telling else "pass",
+        "fail" if named else "pass",
         len(named),
         sentence,
-        {f"{name} within {words}": reached for name, (reached, words) in within.items()},
+        {f"{name} within {words}": reached for name, (reached, words) in asked.within.items()},
         todo=f"Compute {first!r} from training rows alone, or from the rows before each row.",
-        examples=lambda: data.examples({"test": np.arange(20)}),
+        examples=lambda: data.examples({"test": np.arange(min(20, len(data.rows["test"])))}),
     )
+
+
+def _sentence(asked: _Asked, ahead: list[str]) -> str:
+    if asked.known:
+        one = asked.known[0]
+        over = _listed(one.over)
+        if one.what == "click rate":
+            return (
+                f"The input {one.field!r} is the click rate of each {one.key}, computed over {over} rows: it follows "
+                f"the chance scatter of their labels, which nothing else can know. {WORDS[one.part].capitalize()} rows "
+                "are told of their own labels."
+            )
+        return (
+            f"The input {one.field!r} counts the {one.what} of each {one.key} over {over} rows: at the time of a "
+            f"{WORDS[one.part]} row, later rows were not there to be counted."
+        )
+    for name, (reached, words) in asked.telling.items():
+        return (
+            f"Among the rows of one {words}, {name!r} alone tells positives from negatives (AUC "
+            f"{max(reached, 1 - reached):.4f}), though it hardly differs there: it was computed with the row's own "
+            "label left out, or put in."
+        )
+    if ahead:
+        return f"The input {ahead[0]!r} tells the label of the user's next row: it was computed from later rows."
+    return "No number follows the chance scatter of the labels, or the counts, of the validation or test rows of an id."
+
+
+def _label_of_the_next_row(data: Written, asked: _Asked) -> list[str]:
+    """Numbers that alone tell the label of the user's next row almost surely."""
+    if not (data.meta.has_user and data.meta.has_time):
+        return []
+    user, time = whole(data, "user_index"), whole(data, "timestamp")
+    order = np.lexsort((time, user))
+    follows = (user[order][1:] == user[order][:-1]) & (time[order][1:] > time[order][:-1])
+    at, after = order[:-1][follows], order[1:][follows]
+    label = asked.label[after]
+    if min(int(label.sum()), len(label) - int(label.sum())) < 20:
+        return []
+    least = max(_NEXT - 0.5, 5 * auc_error(label))
+    return [name for name, values in asked.columns.items() if abs(auc(label, values[at]) - 0.5) > least]
 
 
 def _listed(parts: Parts) -> str:
     words = [WORDS[part] for part in parts]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _whole(data: Written, name: str) -> np.ndarray:
-    return np.concatenate([data.rows[split].columns[name] for split in SPLITS])
-
-
-def _keys(data: Written) -> Iterator[tuple[str, Keys]]:
-    """Ids and pairs of ids, those of users, items and categories before others; and each of them on one local day."""
-    roles = {"item": 0, "user": 1, "category": 2, "context": 3}
-    fields = sorted(
-        (field for field in data.categorical if field.name not in ("hour", "dayofweek")), key=lambda f: roles[f.role]
-    )
-    columns: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for field in fields[:_MOST_KEYS]:
-        if field.role == "user" and data.meta.has_user:
-            continue
-        codes = _whole(data, field.name)
-        columns[field_word(field.name)] = codes, codes > UNKNOWN
-    if data.meta.has_user:
-        users = _whole(data, "user_index")
-        columns = {"user": (users, users >= 0)} | columns
-    for name, (codes, known) in columns.items():
-        yield name, Keys([codes], known)
-    paired = list(columns)[:_MOST_PAIRED]
-    if data.meta.has_time:
-        day = data.meta.seconds(_whole(data, "timestamp")) // 86400
-        columns["day"] = day, np.ones(len(day), np.bool_)
-        paired.append("day")
-    for i, one in enumerate(paired):
-        for other in paired[i + 1 :]:
-            (codes, known), (more, too) = columns[one], columns[other]
-            yield f"{one} and {other}", Keys([codes, more], known & too)
 
 
 def _of_the_id(values: np.ndarray, group: np.ndarray) -> bool:
@@ -188,6 +179,7 @@ def _knows(
     counts: dict[Split, np.ndarray],
     split: Split,
     chance: float,
+    counted: bool,
 ) -> tuple[str, Parts] | None:
     """What of which rows the numbers of a part's rows were computed from, where they may not know them."""
     own = part == SPLITS.index(split)
@@ -212,7 +204,7 @@ def _knows(
             best, closest = parts, ratio
     if best:
         return "click rate", best
-    for row, what in ((0, "rows"), (1, "clicks")):
+    for row, what in ((0, "rows"), (1, "clicks")) if counted else ():
         if any(function_of(score, over(parts)[row]) for parts in earlier):
             continue
         for parts in _OVER[split]:

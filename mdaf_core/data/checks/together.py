@@ -18,9 +18,13 @@ from mdaf_core.data.schema import FIRST_ID, FieldSpec
 
 _ROWS = {"train": 40_000, "val": 10_000, "test": 10_000}
 _CELLS = 64
-_MOST_INPUTS = 64
+_MOST_INPUTS, _MOST_IN_THREES = 64, 16
+_ALMOST = 0.95
 _GAIN = 0.05
 """How much more AUC two inputs reach than the sum of what each says, where together they say something else."""
+_FEW, _WEAK_AUC, _FLIPPED = 6, 0.75, 0.2
+"""Two inputs of few values do not say so much together and nothing alone, unless one was made from the other and the
+label (exclusive or), be it with errors."""
 _WIDEST_VOCABULARY = 200_000
 ALL_WARN, ALL_FAIL = 0.95, 0.99
 
@@ -34,33 +38,39 @@ def inputs_together(data: Written) -> Iterator[Check]:
     error = auc_error(label[~learn])
     cells = {field.name: _few(field, sample) for field in fields}
     alone = {name: _judged(codes, _CELLS, label, learn) for name, codes in cells.items()}
-    best, pair = 0.0, ("", "")
+    best = 0.0
+    pair: tuple[str, ...] = ("",)
     gains: dict[str, float] = {}
     for one, other in combinations(cells, 2):
         reached = _judged(cells[one] * _CELLS + cells[other], _CELLS**2, label, learn)
-        if reached - max(alone[one], alone[other]) < _GAIN or reached < STRONG_AUC - 0.1:
+        if reached - max(alone[one], alone[other]) < _GAIN or reached < _WEAK_AUC:
             continue
         gain = reached - _added(cells[one], cells[other], label, learn)
         gains[f"{one} and {other}"] = reached
-        if gain > _GAIN and reached > best:
+        few = max(int(cells[one].max()), int(cells[other].max())) < _FEW
+        if gain > _GAIN and reached > best and (reached > STRONG_AUC or (few and gain > _FLIPPED)):
             best, pair = reached, (one, other)
-    for one, other, reached in _equal_ids(data, fields, sample, ~learn):
-        gains[f"{one} is {other}"] = reached
-        if reached > max(best, alone[one] + _GAIN, alone[other] + _GAIN):
+    related = [*_equal_ids(data, fields, sample, ~learn), *_differences(fields, sample, learn)]
+    for one, other, reached in related:
+        if reached > max(STRONG_AUC, best, alone[one] + _GAIN, alone[other] + _GAIN):
             best, pair = reached, (one, other)
-    strong = best > STRONG_AUC and best - 0.5 > 5 * error
+            gains[f"{one} against {other}"] = reached
+    if not pair[0]:
+        best, pair = _three(cells, label, learn)
+    strong = bool(pair[0]) and best - 0.5 > 5 * error
     yield check(
         "inputs-together",
-        "Two inputs together",
+        "Two or three inputs together",
         "fail" if strong and best > LEAK_AUC else "warn" if strong else "pass",
         best or None,
-        f"The inputs {field_word(pair[0])!r} and {field_word(pair[1])!r} together reach AUC {best:.4f} on validation "
-        f"and test rows, the better of them alone {max(alone[name] for name in pair):.4f}: together they know "
-        "something of the label."
+        f"The inputs {' and '.join(repr(field_word(name)) for name in pair)} together reach AUC {best:.4f} on "
+        f"validation and test rows, the best of them alone {max(alone[name] for name in pair):.4f}: together they "
+        "know something of the label."
         if strong
-        else f"No two of {len(fields)} inputs reach an AUC above {STRONG_AUC} by what they say only together.",
+        else f"No two of {len(fields)} inputs reach an AUC above {STRONG_AUC} by what they say only together, nor three "
+        "of few values.",
         gains,
-        todo="Find out how these two were made, and leave one of them out unless both are known before the impression.",
+        todo="Find out how these were made, and leave one of them out unless all are known before the impression.",
         examples=lambda: data.examples(sample.positions(~learn)),
     )
     yield from _all_inputs(data, sample, max(best, *alone.values()))
@@ -126,6 +136,37 @@ def _equal_ids(
         if same.any():
             reached = cell_auc(np.array([0.0, 1.0]), np.bincount(same, minlength=2), np.bincount(same, label, 2))
             yield one, other, max(reached, 1 - reached)
+
+
+def _differences(fields: list[FieldSpec], sample: Sample, learn: np.ndarray) -> Iterator[tuple[str, str, float]]:
+    """AUC of the differences of numbers that are almost the same (begin and end, price and price paid)."""
+    numeric = [field for field in fields if field.kind == "numeric"]
+    columns = {field.name: field.numbers(sample.column(field.name)) for field in numeric}
+    for one, other in combinations(columns, 2):
+        x, y = columns[one], columns[other]
+        there = ~(np.isnan(x) | np.isnan(y))
+        if there.sum() < 100 or x[there].std() == 0 or y[there].std() == 0:
+            continue
+        if np.corrcoef(x[there], y[there])[0, 1] < _ALMOST:
+            continue
+        edges = np.unique(np.quantile((x - y)[there], np.linspace(0, 1, 17)[1:-1]))
+        codes = np.where(there, 1 + np.searchsorted(edges, x - y, "right"), 0)
+        yield one, other, _judged(codes, _CELLS, sample.label, learn)
+
+
+def _three(cells: dict[str, np.ndarray], label: np.ndarray, learn: np.ndarray) -> tuple[float, tuple[str, ...]]:
+    """The three inputs of few values that reach most together, where that is too much."""
+    few = [name for name, codes in cells.items() if int(codes.max()) < _FEW + 2][:_MOST_IN_THREES]
+    best = STRONG_AUC
+    names: tuple[str, ...] = ("",)
+    for three in combinations(few, 3):
+        codes = np.zeros(len(label), np.int64)
+        for name in three:
+            codes = codes * (_FEW + 2) + cells[name]
+        reached = _judged(codes, (_FEW + 2) ** 3, label, learn)
+        if reached > best:
+            best, names = reached, three
+    return (best, names) if names[0] else (0.0, ("",))
 
 
 def _all_inputs(data: Written, sample: Sample, best: float) -> Iterator[Check]:

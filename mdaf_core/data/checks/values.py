@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 
 from mdaf_core.data.audit import Check, Status
 from mdaf_core.data.checks.base import Written, check
@@ -14,7 +15,7 @@ from mdaf_core.data.checks.scores import auc, auc_error
 from mdaf_core.data.describe import describe_codes, field_word
 from mdaf_core.data.schema import UNKNOWN, FieldSpec
 
-PURE = 0.98
+PURE = 0.9
 CHANCE = 1e-6
 """Probability, over all values of all inputs, of calling a value decisive where none is."""
 LEAST_SPREAD = 0.02
@@ -22,6 +23,7 @@ LEAST_SPREAD = 0.02
 _FEWEST, _FEWEST_EXPECTED, _FEWEST_USERS = 8, 30.0, 5
 _MISSING_WARN, _MISSING_FAIL = 0.2, 0.5
 _EDGE = 0.8
+_WORDS_FOR_MISSING = ["-1", "-1.0", "null", "none", "nan", "na", "n/a", "\\n", "unknown", "undefined", "missing"]
 
 
 class Decisive(NamedTuple):
@@ -200,10 +202,9 @@ def missing_by_label(data: Written) -> Iterator[Check]:
     gaps = np.zeros(len(label), np.int64)
     inputs = 0
     for field in data.meta.fields:
-        coded = sample.coded(field)
-        if coded.missing < 0:
+        missing = _missing(data, field)
+        if not missing.any():
             continue
-        missing = coded.codes == coded.missing
         gaps += missing
         inputs += 1
         for words, rows in (("", np.ones(len(label), np.bool_)), (" of validation and test", sample.part > 0)):
@@ -246,6 +247,22 @@ def missing_by_label(data: Written) -> Iterator[Check]:
         "the label, or leave the input out.",
         examples=lambda: data.examples(sample.positions(rows)),
     )
+
+
+def _missing(data: Written, field: FieldSpec) -> np.ndarray:
+    """(N,) whether a value of the sample is missing, or a number or word that stands for it."""
+    coded, values = data.sample.coded(field), data.sample.column(field.name)
+    missing = coded.codes == coded.missing
+    if field.kind == "categorical":
+        table = data.dataset.vocabulary(field.name)
+        stands = table.filter(pl.col("id").str.to_lowercase().is_in(_WORDS_FOR_MISSING))["code"]
+        return missing | np.isin(values, stands.to_numpy())
+    numbers = np.unique(values[~np.isnan(values)])
+    if len(numbers) > 2:
+        first, second = field.numbers(numbers[:2])
+        if first < 0 <= second:  # -1 among counts
+            missing = missing | (values == numbers[0])
+    return missing
 
 
 def blank_inputs(data: Written) -> Iterator[Check]:
