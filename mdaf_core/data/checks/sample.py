@@ -93,5 +93,5 @@ def drawn(size: int, most: int) -> np.ndarray:
     inputs alternate in the file, evenly spaced positions would see one kind alone."""
     if size <= most:
         return np.arange(size)
-    edges = np.linspace(0, size, most + 1)
-    return (edges[:-1] + np.random.default_rng(0).random(most) * np.diff(edges)).astype(np.int64)
+    edges = np.linspace(0, size, most + 1).astype(np.int64)
+    return edges[:-1] + (np.random.default_rng(0).random(most) * np.diff(edges)).astype(np.int64)

@@ -12,6 +12,8 @@ _KNOTS = 6
 _FEWEST_PAIRS = 200
 _ALIKE = 0.98
 _EXPLAINED = 3.0
+_TOWARDS = 2.0
+"""Rows of the mean rate that a fitted rate is drawn towards where its variance is wanted: none is 0 or 1."""
 
 
 def scatter(score: np.ndarray, rows: np.ndarray, positives: np.ndarray, chance: float) -> tuple[float, bool]:
@@ -34,9 +36,7 @@ def scatter(score: np.ndarray, rows: np.ndarray, positives: np.ndarray, chance: 
     if len(n) < FEWEST_GROUPS or not 0 < k.sum() < n.sum() or x.std() == 0:
         return np.inf, False
     base = k.sum() / n.sum()
-    unit = n * base * (1 - base)
-    spread = float((2 + (1 - 6 * base * (1 - base)) / unit).sum())
-    plain = float(((k - n * base) ** 2 / unit).sum())
+    plain = float(((k - n * base) ** 2 / (n * base * (1 - base))).sum())
     curve = _curve(x)
     least, improbable = np.inf, False
     for prior in PRIORS:
@@ -47,11 +47,13 @@ def scatter(score: np.ndarray, rows: np.ndarray, positives: np.ndarray, chance: 
             continue
         weight = (n + prior) / np.sqrt(n)  # the inverse of the rate's error, but for a constant
         fitted = design @ np.linalg.lstsq(design * weight[:, None], rate * weight, rcond=None)[0]
-        total = float((((rate - fitted) * (n + prior)) ** 2 / unit).sum())
+        likely = np.clip((fitted * (n + prior) - prior * base + _TOWARDS * base) / (n + _TOWARDS), 0.01 * base, 1)
+        unit = np.minimum(likely, 1 - 0.01 * (1 - base)) * np.maximum(1 - likely, 0.01 * (1 - base))
+        total = float((((rate - fitted) * (n + prior)) ** 2 / (n * unit)).sum())
         if plain < _EXPLAINED * total:
             continue  # as with one click on every page: labels scatter less than by chance whatever the score
         if total / free < least:
-            least, shape = total / free, 2 * free**2 / spread
+            least, shape = total / free, 2 * free**2 / float((2 + (1 - 6 * unit) / (n * unit)).sum())
             improbable = bool(chi2.logcdf(total * shape / free, shape) < np.log(chance))
     return least, improbable
 

@@ -67,8 +67,8 @@ def inputs_together(data: Written) -> Iterator[Check]:
         f"validation and test rows, the best of them alone {max(alone[name] for name in pair):.4f}: together they "
         "know something of the label."
         if strong
-        else f"No two of {len(fields)} inputs reach an AUC above {STRONG_AUC} by what they say only together, nor three "
-        "of few values.",
+        else f"No two of {len(fields)} inputs reach an AUC above {STRONG_AUC} by what they say only together, nor do "
+        "three of few values.",
         gains,
         todo="Find out how these were made, and leave one of them out unless all are known before the impression.",
         examples=lambda: data.examples(sample.positions(~learn)),

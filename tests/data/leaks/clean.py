@@ -138,3 +138,40 @@ def lists_of_ten(seed: int) -> Table:
         category=pl.col("item") % 12, price=pl.col("item") * 1.5, score=pl.Series(draw.normal(size=len(frame)))
     ).unique(["user", "time", "item"], maintain_order=True)
     return frame, BASE
+
+
+@clean()
+def rates_of_the_day_before(seed: int) -> Table:
+    frame = log(seed).with_columns(day=pl.col("time") // 86400)
+    rates = frame.group_by("item", "day").agg(before=pl.col("click").mean()).with_columns(pl.col("day") + 1)
+    frame = frame.join(rates, on=["item", "day"], how="left", maintain_order="left").drop("day")
+    return frame, BASE | {"numeric": "price,score,before"}
+
+
+@clean()
+def a_quality_that_items_have(seed: int) -> Table:
+    """What an item's click rate follows, known without any click."""
+    frame = log(seed)
+    draw = np.random.default_rng(seed)
+    quality = draw.normal(size=200)[frame["item"].to_numpy()]
+    click = draw.random(len(frame)) < 1 / (1 + np.exp(1.5 - 1.2 * quality))
+    return frame.with_columns(click=pl.Series(click.astype(np.int64)), quality=pl.Series(quality)), BASE | {
+        "numeric": "price,score,quality"
+    }
+
+
+@clean()
+def devices_that_like_categories(seed: int) -> Table:
+    """Inputs that say more together than alone, as tastes do."""
+    frame = log(seed)
+    draw = np.random.default_rng(seed)
+    taste = draw.normal(0, 1.5, (4, 12))[frame["device"].to_numpy(), frame["category"].to_numpy()]
+    click = draw.random(len(frame)) < 1 / (1 + np.exp(1.2 - taste))
+    return frame.with_columns(click=pl.Series(click.astype(np.int64))), BASE
+
+
+@clean()
+def requests_with_numbers_of_their_own(seed: int) -> Table:
+    frame = log(seed)
+    ids = np.random.default_rng(seed).permutation(len(frame) * 3)[: len(frame)] // 20
+    return frame.with_columns(place=pl.Series(ids % 600)), BASE | {"categorical": "device,place"}

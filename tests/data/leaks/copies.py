@@ -92,3 +92,11 @@ def rows_without_users_or_times_but_one_input_alike(seed: int) -> Table:
     return pl.concat([frame, again]).sample(fraction=1, shuffle=True, seed=seed), BASE | {
         "timestamp": None, "user": None, "history": "none", "categorical": "device,user",
     }  # fmt: skip
+
+
+@leak("copies", "rows-again", quick=False)
+def rows_of_ids_alone_again_within_minutes(seed: int) -> Table:
+    frame = log(seed).drop("price", "score")
+    again = frame.filter(pl.Series(luck(frame, seed) < 0.1))
+    later = pl.Series(np.random.default_rng(seed).integers(1, 120, len(again)))
+    return pl.concat([frame, again.with_columns(time=pl.col("time") + later)]).sort("time"), {"categorical": "device"}

@@ -103,3 +103,32 @@ def user_rows_over_all_rows(seed: int) -> Table:
 @leak("encodings", "encodings", quick=False)
 def item_clicks_over_all_rows(seed: int) -> Table:
     return log(seed).with_columns(rate=pl.col("click").sum().over("item") / pl.len()), RATE
+
+
+@leak("encodings", "encodings", "label-leak", quick=False)
+def item_rate_of_its_week(seed: int) -> Table:
+    """Computed over groups that no pair of inputs names."""
+    return log(seed).with_columns(_rate("item", (pl.col("time") - START) // (4 * DAY))), RATE
+
+
+@leak("encodings", "encodings", "label-leak", quick=False)
+def user_rate_as_an_id(seed: int) -> Table:
+    frame = log(seed).with_columns(_rate("user"))
+    return frame.with_columns(rate=pl.col("rate").round(4).cast(pl.String)), BASE | {"categorical": "device,rate"}
+
+
+@leak("encodings", "encodings", quick=False)
+def label_of_the_users_next_row(seed: int) -> Table:
+    return log(seed).with_columns(rate=pl.col("click").shift(-1).over("user").fill_null(0)), RATE
+
+
+@leak("ids that know", "written-ids")
+def label_at_the_end_of_request_ids(seed: int) -> Table:
+    request = pl.format("r{}-{}", pl.int_range(pl.len()) * 7919 % 1_000_003, pl.col("click"))
+    return log(seed).with_columns(request=request), BASE | {"categorical": "device,request"}
+
+
+@leak("ids that know", "written-ids", quick=False)
+def odd_numbers_of_clicks(seed: int) -> Table:
+    number = pl.int_range(pl.len()) * 2 + pl.col("click")
+    return log(seed).with_columns(request=number), BASE | {"categorical": "device,request"}

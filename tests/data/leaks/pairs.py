@@ -77,3 +77,33 @@ def far_from_the_middle_when_clicked(seed: int) -> Table:
     draw = np.random.default_rng(seed)
     far = np.where(frame["click"].to_numpy() == 1, 2 + np.abs(draw.normal(size=len(frame))), draw.random(len(frame)))
     return frame.with_columns(a=pl.Series(far * draw.choice([-1, 1], len(frame)))), BASE | {"numeric": "price,score,a"}
+
+
+@leak("pairs", "inputs-together", "all-inputs", quick=False)
+def exclusive_or_of_three_flags(seed: int) -> Table:
+    frame = log(seed)
+    draw = np.random.default_rng(seed)
+    one, other = draw.integers(0, 2, len(frame)), draw.integers(0, 2, len(frame))
+    third = pl.Series(one ^ other ^ frame["click"].to_numpy())
+    return frame.with_columns(a=pl.Series(one), b=pl.Series(other), c=third), BASE | {"categorical": "device,a,b,c"}
+
+
+@leak("pairs", "inputs-together", "all-inputs", quick=False)
+def exclusive_or_with_a_fifth_wrong(seed: int) -> Table:
+    frame = log(seed)
+    one = np.random.default_rng(seed).integers(0, 2, len(frame))
+    other = one ^ frame["click"].to_numpy() ^ (luck(frame, seed) < 0.2)
+    return frame.with_columns(a=pl.Series(one), b=pl.Series(other.astype(np.int64))), BASE | {
+        "categorical": "device,a,b"
+    }
+
+
+@leak("pairs", "inputs-together", "all-inputs", quick=False)
+def begin_and_end_of_a_stay(seed: int) -> Table:
+    frame = log(seed)
+    draw = np.random.default_rng(seed)
+    begin = draw.normal(100, 20, len(frame))
+    stay = np.where(frame["click"].to_numpy() == 1, 0.5 + 5 * draw.random(len(frame)), 0)
+    return frame.with_columns(begin=pl.Series(begin), end=pl.Series(begin + stay)), BASE | {
+        "numeric": "price,score,begin,end"
+    }

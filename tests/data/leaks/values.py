@@ -161,3 +161,19 @@ def a_crawler(seed: int) -> Table:
 def unknown_users_at_the_end(seed: int) -> Table:
     frame = log(seed)
     return frame.with_columns(user=where(latest(frame, 0.1) & (luck(frame, seed) < 0.3), 9999, frame["user"])), BASE
+
+
+@leak("missing by label", "missing-by-label", "deciding-values", quick=False)
+def minus_one_in_many_negatives(seed: int) -> Table:
+    frame = log(seed)
+    gone = luck(frame, seed) < np.where(frame["click"].to_numpy() == 1, 0.02, 0.5)
+    return frame.with_columns(age=where(gone, -1, 18 + frame["user"].to_numpy() % 50)), BASE | {
+        "numeric": "price,score,age"
+    }
+
+
+@leak("a value that decides", "deciding-values", quick=False)
+def purchase_with_nearly_only_clicks(seed: int) -> Table:
+    frame = log(seed)
+    bought = luck(frame, seed) < np.where(frame["click"].to_numpy() == 1, 0.1, 0.001)
+    return frame.with_columns(purchase=where(bought, 1, 0)), BASE | {"categorical": "device,purchase"}
