@@ -123,11 +123,6 @@ class Written:
         }
 
     @property
-    def has_calendar(self) -> bool:
-        """Whether rows carry moments: hours, days, seconds between them."""
-        return self.meta.has_time
-
-    @property
     def told_apart(self) -> bool:
         """Whether rows of one user, time and target are one event."""
         return self.meta.has_user and self.meta.has_time

@@ -28,7 +28,7 @@ def times_by_label(data: Written) -> Iterator[Check]:
     if min(int(label.sum()), int((1 - label).sum())) < 20:
         return
     timed = data.meta.has_time
-    questions = (_hours, _digits, _moments) if data.has_calendar else (_moments,) if timed else ()
+    questions = (_hours, _digits, _moments) if data.meta.has_calendar else (_moments,) if timed else ()
     for question in (*questions, _order):
         name, number, words = question(data)
         details[name] = number
@@ -36,7 +36,9 @@ def times_by_label(data: Written) -> Iterator[Check]:
             found.append((number, words))
     status: Status = "warn" if found else "pass"
     passed = "Positives and negatives are mixed in the file."
-    if timed:
+    if timed and not data.meta.has_calendar:
+        passed = "Positives and negatives are mixed, and share moments with other rows alike."
+    elif timed:
         passed = (
             "Positives and negatives were written alike, as far as hours, minutes and seconds, moments shared with "
             "other rows of the user, and order show."
@@ -169,15 +171,18 @@ def _moments(data: Written) -> tuple[str, float, str]:
 def _order(data: Written) -> tuple[str, float, str]:
     """Within a part, whether positives lie at one end of it."""
     worst, where = 0.5, ""
+    place = data.sample.column("timestamp")
+    if data.meta.has_calendar:  # by days: within one, hours differ
+        place = data.local(place).dt.date().to_physical().to_numpy()
     for i, split in enumerate(SPLITS):
         own = data.sample.part == i
         label = data.sample.label[own]
         if min(int(label.sum()), int((1 - label).sum())) < 20:
             continue
-        reached = auc(label, data.sample.column("timestamp")[own])
+        reached = auc(label, place[own])
         reached = max(reached, 1 - reached)
         if reached > worst:
             worst, where = reached, split if reached > _ORDER_AUC and reached - 0.5 > 5 * auc_error(label) else ""
-    what = "time" if data.meta.has_time else "the place in the file"
+    what = "the day" if data.meta.has_calendar else "the order" if data.meta.has_time else "the place in the file"
     words = f"Within {WORDS.get(where, '')} rows, {what} alone reaches AUC {worst:.4f}: positives lie at one end."
     return "order", worst, words if where else ""

@@ -142,7 +142,7 @@ def rows_again(data: Written) -> Iterator[Check]:
     for left_out in ["", *hashes]:
         key = whole if not left_out else whole - hashes[left_out]
         pairs = _pairs(key)
-        for within in _WITHIN if data.has_calendar and not left_out else ():
+        for within in _WITHIN if data.meta.has_calendar and not left_out else ():
             near = pairs[time[pairs[:, 1]] - time[pairs[:, 0]] <= within * data.meta.ticks]
             if _copies(near, label):
                 found.append((len(near), left_out, near))

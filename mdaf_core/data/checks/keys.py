@@ -74,7 +74,7 @@ def groups_of_ids(data: Written) -> tuple[list[Keys], dict[str, tuple[np.ndarray
     found = [Keys(name, [codes], known) for name, (codes, known) in columns.items()]
     paired = {name: columns[name] for name in list(columns)[:_MOST_PAIRED]}
     pairs = dict(paired)
-    if data.has_calendar:
+    if data.meta.has_calendar:
         day = data.meta.seconds(whole(data, "timestamp")) // 86400
         pairs["day"] = day, np.ones(len(day), np.bool_)
     names = list(pairs)

@@ -41,9 +41,11 @@ def splits(data: Written) -> Iterator[Check]:
             "Rows carry no time. In the file, every validation row comes after all training rows and every test row "
             "after all validation rows; whether the file is in order of time, nothing says."
         )
+    elif not data.meta.has_calendar:
+        in_order += " Later is what the input's own order says: it is no calendar."
     yield check(
         "split-times",
-        "Parts follow each other in time" if timed else "Parts follow each other in the file",
+        "Order of the parts in time" if timed else "Order of the parts in the file",
         "pass" if not overlap else "fail" if chronological else "warn",
         overlap,
         f"{overlap:,} validation or test rows {what} before the end of an earlier part"
