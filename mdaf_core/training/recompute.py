@@ -48,7 +48,7 @@ def recompute(run: RunRecord, say: Callable[[str], None] = lambda _: None) -> No
 
 
 def _ask(run: RunRecord, config: RunConfig, dataset: PreparedDataset, split: Split) -> dict[str, np.ndarray]:
-    if config.model.kind == "gbdt":
+    if config.model.grown:
         import lightgbm as lgb
 
         from mdaf_core.training.gbdt import MODEL, predict_gbdt
