@@ -115,14 +115,15 @@ def writing(path: Path) -> Iterator[None]:
     except StudioError:
         raise
     except Exception as error:  # writers have kinds of their own: torch, safetensors, Polars, Arrow
-        if is_full(error) or (isinstance(error, RuntimeError) and _nearly_full(path)):
+        if is_full(error) or (isinstance(error, RuntimeError) and nearly_full(path)):
             raise StudioError(full_sentence(path)) from error
         if isinstance(error, OSError):
             raise StudioError(f"{path} could not be written: {error.strerror or error}.") from error
         raise
 
 
-def _nearly_full(path: Path) -> bool:
+def nearly_full(path: Path) -> bool:
+    """Whether the disk of `path` has no room for a megabyte: some libraries then say no more than that they failed."""
     try:
         return shutil.disk_usage(path.parent).free < 1 << 20
     except OSError:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mdaf_core.errors import StudioError
-from mdaf_core.files import full_sentence, is_full
+from mdaf_core.files import full_sentence, is_full, nearly_full
 from mdaf_core.locks import exclusive
 from mdaf_core.settings import get_settings
 
@@ -109,7 +109,7 @@ def _in_words(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         text = str(error)
-        if is_full(error):
+        if is_full(error) or ("disk I/O error" in text and nearly_full(path)):
             raise QueueError(full_sentence(path)) from error
         if "locked" in text:
             raise QueueError(f"The job queue {path} is locked by another program.") from error

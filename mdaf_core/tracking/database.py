@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdaf_core.errors import StudioError
-from mdaf_core.files import full_sentence, is_full
+from mdaf_core.files import full_sentence, is_full, nearly_full
 from mdaf_core.locks import exclusive
 from mdaf_core.settings import get_settings
 
@@ -61,7 +61,7 @@ def _sentence(uri: str, error: Exception) -> str:
     if path is None:
         return f"The tracking server {uri} cannot be used: {text[:300]}."
     lower = text.lower()
-    if is_full(error):
+    if is_full(error) or ("disk i/o error" in lower and nearly_full(path)):
         return full_sentence(path)
     if "database is locked" in lower or "database table is locked" in lower:
         return locked(path)
