@@ -4,17 +4,15 @@
 
 Method: for each seed a data set of 60,000 synthetic rows is generated (`synthetic tiny` with three times its rows and
 users; half of the users click by their history, half by their taste, so that a gate has something true to find) and
-mdaf-full, its sequential branch half as wide, is trained on it for three epochs. Its gate is then tested by
-`evaluation.gates.adaptivity`, as the Gates page does:
+mdaf-full, its sequential branch half as wide, is trained on it for three epochs. Its gate then gets its word
+(`evaluation.adaptivity`), as the Gates page gives it:
 
 - **adaptive**: the gate as learned. Truth: adaptive, since the weight of the history differs between the users.
 - **constant**: a module in the place of the gate gives the gate's mean to every row. Truth: not adaptive.
 - **shuffled**: a module in the place of the gate gives each row another row's g. Truth: not adaptive, since the
   prediction knows nothing of its own row's g.
 
-How often the test calls a gate adaptive that is not is measured by more draws of such gates for each seed: shuffled
-ones, and **jitter**, the hardest null: g is the mean ± 0.01, drawn at random, where neither replacement costs or
-gains anything on average.
+How often gates that do not choose are called adaptive is counted by `benchmarks.gate_level`, without training.
 
 Occlusion: the synthetic truth has a sequential part (`data/sources/synthetic.py`). Without an event of the history
 that part has another value; the *planted relevant event* of a row is the one whose absence lowers it most, that is,
@@ -54,7 +52,6 @@ MORE_ROWS = replace(synthetic.SIZES[SIZE], rows=(42_000, 9_000, 9_000), users=45
 SETTINGS = {"training.max_epochs": 3, "training.warmup_epochs": 0, "training.batch_size": 256,
             "training.learning_rate": 0.002, "model.sequential.hidden_dim": 64}  # fmt: skip
 NULLS = ("constant", "shuffled")
-JITTER = 0.01
 
 
 def trained(seed: int) -> tuple[RunRecord, PreparedDataset]:
@@ -101,42 +98,6 @@ def with_gate(model: MDAF, dataset: PreparedDataset, kind: str, seed: int, mean:
     finally:
         model.fusion = learned
     return pl.DataFrame({"user": np.asarray(rows.user), "label": np.asarray(rows.label), **columns})
-
-
-def false_alarms(model: MDAF, dataset: PreparedDataset, seed: int, draws: int) -> dict[str, int]:
-    """How many of `draws` gates that know nothing of their rows are called adaptive. Branches are computed once."""
-    import torch
-
-    from mdaf_core.data.loader import BatchLoader
-    from mdaf_core.evaluation.gates import adaptivity
-
-    rows, random = dataset.rows("test"), torch.Generator().manual_seed(1000 + seed)
-    frame = pl.DataFrame({"user": np.asarray(rows.user), "label": np.asarray(rows.label)})
-    with torch.inference_mode():
-        pairs = [model.branches(batch) for batch in BatchLoader(dataset, "test", 2048)]
-        static_ND, sequential_ND = (torch.cat(side) for side in zip(*pairs, strict=True))
-        learned_N = model.fuse(static_ND, sequential_ND).gate_B
-
-        def logit(gate_N: torch.Tensor) -> NDArray[np.float64]:
-            return model.fuse(static_ND, sequential_ND, gate_N).logit_B.double().numpy()
-
-        def shuffle(gate_N: torch.Tensor) -> torch.Tensor:
-            return gate_N[torch.randperm(len(gate_N), generator=random)]
-
-        assert learned_N is not None
-        mean_N = learned_N.mean().expand(len(learned_N))
-        alone = {"logit_static": logit(torch.zeros_like(mean_N)), "logit_sequential": logit(torch.ones_like(mean_N))}
-        found = {}
-        for kind in ("shuffled", "jitter"):
-            found[kind] = 0
-            for _ in range(draws):
-                noise_N = JITTER * torch.randn(len(mean_N), generator=random)
-                gate_N = shuffle(learned_N) if kind == "shuffled" else mean_N + noise_N
-                answers = {"logit": gate_N, "logit_g_mean": gate_N.mean().expand_as(gate_N),
-                           "logit_g_permuted": shuffle(gate_N)}  # fmt: skip
-                columns = {name: logit(given) for name, given in answers.items()}
-                found[kind] += adaptivity(frame.with_columns(**columns, **alone)).verdict == "adaptive"
-    return found
 
 
 # --- the planted relevant event ---------------------------------------------------------------------------------------
@@ -188,9 +149,10 @@ def occlusion(run: RunRecord, dataset: PreparedDataset, seed: int, rows: int) ->
 # --- all seeds --------------------------------------------------------------------------------------------------------
 
 
-def one_seed(seed: int, rows: int, draws: int) -> dict[str, Any]:
-    """Verdicts and costs (bp) of the gates, false alarms, and the rows of the occlusion."""
-    from mdaf_core.evaluation.gates import adaptivity
+def one_seed(seed: int, rows: int) -> dict[str, Any]:
+    """Verdicts and costs (bp) of the gates, and the rows of the occlusion."""
+    from mdaf_core.evaluation.adaptivity import describe
+    from mdaf_core.evaluation.effects import effects_of
     from mdaf_core.evaluation.predictions import load_predictions
     from mdaf_core.models.weights import load_model
     from mdaf_core.training.config import RunConfig
@@ -203,32 +165,31 @@ def one_seed(seed: int, rows: int, draws: int) -> dict[str, Any]:
     frames |= {kind: with_gate(model, dataset, kind, seed, mean) for kind in NULLS}
     found: dict[str, Any] = {"seed": seed, "auc": run.result.test.auc if run.result else None}
     for kind, frame in frames.items():
-        test = adaptivity(frame)
-        costs = {r.name: [x / 1e-4 for x in (r.test.estimate, r.test.low, r.test.high)] for r in test.replacements}
-        found[kind] = {"verdict": test.verdict, **costs}
-    found["false_alarms"] = false_alarms(model, dataset, seed, draws)
+        effects = effects_of([frame], [seed]).model_copy(update={"gated": True, "fusion": "gate"})
+        told = describe(effects).gate
+        found[kind] = {"verdict": told.verdict if told else None}
+        for name, effect in effects.effects.items():
+            found[kind][name] = [x / 1e-4 for x in (effect.test.estimate, effect.test.low, effect.test.high)]
     found["occlusion"] = occlusion(run, dataset, seed, rows)
     return found
 
 
-def tables(found: list[dict[str, Any]], draws: int) -> dict[str, list[list[Any]]]:
-    gates: list[list[Any]] = [["gate", "truth", "right", "cost of the mean, bp", "cost of shuffling, bp"]]
-    for kind, truth in (("adaptive", "adaptive"), *((kind, "not adaptive on this data") for kind in NULLS)):
-        costs = {name: [f[kind][name][0] for f in found] for name in ("mean", "permuted")}
-        right = sum(f[kind]["verdict"] == truth for f in found)
-        ranges = [f"{min(c):.1f} to {max(c):.1f}" for c in costs.values()]
-        gates.append([kind, truth.removesuffix(" on this data"), f"{right} of {len(found)}", *ranges])
-    alarms: list[list[Any]] = [["gate", "draws", "called adaptive", "share"]]
-    for kind in ("shuffled", "jitter"):
-        count = sum(f["false_alarms"][kind] for f in found)
-        alarms.append([kind, draws * len(found), count, f"{count / max(1, draws * len(found)):.1%}"])
+def tables(found: list[dict[str, Any]]) -> dict[str, list[list[Any]]]:
+    costs = ("g_median", "g_shuffled", "g_within_user", "choice", "main_of_g")
+    gates: list[list[Any]] = [["gate", "truth", "right", *(f"{name}, bp" for name in costs)]]
+    for kind in ("adaptive", *NULLS):
+        adaptive = [f[kind]["verdict"] in ("adaptive", "adaptive between users") for f in found]
+        right = sum(word == (kind == "adaptive") for word in adaptive)
+        known = [[f[kind][name][0] for f in found if name in f[kind]] for name in costs]
+        ranges = [f"{min(c):.1f} to {max(c):.1f}" if c else "" for c in known]
+        gates.append([kind, "adaptive" if kind == "adaptive" else "not", f"{right} of {len(found)}", *ranges])
     events: list[list[Any]] = [["rows", "number", "found first", "by chance"]]
     every = [row for f in found for row in f["occlusion"]]
     groups = {"all": every} | {s: [r for r in every if r["segment"] == s] for s in ("session", "habit")}
     for name, rows in groups.items():
         right, chance = np.mean([r["found"] for r in rows]), np.mean([r["tied"] / r["events"] for r in rows])
         events.append([name, len(rows), f"{right:.1%}", f"{chance:.1%}"])
-    return {"Verdicts": gates, "Gates that know nothing of their rows": alarms, "Occlusion": events}
+    return {"Verdicts": gates, "Occlusion": events}
 
 
 def main() -> None:
@@ -236,18 +197,17 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True, help="folder for data sets and runs")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--rows", type=int, default=200, help="rows of each seed whose events are left out in turn")
-    parser.add_argument("--draws", type=int, default=25, help="further shuffled and jittered gates of each seed")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of tables")
     options = parser.parse_args()
     os.environ["MDAF_HOME"] = str(options.home.resolve())
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     found = []
     for seed in range(options.seeds):
-        found.append(one_seed(seed, options.rows, options.draws))
+        found.append(one_seed(seed, options.rows))
         shown = {kind: found[-1][kind]["verdict"] for kind in ("adaptive", *NULLS)}
         right = np.mean([row["found"] for row in found[-1]["occlusion"]])
         print(f"seed {seed}: {shown}, occlusion {right:.0%}", file=sys.stderr, flush=True)
-    report({"seeds": found}, tables(found, options.draws), options.json)
+    report({"seeds": found}, tables(found), options.json)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.settings import get_settings
 from mdaf_core.training.config import RunConfig
+from mdaf_core.training.draws import HISTORY_DRAWS, draws_of
 
 SIZES = (128, 512)
 """Rows of the steps measured; a full one would take seconds."""
@@ -35,8 +36,10 @@ class Pace(BaseModel):
         steps = -(-rows["train"] // config.training.batch_size)
         evaluated = rows["val"] + min(rows["val"], rows["train"])  # with the sample of training rows
         epoch = steps * self.step + rows["train"] * self.row + evaluated * self.evaluated_row
-        passes = 2 if config.model.gated else 1  # once more with g replaced
-        last = passes * (rows["val"] + rows["test"]) * self.evaluated_row
+        # Once more for the branches, with every other history that is drawn, and (a third, without events) with none.
+        asked = [(rows[s], draws_of(rows[s], HISTORY_DRAWS) + 1 / 3) for s in ("val", "test")]
+        passes = [1 + config.model.gated + config.model.reads_history * again for _, again in asked]
+        last = sum(n * times for (n, _), times in zip(asked, passes, strict=True)) * self.evaluated_row
         return START_SECONDS + config.training.max_epochs * epoch + last
 
 

@@ -20,15 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mdaf_core.evaluation.metrics import Undefined, clusters, pairs_within, placements
-
-DRAWS = 20
-"""Other rows' g that each row is given, and as many of other rows of its user."""
-REPRESENTATIVES = 10
-"""Rows, evenly spaced by g, over which g and the branches are averaged out."""
-BRANCH_DRAWS = (5, 10, 50_000)
-"""Other rows' vectors that each row is given: at least, at most, and how many answers are enough in all."""
-HISTORY_DRAWS = (1, 2, 20_000)
-"""Other rows' histories; each is one more evaluation."""
+from mdaf_core.training.draws import BRANCH_DRAWS, DRAWS, HISTORY_DRAWS, REPRESENTATIVES, draws_of
 
 Answer = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 Columns = dict[str, NDArray[Any]]
@@ -47,12 +39,6 @@ class Fused:
     vectors: Callable[[NDArray[np.int64]], tuple[Tensor, Tensor]]
     answer: Answer
     gate: Tensor | None
-
-
-def draws_of(rows: int, bounds: tuple[int, int, int]) -> int:
-    """How often to draw for so many rows: few rows are drawn for more often, as their answers vary more."""
-    least, most, enough = bounds
-    return min(most, max(least, -(-enough // max(rows, 1))))
 
 
 def another_row(rng: np.random.Generator, rows: int) -> NDArray[np.int64]:
