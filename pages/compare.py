@@ -160,7 +160,8 @@ def _results(comparison: StudyComparison, metric: str) -> None:
     if len(comparison.configurations) < len(whole.configurations):
         hidden = len(whole.configurations) - len(comparison.configurations)
         st.caption(
-            f"{hidden} hidden by the filter; p values are adjusted over all {whole.tests} comparisons all the same."
+            f"{hidden} hidden by the filter; p values are adjusted over all {whole.tests} comparisons all the same. "
+            "Which are shown was chosen after results were seen."
         )
     frame = comparison.frame()
     left, right = st.columns(2, gap="medium")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import streamlit as st
 
@@ -12,7 +12,7 @@ from pages.compare_views import METRICS, SPLITS
 if TYPE_CHECKING:
     from mdaf_core.data.dataset import PreparedDataset
     from mdaf_core.data.schema import Split
-    from mdaf_core.evaluation.margins import Margin
+    from mdaf_core.evaluation.margins import Margin, Proposal
     from mdaf_core.studies.store import Study
     from mdaf_core.training.config import RunConfig
 
@@ -38,15 +38,15 @@ class Chosen(NamedTuple):
 
 def plan_form(dataset: PreparedDataset, reference: RunConfig | None) -> Chosen:
     """Primary metric, rows and margin; a margin is proposed with its reasons, and taken only by a click."""
+    from mdaf_core import tracking
     from mdaf_core.errors import StudioError
     from mdaf_core.evaluation.margins import AT_LAUNCH, PROPOSED, check_margin, parse_margin
-    from mdaf_core.studies import launch
 
     st.markdown("**Plan of the comparison**", help=PLAN_HELP)
     columns = st.columns(3, vertical_alignment="bottom")
     metric = columns[0].selectbox("Primary metric", list(METRICS), format_func=METRICS.get, key="plan_metric")
     split = columns[1].selectbox("Rows", list(SPLITS), format_func=SPLITS.get, key="plan_split")
-    proposal = launch.propose_margin(dataset, reference, metric, split) if reference else None
+    proposal = _proposal(dataset.name, reference.preset, metric, split, tracking.store_version()) if reference else None
     proposed = proposal.margin if proposal else None
     text = columns[2].text_input("Margin", key="plan_margin", help=MARGIN_HELP, placeholder="none: parity not tested")
     if proposal:
@@ -66,6 +66,16 @@ def plan_form(dataset: PreparedDataset, reference: RunConfig | None) -> Chosen:
     if margin and margin.same(proposed):
         margin = margin.model_copy(update={"origin": PROPOSED})
     return Chosen(metric, split, margin, None)
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def _proposal(dataset: str, preset: str, metric: str, split: Split, version: tuple[Any, ...]) -> Proposal:
+    """`propose_margin`; reading what runs have found takes long where there are many."""
+    from mdaf_core.data.dataset import PreparedDataset
+    from mdaf_core.studies import launch
+    from mdaf_core.training.presets import get_preset
+
+    return launch.propose_margin(PreparedDataset.open(dataset), get_preset(preset), metric, split)
 
 
 def more_seeds(study: Study, broken: int) -> None:

@@ -152,6 +152,11 @@ def marked(word: str, comparison: StudyComparison, configuration: str) -> str:
     return f"{word} {marks}".strip()
 
 
+def unplanned_mark(marked_word: str) -> str:
+    """The mark alone of a word that `marked` made: `better †` → `†`."""
+    return "".join(mark for mark in MARKS.values() if marked_word.endswith(mark))
+
+
 def mark_legend(comparison: StudyComparison) -> str:
     """What the marks of a comparison's words mean; empty where there is none."""
     if comparison.conditions is None:

@@ -23,7 +23,10 @@ class Needed(BaseModel):
 
     configuration: str
     rows: int | None = Field(None, description="That there are.")
-    rows_needed: int | None = Field(None, description="With these trained models, whatever other seeds would give.")
+    rows_needed: int | None = Field(
+        None,
+        description="With these trained models, whatever other seeds would give; two digits, as all that is needed.",
+    )
     seeds: int = Field(description="That both have.")
     seeds_needed: int | None = Field(None, description="On these rows, whatever other rows would give.")
     sd_seeds: float | None = Field(None, description="Of the differences paired by seed, in the metric.")
@@ -42,9 +45,9 @@ class Power(BaseModel):
     configurations: list[Needed]
 
 
-def two_digits(number: int | None) -> int | None:
+def two_digits(number: int) -> int:
     """A needed number rounded up to two digits: it comes from an estimated variance, and holds no more."""
-    if number is None or number < 100:
+    if number < 100:
         return number
     unit: int = 10 ** (len(str(number)) - 2)
     return -(-number // unit) * unit
@@ -133,7 +136,7 @@ def _needed(entry: ComparedConfiguration, rows: int | None, difference_bp: float
     out = Needed(configuration=entry.configuration, rows=rows, seeds=len(entry.shared_seeds))
     if entry.difference_rows is not None and rows:
         try:
-            out.rows_needed = rows_needed(entry.difference_rows, rows, difference_bp, power)
+            out.rows_needed = two_digits(rows_needed(entry.difference_rows, rows, difference_bp, power))
         except Undefined as reason:
             out.notes.append(str(reason))
     if out.seeds < 2:
@@ -141,12 +144,11 @@ def _needed(entry: ComparedConfiguration, rows: int | None, difference_bp: float
         return out
     out.sd_seeds = float(np.std(list(entry.seed_differences.values()), ddof=1))
     try:
-        out.seeds_needed = seeds_needed(out.sd_seeds, difference_bp, power)
+        out.seeds_needed = two_digits(seeds_needed(out.sd_seeds, difference_bp, power))
     except Undefined as reason:
         out.notes.append(str(reason))
-    out.needs_both = bool(
-        out.rows_needed and rows and out.rows_needed > rows and out.seeds_needed and out.seeds_needed > out.seeds
-    )
+    few_seeds = out.seeds_needed is None or out.seeds_needed > out.seeds  # None: more than can be counted
+    out.needs_both = bool(few_seeds and out.rows_needed and rows and out.rows_needed > rows)
     if out.needs_both:
         out.notes.append(
             "more rows and more seeds are both needed: the rows take the seeds' spread as none, the seeds take these "

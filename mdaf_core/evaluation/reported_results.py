@@ -19,7 +19,7 @@ from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.criteria import called
 from mdaf_core.evaluation.margins import NO_MARGIN
 from mdaf_core.evaluation.metrics import Undefined
-from mdaf_core.evaluation.power import POWER, rows_for, seeds_needed
+from mdaf_core.evaluation.power import POWER, rows_for, seeds_needed, two_digits
 from mdaf_core.evaluation.significance import (
     BP,
     LEVEL,
@@ -284,7 +284,7 @@ def _against(
         return out
     out.difference = _difference(result, base, correlation)
     out.equivalence = None if margin_bp is None else equivalence(out.difference, margin_bp)
-    out.rows_needed = rows_for(out.difference.components[0].variance, result.rows, difference_bp)
+    out.rows_needed = two_digits(rows_for(out.difference.components[0].variance, result.rows, difference_bp))
     if not _has_spread(result, base):
         out.notes.append(
             "no spread over seeds is reported for both, so what another training would give is not known: "
@@ -312,13 +312,13 @@ def _decide(
 
 def _rows(base: ReportedResult, correlation: float, difference_bp: float) -> ReportedRows:
     variance = 2 * base.se**2 * (1 - correlation)
-    needed = rows_for(variance, base.rows, difference_bp)
+    needed = two_digits(rows_for(variance, base.rows, difference_bp))
     return ReportedRows(correlation=correlation, se=math.sqrt(variance), rows_needed=needed, times=needed / base.rows)
 
 
 def _seeds(sd_bp: float, difference_bp: float) -> int | None:
     try:
-        return seeds_needed(sd_bp * BP, difference_bp)
+        return two_digits(seeds_needed(sd_bp * BP, difference_bp))
     except Undefined:
         return None
 

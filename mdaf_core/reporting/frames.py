@@ -15,7 +15,7 @@ import polars as pl
 from mdaf_core.data.sample import sample_words
 from mdaf_core.evaluation.margins import AFTERWARDS, NO_MARGIN
 from mdaf_core.evaluation.plan import MARKS, mark_legend
-from mdaf_core.evaluation.power import rounded, two_digits
+from mdaf_core.evaluation.power import rounded
 from mdaf_core.evaluation.significance import intervals_as_they_are
 from mdaf_core.reporting.words import plural, seeds, some
 
@@ -149,7 +149,7 @@ def power_table(power: Power) -> pl.DataFrame:
     """Rows and seeds there are and needed, and the difference that can be found now: one row a configuration."""
     rows = [
         (
-            n.configuration, n.rows, two_digits(n.rows_needed), n.seeds, two_digits(n.seeds_needed),
+            n.configuration, n.rows, n.rows_needed, n.seeds, n.seeds_needed,
             None if n.sd_seeds is None else n.sd_seeds * 1e4, None if n.detectable is None else n.detectable * 1e4,
         )
         for n in power.configurations
@@ -165,9 +165,9 @@ def power_sentence(needed: Needed, power: Power) -> str:
     """One line on one configuration."""
     parts = []
     if needed.rows_needed is not None:
-        parts.append(f"about {rounded(needed.rows_needed)} rows (there are {needed.rows:,})")
+        parts.append(f"about {needed.rows_needed:,} rows (there are {needed.rows:,})")
     if needed.seeds_needed is not None:
-        parts.append(f"about {rounded(needed.seeds_needed)} seeds (there are {needed.seeds})")
+        parts.append(f"about {needed.seeds_needed:,} seeds (there are {needed.seeds})")
     found = f"{needed.configuration}: a true difference of {power.difference_bp:g} bp takes " + " and ".join(parts)
     if not parts:
         found = f"{needed.configuration}: no number of rows or seeds can be derived"
@@ -185,7 +185,7 @@ def reported_table(found: ReportedTable) -> pl.DataFrame:
             r.name, VERDICT_MARKS.get(r.verdict, r.verdict), r.auc, r.se,
             *((r.difference.estimate * 1e4, r.difference.low * 1e4, r.difference.high * 1e4) if r.difference
               else (None,) * 3),
-            two_digits(r.rows_needed),
+            r.rows_needed,
         )
         for r in found.results
     ]  # fmt: skip
@@ -199,17 +199,15 @@ def reported_table(found: ReportedTable) -> pl.DataFrame:
 
 def reported_rows(found: ReportedTable) -> pl.DataFrame:
     """Rows that show the difference asked for, by the correlation that is assumed."""
-    rows = [(r.correlation, r.se * 1e4, two_digits(r.rows_needed), r.times) for r in found.rows_by_correlation]
+    rows = [(r.correlation, r.se * 1e4, r.rows_needed, r.times) for r in found.rows_by_correlation]
     columns = ["Correlation", "Standard error, bp", "Rows needed", "Times as many"]
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 
 def reported_power(found: ReportedTable) -> list[str]:
     """How many rows or seeds the difference asked for would take, in sentences."""
-    rows = ", ".join(
-        f"{rounded(r.rows_needed)} at a correlation of {r.correlation:g}" for r in found.rows_by_correlation
-    )
-    seeds = ", ".join(f"{rounded(n) if n else 'more than 1,000'} at {sd} bp" for sd, n in found.seeds_by_sd.items())
+    rows = ", ".join(f"{r.rows_needed:,} at a correlation of {r.correlation:g}" for r in found.rows_by_correlation)
+    seeds = ", ".join(f"{n or 'more than 1,000'} at {sd} bp" for sd, n in found.seeds_by_sd.items())
     what = f"that show a true difference of {found.difference_bp:g} bp {found.power:.0%} of the time"
     return [
         f"Rows {what}, with these trained models: {rows}.",

@@ -9,7 +9,14 @@ from html import escape
 
 import polars as pl
 
-_LATEX_MARKS = {"▲": r"$^{\blacktriangle}$", "▼": r"$^{\blacktriangledown}$", "◆": r"$^{\blacklozenge}$"}
+_LATEX_MARKS = {
+    "▲": r"$^{\blacktriangle}$",
+    "▼": r"$^{\blacktriangledown}$",
+    "◆": r"$^{\blacklozenge}$",
+    "○": r"$^{\circ}$",
+    "†": r"$^{\dagger}$",
+    "‡": r"$^{\ddagger}$",
+}
 _LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -204,7 +211,7 @@ def _ems(text: str) -> float:
         0.3
         if c in " .,:;'|il[]()"
         else 0.8
-        if c in "mwMW−±+▲▼◆%&@"
+        if c in "mwMW−±+▲▼◆○%&@"
         else 0.52
         if c.islower()
         else 0.55

@@ -11,6 +11,7 @@ import polars as pl
 from mdaf_core.data.sample import sample_words
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.comparison import by_configuration, mean_of
+from mdaf_core.evaluation.plan import mark_legend, unplanned_mark
 from mdaf_core.evaluation.verdicts import DIRECTIONS
 from mdaf_core.reporting import captions, conditions, curve_frames, frames
 from mdaf_core.reporting.material import SPLIT_WORDS
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from mdaf_core.reporting.material import Material
     from mdaf_core.tracking import RunRecord
 
-MARKS = {"better": "▲", "worse": "▼", "parity": "◆"}
+MARKS = {"better": "▲", "worse": "▼", "parity": "◆", "interim": "○"}
 
 
 def _count(value: float | None) -> str:
@@ -73,9 +74,11 @@ def results_table(comparison: StudyComparison, runs: Sequence[RunRecord]) -> Pap
         columns |= {f"{metric}_mean": means, f"{metric}_half_width": halves, f"{metric}_sd": spreads}
     brackets = " [95% interval]" if frame["covers_seeds"].any() else ""
     cells[f"Δ {METRICS[comparison.metric]}, bp{brackets}"] = [
-        f"{signed(d)} [{signed(low)}, {signed(high)}]{MARKS.get(verdict, '')}" if covered else signed(d)
-        for d, low, high, verdict, covered in frame.select(
-            "difference_bp", "difference_low_bp", "difference_high_bp", "verdict", "covers_seeds"
+        f"{signed(d)} [{signed(low)}, {signed(high)}]{MARKS.get(verdict, '')}{unplanned_mark(marked)}"
+        if covered
+        else signed(d)
+        for d, low, high, verdict, marked, covered in frame.select(
+            "difference_bp", "difference_low_bp", "difference_high_bp", "verdict", "marked", "covers_seeds"
         ).iter_rows()
     ]
     data = frame.with_columns(pl.Series(name, values, dtype=pl.Float64) for name, values in columns.items())
@@ -111,6 +114,7 @@ def _results_caption(comparison: StudyComparison, unknown: Sequence[str]) -> str
         "▲": "better than the reference",
         "▼": "worse",
         "◆": f"equivalent within {comparison.margin_words} (TOST)",
+        "○": "interim, no verdict while planned seeds are missing",
     }
     if comparison.tests:
         tested = comparison.margin_bp is not None
@@ -123,6 +127,8 @@ def _results_caption(comparison: StudyComparison, unknown: Sequence[str]) -> str
             )
             + f", at 5% after Holm's correction over {comparison.tests} comparison{'s' * (comparison.tests > 1)}."
         )
+    if legend := mark_legend(comparison):
+        parts.append(f"{legend}.")
     parts += [
         f"{c.configuration} is not comparable with the reference"
         + (f": {'; '.join(c.notes).rstrip('.')}." if c.notes else ".")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mdaf_core.errors import UsageError
 from mdaf_core.evaluation.jackknife import auc_se
-from mdaf_core.evaluation.power import rows_for
+from mdaf_core.evaluation.power import rows_for, two_digits
 from mdaf_core.evaluation.reported_results import (
     ReportedResult,
     compare_reported,
@@ -81,7 +81,7 @@ def test_correlation_narrows_the_interval_as_it_should():
         assert test.se**2 == pytest.approx(a.se**2 + b.se**2 - 2 * r * a.se * b.se)
         assert f"{r:g} assumed" in test.method
     rows = of(compare_reported([a, b], "B", difference_bp=10), "A").rows_needed
-    assert rows == rows_for(a.se**2 + b.se**2, 10_000, 10)
+    assert rows == two_digits(rows_for(a.se**2 + b.se**2, 10_000, 10))
 
 
 def test_spread_over_seeds_on_both_sides_carries_a_verdict():
