@@ -37,6 +37,26 @@ def test_one_seed_is_said(open_page) -> None:  # noqa: F811
     assert "no variance known" in words(app)
 
 
+def test_one_seed_has_no_interval_in_the_table(open_page) -> None:  # noqa: F811
+    table = table_of(open_page("compare", "single"))
+    for column in ("± 95%", "Low, bp", "High, bp"):
+        assert table[column].isna().all(), column
+    assert table["Δ, bp"].notna().any()
+    full = table_of(open_page("compare", "full"))
+    assert (full["± 95%"] > full["Sd over seeds"]).all()
+
+
+@pytest.mark.parametrize("page", ["overview", "curves", "compare", "gates"])
+def test_what_must_be_known_stands_above_results(open_page, page: str) -> None:  # noqa: F811
+    assert "The data are synthetic." in words(open_page(page, "full"))
+
+
+def test_overview_names_the_spread_over_seeds(open_page) -> None:  # noqa: F811
+    app = open_page("overview", "full")
+    (table,) = [m.value for m in app.markdown if m.value.startswith("| Configuration")]
+    assert "Sd over seeds" in table.replace("\u00a0", " ") and "±" not in table
+
+
 def test_failed_runs_are_not_compared(open_page) -> None:  # noqa: F811
     app = open_page("compare", "failed")
     assert set(table_of(app).index) == {"mdaf-full", LONG}
