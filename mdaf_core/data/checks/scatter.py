@@ -46,7 +46,9 @@ def scatter(score: np.ndarray, rows: np.ndarray, positives: np.ndarray, chance: 
         if free < _FREE:
             continue
         weight = (n + prior) / np.sqrt(n)  # the inverse of the rate's error, but for a constant
-        fitted = design @ np.linalg.lstsq(design * weight[:, None], rate * weight, rcond=None)[0]
+        weighted = design * weight[:, None]
+        normal = weighted.T @ weighted, weighted.T @ (rate * weight)
+        fitted = design @ np.linalg.lstsq(*normal, rcond=None)[0]
         likely = np.clip((fitted * (n + prior) - prior * base + _TOWARDS * base) / (n + _TOWARDS), 0.01 * base, 1)
         unit = np.minimum(likely, 1 - 0.01 * (1 - base)) * np.maximum(1 - likely, 0.01 * (1 - base))
         total = float((((rate - fitted) * (n + prior)) ** 2 / (n * unit)).sum())
