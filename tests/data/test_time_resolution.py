@@ -16,7 +16,7 @@ from mdaf_core.data.describe import describe_history, describe_rows
 from mdaf_core.data.gather import gather
 from mdaf_core.data.prepare import prepare
 from mdaf_core.data.schema import SPLITS
-from mdaf_core.data.sources.table_columns import _joined, _scaled
+from mdaf_core.data.sources.times import _scaled, _times
 from mdaf_core.data.statistics import compute_statistics
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -156,5 +156,6 @@ def test_a_data_set_of_before_is_in_seconds(tmp_path: Path) -> None:
     ],
 )
 def test_the_coarsest_unit_that_holds_all(values: list, unit: str, expected: tuple) -> None:
-    times, found = _joined(*_scaled(pl.Series(values), unit))  # type: ignore[arg-type]
-    assert (times.to_list(), found) == expected
+    none = pl.Series([False] * len(values))
+    found = _times(_scaled(pl.Series(values), unit), none, {"nothing": none}, "")  # type: ignore[arg-type]
+    assert (found.values.to_list(), found.unit) == expected
