@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from mdaf_core.data.sample import Sample
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.margins import Margin
 from mdaf_core.reporting import conditions, frames
@@ -66,6 +67,7 @@ class Material:
         if found.rows is None:  # nothing was compared row by row; each run says how many rows it was evaluated on
             counts = {getattr(run.result, self.split).rows for run in self.runs if run.result}
             found.rows = counts.pop() if len(counts) == 1 else None
+            found.sample = None if found.rows is None else Sample(rows=found.rows)
         return found
 
     @cached_property

@@ -59,10 +59,16 @@ def test_rates_on_axes_are_what_they_say(width: int) -> None:
     assert ">0.1</text>" not in svg
 
 
-def test_cost_shows_the_spread_over_seeds_where_it_is_known() -> None:
+def test_cost_shows_the_interval_of_a_mean_where_it_is_known() -> None:
     vl_convert = pytest.importorskip("vl_convert")
     frame = pl.DataFrame(
-        {"configuration": ["bst", "lr"], "mean": [0.71, 0.69], "sd": [0.01, None], "parameters": [2e5, 3e2]}
+        {
+            "configuration": ["bst", "lr"],
+            "mean": [0.71, 0.69],
+            "low": [0.70, None],
+            "high": [0.72, None],
+            "parameters": [2e5, 3e2],
+        }
     )
     chart = charts.cost(frame, x="parameters", x_title="Parameters", y_title="AUC", order=["bst", "lr"])
     svg = vl_convert.vegalite_to_svg(themed(chart, "print") | {"width": 300})
