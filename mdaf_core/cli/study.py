@@ -260,5 +260,7 @@ def _text(study: Study, found: list[Cell]) -> str:
     lines = [f"{study.title} ({study.id}), data set {study.dataset}", plan, "", table(rows, header)]
     if any(" (" in value for row in rows for value in row[1:-1]):
         lines += ["", "In brackets: standard deviation over seeds, which says nothing of other users; `compare` does."]
-    reasons = [f"Job {c.job.id}, {c.configuration}, seed {c.seed}: {c.reason}" for c in found if c.job and c.reason]
+    reasons = [
+        f"{f'Job {c.job.id}, ' if c.job else ''}{c.configuration}, seed {c.seed}: {c.reason}" for c in found if c.reason
+    ]
     return "\n".join([*lines, *(["", *reasons] if reasons else [])])

@@ -82,7 +82,7 @@ def cells(study: Study) -> list[Cell]:
                 record = next((r for r in records if r.state == "finished"), records[0] if records else None)
                 state = record.state if record else "missing"
                 run_id, reason = (record.run_id, record.reason) if record else (None, "")
-            result = tracking.load_result(run_id) if run_id and state == "finished" else None
+            result = tracking.load_result(run_id, expected=True) if run_id and state == "finished" else None
             if run_id and state == "finished" and result is None:
                 reason = (
                     f"It finished, but its result cannot be read: {tracking.run_directory(run_id) / 'result.json'}."

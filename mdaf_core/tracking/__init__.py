@@ -73,7 +73,7 @@ class RunRecord:
     @property
     def result(self) -> RunResult | None:
         """Metrics of a finished run."""
-        return load_result(self.run_id) if self.state == "finished" else None
+        return load_result(self.run_id, expected=True) if self.state == "finished" else None
 
     @property
     def epochs(self) -> list[EpochMetrics]:
@@ -458,12 +458,13 @@ def artifact(run_id: str, name: str) -> Path:
     return path
 
 
-def load_result(run_id: str) -> RunResult | None:
-    """Result of a finished run, or None where it has none; a file that cannot be read is noted and counts as none."""
+def load_result(run_id: str, expected: bool = False) -> RunResult | None:
+    """Result of a finished run, or None where it has none (noted if `expected`); a file that cannot be read is noted
+    and counts as none."""
     if not is_local():
         with contextlib.suppress(UsageError):
             artifact(run_id, "result.json")
-    return files.load_result(run_id)
+    return files.load_result(run_id, expected)
 
 
 def load_epochs(run_id: str) -> list[EpochMetrics]:

@@ -89,14 +89,14 @@ def write_result(run_id: str, result: RunResult) -> None:
         write_json(path, result.model_dump(mode="json"))
 
 
-def load_result(run_id: str) -> RunResult | None:
-    """The result on disk; None where there is none, or (noted) none that can be read."""
+def load_result(run_id: str, expected: bool = False) -> RunResult | None:
+    """The result on disk; None where there is none (noted if `expected`), or (noted) none that can be read."""
     path = run_directory(run_id) / "result.json"
     try:
         with reading(path, again(run_id)):
             return _read_result(path, path.stat().st_mtime_ns)
     except DamagedFileError as damage:
-        if not isinstance(damage.__cause__, FileNotFoundError):
+        if expected or not isinstance(damage.__cause__, FileNotFoundError):
             notices.add(damage)
         return None
 
