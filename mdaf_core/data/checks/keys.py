@@ -11,7 +11,7 @@ from mdaf_core.data.checks.base import Written, mixed_hash
 from mdaf_core.data.describe import field_word
 from mdaf_core.data.schema import FIRST_ID, SPLITS, UNKNOWN
 
-_MOST_ROWS = 400_000
+_MOST_ROWS = 200_000
 _MOST_NUMBERS, _MOST_KEYS, _MOST_PAIRED = 40, 10, 4
 _FEWEST_NUMBERS = 10
 _ROWS_A_VALUE = 1.5

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-FEWEST_GROUPS = 8
+from mdaf_core.data.checks.sample import drawn
+
+FEWEST_GROUPS, _MOST_GROUPS = 8, 4_000
 _FREE = 5
 PRIORS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 300.0)
 _KNOTS = 6
@@ -26,12 +28,13 @@ def scatter(score: np.ndarray, rows: np.ndarray, positives: np.ndarray, chance: 
     matched by a scaled chi-squared.
 
     Args:
-        score, rows, positives: (G,) of groups; those without rows are left out.
+        score, rows, positives: (G,) of groups; those without rows are left out, and 4,000 of more are looked at.
         chance: probability of calling a score that knows nothing improbable.
     """
     from scipy.stats import chi2
 
-    there = rows > 0
+    there = np.flatnonzero(rows)
+    there = there[drawn(len(there), _MOST_GROUPS)]
     n, k, x = rows[there].astype(np.float64), positives[there].astype(np.float64), score[there]
     if len(n) < FEWEST_GROUPS or not 0 < k.sum() < n.sum() or x.std() == 0:
         return np.inf, False
