@@ -106,7 +106,7 @@ def below(effect: Effect, margin_bp: float | None) -> bool:
 
 def in_bp(effect: Effect, unit: str = " bp") -> str:
     """`80.1 bp [60.2, 100.0]`."""
-    values = (f"{x / BP:.1f}" for x in (effect.test.estimate, effect.test.low, effect.test.high))
+    values = (f"{x / BP:,.1f}" for x in (effect.test.estimate, effect.test.low, effect.test.high))
     estimate, low, high = (value.replace("-0.0", "0.0").replace("-", "−") for value in values)
     return f"{estimate}{unit} [{low}, {high}]"
 

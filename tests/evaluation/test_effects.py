@@ -167,7 +167,7 @@ def test_a_history_that_helps_and_one_that_does_not(make_run):
     assert found.gate is None and found.history.verdict == "helps"
     lost = found.effects.effects["history"].test.estimate
     assert lost == pytest.approx(auc(label, logit) - auc(label, other), abs=1e-6)
-    assert f"loses {lost / BP:.1f} bp [" in found.history.sentence
+    assert f"loses {lost / BP:,.1f} bp [" in found.history.sentence
     same = {"logit_no_history": logit, **answer_columns("other_history", label, logit[None], USERS)}
     found = adaptivity.contributions([make_run("bst", 2, label, logit, USERS, preset="bst", columns=same)])
     assert found.history.word == "not shown"
