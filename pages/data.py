@@ -34,7 +34,7 @@ SPLIT_WORDS = {
 def main() -> None:
     shared.header("Data", "Can I trust this data?")
     with shared.guard():
-        busy = prepare_progress.draw()
+        busy = prepare_progress.draw(prepare_form.edit)
         if not list_datasets():
             if not busy:
                 shared.empty(

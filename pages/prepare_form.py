@@ -11,6 +11,7 @@ import streamlit as st
 from mdaf_core.data import resources
 from mdaf_core.data.browse import entries
 from mdaf_core.data.dataset import PreparedDataset, list_datasets
+from mdaf_core.data.prepare import default_name
 from mdaf_core.data.sources.base import Source, get_source, parse_options, source_names
 from mdaf_core.data.sources.files import exists, expand
 from mdaf_core.data.sources.option_text import as_text
@@ -18,11 +19,13 @@ from mdaf_core.data.sources.table_proposal import Proposal, propose
 from mdaf_core.data.uploads import save_uploads
 from mdaf_core.errors import StudioError
 from mdaf_core.jobs import api
+from mdaf_core.jobs.store import Job
 from mdaf_core.studies import data_sets
 from pages import path_browser, prepare_progress, shared
 from pages.options_form import options_form
 
 OPEN = "prepare-open"
+BEGUN = "prepare-begun"
 SHOWN = 6  # first rows of a table
 FOUND = 12  # files of a folder
 
@@ -47,7 +50,7 @@ def draw(expanded: bool) -> None:
                 source.options,
                 f"prepare-{name}",
                 None if proposal is None else proposal.rows.columns,
-                None if proposal is None else proposal.options,
+                _begun(name, path) or (None if proposal is None else proposal.options),
             )
         _need(source, path, options)
         usual = _usual_name(source, path, options)
@@ -74,10 +77,32 @@ def draw(expanded: bool) -> None:
             go = st.button(
                 "Prepare", type="primary", icon=":material/play_arrow:", key="prepare-go", disabled=not taken
             )
+        force = False
         if st.session_state[OPEN]:
-            _replaced(wanted or usual, source, options)
+            force = _replaced(wanted or usual, source, options)
         if go:
-            _submit(source, path, wanted or None, options, limit.strip(), again)
+            _submit(source, path, wanted or None, options, limit.strip(), again, force)
+
+
+def edit(job: Job) -> None:
+    """Begin the form with what a preparation was given. For a button: the form is drawn after it."""
+    payload = job.payload
+    source = payload["source"]
+    for key in [key for key in st.session_state if str(key).startswith(f"prepare-{source}-")]:
+        del st.session_state[key]
+    st.session_state[BEGUN] = payload
+    st.session_state["prepare-source"] = source
+    st.session_state[f"prepare-path-{source}"] = payload["path"] or ""
+    st.session_state["prepare-name"] = payload["name"]
+    st.session_state[OPEN] = True
+    st.session_state[prepare_progress.JOB] = None
+
+
+def _begun(source: str, path: Path | None) -> dict[str, Any] | None:
+    """The options that `edit` took over, while the form is about the same input."""
+    payload = st.session_state.get(BEGUN)
+    same = payload and payload["source"] == source and (payload["path"] or None) == (str(path) if path else None)
+    return payload["options"] if same else None
 
 
 def _path(source: Source) -> Path | None:
@@ -192,15 +217,16 @@ def _usual_name(source: Source, path: Path | None, options: dict[str, Any]) -> s
     if source.path_help and path is None:
         return ""
     try:
-        return source.default_name(expand(path) if path else None, parse_options(source, options))
+        return default_name(source, expand(path) if path else None, parse_options(source, options))
     except (StudioError, OSError):
         return ""
 
 
-def _replaced(name: str, source: Source, options: dict[str, Any]) -> None:
-    """Say that a data set of this name is there, how it was prepared, and what refers to it."""
+def _replaced(name: str, source: Source, options: dict[str, Any]) -> bool:
+    """Say that a data set of this name is there, how it was prepared, and what refers to it; whether it may be replaced
+    all the same."""
     if not name or name not in list_datasets():
-        return
+        return False
     with suppress(StudioError, OSError):  # one of an older format, or being replaced just now
         meta = PreparedDataset.open(name).meta
         wanted = parse_options(source, options).model_dump(mode="json")
@@ -209,22 +235,22 @@ def _replaced(name: str, source: Source, options: dict[str, Any]) -> None:
         ]
         how = f"source {meta.source}" if meta.source != source.name else ", ".join(differs) or "with the same options"
         found = data_sets.references(name)
-        refer = (
-            f" {found} refer to it and would lose what needs its rows: choose another name to keep it." if found else ""
-        )
+        refer = f" {found} refer to it and would lose what needs its rows: take another name." if found else ""
         st.caption(
             f":material/info: {shared.plain(name)} is there already ({shared.plain(how)}), and is replaced if anything "
             f"is different.{shared.plain(refer)}"
         )
+        return bool(found) and st.checkbox("Replace it all the same", key="prepare-force")
+    return False
 
 
 def _submit(
-    source: Source, path: Path | None, name: str | None, options: dict[str, Any], limit: str, again: bool
+    source: Source, path: Path | None, name: str | None, options: dict[str, Any], limit: str, again: bool, force: bool
 ) -> None:
     try:
         bytes_limit = resources.parse_size(limit) if limit else None
         st.session_state[prepare_progress.JOB] = api.submit_prepare(
-            source.name, path, name, options, memory_limit=bytes_limit, again=again
+            source.name, path, name, options, memory_limit=bytes_limit, again=again, force=force
         )
     except StudioError as error:
         st.error(shared.plain(str(error)), icon=":material/error:")

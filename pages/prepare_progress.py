@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import streamlit as st
 
@@ -16,12 +17,16 @@ JOB = "prepare-job"
 """Key of the session's state: the preparation that was started here last, until it is finished or dismissed."""
 
 
-def draw() -> bool:
+def draw(edit: Callable[[Job], None]) -> bool:
     """A box for each preparation that is queued or running, whoever started it, and for one of this session that did
-    not end well; whether there is any."""
+    not end well; whether there is any.
+
+    Args:
+        edit: begins the form with what a preparation was given.
+    """
     jobs = _jobs()
     if jobs:
-        st.fragment(_live, run_every=POLL_SECONDS)([job.id for job in jobs])
+        st.fragment(_live, run_every=POLL_SECONDS)([job.id for job in jobs], edit)
     return bool(jobs)
 
 
@@ -33,7 +38,7 @@ def _jobs() -> list[Job]:
     return jobs
 
 
-def _live(drawn: list[int]) -> None:
+def _live(drawn: list[int], edit: Callable[[Job], None]) -> None:
     with shared.guard():
         jobs = _jobs()
         own = next((job for job in jobs if job.id == st.session_state.get(JOB)), None)
@@ -47,7 +52,7 @@ def _live(drawn: list[int]) -> None:
             st.rerun()
         for job in jobs:
             with st.container(border=True):
-                _active(job) if job.state in api.ACTIVE else _stopped(job)
+                _active(job) if job.state in api.ACTIVE else _stopped(job, edit)
 
 
 def _active(job: Job) -> None:
@@ -77,7 +82,7 @@ def _waiting(job: Job) -> str:
     return f"waiting for {count} {'job' if count == 1 else 'jobs'} before it; see the Jobs page for the queue"
 
 
-def _stopped(job: Job) -> None:
+def _stopped(job: Job, edit: Callable[[Job], None]) -> None:
     st.markdown(f"{shared.state_label(job.state)} **{shared.plain(job.payload['name'])}**")
     if job.reason:
         st.markdown(shared.plain(job.reason))
@@ -88,6 +93,10 @@ def _stopped(job: Job) -> None:
                 icon=":material/play_arrow:", args=(api.retry, job.id),
                 help="A stopped preparation goes on from its last finished stage; after an error, from the beginning.",
             )  # fmt: skip
+        st.button(
+            "Edit", key="prepare-edit", icon=":material/edit:", on_click=edit, args=(job,),
+            help="Opens the form with the values of this preparation, to change and submit them again.",
+        )  # fmt: skip
         st.button("Dismiss", key="prepare-dismiss", on_click=_dismiss)
 
 

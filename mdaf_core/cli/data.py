@@ -38,11 +38,15 @@ def prepare(
         typer.Option(metavar="SIZE", help="Memory it may use, e.g. 4GB; default: half of the machine's."),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Prepare even what is prepared already.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a data set of that name even if studies or runs refer to it.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Prepare a data set: split, code ids, slice histories, audit."""
     from mdaf_core.data.prepare import prepare as run
     from mdaf_core.data.resources import parse_size
+    from mdaf_core.studies.data_sets import refuse_replacing
 
     dataset = run(
         source,
@@ -52,6 +56,7 @@ def prepare(
         progress=_Progress(),
         memory_limit=parse_size(memory_limit) if memory_limit else None,
         again=again,
+        may_replace=None if force else refuse_replacing,
     )
     emit(_facts(dataset.name), as_json, lambda: _show_text(dataset.name))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,8 @@ from mdaf_core.data import resources
 from mdaf_core.data.audit import audit_dataset, check_unaltered, content_hashes
 from mdaf_core.data.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.progress import with_time_left
-from mdaf_core.data.sources.base import Progress, check_path, get_source, no_progress, parse_options
+from mdaf_core.data.sources.base import Progress, Source, check_path, get_source, no_progress, parse_options
+from mdaf_core.data.sources.option_text import as_text
 from mdaf_core.data.sources.stages import stages_in
 from mdaf_core.data.statistics import write_statistics
 from mdaf_core.data.work import request_of, work_folder
@@ -23,6 +25,8 @@ from mdaf_core.data.write import write_dataset
 from mdaf_core.errors import StudioError
 from mdaf_core.files import check_name, new_folder, replace_folder, write_json
 from mdaf_core.settings import get_settings
+
+_LONGEST_NAME = 60
 
 
 def prepare(
@@ -34,6 +38,7 @@ def prepare(
     progress: Callable[[float, str], None] | None = None,
     memory_limit: int | None = None,
     again: bool = False,
+    may_replace: Callable[[str], None] | None = None,
 ) -> PreparedDataset:
     """Prepare a data set and open it. One of the same name is replaced, at the end and at once.
 
@@ -48,6 +53,8 @@ def prepare(
         progress: called with a share from 0 to 1 and a sentence.
         memory_limit: bytes; default: the setting `data_memory_limit`, else half of the machine's memory.
         again: prepare even what is prepared already.
+        may_replace: called with the name where a data set is there that was prepared otherwise; raises to keep it (see
+            `studies.data_sets.refuse_replacing`).
 
     Raises:
         UsageError: unknown source or option, bad name, a split the rows do not allow, or too little memory allowed.
@@ -57,13 +64,17 @@ def prepare(
     found = get_source(source)
     chosen = parse_options(found, options or {})
     path = check_path(found, path)
-    name = check_name(name or found.default_name(path, chosen), "data set name")
+    if path is not None and found.check is not None:
+        found.check(path, chosen)
+    name = check_name(name or default_name(found, path, chosen), "data set name")
     limit = resources.memory_limit(memory_limit)
     report = with_time_left(progress or no_progress)
 
     report(0.0, f"Looking at {path.name}" if path else "Generating")
     request = request_of(found, path, chosen, _part(report, 0.0, 0.02))
     same = None if again else prepared_as(request, name)
+    if may_replace is not None and _would_replace(name, request):
+        may_replace(name)
     if same is not None:
         return _reuse(same, name, report)
     resources.check(resources.estimate(found, path, chosen), limit)
@@ -94,6 +105,46 @@ def prepare(
         replace_folder(folder, get_settings().datasets_dir / name)
     report(1.0, f"Prepared {name}")
     return PreparedDataset.open(name)
+
+
+def default_name(source: Source, path: Path | None, options: Any) -> str:
+    """The name of a data set that is given none: its source, and every option that differs from its default. What is
+    not said by words in it (columns of a table, or where it grows too long) a hash of the options says, where a data
+    set of that name is there with other options."""
+    name = source.default_name(path, options)
+    values, dump = [], options.model_dump(mode="json")
+    for key, field in type(options).model_fields.items():
+        extra = field.json_schema_extra
+        column = isinstance(extra, dict) and "column" in extra
+        value = getattr(options, key)
+        if column or value == field.get_default() or value in (None, [], ""):
+            continue
+        words = as_text(value) if not isinstance(value, bool) else key if value else f"no-{key}"
+        word = re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.")
+        if word and word not in name.split("-", 1)[-1]:
+            values.append(word if isinstance(value, str | bool) else f"{key}-{word}")
+    full = "-".join([name, *values]).replace("_", "-")
+    digest = hashlib.sha256(json.dumps(dump, sort_keys=True).encode()).hexdigest()[:6]
+    if len(full) > _LONGEST_NAME:
+        return f"{name[: _LONGEST_NAME - 7]}-{digest}"
+    if full in list_datasets():
+        with suppress(StudioError, OSError):
+            other = PreparedDataset.open(full).meta
+            if other.source != source.name or any(
+                other.options.get(key, value) != value for key, value in dump.items()
+            ):
+                return f"{full[: _LONGEST_NAME - 7]}-{digest}"
+    return full
+
+
+def _would_replace(name: str, request: str) -> bool:
+    """Whether there is a data set of this name that another request made."""
+    if not (get_settings().datasets_dir / name).exists():
+        return False
+    try:
+        return PreparedDataset.open(name).meta.request != request
+    except (StudioError, OSError):
+        return True
 
 
 def prepared_as(request: str, prefer: str = "") -> PreparedDataset | None:

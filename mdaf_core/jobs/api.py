@@ -131,20 +131,25 @@ def prepare_job(
     *,
     memory_limit: int | None = None,
     again: bool = False,
+    force: bool = False,
 ) -> NewJob:
     """A job that prepares a data set from raw files; without a name it gets the source's default. For the limit and
-    `again` see `data.prepare.prepare`.
+    `again` see `data.prepare.prepare`; `force` replaces a data set of that name even if runs refer to it.
 
     Raises:
         UsageError: unknown source or option, or a bad name: what can be refused now does not wait for its turn.
-        BadInputError: there is nothing at the path.
+        BadInputError: there is nothing at the path, or not the files that the source reads.
     """
+    from mdaf_core.data.prepare import default_name
     from mdaf_core.data.sources.base import check_path, get_source, parse_options
 
     found = get_source(source)
     checked = check_path(found, Path(path) if path else None)
     absolute = checked.resolve() if checked else None
-    name = check_name(name or found.default_name(absolute, parse_options(found, options or {})), "data set name")
+    chosen = parse_options(found, options or {})
+    if absolute is not None and found.check is not None:
+        found.check(absolute, chosen)
+    name = check_name(name or default_name(found, absolute, chosen), "data set name")
     return NewJob(
         kind="prepare",
         title=f"prepare {name}",
@@ -155,6 +160,7 @@ def prepare_job(
             "options": options or {},
             "memory_limit": memory_limit,
             "again": again,
+            "force": force,
         },
     )
 
@@ -186,6 +192,7 @@ def submit_prepare(
     *,
     memory_limit: int | None = None,
     again: bool = False,
+    force: bool = False,
 ) -> int:
     """Queue the preparation of a data set; returns the job's id.
 
@@ -194,7 +201,7 @@ def submit_prepare(
     Raises:
         UsageError: as `prepare_job`, or a data set of that name is being prepared already.
     """
-    job = prepare_job(source, path, name, options, memory_limit=memory_limit, again=again)
+    job = prepare_job(source, path, name, options, memory_limit=memory_limit, again=again, force=force)
     active = active_prepare(job.payload["name"])
     if active is not None:
         raise UsageError(f"Data set {job.payload['name']!r} is being prepared already (job {active.id}).")

@@ -39,6 +39,7 @@ def prepare(context: Context) -> None:
     """Raw files to a prepared data set."""
     from mdaf_core.data import uploads
     from mdaf_core.data.prepare import prepare
+    from mdaf_core.studies.data_sets import refuse_replacing
 
     def progress(fraction: float, message: str) -> None:
         context.report({"fraction": fraction, "message": message})
@@ -54,6 +55,7 @@ def prepare(context: Context) -> None:
         progress=progress,
         memory_limit=payload.get("memory_limit"),
         again=payload.get("again", False),
+        may_replace=None if payload.get("force", True) else refuse_replacing,  # jobs of before had no such field
     )
     if path:
         uploads.discard(Path(path))

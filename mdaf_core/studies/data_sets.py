@@ -38,6 +38,21 @@ def references(name: str) -> References:
     return References([study.id for study in list_studies() if study.dataset == name], runs)
 
 
+def refuse_replacing(name: str) -> None:
+    """For a data set that is about to be replaced by one that was prepared otherwise.
+
+    Raises:
+        UsageError: studies or runs refer to it.
+    """
+    found = references(name)
+    if found:
+        raise UsageError(
+            f"{found} refer to data set {name!r}, which was prepared otherwise. Their results would stay, but what "
+            "needs its rows (gates, slices, stories of rows, resuming, further seeds) would be lost. Take another "
+            "name, or replace it with --force if that is what you want."
+        )
+
+
 def delete_dataset(name: str, *, force: bool = False) -> int:
     """Delete a data set; returns the bytes of its files.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mdaf_core.data.scaling import Transform
 from mdaf_core.data.schema import FieldSpec, TimeUnit
-from mdaf_core.data.sources.files import exists, expand, find
+from mdaf_core.data.sources.files import exists, expand, find, is_folder
 from mdaf_core.errors import BadInputError, UsageError
 from mdaf_core.validation import in_words, problems
 
@@ -244,6 +244,7 @@ class Source:
         read: reads `path`; reports progress from 0 to 1.
         default_name: name of the prepared data set when none is given.
         files: those that `read` will read, or more.
+        check: refuses a path that does not hold the files it reads, at once and without reading them.
         size: estimates how large the data set will be; None: cannot say.
     """
 
@@ -255,6 +256,22 @@ class Source:
     default_name: Callable[[Path | None, Any], str]
     files: Callable[[Path, Any], list[Path]] = files_below
     size: Callable[[Path, Any], Size | None] | None = None
+    check: Callable[[Path, Any], None] | None = None
+
+
+def expect_files(path: Path, names: Sequence[str], expected: str) -> None:
+    """Refuse a folder or an archive that lacks one of these files.
+
+    Raises:
+        BadInputError: says which, and what is there.
+    """
+    if not is_folder(path):
+        return
+    missing = [name for name in names if not exists(path / name)]
+    if missing:
+        held = sorted(child.name for child in path.iterdir())[:8] if path.is_dir() else []
+        there = f" It holds {', '.join(held)}." if held else " It holds nothing." if path.is_dir() else ""
+        raise BadInputError(f"There is no {' and no '.join(missing)} here; expected {expected}.{there}", path)
 
 
 _MODULES = {

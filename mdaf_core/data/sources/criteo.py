@@ -11,7 +11,7 @@ from pydantic import Field
 
 from mdaf_core.data.scaling import Transform
 from mdaf_core.data.schema import FieldSpec
-from mdaf_core.data.sources.base import Progress, RawTable, Size, Source, SourceOptions, numeric_scaling
+from mdaf_core.data.sources.base import Progress, RawTable, Size, Source, SourceOptions, expect_files, numeric_scaling
 from mdaf_core.data.sources.files import count_lines, find, inside
 from mdaf_core.data.sources.text import Column, Layout, read_text, shrink
 
@@ -117,13 +117,17 @@ def _size(path: Path, _options: CriteoOptions) -> Size:
     return Size(lines=lines, read=161, rows=lines, events=0, fields=39, history_fields=0)
 
 
+_EXPECTED = "train.txt, its archive (dac.tar.gz), or its folder"
+
+
 SOURCE = Source(
     name="criteo",
     title="Criteo Display Advertising Challenge: counts and hashed ids, no users, no histories",
-    path_help="train.txt, its archive (dac.tar.gz), or its folder",
+    path_help=_EXPECTED,
     options=CriteoOptions,
     read=read,
     default_name=lambda _path, options: "criteo" if options.counts == "buckets" else "criteo-numbers",
     files=_files,
     size=_size,
+    check=lambda path, _options: expect_files(path, ["train.txt"], _EXPECTED),
 )

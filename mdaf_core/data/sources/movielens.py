@@ -20,6 +20,7 @@ from mdaf_core.data.sources.base import (
     SourceOptions,
     calendar_columns,
     calendar_fields,
+    expect_files,
     weekday_titles,
 )
 from mdaf_core.data.sources.text import (
@@ -283,6 +284,12 @@ def _table(
     )
 
 
+def _check(path: Path, _options: MovieLensOptions) -> None:
+    folder, ratings_file = _find(path)
+    beside = {"u.data": ("u.item", "u.user"), "ratings.dat": ("movies.dat", "users.dat")}
+    expect_files(folder, beside.get(ratings_file, ("movies.csv",)), EXPECTED)
+
+
 def _default_name(path: Path | None, _options: MovieLensOptions) -> str:
     if path is None:
         return "movielens"
@@ -306,4 +313,5 @@ SOURCE = Source(
     read=read,
     default_name=_default_name,
     size=_size,
+    check=_check,
 )

@@ -268,6 +268,11 @@ def _events(
     return shown.select("user", "timestamp", *names, positive="label"), names
 
 
+def _check(path: Path, options: TableOptions) -> None:
+    """Refuse a file that is no table, or lacks one of the columns."""
+    TableFile(path, options.delimiter, options.skip_bad_rows, options.names).require(_used_columns(options))
+
+
 def _size(path: Path, options: TableOptions) -> Size | None:
     """None where histories come with the rows: how long they are is seen when they are read."""
     if options.history_item or options.history_category:
@@ -290,6 +295,7 @@ SOURCE = Source(
     read=read,
     default_name=lambda path, _options: _name_of(path),
     size=_size,
+    check=_check,
 )
 
 

@@ -13,7 +13,7 @@ from mdaf_core.data.sources.times import NumberUnit, read_times
 from mdaf_core.errors import BadInputError, UsageError
 
 _LABELS = {"1": 1, "0": 0, "true": 1, "false": 0}
-_ROUNDED = r"^-?\d\.?\d*[eE]\+?(1[5-9]|[2-9]\d)$"  # 1.2e+18: more digits than are written
+_ROUNDED = r"^-?\d\.\d+[eE]\+?(1[5-9]|[2-9]\d)$|^-?\d[eE]\+(1[5-9]|[2-9]\d)$"  # 1.2e+18: fewer digits than an id has
 _LISTED = r"""'[^']*'|"[^"]*"|[^\s,\[\]()]+"""
 
 

@@ -67,11 +67,22 @@ def made_up_names(records: list[list[str]]) -> list[str]:
         ["", *map(str, range(len(first) - 1))],
     ):
         return []  # the numbers of columns, as pandas writes them
-    numbers = sum(bool(_VALUE.fullmatch(value.strip())) for value in first)
+    if any(value.strip() and not _is_number(value) and _all_numbers(others, i) for i, value in enumerate(first)):
+        return []  # a word above numbers
+    numbers = sum(map(_is_number, first))
     again = sum(any(record[i] == value for record in others) for i, value in enumerate(first) if value)
     if not (2 * numbers >= len(first) or (numbers and again) or 2 * again >= len(first) > 0):
         return []
     return [f"column_{i + 1}" for i in range(len(first))]
+
+
+def _is_number(value: str) -> bool:
+    return _VALUE.fullmatch(value.strip()) is not None
+
+
+def _all_numbers(records: list[list[str]], column: int) -> bool:
+    values = [record[column] for record in records if record[column].strip()]
+    return bool(values) and all(map(_is_number, values))
 
 
 _VALUE = re.compile(r"[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|\[.*\]")
@@ -144,6 +155,17 @@ class TableFile:
         if frame.is_empty():
             raise BadInputError(_NO_ROWS, self.path)
         return frame
+
+    def require(self, used: list[str]) -> None:
+        """Refuse a file whose header lacks one of these columns; of JSON lines, only reading all of them tells.
+
+        Raises:
+            BadInputError: says which columns there are.
+        """
+        names = self.columns()
+        missing = [column for column in used if column not in names]
+        if missing and self.kind != "json":
+            self._refuse_missing(missing[0], names)
 
     def _refuse_missing(self, wanted: str, names: list[str]) -> None:
         shown = ", ".join(name[:60] for name in names[:40]) + (", …" if len(names) > 40 else "")

@@ -20,10 +20,11 @@ from mdaf_core.data.sources.base import (
     SourceOptions,
     calendar_columns,
     calendar_fields,
+    expect_files,
     numeric_scaling,
     weekday_titles,
 )
-from mdaf_core.data.sources.files import count_lines, find
+from mdaf_core.data.sources.files import count_lines, find, is_folder
 from mdaf_core.data.sources.taobao import BEHAVIORS, TIMEZONE, Behavior
 from mdaf_core.data.sources.taobao_ads_files import WINDOW, AdFiles, ProfileField
 from mdaf_core.errors import UsageError
@@ -298,13 +299,17 @@ def _size(path: Path, options: TaobaoAdsOptions) -> Size:
     return Size(lines=rows, read=read, rows=chosen, events=events, fields=fields, history_fields=2, held=held)
 
 
+_EXPECTED = "the folder with raw_sample.csv and ad_feature.csv (and user_profile.csv, behavior_log.csv)"
+
+
 SOURCE = Source(
     name="taobao-ads",
     title="Taobao ads: impressions with ads, user profiles and a shopping log",
-    path_help="the folder with raw_sample.csv and ad_feature.csv (and user_profile.csv, behavior_log.csv)",
+    path_help=_EXPECTED,
     options=TaobaoAdsOptions,
     read=read,
     default_name=lambda _path, options: f"taobao-ads-{'report' if options.protocol == 'report' else options.history}",
     files=_files,
     size=_size,
+    check=lambda path, options: expect_files(path if is_folder(path) else path.parent, _names(options), _EXPECTED),
 )

@@ -18,6 +18,7 @@ from mdaf_core.data.sources.base import (
     SourceOptions,
     calendar_columns,
     calendar_fields,
+    expect_files,
     weekday_titles,
 )
 from mdaf_core.data.sources.files import count_lines, find, inside
@@ -167,13 +168,17 @@ def _size(path: Path, options: UserBehaviorOptions) -> Size:
     return Size(lines=lines, read=17, rows=rows, events=lines, fields=5, history_fields=2, held=held)
 
 
+_EXPECTED = "UserBehavior.csv, its .zip or .gz, or its folder"
+
+
 SOURCE = Source(
     name="user-behavior",
     title="Taobao UserBehavior: page views, carts, favourites and purchases",
-    path_help="UserBehavior.csv, its .zip or .gz, or its folder",
+    path_help=_EXPECTED,
     options=UserBehaviorOptions,
     read=read,
     default_name=lambda _path, options: f"user-behavior-{options.task}",
     files=_files,
     size=_size,
+    check=lambda path, _options: expect_files(path, ["UserBehavior.csv"], _EXPECTED),
 )
