@@ -283,7 +283,7 @@ def test_the_memory_limit_is_read_and_sent(monkeypatch, store):
     app.checkbox(key="prepare-again").check().run()
     app.button(key="prepare-go").click().run()
     _clean(app)
-    assert sent == {"memory_limit": 3_000_000_000, "again": True}
+    assert sent == {"memory_limit": 3_000_000_000, "again": True, "force": False}
 
 
 def test_a_stopped_preparation_can_go_on_or_be_dismissed(monkeypatch, store):
@@ -307,3 +307,50 @@ def test_a_data_set_is_deleted_from_its_page(monkeypatch, store):
     app = _page(monkeypatch, store, dataset="views")
     app.button(key="delete-go").click().run()
     assert not app.exception and deleted == ["views"]
+
+
+def test_a_failed_preparation_is_edited_in_the_form(monkeypatch, store, tmp_path):
+    path = tmp_path / "log.csv"
+    rows = {"click": [0, 1] * 40, "uid": range(80), "ad": [3, 4] * 40, "hour": [14102100 + i % 24 for i in range(80)]}
+    pl.DataFrame(rows).write_csv(path)
+    options = {"label": "click", "item": "ad", "positive_values": ["1"], "fractions": "0.6, 0.2, 0.2", "split_seed": 3}
+    options |= {"split": "random", "skip_bad_rows": True, "history_separator": " "}
+    payload = {"source": "table", "path": str(path), "name": "mine", "options": options}
+    job = SimpleNamespace(id=1, state="failed", payload=payload, reason="The time is wrong.", can_retry=True)
+    monkeypatch.setattr("mdaf_core.jobs.api.get_job", lambda _: job)
+    app = _page(monkeypatch, store, dataset="views")
+    app.session_state["prepare-job"] = 1
+    app.run()
+    app.button(key="prepare-edit").click().run()
+    app.run()
+    _clean(app)
+    assert app.session_state["prepare-open"] and app.session_state["prepare-job"] is None
+    assert app.text_input(key="prepare-name").value == "mine"
+    assert app.text_input(key="prepare-path-table").value == str(path)
+    sent = {}
+
+    def submit(source, path, name, options, **_):
+        sent.update(source=source, path=str(path), name=name, options=options)
+        return 2
+
+    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", submit)
+    app.button(key="prepare-go").click().run()
+    assert sent == payload
+
+
+def test_the_form_says_what_a_file_is(monkeypatch, store, tmp_path):
+    path = tmp_path / "log.csv"
+    rows = {"user_id": [1, 2] * 40, "video_id": range(80), "date": [20220506] * 80, "hourmin": [900] * 80}
+    rows |= {
+        "time_ms": [1651839149941 + i for i in range(80)],
+        "is_click": [0, 1] * 40,
+        "play_time_ms": [5, 9, 7, 7] * 20,
+    }
+    pl.DataFrame(rows).write_csv(path)
+    app = _page(monkeypatch, store, dataset="views")
+    app.selectbox(key="prepare-source").set_value("table").run()
+    app.text_input(key="prepare-path-table").set_value(str(path)).run()
+    _clean(app)
+    text = _text(app)
+    assert "This looks like KuaiRand" in text and "play_time_ms (known only after the row was shown" in text
+    assert app.selectbox(key="prepare-table-timestamp_unit").value == "ms"

@@ -19,6 +19,7 @@ from mdaf_core.data.sources.table_look import Look
 ROWS = 1000
 MOST_COLUMNS = 1000
 _SENTINEL = 0.2  # of the rows
+_FAR_MORE = 2  # than any other
 _RUNS = 5  # a file sorted by user holds a user's rows together
 
 
@@ -413,6 +414,8 @@ def _largest(look: Look) -> tuple[float, str]:
         return 0.0, ""
     counts = look.text.value_counts(sort=True)
     value = counts.row(0)[0]
+    if len(counts) > 1 and counts.row(0)[1] < _FAR_MORE * counts.row(1)[1]:
+        return 0.0, ""
     here = (look.text == value).cast(pl.Int8)
     runs = int((here.diff().fill_null(here[0]) == 1).sum())
     return (float(here.mean() or 0) if runs >= _RUNS else 0.0), str(value)  # type: ignore[arg-type]
