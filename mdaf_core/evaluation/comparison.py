@@ -323,13 +323,16 @@ def compare_study(
         out.notes.append(f"The reference {reference!r} {why}, so nothing is compared yet.")
     else:
         base.verdict = "reference"
-        out.sample = row_sampling([(groups[reference][s],) for s in base.values], split, metric, over_items).sample
         fit_margin(out, base.summary.mean, groups[reference])
         for entry in out.configurations:
             if entry is base or entry.summary is None:
                 continue
             group = groups[entry.configuration]
             _compare(entry, group, groups[reference], base.values, split, metric, out.margin_bp, over_items)
+    whose = next((c for c in (base, *out.configurations) if c is not None and c.summary), None)
+    if whose is not None:
+        first = groups[whose.configuration]
+        out.sample = row_sampling([(first[s],) for s in whose.values], split, metric, over_items).sample
     if out.sample is not None:
         out.rows, out.users = out.sample.rows, out.sample.users
         out.notes += filter(None, [sample_note(out.sample)])
