@@ -331,8 +331,8 @@ def compare_study(
             _compare(entry, group, groups[reference], base.values, split, metric, out.margin_bp, over_items)
     whose = next((c for c in (base, *out.configurations) if c is not None and c.summary), None)
     if whose is not None:
-        first = groups[whose.configuration]
-        out.sample = row_sampling([(first[s],) for s in whose.values], split, metric, over_items).sample
+        group = groups[whose.configuration]
+        out.sample = row_sampling([(group[s],) for s in whose.values], split, metric, over_items).sample
     if out.sample is not None:
         out.rows, out.users = out.sample.rows, out.sample.users
         out.notes += filter(None, [sample_note(out.sample)])
