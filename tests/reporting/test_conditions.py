@@ -132,7 +132,7 @@ def test_data_prepared_anew_are_not_taken_for_those_of_the_runs(home, tiny) -> N
     path = run.directory / "result.json"
     result = json.loads(path.read_text())
     write_json(path, result | {"provenance": {"dataset": {"fingerprint": {"sha256": "another"}}}})
-    assert [condition.kind for condition in Material(study).conditions] == ["data", "seeds"]
+    assert [condition.kind for condition in Material(study).conditions] == ["data", "seeds", "users"]
 
 
 def test_rows_that_hang_on_one_user_are_said_in_captions(home) -> None:
