@@ -40,6 +40,7 @@ class Decisive(NamedTuple):
 def deciding_values(data: Written) -> Iterator[Check]:
     found = [value for field in data.meta.fields if field.role != "user" for value in _decisive(data, field)]
     found.sort(key=lambda value: (value.grave, value.rate > 0.5, len(value.chosen)), reverse=True)
+    fields = list(dict.fromkeys(value.field for value in found))
     status: Status = "fail" if any(value.grave for value in found) else "warn" if found else "pass"
     sentence = "No value of an input has rows of one label only, beyond what chance and the other values explain."
     if found:
@@ -51,13 +52,13 @@ def deciding_values(data: Written) -> Iterator[Check]:
             f"the other rows {first.usual:.1%} are positives: it seems to be known only after the click, or written by "
             "it."
         )
-        if len(found) > 1:
-            sentence += f" {len(found) - 1} more of the kind."
+        if len(fields) > 1:
+            sentence += f" Such values have {', '.join(map(repr, fields[1:6]))} too."
     yield check(
         "deciding-values",
         "Values that decide the label",
         status,
-        len(found),
+        len(fields),
         sentence,
         {value.words: value.rate for value in found[:20]},
         todo=f"Leave {found[0].field!r} out, unless it is known before the impression." if found else "",
