@@ -113,11 +113,13 @@ def default_name(source: Source, path: Path | None, options: Any) -> str:
     set of that name is there with other options."""
     name = source.default_name(path, options)
     values, dump = [], options.model_dump(mode="json")
+    implied = type(options).implied(options.model_dump())
     for key, field in type(options).model_fields.items():
         extra = field.json_schema_extra
         column = isinstance(extra, dict) and "column" in extra
         value = getattr(options, key)
-        if column or value == field.get_default() or value in (None, [], ""):
+        usual = implied[key].value if key in implied else field.get_default()
+        if column or value == usual or value in (None, [], ""):
             continue
         words = as_text(value) if not isinstance(value, bool) else key if value else f"no-{key}"
         word = re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.")

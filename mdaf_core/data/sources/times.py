@@ -1,7 +1,7 @@
 """Times as tables write them (numbers of a unit, texts of a format), and what numbers that are no such times may be.
 
-A number alone does not say what it counts. As Unix time it is believed only where it gives years that logs are of;
-anything else is refused with what it most likely is, because hours and weekdays of 1970 look like any others.
+As Unix time a number is believed only where it gives years that logs are of; anything else is refused with what it
+most likely is, because hours and weekdays of 1970 look like any others.
 """
 
 from __future__ import annotations
@@ -126,11 +126,13 @@ def read_times(values: pl.Series, *, unit: NumberUnit, format: str | None, timez
         return _times(moments, empty, _stand_ins(values if text is None else text), f"written as {format}")
     if values.dtype.is_temporal():
         moments = epoch(values, timezone)
-        return _order(moments, empty) if unit == "order" else _times(moments, empty, {}, "a moment")
+        return _times(moments, empty, {"": empty} if unit == "order" else {}, "a moment")
     numbers = _numbers(values if text is None else text)
-    if format is None and text is not None and _mostly(numbers.is_null() & ~empty, ~empty):  # no numbers
+    if (
+        format is None and text is not None and 2 * int((numbers.is_null() & ~empty).sum()) > int((~empty).sum())
+    ):  # no numbers
         moments = _of_text(text, empty, timezone, name)
-        return _order(moments, empty) if unit == "order" else _times(moments, empty, {}, "Unix time or ISO 8601")
+        return _times(moments, empty, {"": empty} if unit == "order" else {}, "Unix time or ISO 8601")
     if unit == "order":
         return _with_unknown(_whole(numbers), "s", empty, {}, "a number")
     if format is None:
@@ -373,12 +375,6 @@ def _times(moments: Moments, empty: pl.Series, stand_ins: dict[str, pl.Series], 
     return _with_unknown(joined, unit, empty, stand_ins, expected)
 
 
-def _order(moments: Moments, empty: pl.Series) -> Times:
-    """Moments of which the order alone counts."""
-    found = _times(moments, empty, {"": empty}, "a moment")
-    return Times(found.values, "s", found.unknown, found.counts, found.expected)
-
-
 def _with_unknown(
     values: pl.Series, unit: TimeUnit, empty: pl.Series, stand_ins: dict[str, pl.Series], expected: str
 ) -> Times:
@@ -451,7 +447,3 @@ def _calendar(moments: pl.Series) -> bool:
 
 def _share(true: pl.Series) -> bool:
     return len(true) > 0 and float(true.mean()) >= 1 - _STRAY  # type: ignore[arg-type]
-
-
-def _mostly(some: pl.Series, of: pl.Series) -> bool:
-    return 2 * int(some.sum()) > int(of.sum())
