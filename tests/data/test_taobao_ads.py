@@ -143,7 +143,7 @@ def test_only_the_files_that_are_needed_are_read(files):
 def test_the_reports_protocol(files):
     path, raw = files
     dataset = _prepare(path, protocol="report", sample=600)
-    assert dataset.name == "taobao-ads-report"
+    assert dataset.name == "taobao-ads-report-sample-600"
     counts = [dataset.meta.splits[split].rows for split in SPLITS]
     rows = sum(counts)
     assert [round(count / rows, 2) for count in counts] == [0.7, 0.15, 0.15]
