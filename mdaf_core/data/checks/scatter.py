@@ -14,6 +14,8 @@ _KNOTS = 6
 _FEWEST_PAIRS = 200
 _ALIKE = 0.98
 _EXPLAINED = 3.0
+_SMALL, _GROUPS_A_COLUMN = 10, 25
+"""A curve through few small groups follows their labels by itself."""
 _TOWARDS = 2.0
 """Rows of the mean rate that a fitted rate is drawn towards where its variance is wanted: none is 0 or 1."""
 
@@ -46,7 +48,7 @@ def scatter(score: np.ndarray, rows: np.ndarray, positives: np.ndarray, chance: 
         rate, shrunk = (k + prior * base) / (n + prior), prior / (n + prior)
         design = np.column_stack([curve, shrunk]) if prior else curve
         free = len(n) - design.shape[1]
-        if free < _FREE:
+        if free < _FREE or (n.mean() < _SMALL and len(n) < _GROUPS_A_COLUMN * design.shape[1]):
             continue
         weight = (n + prior) / np.sqrt(n)  # the inverse of the rate's error, but for a constant
         weighted = design * weight[:, None]
