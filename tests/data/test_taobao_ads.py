@@ -164,7 +164,7 @@ def test_the_reports_protocol(files):
 
 @pytest.mark.parametrize("options", [{"split": "time"}, {"history": "clicked"}, {"fractions": "80/10/10"}])
 def test_the_protocol_is_what_it_is(files, options):
-    with pytest.raises(UsageError, match="protocol=report means"):
+    with pytest.raises(UsageError, match="rotocol=report means"):
         _prepare(files[0], protocol="report", **options)
     _prepare(files[0], protocol="report", fractions="70/15/15", split="random")
 
