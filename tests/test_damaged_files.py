@@ -54,6 +54,10 @@ def _wrong_fields(path: Path) -> None:
     path.write_text('{"id": 3, "checks": 5, "unknown": {"a": []}}')
 
 
+def _without_end(path: Path) -> None:
+    path.write_text("[" * 100_000)
+
+
 def _folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
@@ -65,7 +69,7 @@ def _removed(path: Path) -> None:
 
 
 DAMAGES: dict[str, Callable[[Path], None]] = {
-    f.__name__[1:]: f for f in (_empty, _half, _wild, _other_type, _wrong_fields, _folder, _removed)
+    f.__name__[1:]: f for f in (_empty, _half, _wild, _other_type, _wrong_fields, _without_end, _folder, _removed)
 }
 
 

@@ -1,9 +1,12 @@
 """The run store: what is read again after a change, and what is not."""
 
+from pathlib import Path
+
 import pytest
 
-from mdaf_core import tracking
+from mdaf_core import notices, tracking
 from mdaf_core.training.presets import get_preset
+from tests.reporting.example_study import make_study
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -58,3 +61,17 @@ def test_only_what_may_have_changed_is_read_again(monkeypatch: pytest.MonkeyPatc
     tracking.close_run(last, "failed", "")
     assert len(states()) == 5
     assert last in read and len(set(read)) <= 2
+
+
+def test_epochs_without_their_file_are_those_of_the_result(home: Path) -> None:
+    """Removed: nothing is lost. Damaged: the file is named."""
+    study = make_study(["lr"], [1, 2], epochs=4)
+    before = [run.epochs for run in tracking.list_runs(study.id)]
+    assert [len(epochs) for epochs in before] == [4, 4]
+    first, second = (tracking.run_directory(run.run_id) / "epochs.json" for run in tracking.list_runs(study.id))
+    first.unlink()
+    second.write_text("[" * 100_000)
+    with notices.collect() as said:
+        assert [run.epochs for run in tracking.list_runs(study.id)] == before
+    (sentence,) = said
+    assert str(second) in sentence

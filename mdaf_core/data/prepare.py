@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mdaf_core.data import resources
-from mdaf_core.data.audit import audit_dataset, check_unaltered, content_hashes
+from mdaf_core.data.audit import audit_dataset, check_unaltered, content_hashes, stored_audit
 from mdaf_core.data.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.progress import with_time_left
 from mdaf_core.data.sources.base import Progress, Source, check_path, get_source, no_progress, parse_options
@@ -23,7 +23,7 @@ from mdaf_core.data.statistics import write_statistics
 from mdaf_core.data.work import request_of, work_folder
 from mdaf_core.data.write import write_dataset
 from mdaf_core.errors import StudioError
-from mdaf_core.files import check_name, new_folder, replace_folder, write_json
+from mdaf_core.files import check_name, new_folder, reading, replace_folder, write_json
 from mdaf_core.settings import get_settings
 
 _LONGEST_NAME = 60
@@ -156,6 +156,7 @@ def prepared_as(request: str, prefer: str = "") -> PreparedDataset | None:
             dataset = PreparedDataset.open(name)
             if dataset.meta.request == request:
                 check_unaltered(dataset)
+                stored_audit(dataset)
                 return dataset
     return None
 
@@ -182,10 +183,13 @@ def _link(source: str, target: str) -> None:
 def _rename(folder: Path, name: str) -> None:
     """Write the name into the folder's JSON files (anew: they may be links)."""
     for file, key in (("dataset.json", "name"), ("audit.json", "dataset")):
-        if (folder / file).exists():
-            content = json.loads((folder / file).read_text("utf-8"))
-            if content[key] != name:
-                write_json(folder / file, content | {key: name})
+        path = folder / file
+        if path.exists():
+            with reading(path, "What the interrupted preparation had written is removed: prepare again."):
+                content = json.loads(path.read_text("utf-8"))
+                renamed = content | {key: name}
+            if renamed != content:
+                write_json(path, renamed)
 
 
 @contextmanager

@@ -132,7 +132,7 @@ def _object(text: str | None) -> dict[str, Any]:
     """A JSON object of the queue; empty where there is none, or none that can be read."""
     try:
         found = json.loads(text or "{}")
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

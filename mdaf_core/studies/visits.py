@@ -20,7 +20,7 @@ def begin_visit(study_id: str) -> float | None:
     # A lost or damaged note, or a folder that may only be read, only costs the summary of changes.
     with suppress(OSError), exclusive(path.with_name(".visits.lock")):
         visits: dict[str, float] = {}
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, RecursionError):
             found = json.loads(path.read_text("utf-8"))
             if isinstance(found, dict):
                 visits = {name: when for name, when in found.items() if isinstance(when, int | float)}

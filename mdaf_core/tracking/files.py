@@ -107,7 +107,8 @@ def _read_result(path: Path, _mtime: int) -> RunResult:
 
 
 def load_epochs(run_id: str) -> list[EpochMetrics]:
-    """The epochs on disk, oldest first; none where there are none, or (noted) none that can be read."""
+    """The epochs on disk, oldest first: those of the result where `epochs.json` is missing, or (noted) cannot be read;
+    none where there is no result either."""
     path = run_directory(run_id) / "epochs.json"
     try:
         with reading(path, again(run_id)):
@@ -115,7 +116,8 @@ def load_epochs(run_id: str) -> list[EpochMetrics]:
     except DamagedFileError as damage:
         if not isinstance(damage.__cause__, FileNotFoundError):
             notices.add(damage)
-        return []
+    result = load_result(run_id)
+    return list(result.epochs) if result is not None else []
 
 
 @lru_cache(maxsize=2000)

@@ -93,7 +93,7 @@ def parse_value(text: str) -> Any:
     """JSON where it parses (numbers, true, null, lists), else the text itself."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, thousands of digits, or lists within lists without end
         return text
 
 

@@ -79,6 +79,21 @@ def test_goes_on_from_the_last_finished_stage(raw, monkeypatch, stopped_at, fini
     assert list_datasets() == ["later", "whole"] and not _work()
 
 
+@pytest.mark.parametrize("damage", [b"", b"[" * 100_000, b'{"parts": 1}', b"[3]"])
+@pytest.mark.parametrize(("stopped_at", "file"), [("Coding", "stage.json"), ("Coding", "*.arrow"), ("Audit", "*.json")])
+def test_what_an_interrupted_one_left_is_damaged(raw, stopped_at, file, damage):
+    """A sentence, and the next attempt begins anew."""
+    with pytest.raises(Stopped):
+        prepare("user-behavior", path=raw, name="data", progress=_stop_at(stopped_at))
+    (work,) = _work()
+    for path in work.rglob(file):
+        path.write_bytes(damage)
+    with pytest.raises(StudioError, match=str(work)):
+        prepare("user-behavior", path=raw, name="data")
+    assert not _work() and not list_datasets()
+    assert prepare("user-behavior", path=raw, name="data").meta.splits["train"].rows
+
+
 @pytest.mark.parametrize(
     ("killed_at", "read_again"),
     [

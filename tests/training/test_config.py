@@ -36,6 +36,8 @@ def test_overrides_reach_nested_settings() -> None:
         ("nothing.at.all=1", "'nothing' does not exist"),
         ("training.max_epochs", "looks like training.max_epochs=2"),
         ("model.kind=magic", "magic"),
+        ("training.max_epochs=" + "9" * 5000, "training.max_epochs must be a whole number"),
+        ("training.max_epochs=" + "[" * 5000, "training.max_epochs must be a whole number"),
     ],
 )
 def test_bad_overrides_say_what_is_wrong(override: str, message: str) -> None:

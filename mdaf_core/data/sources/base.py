@@ -104,7 +104,7 @@ class SourceOptions(BaseModel):
         if isinstance(value, str) and info.field_name is not None:
             annotation = str(cls.model_fields[info.field_name].annotation)
             if annotation.startswith("list") and value.lstrip().startswith("["):
-                with suppress(ValueError):
+                with suppress(ValueError, RecursionError):
                     return json.loads(value)
             if annotation.startswith(("tuple", "list")):
                 parts = value.replace("/", ",") if annotation.startswith("tuple[float") else value

@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from mdaf_core.files import write_json
+from mdaf_core.files import reading, write_json
 
 _folder: ContextVar[Path | None] = ContextVar("folder of stages", default=None)
 
@@ -58,13 +58,20 @@ class Stage:
         write_json(self.folder / "stage.json", {"parts": self._count, "facts": facts})
 
     def load(self) -> tuple[pl.DataFrame, dict[str, Any]]:
-        """The whole frame, in as many chunks as blocks were added, and the facts."""
-        stage = json.loads((self.folder / "stage.json").read_text("utf-8"))
-        frames = []
-        for number in range(stage["parts"]):
-            with pa.memory_map(str(self._part(number))) as source:
-                frames.append(pl.DataFrame(pl.from_arrow(pa.ipc.open_file(source).read_all())))
-        return pl.concat(frames, how="vertical_relaxed", rechunk=False), stage["facts"]
+        """The whole frame, in as many chunks as blocks were added, and the facts.
+
+        Raises:
+            DamagedFileError: it cannot be read any more.
+        """
+        with reading(
+            self.folder, "What the interrupted preparation had read is removed: prepare again, from the start."
+        ):
+            stage = json.loads((self.folder / "stage.json").read_text("utf-8"))
+            frames = []
+            for number in range(stage["parts"]):
+                with pa.memory_map(str(self._part(number))) as source:
+                    frames.append(pl.DataFrame(pl.from_arrow(pa.ipc.open_file(source).read_all())))
+            return pl.concat(frames, how="vertical_relaxed", rechunk=False), stage["facts"]
 
     def _part(self, number: int) -> Path:
         return self.folder / f"{number:05}.arrow"
