@@ -17,6 +17,7 @@ from mdaf_core.cli.main import main
 from mdaf_core.data.audit import stored_audit
 from mdaf_core.data.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.sources.table_proposal import propose
+from mdaf_core.errors import BadInputError
 from tests.cli.conftest import strict
 
 HANDED_OUT = Path(__file__).parents[3] / "shared" / "data" / "formats"
@@ -360,3 +361,30 @@ def test_a_line_that_is_no_line(tmp_path, source, where, monkeypatch):
     assert code == 1 and "longer than" in err and "Traceback" not in err
     if source == "table":
         assert "line 1" in err if where == "first" else "line 3" in err
+
+
+@pytest.mark.parametrize(("quote", "line", "words"), [("", 3, "longer than 64 MB"), ('"', 3, "not closed")])
+def test_what_is_too_long_is_never_held_whole(tmp_path, monkeypatch, quote, line, words):
+    """A line, or a row over many lines whose quote is not closed: 32 MB where 1 MB is allowed."""
+    import csv
+    import tracemalloc
+
+    from mdaf_core.data.sources import table_file
+
+    monkeypatch.setattr(table_file, "LONGEST", 1 << 20)
+    before = csv.field_size_limit(1 << 20)
+    path = tmp_path / "a.csv"
+    piece = ("1" * 999 + ("\n" if quote else "1")) * 1000
+    with path.open("w") as file:
+        file.write("label,user_id\n1,2\n" + quote)
+        for _ in range(32):
+            file.write(piece)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadInputError, match=words) as refused:
+            propose(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        csv.field_size_limit(before)
+    assert f"line {line}" in str(refused.value) and peak < 16 << 20

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -23,6 +24,7 @@ from mdaf_core.errors import BadInputError
 
 _JSON_ROWS = 1000  # that tell the keys of JSON lines
 _TOO_LONG = "The line is longer than 64 MB: this is no table, or a quote in it is not closed. Correct it."
+_UNCLOSED = "The row that begins here has a field of more than 64 MB: a quote in it is not closed. Correct it."
 _NO_ROWS = "The file holds no rows below its header: take another."
 HINT = "Correct the file, or prepare with skip_bad_rows=true to leave out such rows."
 _EXPECTED = "a CSV file with a header, a Parquet file or JSON lines"
@@ -192,13 +194,38 @@ class TableFile:
 
     def first_records(self, count: int) -> list[list[str]]:
         """The first records of a CSV file, its header among them."""
-        with self._csv_errors_in_words(), self._open_text() as file:
-            return [record for record, _ in zip(csv.reader(file, delimiter=self.delimiter), range(count), strict=False)]
+        return [record for _, record in islice(self._records(), count)]
+
+    def _records(self, errors: str = "replace") -> Iterator[tuple[int, list[str]]]:
+        """Each record of a CSV file with the number of its first line: a quoted value may span lines.
+
+        Raises:
+            BadInputError: it is no CSV there, or longer than any row of a table.
+        """
+        line = 1
+        with self._open_text(errors) as file:
+            reader = csv.reader(self._lines(file), delimiter=self.delimiter)
+            try:
+                for record in reader:
+                    yield line, record
+                    line = reader.line_num + 1
+            except csv.Error as error:
+                words = f"The CSV file cannot be read ({str(error).rstrip('.')}): correct or take another."
+                raise BadInputError(_UNCLOSED if "field limit" in words else words, self.path, line) from None
+
+    def _lines(self, file: TextIO) -> Iterator[str]:
+        """Its lines, none of which is held whole if it is too long."""
+        number = 0
+        while line := file.readline(LONGEST + 1):
+            number += 1
+            if len(line) > LONGEST:
+                raise BadInputError(_TOO_LONG, self.path, number)
+            yield line
 
     def _read_json(self, used: list[str] | None, rows: int | None = None) -> pl.DataFrame:
         def problem(number: int, words: str, text: str) -> None:
             if not self.skip_bad_rows and rows is None:
-                raise BadInputError(f"{words}. {HINT}", self.path, number, text[:MOST_TEXT])
+                raise BadInputError(f"{words}. {HINT}", self.path, number, text[:MOST_TEXT] or None)
             self.ragged.append(number)
             if len(self.examples) < EXAMPLES:
                 self.examples.append({"record": number, "problem": words, "text": text[:MOST_TEXT]})
@@ -232,15 +259,7 @@ class TableFile:
         return record
 
     def _line_of_record(self, record: int) -> int:
-        """A record may span lines, where a quoted value does."""
-        before = 0
-        with self._open_text() as file:
-            lines = csv.reader(file, delimiter=self.delimiter)
-            for number, _ in enumerate(lines, 1):
-                if number == record:
-                    break
-                before = lines.line_num
-        return before + 1
+        return next((line for number, (line, _) in enumerate(self._records(), 1) if number == record), record)
 
     def _parquet_columns(self) -> list[str]:
         with self._parquet_errors_in_words():
@@ -260,11 +279,7 @@ class TableFile:
 
     def _csv_columns(self) -> list[str]:
         try:
-            with self._open() as opened:
-                if len(opened.readline(LONGEST + 1)) > LONGEST:
-                    raise BadInputError(_TOO_LONG, self.path, 1)
-            with self._csv_errors_in_words(), self._open_text(errors="strict") as file:
-                names = next(csv.reader(file, delimiter=self.delimiter), [])
+            names = next((record for _, record in self._records(errors="strict")), [])
         except UnicodeDecodeError:
             self._refuse_encoding()
         if self.names:
@@ -328,29 +343,16 @@ class TableFile:
                     self._line_of_record(row.number),
                     row.text,
                 ) from None
-            self._refuse_long_line()
+            self._refuse_long_record()
             self._refuse_encoding()
             raise BadInputError(f"The CSV file cannot be read ({error}).", self.path) from None
         frame = pl.DataFrame(pl.from_arrow(table))
         return frame.head(len(frame) - self._empty_lines_at_end())
 
-    @contextmanager
-    def _csv_errors_in_words(self) -> Iterator[None]:
-        try:
-            yield
-        except csv.Error as error:
-            self._refuse_long_line()
-            words = str(error).rstrip(".")
-            raise BadInputError(f"The CSV file cannot be read ({words}): correct or take another.", self.path) from None
-
-    def _refuse_long_line(self) -> None:
-        """Raise with the first line that is longer than any row of a table, if there is one."""
-        with self._open() as file:
-            number = 0
-            while line := file.readline(LONGEST + 1):
-                number += 1
-                if len(line) > LONGEST:
-                    raise BadInputError(_TOO_LONG, self.path, number)
+    def _refuse_long_record(self) -> None:
+        """Raise with the first record that is longer than any row of a table, if there is one."""
+        for _ in self._records():
+            pass
 
     def _empty_lines_at_end(self) -> int:
         with self._open() as file:
@@ -361,7 +363,9 @@ class TableFile:
     def _refuse_encoding(self) -> None:
         """Raise with the first line that is not UTF-8, if there is one."""
         with self._open() as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(iter(lambda: file.readline(LONGEST + 1), b""), 1):
+                if len(line) > LONGEST:
+                    raise BadInputError(_TOO_LONG, self.path, number)
                 try:
                     line.decode("utf-8")
                 except UnicodeDecodeError:
