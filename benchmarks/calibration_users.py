@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,15 +14,19 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from benchmarks.calibration import Count, count, crossed, shares
+from benchmarks.many_studies import Units, auc_errors, aucs, eces
 from benchmarks.measure import parser, report
 from mdaf_core.evaluation.items import crossed as pairs_of
-from mdaf_core.evaluation.jackknife import sampling_errors, units_of_rarer_label
-from mdaf_core.evaluation.metrics import auc, dense, ece
-from mdaf_core.evaluation.sampling import one_way, two_way
-from mdaf_core.evaluation.significance import Difference, delong, difference, seed_component
+from mdaf_core.evaluation.metrics import dense
+from mdaf_core.evaluation.sampling import two_way
+from mdaf_core.evaluation.significance import Difference, difference, sampling_component, seed_component
 
 Floats = NDArray[np.float64]
-Study = tuple[Floats, dict[str, Difference | None]]  # estimates by seed, tests by method
+Bools = NDArray[np.bool_]
+Codes = NDArray[np.int64]
+Study = tuple[float, dict[str, Difference]]  # estimate, tests by method
+SEEDS = (2, 3, 5)
+TOGETHER = 50  # studies with the same users, or users and items: their labels, errors and scores are each study's own
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,8 @@ class Users:
     many: int = 1
     rate: float = 0.2
 
-    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-        """(N,) labels and users; users differ in their rate of positives."""
+    def draw(self, rng: np.random.Generator) -> Codes:
+        """(N,) users of rows."""
         if self.shape == "zipf":
             weight = np.arange(1, self.users + 1.0) ** -self.value
             size = np.maximum(1, self.users * self.rows * weight / weight.sum()).astype(int)
@@ -46,104 +51,137 @@ class Users:
             if self.shape == "top":
                 others = size[self.many :].sum()
                 size[: self.many] = others * self.value / (1 - self.value) / self.many
-        user = np.repeat(np.arange(self.users), size)
-        rate = rng.beta(4 * self.rate, 4 * (1 - self.rate), self.users)
-        return rng.random(len(user)) < rate[user], user
+        return np.repeat(np.arange(self.users), size)
+
+    def labels(self, rng: np.random.Generator, user: Codes) -> Bools:
+        """(R, N) labels; users differ in their rate of positives."""
+        rate = rng.beta(4 * self.rate, 4 * (1 - self.rate), (TOGETHER, self.users))
+        return rng.random((TOGETHER, len(user))) < rate[:, user]
 
 
 USERS = (
     Users("400 users, most of few rows"),
     Users("400 users, Zipf 1.2, the largest 24%", shape="zipf", value=1.2),
+    Users("400 users, Zipf 1.5, the largest 40%", shape="zipf", value=1.5),
+    Users("400 users, Zipf 1.2, rate 5%", shape="zipf", value=1.2, rate=0.05),
+    Users("400 users, one with 20%", shape="top", value=0.2),
     Users("400 users, one with 30%", shape="top", value=0.3),
+    Users("400 users, one with 40%", shape="top", value=0.4),
     Users("400 users, one with 50%", shape="top", value=0.5),
+    Users("400 users, three with 60%", shape="top", value=0.6, many=3),
     Users("400 users, five with 60%", shape="top", value=0.6, many=5),
+    Users("100 users, one with 30%, rate 30%", users=100, rows=20, shape="top", value=0.3, rate=0.3),
+    Users("100 users, rate 1%", users=100, rows=30, rate=0.01),
     Users("30 users", users=30, rows=20),
     Users("30 users, Zipf 1.2, the largest 33%", users=30, rows=40, shape="zipf", value=1.2),
     Users("8 users", users=8, rows=60),
     Users("2,000 users, rate 0.5%", users=2000, rate=0.005),
     Users("2,000 users, Zipf 1.2, rate 2%", users=2000, shape="zipf", value=1.2, rate=0.02),
-    Users("100 users, one with 30%, rate 30%", users=100, rows=20, shape="top", value=0.3, rate=0.3),
 )
 
 
-def two_models(users: Users, better: float, studies: int, seeds: int) -> Iterator[Study]:
+def normal(rng: np.random.Generator, sd: float, number: int) -> NDArray[np.float32]:
+    """(R, number) errors of each study."""
+    return sd * rng.standard_normal((TOGETHER, number), dtype=np.float32)
+
+
+def two_models(users: Users, better: float, studies: int) -> Iterator[Study]:
     """Two models of which the first separates labels by `better` more; errors of users in offset and separation."""
     rng = np.random.default_rng(11)
-    while studies:
-        label, user = users.draw(rng)
-        if min(label.sum(), (~label).sum()) < 5 or units_of_rarer_label(label, user) < 2:
-            continue
-        studies -= 1
-        n = len(label)
-        common = 0.3 * rng.normal(size=users.users)[user] + 0.6 * rng.normal(size=n)
-        scores = []
+    while studies > 0:
+        user = users.draw(rng)
+        label, units, n = users.labels(rng, user), Units(user), len(user)
+        common = normal(rng, 0.3, users.users)[:, user] + normal(rng, 0.6, n)
+        areas, errors = [], []
         for k in range(2):
-            separation = 0.55 + better * (k == 0) + 0.4 * rng.normal(size=users.users)[user]
-            own = separation * label + 0.5 * rng.normal(size=users.users)[user] + 0.3 * rng.normal(size=n)
-            scores += [common + own + 0.35 * rng.normal(size=n) for _ in range(seeds)]
-        made = delong(label, np.stack(scores), user)
-        estimates, errors = made.aucs[:seeds] - made.aucs[seeds:], made.errors[:seeds] - made.errors[seeds:]
-        if seeds == 1:
-            yield estimates, {"jackknife over users": made.difference(0, 1)}
-        else:
-            yield estimates, {"seeds × users (the verdict's)": crossed(estimates, errors, made.units)}
+            separation = 0.55 + better * (k == 0) + normal(rng, 0.4, users.users)[:, user]
+            own = separation * label + normal(rng, 0.5, users.users)[:, user] + normal(rng, 0.3, n)
+            for _ in range(max(SEEDS)):
+                score = common + own + normal(rng, 0.35, n)
+                area, won = aucs(label, score)
+                areas.append(area)
+                errors.append(auc_errors(label, score, won, units))
+        rarer = units.of_rarer_label(label)
+        known = np.isfinite(errors[0]).all(1) & (rarer >= 2) & (label.sum(1) >= 5)
+        for study in np.flatnonzero(known)[:studies]:
+            estimate, error = (
+                np.stack([both[study] for both in half[: max(SEEDS)]])
+                - np.stack([both[study] for both in half[max(SEEDS) :]])
+                for half in (areas, errors)
+            )
+            alone = sampling_component(error[0], "users", int(rarer[study]))
+            tests = {"one training each": difference(float(estimate[0]), [alone], "", "")}
+            tests |= {f"{s} seeds": crossed(estimate[:s], error[:s], int(rarer[study])) for s in SEEDS}
+            yield float(estimate.mean()), tests
+        studies -= int(known.sum())
 
 
-def calibration_errors(users: Users, worse: float, studies: int, seeds: int) -> Iterator[Study]:
+def calibration_errors(users: Users, worse: float, studies: int) -> Iterator[Study]:
     """ECE of two models with errors of users that all seeds share; the first is shifted by `worse` on the logit."""
     rng = np.random.default_rng(12)
-    for _ in range(studies):
-        _, user = users.draw(rng)
-        n = len(user)
-        z = logit(users.rate) + 0.6 * rng.normal(size=n) + 0.4 * rng.normal(size=users.users)[user]
-        label = rng.random(n) < expit(z + 0.4 * rng.normal(size=users.users)[user])
-        found: list[list[tuple[float, Floats]]] = []
+    while studies > 0:
+        user = users.draw(rng)
+        units, n = Units(user), len(user)
+        z = logit(users.rate) + normal(rng, 0.6, n) + normal(rng, 0.4, users.users)[:, user]
+        label = rng.random(z.shape) < expit(z + normal(rng, 0.4, users.users)[:, user])
+        found = []
         for k in range(2):
-            own = z + 0.3 * rng.normal(size=n) + 0.3 * rng.normal(size=users.users)[user] + worse * (k == 0)
-            logits = [own + 0.05 * rng.normal() + 0.2 * rng.normal(size=n) for _ in range(seeds)]
-            found.append([(ece(label, x), sampling_errors("ece", label, x, user)) for x in logits])
-        estimates = np.array([a - b for (a, _), (b, _) in zip(*found, strict=True)])
-        errors = np.stack([a - b for (_, a), (_, b) in zip(*found, strict=True)])
-        yield (
-            estimates,
-            {
-                "seeds × users (the verdict's)": crossed(estimates, errors, units_of_rarer_label(label, user)),
-                "t test over seeds alone": difference(float(estimates.mean()), [seed_component(estimates)], "", ""),
-            },
-        )
+            own = z + normal(rng, 0.3, n) + normal(rng, 0.3, users.users)[:, user] + worse * (k == 0)
+            found += [eces(label, own + normal(rng, 0.05, 1) + normal(rng, 0.2, n), units) for _ in range(max(SEEDS))]
+        value, error = (np.stack(part, axis=1) for part in zip(*found, strict=True))
+        estimates = value[:, : max(SEEDS)] - value[:, max(SEEDS) :]
+        errors = error[:, : max(SEEDS)] - error[:, max(SEEDS) :]
+        for d, e, rarer in list(zip(estimates, errors, units.of_rarer_label(label), strict=True))[:studies]:
+            tests = {f"{s} seeds": crossed(d[:s], e[:s], int(rarer)) for s in SEEDS}
+            for s in SEEDS:
+                tests[f"{s} seeds, t test over seeds alone"] = difference(
+                    float(d[:s].mean()), [seed_component(d[:s])], "", ""
+                )
+            yield float(d.mean()), tests
+        studies -= TOGETHER
 
 
-def with_items(items: int, spread: float, studies: int, seeds: int, better: float) -> Iterator[Study]:
-    """Rows of 300 users and `items` (Zipf 0.8), each model with an error of sd `spread` of each item, in all seeds."""
+def with_items(items: int, spread: float, studies: int, better: float, rows: int = 2000) -> Iterator[Study]:
+    """Rows of 300 users and `items` (Zipf 0.8) that differ in their rate of clicks (sd 1 on the logit).
+
+    Each model has an error of sd `spread` of each item, the same in its three seeds: on these items one of both models
+    is truly better, over all items neither.
+    """
     rng = np.random.default_rng(13)
     weight = np.arange(1, items + 1.0) ** -0.8
-    for _ in range(studies):
-        user = dense(rng.integers(0, 300, 2000))
-        item = dense(rng.choice(items, 2000, p=weight / weight.sum()))
-        label = rng.random(2000) < 0.2
-        common = 0.6 * rng.normal(size=2000)
-        scores = []
+    seeds = 3
+    while studies > 0:
+        user, item = dense(rng.integers(0, 300, rows)), dense(rng.choice(items, rows, p=weight / weight.sum()))
+        by = [Units(code) for code in (user, item, pairs_of(user, item))]
+        known = normal(rng, 1.0, items)[:, item]
+        label = rng.random(known.shape) < expit(logit(0.2) + known)
+        common = 0.6 * known + normal(rng, 0.6, rows)
+        areas, errors = [], []
         for k in range(2):
-            own = (0.55 + better * (k == 0)) * label + spread * rng.normal(size=items)[item]
-            own = own + 0.3 * rng.normal(size=300)[user] + 0.3 * rng.normal(size=2000)
-            scores += [common + own + 0.3 * rng.normal(size=2000) for _ in range(seeds)]
-        units = (units_of_rarer_label(label, user), units_of_rarer_label(label, item))
-        areas = np.array([auc(label, s) for s in scores])
-        estimates = areas[:seeds] - areas[seeds:]
-        over = [
-            np.stack([sampling_errors("auc", label, s, c) for s in scores]) for c in (user, item, pairs_of(user, item))
-        ]
-        of_users, of_items, of_pairs = (e[:seeds] - e[seeds:] for e in over)
-        alone, both = one_way(of_users, "users", units[0])[1], two_way(of_users, of_items, of_pairs, units)[1]
-        seen = seed_component(estimates)
-        mean = float(estimates.mean())
-        yield (
-            estimates,
-            {
-                "seeds × users, on these items": difference(mean, [c for c in (alone, seen) if c], "", ""),
-                "seeds × users and items": difference(mean, [c for c in (both, seen) if c], "", ""),
-            },
-        )
+            separation = 0.55 + better * (k == 0) + normal(rng, 0.3, 300)[:, user]
+            own = separation * label + normal(rng, spread, items)[:, item]
+            own = own + normal(rng, 0.3, 300)[:, user] + normal(rng, 0.3, rows)
+            for _ in range(seeds):
+                score = common + own + normal(rng, 0.3, rows)
+                area, won = aucs(label, score)
+                areas.append(area)
+                errors.append([auc_errors(label, score, won, units) for units in by])
+        rarer = [units.of_rarer_label(label) for units in by[:2]]
+        for study in range(min(TOGETHER, studies)):
+            estimates = np.array([area[study] for area in areas])
+            d = estimates[:seeds] - estimates[seeds:]
+            over = [np.stack([error[way][study] for error in errors]) for way in range(3)]
+            of_users, of_items, of_pairs = (e[:seeds] - e[seeds:] for e in over)
+            of_both = two_way(of_users, of_items, of_pairs, (int(rarer[0][study]), int(rarer[1][study])))[1]
+            assert of_both is not None
+            yield (
+                float(d.mean()),
+                {
+                    "seeds × users, on these items": crossed(d, of_users, int(rarer[0][study])),
+                    "seeds × users and items": difference(float(d.mean()), [of_both, seed_component(d)], "", ""),
+                },
+            )
+        studies -= TOGETHER
 
 
 def counted(null: Iterator[Study], true: Iterator[Study]) -> dict[str, Count]:
@@ -151,38 +189,27 @@ def counted(null: Iterator[Study], true: Iterator[Study]) -> dict[str, Count]:
     found: dict[str, Count] = {}
     for _, tests in null:
         for method, test in tests.items():
-            if test is not None:
-                count(found.setdefault(method, Counter()), test, 0.0)
+            count(found.setdefault(method, Counter()), test, 0.0)
     studies = list(true)
-    truth = float(np.mean([estimates.mean() for estimates, _ in studies]))
+    truth = float(np.mean([estimate for estimate, _ in studies]))
     for _, tests in studies:
         for method, test in tests.items():
-            if test is not None:
-                count(found.setdefault(method, Counter()), test, truth)
+            count(found.setdefault(method, Counter()), test, truth)
     return found
 
 
 def scenarios(n: int) -> dict[str, Callable[[], dict[str, Count]]]:
     out: dict[str, Callable[[], dict[str, Count]]] = {}
     for users in USERS:
-        for seeds in (1, 3):
-            name = f"AUC, {users.name}, " + ("one training each" if seeds == 1 else f"{seeds} seeds")
-            out[name] = lambda users=users, seeds=seeds: counted(
-                two_models(users, 0.0, n, seeds), two_models(users, 0.2, n, seeds)
-            )
-    for users in (USERS[0], USERS[1], Users("100 users, rate 5%", users=100, rows=20, rate=0.05)):
-        for seeds in (2, 3, 5):
-            out[f"ECE, {users.name}, {seeds} seeds"] = lambda users=users, seeds=seeds: counted(
-                calibration_errors(users, 0.0, n, seeds), calibration_errors(users, 0.6, n, seeds)
-            )
-    for items, spread in ((1000, 0.3), (200, 0.3), (40, 0.3), (200, 0.0)):
-        name = (
-            f"Items, {items:,} with an error of {spread:g} each, 3 seeds"
-            if spread
-            else f"Items, {items} without errors"
+        out[f"AUC, {users.name}"] = lambda users=users: counted(two_models(users, 0.0, n), two_models(users, 0.2, n))
+    for users in (USERS[0], USERS[1], USERS[5], Users("100 users, rate 5%", users=100, rows=20, rate=0.05)):
+        out[f"ECE, {users.name}"] = lambda users=users: counted(
+            calibration_errors(users, 0.0, n), calibration_errors(users, 0.6, n)
         )
-        out[name] = lambda items=items, spread=spread: counted(
-            with_items(items, spread, n, 3, 0.0), with_items(items, spread, n, 3, 0.2)
+    for items, spread in ((1000, 0.5), (200, 0.5), (40, 0.5), (200, 0.0)):
+        name = f"Items, {items:,} with an error of {spread:g} each" if spread else f"Items, {items} without errors"
+        out[f"{name}, 3 seeds"] = lambda items=items, spread=spread: counted(
+            with_items(items, spread, n, 0.0), with_items(items, spread, n, 0.2)
         )
     return out
 
@@ -204,6 +231,7 @@ def main() -> None:
             [title, m, *("–" if s[part] is None else f"{s[part]:.1%}" for part in ("rejects", "covers"))]
             for m, s in found.items()
         ]
+        print(*table[-len(found) :], sep="\n", file=sys.stderr, flush=True)
     result["CPU seconds"] = time.process_time() - begun
     report(result, {f"{args.studies:,} studies of each kind, {result['CPU seconds']:.0f} s": table}, args.json)
 

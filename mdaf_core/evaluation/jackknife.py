@@ -95,18 +95,18 @@ def errors(change: Floats, taking_part: Bools | None = None) -> Floats:
 
 
 def degrees_of_freedom(error: Floats, units: int) -> float:
-    """Behind a variance Σ e²: those of Satterthwaite (1946), 3 (Σ e²)² / Σ e⁴ − 2, between 1 and `units` − 1.
+    """Behind a variance Σ e²: those of Satterthwaite (1946), 3 (Σ e²)² / Σ e⁴, at least 1, at most `units` − 1.
 
     For normal errors of users of variances σᵤ² they are 2 (Σ σᵤ²)² / Var(Σ e²), e⁴ standing for 3 σᵤ⁴: about as many as
-    there are users where all are alike, few where few users make up the variance. The 2 makes up for the estimate
-    being of the same errors (simulated in benchmarks/calibration).
+    there are users where all are alike, few where few users make up the variance.
+    docs/statistics.md says how it was chosen.
 
     Args:
         units: users with the label that fewer of them have; see `units_of_rarer_label`.
     """
     square = error**2
     fourth = float(square @ square)
-    effective = 3 * float(square.sum()) ** 2 / fourth - 2 if fourth > 0 else float("inf")
+    effective = 3 * float(square.sum()) ** 2 / fourth if fourth > 0 else float("inf")
     return max(1.0, min(effective, units - 1.0))
 
 

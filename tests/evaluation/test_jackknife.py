@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mdaf_core.errors import StudioError
 from mdaf_core.evaluation import jackknife, metrics
-from mdaf_core.evaluation.jackknife import auc_errors, degrees_of_freedom, sampling_errors
+from mdaf_core.evaluation.jackknife import auc_errors, degrees_of_freedom, sampling_errors, units_of_rarer_label
 from mdaf_core.evaluation.metrics import Undefined
 from mdaf_core.evaluation.significance import delong, paired_auc
 
@@ -162,7 +162,7 @@ def test_degrees_of_freedom_count_the_users_that_make_up_the_variance():
     assert degrees_of_freedom(rng.normal(size=50_000), 60_000) == pytest.approx(50_000, rel=0.05)
     assert degrees_of_freedom(rng.normal(size=5_000), 40) == 39
     assert degrees_of_freedom(np.r_[100.0, rng.normal(size=5_000)], 5_000) < 9
-    assert degrees_of_freedom(np.r_[1e6, rng.normal(size=50)], 51) == pytest.approx(1.0)
+    assert degrees_of_freedom(np.r_[1e6, rng.normal(size=50)], 51) == pytest.approx(3.0)
     assert degrees_of_freedom(np.zeros(5), 5) == 4.0
 
 
@@ -178,3 +178,25 @@ def test_concentrated_users_keep_the_level():
         p = paired_auc(y, a, b, user).p
         wrong += p is not None and p < 0.05
     assert wrong / 400 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
+
+
+def test_many_simulated_studies_at_once_are_each_by_itself():
+    """What `benchmarks.calibration_users` counts is this package's own statistic."""
+    from benchmarks.many_studies import Units, aucs, eces
+    from benchmarks.many_studies import auc_errors as of_many
+
+    rng = np.random.default_rng(12)
+    user = metrics.dense(rng.integers(0, 12, 157) ** 2)
+    label, score = rng.random((4, 157)) < 0.3, rng.normal(size=(4, 157))
+    label[3] = user == user[0]  # one user has all positives
+    units = Units(user)
+    area, won = aucs(label, score)
+    errors = of_many(label, score, won, units)
+    ece, ece_errors = eces(label, score, units)
+    for r in range(3):
+        value, expected = auc_errors(label[r], score[r], user)
+        assert area[r] == pytest.approx(value, abs=1e-14) and errors[r] == pytest.approx(expected, abs=1e-14)
+        assert ece[r] == pytest.approx(metrics.ece(label[r], score[r]), abs=1e-14)
+        assert ece_errors[r] == pytest.approx(sampling_errors("ece", label[r], score[r], user), abs=1e-14)
+        assert units.of_rarer_label(label)[r] == units_of_rarer_label(label[r], user)
+    assert np.isnan(errors[3]).any()
