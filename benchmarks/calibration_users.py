@@ -141,7 +141,7 @@ def calibration_errors(users: Users, worse: float, studies: int) -> Iterator[Stu
         studies -= TOGETHER
 
 
-def with_items(items: int, spread: float, studies: int, better: float, rows: int = 2000) -> Iterator[Study]:
+def with_items(items: int, spread: float, studies: int, better: float, rows: int) -> Iterator[Study]:
     """Rows of 300 users and `items` (Zipf 0.8) that differ in their rate of clicks (sd 1 on the logit).
 
     Each model has an error of sd `spread` of each item, the same in its three seeds: on these items one of both models
@@ -206,10 +206,10 @@ def scenarios(n: int) -> dict[str, Callable[[], dict[str, Count]]]:
         out[f"ECE, {users.name}"] = lambda users=users: counted(
             calibration_errors(users, 0.0, n), calibration_errors(users, 0.6, n)
         )
-    for items, spread in ((1000, 0.5), (200, 0.5), (40, 0.5), (200, 0.0)):
-        name = f"Items, {items:,} with an error of {spread:g} each" if spread else f"Items, {items} without errors"
-        out[f"{name}, 3 seeds"] = lambda items=items, spread=spread: counted(
-            with_items(items, spread, n, 0.0), with_items(items, spread, n, 0.2)
+    for items, spread, rows in ((20, 0.5, 6000), (40, 0.5, 6000), (100, 0.5, 6000), (200, 0.5, 2000), (200, 0.0, 2000)):
+        errors = f"with an error of {spread:g} each" if spread else "without errors"
+        out[f"Items, {items} {errors}, {rows:,} rows, 3 seeds"] = lambda items=items, spread=spread, rows=rows: counted(
+            with_items(items, spread, n, 0.0, rows), with_items(items, spread, n, 0.2, rows)
         )
     return out
 

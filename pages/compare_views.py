@@ -66,7 +66,7 @@ def curves(study: Study, runs: list[RunRecord], split: str) -> None:
 
 
 def slices(study: Study, runs: list[RunRecord], split: str) -> None:
-    from mdaf_core.evaluation.slices import TITLES, slicings
+    from mdaf_core.evaluation.slices import TITLES, slices_cover, slicings
     from mdaf_core.reporting import charts, frames
 
     left, right = st.columns([3, 2], vertical_alignment="bottom")
@@ -85,8 +85,7 @@ def slices(study: Study, runs: list[RunRecord], split: str) -> None:
     shared.show_chart(
         charts.slices(table, order=study.configuration_names, y_title=TITLES[dimension]), f"slices-{dimension}", table,
         title=f"AUC by {TITLES[dimension].partition(',')[0].lower()}, {SPLITS[split].lower()} rows",
-        help="Mean over seeds. The 95% interval covers other seeds and other users at once; of one run other users "
-             "alone. It is not adjusted for the number of slices.",
+        help=shared.plain(f"Mean over seeds. The 95% interval covers {slices_cover(table, runs[0], split)}."),
     )  # fmt: skip
     wide = frames.slices_table(table)
     four = st.column_config.NumberColumn(format="%.4f")

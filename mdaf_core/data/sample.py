@@ -23,16 +23,17 @@ class Sample(BaseModel):
 
 def sample_of(user: ArrayLike) -> Sample:
     """Facts of (N,) rows by their users; rows of one user alone have none, as `metrics.clusters` takes them."""
-    count = np.unique(np.asarray(user), return_counts=True)[1].astype(np.float64)
-    rows = int(count.sum())
-    if len(count) < 2:
+    return sample_of_counts(np.unique(np.asarray(user), return_counts=True)[1])
+
+
+def sample_of_counts(count: ArrayLike) -> Sample:
+    """The same from how many rows each user has; users without rows do not count."""
+    n = np.asarray(count, np.float64)
+    n = n[n > 0]
+    rows = int(n.sum())
+    if len(n) < 2:
         return Sample(rows=rows)
-    return Sample(
-        rows=rows,
-        users=len(count),
-        effective_users=float(rows**2 / (count @ count)),
-        largest_user=float(count.max() / rows),
-    )
+    return Sample(rows=rows, users=len(n), effective_users=float(rows**2 / (n @ n)), largest_user=float(n.max() / rows))
 
 
 def users_words(sample: Sample) -> str:

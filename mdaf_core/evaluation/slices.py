@@ -16,6 +16,7 @@ from mdaf_core.data.describe import local_times
 from mdaf_core.data.schema import FIRST_ID, Split
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.evaluation.cache import cached
+from mdaf_core.evaluation.items import items_of
 from mdaf_core.evaluation.jackknife import auc_errors, units_of_rarer_label
 from mdaf_core.evaluation.metrics import Undefined, auc, checked, clusters
 from mdaf_core.evaluation.predictions import dataset_of, difference_of_rows, load_predictions
@@ -194,3 +195,19 @@ def slice_metrics(groups: dict[str, Sequence[RunRecord]], dimension: str, split:
         "note": pl.String,
     }
     return pl.DataFrame(records, schema=schema)
+
+
+def slices_cover(frame: pl.DataFrame, run: RunRecord, split: Split) -> str:
+    """What the intervals of `slice_metrics` cover, in words; those of single runs say so.
+
+    Args:
+        frame: of `slice_metrics`; run: one of its runs.
+    """
+    what = "rows" if clusters(load_predictions(run.run_id, split)["user"].to_numpy()) is None else "users"
+    items = ", on these items" if what == "users" and items_of(run, split).items is not None else ""
+    alone = f"other {what} with this trained model{items}, not other seeds"
+    if frame["seeds"].max() == 1:
+        return alone
+    single = frame.filter(pl.col("seeds") == 1)["configuration"].unique(maintain_order=True).to_list()
+    both = f"other seeds and other {what}{items}, not adjusted for the number of slices"
+    return both + (f"; for {', '.join(single)}: {alone}" if single else "")

@@ -309,19 +309,9 @@ def _calibration(material: Material) -> Drawn:
     return chart, data, caption
 
 
-def _slice_covers(data: pl.DataFrame) -> str:
-    """What intervals of slices cover: other seeds too, where there are several."""
-    both = "other seeds and other users, not adjusted for the number of slices"
-    alone = "other users with this trained model, not other seeds"
-    if data["seeds"].max() == 1:
-        return alone
-    single = data.filter(pl.col("seeds") == 1)["configuration"].unique(maintain_order=True).to_list()
-    return both + (f"; for {words.listed(single)}: {alone}" if single else "")
-
-
 def _slices(dimension: str) -> Callable[[Material], Drawn]:
     def make(material: Material) -> Drawn:
-        from mdaf_core.evaluation.slices import TITLES
+        from mdaf_core.evaluation.slices import TITLES, slices_cover
 
         names = [name for name in material.lines if name in {run.configuration for run in material.drawn}]
         data = frames.slices(material.drawn, names, dimension, material.split)
@@ -333,7 +323,7 @@ def _slices(dimension: str) -> Callable[[Material], Drawn]:
         chart = charts.slices(data, order=material.study.configuration_names, y_title=TITLES[dimension])
         caption = (
             f"AUC by {_lower(TITLES[dimension])}, {_rows(material)}: {_each(runs)} with 95% "
-            f"intervals, which cover {_slice_covers(data)}.{_left_out(material, runs)}"
+            f"intervals, which cover {slices_cover(data, runs[0], material.split)}.{_left_out(material, runs)}"
         )
         return chart, data, caption
 

@@ -141,6 +141,27 @@ def test_a_slice_covers_other_seeds_as_well_as_users(make_run) -> None:
         assert both["auc"][i] - both["low"][i] >= min(both["auc"][i], half_width([seed_component(values)], 0.05)) - 1e-9
 
 
+def test_what_intervals_of_slices_cover_is_said(make_run, monkeypatch) -> None:
+    """Users or rows, seeds only of configurations that have several, and that the items are these."""
+    from mdaf_core.evaluation import slices
+    from mdaf_core.evaluation.items import Items
+
+    label, truth, user = rows()
+    length = np.repeat([0, 5], N // 2)
+    two = [make_run("base", s, label, truth, user, history_length=length) for s in (1, 2)]
+    one = make_run("one", 1, label, truth, user, history_length=length)
+    frame = slice_metrics({"base": two, "one": [one]}, "history_length")
+    alone = "other users with this trained model, not other seeds"
+    both = "other seeds and other users, not adjusted for the number of slices"
+    assert slices.slices_cover(frame, one, "test") == f"{both}; for one: {alone}"
+    assert slices.slices_cover(slice_metrics({"one": [one]}, "history_length"), one, "test") == alone
+    monkeypatch.setattr(slices, "items_of", lambda run, split: Items(items=40))
+    assert slices.slices_cover(frame, one, "test").startswith("other seeds and other users, on these items, not")
+    apart = make_run("rows", 1, label, truth, np.zeros(N, int), history_length=length)
+    found = slices.slices_cover(slice_metrics({"rows": [apart]}, "history_length"), apart, "test")
+    assert found == "other rows with this trained model, not other seeds"
+
+
 def test_trees_are_told_in_epochs_of_their_own(make_run) -> None:
     """Epochs not trained are counted by the trees allowed, not by the setting of neural networks."""
     config = {"training.max_epochs": "6", "model.max_rounds": "400"}

@@ -9,9 +9,9 @@ import numpy as np
 from mdaf_core.data.audit import Check
 from mdaf_core.data.checks.base import WORDS, Written, check, occurrences
 from mdaf_core.data.describe import field_word
+from mdaf_core.data.sample import CONCENTRATED, sample_of_counts
 from mdaf_core.data.schema import SPLITS, UNKNOWN, Split
 
-CONCENTRATED = 0.1
 _ONE_LABEL = 0.1
 _FEWEST_GROUPS, _FEWEST_LABELS = 20, 20
 
@@ -26,15 +26,12 @@ def concentrated_users(data: Written) -> Iterator[Check]:
         user = data.rows[split].user
         if not len(user):
             continue
-        rows = occurrences(user, 1 + int(user.max()))
-        largest = int(rows.argmax())
-        share = float(rows[largest]) / len(user)
-        effective = float(rows.sum()) ** 2 / float((rows.astype(np.float64) ** 2).sum())
+        count = occurrences(user, 1 + int(user.max()))
+        sample, largest = sample_of_counts(count), int(count.argmax())
+        share, effective = sample.largest_user or 1.0, sample.effective_users or 1.0
         details |= {f"{split} largest share": share, f"{split} effective users": effective}
-        equal = len(user) / int(
-            (rows > 0).sum()
-        )  # of few users each has much, and of few rows some have more by chance
-        apart = share >= CONCENTRATED and rows[largest] > 1.5 * equal + 4 * equal**0.5
+        equal = len(user) / (sample.users or 1)  # of few users each has much, and of few rows some more by chance
+        apart = share >= CONCENTRATED and count[largest] > 1.5 * equal + 4 * equal**0.5
         found.append((apart, share, split, largest, effective))
     if not found:
         return
