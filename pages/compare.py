@@ -47,7 +47,6 @@ def main() -> None:
         view = st.segmented_control("View", list(VIEWS), default="Results", required=True, key="view",
                                     bind="query-params", label_visibility="collapsed")  # fmt: skip
         split, metric, reference, margin = _choices(columns[1:], study, VIEWS[view])
-        study_plan.conditions(study)
         if view == "Reported results":
             evidence.reported(study, margin_bp(margin))
             return
@@ -55,7 +54,8 @@ def main() -> None:
         if not runs:
             shared.empty("No run of this study has finished yet.", "See what is running", "pages/jobs.py")
             return
-        conditions.show(study_id, split)
+        if view != "Results":
+            conditions.show(study_id, split)
         if view == "ROC and calibration":
             views.curves(study, runs, split)
         elif view == "Slices":
@@ -67,7 +67,7 @@ def main() -> None:
             with st.spinner("Comparing: row by row for every seed, the first time", show_time=True):
                 comparison = shared.comparison(study_id, reference, split, metric, margin, over_items)
             if view == "Results":
-                _results(comparison, metric)
+                _results(study_id, comparison, metric)
             elif view == "Power":
                 evidence.power(comparison)
             else:
@@ -138,13 +138,11 @@ def margin_bp(text: str) -> float | None:
 # ---- results ---------------------------------------------------------------------------------------------------------
 
 
-def _results(comparison: StudyComparison, metric: str) -> None:
+def _results(study_id: str, comparison: StudyComparison, metric: str) -> None:
     from mdaf_core.reporting import captions, charts, frames
 
+    said = conditions.show(study_id, comparison.split, comparison)
     st.caption(shared.plain(frames.comparison_basis(comparison)))
-    said = frames.condition_notes(comparison)
-    if said:
-        st.warning("  \n".join(shared.plain(text) for text in said), icon=":material/event_busy:")
     whole = comparison
     comparison = _arranged(whole)
     table = frames.comparison_table(comparison)
@@ -185,7 +183,8 @@ def _results(comparison: StudyComparison, metric: str) -> None:
                      "Band: the margin of parity. Faint: smaller than the noise floor, the spread over seeds.",
             )  # fmt: skip
     _over_seeds(comparison)
-    notes = [note for note in (captions.of_differences(comparison), *frames.comparison_notes(comparison)) if note]
+    known = (captions.of_differences(comparison), *frames.comparison_notes(comparison))
+    notes = [note for note in known if note and note not in said]
     if notes:
         st.markdown("**What to know**")
         st.markdown("\n".join(f"- {shared.plain(note)}" for note in notes))

@@ -197,7 +197,8 @@ def _parts(dataset: PreparedDataset, figures: statistics.Statistics) -> None:
         help="Unseen: share of rows whose user or item does not occur in training rows. Effective users: how many of "
         "equal size they are worth (Kish). Largest user: its share of the rows.",
         column_config=_formats(
-            count=("rows", "positives", "users", "effective users"),
+            count=("rows", "positives", "users"),
+            whole=("effective users",),
             percent=("rate", "largest user", "unseen users", "unseen items"),
             plain=("mean history",),
             time=("first", "last"),
@@ -275,10 +276,11 @@ def _another() -> None:
 
 
 def _formats(**names: tuple[str, ...]) -> dict[str, Any]:
-    """Column configurations: `count`, `percent`, `plain` numbers, `auc` and `time`."""
+    """Column configurations: `count`, `whole` (rounded), `percent`, `plain` numbers, `auc` and `time`."""
     number, moment = st.column_config.NumberColumn, st.column_config.DatetimeColumn
     made = {
         "count": number(format="localized"),
+        "whole": number(format="%,.0f"),
         "percent": number(format="percent"),
         "plain": number(format="%.4g"),
         "auc": number(format="%.4f"),

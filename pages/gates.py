@@ -207,7 +207,7 @@ def _lean(lean: Lean) -> str:
         return shared.plain(lean.note)
     return (
         f"g is higher where the sequential branch has the smaller loss with probability {lean.probability:.3f} "
-        f"[{lean.low:.3f}, {lean.high:.3f}]; 0.5: it leans to neither."
+        f"[{lean.low:.3f}, {lean.high:.3f}]. At 0.5 it would lean to neither branch."
     )
 
 

@@ -81,6 +81,10 @@ def _body(study: Study, split: str, previous: float | None, live: bool) -> None:
         left, right = (st.container(), st.container()) if wide else st.columns(2, gap="large")
         with left:
             _matrix(study, found, split)
+            if any(cell.state == "finished" for cell in found):
+                conditions.show(study.id)
+            else:
+                st.caption(shared.plain(study_plan.words(study)))
         with right:
             criteria.scoreboard(study)
 
@@ -91,7 +95,6 @@ def _summary(study: Study, found: list[Cell], previous: float | None) -> None:
     st.markdown(f":gray[Data set] {shared.plain(study.dataset)} · :gray[study] {shared.plain(study.id)}")
     st.progress(done / total, f"{done} of {total} runs finished")
     st.markdown("\u2003".join(f"{shared.state_label(state)} {n}" for state, n in number.items()))
-    conditions.show(study.id)
     step = next_step(study, found)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**Next:** {step.sentence}", width="content")
@@ -105,7 +108,6 @@ def _summary(study: Study, found: list[Cell], previous: float | None) -> None:
                 PAGES[step.target], label=step.label, icon=":material/arrow_forward:", query_params={"study": study.id}
             )
         study_plan.more_seeds(study, number.get("failed", 0) + number.get("cancelled", 0))
-    study_plan.conditions(study)
     if previous is not None:
         changed = changes_since(found, previous)
         ended = {state: sum(c.state == state for c in changed) for state in ("finished", "failed", "cancelled")}

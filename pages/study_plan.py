@@ -109,8 +109,8 @@ def more_seeds(study: Study, broken: int) -> None:
             st.button("Give them up", key="give-up", on_click=shared.act, args=(launch.give_up, study.id))
 
 
-def conditions(study: Study) -> None:
-    """The plan in one line."""
+def words(study: Study) -> str:
+    """The plan as a sentence."""
     from mdaf_core.evaluation.plan import NO_PLAN
 
-    st.caption(f"Planned: {shared.plain(study.plan.words)}." if study.plan else f"{NO_PLAN[0].upper()}{NO_PLAN[1:]}.")
+    return f"Planned: {study.plan.words}." if study.plan else f"{NO_PLAN[0].upper()}{NO_PLAN[1:]}."

@@ -69,6 +69,6 @@ def items_note(found: Items, over_items: bool) -> str:
         return ""
     return (
         f"{found.repeated:.0%} of these rows share their item with others ({found.items:,} items, the largest has "
-        f"{share_words(found.largest or 0)}): intervals are on these items. `--items`, or 'Other items too' on "
-        "Compare, covers other items as well."
+        f"{share_words(found.largest or 0)}): intervals are on these items. 'Other items too' on Compare "
+        "(--items) covers other items as well."
     )

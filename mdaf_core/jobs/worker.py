@@ -101,7 +101,8 @@ def run(job_id: int, token: str, kinds: Mapping[str, Kind]) -> int:
     state, reason = _work(job, context, kinds)
     context.flush()
     with_patience(lambda: store.end(job, state, reason))
-    notices.log(f"{state.capitalize()}: {reason}" if reason else f"{state.capitalize()}.")
+    word = state.capitalize()
+    notices.log(f"{word}." if not reason else reason if reason.startswith(word) else f"{word}: {reason}")
     if state != "finished":
         return settle_locked(job_id)
     return 0

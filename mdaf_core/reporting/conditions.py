@@ -109,7 +109,7 @@ def _data(study: Study, runs: Sequence[RunRecord]) -> tuple[DatasetMeta | None, 
 
 
 def _known(facts: _Facts) -> Iterator[Condition]:
-    if facts.meta is None:
+    if facts.meta is None and any(run.result for run in facts.runs):  # before, there is nothing it could be beside
         yield Condition(
             kind="data",
             sentence=f"Data set {facts.study.dataset} was removed or prepared anew since, so how it was made and split "
@@ -159,8 +159,9 @@ def _failed_checks(facts: _Facts) -> Iterator[Condition]:
 
 
 def _warnings(facts: _Facts) -> Iterator[Condition]:
+    said = {"concentrated-users"} if any(_users(facts)) else set()  # of the rows themselves, not of all data
     for check in facts.audit.checks if facts.audit else ():
-        if check.status == "warn" and check.beside_results:
+        if check.status == "warn" and check.beside_results and check.id not in said:
             yield Condition(kind="audit-warned", sentence=f"{check.sentence.rstrip('.')}.", grave=True)
 
 

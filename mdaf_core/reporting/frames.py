@@ -238,9 +238,13 @@ def comparison_notes(comparison: StudyComparison) -> list[str]:
 
 def condition_notes(comparison: StudyComparison) -> list[str]:
     """What stands above a comparison: what the marks behind words mean and why they are there, who is at chance."""
-    legend = mark_legend(comparison)
     said = comparison.conditions.sentences() if comparison.conditions else []
-    return [*([f"{legend}."] if legend else []), *said, *comparison.chance]
+    if legend := mark_legend(comparison):
+        mark, _, reason = legend.partition(" ")
+        of_mark = [text for text in said if text.lower().startswith(reason)]
+        first = [f"{mark} {text}" for text in of_mark] or [f"{legend}."]
+        said = [*first, *(text for text in said if text not in of_mark)]
+    return [*said, *comparison.chance]
 
 
 def sentence(note: str) -> str:
@@ -279,8 +283,6 @@ def comparison_basis(comparison: StudyComparison) -> str:
         parts.append(f"noise floor {floor:.1f} bp (sd over seeds)")
     if comparison.tests:
         parts.append(f"Holm over {plural(comparison.tests, 'comparison')}")
-        if clause := intervals_as_they_are(comparison.tests):
-            parts.append(clause)
     return " · ".join(parts)
 
 

@@ -77,7 +77,7 @@ _DEFINITIONS = (
             # Steps and patience such that every training ends by early stopping, well before its last epoch.
             *("training.max_epochs=12", "training.warmup_epochs=1", "training.batch_size=256"),
             *("training.patience=2", "training.min_delta=0.003"),
-            *("model.hidden_dim=64", "model.sequential.hidden_dim=64"),
+            *("model.hidden_dim=32", "model.sequential.hidden_dim=32"),
         ),
     ),
 )

@@ -132,3 +132,12 @@ def test_a_packed_file_is_proposed_as_the_plain_one(tmp_path, ending):
     packed.write_bytes(gzip.compress(plain.read_bytes()))
     one, other = propose(plain), propose(packed)
     assert one.options == other.options and one.rows.equals(other.rows) and one.options["label"] == "clk"
+
+
+def test_times_with_fractions_are_found_by_their_values_and_a_missing_user_is_said(tmp_path):
+    columns = {"Klick": CLICK, "Zeitpunkt": TIME + 0.25, "Besucher": [f"B{u}" for u in USER], "Preis": PRICE}
+    found = _propose(tmp_path, **columns)
+    assert found.options["timestamp"] == "Zeitpunkt" and found.options["numeric"] == ["Preis"]
+    assert any("No user was found" in said for said in found.findings)
+    named = _propose(tmp_path, **columns | {"user_id": USER})
+    assert not any("No user" in said for said in named.findings)

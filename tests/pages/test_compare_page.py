@@ -171,3 +171,11 @@ def test_numbers_below_zero_have_a_minus_sign_on_the_screen_and_stay_numbers() -
     assert _with_minus_signs(frame, {"up": signed}) is frame
     nothing = _with_minus_signs(pl.DataFrame({"gap": [0.04, -0.04, -0.0]}), {"gap": dict(signed)})
     assert [row[1]["display_value"] for row in nothing._translate(False, False)["body"]] == ["0.0"] * 3
+
+
+def test_each_sentence_stands_once(open_page) -> None:  # noqa: F811
+    app = open_page("compare", "full", reference="lr")
+    said = [line for m in app.markdown for line in m.value.splitlines() if len(line) > 30]
+    assert sum("hosen after results were seen" in line for line in said) == 1
+    assert words(app).count("Beside these results") == 1
+    assert words(app).count("intervals are not adjusted") == 1

@@ -157,3 +157,20 @@ def test_a_split_by_time_without_a_time_is_one_in_file_order(home, tiny) -> None
     text = conditions.text(Material(study).conditions)
     assert "in the order of the file" in text and not re.search("split by time", text, re.IGNORECASE)
     assert "in the order of the file" in bundle.results(Material(study))[0].text
+
+
+def test_before_the_data_are_prepared_nothing_is_said_of_them(home) -> None:
+    assert conditions.of_study(make_study(["lr"], [1]), []) == []
+
+
+def test_the_user_of_many_rows_is_said_once(home, tiny) -> None:
+    study = make_study(["mdaf-full", "lr"], [1, 2], dataset=tiny)
+    todo = "If it is no person, take its rows out of the input; else say so beside results."
+    audited(tiny, Check(id="concentrated-users", title="", status="warn", sentence="User 'a' holds 47%.", todo=todo))
+    material = Material(study)
+    material.comparison.sample = Sample(rows=400, users=50, effective_users=40.0, largest_user=0.05)
+    assert "User 'a' holds 47%." in conditions.text(material.conditions), "of all data, where these rows have none"
+    material = Material(study)
+    material.comparison.sample = Sample(rows=400, users=50, effective_users=4.2, largest_user=0.47)
+    text = conditions.text(material.conditions)
+    assert "One user has 47%" in text and "User 'a'" not in text

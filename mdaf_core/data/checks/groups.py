@@ -43,15 +43,10 @@ def concentrated_users(data: Written) -> Iterator[Check]:
         "Rows of one user",
         "warn" if concentrated else "pass",
         share,
-        words
-        + (
-            ": metrics and intervals hang on this one. Crawlers, shared devices and ids that stand for an unknown user "
-            "look like that."
-            if concentrated
-            else ", the largest share."
-        ),
+        words + (": metrics and intervals hang on this one." if concentrated else ", the largest share."),
         details,
-        todo="If it is no person, take its rows out of the input; else say so beside results.",
+        todo="Crawlers, shared devices and ids that stand for an unknown user look like that. If it is no person, take "
+        "its rows out of the input; else say so beside results.",
         examples=lambda: data.examples({split: np.flatnonzero(data.rows[split].user == largest)}),
     )
 

@@ -275,6 +275,10 @@ class _Roles:
     def _user(self) -> None:
         name = self._find(words.USERS)
         if name is None:
+            self.proposal.findings.append(
+                "No user was found by its name: without one no histories are built, and intervals take "
+                "rows as independent. Set user to its column, if there is one."
+            )
             return
         look = self.plain[name]
         share, value = _largest(look)
@@ -376,7 +380,7 @@ def _rank(look: Look) -> tuple[int, int] | None:
         return (4, place) if strong and look.distinct > 31 and 20 * look.distinct > look.rows else None
     if not reading.options:
         return None
-    several = look.distinct > 10 and look.is_whole
+    several = look.distinct > 10  # fractions too: logs have times to the millisecond
     return (0, place) if named else (3, place) if several and not words.ID_WORDS.intersection(look.tokens) else None
 
 
