@@ -296,7 +296,7 @@ SPECIAL: dict[str, Case] = {
     "table: a header without a line end": Case(
         "table", lambda path: path.write_text("clk,uid,when,ad,price,seen,kinds"), "no rows below its header"
     ),
-    "table: a time of 64 bits": Case("table", _put(f"1,1,{-(2**63)},1,0.5,,"), "time when must", LINE),
+    "table: a time of 64 bits": Case("table", _put(f"1,1,{-(2**63)},1,0.5,,"), "when is unknown in 1 of 300", LINE),
     "table: no header": Case("table", _first(None), "no column 'clk'"),
     "table: a header twice": Case("table", _before("clk,uid,when,ad,price,seen,kinds", LINE), "0 or 1", LINE),
     "table: two columns of one name": Case("table", _first("clk,uid,when,ad,ad,seen,kinds"), "Two columns", 1),

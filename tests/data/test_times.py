@@ -10,7 +10,8 @@ from mdaf_core.data.audit import stored_audit
 from mdaf_core.data.describe import describe_history, describe_rows
 from mdaf_core.data.prepare import prepare
 from mdaf_core.data.schema import SPLITS
-from mdaf_core.data.sources.times import doubt_unix, likely_formats, likely_numbers, parse, read_times
+from mdaf_core.data.sources.time_forms import likely_formats, likely_numbers, parse
+from mdaf_core.data.sources.times import doubt_unix, read_times
 from mdaf_core.data.statistics import read_statistics
 from mdaf_core.data.statistics_frames import parts_frame, time_frame
 from mdaf_core.errors import BadInputError, UsageError

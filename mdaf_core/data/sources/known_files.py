@@ -117,6 +117,39 @@ KNOWN = (
         "The timestamp counts seconds from a start that is not published, to 5 s: an order, no calendar. "
         "played_ratio_pct is known only after; a label can be made of it with positive_from.",
     ),
+    _known(
+        "Criteo's attribution data", "timestamp uid campaign conversion attribution click cost cpo",
+        "The timestamp is seconds since the first row: an order, no calendar. conversion, attribution, cpo and "
+        "click_pos to conversion_id are known only after the row.",
+        never={"attribution": "known only after the row", "cpo": "known only after the row"},
+    ),
+    _known(
+        "iPinYou", "bidid timestamp ipinyouid useragent adexchange creative bidprice payprice",
+        "The user is ipinyouid. payprice is known only after the auction, and only of what was won. Times are written "
+        "as YYYYMMDDhhmmss and milliseconds, in Asia/Shanghai.",
+        options={"timezone": "Asia/Shanghai"},
+        never={"payprice": "known only after the auction", "bidid": "the number of the row"},
+    ),
+    _known(
+        "Amazon Reviews 2018 or 2014", "overall reviewerID asin unixReviewTime",
+        "Rows are ratings, so all items were bought or used: a label made of stars says what was liked, not what was "
+        "clicked. reviewText, summary, vote, helpful, verified, image and style are of the review, known only after.",
+        never=dict.fromkeys(
+            ("reviewText", "summary", "vote", "helpful", "verified", "image", "style"), "known only after"
+        ) | {"reviewerName": "the name of the user", "reviewTime": "the day of unixReviewTime"},
+    ),
+    _known(
+        "Yelp's reviews", "review_id user_id business_id stars useful funny cool",
+        "Rows are ratings: a label made of stars says what was liked, not what was clicked. What the review says and "
+        "the votes on it (useful, funny, cool) are known only after.",
+        never={"text": "known only after, of the review", "review_id": "the number of the row"},
+    ),
+    _known(
+        "Steam's recommendations", "app_id user_id is_recommended hours",
+        "Rows are reviews: is_recommended says what was liked, not what was clicked. hours, funny and helpful are of "
+        "the review, known only after.",
+        never={"hours": "known only after", "review_id": "the number of the row"},
+    ),
     _known("KKBox", "msno song_id source_system_tab source_type target", "target is the label; it has no time."),
     _known(
         "Tmall user log", "user_id item_id cat_id seller_id brand_id time_stamp action_type",
@@ -148,6 +181,11 @@ def by_shape(record: list[str], delimiter: str, path: Path) -> Known | None:
         return Known(name, note, frozenset(), **more)
 
     number = r"-?\d+"
+    if re.fullmatch(r"\S+( +\d+(:\d+)?:[-+.\deE]+){2,} *", delimiter.join(record)):
+        return headerless(
+            "LIBSVM or LIBFFM text", "It cannot be prepared as it is: each value stands behind the number of its field "
+            "(3:0.961). Write a column for each field, with a header.", refused=True,
+        )  # fmt: skip
     if match(number, number, number, "pv|buy|cart|fav", number):
         return headerless("Taobao's UserBehavior.csv", "The source 'user-behavior' reads it.", source="user-behavior")
     hexadecimal = len(values) == 40 and re.fullmatch("([0-9a-f]{8})?", values[20])
@@ -155,7 +193,7 @@ def by_shape(record: list[str], delimiter: str, path: Path) -> Known | None:
         return headerless("Criteo's train.txt", "The source 'criteo' reads it.", source="criteo")
     parts = [part for part in values if part] if delimiter == ":" else values  # of '::'
     numbers = len(parts) == 4 and all(re.fullmatch(number, part) for part in parts)
-    if numbers and delimiter in ("\t", ":") and parts[2] in "12345" and len(parts[3]) == 9:
+    if numbers and delimiter in ("\t", ":") and parts[2] in "12345" and len(parts[3]) in (9, 10):
         note = "The source 'movielens' reads the folder it is in."
         return headerless("MovieLens ratings", note, source="movielens")
     if len(values) == 5 and re.fullmatch(r"[UN]?\d+", values[1]) and re.search(r"\S+-[01]( |$)", values[4]):

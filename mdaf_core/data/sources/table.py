@@ -27,6 +27,7 @@ from mdaf_core.data.sources.base import (
 from mdaf_core.data.sources.table_columns import CheckedColumns, without_padding
 from mdaf_core.data.sources.table_file import TableFile, rows_of
 from mdaf_core.data.sources.text import EXAMPLES, fingerprint_file
+from mdaf_core.data.sources.time_forms import names_a_day
 from mdaf_core.data.sources.times import NumberUnit, check_format
 from mdaf_core.errors import BadInputError, UsageError
 
@@ -177,6 +178,9 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
         if rows["hour"].n_unique() == 1 and rows["timestamp"].max() - rows["timestamp"].min() >= DAY * TICKS[time_unit]:  # type: ignore[operator]
             rows, fields = rows.drop("hour"), [field for field in fields if field.name != "hour"]
             table.notes.append(f"The time {options.timestamp} names days without an hour: there is no field hour.")
+        if options.timestamp_format and not names_a_day(options.timestamp_format):
+            rows, fields = rows.drop("dayofweek"), [field for field in fields if field.name != "dayofweek"]
+            table.notes.append(f"The time {options.timestamp} names months without a day: there is no field dayofweek.")
     if not fields:
         raise UsageError("Nothing goes into a model: name item, category, user, categorical or numeric columns.")
     events, history_fields = _events(rows, {name: lists.filter(good) for name, lists in histories.items()}, options)
@@ -249,9 +253,16 @@ def _histories(table: CheckedColumns, options: TableOptions) -> dict[str, pl.Ser
             f"{options.history_item} and {options.history_category} must be equally long",
             table.frame[options.history_category],
         )
+    if any(_may_be_empty(lists) for lists in found.values()):
+        found = without_padding(found, "")
     if found and options.history_padding is not None:
         found = without_padding(found, options.history_padding)
     return found
+
+
+def _may_be_empty(lists: pl.Series) -> bool:
+    """Whether lists can hold ids that are none: '' and null, which are no events at their ends."""
+    return lists.dtype.inner == pl.String or bool(lists.list.eval(pl.element().is_null()).list.any().any())  # type: ignore[attr-defined]
 
 
 def _events(

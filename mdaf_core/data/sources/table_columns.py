@@ -91,8 +91,9 @@ class CheckedColumns:
 
     def _refuse_rounded(self, found: pl.Series, column: str) -> None:
         if len(found):
+            digits = "7" if found.dtype == pl.Float32 else "15 to 16"
             raise BadInputError(
-                f"The column {column!r} holds ids as floating-point numbers, such as {found[0]}, which keep 15 to 16 "
+                f"The column {column!r} holds ids as floating-point numbers, such as {found[0]}, which keep {digits} "
                 "digits at most: longer ids have become one. Write the column anew as integers or text, from where "
                 "the ids are whole.",
                 self.file.path,
@@ -222,7 +223,7 @@ def without_padding(lists: dict[str, pl.Series], padding: str) -> dict[str, pl.S
     Args:
         lists: (N,) lists of ids each, equally long; padding: the id that fills them, as text.
     """
-    real = next(iter(lists.values())).list.eval(pl.element().cast(pl.String) != padding)
+    real = next(iter(lists.values())).list.eval(pl.element().cast(pl.String).fill_null("") != padding)
     places = pl.DataFrame({"real": real}).select(
         some=pl.col("real").list.any(),
         first=pl.col("real").list.arg_max().cast(pl.Int64),

@@ -9,10 +9,11 @@ import polars as pl
 
 from mdaf_core.data.sources import table_words as words
 from mdaf_core.data.sources.table_columns import is_written_list, split_lists
-from mdaf_core.data.sources.times import UNKNOWN_WORDS, Reading, likely_formats, likely_numbers
+from mdaf_core.data.sources.time_forms import UNKNOWN_WORDS, Reading, likely_formats, likely_numbers
 
 _SHORT_OF_AN_ID = 64  # characters
 _SEPARATORS = "^|;, "
+_STAND_INS = (-1, -9, -99, -999, -9999, 999, 9999, 99999, 999999, 9999999)
 
 
 def tokens_of(name: str) -> list[str]:
@@ -72,6 +73,46 @@ class Look:
             return False
         return not self.is_whole or bool(words.AMOUNTS.intersection(self.tokens))
 
+    @cached_property
+    def decimal_comma(self) -> bool:
+        """Numbers such as 98,57, and no lists of two."""
+        if self.nested or not self.size or words.PAST.intersection(self.tokens) or self._of_many:
+            return False
+        return bool(self.text.str.contains(r"^-?\d+(,\d+)?$").all()) and self._share(self.text.str.contains(",")) >= 0.5
+
+    @property
+    def is_called_time(self) -> bool:
+        """Whether the name says that it is the time of the row, and not only that it has to do with time."""
+        return self.core in words.TIMES or bool({"timestamp", "stamp", "datetime"}.intersection(self.tokens))
+
+    @property
+    def is_clock_part(self) -> bool:
+        """An hour, a weekday or the number of a day, which come back and may be ids."""
+        if self.numbers is None:
+            return not self.nested and not self.text.str.contains(r"\d").any()  # 'noon'
+        return self.is_whole and float(self.numbers.max()) <= 60  # type: ignore[arg-type]
+
+    @cached_property
+    def rises(self) -> bool:
+        """Numbers that hardly ever come back and never fall from row to row: a clock, or the number of the row."""
+        if self.numbers is None or self.size < 100 or 10 * self.distinct < 9 * self.size:
+            return False
+        return bool((self.numbers.diff().drop_nulls() >= 0).all())
+
+    @cached_property
+    def stand_in(self) -> str:
+        """A number that may stand for an unknown one: far from all others, and in many rows. '' where there is none."""
+        if self.numbers is None or self.size < 100:
+            return ""
+        for number in _STAND_INS:
+            others = self.numbers.filter(self.numbers != number)
+            if self.size - len(others) < self.size / 100 or len(others) < self.size / 20:
+                continue
+            low, high = float(others.min()), float(others.max())  # type: ignore[arg-type]
+            if (number < 0 <= low and others.n_unique() > 2) or (number > 0 and low >= 0 and high < number / 5):
+                return str(number)
+        return ""
+
     @property
     def is_key(self) -> bool:
         """Another value in every row: the number of the row, or free text."""
@@ -91,6 +132,8 @@ class Look:
         if is_written_list(self.text):
             return "["
         if self.numbers is not None:
+            return ""
+        if self.decimal_comma:
             return ""
         shares = {mark: self._share(self.text.str.contains(mark, literal=True)) for mark in _SEPARATORS}
         best = max(shares, key=lambda mark: shares[mark])
@@ -124,7 +167,7 @@ class Look:
         rows = [row for row in self.lists.to_list() if row] if self.is_list else []
         if len(rows) < 10 or len({len(row) for row in rows}) > 1 or len(rows[0]) < 2:
             return None
-        for candidate in dict.fromkeys(end for row in rows for end in (row[-1], row[0]) if end is not None):
+        for candidate in dict.fromkeys(end for row in rows for end in (row[-1], row[0]) if end):
             real = [[i for i, value in enumerate(row) if value != candidate] for row in rows]
             left = [places[-1] - places[0] + 1 if places else 0 for places in real]
             inside = sum(length > len(places) for length, places in zip(left, real, strict=True))

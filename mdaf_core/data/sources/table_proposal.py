@@ -14,6 +14,7 @@ from mdaf_core.data.sources.known_files import Known, by_header, by_shape
 from mdaf_core.data.sources.option_text import as_text
 from mdaf_core.data.sources.table import TableOptions
 from mdaf_core.data.sources.table_file import TableFile, read_head
+from mdaf_core.data.sources.table_label import find_label
 from mdaf_core.data.sources.table_look import Look
 
 ROWS = 1000
@@ -123,9 +124,11 @@ class _Roles:
     def fill(self) -> None:
         proposal = self.proposal
         for name, why in (self.known.never if self.known else {}).items():
-            if self.plain.pop(name, None) is not None:
+            if name in self.all:
+                self.plain.pop(name, None)
+                self.lists.pop(name, None)
                 proposal.left_out[name] = why
-        self._label()
+        find_label(self.plain, proposal, self._find)
         self._time()
         self._user()
         for option, names in (("item", words.ITEMS), ("category", words.CATEGORIES)):
@@ -151,87 +154,20 @@ class _Roles:
                 found["".join(look.tokens)] = name
         return next((found[name] for name in names if name in found), None)
 
-    def _label(self) -> None:
-        proposal = self.proposal
-        name = self._find(words.LABELS, lambda look: look.is_binary or look.is_signed)
-        if name is not None:
-            look = self.plain[name]
-            held = "1 and -1, of which 1 is positive" if look.is_signed else "0 and 1"
-            self._take("label", name, f"by its name, and it holds {held}")
-            if look.distinct == 1:
-                proposal.findings.append(f"{name} holds one value only in the first {look.rows:,} rows.")
-            return
-        name = self._find(words.RATINGS, lambda look: look.numbers is not None)
-        if name is not None:
-            look = self.plain[name]
-            highest = float(look.numbers.max())  # type: ignore[union-attr, arg-type]
-            if look.is_binary:
-                self._take("label", name, "by its name; it holds 0 and 1, no stars")
-                proposal.findings.append(
-                    f"{name} holds 0 and 1 alone: it is taken as the label as it is, not as stars."
-                )
-                return
-            if highest <= 10:
-                scale = 5 if highest <= 5 else 10
-                proposal.take(
-                    "positive_from", 0.8 * scale, f"stars of one to {'five' if scale == 5 else 'ten'}: a guess"
-                )
-                self._take("label", name, "by its name, and it holds ratings")
-                return
-        if not (self._action() or self._only_binary()):
-            self._no_label()
-
-    def _action(self) -> bool:
-        """A column of what was done, in words: what is more than looking is positive."""
-        name = self._find(words.ACTIONS, lambda look: look.numbers is None and 2 <= look.distinct <= 12)
-        if name is None:
-            return False
-        values = self.plain[name].text.unique().sort().to_list()
-        positive = [value for value in values if "".join(value.lower().split("_")) in words.STANDS_FOR["positive"]]
-        others = [value for value in values if value not in positive]
-        if not positive or not others:
-            return False
-        self.proposal.take("positive_values", positive, f"against {', '.join(others)}: a guess")
-        self._take("label", name, "what was done")
-        self.proposal.findings.append(
-            f"The label is a guess: {name} says what was done, and {', '.join(positive)} are taken as positive, "
-            f"{', '.join(others)} as negative."
-        )
-        return True
-
-    def _only_binary(self) -> bool:
-        two = [name for name, look in self.plain.items() if (look.is_binary or look.is_signed) and look.distinct == 2]
-        likely = [name for name in two if not words.STATES.intersection(self.plain[name].tokens)]
-        likely = [name for name in likely if words.AFTER.intersection(self.plain[name].tokens)] or likely
-        if len(likely) != 1:
-            return False
-        self._take("label", likely[0], "the only column of two values: a guess")
-        self.proposal.findings.append(
-            f"The label is a guess: {likely[0]} is the only column of two values that may be one, and its name does "
-            "not "
-            "say so."
-        )
-        return True
-
-    def _no_label(self) -> None:
-        two = [name for name, look in self.plain.items() if look.distinct == 2]
-        more = f" Columns of two values: {', '.join(two[:10])}." if two else ""
-        self.proposal.findings.insert(
-            0,
-            "No label was found: no column of zeros and ones is named like one."
-            + more
-            + " Set label to its column (and "
-            "positive_from or positive_values, where it holds other values).",
-        )
-        self.proposal.runs = False
-
     def _time(self) -> None:
         proposal = self.proposal
         readable = {name: look for name, look in self.plain.items() if look.time is not None}
         ranked = sorted((rank, i, name) for i, (name, look) in enumerate(readable.items()) if (rank := _rank(look)))
         candidates = [name for _, _, name in ranked]
+        unread = [name for name, look in self.plain.items() if look.is_called_time and name not in candidates]
         if not candidates:
             proposal.findings.append("No time was found: the order of the file is taken as the order of time.")
+            self._without_time(unread)
+        for name in unread:
+            if not self.plain[name].is_clock_part:
+                proposal.left_out[name] = "called a time, but no time that puts rows in order"
+                self.plain.pop(name)
+        if not candidates:
             return
         name = candidates[0]
         look = self.plain[name]
@@ -260,6 +196,26 @@ class _Roles:
             if words.TIME_TOKENS.intersection(self.plain[other].tokens) or self.plain[other].iso:
                 proposal.left_out[other] = "another time of the row"
                 self.plain.pop(other)
+
+    def _without_time(self, unread: list[str]) -> None:
+        """What may be the time and was not taken as it."""
+        for name in unread:
+            look = self.plain[name]
+            if look.is_clock_part:
+                continue
+            if look.time is not None:
+                self.proposal.findings.append(f"{name} holds {look.time.words}.")
+            elif look.size:
+                self.proposal.findings.append(
+                    f"{name} is called a time, but how it is written ({look.text[0][:40]!r}) is not known: set "
+                    f"timestamp={name} and timestamp_format, if it is one."
+                )
+        for name, look in self.plain.items():
+            if look.rises:
+                self.proposal.findings.append(
+                    f"{name} rises from row to row, as a clock or the number of the row does: set timestamp={name} and "
+                    "timestamp_unit=order if it is the time."
+                )
 
     def _unknown_times(self, name: str, look: Look) -> None:
         if self.proposal.options.get("timestamp_unit") == "order":
@@ -358,6 +314,12 @@ class _Roles:
         categorical = [name for name in self.plain if name not in numeric]
         if numeric:
             proposal.take("numeric", numeric, "fractions, or amounts by their name")
+        for name in [*numeric, *categorical]:
+            if self.plain[name].stand_in and self.plain[name].is_amount:
+                proposal.findings.append(
+                    f"{name}: {self.plain[name].stand_in} is far from all other values and may stand for an unknown "
+                    "one. Leave these values empty if it does: an empty number is missing."
+                )
         if categorical:
             proposal.take("categorical", categorical, "values that come back")
 
@@ -376,8 +338,9 @@ def _rank(look: Look) -> tuple[int, int] | None:
         return (2 if day else 1, place) if named or look.iso or look.numbers is None else None
     if reading.options.get("timestamp_unit") == "order":
         # An order only where the name is a time's, and the values are many.
-        strong = look.core in words.TIMES or "timestamp" in look.tokens or "stamp" in look.tokens
-        return (4, place) if strong and look.distinct > 31 and 20 * look.distinct > look.rows else None
+        many = look.distinct > 31 and 20 * look.distinct > look.rows
+        many = many or reading.words.startswith(("days since", "MMDD"))
+        return (4, place) if look.is_called_time and many else None
     if not reading.options:
         return None
     several = look.distinct > 10  # fractions too: logs have times to the millisecond
@@ -397,8 +360,14 @@ def _not_an_input(look: Look, label: Look | None) -> str:
         return "known only after the row was shown, by its name"
     if tokens & words.PAST and any(token.isdigit() for token in look.tokens):
         return "a part of a history that is spread over columns"
+    if look.decimal_comma:
+        return "numbers with a decimal comma: write them with a point to use them"
+    if tokens & words.PREDICTED or joined in words.PREDICTED:
+        return "what a model said of the row, by its name: it may know the label"
     if look.is_free_text:
         return "free text"
+    if look.rises and look.is_amount:
+        return "it rises from row to row, as a clock or the number of the row does"
     if look.is_key and not (look.is_amount and look.size):
         return "another value in every row" if look.size else "empty"
     return ""

@@ -19,6 +19,7 @@ ACTIONS = _words(
 USERS = _words(
     "user userid uid users customer customerid visitor visitorid member memberid reviewer reviewerid account buyer "
     "client "
+    "ipinyouid "
     "msno uuid person reader viewer consumer session sessionid device deviceid cookie 用户 用户id ユーザー ユーザ 顧客"
 )
 ITEMS = _words(
@@ -28,7 +29,9 @@ ITEMS = _words(
     "appid "
     "photo photoid feed feedid poi restaurant hotel game listing post postid content contentid doc document note "
     "noteid "
-    "offer recipe anime podcast episode 商品 商品id 物品 物品id 广告 動画 记事 記事"
+    "offer recipe anime podcast episode business businessid venue venueid place placeid "
+    "shop shopid store storeid merchant merchantid "
+    "商品 商品id 物品 物品id 广告 動画 记事 記事"
 )
 CATEGORIES = _words(
     "category categoryid cate cateid cat catid genre genres topic categorycode "
@@ -78,10 +81,20 @@ AFTER = frozenset(
         "completed completion skip skipped longview effective enter exit leave gmv revenue reward feedback reaction "
         "response outcome subscribe subscribed install installed download downloaded scroll rating ratings stars "
         "review "
-        "helpful engagement after 点赞 购买 转化 播放"
+        "helpful engagement after bounce bounced playtime useful funny cool vote votes voted upvote upvotes downvotes "
+        "summary "
+        "attribution attributed ctcvr ctcvrlabel cpo cpa payprice winprice winningprice refund refunded "
+        "returned "
+        "点赞 购买 转化 播放"
     )
 )
-"""What people do once they see the row's item."""
+"""What people do once they see the row's item, and what they write of it or pay for it."""
+PREDICTED = frozenset(
+    _words("pred preds predicted prediction predictions pctr pcvr pctcvr ectr ecvr propensity logit logits yhat prob")
+)
+"""What a model said of the row: it may have learned from the row's own label."""
+CLOCK_PARTS = frozenset(_words("hour minute weekday dow dayofweek day month year week hourmin quarter 小时 星期 曜日"))
+"""Parts of a time that come back, and so may be ids."""
 STATES = frozenset(
     _words(
         "weekend holiday weekday workday new vip male female mobile member premium student live video author streamer "
@@ -92,9 +105,15 @@ STATES = frozenset(
 STANDS_FOR = {
     "positive": frozenset(
         _words(
+            "yes y true t positive pos "
             "buy purchase transaction cart addtocart fav favorite order click clicked like conversion paid pay collect"
         )
     ),
-    "negative": frozenset(_words("pv view views impression show shown browse exposure none no ipv noclick")),
+    "negative": frozenset(
+        _words(
+            "no n false f negative neg nonclick notclicked notclick unclicked "
+            "pv view views impression show shown browse exposure none ipv noclick"
+        )
+    ),
 }
-NOT_IN_A_NAME = frozenset(_words("id ids idx no key code encoded hashed raw anon is has was if"))
+NOT_IN_A_NAME = frozenset(_words("id ids idx no key code encoded hashed raw anon is has was if 编号 号 番号"))

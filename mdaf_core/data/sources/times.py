@@ -6,74 +6,36 @@ most likely is, because hours and weekdays of 1970 look like any others.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import polars as pl
 
 from mdaf_core.data.schema import TICKS, TimeUnit
+from mdaf_core.data.sources.time_forms import (
+    EARLIEST,
+    LATEST,
+    UNKNOWN_NUMBERS,
+    UNKNOWN_WORDS,
+    known_sample,
+    likely_formats,
+    likely_numbers,
+    of_unit,
+    parse,
+)
 from mdaf_core.errors import BadInputError, UsageError
 
 NumberUnit = Literal["s", "ms", "us", "ns", "order"]
 TIME_RANGE = (-(2**61), 2**61)
 """Times of any unit; beyond, differences of two do not fit into 64 bits."""
 
-UNKNOWN_NUMBERS = (0, -1)
-"""What stands for an unknown time among Unix times: midnight of 1 January 1970, and the second before it."""
-UNKNOWN_WORDS = ("", "nat", "nan", "null", "none", "na", "n/a", r"\n", "0000-00-00", "0000-00-00 00:00:00")
-_EARLIEST, _LATEST = 630_000_000, 4_200_000_000  # 1990 and 2103, in seconds: a clock from 0 is not long within
-_SAMPLE = 20_000
 _NANOS = 1_000_000_000
-_FEW = 2  # strays of a small sample
-_STRAY = 0.02  # of a sample that may be anything
-
-# Digits that are read like a calendar: format, how people write it, number of digits.
-_DIGITS = (
-    ("%Y%m%d%H%M%S%3f", "YYYYMMDDhhmmss and milliseconds", 17),
-    ("%Y%m%d%H%M%S", "YYYYMMDDhhmmss", 14),
-    ("%Y%m%d%H%M", "YYYYMMDDhhmm", 12),
-    ("%y%m%d%H%M%S", "YYMMDDhhmmss", 12),
-    ("%Y%m%d%H", "YYYYMMDDhh", 10),
-    ("%y%m%d%H%M", "YYMMDDhhmm", 10),
-    ("%Y%m%d", "YYYYMMDD", 8),
-    ("%y%m%d%H", "YYMMDDhh", 8),
-    ("%d%m%Y", "DDMMYYYY", 8),
-    ("%m%d%Y", "MMDDYYYY", 8),
-    ("%Y%m", "YYYYMM", 6),
-    ("%y%m%d", "YYMMDD", 6),
-)
-ORDER = {"timestamp_unit": "order"}
-_DATES = (
-    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y%m%d",
-    "%d %b %Y", "%d-%b-%Y", "%d/%b/%Y", "%b %d, %Y", "%b %d %Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y",
-)  # fmt: skip
-_CLOCKS = ("", " %H:%M:%S", " %H:%M", " %H:%M:%S%.f", " %I:%M:%S %p", " %I:%M %p", ":%H:%M:%S", "T%H:%M:%S", " %H")
-_WHOLE_TEXTS = ("%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S")
 _WIDTHS = {"Y": 4, "j": 3, "3f": 3}
 _ALL_DIGITS = re.compile(r"(%(3f|[YmdHMSyj]))+")
-
-
-class Reading(NamedTuple):
-    """What numbers or texts most likely are.
-
-    Attributes:
-        words: of people, as a phrase; example: the first value in these words, or ''.
-        options: of the source `table` that read them so; none: they are no moments at all.
-    """
-
-    words: str
-    options: dict[str, str]
-    example: str = ""
-
-    @property
-    def advice(self) -> str:
-        """What to set, as on the command line."""
-        if not self.options:
-            return "name another column as timestamp, or none"
-        return "set " + " and ".join(f"{name}={value}" for name, value in self.options.items())
 
 
 @dataclass(frozen=True)
@@ -136,8 +98,42 @@ def read_times(values: pl.Series, *, unit: NumberUnit, format: str | None, timez
     if unit == "order":
         return _with_unknown(_whole(numbers), "s", empty, {}, "a number")
     if format is None:
+        _check_whole(values if text is None else text, unit, name)
         check_unix(numbers, unit, name)
-    return _times(_scaled(numbers, unit), empty, _stand_ins(numbers), "Unix time or ISO 8601")
+    stand_ins = _stand_ins(numbers) | {"no year of 1990 to 2103": _stray(numbers, unit)}
+    return _times(_scaled(numbers, unit), empty, stand_ins, "Unix time or ISO 8601")
+
+
+def _check_whole(raw: pl.Series, unit: TimeUnit, name: str) -> None:
+    """Refuse times that floating-point numbers or their text have rounded to more than a second.
+
+    Raises:
+        UsageError: says to what.
+    """
+    if raw.dtype == pl.Float32:
+        largest = float(raw.abs().max() or 0)  # type: ignore[arg-type]
+        step, why = 2.0 ** (math.floor(math.log2(max(largest, 1))) - 23), "stored in 32 bits"
+    elif raw.dtype == pl.String:
+        parts = raw.str.extract_groups(r"^[+-]?(\d)(?:\.(\d*))?[eE]\+?(\d{1,2})$").struct.unnest()
+        parts = parts.drop_nulls(parts.columns[2])
+        if parts.is_empty():
+            return
+        digits = int(parts[parts.columns[1]].fill_null("").str.len_chars().max() or 0)  # type: ignore[arg-type]
+        step = 10.0 ** (int(parts[parts.columns[2]].cast(pl.Int64).max()) - digits)  # type: ignore[arg-type]
+        why = f"written with {digits + 1} digits"
+    else:
+        return
+    if step / TICKS[unit] > 1:
+        raise UsageError(
+            f"The time column {name!r} holds numbers such as {raw.drop_nulls()[0]}, {why}: they are rounded to "
+            f"{step / TICKS[unit]:,.0f} s, and what came first is lost. Write the times anew with all digits."
+        )
+
+
+def _stray(numbers: pl.Series, unit: TimeUnit) -> pl.Series:
+    """Where numbers among Unix times are no time of our days: 9999, say."""
+    unknown = (numbers == 0) | (numbers == -1)  # UNKNOWN_NUMBERS, of any type
+    return ~numbers.is_between(EARLIEST * TICKS[unit], LATEST * TICKS[unit]) & ~unknown
 
 
 def check_unix(numbers: pl.Series, unit: TimeUnit, name: str) -> None:
@@ -157,8 +153,8 @@ def check_seconds(times: pl.Series, path: Path) -> list[str]:
     Raises:
         BadInputError: these are no Unix seconds; says what they may be.
     """
-    sample = _known(times)
-    most = 2 * int(sample.is_between(_EARLIEST, _LATEST).sum()) > len(sample)  # some are decades away, as published
+    sample = known_sample(times)
+    most = 2 * int(sample.is_between(EARLIEST, LATEST).sum()) > len(sample)  # some are decades away, as published
     wrong = None if most else doubt_unix(times)
     if wrong is not None:
         raise BadInputError(
@@ -177,89 +173,24 @@ def check_seconds(times: pl.Series, path: Path) -> list[str]:
 
 def doubt_unix(numbers: pl.Series, unit: TimeUnit = "s") -> tuple[str, str] | None:
     """Why numbers are no Unix time of this unit, as the end of a sentence, and what to set; None where they are."""
-    sample = _known(numbers)
+    sample = known_sample(numbers)
     if sample.is_empty():
         return None
     likely = likely_numbers(sample)
     digits = likely.options.get("timestamp_format")
-    if _of_unit(sample, unit) and digits is None:
+    if of_unit(sample, unit) and digits is None:
         return None
     first = sample[0]
     shown = f"{first:,.0f}".replace(",", "") if float(first) == int(first) else f"{first}"
     moment = pl.from_epoch(pl.Series([int(float(first) // TICKS[unit])]), time_unit="s")
     year = f"the year {moment.dt.year()[0]}" if abs(float(first)) / TICKS[unit] < 2e11 else "beyond all calendars"
     example = f" ({likely.example})" if likely.example else ""
-    otherwise = "" if not (digits and _of_unit(sample, unit)) else " (or timestamp_format=%s if it is Unix time)"
+    otherwise = "" if not (digits and of_unit(sample, unit)) else " (or timestamp_format=%s if it is Unix time)"
     return (
         f"holds numbers such as {shown}, which as Unix time in {unit} are {year}. They read like {likely.words}"
         f"{example}.",
         likely.advice + otherwise,
     )
-
-
-def likely_numbers(numbers: pl.Series) -> Reading:
-    """What numbers that are called a time are: Unix time, a calendar in digits, or an order.
-
-    Args:
-        numbers: without nulls.
-    """
-    sample = _known(numbers)
-    if sample.is_empty():
-        return Reading("nothing", {})
-    distinct = sample.unique(maintain_order=True)
-    whole = sample.dtype.is_integer() or bool((sample == sample.round()).all())
-    units = [unit for unit in TICKS if _of_unit(sample, unit)]
-    if whole:
-        text = distinct.cast(pl.Int64, strict=False).cast(pl.String)
-        longest = int(text.str.len_bytes().max() or 0)  # type: ignore[arg-type]
-        for format, words, width in _DIGITS:
-            short = width - 1 if format.startswith(("%y", "%d", "%m")) else width
-            if not short <= longest <= width or (units and len(distinct) < 4):
-                continue
-            moments = parse(text.str.zfill(width), format)
-            if _calendar(moments):
-                return Reading(words, {"timestamp_format": format}, f"{moments.drop_nulls()[0]:%Y-%m-%d %H:%M}")
-    if units:
-        unit = units[0]
-        return Reading(f"Unix time in {unit}", {"timestamp_unit": unit})
-    if whole and len(distinct) <= 32 and float(distinct.max()) <= 31:  # type: ignore[arg-type]
-        return Reading("an hour, a weekday or the number of a day (only the last is an order)", ORDER)
-    if whole and longest in (3, 4):
-        if _share(distinct.is_between(1900, 2100)) and longest == 4:
-            return Reading("a year", ORDER)
-        month, day = distinct // 100, distinct % 100
-        if _share(month.is_between(1, 12) & day.is_between(1, 31)):
-            return Reading("MMDD, a day without its year", ORDER)
-        if _share(month.is_between(0, 23) & day.is_between(0, 59)):
-            return Reading("hhmm, a time of day without its day", {})
-    if whole and longest in (5, 6):
-        month, day, hour = distinct // 10000, distinct // 100 % 100, distinct % 100
-        if _share(month.is_between(1, 12) & day.is_between(1, 31) & hour.is_between(0, 23)):
-            return Reading("MMDDhh, an hour without its year", ORDER)
-    if _share(sample.is_between(32_874, 55_153)) and float(sample.max()) - float(sample.min()) < 15_000:  # type: ignore[arg-type]
-        return Reading(
-            "days since 1900 of a spreadsheet (write them as YYYY-MM-DD hh:mm:ss to have hours and weekdays)",
-            ORDER,
-        )
-    return Reading("a clock that starts somewhere, or a mere order", ORDER)
-
-
-def likely_formats(text: pl.Series) -> list[str]:
-    """Formats in which all of these texts are times; more than one where days and months cannot be told apart."""
-    sample = text.drop_nulls().str.strip_chars()
-    sample = sample.filter(~sample.str.to_lowercase().is_in(list(UNKNOWN_WORDS))).unique(maintain_order=True).head(500)
-    if sample.is_empty():
-        return []
-    found = [format for format in (_with_clock(sample, date) for date in _DATES) if format]
-    found += [format for format in _WHOLE_TEXTS if _calendar(parse(sample, format))]
-    return [format for format in found if format.replace("%y", "%Y") == format or len(found) == 1] or found
-
-
-def _with_clock(sample: pl.Series, date: str) -> str | None:
-    """The format of this date and some clock in which all of the texts are times."""
-    first = sample.head(1)
-    fitting = (date + clock for clock in _CLOCKS if _calendar(parse(first, date + clock)))
-    return next((format for format in fitting if _calendar(parse(sample, format))), None)
 
 
 def check_format(format: str) -> str:
@@ -270,7 +201,8 @@ def check_format(format: str) -> str:
     """
     moment = pl.Series([datetime(2019, 11, 1)])
     try:
-        same = parse(moment.dt.strftime(format), format).dt.year()[0] == 2019
+        zoned = re.sub(r"%:?z", "+0000", format)  # these moments have no zone
+        same = parse(moment.dt.strftime(zoned), format).dt.year()[0] == 2019
     except (pl.exceptions.PolarsError, UsageError):
         same = False
     if not same:
@@ -279,22 +211,6 @@ def check_format(format: str) -> str:
             "%Y%m%d or %Y-%m-%d %H:%M:%S."
         )
     return format
-
-
-def parse(text: pl.Series, format: str) -> pl.Series:
-    """Datetimes of a format; what it does not name is the first of its kind; null where a text is not of the format.
-
-    Raises:
-        UsageError: the format is none.
-    """
-    if not re.search(r"%-?d|%e|%D|%F|%j|%x|%c|%s|%\+|%[uwaA]", format):
-        text, format = text + " 01", format + " %d"
-    if re.search(r"%-?[HkIl]", format) and not re.search(r"%-?M|%R|%T|%X|%c|%r", format):
-        text, format = text + " 00", format + " %M"
-    try:
-        return text.str.to_datetime(format, time_unit="us", strict=False, exact=True)
-    except pl.exceptions.PolarsError:
-        raise UsageError(f"The time format {format!r} cannot be used.") from None
 
 
 def epoch(moments: pl.Series, timezone: str) -> Moments:
@@ -421,29 +337,3 @@ def _digits(values: pl.Series, format: str) -> pl.Series:
     width = sum(_WIDTHS.get(part, 2) for part in re.findall(r"%-?(3f|[A-Za-z])", format))
     digits = values.cast(pl.Int64, strict=False).cast(pl.String)
     return digits.str.zfill(width) if _ALL_DIGITS.fullmatch(format) else digits
-
-
-def _known(numbers: pl.Series) -> pl.Series:
-    """A sample without what stands for an unknown time."""
-    kept = numbers.drop_nulls()
-    for number in UNKNOWN_NUMBERS:
-        kept = kept.filter(kept != number)
-    return kept.gather_every(max(1, len(kept) // _SAMPLE))
-
-
-def _of_unit(sample: pl.Series, unit: str) -> bool:
-    per = TICKS.get(unit)  # type: ignore[call-overload]
-    if per is None:
-        return False
-    inside = int(sample.is_between(_EARLIEST * per, _LATEST * per).sum())
-    strays = len(sample) - inside
-    return 20 * strays <= len(sample) or (strays <= _FEW and 5 * strays <= len(sample))
-
-
-def _calendar(moments: pl.Series) -> bool:
-    """Whether these are times of a calendar of our days."""
-    return _share(moments.dt.year().is_between(1970, 2100).fill_null(False))
-
-
-def _share(true: pl.Series) -> bool:
-    return len(true) > 0 and float(true.mean()) >= 1 - _STRAY  # type: ignore[arg-type]
