@@ -240,7 +240,7 @@ def _replaced(name: str, source: Source, options: dict[str, Any]) -> bool:
             f":material/info: {shared.plain(name)} is there already ({shared.plain(how)}), and is replaced if anything "
             f"is different.{shared.plain(refer)}"
         )
-        return bool(found) and st.checkbox("Replace it all the same", key="prepare-force")
+        return bool(found) and st.checkbox("Replace it all the same", key=f"prepare-force-{name}")
     return False
 
 

@@ -53,8 +53,8 @@ def prepare(
         progress: called with a share from 0 to 1 and a sentence.
         memory_limit: bytes; default: the setting `data_memory_limit`, else half of the machine's memory.
         again: prepare even what is prepared already.
-        may_replace: called with the name where a data set is there that was prepared otherwise; raises to keep it (see
-            `studies.data_sets.refuse_replacing`).
+        may_replace: called with the name where a data set is there that was prepared otherwise, at the beginning and
+            again before it is replaced; raises to keep it (see `studies.data_sets.refuse_replacing`).
 
     Raises:
         UsageError: unknown source or option, bad name, a split the rows do not allow, or too little memory allowed.
@@ -73,8 +73,12 @@ def prepare(
     report(0.0, f"Looking at {path.name}" if path else "Generating")
     request = request_of(found, path, chosen, _part(report, 0.0, 0.02))
     same = None if again else prepared_as(request, name)
-    if may_replace is not None and _would_replace(name, request):
-        may_replace(name)
+
+    def ask() -> None:
+        if may_replace is not None and _would_replace(name, request):
+            may_replace(name)
+
+    ask()
     if same is not None:
         return _reuse(same, name, report)
     resources.check(resources.estimate(found, path, chosen), limit)
@@ -102,6 +106,7 @@ def prepare(
         write_json(folder / "audit.json", audit.model_dump(mode="json"))
         watched(0.95, "Computing statistics")
         write_statistics(dataset)
+        ask()  # a study may have been launched on it meanwhile
         replace_folder(folder, get_settings().datasets_dir / name)
     report(1.0, f"Prepared {name}")
     return PreparedDataset.open(name)

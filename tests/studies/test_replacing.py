@@ -1,12 +1,16 @@
 """A data set that runs refer to is not replaced by one that was prepared otherwise; names hold what differs."""
 
+from types import SimpleNamespace
+
 import polars as pl
 import pytest
 
+from mdaf_core.data import uploads
+from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.prepare import default_name, prepare
 from mdaf_core.data.sources.base import get_source, parse_options
 from mdaf_core.errors import BadInputError, UsageError
-from mdaf_core.jobs import api
+from mdaf_core.jobs import api, kinds
 from mdaf_core.studies import data_sets
 from tests.data.raw_files import write_criteo, write_ml_100k, write_taobao_ads
 
@@ -43,6 +47,39 @@ def test_what_runs_refer_to_is_kept(tmp_path, referred):
     with pytest.raises(UsageError, match="--force"):  # another data set under its name, without a copy
         prepare("table", path=path, name="log", options={"item": "item"}, may_replace=data_sets.refuse_replacing)
     assert _prepare(path, may_replace=None).meta.request != first.meta.request
+
+
+def test_a_study_launched_meanwhile_keeps_its_data(tmp_path, monkeypatch):
+    path = _log(tmp_path / "log.csv")
+    first = _prepare(path)
+
+    def launch(_share, message):
+        if message == "Computing statistics":
+            monkeypatch.setattr(data_sets, "references", lambda name: data_sets.References(["a-study"], 0))
+
+    with pytest.raises(UsageError, match="1 study"):
+        prepare(
+            "table", path=path, name="log", options={"item": "item", "split": "random"}, progress=launch,
+            may_replace=data_sets.refuse_replacing,
+        )  # fmt: skip
+    assert PreparedDataset.open("log").meta == first.meta
+
+
+def test_a_job_asks_too_and_empties_an_upload_only_once_it_is_prepared(tmp_path, monkeypatch):
+    stored = uploads.save_uploads([("log.csv", _log(tmp_path / "log.csv").open("rb"))])
+    job = api.prepare_job("table", stored, "log", {"item": "item"})
+
+    def work(job):
+        kinds.prepare(SimpleNamespace(job=job, report=lambda _: None, stop_if_asked=lambda: None))
+
+    _prepare(_log(tmp_path / "other.csv", seed=1))
+    monkeypatch.setattr(data_sets, "references", lambda name: data_sets.References(["a-study"], 3))
+    with pytest.raises(UsageError, match="--force"):
+        work(job)
+    assert stored.read_bytes() == (tmp_path / "log.csv").read_bytes()
+    before = PreparedDataset.open("log").meta.request
+    work(api.prepare_job("table", stored, "log", {"item": "item"}, force=True))
+    assert PreparedDataset.open("log").meta.request != before and not stored.parent.exists()
 
 
 def test_without_references_it_is_replaced(tmp_path):
