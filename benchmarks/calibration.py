@@ -89,7 +89,8 @@ def two_models(rows: Rows, studies: int, replicates: int) -> dict[str, Count]:
                 "DeLong": delong(label, scores).difference(0, 1),
                 "jackknife over users": delong(label, scores, user).difference(0, 1),
             }
-            tests["bootstrap over users"] = bootstrap_auc(label, *scores, user, replicates)
+            if replicates:
+                tests["bootstrap over users"] = bootstrap_auc(label, *scores, user, replicates)
             for name, test in tests.items():
                 count(found.setdefault(name, Counter()), test, better)
     return found
@@ -244,7 +245,9 @@ def scenarios(args: argparse.Namespace) -> dict[str, Callable[[], dict[str, Coun
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--studies", type=int, default=1000, help="simulated studies of each kind (default 1000)")
-    arguments.add_argument("--replicates", type=int, default=1000, help="resamples of a bootstrap (default 1000)")
+    arguments.add_argument(
+        "--replicates", type=int, default=1000, help="resamples of a bootstrap (default 1000; 0: none)"
+    )
     arguments.add_argument("--only", default="", help="scenarios whose name contains this (default all)")
     args = arguments.parse_args()
     result: dict[str, Any] = {"studies": args.studies, "scenarios": {}}

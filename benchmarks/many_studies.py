@@ -50,8 +50,9 @@ def aucs(label_RN: Bools, score_RN: Floats) -> tuple[Floats, Floats]:
     won = np.where(y, np.cumsum(~y, axis=1), positives - np.cumsum(y, axis=1)).astype(np.float64)
     out = np.empty(won.shape)
     np.put_along_axis(out, order, won, 1)
-    pairs = positives[:, 0] * (y.shape[1] - positives[:, 0])
-    return np.where(y, won, 0).sum(1) / pairs, out
+    pairs = (positives * (y.shape[1] - positives))[:, 0]
+    with np.errstate(invalid="ignore"):  # one label only: not a number
+        return np.where(y, won, 0).sum(1) / pairs, out
 
 
 def auc_errors(label_RN: Bools, score_RN: Floats, won_RN: Floats, units: Units) -> Floats:

@@ -200,3 +200,39 @@ def test_many_simulated_studies_at_once_are_each_by_itself():
         assert ece_errors[r] == pytest.approx(sampling_errors("ece", label[r], score[r], user), abs=1e-14)
         assert units.of_rarer_label(label)[r] == units_of_rarer_label(label[r], user)
     assert np.isnan(errors[3]).any()
+
+
+def few_positives(rng, user):
+    label = np.zeros(len(user), bool)
+    label[rng.choice(len(user), 5, replace=False)] = True
+    return label
+
+
+def at_rate(rate):
+    return lambda rng, user: rng.random(len(user)) < rate
+
+
+ODD = {  # users, rows of each, how labels are drawn, digits of the scores
+    "nearly all scores tied": (60, 7, at_rate(0.2), 0),
+    "one positive a user": (80, 6, lambda rng, user: np.arange(len(user)) % 6 == 0, 9),
+    "five positives": (200, 5, few_positives, 9),
+    "users of one label": (80, 6, lambda rng, user: (rng.random(80) < 0.3)[user], 9),
+    "two users": (2, 40, at_rate(0.3), 9),
+    "most positives are of few users": (60, 6, lambda rng, user: rng.random(360) < np.where(user < 5, 0.9, 0.03), 9),
+}
+
+
+@pytest.mark.parametrize(("users", "rows", "labels", "digits"), ODD.values(), ids=ODD.keys())
+def test_the_level_is_kept_in_odd_cases(users, rows, labels, digits):
+    rng = np.random.default_rng(10)
+    user, wrong = np.repeat(np.arange(users), rows), []
+    while len(wrong) < 200:
+        y = labels(rng, user)
+        shared = 0.5 * y + 0.7 * rng.normal(size=len(user))
+        a, b = (shared + 0.6 * rng.normal(size=len(user)) + 0.5 * rng.normal(size=users)[user] for _ in range(2))
+        try:
+            p = paired_auc(y, a.round(digits), b.round(digits), user).p
+        except Undefined:
+            continue
+        wrong.append(p is not None and p < 0.05)
+    assert np.mean(wrong) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
