@@ -236,3 +236,12 @@ def test_the_level_is_kept_in_odd_cases(users, rows, labels, digits):
             continue
         wrong.append(p is not None and p < 0.05)
     assert np.mean(wrong) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
+
+
+def test_item_errors_that_all_seeds_share_are_covered_over_users_and_items_alone():
+    """Models that err on items whatever the seed, and no difference over all items: on these items there is one."""
+    from benchmarks.calibration_users import with_items
+
+    words = [[t.p < 0.05 for t in tests.values()] for _, tests in with_items(30, 0.5, 150, 0.0, 3000)]
+    on_these, over_items = np.mean(words, axis=0)
+    assert over_items < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150) < 0.2 < on_these
