@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from mdaf_core.data.audit import Check, Status
 from mdaf_core.data.checks.base import WORDS, Written, check, pieces
@@ -24,6 +25,7 @@ def histories(data: Written) -> Iterator[Check]:
     yield _earlier(data)
     yield from _whose_and_whole(data)
     yield _own_target(data)
+    yield from _later_clicks(data)
     yield from _history_contents(data)
 
 
@@ -217,6 +219,67 @@ def _with_target(data: Written, split: Split) -> dict[str, float]:
             beyond_chance(f"newest event of {whose} is", (newest == target[picked])[chosen], (newest == other)[chosen])
             beyond_chance(f"history of {whose} holds", own[chosen], others[chosen])
     return found
+
+
+def _later_clicks(data: Written) -> Iterator[Check]:
+    """Ready-made histories that hold what the user clicks next, of items that are new to the user's rows."""
+    name = data.meta.history_fields[0]
+    if not (data.meta.ready_made_history and data.meta.has_user and data.meta.has_time and data.role("item") == name):
+        return
+    sizes = [len(rows) for rows in data.rows.values()]
+
+    def column(of: Callable[[Split], np.ndarray]) -> np.ndarray:
+        return np.concatenate([of(split) for split in data.rows])
+
+    frame = pl.DataFrame(
+        {
+            "user": column(lambda split: data.rows[split].user),
+            "time": column(lambda split: data.rows[split].timestamp),
+            "item": column(lambda split: identities(data.rows[split].columns, name)),
+            "label": column(lambda split: data.rows[split].label),
+            "start": column(lambda split: data.rows[split].history_start),
+            "end": column(lambda split: data.rows[split].history_end),
+            "sound": column(lambda split: data.slices_sound[split]),
+            "part": np.repeat(np.arange(len(sizes)), sizes),
+            "place": np.concatenate([np.arange(size) for size in sizes]),
+        }
+    ).sort("user", "time", maintain_order=True)
+    first = pl.int_range(pl.len()).over("user", "item") == 0
+    new = pl.when((pl.col("label") == 1) & first).then("item")
+    frame = frame.with_columns(next=new.shift(-1).backward_fill().over("user"))
+    frame = frame.filter(pl.col("sound") & (pl.col("end") > pl.col("start")) & pl.col("next").is_not_null())
+    frame = frame.filter((pl.col("next") > UNKNOWN) & (pl.col("next") != pl.col("item")))
+    frame = frame[drawn(len(frame), _TARGETS)]
+    if len(frame) < 5 * _FEWEST:
+        return
+    events = identities(data.events, name)
+    at, event = _events_of(frame["start"].to_numpy(), frame["end"].to_numpy())
+    wanted = frame["next"].to_numpy()
+    shares = []
+    for target in (wanted, np.random.default_rng(0).permutation(wanted)):
+        holds = np.zeros(len(frame), np.bool_)
+        holds[at[events[event] == target[at]]] = True
+        shares.append(float(holds.mean()))
+    own, chance = shares
+    share = max(0.0, (own - chance) / (1 - chance)) if chance < 1 else 0.0
+    grade = int(share > 0.5) + int(share > 0.8)
+    statuses: tuple[Status, ...] = ("pass", "warn", "fail")
+    yield check(
+        "history-later",
+        "Later clicks in histories",
+        statuses[grade],
+        share,
+        f"Histories hold the item that the user clicks next, and had not been shown before, in {share:.1%} of rows"
+        + (", more than chance gives: they seem to reach beyond the row." if grade else ", beyond chance."),
+        {"own": own, "chance": chance},
+        todo="Make the histories from events before the row alone.",
+        examples=lambda: data.examples(
+            {
+                split: np.sort(frame.filter(pl.col("part") == i)["place"].to_numpy()[:20])
+                for i, split in enumerate(data.rows)
+            }
+        ),
+    )
 
 
 def _newest_is_target(data: Written, split: Split) -> np.ndarray:

@@ -14,6 +14,7 @@ from mdaf_core.data.schema import FIRST_ID, SPLITS, UNKNOWN
 _MOST_ROWS = 200_000
 _MOST_NUMBERS, _MOST_KEYS, _MOST_PAIRED = 40, 10, 4
 _FEWEST_NUMBERS = 10
+_MOST_STEPS = 100
 _ROWS_A_VALUE = 1.5
 
 
@@ -39,14 +40,16 @@ def whole(data: Written, name: str) -> np.ndarray:
 
 
 def numbers(data: Written) -> dict[str, np.ndarray]:
-    """Numeric inputs, and ids that are written as fractions: (N,) float32 over all parts, NaN where not known."""
+    """Numeric inputs, and ids that are fractions or few whole numbers (a rate in steps): (N,) float32 over all parts,
+    NaN where not known."""
     found = {name: whole(data, name) for name in data.meta.numeric[:_MOST_NUMBERS]}
     for field in data.categorical:
         if field.role != "context" or field.vocabulary_size < FIRST_ID + _FEWEST_NUMBERS:
             continue
         table = data.dataset.vocabulary(field.name).filter(pl.col("code") >= FIRST_ID)
         values = table["id"].cast(pl.Float64, strict=False)
-        if values.null_count() > 0.1 * len(values) or not bool((values.drop_nulls() % 1 != 0).any()):
+        steps = len(values) <= _MOST_STEPS or bool((values.drop_nulls() % 1 != 0).any())
+        if values.null_count() > 0.1 * len(values) or not steps:
             continue
         codes = whole(data, field.name)
         of_code = np.full(max(int(table["code"].max() or 0), int(codes.max(initial=0))) + 1, np.nan, np.float32)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Do ids tell the label by how they are written?"""
+"""Do ids and numbers tell the label by how they are written?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from mdaf_core.data.audit import Check
 from mdaf_core.data.checks.base import Written, check
-from mdaf_core.data.checks.labels import LEAK_AUC, STRONG_AUC
+from mdaf_core.data.checks.labels import LEAK_AUC
 from mdaf_core.data.checks.sample import drawn
 from mdaf_core.data.checks.scores import auc, auc_error, rates_of
 from mdaf_core.data.describe import field_word
@@ -17,6 +17,8 @@ from mdaf_core.data.schema import FIRST_ID
 
 _ROWS = 100_000
 _MOST_IDS = 2_000_000
+_TELLING = 0.8
+_ROUNDING = 2e-6  # of numbers that went through 32 bits
 _ROWS_AN_ID = 20
 """Ids with more rows than this have rates of their own; they are judged as such (`label-leak`)."""
 
@@ -56,8 +58,16 @@ def written_ids(data: Written) -> Iterator[Check]:
                 continue
             reached = auc(label[half:], rates_of(values[half:], values[:half], label[:half]))
             details[f"{field.name}: {name}"] = reached
-            if reached - 0.5 > max(STRONG_AUC - 0.5, 5 * auc_error(label[half:])):
+            if reached - 0.5 > max(_TELLING - 0.5, 5 * auc_error(label[half:])):
                 found.append((reached, field.name, name))
+    for field in data.meta.fields:
+        if field.kind == "numeric":
+            values = field.numbers(data.rows["train"].columns[field.name][at])
+            is_whole = (np.abs(values - np.round(values)) <= _ROUNDING * np.maximum(np.abs(values), 1)).astype(np.int64)
+            reached = auc(label[half:], rates_of(is_whole[half:], is_whole[:half], label[:half]))
+            details[f"{field.name}: decimals"] = reached
+            if reached - 0.5 > max(_TELLING - 0.5, 5 * auc_error(label[half:])):
+                found.append((reached, field.name, "presence of decimals"))
     if not details:
         return
     reached, field_name, name = max(found, default=(max(details.values()), "", ""))
@@ -67,10 +77,11 @@ def written_ids(data: Written) -> Iterator[Check]:
         "How ids are written",
         "fail" if found and reached > LEAK_AUC else "warn" if found else "pass",
         reached,
-        f"The {name} of {word!r} alone reaches AUC {reached:.4f} on training rows: the label is written into its ids."
+        f"The {name} of {word!r} alone reaches AUC {reached:.4f} on training rows: the label is written into it."
         if found
-        else f"First and last characters, words, lengths and parity of rare ids reach AUC {reached:.4f} at most.",
+        else "How rare ids are written (ends, words, length, parity), and decimals of numbers, reach AUC "
+        f"{reached:.4f} at most.",
         details,
-        todo=f"Leave {word!r} out, or cut what tells the label off its ids.",
+        todo=f"Leave {word!r} out, or write its values alike for positives and negatives.",
         examples=lambda: data.examples({"train": np.sort(at[:20])}),
     )
