@@ -78,7 +78,8 @@ def problems(error: ValidationError, raw: Any = None) -> list[Problem]:
 def describe_validation_error(error: ValidationError, what: str = "Invalid setting", raw: Any = None) -> str:
     """The first problems as a sentence: `what`, the field, what it must be, what was given."""
     found = problems(error, raw)[:3]
-    return f"{what}: {'; '.join(p.sentence('.'.join(p.path)).rstrip('.') for p in found)}."
+    said = [p.sentence(".".join(p.path)).rstrip(".") if p.path else p.words for p in found]
+    return f"{what}: {'; '.join(said)}."
 
 
 def _problem(details: ErrorDetails, raw: Any) -> Problem:

@@ -13,6 +13,7 @@ from mdaf_core.errors import BadInputError
 Transform = Literal["standard", "log", "none"]
 LIMIT = 10.0
 """Training rows lie within ± this, in standardised units; what other rows hold beyond is cut there."""
+_SMALLEST = float(np.finfo(np.float64).tiny)
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -88,11 +89,12 @@ def fit(values: pl.Series, training: pl.Series, transform: Transform) -> Scaling
     if low == high:
         return Scaling(transform=transform, mean=low, rows=len(numbers))
     sd = float(numbers.std())
+    divisor = max(sd, (high - mean) / LIMIT, (mean - low) / LIMIT)
     return Scaling(
         transform=transform,
         mean=mean,
         sd=sd,
-        divisor=max(sd, (high - mean) / LIMIT, (mean - low) / LIMIT),
+        divisor=divisor if divisor > _SMALLEST else 1.0,
         rows=len(numbers),
     )
 

@@ -22,7 +22,7 @@ def build_model(config: ModelConfig | ModelSettings, features: FeatureSpec) -> C
             any field at all).
     """
     if not config.network:
-        raise StudioError(f"{type(config).__name__} is not a neural network: it has no parameters to build.")
+        raise StudioError("Trees are grown by LightGBM and are no neural network: they have no parameters to build.")
     model: CTRModel = _named(config.network)(config, features)
     model.reads_history, model.gated = config.reads_history, config.gated
     return model

@@ -464,7 +464,7 @@ def lines_of_criteo_with_both_labels(folder: Path) -> PreparedDataset:
 @fault("timestamps-in-window")
 def default_dates_in_a_table(folder: Path) -> PreparedDataset:
     frame = impressions()
-    odd = frame.head(4).with_columns(when=pl.Series([0, 0, 0, 2_145_916_800]))
+    odd = frame.head(4).with_columns(when=pl.Series([946_684_800, 946_684_800, 946_684_800, 2_145_916_800]))
     return prepare_table(folder, pl.concat([frame, odd]))
 
 

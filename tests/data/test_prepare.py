@@ -165,7 +165,7 @@ def test_progress_goes_from_nothing_to_everything(behavior):
 def test_movielens_100k_reads_every_field(tmp_path):
     ratings = write_ml_100k(tmp_path / "ml-100k")
     dataset = prepare("movielens", path=tmp_path / "ml-100k", options={"positive_from": 3})
-    assert dataset.name == "movielens-ml-100k"
+    assert dataset.name == "movielens-ml-100k-positive-from-3"
     rows = dataset.rows("train")
     for name, expected in {
         "user": lambda r: str(r[0]),
@@ -284,7 +284,7 @@ def test_criteo_buckets_counts_and_missing_values(tmp_path):
 def test_criteo_numbers_tell_missing_from_zero(tmp_path):
     source = write_criteo(tmp_path / "train.txt")
     dataset = prepare("criteo", path=tmp_path / "train.txt", options={"counts": "numbers", "min_count": 1})
-    assert dataset.name == "criteo-numbers" and dataset.meta.numeric == [f"I{i}" for i in range(1, 14)]
+    assert dataset.name == "criteo-numbers-min-count-1" and dataset.meta.numeric == [f"I{i}" for i in range(1, 14)]
     rows = dataset.rows("train")
     for i in range(len(rows)):
         text = source[rows.row_id[i]][1]
@@ -384,7 +384,7 @@ def test_unreasonable_requests_say_what_is_wrong(tmp_path, behavior):
         (("movielens", tmp_path), BadInputError, "Expected a MovieLens folder"),
         (("criteo", path), BadInputError, "40 fields"),
         (("movielens", path), BadInputError, "Expected a MovieLens folder"),
-        (("criteo", tmp_path), BadInputError, "no such file"),
+        (("criteo", tmp_path), BadInputError, "There is no train.txt here"),
     ]:
         values = [*arguments, None, None, None][:4]
         with pytest.raises(error, match=words.replace("(", r"\(")):

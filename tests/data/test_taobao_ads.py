@@ -46,7 +46,11 @@ def test_rows_and_histories_of_ads(files, history):
     path, raw = files
     lines, ads = raw["raw_sample"], {line[0]: line for line in raw["ad_feature"]}
     dataset = _prepare(path, history=history, ad_fields="brand,campaign,customer,pid,price")
-    assert dataset.name == f"taobao-ads-{history}" and dataset.meta.history_fields == ["item", "category", "brand"]
+    assert dataset.name.startswith(f"taobao-ads-{history}-") and dataset.meta.history_fields == [
+        "item",
+        "category",
+        "brand",
+    ]
     columns = {"category": 1, "campaign": 2, "customer": 3, "brand": 4}
     names = {field: dict(dataset.vocabulary(field).select("code", "id").rows()) for field in dataset.meta.categorical}
     training = {lines[i][2] for i in dataset.rows("train").row_id.tolist()}
@@ -136,7 +140,7 @@ def test_only_the_files_that_are_needed_are_read(files):
         ({"history": "behavior-log"}, "behavior_log"),
         ({"profile_fields": "occupation"}, "user_profile"),
     ]:
-        with pytest.raises(BadInputError, match=f"{name}.csv: There is no such file"):
+        with pytest.raises(BadInputError, match=f"There is no {name}.csv here"):
             _prepare(path, **options)
 
 
