@@ -108,7 +108,8 @@ def _settings(definition: str, chosen: Sequence[str]) -> tuple[list[RunConfig], 
     shown = configs[chosen.index(scope)] if own else apply(starts[0], launch_form.changes(scope))[0]
     with st.container(border=True):
         launch_form.form(scope, shown, refused[scope], training_only=not own)
-    obstacles = ["Correct the setting that is marked red."] if refused[scope] else []
+    marked = "setting that is" if len(refused[scope]) == 1 else "settings that are"
+    obstacles = [f"Correct the {marked} marked red."] if refused[scope] else []
     obstacles += [f"{name}: {said}" for name, found in refused.items() if name != scope for said in found.values()]
     return configs, obstacles
 

@@ -144,7 +144,8 @@ def _gate_verdict(found: dict[EffectName, Effect], margin_bp: float | None) -> A
         return "below the margin" if all(below(cost, margin_bp) for cost in costs) else "not shown"
     choice, main = found["choice"], found["main_of_g"]
     if not shown(choice) or main.test.estimate > choice.test.estimate:
-        return "g acts as a score"
+        score = shown(main) and main.test.estimate > choice.test.estimate
+        return "g acts as a score" if score else "not shown"
     if "g_within_user" in found and not shown(found["g_within_user"]):
         return "adaptive between users"
     return "adaptive"
@@ -166,6 +167,8 @@ def _tail(verdict: AdaptivityVerdict, effects: Effects, margin_bp: float | None)
         )
     if verdict == "below the margin":
         return f"both are shown to be less than {margin_bp:.4g} bp, so choosing row by row buys less than that."
+    if shown(found["g_median"]) and shown(found["g_shuffled"]):
+        return "the model needs g, but whether to choose between the branches or as a score is not shown."
     if shown(found["g_shuffled"]):
         return "the model reacts to g, but a choice row by row is not shown to beat one g for all rows."
     if shown(found["g_median"]):
@@ -181,7 +184,9 @@ def _gate_notes(effects: Effects, verdict: AdaptivityVerdict, margin_bp: float |
             f"With g and the branches each speaking for itself, {in_bp(found['choice'])} would be lost (choosing); "
             f"g by itself, as a score, adds {in_bp(found['main_of_g'])}{alone}."
         )
-    if verdict == "not shown" and margin_bp is None:
+    if verdict == "not shown" and shown(found["g_median"]) and shown(found["g_shuffled"]):
+        pass  # the cost is shown; what it pays for is not
+    elif verdict == "not shown" and margin_bp is None:
         notes.append("Not shown is not shown to be small: that takes a margin in bp, and none is set.")
     elif verdict == "not shown":
         notes.append(f"Nor is the cost shown to be less than {margin_bp:.4g} bp.")

@@ -177,3 +177,12 @@ def test_an_unknown_configuration_is_a_sentence(make_run):
     run = make_run("mdaf-full", 1, np.array([0, 1]), np.array([0.0, 1.0]))
     with pytest.raises(UsageError, match="Finished: mdaf-full"):
         effects.runs_of([run], "nothing")
+
+
+def test_a_gate_that_is_needed_is_no_score_unless_that_is_shown():
+    found = effects.effects_of([mixture("choosing")], [0]).model_copy(update={"gated": True, "fusion": "gate"})
+    for name in ("choice", "main_of_g"):
+        unsure = found.effects[name].test.model_copy(update={"p": 0.5})
+        found.effects[name] = found.effects[name].model_copy(update={"test": unsure})
+    gate = adaptivity.describe(found).gate
+    assert gate.word == "not shown" and "needs g" in gate.sentence and "small" not in " ".join(gate.notes)
