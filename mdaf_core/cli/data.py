@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,7 +57,7 @@ def prepare(
         progress=_Progress(),
         memory_limit=parse_size(memory_limit) if memory_limit else None,
         again=again,
-        may_replace=None if force else refuse_replacing,
+        may_replace=partial(refuse_replacing, force=force),
     )
     emit(_facts(dataset.name), as_json, lambda: _show_text(dataset.name))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,7 @@ def prepare(context: Context) -> None:
         progress=progress,
         memory_limit=payload.get("memory_limit"),
         again=payload.get("again", False),
-        may_replace=None if payload.get("force", True) else refuse_replacing,  # jobs of before had no such field
+        may_replace=partial(refuse_replacing, force=payload.get("force", True)),  # jobs of before had no such field
     )
     if path:
         uploads.discard(Path(path))

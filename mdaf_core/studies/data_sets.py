@@ -11,6 +11,7 @@ from mdaf_core import tracking
 from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.errors import StudioError, UsageError
 from mdaf_core.jobs import api as jobs
+from mdaf_core.jobs import store as queue
 from mdaf_core.settings import get_settings
 from mdaf_core.studies.store import list_studies
 
@@ -38,12 +39,18 @@ def references(name: str) -> References:
     return References([study.id for study in list_studies() if study.dataset == name], runs)
 
 
-def refuse_replacing(name: str) -> None:
+def refuse_replacing(name: str, *, force: bool = False) -> None:
     """For a data set that is about to be replaced by one that was prepared otherwise.
 
     Raises:
-        UsageError: studies or runs refer to it.
+        UsageError: a job is training on it, which would go on with other rows, or (without `force`) studies or runs
+            refer to it.
     """
+    busy = [job.id for job in queue.list_jobs(states=["running"], kind="train") if job.payload.get("dataset") == name]
+    if busy:
+        raise UsageError(f"Job {busy[0]} is training on data set {name!r}: cancel it, or wait for it to end.")
+    if force:
+        return
     found = references(name)
     if found:
         raise UsageError(

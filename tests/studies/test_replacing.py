@@ -1,5 +1,6 @@
 """A data set that runs refer to is not replaced by one that was prepared otherwise; names hold what differs."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import polars as pl
@@ -10,7 +11,7 @@ from mdaf_core.data.dataset import PreparedDataset
 from mdaf_core.data.prepare import default_name, prepare
 from mdaf_core.data.sources.base import get_source, parse_options
 from mdaf_core.errors import BadInputError, UsageError
-from mdaf_core.jobs import api, kinds
+from mdaf_core.jobs import api, kinds, store
 from mdaf_core.studies import data_sets
 from tests.data.raw_files import write_criteo, write_ml_100k, write_taobao_ads
 
@@ -80,6 +81,21 @@ def test_a_job_asks_too_and_empties_an_upload_only_once_it_is_prepared(tmp_path,
     before = PreparedDataset.open("log").meta.request
     work(api.prepare_job("table", stored, "log", {"item": "item"}, force=True))
     assert PreparedDataset.open("log").meta.request != before and not stored.parent.exists()
+
+
+def test_what_a_job_trains_on_is_kept_even_by_force(tmp_path, monkeypatch):
+    path = _log(tmp_path / "log.csv")
+    first = _prepare(path)
+    (job,) = store.add([store.NewJob("train", "lr, seed 1", {"dataset": "log"}, "a-study", "lr", 1)])
+    forced = partial(data_sets.refuse_replacing, force=True)
+    with store._transaction() as db:
+        db.execute("UPDATE jobs SET state = 'running' WHERE id = ?", (job,))
+    with pytest.raises(UsageError, match=f"Job {job} is training on data set 'log'"):
+        _prepare(path, may_replace=forced, split="random")
+    assert PreparedDataset.open("log").meta == first.meta
+    with store._transaction() as db:
+        db.execute("UPDATE jobs SET state = 'finished' WHERE id = ?", (job,))
+    assert _prepare(path, may_replace=forced, split="random").meta.request != first.meta.request
 
 
 def test_without_references_it_is_replaced(tmp_path):
