@@ -116,6 +116,7 @@ def _contributions(found: Contributions) -> str:
     """History, branches and gate as text."""
     from mdaf_core.evaluation.effects import TITLES
     from mdaf_core.evaluation.significance import BP
+    from mdaf_core.reporting.words import p_value
 
     effects = found.effects
     who = f"{len(effects.seeds)} seeds" if len(effects.seeds) > 1 else f"seed {effects.seeds[0]}"
@@ -134,7 +135,7 @@ def _contributions(found: Contributions) -> str:
         for effect in effects.effects.values():
             test = effect.test
             bp = (number(x / BP, 1) for x in (test.estimate, test.low, test.high))
-            cells.append((TITLES[effect.name], *bp, number(test.p, 3)))
+            cells.append((TITLES[effect.name], *bp, p_value(test.p)))
         lines += ["", table(cells, ("without it, or its part", "bp of AUC", "95% low", "95% high", "p"))]
     else:
         lines += ["", _nothing_replaced(effects)]

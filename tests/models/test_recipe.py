@@ -105,9 +105,9 @@ def test_a_new_history_model_is_given_its_history(library: Path) -> None:
     assert blind["test"]["auc"] < 0.6
     assert seeing["test"]["auc"] > blind["test"]["auc"] + 0.15
 
-    refused = run(library, "gates", seeing["run_id"])
-    assert refused.returncode != 0
-    assert "one branch only" in refused.stderr and "the history with the effect of each event" in refused.stderr
+    shown = run(library, "gates", seeing["run_id"])
+    assert shown.returncode == 0 and "History: helps." in shown.stdout, shown.stdout + shown.stderr
+    assert "Another user's history" in shown.stdout and "Empty history" in shown.stdout
 
     folder = library / "artifacts" / "runs" / seeing["run_id"] / "artifacts"
     rows = pl.read_parquet(folder / "predictions" / "test.parquet").filter(pl.col("history_length") >= 10)
