@@ -127,6 +127,11 @@ def _shown(value: Any) -> str:
     return repr(text) if isinstance(value, str) else text
 
 
+def label(path: str) -> str:
+    """The last name of a path as forms show it: `training.max_epochs` as `Max epochs`."""
+    return path.rpartition(".")[2].replace("_", " ").capitalize()
+
+
 def in_words(problem: Problem, label: Callable[[tuple[str, ...]], str]) -> str:
     """The problem as a page says it: with the label of its field, and labels in place of names within the text."""
     said = problem.sentence(label(problem.path) if problem.path else "")

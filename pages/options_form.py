@@ -8,8 +8,9 @@ from typing import Any, Literal, get_args, get_origin
 import streamlit as st
 from pydantic.fields import FieldInfo
 
-from mdaf_core.data.sources.base import Implied, SourceOptions, option_label, refused_options
+from mdaf_core.data.sources.base import Implied, SourceOptions, refused_options
 from mdaf_core.data.sources.option_text import as_text
+from mdaf_core.validation import label as label_of
 from pages import shared
 
 WIDE = 3
@@ -70,7 +71,7 @@ def _differences(options: type[SourceOptions], chosen: dict[str, Any], shown: di
     for name, implied in options.implied(shown).items():
         changed.setdefault(name, (_plain(implied.value), f"by {implied.by}"))
     words = [
-        f"**{option_label(name)}** {_words(value)} :gray[({_words(usual)})]" for name, (value, usual) in changed.items()
+        f"**{label_of(name)}** {_words(value)} :gray[({_words(usual)})]" for name, (value, usual) in changed.items()
     ]
     if words:
         st.caption(f"Changed from the defaults: {'; '.join(words)}.")
@@ -98,7 +99,7 @@ def _shown(value: Any) -> str:
 def _widget(
     name: str, field: FieldInfo, key: str, columns: list[str] | None, proposed: Any, implied: Implied | None
 ) -> Any:
-    label, help = option_label(name), field.description
+    label, help = label_of(name), field.description
     default = field.get_default() if proposed is None else proposed
     locked = implied is not None and implied.fixed
     if implied is not None:

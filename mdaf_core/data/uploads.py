@@ -78,7 +78,7 @@ def _check_room(root: Path, size: int) -> None:
     held = f"{stored / 1e9:.1f} GB of {limit / 1e9:.1f} GB are taken by uploads that wait" if size <= free else ""
     raise UsageError(
         f"{size / 1e9:.1f} GB cannot be stored: {held or f'the disk of {root} has {free / 1e9:.1f} GB left'}. "
-        "Prepare or remove those in artifacts/uploads, or give the path of the file instead of uploading it."
+        f"Prepare or remove those in {root}, or give the path of the file instead of uploading it."
     )
 
 

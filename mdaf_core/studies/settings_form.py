@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from mdaf_core.errors import UsageError
 from mdaf_core.training.config import InvalidSettings, RunConfig
-from mdaf_core.validation import Problem, in_words
+from mdaf_core.validation import Problem, in_words, label
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,6 @@ def _refusals(problem: Problem, changes: Mapping[str, Any]) -> list[tuple[str, s
     within = [other for other in changes if other.startswith(f"{path}.")]
     among = [other for other in within if other.rsplit(".", 1)[1] in problem.words] or within
     return [(other, in_words(problem, lambda _: "")) for other in among[-1:]]
-
-
-def label(path: str) -> str:
-    """`training.max_epochs` as `Max epochs`."""
-    name = path.rsplit(".", 1)[-1].replace("_", " ")
-    return name[:1].upper() + name[1:]
 
 
 def _of_model(model: BaseModel, prefix: str) -> Iterator[Setting]:

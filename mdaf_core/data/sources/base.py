@@ -18,7 +18,7 @@ from mdaf_core.data.scaling import Transform
 from mdaf_core.data.schema import FieldSpec, TimeUnit
 from mdaf_core.data.sources.files import exists, expand, find, is_folder
 from mdaf_core.errors import BadInputError, UsageError
-from mdaf_core.validation import in_words, problems
+from mdaf_core.validation import in_words, label, problems
 
 Progress = Callable[[float, str], None]
 SplitKind = Literal["time", "last-day", "leave-last-out", "random"]
@@ -327,13 +327,8 @@ def refused_options(options: type[SourceOptions], given: dict[str, Any]) -> dict
     except ValidationError as error:
         found = [problem for problem in problems(error) if not problem.path or problem.path[0] in given]
         named = [(problem.path[0] if problem.path else "", problem) for problem in found]
-        return {name: in_words(problem, lambda path: option_label(path[0])) for name, problem in reversed(named)}
+        return {name: in_words(problem, lambda path: label(path[0])) for name, problem in reversed(named)}
     return {}
-
-
-def option_label(name: str) -> str:
-    """`val_from` as `Val from`."""
-    return name.replace("_", " ").capitalize()
 
 
 def check_path(source: Source, path: Path | None) -> Path | None:
