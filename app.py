@@ -15,8 +15,8 @@ PAGES = {
 
 
 def main() -> None:
-    from mdaf_core.errors import StudioError
-    from mdaf_core.jobs.api import wake
+    from mdaf_core.base.errors import StudioError
+    from mdaf_core.queue.api import wake
     from pages.shared import ICON, LOGO, warm_up
 
     st.set_page_config(page_title="MDAF Studio", page_icon=ICON, layout="wide", initial_sidebar_state=216)

@@ -18,8 +18,8 @@ from typing import Any
 import polars as pl
 
 from benchmarks.measure import memory_kib, parser, report
-from mdaf_core.data.audit import audit_dataset
-from mdaf_core.data.prepare import prepare
+from mdaf_core.data.audit.audit import audit_dataset
+from mdaf_core.data.prepare.pipeline import prepare
 from tests.data.leaks import CLEAN, LEAKS, Leak
 from tests.data.leaks.base import BASE, MAPPING, log
 

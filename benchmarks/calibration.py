@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from benchmarks.measure import parser, report
-from mdaf_core.evaluation.metrics import auc
-from mdaf_core.evaluation.reported_results import hanley_mcneil_se
-from mdaf_core.evaluation.sampling import one_way
-from mdaf_core.evaluation.signed_rank import signed_rank
-from mdaf_core.evaluation.significance import (
+from mdaf_core.analysis.reported_results import hanley_mcneil_se
+from mdaf_core.analysis.sampling import one_way
+from mdaf_core.analysis.signed_rank import signed_rank
+from mdaf_core.analysis.significance import (
     BP,
     Difference,
     bootstrap_auc,
@@ -29,6 +28,7 @@ from mdaf_core.evaluation.significance import (
     seed_component,
     seed_summary,
 )
+from mdaf_core.metrics.values import auc
 
 Floats = NDArray[np.float64]
 AUC = 0.65

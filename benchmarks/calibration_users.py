@@ -16,10 +16,10 @@ from scipy.special import expit, logit
 from benchmarks.calibration import Count, count, crossed, shares
 from benchmarks.many_studies import Units, auc_errors, aucs, eces
 from benchmarks.measure import parser, report
-from mdaf_core.evaluation.items import crossed as pairs_of
-from mdaf_core.evaluation.metrics import dense
-from mdaf_core.evaluation.sampling import two_way
-from mdaf_core.evaluation.significance import Difference, difference, sampling_component, seed_component
+from mdaf_core.analysis.items import crossed as pairs_of
+from mdaf_core.analysis.sampling import two_way
+from mdaf_core.analysis.significance import Difference, difference, sampling_component, seed_component
+from mdaf_core.metrics.values import dense
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -119,7 +119,7 @@ def one_round(number: int, app: App, home: Path, dice: random.Random) -> tuple[d
             except ProcessLookupError:
                 pass  # it ended in between: take the next one
     if victim == "supervisor":
-        for pid in processes("mdaf_core.jobs.supervisor", home):
+        for pid in processes("mdaf_core.queue.supervisor", home):
             os.kill(pid, signal.SIGKILL)
     if victim == "app":
         app.kill()
@@ -163,7 +163,7 @@ def one_round(number: int, app: App, home: Path, dice: random.Random) -> tuple[d
 
 def check_runs(study: str, jobs: list[dict[str, Any]]) -> list[str]:
     """After all was resumed: one finished run a job, none open, none without a job, no epoch twice."""
-    from mdaf_core import tracking
+    from mdaf_core.runs import tracking
 
     wrong = [f"job {job['id']} {job['state']} after it was resumed" for job in jobs if job["state"] != "finished"]
     runs = tracking.list_runs(study)
@@ -189,8 +189,8 @@ def begin_run(home: Path, die_after: float | None = None) -> float:
     Raises:
         RuntimeError: it was left alive and failed.
     """
-    from mdaf_core import tracking
-    from mdaf_core.training.presets import get_preset
+    from mdaf_core.runs import tracking
+    from mdaf_core.runs.presets import get_preset
 
     begin = time.monotonic()
     child = os.fork()
@@ -278,7 +278,7 @@ def main() -> None:
                 )
         finally:
             app.kill()
-            for pid in processes("mdaf_core.jobs.supervisor", home):
+            for pid in processes("mdaf_core.queue.supervisor", home):
                 os.kill(pid, signal.SIGTERM)
     print(f"{options.rounds} rounds, {violations} violations")
     raise SystemExit(int(violations > 0))

@@ -11,12 +11,12 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.epoch import measure_steps
 from benchmarks.measure import parser, report, seconds
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.loader import BatchLoader
-from mdaf_core.evaluation.metrics import auc
+from mdaf_core.data.batches.loader import BatchLoader
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.metrics.values import auc
 from mdaf_core.models.registry import build_model
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.memory import keep_freed_memory
-from mdaf_core.training.presets import get_preset
 
 
 def scoring(preset: str, dataset: PreparedDataset, count: int) -> float:

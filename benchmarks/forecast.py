@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import parser, report
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.settings import get_settings
+from mdaf_core.base.settings import get_settings
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies.estimate import count, estimate
 from mdaf_core.studies.pace import measure
-from mdaf_core.training.presets import get_preset
 
 
 def run(preset: str, data: str, settings: list[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@
 
 A study: 2,000 rows of 250 users (or one user with 30% of them), two seeds. Two branches speak for a row, each a noisy
 opinion, new noise every seed; the prediction is (1 − g) · static + g · sequential. The columns are made as those of a
-trained model (`training/replaced.py`), the word is `evaluation/adaptivity.py`'s.
+trained model (`training/replaced.py`), the word is `analysis/adaptivity.py`'s.
 
 - **noise**: g is 0.5 ± 0.1 at random, new for each seed. Truth: not adaptive.
 - **another row's**: each user has a better branch; g says which it is for another row. Not adaptive.
@@ -30,10 +30,10 @@ import polars as pl
 import torch
 
 from benchmarks.measure import report
-from mdaf_core.evaluation.adaptivity import describe
-from mdaf_core.evaluation.effects import Effects, effects_of
-from mdaf_core.evaluation.margins import Margin
-from mdaf_core.evaluation.significance import BP
+from mdaf_core.analysis.adaptivity import describe
+from mdaf_core.analysis.effects import Effects, effects_of
+from mdaf_core.analysis.margins import Margin
+from mdaf_core.analysis.significance import BP
 from mdaf_core.training import replaced
 from mdaf_core.training.replaced import Fused, branch_columns
 

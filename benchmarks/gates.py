@@ -14,7 +14,7 @@ mdaf-full, its sequential branch half as wide, is trained on it for three epochs
 
 How often gates that do not choose are called adaptive is counted by `benchmarks.gate_level`, without training.
 
-Occlusion: the synthetic truth has a sequential part (`data/sources/synthetic.py`). Without an event of the history
+Occlusion: the synthetic truth has a sequential part (`data/formats/synthetic.py`). Without an event of the history
 that part has another value; the *planted relevant event* of a row is the one whose absence lowers it most, that is,
 whose absence lowers the true log-odds of a click most. Several can tie (of two neighbours of the target's category
 either stands in for the other): each of them counts as relevant. A row has one if some event's absence lowers the
@@ -36,15 +36,15 @@ import numpy as np
 import polars as pl
 
 from benchmarks.measure import report
-from mdaf_core.data.sources import synthetic
+from mdaf_core.data.formats import synthetic
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from mdaf_core.data.dataset import PreparedDataset
+    from mdaf_core.data.store.dataset import PreparedDataset
     from mdaf_core.models.mdaf import MDAF
-    from mdaf_core.tracking import RunRecord
+    from mdaf_core.runs.tracking import RunRecord
 
 STUDY = "gates-benchmark"
 SIZE: Any = "tiny"
@@ -56,11 +56,11 @@ NULLS = ("constant", "shuffled")
 
 def trained(seed: int) -> tuple[RunRecord, PreparedDataset]:
     """mdaf-full on a data set of its own, both made from `seed`."""
-    from mdaf_core import tracking
-    from mdaf_core.data.dataset import PreparedDataset, list_datasets
-    from mdaf_core.data.prepare import prepare
+    from mdaf_core.data.prepare.pipeline import prepare
+    from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
+    from mdaf_core.runs import tracking
+    from mdaf_core.runs.presets import get_preset
     from mdaf_core.training.fit import train
-    from mdaf_core.training.presets import get_preset
 
     name = f"synthetic-{SIZE}-{seed}"
     if name not in list_datasets():
@@ -79,7 +79,7 @@ def with_gate(model: MDAF, dataset: PreparedDataset, kind: str, seed: int, mean:
     """Test predictions of the trained model with another module in the place of its gate."""
     import torch
 
-    from mdaf_core.training.config import TrainingConfig
+    from mdaf_core.runs.config import TrainingConfig
     from mdaf_core.training.predict import predict
 
     random = torch.Generator().manual_seed(seed)
@@ -105,7 +105,7 @@ def with_gate(model: MDAF, dataset: PreparedDataset, kind: str, seed: int, mean:
 
 def planted_effects(history: NDArray[np.int64], category: int, following: NDArray[np.int64]) -> NDArray[np.float64]:
     """(L,) by how much the sequential part falls without each event. `history`: (L,) categories, newest first."""
-    from mdaf_core.data.sources.synthetic import RECENT, sequential_part
+    from mdaf_core.data.formats.synthetic import RECENT, sequential_part
 
     variants = [history, *(np.delete(history, k) for k in range(len(history)))]
     recent = np.full((len(variants), RECENT), -1)
@@ -117,8 +117,8 @@ def planted_effects(history: NDArray[np.int64], category: int, following: NDArra
 
 def occlusion(run: RunRecord, dataset: PreparedDataset, seed: int, rows: int) -> list[dict[str, Any]]:
     """For `rows` random test rows that have a relevant event: segment, length, whether the story ranks it first."""
-    from mdaf_core.data.sources.synthetic import SyntheticOptions, following_categories
-    from mdaf_core.evaluation.story import row_story
+    from mdaf_core.analysis.story import row_story
+    from mdaf_core.data.formats.synthetic import SyntheticOptions, following_categories
 
     synthetic.SIZES[SIZE] = MORE_ROWS
     following = following_categories(SyntheticOptions(size=SIZE, seed=seed))
@@ -151,11 +151,11 @@ def occlusion(run: RunRecord, dataset: PreparedDataset, seed: int, rows: int) ->
 
 def one_seed(seed: int, rows: int) -> dict[str, Any]:
     """Verdicts and costs (bp) of the gates, and the rows of the occlusion."""
-    from mdaf_core.evaluation.adaptivity import describe
-    from mdaf_core.evaluation.effects import effects_of
-    from mdaf_core.evaluation.predictions import load_predictions
+    from mdaf_core.analysis.adaptivity import describe
+    from mdaf_core.analysis.effects import effects_of
     from mdaf_core.models.weights import load_model
-    from mdaf_core.training.config import RunConfig
+    from mdaf_core.runs.config import RunConfig
+    from mdaf_core.runs.predictions import load_predictions
 
     run, dataset = trained(seed)
     config = RunConfig.model_validate_json((run.directory / "config.json").read_text())

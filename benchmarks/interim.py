@@ -20,18 +20,18 @@ import polars as pl
 
 from benchmarks.calibration import Rows
 from benchmarks.measure import parser, report
-from mdaf_core.evaluation.comparison import ComparedConfiguration, StudyComparison
-from mdaf_core.evaluation.margins import METRICS
-from mdaf_core.evaluation.plan import seeds_done
-from mdaf_core.evaluation.run_metrics import split_metrics
-from mdaf_core.evaluation.significance import Component, difference, seed_component
-from mdaf_core.evaluation.verdicts import decide
-from mdaf_core.files import write_json
+from mdaf_core.analysis.comparison import ComparedConfiguration, StudyComparison
+from mdaf_core.analysis.margins import METRICS
+from mdaf_core.analysis.plan import seeds_done
+from mdaf_core.analysis.significance import Component, difference, seed_component
+from mdaf_core.analysis.verdicts import decide
+from mdaf_core.base.files import write_json
+from mdaf_core.runs.presets import get_preset
+from mdaf_core.runs.results import RunResult
+from mdaf_core.runs.split_metrics import split_metrics
+from mdaf_core.runs.tracking import RunRecord, run_directory
 from mdaf_core.studies import results
 from mdaf_core.studies.store import create_study
-from mdaf_core.tracking import RunRecord, run_directory
-from mdaf_core.training.presets import get_preset
-from mdaf_core.training.results import RunResult
 
 FALSE = ("better", "worse")
 SEEDS = 5

@@ -49,12 +49,12 @@ def fill() -> None:
     """Data set, study, and the weights of the first run, so that its rows' stories can be told."""
     from safetensors.torch import save_file
 
-    from mdaf_core import tracking
-    from mdaf_core.data.dataset import PreparedDataset, list_datasets
-    from mdaf_core.data.prepare import prepare
+    from mdaf_core.data.prepare.pipeline import prepare
+    from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
     from mdaf_core.models.registry import build_model
-    from mdaf_core.studies.summaries import summarise
-    from mdaf_core.training.presets import get_preset
+    from mdaf_core.runs import tracking
+    from mdaf_core.runs.presets import get_preset
+    from mdaf_core.tasks.summaries import summarise
     from tests.reporting.example_study import make_study
 
     if "synthetic-report" not in list_datasets():

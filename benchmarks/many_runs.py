@@ -22,7 +22,7 @@ SEEDS = (42, 43, 44, 45, 46)
 
 def fill(runs: int, rows: int) -> None:
     """Half of the runs in one study, the rest in two."""
-    from mdaf_core.training.presets import preset_names
+    from mdaf_core.runs.presets import preset_names
     from tests.reporting.example_study import make_study
 
     for title, share in (("Large study", 2), ("Study two", 4), ("Study three", 4)):
@@ -61,7 +61,7 @@ def main() -> None:
     os.environ["MDAF_HOME"] = str(options.home.resolve())
     os.environ.pop("MLFLOW_TRACKING_URI", None)
 
-    from mdaf_core import tracking
+    from mdaf_core.runs import tracking
     from mdaf_core.studies.store import list_studies
 
     if not list_studies():

@@ -1,7 +1,7 @@
 """AUCs and calibration errors of many simulated studies of the same users at once, with their jackknife over units.
 
 What `jackknife.auc_errors` and `jackknife.sampling_errors("ece", …)` give study by study, for scores without ties; both
-are compared in `tests/evaluation/test_jackknife.py`. R studies, N rows, K units (users, items, or pairs of both).
+are compared in `tests/metrics/test_jackknife.py`. R studies, N rows, K units (users, items, or pairs of both).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from mdaf_core.evaluation.metrics import CALIBRATION_BINS
+from mdaf_core.metrics.values import CALIBRATION_BINS
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

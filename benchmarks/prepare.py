@@ -84,10 +84,10 @@ class Watch:
 def ours(source: str, path: Path, home: Path, options: dict[str, Any]) -> dict[str, Any]:
     """Prepare as the command line does: audit and statistics included."""
     os.environ["MDAF_HOME"] = str(home)
-    from mdaf_core.data.audit import stored_audit
-    from mdaf_core.data.prepare import prepare
-    from mdaf_core.data.resources import estimate
-    from mdaf_core.data.sources.base import get_source, parse_options
+    from mdaf_core.data.audit.audit import stored_audit
+    from mdaf_core.data.formats.base import get_source, parse_options
+    from mdaf_core.data.prepare.pipeline import prepare
+    from mdaf_core.data.prepare.resources import estimate
 
     with Watch() as watch:
         dataset = prepare(

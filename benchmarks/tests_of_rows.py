@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import parser, report, seconds
-from mdaf_core.evaluation.significance import bootstrap_auc, delong, paired_auc
+from mdaf_core.analysis.significance import bootstrap_auc, delong, paired_auc
 
 ROWS = 225_446
 

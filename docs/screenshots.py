@@ -47,7 +47,7 @@ def cli(*words: str) -> None:
 
 def study() -> str:
     """Id of the study in the artifacts folder; run first where there is none."""
-    from mdaf_core.data.dataset import list_datasets
+    from mdaf_core.data.store.dataset import list_datasets
     from mdaf_core.studies.store import list_studies
 
     if DATASET not in list_datasets():

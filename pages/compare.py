@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from mdaf_core.evaluation.margins import parse_margin
-from mdaf_core.evaluation.plan import planned_margin
+from mdaf_core.analysis.margins import parse_margin
+from mdaf_core.analysis.plan import planned_margin
 from mdaf_core.studies import results
 from pages import compare_evidence as evidence
 from pages import compare_views as views
@@ -17,8 +17,8 @@ from pages.compare_views import METRICS, SPLITS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mdaf_core.data.schema import Split
-    from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.data.store.schema import Split
     from mdaf_core.studies.store import Study
 
 LONG_VERDICT = 14  # characters; longer ones need a wide column

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from mdaf_core.errors import StudioError
+from mdaf_core.base.errors import StudioError
 from pages import shared
 
 if TYPE_CHECKING:
-    from mdaf_core.evaluation.comparison import StudyComparison
-    from mdaf_core.evaluation.reported_results import ReportedResult
+    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.reported_results import ReportedResult
     from mdaf_core.studies.store import Study
 
 number = st.column_config.NumberColumn
@@ -21,7 +21,7 @@ number = st.column_config.NumberColumn
 
 
 def power(comparison: StudyComparison) -> None:
-    from mdaf_core.evaluation.power import power_of
+    from mdaf_core.analysis.power import power_of
     from mdaf_core.reporting import frames
 
     difference = st.number_input(
@@ -71,7 +71,7 @@ def reported(study: Study, margin: float | None) -> None:
     results = _editor(study)
     if not results:
         return
-    from mdaf_core.evaluation.reported_results import PRESET_REFERENCES, compare_reported
+    from mdaf_core.analysis.reported_results import PRESET_REFERENCES, compare_reported
     from mdaf_core.reporting import frames
 
     names = [result.name for result in results]
@@ -128,7 +128,7 @@ def _editor(study: Study) -> list[ReportedResult] | None:
     """The table as edited, or None where it is empty or a row is not valid (then the reason is shown)."""
     import pandas as pd
 
-    from mdaf_core.evaluation.reported_results import preset_results, read_results
+    from mdaf_core.analysis.reported_results import preset_results, read_results
 
     draft, version = f"reported-rows-{study.id}", f"reported-version-{study.id}"
     rows: list[dict[str, Any]] = st.session_state.get(draft, study.reported)

@@ -9,10 +9,10 @@ import streamlit as st
 from pages import shared
 
 if TYPE_CHECKING:
-    from mdaf_core.evaluation.comparison import StudyComparison
-    from mdaf_core.evaluation.margins import Margin
+    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.margins import Margin
+    from mdaf_core.runs.tracking import RunRecord
     from mdaf_core.studies.store import Study
-    from mdaf_core.tracking import RunRecord
 
 SPLITS = {"test": "Test", "val": "Validation"}
 METRICS = {
@@ -42,7 +42,7 @@ def curves(study: Study, runs: list[RunRecord], split: str) -> None:
         chosen = _choice(study, runs)
     seed = right.selectbox("Seed", sorted({run.seed for run in runs}), key="seed", bind="query-params",
                            help="One run of each configuration: curves of seeds are not averaged.")  # fmt: skip
-    from mdaf_core.evaluation.curves import curve_points
+    from mdaf_core.analysis.curves import curve_points
     from mdaf_core.reporting import charts
 
     picked = [run for run in runs if run.configuration in chosen and run.seed == seed]
@@ -66,7 +66,7 @@ def curves(study: Study, runs: list[RunRecord], split: str) -> None:
 
 
 def slices(study: Study, runs: list[RunRecord], split: str) -> None:
-    from mdaf_core.evaluation.slices import TITLES, slices_cover, slicings
+    from mdaf_core.analysis.slices import TITLES, slices_cover, slicings
     from mdaf_core.reporting import charts, frames
 
     left, right = st.columns([3, 2], vertical_alignment="bottom")

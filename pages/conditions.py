@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 if TYPE_CHECKING:
-    from mdaf_core.data.schema import Split
-    from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.data.store.schema import Split
     from mdaf_core.reporting.conditions import Condition
     from mdaf_core.studies.store import Study
 
@@ -29,7 +29,7 @@ def _of_study(study_id: str, split: Split, version: object) -> list[Condition]:
 
 def of_study(study_id: str, split: Split = "test") -> list[Condition]:
     """`conditions.of_study`, kept while the run store stays as it is."""
-    from mdaf_core import tracking
+    from mdaf_core.runs import tracking
 
     return _of_study(study_id, split, tracking.store_version())
 
@@ -79,7 +79,7 @@ def _of_comparison(study: Study, comparison: StudyComparison) -> list[Condition]
 
 def of_link() -> str:
     """The conditions of the study that the page's link names, for a file saved from it; empty without a study."""
-    from mdaf_core.errors import StudioError
+    from mdaf_core.base.errors import StudioError
     from mdaf_core.reporting.conditions import text
 
     study_id = st.query_params.get("study")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import streamlit as st
 
-from mdaf_core.errors import StudioError
+from mdaf_core.base.errors import StudioError
 from pages import shared
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ PRESETS = {
 
 
 def scoreboard(study: Study) -> None:
-    from mdaf_core import tracking
+    from mdaf_core.runs import tracking
 
     shared.section(
         "Success criteria",
@@ -63,8 +63,8 @@ def scoreboard(study: Study) -> None:
 @st.cache_data(show_spinner=False, max_entries=16)
 def _scores(study_id: str, criteria: tuple[str, ...], version: tuple[Any, ...]) -> list[dict[str, Any]]:
     """Every criterion for every configuration; computed anew when the criteria or the run store change."""
-    from mdaf_core import tracking
-    from mdaf_core.evaluation.criteria import evaluate_study, read_criteria
+    from mdaf_core.analysis.criteria import evaluate_study, read_criteria
+    from mdaf_core.runs import tracking
     from mdaf_core.studies.launch import source_of
     from mdaf_core.studies.store import get_study
 
@@ -91,7 +91,7 @@ def editor(study: Study) -> None:
 def _editor(study: Study) -> None:
     import pandas as pd
 
-    from mdaf_core.evaluation.criteria import TITLES, Criterion, preset_criteria, read_criteria
+    from mdaf_core.analysis.criteria import TITLES, Criterion, preset_criteria, read_criteria
     from mdaf_core.studies.store import update_study
 
     draft, version = f"criteria-rows-{study.id}", f"criteria-version-{study.id}"

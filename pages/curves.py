@@ -172,7 +172,7 @@ def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
 
 def _side_by_side(study: Study, frame: pl.DataFrame, train: str) -> None:
     """Two of the study's configurations, or of the reported curves, by one epoch rule."""
-    from mdaf_core.evaluation.reported import CURVES
+    from mdaf_core.analysis.reported import CURVES
     from mdaf_core.reporting import charts, curve_frames
     from mdaf_core.studies.results import study_runs
 

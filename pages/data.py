@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from mdaf_core.data import audit, describe, statistics, statistics_frames
-from mdaf_core.data.dataset import PreparedDataset, list_datasets
-from mdaf_core.data.schema import SPLITS
+from mdaf_core.data.audit import audit
+from mdaf_core.data.store import describe, statistics, statistics_frames
+from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
+from mdaf_core.data.store.schema import SPLITS
 from mdaf_core.reporting import data_charts
 from mdaf_core.studies import data_sets, launch
 from pages import prepare_form, prepare_progress, shared

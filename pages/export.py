@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from mdaf_core.evaluation.margins import check_margin, parse_margin
-from mdaf_core.evaluation.plan import planned_margin
+from mdaf_core.analysis.margins import check_margin, parse_margin
+from mdaf_core.analysis.plan import planned_margin
 from mdaf_core.studies import results
 from pages import shared
 from pages.compare_views import METRICS, SPLITS
@@ -165,10 +165,10 @@ def _preview(key: Key, name: str, columns: int, version: Any) -> tuple[bytes, st
 
 
 def _figures(key: Key, names: list[str], width: int) -> None:
-    from mdaf_core import tracking
-    from mdaf_core.errors import StudioError
+    from mdaf_core.base.errors import StudioError
     from mdaf_core.reporting.export import WIDTH_INCHES
     from mdaf_core.reporting.figures import FIGURES
+    from mdaf_core.runs import tracking
 
     if not names:
         st.caption("None of these figures is chosen for the bundle.")
@@ -219,9 +219,9 @@ def _table(key: Key, name: str, version: Any) -> PaperTable:
 
 
 def _tables(key: Key, names: list[str]) -> None:
-    from mdaf_core import tracking
-    from mdaf_core.errors import StudioError
+    from mdaf_core.base.errors import StudioError
     from mdaf_core.reporting.tables import TABLES
+    from mdaf_core.runs import tracking
 
     for name in names:
         try:
@@ -258,7 +258,7 @@ def _sentences(key: Key, version: Any) -> list[tuple[str, str]]:
 
 
 def _paragraph(key: Key) -> None:
-    from mdaf_core import tracking
+    from mdaf_core.runs import tracking
 
     shared.section("Results paragraph", help="Every sentence is generated from a count, a figure or a test.")
     with shared.guard():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from mdaf_core.entries import whole_number
+from mdaf_core.base.entries import whole_number
 from pages import shared
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     import polars as pl
     from plotly.graph_objects import Figure
 
-    from mdaf_core.data.schema import Split
-    from mdaf_core.evaluation.gates import RowFilter
-    from mdaf_core.evaluation.story import RowStory
-    from mdaf_core.tracking import RunRecord
+    from mdaf_core.analysis.gates import RowFilter
+    from mdaf_core.analysis.story import RowStory
+    from mdaf_core.data.store.schema import Split
+    from mdaf_core.runs.tracking import RunRecord
 
 SORTS = {
     "row": ("row_id", False),
@@ -72,7 +72,7 @@ def _open_row() -> str:
 
 def _filters(run: RunRecord, split: Split, gated: bool) -> RowFilter:
     """What the reader wants to see, of scatter and table."""
-    from mdaf_core.evaluation import gates
+    from mdaf_core.analysis import gates
 
     shortest, longest = gates.history_bounds(run, split)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -87,7 +87,7 @@ def _filters(run: RunRecord, split: Split, gated: bool) -> RowFilter:
 
 def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> RowFilter:
     """Draw it; returns what is wanted within the box that the reader has drawn, if there is one."""
-    from mdaf_core.evaluation import gates
+    from mdaf_core.analysis import gates
     from mdaf_core.reporting import gate_charts
 
     held = gates.row_columns(run, split)
@@ -150,7 +150,7 @@ def _draw_all(figure: Figure, row_ids: pl.Series, key: str) -> None:
 
 
 def _table(run: RunRecord, split: Split, gated: bool, wanted: RowFilter) -> None:
-    from mdaf_core.evaluation import gates
+    from mdaf_core.analysis import gates
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         sorts = [s for s, (column, _) in SORTS.items() if gated or column != "g"]
@@ -180,15 +180,15 @@ def _table(run: RunRecord, split: Split, gated: bool, wanted: RowFilter) -> None
 
 @st.cache_data(show_spinner="Asking the model…", max_entries=64)
 def _read_story(run_id: str, ended: float | None, split: Split, row: int) -> RowStory:
-    from mdaf_core.evaluation.story import row_story
-    from mdaf_core.tracking import get_run
+    from mdaf_core.analysis.story import row_story
+    from mdaf_core.runs.tracking import get_run
 
     return row_story(get_run(run_id), split, row)
 
 
 def _story(run: RunRecord, split: Split, row: int) -> None:
-    from mdaf_core.data.describe import field_word
-    from mdaf_core.evaluation.story import sentences
+    from mdaf_core.analysis.story import sentences
+    from mdaf_core.data.store.describe import field_word
     from mdaf_core.reporting import gate_charts
 
     story = _read_story(run.run_id, run.ended, split, row)

@@ -9,11 +9,11 @@ import streamlit as st
 from pages import conditions, gate_rows, shared
 
 if TYPE_CHECKING:
-    from mdaf_core.data.schema import Split
-    from mdaf_core.evaluation.adaptivity import Contributions, Finding
-    from mdaf_core.evaluation.gates import GateSummary, Lean
-    from mdaf_core.evaluation.margins import Margin
-    from mdaf_core.tracking import RunRecord
+    from mdaf_core.analysis.adaptivity import Contributions, Finding
+    from mdaf_core.analysis.gates import GateSummary, Lean
+    from mdaf_core.analysis.margins import Margin
+    from mdaf_core.data.store.schema import Split
+    from mdaf_core.runs.tracking import RunRecord
 
 SHOWN = (":material/check:", "green")
 NOT_SHOWN = (":material/remove:", "gray")
@@ -42,9 +42,9 @@ def main() -> None:
         if picked is None:
             return
         run, split, margin = picked
-        from mdaf_core.evaluation import gates
-        from mdaf_core.evaluation.adaptivity import contributions
-        from mdaf_core.evaluation.effects import runs_of
+        from mdaf_core.analysis import gates
+        from mdaf_core.analysis.adaptivity import contributions
+        from mdaf_core.analysis.effects import runs_of
 
         conditions.show(run.study, split)
         reason = gates.without_gate(run)
@@ -57,9 +57,9 @@ def main() -> None:
 
 
 def _pick() -> tuple[RunRecord, Split, Margin | None] | None:
-    from mdaf_core.evaluation import gates
-    from mdaf_core.evaluation.margins import check_margin, parse_margin
-    from mdaf_core.evaluation.plan import planned_margin
+    from mdaf_core.analysis import gates
+    from mdaf_core.analysis.margins import check_margin, parse_margin
+    from mdaf_core.analysis.plan import planned_margin
     from mdaf_core.studies.store import get_study
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -103,7 +103,7 @@ def _badge(finding: Finding) -> None:
 
 def _parts(found: Contributions, reason: str | None) -> None:
     """What the history and the branches contribute."""
-    from mdaf_core.evaluation.effects import SHARES
+    from mdaf_core.analysis.effects import SHARES
     from mdaf_core.reporting import charts, frames
 
     data = frames.effect_rows(found, SHARES)
@@ -134,8 +134,8 @@ def _parts(found: Contributions, reason: str | None) -> None:
 
 
 def _gate(found: Contributions, run: RunRecord, split: Split, margin: Margin | None) -> None:
-    from mdaf_core.evaluation.adaptivity import contributions
-    from mdaf_core.evaluation.effects import COSTS
+    from mdaf_core.analysis.adaptivity import contributions
+    from mdaf_core.analysis.effects import COSTS
     from mdaf_core.reporting import charts, frames
 
     if found.gate is None:
@@ -168,7 +168,7 @@ def _gate(found: Contributions, run: RunRecord, split: Split, margin: Margin | N
 
 
 def _distribution(summary: GateSummary, run: RunRecord) -> None:
-    from mdaf_core.evaluation.gates import slice_title
+    from mdaf_core.analysis.gates import slice_title
     from mdaf_core.reporting import gate_charts
 
     overall = summary.overall

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from mdaf_core.data.audit import stored_audit
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.data.audit.audit import stored_audit
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.runs.config import RunConfig
+from mdaf_core.runs.presets import describe, get_preset, preset_names
 from mdaf_core.studies import launch
 from mdaf_core.studies.definitions import definition_names, get_definition, starting_point
 from mdaf_core.studies.estimate import known_costs, settled
 from mdaf_core.studies.settings_form import apply
-from mdaf_core.training.config import RunConfig
-from mdaf_core.training.presets import describe, get_preset, preset_names
 from pages import launch_cost, launch_form, shared
 from pages.study_plan import Chosen, plan_form
 

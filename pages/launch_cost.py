@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.jobs import api
-from mdaf_core.jobs.slots import slot_count
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.queue import api
+from mdaf_core.queue.slots import slot_count
+from mdaf_core.runs.config import RunConfig
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import estimate
-from mdaf_core.training.config import RunConfig
-from mdaf_core.training.presets import get_preset
 from pages import shared
 
 MEASURED, ROUGH = "≤", "\\~"

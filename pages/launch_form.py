@@ -6,9 +6,9 @@ from typing import Any
 
 import streamlit as st
 
+from mdaf_core.base.validation import label
+from mdaf_core.runs.config import RunConfig
 from mdaf_core.studies.settings_form import Setting, parse_integers, settings
-from mdaf_core.training.config import RunConfig
-from mdaf_core.validation import label
 from pages import shared
 
 ALL = "All configurations"

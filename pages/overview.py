@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mdaf_core.jobs import api
-from mdaf_core.jobs.describe import progress_text, share_done
+from mdaf_core.queue import api
+from mdaf_core.queue.describe import progress_text, share_done
 from mdaf_core.studies import launch
 from mdaf_core.studies.status import Cell, cells, counts, next_step, spread
 from mdaf_core.studies.store import Study, get_study, list_studies

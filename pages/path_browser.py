@@ -6,9 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from mdaf_core.data.browse import MOST, entries, starting_folder
-from mdaf_core.data.sources.files import expand
-from mdaf_core.errors import StudioError
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.formats.files import expand
+from mdaf_core.data.store.browse import MOST, entries, starting_folder
 from pages import shared
 
 HEIGHT = 320  # pixels

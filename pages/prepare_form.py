@@ -8,18 +8,18 @@ from typing import Any
 
 import streamlit as st
 
-from mdaf_core.data import resources
-from mdaf_core.data.browse import entries
-from mdaf_core.data.dataset import PreparedDataset, list_datasets
-from mdaf_core.data.prepare import default_name
-from mdaf_core.data.sources.base import Source, get_source, parse_options, source_names
-from mdaf_core.data.sources.files import exists, expand
-from mdaf_core.data.sources.option_text import as_text
-from mdaf_core.data.sources.table_proposal import Proposal, propose
-from mdaf_core.data.uploads import save_uploads
-from mdaf_core.errors import StudioError
-from mdaf_core.jobs import api
-from mdaf_core.jobs.store import Job
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.formats.base import Source, get_source, parse_options, source_names
+from mdaf_core.data.formats.files import exists, expand
+from mdaf_core.data.formats.option_text import as_text
+from mdaf_core.data.formats.table_proposal import Proposal, propose
+from mdaf_core.data.prepare import resources
+from mdaf_core.data.prepare.pipeline import default_name
+from mdaf_core.data.prepare.uploads import save_uploads
+from mdaf_core.data.store.browse import entries
+from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
+from mdaf_core.queue import api
+from mdaf_core.queue.store import Job
 from mdaf_core.studies import data_sets
 from pages import path_browser, prepare_progress, shared
 from pages.options_form import options_form

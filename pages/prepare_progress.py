@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mdaf_core.jobs import api
-from mdaf_core.jobs.describe import progress_text, share_done
-from mdaf_core.jobs.store import Job
+from mdaf_core.queue import api
+from mdaf_core.queue.describe import progress_text, share_done
+from mdaf_core.queue.store import Job
 from pages import shared
 
 POLL_SECONDS = 1.0

@@ -16,18 +16,18 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from mdaf_core import notices
-from mdaf_core.errors import StudioError
+from mdaf_core.base import notices
+from mdaf_core.base.errors import StudioError
 from mdaf_core.reporting import theme
 
 if TYPE_CHECKING:
     import altair as alt
     import polars as pl
 
-    from mdaf_core.data.schema import Split
-    from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.data.store.schema import Split
     from mdaf_core.reporting.stamp import Origin
-    from mdaf_core.tracking import RunRecord
+    from mdaf_core.runs.tracking import RunRecord
 
 _MARK = """<g fill="none" stroke-width="3.2" stroke-linecap="round">
 <path d="M3 22 C10 22 11 14 17 14 L25 14" stroke="#3d7fd0"/><path d="M3 6 C10 6 11 14 17 14" stroke="#ee620f"/></g>"""
@@ -201,7 +201,7 @@ def told_apart(labels: dict[str, str]) -> dict[str, str]:
 
 def warm() -> None:
     """Let the libraries of the jobs load while the reader reads or fills in a form: the first job starts at once."""
-    from mdaf_core.jobs import api
+    from mdaf_core.queue import api
 
     if "warmed" not in st.session_state:
         st.session_state["warmed"] = True
@@ -241,7 +241,7 @@ def start_over(study_id: str, **defaults: Any) -> None:
 
 def dataset_picker() -> str | None:
     """Choose a prepared data set; None, with a way out, where there is none. In the link as `dataset`."""
-    from mdaf_core.data.dataset import list_datasets
+    from mdaf_core.data.store.dataset import list_datasets
 
     names = list_datasets()
     if not names:
@@ -255,14 +255,14 @@ def dataset_picker() -> str | None:
 
 def is_live(study_id: str) -> bool:
     """Whether jobs of the study are running or queued."""
-    from mdaf_core.jobs import api, store
+    from mdaf_core.queue import api, store
 
     return bool(api.list_jobs(study=study_id, states=store.ACTIVE))
 
 
 def epochs(study_id: str) -> pl.DataFrame:
     """`curve_frames.epochs` of the runs of a study."""
-    from mdaf_core import tracking
+    from mdaf_core.runs import tracking
 
     return _said_again(_epochs(study_id, tracking.store_version()))
 
@@ -297,7 +297,7 @@ def comparison(
     study_id: str, reference: str, split: Split, metric: str, margin: str, over_items: bool = False
 ) -> StudyComparison:
     """`studies.results.compare`; the margin as `parse_margin` takes it, empty for none."""
-    from mdaf_core import tracking
+    from mdaf_core.runs import tracking
     from mdaf_core.studies.store import get_study
 
     version = (*tracking.store_version(), get_study(study_id).model_dump_json())
@@ -308,7 +308,7 @@ def comparison(
 def _comparison(
     study_id: str, reference: str, split: Split, metric: str, margin: str, over_items: bool, version: tuple[Any, ...]
 ) -> StudyComparison:
-    from mdaf_core.evaluation.margins import parse_margin
+    from mdaf_core.analysis.margins import parse_margin
     from mdaf_core.studies import results
     from mdaf_core.studies.store import get_study
 

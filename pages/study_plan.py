@@ -10,11 +10,11 @@ from pages import shared
 from pages.compare_views import METRICS, SPLITS
 
 if TYPE_CHECKING:
-    from mdaf_core.data.dataset import PreparedDataset
-    from mdaf_core.data.schema import Split
-    from mdaf_core.evaluation.margins import Margin, Proposal
+    from mdaf_core.analysis.margins import Margin, Proposal
+    from mdaf_core.data.store.dataset import PreparedDataset
+    from mdaf_core.data.store.schema import Split
+    from mdaf_core.runs.config import RunConfig
     from mdaf_core.studies.store import Study
-    from mdaf_core.training.config import RunConfig
 
 PLAN_HELP = (
     "Stored with the study before any result. Verdicts hold at 5% for what is planned here; whatever else is shown "
@@ -38,9 +38,9 @@ class Chosen(NamedTuple):
 
 def plan_form(dataset: PreparedDataset, reference: RunConfig | None) -> Chosen:
     """Primary metric, rows and margin; a margin is proposed with its reasons, and taken only by a click."""
-    from mdaf_core import tracking
-    from mdaf_core.errors import StudioError
-    from mdaf_core.evaluation.margins import AT_LAUNCH, PROPOSED, check_margin, parse_margin
+    from mdaf_core.analysis.margins import AT_LAUNCH, PROPOSED, check_margin, parse_margin
+    from mdaf_core.base.errors import StudioError
+    from mdaf_core.runs import tracking
 
     st.markdown("**Plan of the comparison**", help=PLAN_HELP)
     columns = st.columns(3, vertical_alignment="bottom")
@@ -71,9 +71,9 @@ def plan_form(dataset: PreparedDataset, reference: RunConfig | None) -> Chosen:
 @st.cache_data(show_spinner=False, max_entries=32)
 def _proposal(dataset: str, preset: str, metric: str, split: Split, version: tuple[Any, ...]) -> Proposal:
     """`propose_margin`; reading what runs have found takes long where there are many."""
-    from mdaf_core.data.dataset import PreparedDataset
+    from mdaf_core.data.store.dataset import PreparedDataset
+    from mdaf_core.runs.presets import get_preset
     from mdaf_core.studies import launch
-    from mdaf_core.training.presets import get_preset
 
     return launch.propose_margin(PreparedDataset.open(dataset), get_preset(preset), metric, split)
 
@@ -111,6 +111,6 @@ def more_seeds(study: Study, broken: int) -> None:
 
 def words(study: Study) -> str:
     """The plan as a sentence."""
-    from mdaf_core.evaluation.plan import NO_PLAN
+    from mdaf_core.analysis.plan import NO_PLAN
 
     return f"Planned: {study.plan.words}." if study.plan else f"{NO_PLAN[0].upper()}{NO_PLAN[1:]}."

@@ -49,6 +49,6 @@ def shared_data() -> Path:
 @pytest.fixture
 def tiny(home: Path):  # type: ignore[no-untyped-def]
     """The embedded data set `synthetic tiny`, prepared in this test's artifacts folder."""
-    from mdaf_core.data.prepare import prepare
+    from mdaf_core.data.prepare.pipeline import prepare
 
     return prepare("synthetic", path=None, name="tiny", options={"size": "tiny"})

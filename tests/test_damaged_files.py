@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mdaf_core import tracking
+from mdaf_core.analysis.criteria import preset_criteria
 from mdaf_core.cli import main as cli
-from mdaf_core.data.prepare import prepare
-from mdaf_core.evaluation.criteria import preset_criteria
-from mdaf_core.jobs import api, store
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.queue import api, store
+from mdaf_core.runs import tracking
 from mdaf_core.studies.store import update_study
 from tests.reporting.example_study import make_study
 from tests.waiting import PATIENT
@@ -113,7 +113,7 @@ class Folder:
         }
 
     def _a_row(self) -> int:
-        from mdaf_core.evaluation.predictions import load_predictions
+        from mdaf_core.runs.predictions import load_predictions
 
         return int(load_predictions(self.run, "test")["row_id"][0])
 

@@ -15,10 +15,17 @@ CORE = ROOT / "mdaf_core"
 # A part may import itself, the parts below it, and what has no part (errors, files, settings).
 LAYERS = (
     ("cli",),
-    ("jobs", "studies", "reporting"),
-    ("evaluation", "training", "tracking"),
+    ("tasks",),
+    ("reporting",),
+    ("studies",),
+    ("queue",),
+    ("analysis",),
+    ("training",),
+    ("runs",),
     ("models",),
-    ("ops", "data"),
+    ("data",),
+    ("ops", "metrics"),
+    ("base",),
 )
 RANK = {part: rank for rank, parts in enumerate(reversed(LAYERS)) for part in parts}
 HEAVY = ("torch", "lightning", "mlflow", "sklearn", "statsmodels", "lightgbm", "scipy")
@@ -78,8 +85,8 @@ def test_nothing_of_a_users_is_unpickled() -> None:
     "modules",
     [
         "mdaf_core.cli.main",
-        "mdaf_core.jobs.api, mdaf_core.studies, mdaf_core.tracking",
-        "mdaf_core.training.presets, mdaf_core.training.config, mdaf_core.models.config",
+        "mdaf_core.queue.api, mdaf_core.studies, mdaf_core.runs.tracking",
+        "mdaf_core.runs.presets, mdaf_core.runs.config, mdaf_core.models.config",
     ],
 )
 def test_start_up_loads_nothing_heavy(modules: str) -> None:

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from mdaf_core import notices
+from mdaf_core.base import notices
+from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.cli.output import JsonOption, emit, say, table
-from mdaf_core.errors import StudioError, UsageError
 
 app = typer.Typer(help="Prepare data sets, and see whether they can be trusted.", no_args_is_help=True)
 
@@ -45,8 +45,8 @@ def prepare(
     as_json: JsonOption = False,
 ) -> None:
     """Prepare a data set: split, code ids, slice histories, audit."""
-    from mdaf_core.data.prepare import prepare as run
-    from mdaf_core.data.resources import parse_size
+    from mdaf_core.data.prepare.pipeline import prepare as run
+    from mdaf_core.data.prepare.resources import parse_size
     from mdaf_core.studies.data_sets import refuse_replacing
 
     dataset = run(
@@ -71,9 +71,9 @@ def propose(
 
     Label, user, time and so on, as a command to correct and run.
     """
-    from mdaf_core.data.sources.files import expand
-    from mdaf_core.data.sources.option_text import as_text
-    from mdaf_core.data.sources.table_proposal import propose as run
+    from mdaf_core.data.formats.files import expand
+    from mdaf_core.data.formats.option_text import as_text
+    from mdaf_core.data.formats.table_proposal import propose as run
 
     found = run(expand(path))
     arguments = found.command(path)
@@ -101,7 +101,7 @@ def propose(
 @app.command("list")
 def list_command(as_json: JsonOption = False) -> None:
     """List the prepared data sets."""
-    from mdaf_core.data.dataset import readable_datasets
+    from mdaf_core.data.store.dataset import readable_datasets
 
     found, damaged = readable_datasets()
     value: list[dict[str, Any]] = [
@@ -142,8 +142,8 @@ def audit(name: NameArgument, as_json: JsonOption = False) -> None:
 
     From its files alone; the result is stored.
     """
-    from mdaf_core.data.audit import refresh_audit
-    from mdaf_core.data.dataset import PreparedDataset
+    from mdaf_core.data.audit.audit import refresh_audit
+    from mdaf_core.data.store.dataset import PreparedDataset
 
     result = refresh_audit(PreparedDataset.open(name))
     value = result.model_dump(mode="json")
@@ -166,7 +166,7 @@ def delete(
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
     """`key=value` pairs as options; numbers, lists and true/false are read as such."""
-    from mdaf_core.training.config import parse_value
+    from mdaf_core.runs.config import parse_value
 
     options = {}
     for pair in pairs:
@@ -195,9 +195,9 @@ def _counts(counts: Any) -> dict[str, Any]:
 
 
 def _facts(name: str) -> dict[str, Any]:
-    from mdaf_core.data.audit import stored_audit
-    from mdaf_core.data.dataset import PreparedDataset
-    from mdaf_core.data.statistics import read_statistics
+    from mdaf_core.data.audit.audit import stored_audit
+    from mdaf_core.data.store.dataset import PreparedDataset
+    from mdaf_core.data.store.statistics import read_statistics
 
     dataset = PreparedDataset.open(name)
     value = dataset.meta.model_dump(mode="json")
@@ -216,7 +216,7 @@ def _facts(name: str) -> dict[str, Any]:
 
 
 def _show_text(name: str) -> str:
-    from mdaf_core.data.sample import Sample, users_words
+    from mdaf_core.data.store.sample import Sample, users_words
 
     facts = _facts(name)
     lines = [f"{facts['name']}: {facts['title']}", f"label 1: {facts['label']}", ""]

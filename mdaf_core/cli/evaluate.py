@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, table
-from mdaf_core.errors import StudioError, UsageError
 
 if TYPE_CHECKING:
-    from mdaf_core.evaluation.comparison import StudyComparison
-    from mdaf_core.evaluation.criteria import CriterionResult
-    from mdaf_core.evaluation.margins import Margin
-    from mdaf_core.evaluation.overfitting import Overfitting
-    from mdaf_core.evaluation.power import Power
-    from mdaf_core.evaluation.reported_results import ReportedResult, ReportedTable
+    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.criteria import CriterionResult
+    from mdaf_core.analysis.margins import Margin
+    from mdaf_core.analysis.overfitting import Overfitting
+    from mdaf_core.analysis.power import Power
+    from mdaf_core.analysis.reported_results import ReportedResult, ReportedTable
     from mdaf_core.reporting.conditions import Condition
-    from mdaf_core.tracking import RunRecord
+    from mdaf_core.runs.tracking import RunRecord
 
 MarginOption = Annotated[
     str | None,
@@ -34,7 +34,7 @@ MarginOption = Annotated[
 
 def chosen_margin(text: str | None) -> Margin | str | None:
     """The margin of `--margin` as `studies.results.compare` takes it."""
-    from mdaf_core.evaluation.margins import parse_margin
+    from mdaf_core.analysis.margins import parse_margin
     from mdaf_core.studies.results import PLANNED
 
     return PLANNED if text is None else parse_margin(text)
@@ -64,7 +64,7 @@ def compare(
     Differences, intervals, verdicts, and the rows and seeds that a difference takes. What the study did not plan is
     marked as chosen after results were seen; while planned seeds are missing there is no verdict.
     """
-    from mdaf_core.evaluation.power import power_of
+    from mdaf_core.analysis.power import power_of
     from mdaf_core.reporting.conditions import of_study
     from mdaf_core.studies import results
     from mdaf_core.studies.store import get_study
@@ -94,7 +94,7 @@ def compare(
 
 
 def _compared(comparison: StudyComparison, power: Power | None, known: list[Condition]) -> str:
-    from mdaf_core.evaluation.plan import mark_legend
+    from mdaf_core.analysis.plan import mark_legend
     from mdaf_core.reporting.captions import of_differences
     from mdaf_core.reporting.frames import comparison_basis, comparison_notes, comparison_table, power_sentence
     from mdaf_core.reporting.words import p_value, signed
@@ -138,7 +138,7 @@ def reported(
 
     Results known only by their figures: standard errors, intervals, and the rows and seeds that a difference takes.
     """
-    from mdaf_core.evaluation.reported_results import PRESET_REFERENCES, compare_reported
+    from mdaf_core.analysis.reported_results import PRESET_REFERENCES, compare_reported
 
     results = _results(file, preset, study)
     if reference is None and preset:
@@ -150,7 +150,7 @@ def reported(
 
 
 def _results(file: Path | None, preset: str | None, study: str | None) -> list[ReportedResult]:
-    from mdaf_core.evaluation.reported_results import parse_results, preset_results, read_results
+    from mdaf_core.analysis.reported_results import parse_results, preset_results, read_results
 
     if sum(source is not None for source in (file, preset, study)) != 1:
         raise UsageError("Name one source of results: a CSV file, --preset report, or --study ID.")
@@ -203,7 +203,7 @@ def criteria(
     Pass or fail for each configuration, with the figure and its interval. It is sure only where the interval covers
     other seeds and other users, and lies on one side of the threshold.
     """
-    from mdaf_core.evaluation.criteria import evaluate_study, preset_criteria, read_criteria
+    from mdaf_core.analysis.criteria import evaluate_study, preset_criteria, read_criteria
     from mdaf_core.studies.launch import source_of
     from mdaf_core.studies.results import study_runs
     from mdaf_core.studies.store import get_study, update_study
@@ -261,8 +261,8 @@ def overfitting(
 
     Where each run was best, where validation turned down, and both gaps at the best and at the last epoch.
     """
-    from mdaf_core.evaluation.overfitting import analyse_run
-    from mdaf_core.tracking import get_run
+    from mdaf_core.analysis.overfitting import analyse_run
+    from mdaf_core.runs.tracking import get_run
 
     found = [(run, analyse_run(run)) for run in map(get_run, dict.fromkeys(run_ids))]
     silent = [run.run_id[:8] for run, reading in found if reading is None]

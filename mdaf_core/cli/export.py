@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from mdaf_core.base.errors import UsageError
 from mdaf_core.cli.evaluate import MarginOption, chosen_margin
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit
-from mdaf_core.errors import UsageError
 
 
 class FigureType(StrEnum):
@@ -79,7 +79,7 @@ def figure(
     """
     if out.is_dir():
         raise UsageError(f"{out} is a folder; name a file, for example {out / 'figure.pdf'}.")
-    from mdaf_core.files import write_bytes
+    from mdaf_core.base.files import write_bytes
     from mdaf_core.reporting.bundle import one_file
 
     kind = "vl.json" if out.name.endswith(".vl.json") else out.suffix.removeprefix(".")

@@ -10,11 +10,11 @@ import typer
 from mdaf_core.cli.output import JsonOption, emit, number, plain, say, table
 
 if TYPE_CHECKING:
-    from mdaf_core.evaluation.adaptivity import Contributions
-    from mdaf_core.evaluation.gates import GateGroup, GateSummary, Lean
-    from mdaf_core.evaluation.margins import Margin
-    from mdaf_core.evaluation.story import RowStory
-    from mdaf_core.tracking import RunRecord
+    from mdaf_core.analysis.adaptivity import Contributions
+    from mdaf_core.analysis.gates import GateGroup, GateSummary, Lean
+    from mdaf_core.analysis.margins import Margin
+    from mdaf_core.analysis.story import RowStory
+    from mdaf_core.runs.tracking import RunRecord
 
 
 class EvaluatedSplit(StrEnum):
@@ -46,7 +46,7 @@ def command(
     """
     runs = _runs(target, configuration)
     if row is not None:
-        from mdaf_core.evaluation.story import row_story
+        from mdaf_core.analysis.story import row_story
 
         story = row_story(_only(runs), split.value, row)
         emit(story, as_json, lambda: _tell(story))
@@ -56,8 +56,8 @@ def command(
 
         for run in runs:
             ask_anew(run, say)
-    from mdaf_core.evaluation.adaptivity import contributions
-    from mdaf_core.evaluation.gates import gate_summary, without_gate
+    from mdaf_core.analysis.adaptivity import contributions
+    from mdaf_core.analysis.gates import gate_summary, without_gate
 
     found = contributions(runs, split.value, _margin(runs[0], margin))
     summary = gate_summary(runs[0], split.value) if len(runs) == 1 and without_gate(runs[0]) is None else None
@@ -67,10 +67,10 @@ def command(
 
 def _runs(target: str, configuration: str | None) -> list[RunRecord]:
     """The runs meant: of one configuration of a study, or one."""
-    from mdaf_core import tracking
-    from mdaf_core.errors import UsageError
-    from mdaf_core.evaluation.effects import runs_of
-    from mdaf_core.evaluation.gates import without_gate
+    from mdaf_core.analysis.effects import runs_of
+    from mdaf_core.analysis.gates import without_gate
+    from mdaf_core.base.errors import UsageError
+    from mdaf_core.runs import tracking
     from mdaf_core.studies.store import get_study
 
     try:
@@ -89,9 +89,9 @@ def _runs(target: str, configuration: str | None) -> list[RunRecord]:
 
 def _margin(run: RunRecord, text: str | None) -> Margin | None:
     """As given, else what the run's study planned for AUC."""
-    from mdaf_core.errors import UsageError
-    from mdaf_core.evaluation.margins import check_margin, parse_margin
-    from mdaf_core.evaluation.plan import planned_margin
+    from mdaf_core.analysis.margins import check_margin, parse_margin
+    from mdaf_core.analysis.plan import planned_margin
+    from mdaf_core.base.errors import UsageError
     from mdaf_core.studies.store import get_study
 
     if text is not None:
@@ -105,7 +105,7 @@ def _margin(run: RunRecord, text: str | None) -> Margin | None:
 
 
 def _only(runs: list[RunRecord]) -> RunRecord:
-    from mdaf_core.errors import UsageError
+    from mdaf_core.base.errors import UsageError
 
     if len(runs) > 1:
         raise UsageError("A row's story is that of one trained model: give a run's id instead of the study's.")
@@ -114,8 +114,8 @@ def _only(runs: list[RunRecord]) -> RunRecord:
 
 def _contributions(found: Contributions) -> str:
     """History, branches and gate as text."""
-    from mdaf_core.evaluation.effects import TITLES
-    from mdaf_core.evaluation.significance import BP
+    from mdaf_core.analysis.effects import TITLES
+    from mdaf_core.analysis.significance import BP
     from mdaf_core.reporting.words import p_value
 
     effects = found.effects
@@ -157,7 +157,7 @@ def _nothing_replaced(effects: Any) -> str:
 
 def _describe(summary: GateSummary) -> str:
     """One trained model's g as text."""
-    from mdaf_core.evaluation.gates import slice_title
+    from mdaf_core.analysis.gates import slice_title
 
     lines = [
         "",
@@ -194,8 +194,8 @@ def _groups(title: str, groups: list[GateGroup]) -> str:
 
 def _tell(story: RowStory) -> str:
     """The story as text."""
-    from mdaf_core.data.describe import field_word
-    from mdaf_core.evaluation.story import sentences
+    from mdaf_core.analysis.story import sentences
+    from mdaf_core.data.store.describe import field_word
 
     lines = [
         f"Row {story.row_id} of {story.split}, {story.configuration}, run {story.run_id}",

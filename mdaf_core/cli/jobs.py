@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from mdaf_core.base.errors import UsageError
 from mdaf_core.cli.output import JsonOption, emit, table
-from mdaf_core.errors import UsageError
-from mdaf_core.jobs import api
-from mdaf_core.jobs.describe import standing
-from mdaf_core.jobs.store import Job
+from mdaf_core.queue import api
+from mdaf_core.queue.describe import standing
+from mdaf_core.queue.store import Job
 
 app = typer.Typer(help="The queue of jobs; alone it lists them.", invoke_without_command=True)
 JobId = Annotated[int, typer.Argument(metavar="ID", min=1, help="A job's number, as `jobs` lists it.")]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import typer
 
-from mdaf_core import notices
+from mdaf_core.base import notices
+from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.files import full_sentence, is_full
 from mdaf_core.cli import data, evaluate, export, gates, jobs, store, study, train
 from mdaf_core.cli.output import say
-from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.files import full_sentence, is_full
 
 app = typer.Typer(
     name="mdaf_core",

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel
 
-from mdaf_core import notices
+from mdaf_core.base import notices
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 

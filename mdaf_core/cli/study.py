@@ -7,19 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from mdaf_core import notices
+from mdaf_core.analysis.margins import AT_LAUNCH, Margin, check_metric, parse_margin
+from mdaf_core.analysis.plan import NO_PLAN
+from mdaf_core.base import notices
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.evaluation.margins import AT_LAUNCH, Margin, check_metric, parse_margin
-from mdaf_core.evaluation.plan import NO_PLAN
-from mdaf_core.jobs import api as jobs
-from mdaf_core.jobs.describe import standing
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.queue import api as jobs
+from mdaf_core.queue.describe import standing
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import launch
 from mdaf_core.studies.definitions import definition_names, get_definition
 from mdaf_core.studies.status import METRICS, Cell, cells, counts, spread
 from mdaf_core.studies.store import Study, get_study, readable_studies
-from mdaf_core.training.presets import get_preset
 
 app = typer.Typer(help="Studies: a data set × named configurations × seeds.", no_args_is_help=True)
 

@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
+from mdaf_core.base.entries import whole_number
+from mdaf_core.base.errors import UsageError
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
-from mdaf_core.data.schema import FeatureSpec
-from mdaf_core.entries import whole_number
-from mdaf_core.errors import UsageError
-from mdaf_core.training.config import LARGEST_SEED
-from mdaf_core.training.presets import describe, get_preset, preset_names
-from mdaf_core.training.progress import Progress
-from mdaf_core.training.results import RunResult
+from mdaf_core.data.store.schema import FeatureSpec
+from mdaf_core.runs.config import LARGEST_SEED
+from mdaf_core.runs.presets import describe, get_preset, preset_names
+from mdaf_core.runs.progress import Progress
+from mdaf_core.runs.results import RunResult
 
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. training.max_epochs=2.")
@@ -70,10 +70,10 @@ def train(
 ) -> None:
     """Train one preset in the foreground."""
     config = get_preset(preset).with_overrides(settings or [])
-    from mdaf_core.data.dataset import PreparedDataset
+    from mdaf_core.data.store.dataset import PreparedDataset
 
     dataset = PreparedDataset.open(data)
-    from mdaf_core.studies.summaries import train as fit
+    from mdaf_core.tasks.summaries import train as fit
 
     say(f"Training {preset} on {data}, seed {seed}")
     with _shown() as show:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mdaf_core.data.loader import Batch
-from mdaf_core.data.schema import FeatureSpec
+from mdaf_core.data.batches.loader import Batch
+from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.base import CTRModel, Output
 from mdaf_core.models.config import AutoIntConfig
 from mdaf_core.models.layers import MLP, FieldVectors, require_fields

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mdaf_core.data.loader import Batch
-from mdaf_core.data.schema import FeatureSpec
+from mdaf_core.data.batches.loader import Batch
+from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.base import CTRModel, Output
 from mdaf_core.models.config import DCNv2Config
 from mdaf_core.models.layers import MLP, FieldVectors, require_fields

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mdaf_core.data.gather import match_names
-from mdaf_core.data.loader import Batch
-from mdaf_core.data.schema import FeatureSpec
-from mdaf_core.errors import StudioError
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.batches.gather import match_names
+from mdaf_core.data.batches.loader import Batch
+from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.base import CTRModel, Output
 from mdaf_core.models.config import SequenceConfig, kinds_without_history
 from mdaf_core.models.layers import MLP, FieldVectors, Table, spread

@@ -8,8 +8,8 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor, nn
 
-from mdaf_core.data.schema import FIRST_ID, FeatureSpec
-from mdaf_core.errors import StudioError
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.store.schema import FIRST_ID, FeatureSpec
 from mdaf_core.ops.dropout import Dropout
 from mdaf_core.ops.segments import segment_ids
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mdaf_core.data.loader import Batch
-from mdaf_core.data.schema import FeatureSpec
-from mdaf_core.errors import StudioError
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.batches.loader import Batch
+from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.base import GatedModel, Output
 from mdaf_core.models.config import MDAFConfig
 from mdaf_core.models.dcnv3 import CrossNetworks

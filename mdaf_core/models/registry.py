@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mdaf_core.data.schema import FeatureSpec
-from mdaf_core.errors import StudioError
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.config import ModelConfig, ModelSettings, SequenceConfig
 
 if TYPE_CHECKING:

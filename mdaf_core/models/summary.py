@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mdaf_core.data.schema import FeatureSpec
+from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.config import ModelConfig
 from mdaf_core.models.registry import build_model
 
@@ -83,8 +83,8 @@ def probe(config: ModelConfig, features: FeatureSpec, length: int) -> tuple[Any,
     """The model with vocabularies of three codes and a batch of `_PROBE_ROWS` rows with `length` events each."""
     import torch
 
-    from mdaf_core.data.gather import match_names
-    from mdaf_core.data.loader import Batch
+    from mdaf_core.data.batches.gather import match_names
+    from mdaf_core.data.batches.loader import Batch
 
     small = replace(features, categorical={name: min(size, 3) for name, size in features.categorical.items()})
     rows, events = _PROBE_ROWS, _PROBE_ROWS * length

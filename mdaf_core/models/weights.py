@@ -7,8 +7,8 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mdaf_core.data.schema import FeatureSpec
-from mdaf_core.files import reading
+from mdaf_core.base.files import reading
+from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.base import CTRModel
 from mdaf_core.models.config import ModelConfig
 from mdaf_core.models.registry import build_model

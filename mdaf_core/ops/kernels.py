@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mdaf_core.errors import StudioError
+from mdaf_core.base.errors import StudioError
 from mdaf_core.ops.compiled import compiled_folder
 
 

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mdaf_core.errors import StudioError
+from mdaf_core.base.errors import StudioError
+from mdaf_core.base.settings import get_settings
 from mdaf_core.ops.segments import lengths, positions, segment_ids
-from mdaf_core.settings import get_settings
 
 Implementation = Literal["reference", "numba", "parallel", "mamba_ssm"]
 

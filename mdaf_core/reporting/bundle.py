@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.evaluation.margins import Margin
-from mdaf_core.files import write_bytes
+from mdaf_core.analysis.margins import Margin
+from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.files import write_bytes
 from mdaf_core.reporting import conditions, export, paper, paragraph, provenance
 from mdaf_core.reporting.figures import FIGURES, Figure, make_figure
 from mdaf_core.reporting.material import Material
@@ -26,9 +26,9 @@ from mdaf_core.studies.results import PLANNED, choices, summary
 from mdaf_core.studies.store import Study, get_study
 
 if TYPE_CHECKING:
-    from mdaf_core.data.schema import DatasetMeta, Split
-    from mdaf_core.tracking import RunRecord
-    from mdaf_core.training.config import RunConfig
+    from mdaf_core.data.store.schema import DatasetMeta, Split
+    from mdaf_core.runs.config import RunConfig
+    from mdaf_core.runs.tracking import RunRecord
 
 TABLE_KINDS = ("tex", "md", "csv")
 
@@ -193,7 +193,7 @@ def archive(material: Material, figures: Iterable[str], chosen_tables: Iterable[
 
 def describe(material: Material) -> dict[str, Any]:
     """The manifest: study, data, runs with the command that repeats each, versions. JSON-ready."""
-    from mdaf_core.training.provenance import code_version, versions
+    from mdaf_core.runs.provenance import code_version, versions
 
     study, meta = material.study, material.dataset
     return {
@@ -239,8 +239,8 @@ def _describe_run(run: RunRecord, study: Study) -> dict[str, Any]:
 
 def changed_settings(config: RunConfig) -> list[tuple[str, Any]]:
     """Settings in which a configuration differs from its preset, in the order in which `--set` takes them."""
-    from mdaf_core.tracking import flatten
-    from mdaf_core.training.presets import get_preset
+    from mdaf_core.runs.presets import get_preset
+    from mdaf_core.runs.tracking import flatten
 
     def settings(of: RunConfig) -> dict[str, Any]:
         return flatten(of.model_dump(mode="json", exclude={"name", "preset"}))

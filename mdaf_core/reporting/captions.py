@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from mdaf_core.evaluation.significance import intervals_as_they_are
+from mdaf_core.analysis.significance import intervals_as_they_are
 from mdaf_core.reporting.words import listed
 
 if TYPE_CHECKING:
-    from mdaf_core.evaluation.comparison import StudyComparison
-    from mdaf_core.evaluation.significance import Estimate
-    from mdaf_core.tracking import RunRecord
+    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.significance import Estimate
+    from mdaf_core.runs.tracking import RunRecord
 
 
 def by_most(covers: Iterable[tuple[str, str]]) -> str:

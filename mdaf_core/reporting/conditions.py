@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel
 
-from mdaf_core.data.sample import sample_note
-from mdaf_core.errors import StudioError
-from mdaf_core.evaluation.convergence import diverged, unfinished
+from mdaf_core.analysis.convergence import diverged, unfinished
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.store.sample import sample_note
 from mdaf_core.reporting.words import seeds
 
 if TYPE_CHECKING:
-    from mdaf_core.data.audit import Audit
-    from mdaf_core.data.schema import DatasetMeta, Split
-    from mdaf_core.evaluation.comparison import StudyComparison
+    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.data.audit.audit import Audit
+    from mdaf_core.data.store.schema import DatasetMeta, Split
+    from mdaf_core.runs.tracking import RunRecord
     from mdaf_core.studies.store import Study
-    from mdaf_core.tracking import RunRecord
 
 OfData = Literal["data", "synthetic", "split", "audit-failed", "audit-warned"]
 OfRuns = Literal["seeds", "users", "plan", "diverged", "unfinished"]
@@ -89,8 +89,8 @@ def split_words(meta: DatasetMeta | None) -> str:
 
 def _data(study: Study, runs: Sequence[RunRecord]) -> tuple[DatasetMeta | None, Audit | None]:
     """The data set that the runs were trained on and its audit; None where it is gone, or is another by now."""
-    from mdaf_core.data.audit import stored_audit
-    from mdaf_core.data.dataset import PreparedDataset
+    from mdaf_core.data.audit.audit import stored_audit
+    from mdaf_core.data.store.dataset import PreparedDataset
 
     try:
         dataset = PreparedDataset.open(study.dataset)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mdaf_core.training.results import EpochMetrics
+from mdaf_core.runs.results import EpochMetrics
 
 if TYPE_CHECKING:
-    from mdaf_core.evaluation.overfitting import AUCKind, EpochRule
-    from mdaf_core.tracking import RunRecord
+    from mdaf_core.analysis.overfitting import AUCKind, EpochRule
+    from mdaf_core.runs.tracking import RunRecord
 
 
 _SCHEMA: dict[str, type[pl.DataType]] = {
@@ -93,7 +93,7 @@ def curves(frame: pl.DataFrame, names: Mapping[str, str]) -> tuple[pl.DataFrame,
 
 def reported(names: Mapping[str, str]) -> pl.DataFrame:
     """The report's own curves of some metrics: label (says that it was not run here), curve, epoch, value."""
-    from mdaf_core.evaluation.reported import LABEL, reported_curves
+    from mdaf_core.analysis.reported import LABEL, reported_curves
 
     curve = pl.col("curve").replace_strict(dict(names), return_dtype=pl.String)
     model = pl.col("label").str.strip_suffix(f" ({LABEL})")
@@ -115,8 +115,8 @@ def side_by_side(
         One row a name: Curves, Runs, Epoch, Train AUC, Val AUC, Gap; and the curves (means over seeds as far as every
         seed goes): label, curve, epoch, value.
     """
-    from mdaf_core.evaluation import reported
-    from mdaf_core.evaluation.overfitting import EpochCurve, at_epoch
+    from mdaf_core.analysis import reported
+    from mdaf_core.analysis.overfitting import EpochCurve, at_epoch
 
     rows, points = [], []
     for name in names:
@@ -158,7 +158,7 @@ def overfitting(runs: Sequence[RunRecord], kind: str, each: bool) -> pl.DataFram
 
     Columns as people read them; AUC and gaps in AUC, `Kept by best` in bp.
     """
-    from mdaf_core.evaluation.overfitting import overfitting_table
+    from mdaf_core.analysis.overfitting import overfitting_table
 
     table = overfitting_table(runs).rename(
         {f"gap_{kind}_best": "gap_best", f"gap_{kind}_last": "gap_last", f"area_{kind}_after_best": "area_after_best"}

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mdaf_core.errors import UsageError
-from mdaf_core.evaluation.cache import cached_bytes
+from mdaf_core.base.cache import cached_bytes
+from mdaf_core.base.errors import UsageError
 from mdaf_core.reporting import theme
 from mdaf_core.reporting.stamp import Origin, stamped, usermeta
 from mdaf_core.reporting.theme import Typeface

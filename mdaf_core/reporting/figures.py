@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from mdaf_core.data.sample import sample_words
-from mdaf_core.errors import UsageError
-from mdaf_core.evaluation import reported
+from mdaf_core.analysis import reported
+from mdaf_core.base.errors import UsageError
+from mdaf_core.data.store.sample import sample_words
 from mdaf_core.reporting import captions, charts, conditions, curve_frames, frames, paragraph, provenance, words
 from mdaf_core.reporting.material import SPLIT_WORDS, Material
 from mdaf_core.reporting.stamp import Origin
@@ -19,7 +19,7 @@ from mdaf_core.reporting.theme import Typeface
 if TYPE_CHECKING:
     import altair as alt
 
-    from mdaf_core.tracking import RunRecord
+    from mdaf_core.runs.tracking import RunRecord
 
 Drawn = tuple["alt.TopLevelMixin", pl.DataFrame, str]
 BY_METRIC = ("Comparison", "Cost")  # groups of figures that show the metric compared by
@@ -270,7 +270,7 @@ def _matrix(material: Material) -> Drawn:
 
 
 def _roc(material: Material) -> Drawn:
-    from mdaf_core.evaluation.curves import curve_points
+    from mdaf_core.analysis.curves import curve_points
 
     runs = material.of_one_seed
     data = curve_points(runs, "roc", material.split)
@@ -279,7 +279,7 @@ def _roc(material: Material) -> Drawn:
 
 
 def _precision_recall(material: Material) -> Drawn:
-    from mdaf_core.evaluation.curves import curve_points
+    from mdaf_core.analysis.curves import curve_points
 
     runs = material.of_one_seed
     data = curve_points(runs, "pr", material.split)
@@ -296,7 +296,7 @@ def _precision_recall(material: Material) -> Drawn:
 
 
 def _calibration(material: Material) -> Drawn:
-    from mdaf_core.evaluation.curves import curve_points
+    from mdaf_core.analysis.curves import curve_points
 
     runs = material.of_one_seed
     data = curve_points(runs, "calibration", material.split)
@@ -311,7 +311,7 @@ def _calibration(material: Material) -> Drawn:
 
 def _slices(dimension: str) -> Callable[[Material], Drawn]:
     def make(material: Material) -> Drawn:
-        from mdaf_core.evaluation.slices import TITLES, slices_cover
+        from mdaf_core.analysis.slices import TITLES, slices_cover
 
         names = [name for name in material.lines if name in {run.configuration for run in material.drawn}]
         data = frames.slices(material.drawn, names, dimension, material.split)
@@ -355,7 +355,7 @@ def _gated(material: Material) -> list[RunRecord]:
 
 
 def _gate_costs(material: Material) -> Drawn:
-    from mdaf_core.evaluation.effects import COSTS
+    from mdaf_core.analysis.effects import COSTS
 
     data = frames.gate_effects(_gated(material), material.split, COSTS, material.auc_margin)
     if data.is_empty():
@@ -369,7 +369,7 @@ def _gate_costs(material: Material) -> Drawn:
 
 
 def _contributions(material: Material) -> Drawn:
-    from mdaf_core.evaluation.effects import SHARES
+    from mdaf_core.analysis.effects import SHARES
 
     data = frames.gate_effects(material.runs, material.split, SHARES, material.auc_margin)
     if data.is_empty():
@@ -392,7 +392,7 @@ def _covered(data: pl.DataFrame) -> str:
 
 def _one_gate(material: Material) -> tuple[RunRecord, Any, str]:
     """The reference's gate, or the first there is, of its smallest seed; its summary; and its name in words."""
-    from mdaf_core.evaluation.gates import gate_summary
+    from mdaf_core.analysis.gates import gate_summary
 
     first = _gated(material)[0].configuration
     run = min((r for r in material.gated if r.configuration == first), key=lambda r: r.seed)
@@ -414,7 +414,7 @@ def _gate_distribution(material: Material) -> Drawn:
 
 def _gate_slices(dimension: str) -> Callable[[Material], Drawn]:
     def make(material: Material) -> Drawn:
-        from mdaf_core.evaluation.gates import slice_title
+        from mdaf_core.analysis.gates import slice_title
         from mdaf_core.reporting import gate_charts
 
         _, summary, which = _one_gate(material)

@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mdaf_core.data.sample import sample_words
-from mdaf_core.evaluation.margins import AFTERWARDS, NO_MARGIN
-from mdaf_core.evaluation.plan import MARKS, mark_legend
-from mdaf_core.evaluation.power import rounded
-from mdaf_core.evaluation.significance import intervals_as_they_are
+from mdaf_core.analysis.margins import AFTERWARDS, NO_MARGIN
+from mdaf_core.analysis.plan import MARKS, mark_legend
+from mdaf_core.analysis.power import rounded
+from mdaf_core.analysis.significance import intervals_as_they_are
+from mdaf_core.data.store.sample import sample_words
 from mdaf_core.reporting.words import plural, seeds, some
 
 if TYPE_CHECKING:
-    from mdaf_core.data.schema import Split
-    from mdaf_core.evaluation.adaptivity import Contributions
-    from mdaf_core.evaluation.comparison import ComparedConfiguration, StudyComparison
-    from mdaf_core.evaluation.effects import EffectName
-    from mdaf_core.evaluation.margins import Margin
-    from mdaf_core.evaluation.power import Needed, Power
-    from mdaf_core.evaluation.reported_results import ReportedTable
+    from mdaf_core.analysis.adaptivity import Contributions
+    from mdaf_core.analysis.comparison import ComparedConfiguration, StudyComparison
+    from mdaf_core.analysis.effects import EffectName
+    from mdaf_core.analysis.margins import Margin
+    from mdaf_core.analysis.power import Needed, Power
+    from mdaf_core.analysis.reported_results import ReportedTable
+    from mdaf_core.data.store.schema import Split
+    from mdaf_core.runs.config import RunConfig
+    from mdaf_core.runs.tracking import RunRecord
     from mdaf_core.studies.store import Study
-    from mdaf_core.tracking import RunRecord
-    from mdaf_core.training.config import RunConfig
 
 
 VERDICT_MARKS = {
@@ -121,7 +121,7 @@ def over_seeds(comparison: StudyComparison) -> tuple[pl.DataFrame, list[str]]:
     Returns:
         One row a comparison with two seeds or more, and sentences on what so few seeds cannot show.
     """
-    from mdaf_core.evaluation.signed_rank import few_for_ranks
+    from mdaf_core.analysis.signed_rank import few_for_ranks
 
     rows, sentences = [], []
     for c in comparison.configurations:
@@ -254,7 +254,7 @@ def sentence(note: str) -> str:
 
 def settings_differences(a: RunConfig, b: RunConfig) -> pl.DataFrame:
     """Settings in which two configurations differ: Setting (dotted path), and a column named by each configuration."""
-    from mdaf_core.tracking import flatten
+    from mdaf_core.runs.tracking import flatten
 
     left, right = (flatten(config.model_dump(mode="json", exclude={"name", "preset"})) for config in (a, b))
     names = ["Setting", a.name, b.name if b.name != a.name else f"{b.name} (2)"]
@@ -288,8 +288,8 @@ def comparison_basis(comparison: StudyComparison) -> str:
 
 def slices(runs: Sequence[RunRecord], configurations: Sequence[str], dimension: str, split: Split) -> pl.DataFrame:
     """`slice_metrics` of some configurations, all their seeds together; `slice` says how many rows it has."""
-    from mdaf_core.evaluation.comparison import by_configuration
-    from mdaf_core.evaluation.slices import slice_metrics
+    from mdaf_core.analysis.comparison import by_configuration
+    from mdaf_core.analysis.slices import slice_metrics
 
     groups = by_configuration([run for run in runs if run.configuration in configurations])
     ordered: dict[str, Sequence[RunRecord]] = {
@@ -337,8 +337,8 @@ LEDGER = LEDGER_WORDS | {
 
 def ledger(runs: Sequence[RunRecord]) -> pl.DataFrame:
     """What each configuration cost, with columns as `LEDGER` names them; other studies count towards settings tried."""
-    from mdaf_core import tracking
-    from mdaf_core.evaluation import costs
+    from mdaf_core.analysis import costs
+    from mdaf_core.runs import tracking
 
     mine = {run.run_id for run in runs}
     return costs.ledger(runs, [run for run in tracking.list_runs() if run.run_id not in mine])
@@ -375,11 +375,11 @@ def pair_tests(
     Raises:
         StudioError: the runs are not of the same rows; the message is the reason.
     """
-    from mdaf_core.evaluation.comparison import by_configuration, metric_of
-    from mdaf_core.evaluation.metrics import Undefined
-    from mdaf_core.evaluation.pairs import compare_runs
-    from mdaf_core.evaluation.power import rows_needed, seeds_needed
-    from mdaf_core.evaluation.significance import noise_floor
+    from mdaf_core.analysis.comparison import by_configuration, metric_of
+    from mdaf_core.analysis.pairs import compare_runs
+    from mdaf_core.analysis.power import rows_needed, seeds_needed
+    from mdaf_core.analysis.significance import noise_floor
+    from mdaf_core.metrics.values import Undefined
 
     groups = by_configuration(runs)
     mine, theirs = groups.get(a, {}), groups.get(b, {})
@@ -428,8 +428,8 @@ def gate_effects(
     Columns: configuration, seeds, effect (a title), auc, estimate_bp, low_bp, high_bp, p, covers, verdict (of the gate;
     null without one).
     """
-    from mdaf_core.evaluation.adaptivity import contributions
-    from mdaf_core.evaluation.comparison import by_configuration
+    from mdaf_core.analysis.adaptivity import contributions
+    from mdaf_core.analysis.comparison import by_configuration
 
     found = [contributions(list(g.values()), split, margin) for g in by_configuration(runs).values()]
     return pl.concat([effect_rows(one, names) for one in found]) if found else effect_rows(None, names)
@@ -437,7 +437,7 @@ def gate_effects(
 
 def effect_rows(found: Contributions | None, names: Sequence[EffectName]) -> pl.DataFrame:
     """`gate_effects` of one configuration."""
-    from mdaf_core.evaluation.effects import TITLES
+    from mdaf_core.analysis.effects import TITLES
 
     rows = []
     for effect in (found.effects.effects[name] for name in names if name in found.effects.effects) if found else ():

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import altair as alt
     from plotly.graph_objects import Figure
 
-    from mdaf_core.evaluation.gates import GateGroup, GateSummary
-    from mdaf_core.evaluation.story import RowStory
+    from mdaf_core.analysis.gates import GateGroup, GateSummary
+    from mdaf_core.analysis.story import RowStory
 
 G = "g, weight of the sequential branch's vector"
 TIMES = {

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mdaf_core.data.sample import Sample
-from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.evaluation.margins import Margin
+from mdaf_core.analysis.margins import Margin
+from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.data.store.sample import Sample
 from mdaf_core.reporting import conditions, frames
 from mdaf_core.reporting.theme import Typeface
 from mdaf_core.studies import results
@@ -17,9 +17,9 @@ from mdaf_core.studies.store import Study
 if TYPE_CHECKING:
     import polars as pl
 
-    from mdaf_core.data.schema import DatasetMeta, Split
-    from mdaf_core.evaluation.comparison import StudyComparison
-    from mdaf_core.tracking import RunRecord
+    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.data.store.schema import DatasetMeta, Split
+    from mdaf_core.runs.tracking import RunRecord
 
 MOST_LINES = 8  # configurations in one line chart on paper; the palette has as many colours
 SPLIT_WORDS = {"test": "test", "val": "validation"}
@@ -77,7 +77,7 @@ class Material:
     @property
     def dataset(self) -> DatasetMeta | None:
         """What is known of the data set; None where it was removed since."""
-        from mdaf_core.data.dataset import PreparedDataset
+        from mdaf_core.data.store.dataset import PreparedDataset
 
         try:
             return PreparedDataset.open(self.study.dataset).meta
@@ -111,7 +111,7 @@ class Material:
     @cached_property
     def gated(self) -> list[RunRecord]:
         """Finished runs that have a g, those of the reference first."""
-        from mdaf_core.evaluation.gates import without_gate
+        from mdaf_core.analysis.gates import without_gate
 
         runs = [run for run in self.runs if without_gate(run) is None]
         return sorted(runs, key=lambda run: run.configuration != self.study.reference)

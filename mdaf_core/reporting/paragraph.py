@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mdaf_core.data.sample import sample_words
-from mdaf_core.evaluation.margins import METRICS as METRICS
-from mdaf_core.evaluation.significance import ONE_SEED, intervals_as_they_are
-from mdaf_core.evaluation.verdicts import DIRECTIONS
+from mdaf_core.analysis.margins import METRICS
+from mdaf_core.analysis.significance import ONE_SEED, intervals_as_they_are
+from mdaf_core.analysis.verdicts import DIRECTIONS
+from mdaf_core.data.store.sample import sample_words
 from mdaf_core.reporting import words
 
 if TYPE_CHECKING:
-    from mdaf_core.evaluation.comparison import ComparedConfiguration, StudyComparison
+    from mdaf_core.analysis.comparison import ComparedConfiguration, StudyComparison
     from mdaf_core.reporting.conditions import Condition
     from mdaf_core.studies.store import Study
 

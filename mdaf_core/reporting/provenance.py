@@ -15,8 +15,8 @@ import json
 from typing import get_args
 from urllib.parse import quote, unquote
 
-from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.evaluation.margins import parse_margin
+from mdaf_core.analysis.margins import parse_margin
+from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.reporting.material import SPLIT_WORDS, Material
 from mdaf_core.reporting.paragraph import METRICS
 from mdaf_core.reporting.stamp import Origin

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mdaf_core.data.sample import sample_words
-from mdaf_core.errors import UsageError
-from mdaf_core.evaluation.comparison import by_configuration, mean_of
-from mdaf_core.evaluation.plan import mark_legend, unplanned_mark
-from mdaf_core.evaluation.verdicts import DIRECTIONS
+from mdaf_core.analysis.comparison import by_configuration, mean_of
+from mdaf_core.analysis.plan import mark_legend, unplanned_mark
+from mdaf_core.analysis.verdicts import DIRECTIONS
+from mdaf_core.base.errors import UsageError
+from mdaf_core.data.store.sample import sample_words
 from mdaf_core.reporting import captions, conditions, curve_frames, frames
 from mdaf_core.reporting.material import SPLIT_WORDS
 from mdaf_core.reporting.paper_table import PaperTable
@@ -20,12 +20,12 @@ from mdaf_core.reporting.paragraph import METRICS, not_comparable, titled
 from mdaf_core.reporting.words import MISSING, listed, seeds, signed
 
 if TYPE_CHECKING:
-    from mdaf_core.data.schema import Split
-    from mdaf_core.evaluation.comparison import StudyComparison
-    from mdaf_core.evaluation.effects import EffectName
-    from mdaf_core.evaluation.margins import Margin
+    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.effects import EffectName
+    from mdaf_core.analysis.margins import Margin
+    from mdaf_core.data.store.schema import Split
     from mdaf_core.reporting.material import Material
-    from mdaf_core.tracking import RunRecord
+    from mdaf_core.runs.tracking import RunRecord
 
 MARKS = {"better": "▲", "worse": "▼", "parity": "◆", "interim": "○"}
 
@@ -237,7 +237,7 @@ def gates_table(runs: Sequence[RunRecord], split: Split, margin: Margin | None =
     Raises:
         UsageError: no gate, or none that can be tested on these rows.
     """
-    from mdaf_core.evaluation.effects import COSTS, TITLES
+    from mdaf_core.analysis.effects import COSTS, TITLES
 
     data = frames.gate_effects(runs, split, COSTS, margin)
     if data.is_empty():

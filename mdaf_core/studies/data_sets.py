@@ -7,12 +7,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from mdaf_core import tracking
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.jobs import api as jobs
-from mdaf_core.jobs import store as queue
-from mdaf_core.settings import get_settings
+from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.settings import get_settings
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.queue import api as jobs
+from mdaf_core.queue import store as queue
+from mdaf_core.runs import tracking
 from mdaf_core.studies.store import list_studies
 
 

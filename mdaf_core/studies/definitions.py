@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mdaf_core.errors import UsageError
-from mdaf_core.training.config import RunConfig
-from mdaf_core.training.presets import get_preset
+from mdaf_core.base.errors import UsageError
+from mdaf_core.runs.config import RunConfig
+from mdaf_core.runs.presets import get_preset
 
 
 @dataclass(frozen=True)

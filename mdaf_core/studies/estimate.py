@@ -21,15 +21,15 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from mdaf_core import tracking
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.errors import StudioError
-from mdaf_core.files import write_text
-from mdaf_core.jobs import api
-from mdaf_core.locks import try_lock
-from mdaf_core.settings import PROJECT_ROOT, get_settings
+from mdaf_core.base.errors import StudioError
+from mdaf_core.base.files import write_text
+from mdaf_core.base.locks import try_lock
+from mdaf_core.base.settings import PROJECT_ROOT, get_settings
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.queue import api
+from mdaf_core.runs import tracking
+from mdaf_core.runs.config import RunConfig
 from mdaf_core.studies.pace import START_SECONDS, Pace, machine, measure
-from mdaf_core.training.config import RunConfig
 
 PROCESS_BYTES = 800e6  # of a worker with its libraries and kernels loaded, before data and model
 ROUGH_PACE = 2e10  # multiply-adds a second that training reaches on two cores, for want of a run to learn from

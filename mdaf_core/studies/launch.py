@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from mdaf_core.data.dataset import PreparedDataset, list_datasets
-from mdaf_core.data.schema import Split
-from mdaf_core.entries import whole_number
-from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.evaluation.margins import Margin
-from mdaf_core.evaluation.plan import Extension, GivenUp
-from mdaf_core.jobs import api as jobs
-from mdaf_core.jobs.store import NewJob
+from mdaf_core.analysis.margins import Margin
+from mdaf_core.analysis.plan import Extension, GivenUp
+from mdaf_core.base.entries import whole_number
+from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
+from mdaf_core.data.store.schema import Split
+from mdaf_core.queue import api as jobs
+from mdaf_core.queue.store import NewJob
+from mdaf_core.runs.config import LARGEST_SEED, RunConfig
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies.definitions import Definition, configurations, definition_names, get_definition, override_all
 from mdaf_core.studies.status import cells
 from mdaf_core.studies.store import Study, create_study, get_study, update_study
-from mdaf_core.training.config import LARGEST_SEED, RunConfig
-from mdaf_core.training.presets import get_preset
 
 if TYPE_CHECKING:
-    from mdaf_core.data.audit import Check
-    from mdaf_core.evaluation.margins import Proposal
+    from mdaf_core.analysis.margins import Proposal
+    from mdaf_core.data.audit.audit import Check
 
 DEMO_DATASET = "synthetic-tiny"
 
@@ -97,7 +97,7 @@ def run_configurations(
     Raises:
         UsageError: as `run`.
     """
-    from mdaf_core.evaluation.criteria import applicable
+    from mdaf_core.analysis.criteria import applicable
 
     if after is None:
         check_audit(dataset, acknowledged)
@@ -172,8 +172,8 @@ def give_up(study_id: str, seeds: Sequence[int] | None = None) -> list[GivenUp]:
 
 def propose_margin(dataset: PreparedDataset, reference: RunConfig, metric: str, split: Split) -> Proposal:
     """A margin to accept or not, from the rows of the split and what has been seen of the reference on these data."""
-    from mdaf_core import tracking
-    from mdaf_core.evaluation.margins import propose
+    from mdaf_core.analysis.margins import propose
+    from mdaf_core.runs import tracking
 
     facts = dataset.meta.splits[split]
     metrics = [
@@ -257,7 +257,7 @@ def failed_checks(dataset: str) -> list[Check]:
         UsageError: there is no such data set.
         StudioError: it has no readable audit.
     """
-    from mdaf_core.data.audit import stored_audit
+    from mdaf_core.data.audit.audit import stored_audit
 
     return stored_audit(PreparedDataset.open(dataset)).with_status("fail")
 

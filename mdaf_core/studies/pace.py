@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.settings import get_settings
-from mdaf_core.training.config import RunConfig
+from mdaf_core.base.settings import get_settings
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.runs.config import RunConfig
 from mdaf_core.training.draws import HISTORY_DRAWS, draws_of
 
 SIZES = (128, 512)
@@ -52,7 +52,7 @@ def measure(config: RunConfig, dataset: PreparedDataset) -> Pace:
     """Train a few small steps and evaluate a few rows, now (loads torch); the quickest of each counts."""
     import torch
 
-    from mdaf_core.data.loader import BatchLoader
+    from mdaf_core.data.batches.loader import BatchLoader
     from mdaf_core.models.registry import build_model
     from mdaf_core.ops.kernels import set_threads
     from mdaf_core.training.losses import smooth_targets

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mdaf_core import notices
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.files import read_json, reading
-from mdaf_core.jobs import store as queue
-from mdaf_core.jobs.store import Job
-from mdaf_core.settings import get_settings
+from mdaf_core.base import notices
+from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.files import read_json, reading
+from mdaf_core.base.settings import get_settings
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.queue import store as queue
+from mdaf_core.queue.store import Job
+from mdaf_core.runs import files, restore
+from mdaf_core.runs.config import RunConfig
+from mdaf_core.runs.files import SINGLE_RUNS, RunFacts
+from mdaf_core.runs.restore import StoredRun, Told
 from mdaf_core.studies.store import Study, list_studies
-from mdaf_core.tracking import files, restore
-from mdaf_core.tracking.files import SINGLE_RUNS, RunFacts
-from mdaf_core.tracking.restore import StoredRun, Told
-from mdaf_core.training.config import RunConfig
 
 UNKNOWN_END = "How it ended is not known: its process is gone, and the run store was rebuilt."
 

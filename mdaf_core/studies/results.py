@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mdaf_core import tracking
-from mdaf_core.evaluation.plan import (
-    AFTERWARDS,
-    Conditions,
-    departures,
-    planned_margin,
-    resolved_margin,
-)
+from mdaf_core.analysis.plan import AFTERWARDS, Conditions, departures, planned_margin, resolved_margin
+from mdaf_core.runs import tracking
+from mdaf_core.runs.config import RunConfig
+from mdaf_core.runs.tracking import RunRecord
 from mdaf_core.studies.status import cells
 from mdaf_core.studies.store import Study, list_studies
-from mdaf_core.tracking import RunRecord
-from mdaf_core.training.config import RunConfig
 
 if TYPE_CHECKING:
-    from mdaf_core.data.schema import Split
-    from mdaf_core.evaluation.comparison import StudyComparison
-    from mdaf_core.evaluation.margins import Margin
+    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.margins import Margin
+    from mdaf_core.data.store.schema import Split
 
 PLANNED = "planned"  # of a margin: whatever the study planned for the metric
 
@@ -79,7 +73,7 @@ def compare(
     Raises:
         UsageError: unknown configuration or metric, or a margin without a meaning for it.
     """
-    from mdaf_core.evaluation.comparison import compare_study
+    from mdaf_core.analysis.comparison import compare_study
 
     base, rows, by, width = choices(study, reference=reference, split=split, metric=metric, margin=margin)
     study.configuration(base)

@@ -11,9 +11,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from mdaf_core.errors import UsageError
-from mdaf_core.training.config import InvalidSettings, RunConfig
-from mdaf_core.validation import Problem, in_words, label
+from mdaf_core.base.errors import UsageError
+from mdaf_core.base.validation import Problem, in_words, label
+from mdaf_core.runs.config import InvalidSettings, RunConfig
 
 
 @dataclass(frozen=True)

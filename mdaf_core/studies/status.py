@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from mdaf_core import notices, tracking
-from mdaf_core.errors import StudioError
-from mdaf_core.jobs import api as jobs
-from mdaf_core.jobs.store import Job
+from mdaf_core.base import notices
+from mdaf_core.base.errors import StudioError
+from mdaf_core.queue import api as jobs
+from mdaf_core.queue.store import Job
+from mdaf_core.runs import tracking
+from mdaf_core.runs.results import RunResult
 from mdaf_core.studies.store import Study
-from mdaf_core.training.results import RunResult
 
 Read = TypeVar("Read")
 CellState = Literal["missing", "queued", "running", "finished", "failed", "cancelled"]

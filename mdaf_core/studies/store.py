@@ -9,16 +9,16 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from mdaf_core import notices
-from mdaf_core.data.schema import Split
-from mdaf_core.errors import DamagedFileError, UsageError
-from mdaf_core.evaluation.margins import Margin, check_margin, check_metric
-from mdaf_core.evaluation.plan import Extension, GivenUp, Plan
-from mdaf_core.files import check_name, reading, write_text
-from mdaf_core.locks import exclusive
-from mdaf_core.settings import get_settings
-from mdaf_core.training.config import LARGEST_SEED, RunConfig
-from mdaf_core.validation import describe_validation_error
+from mdaf_core.analysis.margins import Margin, check_margin, check_metric
+from mdaf_core.analysis.plan import Extension, GivenUp, Plan
+from mdaf_core.base import notices
+from mdaf_core.base.errors import DamagedFileError, UsageError
+from mdaf_core.base.files import check_name, reading, write_text
+from mdaf_core.base.locks import exclusive
+from mdaf_core.base.settings import get_settings
+from mdaf_core.base.validation import describe_validation_error
+from mdaf_core.data.store.schema import Split
+from mdaf_core.runs.config import LARGEST_SEED, RunConfig
 
 
 class Study(BaseModel):

@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from mdaf_core.files import write_json
-from mdaf_core.locks import exclusive
-from mdaf_core.settings import get_settings
+from mdaf_core.base.files import write_json
+from mdaf_core.base.locks import exclusive
+from mdaf_core.base.settings import get_settings
 from mdaf_core.studies.status import Cell
 
 

@@ -10,27 +10,28 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from mdaf_core import notices, tracking
-from mdaf_core.data.audit import check_unaltered
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.schema import Split
-from mdaf_core.errors import StudioError
-from mdaf_core.evaluation.metrics import Undefined, auc
-from mdaf_core.evaluation.run_metrics import split_metrics
-from mdaf_core.files import keep, reading, write_json
+from mdaf_core.base import notices
+from mdaf_core.base.errors import StudioError
+from mdaf_core.base.files import keep, reading, write_json
+from mdaf_core.base.settings import get_settings
+from mdaf_core.data.audit.audit import check_unaltered
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.schema import Split
+from mdaf_core.metrics.values import Undefined, auc
 from mdaf_core.models.summary import count_parameters, multiply_adds
 from mdaf_core.models.weights import load_model
 from mdaf_core.ops.kernels import set_threads, threads_in_use
-from mdaf_core.settings import get_settings
-from mdaf_core.training import provenance as origin
-from mdaf_core.training.config import RunConfig
+from mdaf_core.runs import provenance as origin
+from mdaf_core.runs import tracking
+from mdaf_core.runs.config import RunConfig
+from mdaf_core.runs.progress import Cancelled, Monitor, Progress
+from mdaf_core.runs.results import EpochMetrics, RunResult, SplitMetrics
+from mdaf_core.runs.schedule import best_epoch, stop_reason
+from mdaf_core.runs.split_metrics import split_metrics
 from mdaf_core.training.divergence import require_sense
 from mdaf_core.training.memory import keep_freed_memory, peak_memory_mb
 from mdaf_core.training.neural import CHECKPOINT, EPOCHS, WEIGHTS, device_name, scan_name, train_neural
 from mdaf_core.training.predict import predict, write_predictions
-from mdaf_core.training.progress import Cancelled, Monitor, Progress
-from mdaf_core.training.results import EpochMetrics, RunResult, SplitMetrics
-from mdaf_core.training.schedule import best_epoch, stop_reason
 
 __all__ = ["Cancelled", "Progress", "train"]
 

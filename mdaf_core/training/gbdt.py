@@ -15,19 +15,19 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.gather import match_features, match_names
-from mdaf_core.data.schema import UNKNOWN, Split
-from mdaf_core.data.variants import with_histories_of
-from mdaf_core.evaluation.metrics import Undefined, auc, log_loss
-from mdaf_core.files import keep, write_text
+from mdaf_core.base.files import keep, write_text
+from mdaf_core.data.batches.gather import match_features, match_names
+from mdaf_core.data.batches.variants import with_histories_of
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.schema import UNKNOWN, Split
+from mdaf_core.metrics.values import Undefined, auc, log_loss
 from mdaf_core.models.config import GBDTConfig
-from mdaf_core.training.config import RunConfig
+from mdaf_core.runs.config import RunConfig
+from mdaf_core.runs.progress import Monitor, Progress
+from mdaf_core.runs.results import EpochMetrics
+from mdaf_core.runs.schedule import best_epoch, quality, stop_reason, trees_by_epoch
 from mdaf_core.training.module import sample_of_training_rows
-from mdaf_core.training.progress import Monitor, Progress
 from mdaf_core.training.replaced import history_columns
-from mdaf_core.training.results import EpochMetrics
-from mdaf_core.training.schedule import best_epoch, quality, stop_reason, trees_by_epoch
 
 EVALUATED: tuple[Split, ...] = ("val", "test")
 MODEL = "model.txt"

@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.loader import Batch, BatchLoader
-from mdaf_core.evaluation.metrics import Undefined, auc
-from mdaf_core.evaluation.metrics import log_loss as exact_log_loss
+from mdaf_core.data.batches.loader import Batch, BatchLoader
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.metrics.values import Undefined, auc
+from mdaf_core.metrics.values import log_loss as exact_log_loss
 from mdaf_core.models.base import CTRModel
-from mdaf_core.training.config import TrainingConfig
+from mdaf_core.runs.config import TrainingConfig
+from mdaf_core.runs.progress import Monitor, Progress
+from mdaf_core.runs.results import EpochMetrics
+from mdaf_core.runs.schedule import learning_rate, quality, stop_reason
 from mdaf_core.training.divergence import require_finite
 from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.optimizer import Adam, build_optimizer, clip_gradients
-from mdaf_core.training.progress import Monitor, Progress
-from mdaf_core.training.results import EpochMetrics
-from mdaf_core.training.schedule import learning_rate, quality, stop_reason
 
 VALIDATION, TRAIN_SAMPLE = 0, 1
 

@@ -10,15 +10,15 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.files import best_effort, keep
+from mdaf_core.base.files import best_effort, keep
+from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.models.registry import build_model
 from mdaf_core.models.weights import save_weights
 from mdaf_core.ops.selective_scan import implementation
-from mdaf_core.training.config import RunConfig
+from mdaf_core.runs.config import RunConfig
+from mdaf_core.runs.results import EpochMetrics
+from mdaf_core.runs.schedule import best_epoch, stop_reason
 from mdaf_core.training.module import CTRModule
-from mdaf_core.training.results import EpochMetrics
-from mdaf_core.training.schedule import best_epoch, stop_reason
 
 WEIGHTS = "weights.safetensors"
 CHECKPOINT = "checkpoint.ckpt"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mdaf_core.models.base import CTRModel
 from mdaf_core.models.layers import Table
 from mdaf_core.ops.adam import RowAdam
-from mdaf_core.training.config import TrainingConfig
+from mdaf_core.runs.config import TrainingConfig
 
 
 class Adam(torch.optim.Adam):

@@ -10,12 +10,12 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from mdaf_core.data.dataset import PreparedDataset, Rows
-from mdaf_core.data.loader import BatchLoader
-from mdaf_core.data.schema import Split
-from mdaf_core.data.variants import loader_of, with_histories_of
+from mdaf_core.data.batches.loader import BatchLoader
+from mdaf_core.data.batches.variants import loader_of, with_histories_of
+from mdaf_core.data.store.dataset import PreparedDataset, Rows
+from mdaf_core.data.store.schema import Split
 from mdaf_core.models.base import CTRModel, GatedModel, Output
-from mdaf_core.training.config import TrainingConfig
+from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.training.replaced import Fused, branch_columns, history_columns
 
 _DRAWN = ("static_only", "sequential_only", "g_shuffled", "g_within_user", "other_history")

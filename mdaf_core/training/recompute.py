@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.schema import Split
-from mdaf_core.errors import StudioError
-from mdaf_core.tracking import RunRecord, artifact, files
-from mdaf_core.training.config import RunConfig
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.schema import Split
+from mdaf_core.runs import files
+from mdaf_core.runs.config import RunConfig
+from mdaf_core.runs.tracking import RunRecord, artifact
 
 EVALUATED: tuple[Split, ...] = ("val", "test")
 TOLERANCE = 1e-3
@@ -27,7 +28,7 @@ def recompute(run: RunRecord, say: Callable[[str], None] = lambda _: None) -> No
         StudioError: the data set was prepared anew with other content, the weights are damaged, or the model does not
             predict what it predicted when it was trained.
     """
-    from mdaf_core.evaluation.predictions import dataset_of, load_predictions
+    from mdaf_core.runs.predictions import dataset_of, load_predictions
     from mdaf_core.training.predict import write_predictions
 
     config = files.load_config(artifact(run.run_id, "config.json"))

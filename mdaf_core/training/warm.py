@@ -10,8 +10,8 @@ import os
 import subprocess
 import sys
 
+from mdaf_core.base.settings import PROJECT_ROOT
 from mdaf_core.ops.compiled import complete
-from mdaf_core.settings import PROJECT_ROOT
 
 _PRESETS = ("mdaf-full", "autoint")  # between them they use every kernel but the optimiser's
 
@@ -20,11 +20,11 @@ def compile_kernels() -> None:
     """Run every kernel once on a few rows."""
     import torch
 
-    from mdaf_core.data.schema import FeatureSpec
+    from mdaf_core.data.store.schema import FeatureSpec
     from mdaf_core.models.layers import Table
     from mdaf_core.models.summary import probe
+    from mdaf_core.runs.presets import get_preset
     from mdaf_core.training.optimizer import Adam
-    from mdaf_core.training.presets import get_preset
 
     for preset in _PRESETS:
         model, batch = probe(

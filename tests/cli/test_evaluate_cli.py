@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mdaf_core import tracking
+from mdaf_core.runs import tracking
 from mdaf_core.studies.store import get_study
 from tests.reporting.example_study import make_study
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mdaf_core.data.prepare import prepare
-from mdaf_core.jobs import api, store
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.queue import api, store
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.columns import read_columns, write_columns
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.prepare import prepare
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.columns import read_columns, write_columns
+from mdaf_core.data.store.dataset import PreparedDataset
 from tests.data.raw_files import TAOBAO_START
 
 MAPPING = {"label": "clk", "user": "uid", "timestamp": "when", "item": "ad", "category": "cate", "numeric": "price"}

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mdaf_core.data.audit import Audit
-from mdaf_core.data.columns import identities
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.prepare import prepare
-from mdaf_core.data.schema import SPLITS
-from mdaf_core.errors import StudioError
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.audit.audit import Audit
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.columns import identities
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.schema import SPLITS
 from tests.data.raw_files import PROFILE_FIELDS, TAOBAO_START, USER_BEHAVIOR_START
 from tests.data.slow_prepare import Event, Input, Refused, Row, slow_prepare, split_of, with_negatives
 
@@ -73,8 +73,8 @@ def splits(start: int, timezone: str) -> st.SearchStrategy[dict[str, Any]]:
 def without_audit(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Only what is written is judged here."""
     unaudited = Audit(dataset="data", created="", checks=[])
-    monkeypatch.setattr("mdaf_core.data.prepare.audit_dataset", lambda *_: unaudited)
-    monkeypatch.setattr("mdaf_core.data.prepare.write_statistics", lambda _: None)
+    monkeypatch.setattr("mdaf_core.data.prepare.pipeline.audit_dataset", lambda *_: unaudited)
+    monkeypatch.setattr("mdaf_core.data.prepare.pipeline.write_statistics", lambda _: None)
     yield
 
 
@@ -95,9 +95,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
         monkeypatch.setattr(place, watched)
 
-    watch("split", "mdaf_core.data.write.assign_splits")
-    watch("negatives", "mdaf_core.data.write.add_negatives")
-    watch("sample", "mdaf_core.data.sources.taobao_ads._sampled")
+    watch("split", "mdaf_core.data.prepare.write.assign_splits")
+    watch("negatives", "mdaf_core.data.prepare.write.add_negatives")
+    watch("sample", "mdaf_core.data.formats.taobao_ads._sampled")
     return found
 
 

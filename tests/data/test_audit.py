@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mdaf_core.data import audit
-from mdaf_core.data.columns import read_columns
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.gather import match_names
-from mdaf_core.data.loader import BatchLoader
-from mdaf_core.data.prepare import prepare
+from mdaf_core.data.audit import audit
+from mdaf_core.data.batches.gather import match_names
+from mdaf_core.data.batches.loader import BatchLoader
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.columns import read_columns
+from mdaf_core.data.store.dataset import PreparedDataset
 from tests.data.planting import change
 from tests.data.raw_files import write_criteo, write_user_behavior
 
@@ -263,7 +263,7 @@ def test_a_refreshed_audit_is_stored(dataset):
 
 
 def test_auc_against_all_pairs():
-    from mdaf_core.data.checks.scores import auc
+    from mdaf_core.data.audit.scores import auc
 
     generator = np.random.default_rng(0)
     label, score = generator.integers(0, 2, 60), generator.integers(0, 8, 60)

@@ -8,12 +8,12 @@ import pytest
 from scipy.stats import betabinom
 from sklearn.metrics import roc_auc_score
 
-from mdaf_core.data.checks.copies import _copies, _pairs
-from mdaf_core.data.checks.groups import _within
-from mdaf_core.data.checks.sample import binned, drawn
-from mdaf_core.data.checks.scatter import function_of, inside, scatter
-from mdaf_core.data.checks.scores import cell_auc, rates_of
-from mdaf_core.data.checks.values import pure_values
+from mdaf_core.data.audit.copies import _copies, _pairs
+from mdaf_core.data.audit.groups import _within
+from mdaf_core.data.audit.sample import binned, drawn
+from mdaf_core.data.audit.scatter import function_of, inside, scatter
+from mdaf_core.data.audit.scores import cell_auc, rates_of
+from mdaf_core.data.audit.values import pure_values
 
 
 @pytest.mark.parametrize("seed", range(5))

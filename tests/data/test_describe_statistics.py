@@ -8,13 +8,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.data import uploads
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.describe import describe_codes, describe_history, describe_rows
-from mdaf_core.data.prepare import prepare
-from mdaf_core.data.schema import SPLITS
-from mdaf_core.data.statistics import compute_statistics, read_statistics
-from mdaf_core.data.statistics_frames import (
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.prepare import uploads
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.prepare.uploads import save_uploads
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.describe import describe_codes, describe_history, describe_rows
+from mdaf_core.data.store.schema import SPLITS
+from mdaf_core.data.store.statistics import compute_statistics, read_statistics
+from mdaf_core.data.store.statistics_frames import (
     clock_frame,
     cold_frame,
     fields_frame,
@@ -23,8 +25,6 @@ from mdaf_core.data.statistics_frames import (
     popularity_frame,
     time_frame,
 )
-from mdaf_core.data.uploads import save_uploads
-from mdaf_core.errors import StudioError
 from tests.data.raw_files import write_criteo, write_ml_100k, write_user_behavior
 
 pytestmark = pytest.mark.usefixtures("home")

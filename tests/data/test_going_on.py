@@ -11,13 +11,13 @@ import time
 import polars as pl
 import pytest
 
-from mdaf_core.data import resources
-from mdaf_core.data.dataset import PreparedDataset, list_datasets
-from mdaf_core.data.prepare import prepare
-from mdaf_core.data.sources.base import get_source, parse_options
-from mdaf_core.data.work import work_folder
-from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.settings import get_settings
+from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.settings import get_settings
+from mdaf_core.data.formats.base import get_source, parse_options
+from mdaf_core.data.prepare import resources
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.prepare.work import work_folder
+from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
 from tests.data.raw_files import TAOBAO_START, write_criteo, write_ml_csv, write_taobao_ads, write_user_behavior
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -57,10 +57,10 @@ def _forbid(monkeypatch, name):
 @pytest.mark.parametrize(
     ("stopped_at", "finished"),
     [
-        ("Ordering the event log", "mdaf_core.data.sources.text._parse"),
-        ("Coding category", "mdaf_core.data.sources.text._parse"),
-        ("Auditing", "mdaf_core.data.prepare.write_dataset"),
-        ("Computing statistics", "mdaf_core.data.prepare.write_dataset"),
+        ("Ordering the event log", "mdaf_core.data.formats.text._parse"),
+        ("Coding category", "mdaf_core.data.formats.text._parse"),
+        ("Auditing", "mdaf_core.data.prepare.pipeline.write_dataset"),
+        ("Computing statistics", "mdaf_core.data.prepare.pipeline.write_dataset"),
     ],
 )
 def test_goes_on_from_the_last_finished_stage(raw, monkeypatch, stopped_at, finished):
@@ -139,7 +139,7 @@ prepare("taobao-ads", path=Path({str(tmp_path / "ads")!r}), name="data", options
 
 def test_half_a_stage_is_read_again(raw, monkeypatch):
     wanted = prepare("user-behavior", path=raw, name="whole").meta.fingerprint
-    monkeypatch.setattr("mdaf_core.data.sources.text.BLOCK_BYTES", 2000)
+    monkeypatch.setattr("mdaf_core.data.formats.text.BLOCK_BYTES", 2000)
     with pytest.raises(Stopped):
         prepare("user-behavior", path=raw, again=True, progress=_stop_at("Reading UserBehavior.csv: "))
     assert list(_work()[0].glob("read/events/*.arrow"))
@@ -161,7 +161,7 @@ def test_other_input_or_options_do_not_go_on_from_there(raw):
 
 def test_the_same_is_not_prepared_twice(raw, monkeypatch, tmp_path):
     first = prepare("user-behavior", path=raw, name="first")
-    _forbid(monkeypatch, "mdaf_core.data.prepare.write_dataset")
+    _forbid(monkeypatch, "mdaf_core.data.prepare.pipeline.write_dataset")
     said = []
     again = prepare("user-behavior", path=raw, name="first", progress=lambda _, message: said.append(message))
     assert again.meta == first.meta and "prepared already" in said[-1]
@@ -203,7 +203,7 @@ def test_work_nobody_came_back_to_is_removed(raw, tmp_path):
 
 
 def test_what_does_not_fit_into_memory_is_refused_before_it_starts(raw, monkeypatch):
-    _forbid(monkeypatch, "mdaf_core.data.sources.text._parse")
+    _forbid(monkeypatch, "mdaf_core.data.formats.text._parse")
     with pytest.raises(UsageError, match=r"needs about .* of memory, and the limit is 1 MB.*--memory-limit"):
         prepare("user-behavior", path=raw, memory_limit=1_000_000)
     monkeypatch.setenv("MDAF_DATA_MEMORY_LIMIT", "2MB")
@@ -285,7 +285,7 @@ def test_a_fault_of_the_program_leaves_nothing(raw, monkeypatch):
     def fail(*_arguments, **_options):
         raise OverflowError("too large")
 
-    monkeypatch.setattr("mdaf_core.data.prepare.write_statistics", fail)
+    monkeypatch.setattr("mdaf_core.data.prepare.pipeline.write_statistics", fail)
     with pytest.raises(OverflowError):
         prepare("user-behavior", path=raw)
     assert not list_datasets() and not _work()

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdaf_core.data.history import earlier_events
+from mdaf_core.data.batches.history import earlier_events
 
 pairs = st.lists(st.tuples(st.integers(0, 5), st.integers(-20, 20)), max_size=60)
 

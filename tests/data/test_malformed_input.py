@@ -17,10 +17,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.data.browse import entries, starting_folder
-from mdaf_core.data.prepare import prepare
-from mdaf_core.errors import BadInputError, StudioError
-from mdaf_core.settings import get_settings
+from mdaf_core.base.errors import BadInputError, StudioError
+from mdaf_core.base.settings import get_settings
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.browse import entries, starting_folder
 from tests.data.raw_files import (
     TAOBAO_START,
     USER_BEHAVIOR_START,

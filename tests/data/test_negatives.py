@@ -2,9 +2,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.data.negatives import add_negatives
-from mdaf_core.data.sources.base import NegativeSampling
-from mdaf_core.errors import UsageError
+from mdaf_core.base.errors import UsageError
+from mdaf_core.data.formats.base import NegativeSampling
+from mdaf_core.data.prepare.negatives import add_negatives
 
 
 def _rows(n=4000, items=60, seed=0):

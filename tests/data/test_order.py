@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mdaf_core.data.order import stable_order
+from mdaf_core.data.prepare.order import stable_order
 
 SMALL = st.integers(0, 60)
 

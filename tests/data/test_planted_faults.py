@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.data.audit import Audit, example_frame, stored_audit
-from mdaf_core.data.audit import audit_dataset as run_audit
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.prepare import prepare
+from mdaf_core.data.audit.audit import Audit, example_frame, stored_audit
+from mdaf_core.data.audit.audit import audit_dataset as run_audit
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.dataset import PreparedDataset
 from tests.data.planting import change, impressions, prepare_table
 from tests.data.raw_files import TAOBAO_START, write_taobao_ads
 

@@ -5,8 +5,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.data.audit import audit_dataset
-from mdaf_core.data.prepare import prepare
+from mdaf_core.data.audit.audit import audit_dataset
+from mdaf_core.data.prepare.pipeline import prepare
 from tests.data.leaks.base import BASE, MAPPING, log
 
 pytestmark = pytest.mark.usefixtures("home")

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from mdaf_core.data.audit import audit_dataset
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.prepare import prepare
+from mdaf_core.data.audit.audit import audit_dataset
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.dataset import PreparedDataset
 from tests.data.leaks import CLEAN, LEAKS, Leak
 from tests.data.leaks.base import BASE, MAPPING, log
 

@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.data.audit import Check, audit_dataset
-from mdaf_core.data.columns import read_columns
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.prepare import prepare
-from mdaf_core.data.schema import SPLITS
+from mdaf_core.data.audit.audit import Check, audit_dataset
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.columns import read_columns
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.schema import SPLITS
 from tests.data.planting import change, impressions, prepare_table
 from tests.data.raw_files import (
     TAOBAO_START,

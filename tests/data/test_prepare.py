@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.data.audit import stored_audit
-from mdaf_core.data.dataset import PreparedDataset, list_datasets
-from mdaf_core.data.loader import BatchLoader
-from mdaf_core.data.prepare import prepare
-from mdaf_core.data.schema import SPLITS, UNKNOWN
-from mdaf_core.errors import BadInputError, UsageError
+from mdaf_core.base.errors import BadInputError, UsageError
+from mdaf_core.data.audit.audit import stored_audit
+from mdaf_core.data.batches.loader import BatchLoader
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
+from mdaf_core.data.store.schema import SPLITS, UNKNOWN
 from tests.data.raw_files import (
     USER_BEHAVIOR_START,
     write_criteo,
@@ -145,7 +145,7 @@ def test_preparing_twice_gives_the_same_content(behavior):
 def test_a_failure_leaves_nothing_and_keeps_what_was(behavior, monkeypatch):
     path, _ = behavior
     before = prepare("user-behavior", path=path, name="data").meta.fingerprint
-    monkeypatch.setattr("mdaf_core.data.prepare.write_statistics", lambda _: 1 / 0)
+    monkeypatch.setattr("mdaf_core.data.prepare.pipeline.write_statistics", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         prepare("user-behavior", path=path, name="data", options={"task": "next-click"})
     assert PreparedDataset.open("data").meta.fingerprint == before

@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.data.prepare import prepare
-from mdaf_core.data.sources.table_proposal import propose
-from mdaf_core.data.sources.time_forms import likely_numbers
-from mdaf_core.data.sources.times import read_times
-from mdaf_core.errors import BadInputError, UsageError
+from mdaf_core.base.errors import BadInputError, UsageError
+from mdaf_core.data.formats.table_proposal import propose
+from mdaf_core.data.formats.time_forms import likely_numbers
+from mdaf_core.data.formats.times import read_times
+from mdaf_core.data.prepare.pipeline import prepare
 
 N = 400
 DRAW = np.random.default_rng(0)

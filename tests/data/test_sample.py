@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mdaf_core.data.sample import Sample, sample_note, sample_of, sample_words, users_words
+from mdaf_core.data.store.sample import Sample, sample_note, sample_of, sample_words, users_words
 
 
 def test_kish_and_the_largest():

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdaf_core.data.audit import stored_audit
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.describe import describe_rows
-from mdaf_core.data.prepare import prepare
-from mdaf_core.data.scaling import LIMIT, Scaling, fit
-from mdaf_core.data.schema import SPLITS
-from mdaf_core.data.statistics import read_statistics
-from mdaf_core.errors import BadInputError
+from mdaf_core.base.errors import BadInputError
+from mdaf_core.data.audit.audit import stored_audit
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.prepare.scaling import LIMIT, Scaling, fit
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.describe import describe_rows
+from mdaf_core.data.store.schema import SPLITS
+from mdaf_core.data.store.statistics import read_statistics
 
 OPTIONS = {"label": "clk", "user": "uid", "timestamp": "when", "item": "ad", "numeric": ["duration", "age"]}
 finite = st.floats(allow_nan=False, allow_infinity=False)

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdaf_core.data.sources.base import SourceOptions
-from mdaf_core.data.split import assign_splits, by_last_day, by_time, leave_last_out, stratified
-from mdaf_core.errors import UsageError
+from mdaf_core.base.errors import UsageError
+from mdaf_core.data.formats.base import SourceOptions
+from mdaf_core.data.prepare.split import assign_splits, by_last_day, by_time, leave_last_out, stratified
 
 DAY = 86400
 

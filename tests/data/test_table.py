@@ -2,12 +2,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.data.audit import stored_audit
-from mdaf_core.data.prepare import prepare
-from mdaf_core.data.schema import SPLITS
-from mdaf_core.data.sources.table_file import TableFile, read_head
-from mdaf_core.data.statistics import read_statistics
-from mdaf_core.errors import BadInputError, StudioError, UsageError
+from mdaf_core.base.errors import BadInputError, StudioError, UsageError
+from mdaf_core.data.audit.audit import stored_audit
+from mdaf_core.data.formats.table_file import TableFile, read_head
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.schema import SPLITS
+from mdaf_core.data.store.statistics import read_statistics
 
 pytestmark = pytest.mark.usefixtures("home")
 BASE = {"label": "clk", "user": "uid", "timestamp": "when", "item": "ad", "category": "cate"}

@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.data.audit import stored_audit
-from mdaf_core.data.prepare import prepare
-from mdaf_core.data.sources.table_proposal import propose
-from mdaf_core.errors import BadInputError
+from mdaf_core.base.errors import BadInputError
+from mdaf_core.data.audit.audit import stored_audit
+from mdaf_core.data.formats.table_proposal import propose
+from mdaf_core.data.prepare.pipeline import prepare
 
 N = 200
 DRAW = np.random.default_rng(0)

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from mdaf_core.data.audit import stored_audit
-from mdaf_core.data.dataset import list_datasets
-from mdaf_core.data.prepare import prepare
-from mdaf_core.data.schema import SPLITS
-from mdaf_core.errors import BadInputError, UsageError
+from mdaf_core.base.errors import BadInputError, UsageError
+from mdaf_core.data.audit.audit import stored_audit
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.dataset import list_datasets
+from mdaf_core.data.store.schema import SPLITS
 from tests.data.raw_files import PROFILE_FIELDS, TAOBAO_START, write_taobao_ads
 
 pytestmark = pytest.mark.usefixtures("home")

@@ -10,14 +10,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.data.audit import content_hashes, stored_audit
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.describe import describe_history, describe_rows
-from mdaf_core.data.gather import gather
-from mdaf_core.data.prepare import prepare
-from mdaf_core.data.schema import SPLITS
-from mdaf_core.data.sources.times import _scaled, _times
-from mdaf_core.data.statistics import compute_statistics
+from mdaf_core.data.audit.audit import content_hashes, stored_audit
+from mdaf_core.data.batches.gather import gather
+from mdaf_core.data.formats.times import _scaled, _times
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.describe import describe_history, describe_rows
+from mdaf_core.data.store.schema import SPLITS
+from mdaf_core.data.store.statistics import compute_statistics
 
 pytestmark = pytest.mark.usefixtures("home")
 START = datetime(2024, 3, 1, 6, tzinfo=UTC)

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdaf_core.data.audit import stored_audit
-from mdaf_core.data.describe import describe_history, describe_rows
-from mdaf_core.data.prepare import prepare
-from mdaf_core.data.schema import SPLITS
-from mdaf_core.data.sources.time_forms import likely_formats, likely_numbers, parse
-from mdaf_core.data.sources.times import doubt_unix, read_times
-from mdaf_core.data.statistics import read_statistics
-from mdaf_core.data.statistics_frames import parts_frame, time_frame
-from mdaf_core.errors import BadInputError, UsageError
-from mdaf_core.evaluation.slices import _by_ids
+from mdaf_core.analysis.slices import _by_ids
+from mdaf_core.base.errors import BadInputError, UsageError
+from mdaf_core.data.audit.audit import stored_audit
+from mdaf_core.data.formats.time_forms import likely_formats, likely_numbers, parse
+from mdaf_core.data.formats.times import doubt_unix, read_times
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.describe import describe_history, describe_rows
+from mdaf_core.data.store.schema import SPLITS
+from mdaf_core.data.store.statistics import read_statistics
+from mdaf_core.data.store.statistics_frames import parts_frame, time_frame
 from tests.data.raw_files import write_ml_100k, write_taobao_ads, write_user_behavior
 
 pytestmark = pytest.mark.usefixtures("home")

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdaf_core.data.vocabulary import Vocabulary
+from mdaf_core.data.prepare.vocabulary import Vocabulary
 
 
 def test_codes_follow_the_training_ids():

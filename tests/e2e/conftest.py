@@ -96,5 +96,5 @@ def _stop_supervisor(home: Path) -> None:
             command, environment = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
         except OSError:
             continue
-        if b"mdaf_core.jobs.supervisor" in command and wanted in environment.split(b"\0"):
+        if b"mdaf_core.queue.supervisor" in command and wanted in environment.split(b"\0"):
             os.kill(int(entry.name), signal.SIGTERM)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from mdaf_core.data.gather import match_names
-from mdaf_core.data.loader import Batch
-from mdaf_core.data.schema import FIRST_ID, FeatureSpec
+from mdaf_core.data.batches.gather import match_names
+from mdaf_core.data.batches.loader import Batch
+from mdaf_core.data.store.schema import FIRST_ID, FeatureSpec
 
 USUAL = FeatureSpec.from_vocabulary({"item": 40, "category": 9, "user": 30, "hour": 26, "dayofweek": 9})
 RICH = FeatureSpec(

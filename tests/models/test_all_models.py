@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mdaf_core.data.schema import UNKNOWN, FeatureSpec
-from mdaf_core.errors import StudioError
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.store.schema import UNKNOWN, FeatureSpec
 from mdaf_core.models.base import CTRModel
 from mdaf_core.models.config import (
     AutoIntConfig,
@@ -21,7 +21,7 @@ from mdaf_core.models.config import (
     ModelConfig,
 )
 from mdaf_core.models.registry import build_model
-from mdaf_core.training.presets import get_preset, preset_names
+from mdaf_core.runs.presets import get_preset, preset_names
 from tests.models.batches import (
     HISTORY_WITHOUT_ITEM,
     NO_CATEGORY,

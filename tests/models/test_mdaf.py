@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mdaf_core.errors import StudioError
+from mdaf_core.base.errors import StudioError
 from mdaf_core.models.config import BSTConfig, MDAFConfig
 from mdaf_core.models.mdaf import MDAF
 from tests.models.batches import USUAL, random_batch

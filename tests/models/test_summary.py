@@ -8,12 +8,12 @@ import sys
 import pytest
 import torch
 
-from mdaf_core.data.schema import FeatureSpec
-from mdaf_core.errors import StudioError
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.config import AutoIntConfig, BSTConfig, DCNv3Config, Mamba4RecConfig, MDAFConfig
 from mdaf_core.models.registry import build_model
 from mdaf_core.models.summary import count_parameters, multiply_adds, training_bytes
-from mdaf_core.training.presets import get_preset, preset_names
+from mdaf_core.runs.presets import get_preset, preset_names
 from tests.models.batches import RICH, USUAL
 
 REPORT = FeatureSpec.from_vocabulary({"item": 335164, "category": 5480, "user": 577482, "hour": 24, "dayofweek": 7})

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from mdaf_core.errors import StudioError
+from mdaf_core.base.errors import StudioError
 from mdaf_core.ops.causal_conv import convolve_reference
 from mdaf_core.ops.conv_numba import convolve
 from mdaf_core.ops.scan_numba import scan

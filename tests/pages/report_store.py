@@ -17,9 +17,9 @@ LONG = "mdaf_variant-with-a-rather-long-name_and_50%-dropout"
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Ids of studies: `full` (three seeds, on prepared data), `single` (one seed), `failed`, `empty` (nothing run)."""
-    from mdaf_core.data.prepare import prepare
+    from mdaf_core.data.prepare.pipeline import prepare
+    from mdaf_core.runs.presets import get_preset
     from mdaf_core.studies.store import create_study
-    from mdaf_core.training.presets import get_preset
 
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mdaf_core.data import audit
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.prepare import prepare
-from mdaf_core.errors import UsageError
+from mdaf_core.base.errors import UsageError
+from mdaf_core.data.audit import audit
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.dataset import PreparedDataset
 from tests.conftest import ROOT
 from tests.data.raw_files import write_criteo, write_user_behavior
 from tests.waiting import PATIENT
@@ -34,7 +34,7 @@ def store(tmp_path_factory) -> Path:
 
 def _page(patch, store, **query) -> AppTest:
     patch.setenv("MDAF_HOME", str(store))
-    patch.setattr("mdaf_core.jobs.api.ensure_supervisor", lambda: None)
+    patch.setattr("mdaf_core.queue.api.ensure_supervisor", lambda: None)
     patch.setattr("streamlit.page_link", lambda *_, **__: None)  # the page runs alone: there is nowhere to go
     app = AppTest.from_file(str(ROOT / "pages" / "data.py"), default_timeout=PATIENT)
     for name, value in query.items():
@@ -114,7 +114,7 @@ def test_auditing_again_finds_what_changed(monkeypatch, store):
 
 def test_the_form_submits_what_differs_from_the_defaults(monkeypatch, store):
     sent = {}
-    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
+    monkeypatch.setattr("mdaf_core.queue.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
     app = _page(monkeypatch, store, dataset="views")
     app.selectbox(key="prepare-source").select("user-behavior").run()
     app.selectbox(key="prepare-user-behavior-task").select("next-click").run()
@@ -144,7 +144,7 @@ def test_values_that_are_not_taken_stand_under_their_field_and_lock_the_button(m
 @pytest.mark.parametrize("source", ["synthetic", "user-behavior", "taobao-ads", "movielens", "criteo", "table"])
 def test_untouched_forms_send_no_options(monkeypatch, store, source):
     sent = {}
-    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
+    monkeypatch.setattr("mdaf_core.queue.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
     app = _page(monkeypatch, store, dataset="views")
     app.selectbox(key="prepare-source").select(source).run()
     app.button(key="prepare-go").click().run()
@@ -155,7 +155,7 @@ def test_untouched_forms_send_no_options(monkeypatch, store, source):
 
 def test_the_form_shows_the_first_rows_and_proposes_a_mapping(monkeypatch, store, tmp_path):
     sent = {}
-    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
+    monkeypatch.setattr("mdaf_core.queue.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
     lines = "".join(f"{i % 2},{i % 7},{i % 5},{1_600_000_000 + i},{i / 3}\n" for i in range(40))
     (tmp_path / "a.csv").write_text("clk,uid,ad,when,price\n" + lines)
     (tmp_path / "b.csv").write_text("clicked,user,item\n" + "1,2,3\n0,2,4\n")
@@ -197,7 +197,7 @@ def test_options_without_effect_are_left_out_and_changes_are_told(monkeypatch, s
 
 def test_the_protocol_shows_what_it_decides(monkeypatch, store):
     sent = {}
-    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
+    monkeypatch.setattr("mdaf_core.queue.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
     app = _page(monkeypatch, store, dataset="views")
     app.selectbox(key="prepare-source").select("taobao-ads").run()
     app.selectbox(key="prepare-taobao-ads-protocol").select("report").run()
@@ -248,11 +248,11 @@ def test_a_preparation_is_seen_from_every_tab(monkeypatch, home):
     job = SimpleNamespace(
         id=7, state="queued", payload={"name": "mine"}, reason="", started=None, cancel_requested=None, progress={}
     )
-    monkeypatch.setattr("mdaf_core.jobs.api.list_jobs", lambda **_: [job])
-    monkeypatch.setattr("mdaf_core.jobs.api.queue_position", lambda _: 3)
+    monkeypatch.setattr("mdaf_core.queue.api.list_jobs", lambda **_: [job])
+    monkeypatch.setattr("mdaf_core.queue.api.queue_position", lambda _: 3)
     moved, cancelled = [], []
-    monkeypatch.setattr("mdaf_core.jobs.api.move", lambda *arguments: moved.append(arguments))
-    monkeypatch.setattr("mdaf_core.jobs.api.cancel", cancelled.append)
+    monkeypatch.setattr("mdaf_core.queue.api.move", lambda *arguments: moved.append(arguments))
+    monkeypatch.setattr("mdaf_core.queue.api.cancel", cancelled.append)
     app = _page(monkeypatch, home)
     _clean(app)
     assert "mine" in _text(app) and "No data set is prepared yet" not in _text(app)
@@ -265,7 +265,7 @@ def test_a_refusal_is_a_sentence(monkeypatch, store):
     def refuse(*_, **__):
         raise UsageError("No <b>such</b> thing.")
 
-    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", refuse)
+    monkeypatch.setattr("mdaf_core.queue.api.submit_prepare", refuse)
     app = _page(monkeypatch, store, dataset="views")
     app.button(key="prepare-go").click().run()
     assert not app.exception
@@ -274,7 +274,7 @@ def test_a_refusal_is_a_sentence(monkeypatch, store):
 
 def test_the_memory_limit_is_read_and_sent(monkeypatch, store):
     sent = {}
-    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", lambda *_, **options: sent.update(options))
+    monkeypatch.setattr("mdaf_core.queue.api.submit_prepare", lambda *_, **options: sent.update(options))
     app = _page(monkeypatch, store, dataset="views")
     app.text_input(key="prepare-memory").set_value("much").run()
     app.button(key="prepare-go").click().run()
@@ -289,8 +289,8 @@ def test_the_memory_limit_is_read_and_sent(monkeypatch, store):
 def test_a_stopped_preparation_can_go_on_or_be_dismissed(monkeypatch, store):
     job = SimpleNamespace(id=1, state="cancelled", payload={"name": "views"}, reason="Cancelled.", can_retry=True)
     retried = []
-    monkeypatch.setattr("mdaf_core.jobs.api.get_job", lambda _: job)
-    monkeypatch.setattr("mdaf_core.jobs.api.retry", retried.append)
+    monkeypatch.setattr("mdaf_core.queue.api.get_job", lambda _: job)
+    monkeypatch.setattr("mdaf_core.queue.api.retry", retried.append)
     app = _page(monkeypatch, store, dataset="views")
     app.session_state["prepare-job"] = 1
     app.run()
@@ -317,7 +317,7 @@ def test_a_failed_preparation_is_edited_in_the_form(monkeypatch, store, tmp_path
     options |= {"split": "random", "skip_bad_rows": True, "history_separator": " "}
     payload = {"source": "table", "path": str(path), "name": "mine", "options": options}
     job = SimpleNamespace(id=1, state="failed", payload=payload, reason="The time is wrong.", can_retry=True)
-    monkeypatch.setattr("mdaf_core.jobs.api.get_job", lambda _: job)
+    monkeypatch.setattr("mdaf_core.queue.api.get_job", lambda _: job)
     app = _page(monkeypatch, store, dataset="views")
     app.session_state["prepare-job"] = 1
     app.run()
@@ -333,7 +333,7 @@ def test_a_failed_preparation_is_edited_in_the_form(monkeypatch, store, tmp_path
         sent.update(source=source, path=str(path), name=name, options=options)
         return 2
 
-    monkeypatch.setattr("mdaf_core.jobs.api.submit_prepare", submit)
+    monkeypatch.setattr("mdaf_core.queue.api.submit_prepare", submit)
     app.button(key="prepare-go").click().run()
     assert sent == payload
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mdaf_core.data.prepare import prepare
-from mdaf_core.evaluation.predictions import load_predictions
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.runs.predictions import load_predictions
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies.store import create_study
-from mdaf_core.training.presets import get_preset
 from tests.waiting import PATIENT
 
 PAGE = Path(__file__).parents[2] / "pages" / "gates.py"
@@ -97,7 +97,7 @@ def test_filters_narrow_the_table(study):
 
 
 def test_all_rows_are_drawn_on_demand(study, monkeypatch):
-    from mdaf_core.evaluation import gates
+    from mdaf_core.analysis import gates
 
     _, results = study
     rows = len(load_predictions(results["mdaf-full"].run_id, "test"))

@@ -8,10 +8,10 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mdaf_core import tracking
-from mdaf_core.data.prepare import prepare
-from mdaf_core.files import write_json
-from mdaf_core.jobs import api, store
+from mdaf_core.base.files import write_json
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.queue import api, store
+from mdaf_core.runs import tracking
 from mdaf_core.studies import estimate, launch
 from mdaf_core.studies.store import list_studies
 from tests.conftest import ROOT

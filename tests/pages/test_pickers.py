@@ -6,8 +6,8 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies.store import create_study
-from mdaf_core.training.presets import get_preset
 from tests.waiting import PATIENT
 
 ROOT = Path(__file__).resolve().parents[2]

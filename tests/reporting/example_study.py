@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 import torch
 
-from mdaf_core import tracking
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.evaluation.run_metrics import split_metrics
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.runs import tracking
+from mdaf_core.runs.presets import get_preset, preset_names
+from mdaf_core.runs.results import EpochMetrics, RunResult
+from mdaf_core.runs.split_metrics import split_metrics
 from mdaf_core.studies.store import Study, create_study
-from mdaf_core.training.presets import get_preset, preset_names
 from mdaf_core.training.replaced import Fused, answer_columns, branch_columns
-from mdaf_core.training.results import EpochMetrics, RunResult
 
 
 def make_study(

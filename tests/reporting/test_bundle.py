@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mdaf_core.errors import UsageError
-from mdaf_core.evaluation.comparison import compare_study
-from mdaf_core.evaluation.margins import Margin
-from mdaf_core.evaluation.verdicts import DIRECTIONS
+from mdaf_core.analysis.comparison import compare_study
+from mdaf_core.analysis.margins import Margin
+from mdaf_core.analysis.verdicts import DIRECTIONS
+from mdaf_core.base.errors import UsageError
 from mdaf_core.reporting import bundle, frames
 from mdaf_core.reporting.figures import FIGURES, make_figure
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paragraph import results_paragraph, titled
 from mdaf_core.reporting.tables import TABLES, make_table
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import results
-from mdaf_core.training.presets import get_preset
 from tests.reporting.example_study import make_study
 
 
@@ -187,7 +187,7 @@ def test_command_line_refuses_a_file_as_folder(home: Path, tmp_path: Path) -> No
 
 def test_what_is_not_comparable_is_ranked_nowhere(home: Path) -> None:
     """A configuration on other data, and one whose runs have different settings: named, never bold, never drawn."""
-    from mdaf_core import tracking
+    from mdaf_core.runs import tracking
 
     study = make_study(["mdaf-static", "mdaf-full", "lr", "dcnv2"], [1, 2], fingerprints={"mdaf-full": "e" * 64})
     old = next(r for r in tracking.list_runs(study.id) if (r.configuration, r.seed) == ("lr", 2))

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.evaluation.curves import pr_points
-from mdaf_core.evaluation.metrics import pr_auc
+from mdaf_core.analysis.curves import pr_points
+from mdaf_core.metrics.values import pr_auc
 from mdaf_core.reporting import charts
 from mdaf_core.reporting.theme import themed
 

@@ -8,11 +8,11 @@ import re
 import pytest
 from typer.testing import CliRunner
 
+from mdaf_core.base.errors import StudioError
+from mdaf_core.base.files import write_json, write_text
 from mdaf_core.cli.main import app
-from mdaf_core.data.audit import Audit, Check
-from mdaf_core.data.sample import Sample
-from mdaf_core.errors import StudioError
-from mdaf_core.files import write_json, write_text
+from mdaf_core.data.audit.audit import Audit, Check
+from mdaf_core.data.store.sample import Sample
 from mdaf_core.reporting import bundle, conditions
 from mdaf_core.reporting.figures import FIGURES, make_figure
 from mdaf_core.reporting.material import Material

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mdaf_core import tracking
 from mdaf_core.reporting import curve_frames
+from mdaf_core.runs import tracking
 from mdaf_core.studies import results
 from tests.reporting.example_study import make_study
 

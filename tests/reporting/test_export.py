@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from mdaf_core.errors import UsageError
+from mdaf_core.base.errors import UsageError
 from mdaf_core.reporting import export
 
 FRAME = pl.DataFrame({"epoch": [1, 2, 3], "auc": [0.61234567, 0.65, 0.64]})

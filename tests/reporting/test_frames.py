@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mdaf_core.reporting import frames
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import results
-from mdaf_core.training.presets import get_preset
 from tests.reporting.example_study import make_study
 
 
@@ -17,7 +17,7 @@ def test_settings_that_differ() -> None:
 
 
 def test_notes_are_said_once(home) -> None:
-    from mdaf_core.evaluation.comparison import compare_study
+    from mdaf_core.analysis.comparison import compare_study
 
     study = make_study(seeds=[1, 2])
     notes = frames.comparison_notes(compare_study(results.study_runs(study), "mdaf-full"))
@@ -26,7 +26,7 @@ def test_notes_are_said_once(home) -> None:
 
 
 def test_verdicts_of_one_seed_stay_words(home) -> None:
-    from mdaf_core.evaluation.comparison import compare_study
+    from mdaf_core.analysis.comparison import compare_study
 
     study = make_study(seeds=[1])
     comparison = compare_study(results.study_runs(study), "mdaf-full")

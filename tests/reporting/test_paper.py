@@ -15,7 +15,7 @@ import pytest
 from mdaf_core.reporting import bundle, charts, export, paper_table, tables
 from mdaf_core.reporting.figures import FIGURES, make_figure
 from mdaf_core.reporting.material import Material
-from mdaf_core.training.results import EpochMetrics
+from mdaf_core.runs.results import EpochMetrics
 from tests.reporting.example_study import make_study
 from tests.waiting import PATIENT
 

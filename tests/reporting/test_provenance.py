@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
-from mdaf_core import tracking
+from mdaf_core.analysis.margins import Margin
+from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.cli.main import app
-from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.evaluation.margins import Margin
 from mdaf_core.reporting import bundle, provenance
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.stamp import Origin, stamped
+from mdaf_core.runs import tracking
 from tests.reporting.example_study import make_study
 
 ODD = "a+b=c/d@e, ü"
@@ -107,7 +107,7 @@ def test_any_words_can_be_stamped(title: str, caption: str) -> None:
 
 
 def test_an_id_whose_runs_have_changed_is_refused(study) -> None:  # type: ignore[no-untyped-def]
-    from mdaf_core.training.presets import get_preset
+    from mdaf_core.runs.presets import get_preset
 
     found = provenance.identify(Material(study), "roc")
     old = next(run for run in tracking.list_runs(study.id) if run.configuration == "lr" and run.seed == 1)

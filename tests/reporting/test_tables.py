@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdaf_core.evaluation.comparison import compare_study
-from mdaf_core.evaluation.significance import half_width
+from mdaf_core.analysis.comparison import compare_study
+from mdaf_core.analysis.significance import half_width
 from mdaf_core.reporting import frames, paper_table, tables
 from mdaf_core.studies import results
 from tests.reporting.example_study import make_study

@@ -1,12 +1,12 @@
 import pytest
 
-from mdaf_core import tracking
-from mdaf_core.data.dataset import list_datasets
-from mdaf_core.data.prepare import prepare
-from mdaf_core.errors import StudioError, UsageError
+from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.dataset import list_datasets
+from mdaf_core.runs import tracking
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies.data_sets import delete_dataset, references
 from mdaf_core.training import fit
-from mdaf_core.training.presets import get_preset
 
 pytestmark = pytest.mark.usefixtures("home")
 

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from mdaf_core.settings import PROJECT_ROOT
+from mdaf_core.base.settings import PROJECT_ROOT
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies.estimate import count, estimate
-from mdaf_core.training.presets import get_preset
 
 
 @pytest.mark.parametrize("preset", ["dcnv2", "mamba4rec-v2"])

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from mdaf_core.data import uploads
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.prepare import default_name, prepare
-from mdaf_core.data.sources.base import get_source, parse_options
-from mdaf_core.errors import BadInputError, UsageError
-from mdaf_core.jobs import api, kinds, store
+from mdaf_core.base.errors import BadInputError, UsageError
+from mdaf_core.data.formats.base import get_source, parse_options
+from mdaf_core.data.prepare import uploads
+from mdaf_core.data.prepare.pipeline import default_name, prepare
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.queue import api, store
 from mdaf_core.studies import data_sets
+from mdaf_core.tasks import kinds
 from tests.data.raw_files import write_criteo, write_ml_100k, write_taobao_ads
 
 pytestmark = pytest.mark.usefixtures("home")

@@ -6,16 +6,16 @@ import json
 
 import pytest
 
-from mdaf_core import tracking
-from mdaf_core.errors import UsageError
-from mdaf_core.evaluation.comparison import DIRECTIONS
-from mdaf_core.evaluation.margins import AFTERWARDS, AT_LAUNCH, Margin
-from mdaf_core.evaluation.plan import NO_PLAN, Extension, GivenUp
-from mdaf_core.jobs import api
+from mdaf_core.analysis.comparison import DIRECTIONS
+from mdaf_core.analysis.margins import AFTERWARDS, AT_LAUNCH, Margin
+from mdaf_core.analysis.plan import NO_PLAN, Extension, GivenUp
+from mdaf_core.base.errors import UsageError
+from mdaf_core.base.settings import get_settings
+from mdaf_core.queue import api
 from mdaf_core.reporting import bundle
 from mdaf_core.reporting.frames import comparison_table, condition_notes
 from mdaf_core.reporting.material import Material
-from mdaf_core.settings import get_settings
+from mdaf_core.runs import tracking
 from mdaf_core.studies import launch, results
 from mdaf_core.studies.store import get_study, update_study
 from tests.reporting.example_study import make_study

@@ -7,17 +7,17 @@ import threading
 
 import pytest
 
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.prepare import prepare
-from mdaf_core.errors import StudioError, UsageError
-from mdaf_core.files import write_json
-from mdaf_core.jobs import api, store
+from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.files import write_json
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.queue import api, store
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import launch
 from mdaf_core.studies.definitions import configurations, definition_names, get_definition
 from mdaf_core.studies.status import cells, counts, next_step, spread
 from mdaf_core.studies.store import create_study, get_study, list_studies
 from mdaf_core.studies.visits import begin_visit, changes_since
-from mdaf_core.training.presets import get_preset
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_every_definition_can_be_built(name):
     configs = configurations(definition)
     assert [c.name for c in configs] == list(definition.presets)
     assert definition.reference in definition.presets
-    from mdaf_core.evaluation.criteria import preset_criteria
+    from mdaf_core.analysis.criteria import preset_criteria
 
     for criteria in definition.criteria:
         assert preset_criteria(criteria)
@@ -227,8 +227,8 @@ def test_changes_since_the_last_visit(tiny):
 
 
 def test_settings_are_generated_with_their_limits():
+    from mdaf_core.runs.presets import preset_names
     from mdaf_core.studies.settings_form import parse_integers, settings
-    from mdaf_core.training.presets import preset_names
 
     for name in preset_names():
         config = get_preset(name)
@@ -274,8 +274,8 @@ def test_changes_that_are_not_valid_leave_the_others(changes, sentences):
 
 
 def test_costs_are_counted_in_a_process_of_their_own(tiny):
+    from mdaf_core.base.settings import get_settings
     from mdaf_core.models.summary import count_parameters
-    from mdaf_core.settings import get_settings
     from mdaf_core.studies.estimate import estimate, known_costs, settled
     from tests.waiting import traces, wait_until
 

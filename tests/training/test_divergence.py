@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core import tracking
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.prepare import prepare
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.runs import tracking
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.divergence import Diverged, advice, require_finite, require_sense
 from mdaf_core.training.fit import train
-from mdaf_core.training.presets import get_preset
 
 SHORT = {"training.max_epochs": 2, "training.warmup_epochs": 0, "training.batch_size": 128}
 

@@ -8,16 +8,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core import tracking
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.errors import StudioError
-from mdaf_core.evaluation.metrics import auc
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.metrics.values import auc
 from mdaf_core.models import layers
 from mdaf_core.models.weights import load_model
-from mdaf_core.training.config import RunConfig
+from mdaf_core.runs import tracking
+from mdaf_core.runs.config import RunConfig
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.fit import Cancelled, train
 from mdaf_core.training.predict import predict
-from mdaf_core.training.presets import get_preset
 
 FAST = ["training.batch_size=2048", "training.max_epochs=3"]
 SMALL = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mdaf_core.data.dataset import PreparedDataset
+from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.models.config import GBDTConfig
 from mdaf_core.training.gbdt import _earlier_counts, feature_names, features
 

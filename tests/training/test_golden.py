@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from mdaf_core.models.registry import build_model
+from mdaf_core.runs.presets import get_preset, preset_names
 from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.optimizer import build_optimizer, clip_gradients
-from mdaf_core.training.presets import get_preset, preset_names
 from tests.models.batches import USUAL, random_batch
 
 PATH = Path(__file__).with_name("golden_losses.json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from mdaf_core.settings import PROJECT_ROOT
+from mdaf_core.base.settings import PROJECT_ROOT
 from mdaf_core.training.memory import peak_memory_mb
 
 PROGRAM = "from mdaf_core.training.memory import peak_memory_mb; print(peak_memory_mb())"

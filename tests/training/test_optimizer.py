@@ -9,9 +9,9 @@ import torch
 
 from mdaf_core.models import layers
 from mdaf_core.models.registry import build_model
-from mdaf_core.training.config import TrainingConfig
+from mdaf_core.runs.config import TrainingConfig
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.optimizer import build_optimizer, clip_gradients
-from mdaf_core.training.presets import get_preset
 from tests.models.batches import USUAL, random_batch
 
 CONFIG = TrainingConfig(weight_decay=1e-3, embedding_decay=2e-2, learning_rate=0.01)

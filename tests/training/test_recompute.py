@@ -6,12 +6,12 @@ import polars as pl
 import pytest
 from safetensors.torch import load_file, save_file
 
-from mdaf_core import tracking
-from mdaf_core.data.prepare import prepare
-from mdaf_core.errors import StudioError
-from mdaf_core.evaluation.adaptivity import contributions
+from mdaf_core.analysis.adaptivity import contributions
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.runs import tracking
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.fit import train
-from mdaf_core.training.presets import get_preset
 from mdaf_core.training.recompute import recompute
 
 QUICK = {"training.max_epochs": 1, "training.warmup_epochs": 0, "training.batch_size": 4096, "model.fusion_dim": 8}

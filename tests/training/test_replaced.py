@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from mdaf_core.data.prepare import prepare
-from mdaf_core.evaluation.adaptivity import describe
-from mdaf_core.evaluation.effects import effects_of
-from mdaf_core.evaluation.margins import Margin
-from mdaf_core.evaluation.metrics import pairs_within, placements
+from mdaf_core.analysis.adaptivity import describe
+from mdaf_core.analysis.effects import effects_of
+from mdaf_core.analysis.margins import Margin
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.metrics.values import pairs_within, placements
 from mdaf_core.models.config import BSTConfig, LRConfig, Mamba4RecConfig, MDAFConfig
 from mdaf_core.models.registry import build_model
+from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.training import replaced
-from mdaf_core.training.config import TrainingConfig
 from mdaf_core.training.predict import predict
 from mdaf_core.training.replaced import Fused
 
@@ -207,7 +207,7 @@ def test_the_words_are_the_same_on_any_scale_of_g():
 
 
 def iter_batches(dataset):
-    from mdaf_core.data.loader import BatchLoader
+    from mdaf_core.data.batches.loader import BatchLoader
 
     return iter(BatchLoader(dataset, "test", 2048))
 
@@ -237,7 +237,7 @@ def test_history_models_and_others(tiny):
 
 def test_another_history_is_read_as_if_it_were_the_rows(tiny):
     """The donor's events at the donor's ages, match features of the row's own target; nothing else changes."""
-    from mdaf_core.data.variants import loader_of, with_histories_of
+    from mdaf_core.data.batches.variants import loader_of, with_histories_of
 
     rows = tiny.rows("test")
     donor = np.roll(np.arange(len(rows)), 100)
@@ -254,6 +254,6 @@ def test_another_history_is_read_as_if_it_were_the_rows(tiny):
 
 
 def iter_batches_of(dataset, size):
-    from mdaf_core.data.loader import BatchLoader
+    from mdaf_core.data.batches.loader import BatchLoader
 
     return iter(BatchLoader(dataset, "test", size, max_history=50))

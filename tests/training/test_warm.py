@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numba
 
+from mdaf_core.base.settings import PROJECT_ROOT
 from mdaf_core.ops import adam, conv_numba, dropout, field_attention, scan_numba
 from mdaf_core.ops.compiled import compiled_folder, complete
-from mdaf_core.settings import PROJECT_ROOT
 from mdaf_core.training import warm
 
 KERNELS = {

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.data.prepare import prepare
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.dataset import PreparedDataset
 
 START = 1_494_000_000 // 86400 * 86400 - 8 * 3600
 """A midnight in Shanghai."""

@@ -1,0 +1,65 @@
+"""What each configuration cost, so that unequal budgets are visible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from mdaf_core.analysis.comparison import by_configuration
+from mdaf_core.runs.tracking import RunRecord
+
+
+def ledger(runs: Sequence[RunRecord], others: Sequence[RunRecord] = ()) -> pl.DataFrame:
+    """What each configuration cost, so that unequal budgets are visible.
+
+    Args:
+        runs: of a study.
+        others: further runs of the store, to count the settings tried of each kind of model on the same data.
+
+    Returns:
+        Columns configuration, model, seeds, parameters_embedding, parameters_dense, multiply_adds (a row),
+        rows_per_second (mean), epochs (mean, trained), best_epoch (mean), wall_seconds (mean a run),
+        total_seconds (all runs), peak_memory_mb (largest), settings_tried.
+    """
+    records = []
+    for name, group in by_configuration(runs).items():
+        members = list(group.values())
+        results = [r.result for r in members if r.result]
+        first = members[0]
+        tried = {
+            tuple(sorted((k, v) for k, v in r.config.items() if k not in ("seed", "dataset")))
+            for r in [*runs, *others]
+            if r.model == first.model and r.fingerprint == first.fingerprint
+        }
+        records.append(
+            {
+                "configuration": name,
+                "model": first.model,
+                "seeds": len(members),
+                "parameters_embedding": results[0].parameters_embedding,
+                "parameters_dense": results[0].parameters_dense,
+                "multiply_adds": results[0].multiply_adds,
+                "rows_per_second": _mean([r.rows_per_second for r in results]),
+                "epochs": _mean([len(r.epochs) for r in results]),
+                "best_epoch": _mean([r.best_epoch for r in results]),
+                "wall_seconds": _mean([r.wall_seconds for r in results]),
+                "total_seconds": sum(r.wall_seconds for r in results),
+                "peak_memory_mb": max(r.peak_memory_mb for r in results),
+                "settings_tried": len(tried),
+            }
+        )
+    integers = ("seeds", "parameters_embedding", "parameters_dense", "multiply_adds", "settings_tried")
+    floats = ("rows_per_second", "epochs", "best_epoch", "wall_seconds", "total_seconds", "peak_memory_mb")
+    schema: dict[str, Any] = {"configuration": pl.String, "model": pl.String}
+    schema |= dict.fromkeys(integers, pl.Int64) | dict.fromkeys(floats, pl.Float64)
+    return pl.DataFrame(records, schema=schema).select(
+        "configuration", "model", "seeds", *integers[1:4], *floats, "settings_tried"
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return float(np.mean(known)) if known else None

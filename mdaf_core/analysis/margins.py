@@ -1,0 +1,242 @@
+"""Margins of parity: what may count as no difference, in each metric, and where a margin comes from.
+
+A margin belongs to a metric. AUC, gAUC and PR-AUC take one in bp (1e-4 of the metric); every metric but ECE takes a
+share of what the reference gains over a model that knows nothing but the base rate. Log loss, normalised entropy and
+Brier score take only that: at a click rate of 0.4% the whole Brier score is 40 bp, and 20 bp of it are more than any
+model gains.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mdaf_core.analysis.significance import BP
+from mdaf_core.base.errors import UsageError
+
+# What a metric gains over the base rate: its formula in words, for sentences.
+GAINS = {
+    "auc": "AUC − 0.5",
+    "gauc": "gAUC − 0.5",
+    "pr_auc": "PR-AUC − base rate",
+    "logloss": "base-rate log loss − log loss",
+    "normalised_entropy": "1 − normalised entropy",
+    "brier": "base-rate Brier score − Brier score",
+}
+METRICS = {  # as sentences name them
+    "auc": "AUC",
+    "gauc": "gAUC",
+    "logloss": "log loss",
+    "normalised_entropy": "normalised entropy",
+    "brier": "Brier score",
+    "ece": "expected calibration error",
+    "pr_auc": "PR-AUC",
+}
+IN_BP = ("auc", "gauc", "pr_auc")
+WIDE = 0.05  # share of the gain above which a margin is warned of
+NARROWEST, WIDEST = 0.0025, 0.02  # share of the gain that is proposed
+NO_MARGIN = "no margin is set, so parity is not tested"
+NO_ECE = (
+    "parity in ECE cannot be shown: ECE is biased upward by an amount that depends on the number of rows, so no margin "
+    "of it has a meaning"
+)
+AT_LAUNCH = "set at launch"
+PROPOSED = "proposed by the program, accepted at launch"
+AFTERWARDS = "chosen after results were seen"
+BY_HAND = "set by the reader"
+
+
+class Margin(BaseModel):
+    """Half-width of the differences that count as parity: `20 bp`, or `1 %` of the reference's gain."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    size: float = Field(gt=0, le=10_000)
+    unit: Literal["bp", "%"] = Field("bp", description="1e-4 of the metric; or % of the reference's gain.")
+    origin: str = Field(BY_HAND, description="Where it comes from, as sentences say it.")
+
+    @property
+    def text(self) -> str:
+        """As `parse_margin` takes it: `20 bp`, `1%`."""
+        return f"{self.size:.12g}%" if self.unit == "%" else f"{self.size:.12g} bp"
+
+    def same(self, other: Margin | None) -> bool:
+        """Whether both are of one size, wherever they come from."""
+        return other is not None and (self.size, self.unit) == (other.size, other.unit)
+
+    def half_width(self, gain: float | None) -> float | None:
+        """In the metric; None for a share of a gain that is unknown or not above 0."""
+        if self.unit == "bp":
+            return self.size * BP
+        return self.size / 100 * gain if gain is not None and gain > 0 else None
+
+
+def parse_margin(text: str, origin: str = BY_HAND) -> Margin | None:
+    """`20`, `20 bp` or `1%` (of the reference's gain over the base rate); empty or `none` is no margin.
+
+    Raises:
+        UsageError: anything else.
+    """
+    if text.strip().lower() in ("", "none"):
+        return None
+    found = re.fullmatch(r"±?\s*([0-9.]+(?:e-?[0-9]+)?)\s*(bp|%)?", text.strip(), re.IGNORECASE)
+    try:
+        return (
+            Margin(size=float(found[1]), unit="%" if found[2] == "%" else "bp", origin=origin) if found else _no(text)
+        )
+    except (ValueError, ValidationError):
+        return _no(text)
+
+
+def _no(text: str) -> Margin:
+    raise UsageError(
+        f"A margin is a number of bp above 0 (20 or '20 bp'), or a share of the reference's gain over the base rate "
+        f"('1%'); got {text!r}."
+    )
+
+
+def check_metric(metric: str) -> None:
+    """Refuse a metric that configurations cannot be compared by.
+
+    Raises:
+        UsageError: the message lists those there are.
+    """
+    if metric not in METRICS:
+        raise UsageError(f"There is no metric {metric!r} to compare by. Known: {', '.join(METRICS)}.")
+
+
+def check_margin(margin: Margin | None, metric: str) -> None:
+    """Refuse a margin that has no meaning for the metric.
+
+    Raises:
+        UsageError: the reason.
+    """
+    if margin is None:
+        return
+    if metric not in GAINS:
+        raise UsageError(f"{NO_ECE[0].upper()}{NO_ECE[1:]}. Leave the margin out.")
+    if margin.unit == "bp" and metric not in IN_BP:
+        raise UsageError(
+            f"A margin of {METRICS[metric]} is relative, since its size depends on the click rate: give a share of the "
+            f"reference's gain over the base rate ({GAINS[metric]}), such as 1%, not {margin.text}."
+        )
+    if margin.unit == "%" and margin.size >= 100:
+        raise UsageError(
+            f"A margin of {margin.text} of the gain would call knowing nothing parity; give less than 100%."
+        )
+
+
+def gain_over_base(metric: str, value: float, base_rate: float) -> float | None:
+    """What a metric's `value` gains over predicting the base rate for every row; None for ECE, or one label.
+
+    Args:
+        base_rate: share of positives among the rows the metric is of.
+    """
+    if metric not in GAINS or not 0 < base_rate < 1:
+        return None
+    if metric == "logloss":
+        return entropy(base_rate) - value
+    if metric == "brier":
+        return base_rate * (1 - base_rate) - value
+    return {"auc": value - 0.5, "gauc": value - 0.5, "pr_auc": value - base_rate}.get(metric, 1 - value)
+
+
+def entropy(rate: float) -> float:
+    """Log loss of predicting the base rate `rate` for every row, in nats."""
+    return -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate))
+
+
+def margin_words(margin: Margin | None, width: float | None) -> str:
+    """The margin with its origin, as every sentence about parity names it: `±7.5 bp (0.5% of …; set at launch)`."""
+    if margin is None:
+        return "no margin set"
+    if width is None:
+        return f"{margin.text} of the reference's gain over the base rate ({margin.origin})"
+    share = "" if margin.unit == "bp" else f"{margin.text} of the reference's gain over the base rate; "
+    return f"±{_bp(width)} bp ({share}{margin.origin})"
+
+
+def _bp(value: float, digits: int = 3) -> str:
+    """In bp, to so many digits, without an exponent."""
+    return f"{float(f'{value / BP:.{digits}g}'):,.10g}"
+
+
+def margin_notes(margin: Margin | None, metric: str, width: float | None, gain: float | None) -> list[str]:
+    """What to know about a margin: none is set, none can be formed, or it is wide beside what the reference gains."""
+    if metric not in GAINS:
+        return [f"{NO_ECE[0].upper()}{NO_ECE[1:]}."]
+    if margin is None:
+        return [f"{NO_MARGIN[0].upper()}{NO_MARGIN[1:]}."]
+    if width is None:
+        return [
+            f"The margin of {margin.text} of the reference's gain over the base rate ({GAINS[metric]}) cannot be "
+            "formed, since the reference gains nothing over it: parity is not tested."
+        ]
+    if gain is None or gain <= 0:
+        return [
+            f"The reference gains nothing over the base rate ({GAINS[metric]}): parity with it within "
+            f"±{_bp(width)} bp says little."
+        ]
+    if width > WIDE * gain:
+        return [
+            f"The margin of ±{_bp(width)} bp is {width / gain:.0%} of what the reference gains over the base rate "
+            f"({GAINS[metric]}: {_bp(gain)} bp). More than {WIDE:.0%} of it may hide a difference that matters."
+        ]
+    return []
+
+
+# ---- proposing one -------------------------------------------------------------------------------------------------
+
+
+class Proposal(BaseModel):
+    """A margin for people to accept or not, and the sentence that says how it was derived."""
+
+    margin: Margin | None
+    sentence: str
+
+
+ASSUMED_AUC = 0.65
+ASSUMED_CORRELATION = 0.9
+EQUIVALENCE_REACH = (
+    2.93  # z₀.₉₅ + z₀.₉₀: standard errors of a margin within which equal models show parity 4 times in 5
+)
+
+
+def propose(metric: str, rows: int, positives: int, auc: float | None = None, se: float | None = None) -> Proposal:
+    """A margin from the data: as narrow as these rows can resolve, between 0.25% and 2% of the reference's gain.
+
+    Equal models are shown to be within m four times in five where m is 2.93 standard errors of their difference; that
+    is taken at a correlation of 0.9 between the two AUCs.
+
+    Args:
+        rows, positives: of the split that is compared.
+        auc: of the reference, from runs that have finished on these data; None: 0.65 is assumed, and said.
+        se: its standard error; None: Hanley and McNeil's from AUC and counts.
+    """
+    from mdaf_core.analysis.reported_results import hanley_mcneil_se
+
+    if metric not in GAINS:
+        return Proposal(margin=None, sentence=f"{NO_ECE[0].upper()}{NO_ECE[1:]}.")
+    if not 0 < positives < rows:
+        return Proposal(margin=None, sentence="These rows have one label only, so no margin can be proposed.")
+    assumed = auc is None or auc <= 0.5
+    area = ASSUMED_AUC if auc is None or auc <= 0.5 else auc
+    error = hanley_mcneil_se(area, positives, rows - positives) if se is None else se
+    resolved = EQUIVALENCE_REACH * error * math.sqrt(2 * (1 - ASSUMED_CORRELATION))
+    share = min(max(resolved / (area - 0.5), NARROWEST), WIDEST)
+    margin = Margin(size=float(f"{100 * share:.1g}"), unit="%", origin=PROPOSED)
+    about = f"AUC {area:.3f} {'assumed, none is known yet' if assumed else 'in earlier runs on these data'}"
+    able = (
+        "these rows can show equal models to be within it"
+        if resolved <= 1.05 * margin.size / 100 * (area - 0.5)
+        else "so few rows will hardly show parity even of equal models"
+    )
+    return Proposal(
+        margin=margin,
+        sentence=f"Proposed: {margin.text} of the reference's gain over the base rate, "
+        f"about ±{_bp(margin.size / 100 * (area - 0.5), 2)} bp of AUC ({rows:,} rows, {positives:,} positives, "
+        f"{about}; their differences resolve about ±{_bp(resolved, 2)} bp: {able}).",
+    )

@@ -1,0 +1,109 @@
+"""From tests to words: the margin in the metric's units, adjusting over all comparisons, interim looks, chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mdaf_core.analysis.margins import entropy, gain_over_base, margin_notes
+from mdaf_core.analysis.plan import seeds_done
+from mdaf_core.analysis.significance import BP, LEVEL, ONE_SEED, Estimate, holm, verdict
+from mdaf_core.data.store.schema import Split
+from mdaf_core.runs.tracking import RunRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mdaf_core.analysis.comparison import StudyComparison
+
+# Metric → +1 where larger is better, −1 where smaller is.
+DIRECTIONS = {"auc": 1, "gauc": 1, "pr_auc": 1, "logloss": -1, "normalised_entropy": -1, "brier": -1, "ece": -1}
+
+
+def interim_look(
+    planned: Mapping[str, Sequence[int]], groups: Mapping[str, dict[int, RunRecord]], name: str, reference: str
+) -> str | None:
+    """How many planned seeds a configuration has finished together with the reference; None when all have."""
+    whole = set(planned.get(name, ())) & set(planned.get(reference, ()))
+    done = set(groups.get(name, {})) & set(groups.get(reference, {}))
+    return seeds_done(whole, done, len(whole))
+
+
+def fit_margin(out: StudyComparison, value: float, reference: dict[int, RunRecord]) -> None:
+    """The margin in the metric's own units, from what the reference gains over the base rate of these rows."""
+    result = next(iter(reference.values())).result
+    if result is None:
+        return
+    rows = getattr(result, out.split)
+    out.gain = gain_over_base(out.metric, value, rows.positives / rows.rows)
+    width = None if out.margin is None else out.margin.half_width(out.gain)
+    out.margin_bp = None if width is None else width / BP
+    out.notes += margin_notes(out.margin, out.metric, width, out.gain)
+
+
+def decide(out: StudyComparison, waiting: int) -> None:
+    """Adjust over all comparisons, then give each its word. `waiting`: planned ones without a finished run."""
+    tested = [c for c in out.configurations if c.difference_seeds is not None and c.difference is not None]
+    decidable = sum(not c.undecided for c in tested)
+    out.tests = decidable + (waiting if decidable else 0)
+
+    def adjusted(p: list[float | None]) -> list[float | None]:
+        """Holm's; those that wait for seeds count as p = 1 for the others, and themselves get the whole factor."""
+        known: list[float | None] = [1.0 if c.interim else value for c, value in zip(tested, p, strict=True)]
+        found = holm([*known, *[1.0] * waiting])
+        return [
+            f if not c.interim or v is None else min(1.0, v * out.tests)
+            for c, v, f in zip(tested, p, found, strict=False)
+        ]
+
+    differences = adjusted([c.difference.p if c.difference else None for c in tested])
+    parity = adjusted([c.equivalence.p if c.equivalence else None for c in tested])
+    seeds = adjusted([c.difference_seeds.p if c.difference_seeds else None for c in tested])
+    ranks = adjusted([c.signed_rank.p if c.signed_rank else None for c in tested])
+    for entry, p, p_parity, p_seeds, p_ranks in zip(tested, differences, parity, seeds, ranks, strict=True):
+        assert entry.difference is not None
+        entry.p_adjusted, entry.p_equivalence_adjusted = p, p_parity
+        entry.p_seeds_adjusted, entry.p_signed_rank_adjusted = p_seeds, p_ranks
+        improvement = DIRECTIONS[out.metric] * entry.difference.estimate
+        entry.verdict = verdict(improvement, p, p_parity, len(entry.shared_seeds))
+        shown = not entry.interim and entry.verdict in ("better", "worse")
+        if shown and p_parity is not None and p_parity < 1 - LEVEL:
+            entry.notes.append(f"the difference is shown, and shown to be smaller than {out.margin_words}")
+    for entry in out.configurations:
+        if entry.interim and entry.verdict in ("better", "worse", "parity", "not shown", ONE_SEED):
+            entry.verdict = "interim"
+        if entry.difference is not None and out.noise_floor is not None:
+            entry.below_noise_floor = abs(entry.difference.estimate) < out.noise_floor
+
+
+def chance_notes(
+    groups: Mapping[str, dict[int, RunRecord]], areas: Mapping[str, Estimate | None], split: Split
+) -> list[str]:
+    """Which configurations know nothing that can be shown: AUC whose interval reaches 0.5, log loss of the base rate.
+
+    Args:
+        areas: configuration → its mean AUC over seeds, with the interval over seeds and users; None: undefined.
+    """
+    known = {name: area for name, area in areas.items() if area is not None}
+    blind = [name for name, area in known.items() if area.low <= 0.5]
+    out = []
+    if known and len(blind) == len(known):
+        out.append(
+            "No configuration is above chance: the 95% interval of every AUC reaches 0.5. Differences among them are "
+            "differences among models that have not been shown to know anything of these rows."
+        )
+    elif blind:
+        out.append(f"Not above chance (the 95% interval of AUC reaches 0.5): {', '.join(blind)}.")
+    worse, base = [], 0.0
+    for name, group in groups.items():
+        rows = [getattr(run.result, split) for run in group.values() if run.result is not None]
+        losses = [row.logloss for row in rows if row.logloss is not None]
+        if losses and 0 < rows[0].positives < rows[0].rows:
+            base = entropy(rows[0].positives / rows[0].rows)
+            if sum(losses) / len(losses) >= base:
+                worse.append(name)
+    if worse:
+        out.append(
+            f"Log loss is not below {base:.4f}, that of predicting the base rate for every row: {', '.join(worse)}."
+        )
+    return out

@@ -1,0 +1,89 @@
+"""Where things live and how runs are executed. Every setting is an `MDAF_*` environment variable."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ByteSize, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """Read afresh by `get_settings()` at each use, so that tests and workers see their own environment."""
+
+    model_config = SettingsConfigDict(env_prefix="MDAF_", extra="ignore")
+
+    home: Path = Field(PROJECT_ROOT / "artifacts", description="Folder for everything the program writes.")
+    scan: Literal["auto", "reference", "numba", "parallel", "mamba_ssm"] = Field(
+        "auto", description="Implementation of the selective scan."
+    )
+    slots: int | None = Field(
+        None, ge=1, description="How many training jobs run at once; default: one a GPU, else one."
+    )
+    executor: Literal["local"] = Field("local", description="Where training jobs are executed.")
+    threads: int | None = Field(None, ge=1, description="CPU threads a training job uses; default: all cores / slots.")
+
+    data_memory_limit: ByteSize | None = Field(
+        None, description="Memory a preparation of data may use, such as 4GB; default: half of the machine's."
+    )
+
+    upload_limit: ByteSize = Field(
+        ByteSize(8 * 10**9), description="What uploads through the browser may take on disk together, such as 8GB."
+    )
+
+    @property
+    def job_threads(self) -> int:
+        """CPU threads of a training job: `threads`, else an equal share of the cores for each slot."""
+        return self.threads or max((os.cpu_count() or 1) // (self.slots or 1), 1)
+
+    @property
+    def datasets_dir(self) -> Path:
+        return self.home / "datasets"
+
+    @property
+    def work_dir(self) -> Path:
+        """What preparations that are going on, or were interrupted, have finished so far."""
+        return self.home / "work"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Artifact root of the run store: one folder a run, named by the run's id."""
+        return self.home / "runs"
+
+    @property
+    def studies_dir(self) -> Path:
+        return self.home / "studies"
+
+    @property
+    def jobs_dir(self) -> Path:
+        return self.home / "jobs"
+
+    @property
+    def cache_dir(self) -> Path:
+        return self.home / "cache"
+
+    @property
+    def tracking_uri(self) -> str:
+        """`MLFLOW_TRACKING_URI` where set, else a SQLite file in `home`."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home.resolve() / 'mlflow.db'}"
+
+
+_NAMES = tuple(f"MDAF_{name.upper()}" for name in Settings.model_fields)
+
+
+def get_settings() -> Settings:
+    """The settings of this process, from the environment as it is now; `home` is absolute."""
+    return _read(tuple(os.environ.get(name) for name in _NAMES))
+
+
+@lru_cache(maxsize=8)
+def _read(_environment: tuple[str | None, ...]) -> Settings:
+    """Parsed once for each state of the environment: paths are asked for thousands of times."""
+    settings = Settings()
+    settings.home = settings.home.expanduser().resolve()
+    return settings

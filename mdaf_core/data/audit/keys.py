@@ -1,0 +1,99 @@
+"""Rows grouped by what they share, and numbers that may have been made of such groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from mdaf_core.data.audit.base import Written, mixed_hash
+from mdaf_core.data.store.describe import field_word
+from mdaf_core.data.store.schema import FIRST_ID, SPLITS, UNKNOWN
+
+_MOST_ROWS = 200_000
+_MOST_NUMBERS, _MOST_KEYS, _MOST_PAIRED = 40, 10, 4
+_FEWEST_NUMBERS = 10
+_MOST_STEPS = 100
+_ROWS_A_VALUE = 1.5
+
+
+class Keys:
+    """Groups of rows of one id, or of several ids, in a sample that holds groups whole.
+
+    Attributes:
+        words: what a group is, for people; group: (N,) from 0 on; size: groups; rows: (N,) positions in all rows.
+    """
+
+    def __init__(self, words: str, columns: list[np.ndarray], known: np.ndarray):
+        hashes = mixed_hash(columns)
+        share = int(known.sum()) // _MOST_ROWS + 1
+        self.words = words
+        self.rows = np.flatnonzero(known & (hashes % np.uint64(share) == 0))
+        _, self.group = np.unique(hashes[self.rows], return_inverse=True)
+        self.size = int(self.group.max(initial=-1)) + 1
+
+
+def whole(data: Written, name: str) -> np.ndarray:
+    """A column of all parts, one behind the other."""
+    return np.concatenate([data.rows[split].columns[name] for split in SPLITS])
+
+
+def numbers(data: Written) -> dict[str, np.ndarray]:
+    """Numeric inputs, and ids that are fractions or few whole numbers (a rate in steps): (N,) float32 over all parts,
+    NaN where not known."""
+    found = {name: whole(data, name) for name in data.meta.numeric[:_MOST_NUMBERS]}
+    for field in data.categorical:
+        if field.role != "context" or field.vocabulary_size < FIRST_ID + _FEWEST_NUMBERS:
+            continue
+        table = data.dataset.vocabulary(field.name).filter(pl.col("code") >= FIRST_ID)
+        values = table["id"].cast(pl.Float64, strict=False)
+        steps = len(values) <= _MOST_STEPS or bool((values.drop_nulls() % 1 != 0).any())
+        if values.null_count() > 0.1 * len(values) or not steps:
+            continue
+        codes = whole(data, field.name)
+        of_code = np.full(max(int(table["code"].max() or 0), int(codes.max(initial=0))) + 1, np.nan, np.float32)  # type: ignore[arg-type]
+        of_code[table["code"].to_numpy()] = values.fill_null(float("nan")).to_numpy()
+        found[field.name] = of_code[np.maximum(codes, 0)]
+    return found
+
+
+def groups_of_ids(data: Written) -> tuple[list[Keys], dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Rows by ids and pairs of ids, those of users, items and categories before others, and by ids on one day; and the
+    columns (ids of all rows, and which are known) of the first few."""
+    roles = {"item": 0, "user": 1, "category": 2, "context": 3}
+    fields = sorted(
+        (field for field in data.categorical if field.name not in ("hour", "dayofweek")), key=lambda f: roles[f.role]
+    )
+    columns: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for field in fields[:_MOST_KEYS]:
+        if field.role == "user" and data.meta.has_user:
+            continue
+        codes = whole(data, field.name)
+        columns[field_word(field.name)] = codes, codes > UNKNOWN
+    if data.meta.has_user:
+        users = whole(data, "user_index")
+        columns = {"user": (users, users >= 0)} | columns
+    found = [Keys(name, [codes], known) for name, (codes, known) in columns.items()]
+    paired = {name: columns[name] for name in list(columns)[:_MOST_PAIRED]}
+    pairs = dict(paired)
+    if data.meta.has_calendar:
+        day = data.meta.seconds(whole(data, "timestamp")) // 86400
+        pairs["day"] = day, np.ones(len(day), np.bool_)
+    names = list(pairs)
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            (codes, known), (more, too) = pairs[one], pairs[other]
+            found.append(Keys(f"{one} and {other}", [codes, more], known & too))
+    return found, paired
+
+
+def groups_of_values(values: np.ndarray, columns: dict[str, tuple[np.ndarray, np.ndarray]]) -> Iterator[Keys]:
+    """Rows that share a number, and rows of one id that do: what such a number was made of, whatever it is."""
+    known = ~np.isnan(values)
+    different = len(np.unique(values[known]))
+    if not _FEWEST_NUMBERS <= different <= int(known.sum()) / _ROWS_A_VALUE:
+        return
+    yield Keys("group of rows that share it", [values], known)
+    for name, (codes, there) in columns.items():
+        yield Keys(f"{name} in rows that share it", [codes, values], known & there)

@@ -1,0 +1,42 @@
+"""How well one score tells the labels apart."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+
+from mdaf_core.data.audit.base import occurrences
+
+
+def auc(label: np.ndarray, score: np.ndarray) -> float:
+    """Probability that a positive's score exceeds a negative's, ties half (Mann-Whitney); missing values lowest."""
+    score = np.nan_to_num(np.asarray(score, np.float64), nan=-np.inf)  # missing values tie, below all others
+    ranks = pl.Series(score).rank("average").to_numpy()
+    positives = int((label == 1).sum())
+    negatives = len(label) - positives
+    return (float(ranks[label == 1].sum()) - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def auc_error(label: np.ndarray) -> float:
+    """Standard error of the AUC of a score that says nothing."""
+    positives = int(label.sum())
+    negatives = len(label) - positives
+    return math.sqrt((len(label) + 1) / (12 * positives * negatives))
+
+
+def rates_of(codes: np.ndarray, past: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """(N,) positive rate of each code among past rows, smoothed towards that of all."""
+    size, base = 1 + max(int(codes.max(initial=0)), int(past.max(initial=0))), float(label.mean())
+    count, positives = occurrences(past, size), occurrences(past, size, where=label)
+    return ((positives + base) / (count + 1))[codes]
+
+
+def cell_auc(order: np.ndarray, count: np.ndarray, positives: np.ndarray) -> float:
+    """AUC of rows in cells, each row scored with its cell's `order`; `count` rows of a cell, `positives` among them."""
+    value, cell = np.unique(order, return_inverse=True)
+    up = np.bincount(cell, positives, len(value))
+    down = np.bincount(cell, count - positives, len(value))
+    below = np.cumsum(down) - down
+    return float((up * (below + down / 2)).sum() / (up.sum() * down.sum()))

@@ -1,0 +1,169 @@
+"""Do the parts follow each other, and share no row?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from mdaf_core.data.audit.audit import Check
+from mdaf_core.data.audit.base import EXAMPLES, Written, check, rows_text
+from mdaf_core.data.store.schema import SPLITS, Split
+
+
+def splits(data: Written) -> Iterator[Check]:
+    kind = data.meta.split.get("kind", "unknown")
+    if kind == "random":
+        yield check(
+            "random-split",
+            "Random split",
+            "warn",
+            1,
+            "Rows were assigned to the parts at random: results say how well a model fills gaps in the past, not how "
+            "well it predicts.",
+            todo="Use it only to reproduce work that did so; else split by time.",
+        )
+    found: dict[Split, np.ndarray] = {}
+    latest = np.iinfo(np.int64).min
+    for split in SPLITS:
+        timestamp = data.rows[split].timestamp
+        found[split] = np.flatnonzero(timestamp <= latest)
+        latest = max(latest, int(timestamp.max(initial=latest)))
+    overlap = sum(map(len, found.values()))
+    chronological = kind not in ("random", "leave-last-out")
+    timed = data.meta.has_time
+    what = "lie" if timed else "lie, in file order,"
+    in_order = "Every validation row is later than all training rows, every test row later than all validation rows."
+    if not timed:
+        in_order = (
+            "Rows carry no time. In the file, every validation row comes after all training rows and every test row "
+            "after all validation rows; whether the file is in order of time, nothing says."
+        )
+    elif not data.meta.has_calendar:
+        in_order += " Later is what the input's own order says: it is no calendar."
+    yield check(
+        "split-times",
+        "Order of the parts in time" if timed else "Order of the parts in the file",
+        "pass" if not overlap else "fail" if chronological else "warn",
+        overlap,
+        f"{overlap:,} validation or test rows {what} before the end of an earlier part"
+        + ("." if chronological else f", as a split of kind {kind!r} allows: trends leak between the parts.")
+        if overlap
+        else in_order,
+        {split: float(len(rows)) for split, rows in found.items()},
+        todo="Split by time, unless you reproduce work that did not.",
+        examples=lambda: data.examples(found),
+    )
+
+
+def interleaved(data: Written) -> Iterator[Check]:
+    if not (data.meta.has_user and data.meta.has_time):
+        return
+    users = 1 + max(int(rows.user.max(initial=0)) for rows in data.rows.values())
+    latest = np.full(users, np.iinfo(np.int64).min)
+    mixed = np.zeros(users, bool)
+    found: dict[Split, np.ndarray] = {}
+    for split in SPLITS:
+        rows = data.rows[split]
+        found[split] = np.flatnonzero(rows.timestamp < latest[rows.user])
+        mixed[rows.user[found[split]]] = True
+        np.maximum.at(latest, rows.user, rows.timestamp)
+
+    def later(split: Split, at: np.ndarray) -> dict[str, Any]:
+        return {"a row in an earlier part at": data.local(latest[data.rows[split].user[at]])}
+
+    count = int(mixed.sum())
+    yield check(
+        "user-interleaved",
+        "Order of a user's rows",
+        "fail" if count else "pass",
+        count,
+        f"{count:,} users have rows in an earlier part that happened after rows of a later part: a model is judged on "
+        "a user's past after it learned from that user's future."
+        if count
+        else "No user has a row in an earlier part that happened after one in a later part.",
+        todo="Split by time or leave the last rows out, unless you reproduce work that did not.",
+        examples=lambda: data.examples(found, later),
+    )
+
+
+def repeated_rows(data: Written) -> Iterator[Check]:
+    shared = _repeated([rows.row_id for rows in data.rows.values()])
+    everything = [name for name in data.repeats.columns if name not in ("split", "at")]
+    repeats = data.repeats.with_columns(
+        rows=pl.len().over(everything), parts=pl.col("split").n_unique().over(everything)
+    )
+    across = repeats.filter(pl.col("parts") > 1)
+    inside = repeats.filter((pl.col("rows") > 1) & (pl.col("parts") == 1))
+    again = inside.filter(~pl.struct(everything).is_first_distinct()) if len(inside) else inside
+    total = max(shared, len(across))
+    same, shares = "the same in all inputs, too many for chance", "all inputs, too many for chance,"
+    alike, but = f" ({same})", ", but for what chance explains"
+    whole = "user, time, inputs and label" if data.told_apart else "all inputs and the label"
+    if data.told_apart:
+        alike, same, shares, but = "", "same user, time, inputs", "user, time and target", ""
+    yield check(
+        "rows-across-splits",
+        "Rows in two parts",
+        "fail" if shared or (total and data.told_apart) else "warn" if total else "pass",
+        total,
+        f"{rows_text(total, 'is', 'are')} in more than one part{alike}: a model is judged on rows it was trained on."
+        if total
+        else "No two rows of different parts share the number of their line"
+        + (", or user, time, inputs and label." if data.told_apart else f"; none share all inputs{but}."),
+        todo="Remove repeated rows from the input, or split by time so that rows of one moment stay together.",
+        examples=lambda: data.examples(_positions(across) if len(across) else _same_row_id(data)),
+    )
+    yield check(
+        "duplicate-rows",
+        "Duplicate rows",
+        "warn" if len(again) else "pass",
+        len(again),
+        f"{rows_text(len(again), 'repeats', 'repeat')} another row of the part ({same} and label)."
+        if len(again)
+        else f"No two rows of a part share {whole}{but}.",
+        todo="If they are one event written twice, remove the copies from the input.",
+        examples=lambda: data.examples(_positions(inside)),
+    )
+    target = [name for name in data.repeats.columns if name in ("user", "time") or name.startswith("target_")]
+    contradicting = data.repeats.filter(pl.col("label").n_unique().over(target) > 1)
+    yield check(
+        "contradicting-rows",
+        "Contradicting labels",
+        "warn" if len(contradicting) else "pass",
+        len(contradicting),
+        f"{len(contradicting):,} rows share {shares} with a row of the other label: no model can get both right."
+        if len(contradicting)
+        else "No two rows of one user, time and target have different labels."
+        if data.told_apart
+        else f"No two rows of the same inputs have different labels{but}.",
+        todo="Decide which of them counts (usually the click) and remove the others from the input.",
+        examples=lambda: data.examples(_positions(contradicting)),
+    )
+
+
+def _positions(repeats: pl.DataFrame) -> dict[Split, np.ndarray]:
+    """Positions by split of the first repeated rows, those that belong together side by side."""
+    first = repeats.sort("user", "time")[:EXAMPLES] if "user" in repeats.columns else repeats
+    return {split: first.filter(pl.col("split") == split)["at"].to_numpy() for split in SPLITS}
+
+
+def _same_row_id(data: Written) -> dict[Split, np.ndarray]:
+    """Positions of rows whose `row_id` another row has too."""
+    ids = pl.Series(np.concatenate([rows.row_id for rows in data.rows.values()]))
+    double = ids.filter(ids.is_duplicated())
+    return {split: np.flatnonzero(np.isin(rows.row_id, double)) for split, rows in data.rows.items()}
+
+
+def _repeated(ids: list[np.ndarray]) -> int:
+    """How many of the ids in some arrays occurred before."""
+    size = sum(len(part) for part in ids)
+    low, high = min(int(part.min(initial=0)) for part in ids), max(int(part.max(initial=0)) for part in ids)
+    if low < 0 or high > 4 * size:
+        return size - len(np.unique(np.concatenate(ids)))
+    seen = np.zeros(high + 1, bool)
+    for part in ids:
+        seen[part] = True
+    return size - int(seen.sum())

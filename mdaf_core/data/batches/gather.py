@@ -1,0 +1,132 @@
+"""Rows and their histories as packed arrays: vectorised gathers over memory-mapped columns, never a loop over rows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+
+from mdaf_core.data.store.columns import identities
+from mdaf_core.data.store.dataset import PreparedDataset, Rows
+from mdaf_core.data.store.schema import MAX_HISTORY, Split
+
+_CHUNK = 16_384
+"""Rows gathered at once where a whole split is asked for."""
+_LOG_CAP = math.log1p(50.0)
+_LOG_MONTH = math.log1p(30 * 86400.0)
+
+
+def match_names(history: tuple[str, ...] | list[str]) -> list[str]:
+    """Names of the match features of a data set with these history fields, in the order of `match_BM`'s columns.
+
+    For each history field that the target shares: `seen` (0 or 1), `count` (log-scaled to [0, 1]), `recency` in
+    events (1 / (1 + events since the last match)) and in time (1 just now, 0 a month ago, log-scaled; 0: never).
+    Then the history's length (log-scaled) and the recency of its last event.
+    """
+    if not history:
+        return []
+    per_field = [f"{name}_{what}" for name in history for what in ("seen", "count", "recency", "time_recency")]
+    return [*per_field, "history_length", "last_event_recency"]
+
+
+@numba.njit(cache=True)
+def _match(target_HB, event_HT, age_T, cu, equal_TH, out_BM):  # pragma: no cover - compiled
+    log_cap, log_month = _LOG_CAP, _LOG_MONTH
+    n_fields = event_HT.shape[0]
+    for b in range(target_HB.shape[1]):
+        start, end = cu[b], cu[b + 1]
+        length = end - start
+        for f in range(n_fields):
+            count, last = 0, -1
+            for t in range(start, end):
+                if event_HT[f, t] == target_HB[f, b] and target_HB[f, b] > 1:
+                    equal_TH[t, f] = True
+                    count += 1
+                    last = t
+            if count > 0:
+                out_BM[b, 4 * f] = 1.0
+                out_BM[b, 4 * f + 1] = min(1.0, math.log1p(count) / log_cap)
+                out_BM[b, 4 * f + 2] = 1.0 / (end - last)
+                out_BM[b, 4 * f + 3] = max(0.0, 1.0 - math.log1p(age_T[last]) / log_month)
+        if length > 0:
+            out_BM[b, 4 * n_fields] = min(1.0, math.log1p(length) / log_cap)
+            out_BM[b, 4 * n_fields + 1] = max(0.0, 1.0 - math.log1p(age_T[end - 1]) / log_month)
+
+
+def gather(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max_history: int = MAX_HISTORY) -> dict[str, Any]:
+    """The rows of a split at these positions with their newest events: the arrays of a `loader.Batch`, by name.
+
+    With `max_history` 0 there are no history fields at all: a model that reads them all the same fails instead of
+    taking every history for an empty one.
+    """
+    features = dataset.meta.features()
+    history_fields = features.history if max_history else ()
+    columns = rows.columns
+    end_B = rows.history_end[index_B]
+    start_B = np.maximum(rows.history_start[index_B], end_B - max_history)
+    length_B = end_B - start_B
+    cu = np.zeros(len(index_B) + 1, np.int64)
+    np.cumsum(length_B, out=cu[1:])
+    event_T = np.repeat(start_B - cu[:-1], length_B) + np.arange(cu[-1])
+    timestamp_B = rows.timestamp[index_B]
+
+    categorical_BF = np.empty((len(index_B), len(features.categorical)), np.int64)
+    for f, name in enumerate(features.categorical):
+        categorical_BF[:, f] = columns[name][index_B]
+    numeric_BG = np.empty((len(index_B), len(features.numeric)), np.float32)
+    for g, name in enumerate(features.numeric):
+        numeric_BG[:, g] = columns[name][index_B]
+
+    history = {name: np.empty(0, np.int64) for name in history_fields}
+    age_T = np.zeros(len(event_T), np.float32)
+    equal_TH = np.zeros((len(event_T), len(history_fields)), np.bool_)
+    match_BM = np.zeros((len(index_B), len(match_names(history_fields))), np.float32)
+    if history_fields:
+        events = dataset.events
+        event_HT = np.empty((len(history_fields), len(event_T)), np.int32)
+        target_HB = np.empty((len(history_fields), len(index_B)), np.int32)
+        for h, name in enumerate(history_fields):
+            history[name] = events[name][event_T].astype(np.int64)
+            event_HT[h] = identities(events, name)[event_T]
+            target_HB[h] = identities(columns, name)[index_B]
+        age_T[:] = np.repeat(timestamp_B, length_B) - events["timestamp"][event_T]
+        if dataset.meta.ticks > 1:
+            age_T /= dataset.meta.ticks
+        _match(target_HB, event_HT, age_T, cu, equal_TH, match_BM)
+
+    return {
+        "label_B": rows.label[index_B].astype(np.float32),
+        "categorical_BF": categorical_BF,
+        "numeric_BG": numeric_BG,
+        "cu_seqlens": cu.astype(np.int32),
+        "history": history,
+        "history_age_T": age_T,
+        "equal_TH": equal_TH,
+        "match_BM": match_BM,
+        "row_id_B": rows.row_id[index_B].astype(np.int64),
+        "user_B": rows.user[index_B].astype(np.int64),
+        "timestamp_B": timestamp_B.astype(np.int64),
+    }
+
+
+def match_features(
+    dataset: PreparedDataset,
+    split: Split,
+    index: np.ndarray | None = None,
+    max_history: int = MAX_HISTORY,
+    rows: Rows | None = None,
+) -> np.ndarray:
+    """The match features of these rows (default: all of the split), (N, M) float32; columns as in `match_names`.
+
+    Args:
+        rows: in the place of the split's.
+    """
+    rows = dataset.rows(split) if rows is None else rows
+    index = np.arange(len(rows)) if index is None else index
+    parts = [
+        gather(dataset, rows, index[start : start + _CHUNK], max_history)["match_BM"]
+        for start in range(0, len(index), _CHUNK)
+    ]
+    return np.concatenate(parts) if parts else np.empty((0, len(match_names(dataset.meta.history_fields))), np.float32)

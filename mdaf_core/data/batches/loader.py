@@ -1,0 +1,117 @@
+"""Batches of rows with packed histories, as torch tensors."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mdaf_core.data.batches.gather import gather
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.schema import MAX_HISTORY, Split
+
+
+@dataclass
+class Batch:
+    """B rows whose histories, T events in all, lie one after another, oldest first.
+
+    Row b's events are `[cu_seqlens[b], cu_seqlens[b + 1])`: the convention of variable-length attention kernels. A
+    history may be empty. Suffixes: B rows, T history events, F categorical fields, G numeric fields,
+    H history fields, M match features.
+
+    Attributes:
+        label_B: float32, 0 or 1.
+        categorical_BF: int64 codes, columns in the order of `FeatureSpec.categorical`.
+        numeric_BG: float32 values.
+        cu_seqlens: (B + 1,) int32.
+        history: field name → (T,) int64 codes.
+        history_age_T: float32 seconds from the event to its row, > 0.
+        equal_TH: whether an event's raw id is the target's, field by field; ids unseen in training included.
+        match_BM: float32 match features, see `gather.match_names`.
+        row_id_B, user_B, timestamp_B (in the data set's unit): int64; for bookkeeping, never model inputs.
+    """
+
+    label_B: Tensor
+    categorical_BF: Tensor
+    numeric_BG: Tensor
+    cu_seqlens: Tensor
+    history: dict[str, Tensor]
+    history_age_T: Tensor
+    equal_TH: Tensor
+    match_BM: Tensor
+    row_id_B: Tensor
+    user_B: Tensor
+    timestamp_B: Tensor
+
+    def __len__(self) -> int:
+        return len(self.label_B)
+
+    @property
+    def lengths_B(self) -> Tensor:
+        """Events in each row's history, int64."""
+        return (self.cu_seqlens[1:] - self.cu_seqlens[:-1]).long()
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        moved: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, dict):
+                moved[field.name] = {k: v.to(device, non_blocking=non_blocking) for k, v in value.items()}
+            else:
+                moved[field.name] = value.to(device, non_blocking=non_blocking)
+        return replace(self, **moved)
+
+
+class BatchLoader:
+    """Iterates over one split in batches; re-iterable.
+
+    Args:
+        dataset: the prepared data set.
+        split: `train`, `val` or `test`.
+        batch_size: rows a batch; the last one may be smaller.
+        shuffle_seed: None keeps row order; a tuple of integers (for instance seed, epoch) fixes a permutation.
+        max_history: newest events kept of each history.
+        rows: indices to iterate over instead of the whole split.
+    """
+
+    def __init__(
+        self,
+        dataset: PreparedDataset,
+        split: Split,
+        batch_size: int,
+        shuffle_seed: tuple[int, ...] | None = None,
+        max_history: int = MAX_HISTORY,
+        rows: np.ndarray | None = None,
+    ):
+        self.dataset, self.split = dataset, split
+        self.batch_size, self.shuffle_seed, self.max_history = batch_size, shuffle_seed, max_history
+        self.rows = dataset.rows(split)
+        self.indices = np.arange(len(self.rows)) if rows is None else np.asarray(rows)
+
+    def __len__(self) -> int:
+        return -(-len(self.indices) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = self.indices
+        if self.shuffle_seed is not None:
+            order = np.random.default_rng(self.shuffle_seed).permutation(order)
+        with ThreadPoolExecutor(1) as ahead:  # the next batch while the caller works on this one
+            waiting: deque[Future[Batch]] = deque()
+            for start in range(0, len(order), self.batch_size):
+                waiting.append(ahead.submit(self.gather, order[start : start + self.batch_size]))
+                if len(waiting) > 1:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def gather(self, index_B: np.ndarray) -> Batch:
+        """The batch of these rows (indices into the split)."""
+        arrays = gather(self.dataset, self.rows, index_B, self.max_history)
+        history = {name: torch.from_numpy(codes_T) for name, codes_T in arrays.pop("history").items()}
+        return Batch(history=history, **{name: torch.from_numpy(array) for name, array in arrays.items()})

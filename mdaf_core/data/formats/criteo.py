@@ -1,0 +1,133 @@
+"""Criteo's Display Advertising Challenge (Kaggle 2014): 13 counts and 26 hashed ids an impression."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+from pydantic import Field
+
+from mdaf_core.data.formats.base import Progress, RawTable, Size, Source, SourceOptions, expect_files, numeric_scaling
+from mdaf_core.data.formats.files import count_lines, find, inside
+from mdaf_core.data.formats.text import Column, Layout, read_text, shrink
+from mdaf_core.data.prepare.scaling import Transform
+from mdaf_core.data.store.schema import FieldSpec
+
+NUMERIC = tuple(f"I{i}" for i in range(1, 14))
+CATEGORICAL = tuple(f"C{i}" for i in range(1, 27))
+LAYOUT = Layout(
+    (
+        Column("label", "text", choices=("0", "1")),
+        *(Column(name, "int", optional=True) for name in NUMERIC),
+        *(Column(name, "hex", optional=True) for name in CATEGORICAL),
+    ),
+    "\t",
+    least=37,  # C24 to C26 may be missing; tools that strip lines take their tabs with them
+    expected="tab-separated label, I1 to I13, C1 to C26 without a header (40 fields; train.txt)",
+)
+
+
+class CriteoOptions(SourceOptions):
+    """Options of `criteo`."""
+
+    min_count: int = Field(
+        10, ge=1, description="Training rows an id needs to get a code of its own; rarer ids are 'unknown'."
+    )
+    counts: Literal["buckets", "numbers"] = Field(
+        "buckets",
+        description="I1 to I13 as ids of buckets, floor(ln(x)^2) for x > 2 (as the challenge's winners did), with a "
+        "bucket for 'missing'; or as numbers, which may be missing.",
+    )
+    numeric_scaling: Transform = numeric_scaling("log", **{"with": {"counts": ["numbers"]}})
+
+
+def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTable:
+    """Read train.txt, or what holds it. Rows carry neither user nor time: file order is time order."""
+    assert path is not None
+    path = inside(path, "train.txt")
+    buckets = options.counts == "buckets"
+
+    def keep(block: pl.DataFrame) -> pl.DataFrame:
+        counts = [(bucket(pl.col(name)) if buckets else pl.col(name)).alias(name) for name in NUMERIC]
+        return shrink(block.select(pl.col("label").cast(pl.UInt8), *counts, *CATEGORICAL))
+
+    text = read_text(path, LAYOUT, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep, stage="rows")
+    if buckets:
+        fields = [FieldSpec(name=name, description="Count, in buckets") for name in NUMERIC]
+    else:
+        fields = [FieldSpec(name=name, kind="numeric", description="Count") for name in NUMERIC]
+    return RawTable(
+        rows=text.frame,
+        fields=[*fields, *(FieldSpec(name=name, description="Hashed id") for name in CATEGORICAL)],
+        title="Criteo Display Advertising Challenge",
+        label="clicked",
+        numeric_scaling=options.numeric_scaling,
+        as_text=dict.fromkeys(CATEGORICAL, hex_text) | (dict.fromkeys(NUMERIC, bucket_text) if buckets else {}),
+        titles=dict.fromkeys(NUMERIC, bucket_titles()) if buckets else {},
+        inputs={text.name: text.fingerprint},
+        skipped_rows=text.skipped,
+        examples=text.examples,
+    )
+
+
+def bucket(value: pl.Expr) -> pl.Expr:
+    """floor(ln(x)²) for x above 2, x - 3 for smaller ones (below 0, so that the two stay apart); null where missing.
+
+    The challenge's winners, "3 Idiots" (Juan, Zhuang, Chin 2014), call them '1', '2', … and 'SPx': `bucket_text`.
+    """
+    large = (value.cast(pl.Float64).log() ** 2).floor().cast(pl.Int64, strict=False)
+    return pl.when(value > 2).then(large).otherwise(value - _SMALL)
+
+
+_SMALL = 3
+
+
+def bucket_text(buckets: pl.Series) -> pl.Series:
+    """The winners' names of buckets."""
+    name, small = pl.col("name"), pl.lit("SP") + (pl.col("name").cast(pl.Int64) + _SMALL).cast(pl.String)
+    text = pl.when(name > 0).then(name.cast(pl.String)).otherwise(small)
+    return buckets.alias("name").to_frame().select(text)["name"]
+
+
+def hex_text(ids: pl.Series) -> pl.Series:
+    """32-bit numbers as 8 hexadecimal digits."""
+    return pl.Series(ids.name, [None if number is None else f"{number:08x}" for number in ids], dtype=pl.String)
+
+
+def bucket_titles() -> pl.DataFrame:
+    """What each bucket holds, for people: 'SP0' is 0, '5' is 10 to 11."""
+    ids = [f"SP{x}" for x in range(-10, 3)]
+    titles = [str(x) for x in range(-10, 3)]
+    for number in range(1, 480):  # up to the largest 32-bit count
+        low, high = max(3, math.ceil(math.exp(math.sqrt(number)))), math.ceil(math.exp(math.sqrt(number + 1))) - 1
+        if low <= high:
+            ids.append(str(number))
+            titles.append(f"{low:,}" if low == high else f"{low:,} to {high:,}")
+    return pl.DataFrame({"id": ids, "title": titles})
+
+
+def _files(path: Path, _options: CriteoOptions) -> list[Path]:
+    return [find(inside(path, "train.txt")).file]
+
+
+def _size(path: Path, _options: CriteoOptions) -> Size:
+    lines = count_lines(inside(path, "train.txt"))
+    return Size(lines=lines, read=161, rows=lines, events=0, fields=39, history_fields=0)
+
+
+_EXPECTED = "train.txt, its archive (dac.tar.gz), or its folder"
+
+
+SOURCE = Source(
+    name="criteo",
+    title="Criteo Display Advertising Challenge: counts and hashed ids, no users, no histories",
+    path_help=_EXPECTED,
+    options=CriteoOptions,
+    read=read,
+    default_name=lambda _path, options: "criteo" if options.counts == "buckets" else "criteo-numbers",
+    files=_files,
+    size=_size,
+    check=lambda path, _options: expect_files(path, ["train.txt"], _EXPECTED),
+)

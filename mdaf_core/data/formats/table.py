@@ -1,0 +1,315 @@
+"""Any CSV, Parquet or JSON lines file: say which columns are label, user, time, item and so on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal, Self
+from zoneinfo import available_timezones
+
+import polars as pl
+from pydantic import Field, JsonValue, field_validator, model_validator
+
+from mdaf_core.base.errors import BadInputError, UsageError
+from mdaf_core.data.formats.base import (
+    RESERVED_COLUMNS,
+    Progress,
+    RawTable,
+    Size,
+    Source,
+    SourceOptions,
+    calendar_columns,
+    calendar_fields,
+    numeric_scaling,
+    weekday_titles,
+)
+from mdaf_core.data.formats.table_columns import CheckedColumns, without_padding
+from mdaf_core.data.formats.table_file import TableFile, rows_of
+from mdaf_core.data.formats.text import EXAMPLES, fingerprint_file
+from mdaf_core.data.formats.time_forms import names_a_day
+from mdaf_core.data.formats.times import NumberUnit, check_format
+from mdaf_core.data.prepare.scaling import Transform
+from mdaf_core.data.store.schema import TICKS, FieldSpec, TimeUnit
+
+Role = Literal["item", "category", "user", "context"]
+
+
+# Options that name columns of the file: a form offers the columns there are.
+COLUMN: dict[str, JsonValue] = {"column": True}
+DAY = 86_400
+
+
+class TableOptions(SourceOptions):
+    """Options of `table`. Columns are named as in the file."""
+
+    names: list[str] = Field(
+        [], description="Names of the columns in order, comma-separated, where the file has no header."
+    )
+    label: str = Field("label", json_schema_extra=COLUMN, description="Column of the label: 0 or 1, or true and false.")
+    positive_from: float | None = Field(
+        None, description="Take the label column as a number, and values of at least this as positive (ratings)."
+    )
+    positive_values: list[str] = Field(
+        [], description="Values of the label column that are positive, comma-separated; all others are negative."
+    )
+    user: str | None = Field(
+        None, json_schema_extra=COLUMN, description="Column of the user; without it there are no histories and no gAUC."
+    )
+    timestamp: str | None = Field(
+        None,
+        json_schema_extra=COLUMN,
+        description="Column of the time: Unix time, ISO 8601, or as timestamp_format says. Without it file order is "
+        "time order.",
+    )
+    timestamp_unit: NumberUnit = Field(
+        "s",
+        description="What a numeric time counts since 1970: seconds, milli-, micro- or nanoseconds. order: it "
+        "puts rows in order and says nothing of hours or days (a clock that starts anywhere, a sequence number).",
+    )
+    timestamp_format: str | None = Field(
+        None,
+        description="How times are written, as strftime has it: %y%m%d%H for 14102100, %Y%m%d for 20141021, "
+        "%m/%d/%Y %I:%M:%S %p for 11/9/2019 7:21:07 PM.",
+        json_schema_extra={"with": {"timestamp_unit": ["s"]}},
+    )
+    timezone: str = Field("UTC", description="For hours and weekdays, and for times that name no zone.")
+    item: str | None = Field(None, json_schema_extra=COLUMN, description="Column of the target item.")
+    category: str | None = Field(None, json_schema_extra=COLUMN, description="Column of the item's category.")
+    categorical: list[str] = Field(
+        [], json_schema_extra=COLUMN, description="Further columns that are ids, comma-separated."
+    )
+    numeric: list[str] = Field(
+        [],
+        json_schema_extra=COLUMN,
+        description="Columns that are numbers, comma-separated; values may be missing.",
+    )
+    numeric_scaling: Transform = numeric_scaling("standard")
+    calendar: bool = Field(True, description="Add hour and weekday where there is a time.")
+    history: Literal["rows", "positives", "none"] = Field(
+        "rows", description="Histories from the user's earlier rows, from those with label 1 only, or none."
+    )
+    history_item: str | None = Field(
+        None,
+        json_schema_extra=COLUMN,
+        description="Column with ready-made histories of items, oldest first: lists, or ids joined by a separator.",
+    )
+    history_category: str | None = Field(
+        None, json_schema_extra=COLUMN, description="Column with the categories of the ready-made histories."
+    )
+    history_separator: str = Field("^", min_length=1, description="What joins the ids of a ready-made history.")
+    history_padding: str | None = Field(
+        None, description="Id that only fills the ends of ready-made histories up to one length (often 0): taken away."
+    )
+    delimiter: str = Field(",", min_length=1, max_length=1, description="Of a CSV file; .tsv files take a tab.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("not the name of a timezone, such as UTC or Asia/Shanghai")
+        return value
+
+    @field_validator("timestamp_format")
+    @classmethod
+    def _usable_format(cls, value: str | None) -> str | None:
+        try:
+            return value if value in (None, "%s") else check_format(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _one_label(self) -> Self:
+        if self.positive_from is not None and self.positive_values:
+            raise ValueError("positive_from is a threshold, positive_values names values: take one")
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_write_times(self) -> Self:
+        if self.timestamp_format and self.timestamp_unit != "s":
+            raise ValueError("timestamp_format says how times are written, timestamp_unit what numbers count: take one")
+        return self
+
+
+def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTable:
+    """Read one file with the columns that `options` name."""
+    assert path is not None
+    used = _used_columns(options)
+    file = TableFile(path, options.delimiter, options.skip_bad_rows, options.names)
+    progress(0.0, f"Reading {path.name}")
+    frame = file.read(used)
+    progress(0.6, "Checking columns")
+    table = CheckedColumns(frame, file)
+    columns: dict[str, pl.Series] = {
+        "label": table.label(options.label, options.positive_from, options.positive_values)
+    }
+    fields: list[FieldSpec] = []
+
+    def add(name: str, values: pl.Series, column: str, role: Role = "context") -> None:
+        columns[name] = values
+        fields.append(FieldSpec(name=name, role=role, description=f"Column {column}"))
+
+    if options.item:
+        add("item", table.required(options.item), options.item, "item")
+    if options.category:
+        add("category", table.ids(options.category), options.category, "category")
+    if options.user:
+        add("user", table.required(options.user), options.user, "user")
+    names = _field_names([*options.categorical, *options.numeric])
+    for column in options.categorical:
+        add(names[column], table.ids(column), column)
+    for column in options.numeric:
+        columns[names[column]] = table.number(column)
+        fields.append(FieldSpec(name=names[column], kind="numeric", description=f"Column {column}"))
+    time_unit: TimeUnit = "s"
+    if options.timestamp:
+        columns["timestamp"], time_unit = table.timestamp(
+            options.timestamp, options.timestamp_unit, options.timezone, options.timestamp_format
+        )
+    histories = _histories(table, options)
+
+    good = ~table.bad
+    rows = pl.DataFrame(columns).filter(good)
+    if rows.is_empty():
+        raise BadInputError("The file holds no row that can be used.", path)
+    moments = bool(options.timestamp) and options.timestamp_unit != "order"
+    if moments and options.calendar:
+        rows = rows.with_columns(calendar_columns(options.timezone, time_unit))
+        fields += calendar_fields()
+        if rows["hour"].n_unique() == 1 and rows["timestamp"].max() - rows["timestamp"].min() >= DAY * TICKS[time_unit]:  # type: ignore[operator]
+            rows, fields = rows.drop("hour"), [field for field in fields if field.name != "hour"]
+            table.notes.append(f"The time {options.timestamp} names days without an hour: there is no field hour.")
+        if options.timestamp_format and not names_a_day(options.timestamp_format):
+            rows, fields = rows.drop("dayofweek"), [field for field in fields if field.name != "dayofweek"]
+            table.notes.append(f"The time {options.timestamp} names months without a day: there is no field dayofweek.")
+    if not fields:
+        raise UsageError("Nothing goes into a model: name item, category, user, categorical or numeric columns.")
+    events, history_fields = _events(rows, {name: lists.filter(good) for name, lists in histories.items()}, options)
+    return RawTable(
+        rows=rows,
+        fields=fields,
+        history_fields=history_fields,
+        events=events,
+        titles={"dayofweek": weekday_titles()},
+        title=path.name,
+        label=_label_words(options),
+        numeric_scaling=options.numeric_scaling,
+        time_unit=time_unit,
+        calendar=moments or not options.timestamp,
+        timezone=options.timezone,
+        timezone_assumed="timezone" not in options.model_fields_set,
+        inputs={path.name: fingerprint_file(path)},
+        skipped_rows=len(file.ragged) + int(table.bad.sum()),
+        examples={"skipped": (file.examples + table.examples.get("skipped", []))[:EXAMPLES]},
+        notes=table.notes,
+    )
+
+
+def _label_words(options: TableOptions) -> str:
+    if options.positive_from is not None:
+        return f"{options.label} is at least {options.positive_from:g}"
+    return f"{options.label} is {' or '.join(options.positive_values or ['1'])}"
+
+
+def _used_columns(options: TableOptions) -> list[str]:
+    single = (
+        options.label, options.user, options.timestamp, options.item, options.category,
+        options.history_item, options.history_category,
+    )  # fmt: skip
+    used = [column for column in (*single, *options.categorical, *options.numeric) if column]
+    double = next((column for column in used if used.count(column) > 1), None)
+    if double is not None:
+        raise UsageError(f"The column {double!r} is named twice; each column has one part to play.")
+    if options.history_item and not options.item:
+        raise UsageError("history_item needs item: histories share the codes of the target item.")
+    if options.history_category and not options.category:
+        raise UsageError("history_category needs category: histories share the codes of the target's category.")
+    return used
+
+
+def _field_names(columns: list[str]) -> dict[str, str]:
+    """A field name for each column: letters, digits and '_', and none that already means something."""
+    taken = {*RESERVED_COLUMNS, "item", "category", "user", "hour", "dayofweek", "positive", "row"}
+    names: dict[str, str] = {}
+    for column in columns:
+        base = re.sub(r"[^A-Za-z0-9]+", "_", column).strip("_")[:60] or "column"
+        name, n = base, 2
+        while name.lower() in taken:
+            name, n = f"{base}_{n}", n + 1
+        taken.add(name.lower())
+        names[column] = name
+    return names
+
+
+def _histories(table: CheckedColumns, options: TableOptions) -> dict[str, pl.Series]:
+    """Ready-made histories by field, where there are any."""
+    found: dict[str, pl.Series] = {}
+    if options.history_item:
+        found["item"] = table.lists(options.history_item, options.history_separator)
+    if options.history_category:
+        found["category"] = table.lists(options.history_category, options.history_separator)
+    if options.history_item and options.history_category:
+        table.mark(
+            found["item"].list.len() != found["category"].list.len(),
+            f"{options.history_item} and {options.history_category} must be equally long",
+            table.frame[options.history_category],
+        )
+    if any(_may_be_empty(lists) for lists in found.values()):
+        found = without_padding(found, "")
+    if found and options.history_padding is not None:
+        found = without_padding(found, options.history_padding)
+    return found
+
+
+def _may_be_empty(lists: pl.Series) -> bool:
+    """Whether lists can hold ids that are none: '' and null, which are no events at their ends."""
+    return lists.dtype.inner == pl.String or bool(lists.list.eval(pl.element().is_null()).list.any().any())  # type: ignore[attr-defined]
+
+
+def _events(
+    rows: pl.DataFrame, histories: dict[str, pl.Series], options: TableOptions
+) -> tuple[pl.DataFrame | None, list[str]]:
+    if histories:
+        lists = pl.DataFrame(histories).with_row_index("row")
+        names = list(histories)
+        return lists.filter(pl.col(names[0]).list.len() > 0).explode(names), names
+    names = [name for name in ("item", "category") if name in rows.columns]
+    if options.history == "none" or not options.item or not {"user", "timestamp"} <= set(rows.columns):
+        return None, []
+    shown = rows if options.history == "rows" else rows.filter(pl.col("label") == 1)
+    return shown.select("user", "timestamp", *names, positive="label"), names
+
+
+def _check(path: Path, options: TableOptions) -> None:
+    """Refuse a file that is no table, or lacks one of the columns."""
+    TableFile(path, options.delimiter, options.skip_bad_rows, options.names).require(_used_columns(options))
+
+
+def _size(path: Path, options: TableOptions) -> Size | None:
+    """None where histories come with the rows: how long they are is seen when they are read."""
+    if options.history_item or options.history_category:
+        return None
+    used = len(_used_columns(options))
+    rows, unpacked = rows_of(path)
+    # A column of text takes 20 bytes a value, and the file is there twice while it is parsed; typed ones take 15.
+    held = 15 * used if unpacked is None else 20 * used + 2 * unpacked / rows
+    has_history = options.history != "none" and options.user and options.timestamp and options.item
+    return Size(
+        lines=rows, read=0, rows=rows, events=rows if has_history else 0, fields=used, history_fields=2, held=held
+    )
+
+
+SOURCE = Source(
+    name="table",
+    title="Any CSV, Parquet or JSON lines file with a column for the label",
+    path_help="a CSV or JSON lines file (plain, .gz or .zip), or a Parquet file",
+    options=TableOptions,
+    read=read,
+    default_name=lambda path, _options: _name_of(path),
+    size=_size,
+    check=_check,
+)
+
+
+def _name_of(path: Path | None) -> str:
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") if path else ""
+    return f"table-{stem or 'data'}"[:80]

@@ -1,0 +1,415 @@
+"""What the columns of a table seem to be, from their names and first rows: a proposal that people correct."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mdaf_core.data.formats import table_words as words
+from mdaf_core.data.formats.known_files import Known, by_header, by_shape
+from mdaf_core.data.formats.option_text import as_text
+from mdaf_core.data.formats.table import TableOptions
+from mdaf_core.data.formats.table_file import TableFile, read_head
+from mdaf_core.data.formats.table_label import find_label
+from mdaf_core.data.formats.table_look import Look
+
+ROWS = 1000
+MOST_COLUMNS = 1000
+_SENTINEL = 0.2  # of the rows
+_FAR_MORE = 2  # than any other
+_RUNS = 5  # a file sorted by user holds a user's rows together
+
+
+@dataclass
+class Proposal:
+    """A mapping to begin with.
+
+    Attributes:
+        options: of the source `table`, those that differ from their defaults.
+        reasons: option → why, as a phrase.
+        findings: what must be known before it is run, as sentences, the most important first.
+        left_out: column that nothing is proposed for → why.
+        rows: the first rows of the file (but for Parquet: as text).
+        source: that reads the file; another than `table` for some published files.
+        runs: whether the proposal can be run as it is.
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    findings: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    rows: pl.DataFrame = field(default_factory=pl.DataFrame)
+    source: str = "table"
+    runs: bool = True
+
+    def take(self, option: str, value: Any, why: str) -> None:
+        self.options[option], self.reasons[option] = value, why
+
+    def command(self, path: Path | str) -> list[str]:
+        """Arguments of `python` that prepare the file as proposed; none where it cannot be run as it is."""
+        if not self.runs:
+            return []
+        made = ["-m", "mdaf_core", "data", "prepare", self.source, "--path", str(path)]
+        for name, value in self.options.items():
+            made += ["--set", f"{name}={as_text(value)}"]
+        return made
+
+
+def propose(path: Path) -> Proposal:
+    """Propose options for a file.
+
+    Raises:
+        BadInputError: it cannot be read as a table.
+    """
+    file = read_head(path, ROWS)
+    proposal = Proposal(rows=file.first)
+    known = by_header(file.first.columns)
+    if file.names:
+        known = by_shape(file.first_records(1)[0], file.delimiter, path)
+    if known is not None:
+        proposal.findings.append(f"This looks like {known.name}. {known.note}")
+        proposal.source, proposal.runs = known.source, not known.refused
+        if known.refused or known.source != "table":
+            proposal.left_out = dict.fromkeys(file.first.columns, "not read as a table")
+            return proposal
+    _form(file, proposal)
+    columns = {name: Look(file.first[name]) for name in file.first.columns[:MOST_COLUMNS]}
+    if len(file.first.columns) > MOST_COLUMNS:
+        proposal.findings.append(
+            f"The file has {len(file.first.columns):,} columns; the first {MOST_COLUMNS:,} were looked at. Name the "
+            "ones "
+            "you need."
+        )
+    _Roles(columns, proposal, known).fill()
+    if known is not None:
+        for option, value in known.options.items():
+            if value == []:
+                moved = proposal.options.pop(option, [])
+                proposal.reasons.pop(option, None)
+                proposal.options["categorical"] = [
+                    name for name in columns if name in {*proposal.options.get("categorical", []), *moved}
+                ]
+            else:
+                proposal.take(option, value, f"as {known.name} has it")
+    return proposal
+
+
+def _form(file: TableFile, proposal: Proposal) -> None:
+    """What is particular about how the file is written."""
+    usual = TableOptions.model_fields["delimiter"].default
+    if file.text and file.delimiter not in (usual, "\t" if file.path.suffix.lower() == ".tsv" else usual):
+        proposal.take("delimiter", file.delimiter, f"the header is parted by {file.delimiter!r}")
+    if file.names:
+        proposal.take("names", file.names, "the first line holds values")
+        proposal.findings.append(
+            "The file has no header: its first line holds values. The columns are called column_1 and so on; set "
+            "names to "
+            "what they are, and correct what is proposed for them."
+        )
+
+
+class _Roles:
+    """Gives each column its part, one part after the other."""
+
+    def __init__(self, columns: dict[str, Look], proposal: Proposal, known: Known | None):
+        self.proposal, self.known = proposal, known
+        self.all = columns
+        self.lists = {name: look for name, look in columns.items() if look.is_list}
+        self.plain = {name: look for name, look in columns.items() if not look.is_list}
+
+    def fill(self) -> None:
+        proposal = self.proposal
+        for name, why in (self.known.never if self.known else {}).items():
+            if name in self.all:
+                self.plain.pop(name, None)
+                self.lists.pop(name, None)
+                proposal.left_out[name] = why
+        find_label(self.plain, proposal, self._find)
+        self._time()
+        self._user()
+        for option, names in (("item", words.ITEMS), ("category", words.CATEGORIES)):
+            self._named(option, names)
+        self._histories()
+        self._inputs()
+        for name in self.all:
+            if name not in _used(proposal.options):
+                proposal.left_out.setdefault(name, "nothing is known to do with it")
+        if not any(option in proposal.options for option in ("item", "category", "user", "categorical", "numeric")):
+            proposal.runs = False
+
+    def _take(self, option: str, name: str, why: str) -> None:
+        self.proposal.take(option, name, why)
+        self.plain.pop(name, None)
+
+    def _find(self, names: Sequence[str], suits: Callable[[Look], bool] = lambda look: True) -> str | None:
+        """The column with the first of these names, among those that suit."""
+        found: dict[str, str] = {}
+        for name, look in reversed(self.plain.items()):
+            if suits(look):
+                found[look.core] = name
+                found["".join(look.tokens)] = name
+        return next((found[name] for name in names if name in found), None)
+
+    def _time(self) -> None:
+        proposal = self.proposal
+        readable = {name: look for name, look in self.plain.items() if look.time is not None}
+        ranked = sorted((rank, i, name) for i, (name, look) in enumerate(readable.items()) if (rank := _rank(look)))
+        candidates = [name for _, _, name in ranked]
+        unread = [name for name, look in self.plain.items() if look.is_called_time and name not in candidates]
+        if not candidates:
+            proposal.findings.append("No time was found: the order of the file is taken as the order of time.")
+            self._without_time(unread)
+        for name in unread:
+            if not self.plain[name].is_clock_part:
+                proposal.left_out[name] = "called a time, but no time that puts rows in order"
+                self.plain.pop(name)
+        if not candidates:
+            return
+        name = candidates[0]
+        look = self.plain[name]
+        reading = look.time
+        assert reading is not None
+        if look.ambiguous_time:
+            proposal.left_out[name] = f"a time that can be {reading.words}"
+            proposal.findings.append(
+                f"{name} holds times {reading.words}, which these values do not tell apart: set timestamp={name} and "
+                "timestamp_format to the right one. Without it file order is time order."
+            )
+            self.plain.pop(name)
+            return
+        by = "by its name" if words.TIME_TOKENS.intersection(look.tokens) else "by its values"
+        for option, value in reading.options.items():
+            if value != "s":
+                proposal.take(option, value, f"{name} reads like {reading.words}")
+        self._take("timestamp", name, f"{by}, and its values are times ({reading.words})")
+        if reading.options.get("timestamp_unit") == "order":
+            proposal.findings.append(
+                f"{name} is no moment in time but {reading.words}: it puts rows in order, and hours and days are not "
+                "known."
+            )
+        self._unknown_times(name, look)
+        for other in candidates[1:]:
+            if words.TIME_TOKENS.intersection(self.plain[other].tokens) or self.plain[other].iso:
+                proposal.left_out[other] = "another time of the row"
+                self.plain.pop(other)
+
+    def _without_time(self, unread: list[str]) -> None:
+        """What may be the time and was not taken as it."""
+        for name in unread:
+            look = self.plain[name]
+            if look.is_clock_part:
+                continue
+            if look.time is not None:
+                self.proposal.findings.append(f"{name} holds {look.time.words}.")
+            elif look.size:
+                self.proposal.findings.append(
+                    f"{name} is called a time, but how it is written ({look.text[0][:40]!r}) is not known: set "
+                    f"timestamp={name} and timestamp_format, if it is one."
+                )
+        for name, look in self.plain.items():
+            if look.rises:
+                self.proposal.findings.append(
+                    f"{name} rises from row to row, as a clock or the number of the row does: set timestamp={name} and "
+                    "timestamp_unit=order if it is the time."
+                )
+
+    def _unknown_times(self, name: str, look: Look) -> None:
+        if self.proposal.options.get("timestamp_unit") == "order":
+            return
+        unknown = (
+            look.rows - look.size + int(look.text.is_in(["0", "-1", "NaT", "nan", "NULL", "null", "1970-01-01"]).sum())
+        )
+        if unknown:
+            said = f"The time {name} is unknown (empty, 0 or -1) in {unknown:,} of the first {look.rows:,} rows"
+            self.proposal.take("skip_bad_rows", True, f"rows whose {name} is unknown are left out and counted")
+            self.proposal.findings.append(f"{said}: such rows are left out and counted, as all that cannot be read.")
+
+    def _user(self) -> None:
+        name = self._find(words.USERS)
+        if name is None:
+            self.proposal.findings.append(
+                "No user was found by its name: without one no histories are built, and intervals take "
+                "rows as independent. Set user to its column, if there is one."
+            )
+            return
+        look = self.plain[name]
+        share, value = _largest(look)
+        if share > _SENTINEL:
+            self.proposal.findings.append(
+                f"{name}: the value {value!r} holds {share:.0%} of the first {look.rows:,} rows. It may stand for "
+                "'unknown': "
+                "all of these would be one user with one history. Leave such rows out, or take another column."
+            )
+            if "device" in look.tokens or "cookie" in look.tokens or "session" in look.tokens:
+                return
+        self._take("user", name, "by its name")
+
+    def _named(self, option: str, names: Sequence[str]) -> None:
+        name = self._find(names, lambda look: look.size > 0 or look.rows == 0)
+        if name is not None:
+            self._take(option, name, "by its name")
+
+    def _histories(self) -> None:
+        """Ready-made histories belong to the field whose name theirs holds: `item_history`, `cate_his`."""
+        proposal, lists = self.proposal, dict(self.lists)
+        for name, look in self.lists.items():
+            if words.NEGATIVE.intersection(look.tokens):
+                proposal.left_out[name] = "items that were not clicked: no history of clicks"
+                lists.pop(name)
+            elif words.IMPRESSIONS.intersection(look.tokens):
+                proposal.left_out[name] = "a list of impressions"
+                lists.pop(name)
+                proposal.findings.append(
+                    f"{name} holds lists of impressions: if each has its own label, write one row for each before "
+                    "preparing."
+                )
+        found: dict[str, list[str]] = {}
+        for option, names in (("item", words.ITEMS), ("category", words.CATEGORIES)):
+            if option in proposal.options:
+                found[option] = [name for name, look in lists.items() if _core(look) in names]
+        if "item" in found:  # `click_history`: of items, if nothing else claims it
+            found["item"] += [name for name, look in lists.items() if _core(look) == ""]
+        for name in _pair(found, lists):
+            option = "item" if name in found.get("item", []) else "category"
+            proposal.take(f"history_{option}", name, f"lists, by their name of the {option}")
+        used = [proposal.options[key] for key in ("history_item", "history_category") if key in proposal.options]
+        more = [name for names in found.values() for name in names if name not in used]
+        if more and used:
+            proposal.findings.append(
+                f"There are more lists than one pair: {', '.join(used)} are proposed as the histories, "
+                f"{', '.join(more)} are "
+                "not read."
+            )
+        for name in lists:
+            if name not in used:
+                proposal.left_out[name] = "another list; one pair of histories is read" if used else "a list"
+        if not used:
+            return
+        first = lists[used[0]]
+        if first.separator not in ("", "[", "^"):
+            proposal.take("history_separator", first.separator, f"{used[0]} is joined by {first.separator!r}")
+        if first.padding is not None:
+            padding, inside = first.padding
+            proposal.take("history_padding", padding, f"it fills the ends of {used[0]}, all equally long")
+            if inside:
+                proposal.findings.append(
+                    f"{padding} fills the ends of {used[0]} and stands between others in {inside:,} of the first "
+                    f"{first.rows:,} lists: it may be an item, too; only at the ends it is taken away."
+                )
+
+    def _inputs(self) -> None:
+        """All that is left and known when the row is shown."""
+        proposal = self.proposal
+        label = self.all.get(proposal.options.get("label", ""))
+        for name, look in list(self.plain.items()):
+            why = _not_an_input(look, label)
+            if why:
+                proposal.left_out[name] = why
+                self.plain.pop(name)
+        numeric = [name for name, look in self.plain.items() if look.is_amount]
+        categorical = [name for name in self.plain if name not in numeric]
+        if numeric:
+            proposal.take("numeric", numeric, "fractions, or amounts by their name")
+        for name in [*numeric, *categorical]:
+            if self.plain[name].stand_in and self.plain[name].is_amount:
+                proposal.findings.append(
+                    f"{name}: {self.plain[name].stand_in} is far from all other values and may stand for an unknown "
+                    "one. Leave these values empty if it does: an empty number is missing."
+                )
+        if categorical:
+            proposal.take("categorical", categorical, "values that come back")
+
+
+def _rank(look: Look) -> tuple[int, int] | None:
+    """How well a column serves as the time, smallest first; None: not at all."""
+    reading = look.time
+    if reading is None:
+        return None
+    named = bool(words.TIME_TOKENS.intersection(look.tokens)) or look.core in words.TIMES
+    place = next(
+        (i for i, name in enumerate(words.TIMES) if name in (look.core, "".join(look.tokens))), len(words.TIMES)
+    )
+    if look.iso or "timestamp_format" in reading.options:
+        day = look.distinct > 1 and reading.options.get("timestamp_format", "%H").count("H") == 0
+        return (2 if day else 1, place) if named or look.iso or look.numbers is None else None
+    if reading.options.get("timestamp_unit") == "order":
+        # An order only where the name is a time's, and the values are many.
+        many = look.distinct > 31 and 20 * look.distinct > look.rows
+        many = many or reading.words.startswith(("days since", "MMDD"))
+        return (4, place) if look.is_called_time and many else None
+    if not reading.options:
+        return None
+    several = look.distinct > 10  # fractions too: logs have times to the millisecond
+    return (0, place) if named else (3, place) if several and not words.ID_WORDS.intersection(look.tokens) else None
+
+
+def _not_an_input(look: Look, label: Look | None) -> str:
+    """Why a column is never an input; '' where it may be one."""
+    if label is not None and _same(look, label):
+        return "the label once more"
+    tokens = set(look.tokens)
+    joined = "".join(look.tokens)
+    after = tokens & words.AFTER or ({joined} & words.AFTER) or ({"long view"} if {"long", "view"} <= tokens else set())
+    if look.tokens[:1] in (["is"], ["has"], ["was"]) and not tokens & words.STATES:
+        after = after or {look.tokens[0]}
+    if after:
+        return "known only after the row was shown, by its name"
+    if tokens & words.PAST and any(token.isdigit() for token in look.tokens):
+        return "a part of a history that is spread over columns"
+    if look.decimal_comma:
+        return "numbers with a decimal comma: write them with a point to use them"
+    if tokens & words.PREDICTED or joined in words.PREDICTED:
+        return "what a model said of the row, by its name: it may know the label"
+    if look.is_free_text:
+        return "free text"
+    if look.rises and look.is_amount:
+        return "it rises from row to row, as a clock or the number of the row does"
+    if look.is_key and not (look.is_amount and look.size):
+        return "another value in every row" if look.size else "empty"
+    return ""
+
+
+def _same(look: Look, label: Look) -> bool:
+    """Whether a column of two values is the label, or its opposite."""
+    if look.distinct != 2 or label.distinct != 2 or look.size != label.size or label.size < 20:
+        return False
+    pairs = pl.DataFrame({"one": look.text, "other": label.text}).unique()
+    return len(pairs) == 2
+
+
+def _largest(look: Look) -> tuple[float, str]:
+    """The share of rows of the most frequent value, if these rows are not simply together; and the value."""
+    if look.size < 50:
+        return 0.0, ""
+    counts = look.text.value_counts(sort=True)
+    value = counts.row(0)[0]
+    if len(counts) > 1 and counts.row(0)[1] < _FAR_MORE * counts.row(1)[1]:
+        return 0.0, ""
+    here = (look.text == value).cast(pl.Int8)
+    runs = int((here.diff().fill_null(here[0]) == 1).sum())
+    return (float(here.mean() or 0) if runs >= _RUNS else 0.0), str(value)  # type: ignore[arg-type]
+
+
+def _core(look: Look) -> str:
+    """The name without the words that say it is a history."""
+    core = "".join(token for token in look.tokens if token not in words.HISTORY_OF_NOTHING | words.NOT_IN_A_NAME)
+    return core if core in words.ITEMS + words.CATEGORIES or not core.endswith("s") else core[:-1]
+
+
+def _pair(found: dict[str, list[str]], lists: dict[str, Look]) -> list[str]:
+    """The first list of items and that list of categories that is as long in every row, where there is one."""
+    items, categories = found.get("item", []), found.get("category", [])
+    for item in items:
+        lengths = lists[item].lists.list.len()
+        same = [name for name in categories if (lists[name].lists.list.len() == lengths).all()]
+        if same:
+            return [item, same[0]]
+    return items[:1] or categories[:1]
+
+
+def _used(options: dict[str, Any]) -> set[str]:
+    return {name for value in options.values() for name in (value if isinstance(value, list) else [value])}

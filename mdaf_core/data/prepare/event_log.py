@@ -1,0 +1,91 @@
+"""The event log of a data set that is being prepared, and each row's slice of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from mdaf_core.data.batches.history import earlier_ends, first_events
+from mdaf_core.data.formats.base import RawTable
+from mdaf_core.data.prepare.order import stable_order
+from mdaf_core.data.prepare.vocabulary import Vocabulary
+from mdaf_core.data.store.columns import ColumnFile, OrderedFiles
+from mdaf_core.data.store.schema import IDENTITY, TICKS
+
+
+@dataclass
+class EventLog:
+    """The event log in input order, its order on disk, and each row's slice of it.
+
+    Attributes:
+        user (E,) int32, time (E,) in the rows' unit; frame: raw ids of the history fields, and `positive` where known;
+        order (E,): by user, then time.
+        first: (users + 1,) where each user's events begin; where histories came ready-made (`by_user` is false),
+            (N,) where each row's begin.
+        end: (N,) where each row's slice ends.
+    """
+
+    user: np.ndarray
+    time: np.ndarray
+    frame: pl.DataFrame
+    order: np.ndarray
+    first: np.ndarray
+    end: np.ndarray
+    by_user: bool = True
+
+    def create(self, path: Path, fields: list[str], told_apart: list[str]) -> OrderedFiles:
+        """The file, to be filled with the fields' codes; all else is written and let go."""
+        integer = np.dtype(np.int32)
+        columns: dict[str, np.dtype | list[str]] = {"user_index": integer, "timestamp": np.dtype(np.int64)}
+        for name in fields:
+            columns |= dict.fromkeys((name, name + IDENTITY) if name in told_apart else (name,), integer)
+        if "positive" in self.frame.columns:
+            columns["positive"] = np.dtype(np.uint8)
+        file = OrderedFiles([ColumnFile(path, columns, len(self.order))], self.order)
+        file.put("user_index", self.user)
+        file.put("timestamp", self.time)
+        if "positive" in self.frame.columns:
+            file.put("positive", self.frame.drop_in_place("positive").cast(pl.UInt8).to_numpy())
+        self.user = self.time = self.end = np.empty(0, np.int64)
+        return file
+
+
+def event_log(raw: RawTable, users: Vocabulary, user_index: np.ndarray, timestamp: np.ndarray) -> EventLog | None:
+    """The log of the users there are, taken out of `raw`; None where rows have no histories."""
+    events, raw.events = raw.events, None  # its columns are let go one by one
+    if events is None or not raw.history_fields:
+        return None
+    if "row" in events.columns:
+        return _ready_made(events, user_index, timestamp, TICKS[raw.time_unit])
+    user = users.index(events["user"])
+    if user.min(initial=0) < 0:  # of a user without rows
+        known = user >= 0
+        events, user = events.filter(pl.Series(known)), user[known]
+    time = timestamps(events)
+    order = stable_order(time, user)
+    first = first_events(user, len(users.ids))
+    end = earlier_ends(first, time[order], user_index, timestamp)
+    return EventLog(user, time, events.drop("user", "timestamp"), order, first, end)
+
+
+def _ready_made(events: pl.DataFrame, user_index: np.ndarray, timestamp: np.ndarray, second: int) -> EventLog:
+    """One block of events a row, in the order of the rows. Their times are unknown: the newest is put one second
+    before its row, the one before it two seconds, and so on, which keeps their order and claims nothing else."""
+    events = events.sort("row", maintain_order=True)
+    row = events["row"].to_numpy().astype(np.int64)
+    counts = np.bincount(row, minlength=len(user_index))
+    end = np.cumsum(counts)
+    order = np.arange(len(row))
+    time = timestamp[row] - second * (end[row] - order)
+    return EventLog(user_index[row], time, events.drop("row"), order, end - counts, end, by_user=False)
+
+
+def timestamps(rows: pl.DataFrame) -> np.ndarray:
+    """(N,) times in their unit as 32- or 64-bit integers, or positions in the input where rows carry no time."""
+    if "timestamp" not in rows.columns:
+        return np.arange(len(rows), dtype=np.int64)
+    times = rows["timestamp"]
+    return (times if times.dtype == pl.Int32 else times.cast(pl.Int64)).to_numpy()

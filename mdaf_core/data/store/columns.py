@@ -1,0 +1,142 @@
+"""Columns of numbers on disk: Arrow files of one record batch, mapped when read, filled in place when written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+
+from mdaf_core.data.store.schema import IDENTITY
+
+_CHUNK = 4_000_000
+"""Rows that are put at once."""
+
+
+def read_columns(path: Path) -> dict[str, np.ndarray]:
+    """Columns of an Arrow IPC file as numpy arrays over the memory map (copied only where a column is chunked)."""
+    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    out = {}
+    for name in table.column_names:
+        column = table.column(name)
+        array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        out[name] = array.to_numpy(zero_copy_only=False)
+    return out
+
+
+def write_columns(path: Path, columns: dict[str, np.ndarray]) -> None:
+    """Write equally long arrays as one record batch, so that reading maps every column without a copy."""
+    with pa.OSFile(str(path), "wb") as sink:
+        _write_batch(sink, columns)
+
+
+class ColumnFile:
+    """A file as `write_columns` makes it, filled part by part: no more than a part needs to be in memory.
+
+    What is never put is 0.
+
+    Args:
+        dtypes: of each column: numbers; or the texts a column of texts takes, and what is put are positions in them.
+    """
+
+    def __init__(self, path: Path, dtypes: Mapping[str, np.dtype | list[str]], rows: int):
+        self.rows = rows
+        with path.open("wb") as file:
+            _write_batch(pa.PythonFile(_Sparse(file)), {name: _zeros(rows, dtype) for name, dtype in dtypes.items()})
+            file.truncate()
+        with pa.memory_map(str(path)) as source:
+            begin = source.read_buffer(source.size()).address
+            source.seek(0)
+            batch = pa.ipc.open_file(source).get_batch(0)
+            self._columns = {}
+            for name in dtypes:
+                column = batch.column(name)
+                numbers = column.indices if isinstance(column, pa.DictionaryArray) else column
+                self._columns[name] = numbers.buffers()[1].address - begin, numbers.type.to_pandas_dtype()
+            del batch, column, numbers
+        self._file = path.open("r+b")
+
+    def put(self, name: str, values: np.ndarray, at: int = 0) -> None:
+        """Write `values` to the rows of a column from `at` on."""
+        begin, dtype = self._columns[name]
+        self._file.seek(begin + at * np.dtype(dtype).itemsize)
+        self._file.write(np.ascontiguousarray(values, dtype).data)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class OrderedFiles:
+    """Files that share their columns and follow each other in one order of the input's rows.
+
+    Args:
+        files: of n1, n2, … rows.
+        order: (n1 + n2 + …,) position in the input of each row.
+    """
+
+    def __init__(self, files: list[ColumnFile], order: np.ndarray):
+        self.files, self.order = files, order
+
+    def put(self, name: str, values: np.ndarray) -> None:
+        """Write a column, given in input order."""
+        for file, at, members in self._pieces():
+            file.put(name, values[members], at)
+
+    def put_positions(self, name: str) -> None:
+        """Write each row's position in the input."""
+        for file, at, members in self._pieces():
+            file.put(name, members, at)
+
+    def _pieces(self) -> Iterator[tuple[ColumnFile, int, np.ndarray]]:
+        begin = 0
+        for file in self.files:
+            for at in range(0, file.rows, _CHUNK):
+                yield file, at, self.order[begin + at : begin + min(at + _CHUNK, file.rows)]
+            begin += file.rows
+
+    def close(self) -> None:
+        for file in self.files:
+            file.close()
+
+
+class _Sparse(io.RawIOBase):
+    """Skips over long runs of zeros instead of writing them."""
+
+    def __init__(self, file: IO[bytes]):
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        if size > 65536 and not np.frombuffer(data, np.uint8).any():
+            self._file.seek(size, io.SEEK_CUR)
+        else:
+            self._file.write(data)
+        return size
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def _zeros(rows: int, dtype: np.dtype | list[str]) -> np.ndarray | pa.DictionaryArray:
+    if isinstance(dtype, list):
+        return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array(dtype, pa.string()))
+    return np.zeros(rows, dtype)
+
+
+def _write_batch(sink: Any, columns: Mapping[str, np.ndarray | pa.DictionaryArray]) -> None:
+    batch = pa.record_batch(
+        {name: values if isinstance(values, pa.Array) else pa.array(values) for name, values in columns.items()}
+    )
+    with pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+
+
+def identities(columns: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """What tells the raw ids of a field apart, in rows or events: its identity column if it has one, else its codes."""
+    return columns.get(name + IDENTITY, columns[name])

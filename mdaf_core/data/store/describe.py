@@ -1,0 +1,147 @@
+"""Rows and histories as people read them: raw ids, titles, local times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from mdaf_core.base.files import reading
+from mdaf_core.data.store.dataset import AGAIN, PreparedDataset, Rows
+from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, DatasetMeta, Split, TimeUnit
+
+UNKNOWN_WORD = "unknown"
+MISSING_WORD = "missing"
+
+
+def field_word(name: str) -> str:
+    """A field's name as people read it; columns of the reader's own keep their names."""
+    return "day of week" if name == "dayofweek" else name
+
+
+def describe_codes(dataset: PreparedDataset, field: str, codes: np.ndarray) -> pl.Series:
+    """Text of each code: `Toy Story (1995)` where there is a title, else the raw id; `unknown`, `missing`."""
+    table = _vocabulary(dataset.path / "vocabulary" / f"{field}.arrow", _changed(dataset, field))
+    codes = np.asarray(codes, np.int64)
+    known = pl.Series(codes >= FIRST_ID)
+    unknown = pl.Series(field, [UNKNOWN_WORD], dtype=pl.String).new_from_index(0, len(codes))
+    if table.is_empty():
+        return unknown
+    found = table[np.maximum(codes - FIRST_ID, 0)]
+    text = pl.when(pl.col("id") == "").then(pl.lit(MISSING_WORD)).otherwise(pl.coalesce("title", "id"))
+    return found.select(text.alias(field))[field].zip_with(known, unknown)
+
+
+def describe_rows(
+    dataset: PreparedDataset, split: Split, positions: Sequence[int] | np.ndarray, *, events: int = 5
+) -> pl.DataFrame:
+    """Rows at these positions of a split, for people.
+
+    Columns: `row`, `time` (local), `label`, `user` (raw id) where there are users, each field as text or number,
+    `history length`, and `history`: its newest `events` events, newest first.
+    """
+    rows, meta = dataset.rows(split), dataset.meta
+    at = np.asarray(positions, np.int64)
+    columns: dict[str, pl.Series] = {"row": pl.Series(rows.row_id[at])}
+    if meta.has_time:
+        columns["time"] = shown_times(meta, rows.timestamp[at])
+    columns["label"] = pl.Series(rows.label[at])
+    if meta.has_user:
+        columns["user"] = dataset.users.gather(rows.user[at])
+    for field in meta.fields:
+        if field.role == "user" and meta.has_user:
+            continue  # the raw id says more than a code that may be unknown
+        values = rows.columns[field.name][at]
+        columns[field_word(field.name)] = (
+            describe_codes(dataset, field.name, values)
+            if field.kind == "categorical"
+            else pl.Series(field.numbers(values)).round_sig_figs(6)
+        )
+    if meta.history_fields:
+        columns["history length"] = pl.Series(np.minimum(rows.history_end - rows.history_start, MAX_HISTORY)[at])
+        columns["history"] = pl.Series([_history_text(dataset, rows, int(i), events) for i in at], dtype=pl.String)
+    return pl.DataFrame(columns)
+
+
+def describe_history(
+    dataset: PreparedDataset, split: Split, position: int, *, limit: int = MAX_HISTORY
+) -> pl.DataFrame:
+    """The history of one row, oldest first.
+
+    Columns: `time` (local; absent where histories came ready-made), `age` (seconds before the row; absent where times
+    are a mere order), and each history field as text.
+    """
+    return _history(dataset, dataset.rows(split), position, limit)
+
+
+def describe_events(dataset: PreparedDataset, positions: Sequence[int] | np.ndarray) -> pl.DataFrame:
+    """Entries of the event log at these positions. Columns: `user` (raw id), `time` (local; absent where histories came
+    ready-made), each history field as text, and `positive` where it is known."""
+    at, log = np.asarray(positions, np.int64), dataset.events
+    columns = {"user": dataset.users.gather(log["user_index"][at])}
+    if not dataset.meta.ready_made_history:
+        columns["time"] = shown_times(dataset.meta, log["timestamp"][at])
+    for name in dataset.meta.history_fields:
+        columns[name] = describe_codes(dataset, name, log[name][at])
+    if "positive" in log:
+        columns["positive"] = pl.Series(log["positive"][at])
+    return pl.DataFrame(columns)
+
+
+CLOCK = "%Y-%m-%d %H:%M:%S%.f"
+"""How local times are written: fractions of a second where there are any."""
+
+
+def shown_times(meta: DatasetMeta, timestamp: np.ndarray) -> pl.Series:
+    """Times of a data set as local datetimes; as the numbers that they are where they are no moments."""
+    if not meta.has_calendar:
+        return pl.Series("time", timestamp)
+    return local_times(timestamp, meta.timezone, meta.time_unit)
+
+
+def local_times(timestamp: np.ndarray, timezone: str, unit: TimeUnit) -> pl.Series:
+    """Unix time in a unit as local datetimes without zone."""
+    moments = pl.from_epoch(pl.Series("time", np.asarray(timestamp, np.int64)), time_unit=unit)
+    return moments.dt.replace_time_zone("UTC").dt.convert_time_zone(timezone).dt.replace_time_zone(None)
+
+
+def _history(dataset: PreparedDataset, rows: Rows, position: int, limit: int) -> pl.DataFrame:
+    end = int(rows.history_end[position])
+    start = max(int(rows.history_start[position]), end - limit)
+    log, columns = dataset.events, {}
+    if not dataset.meta.ready_made_history:
+        meta, times = dataset.meta, log["timestamp"][start:end]
+        columns["time"] = shown_times(meta, times)
+        if meta.has_calendar:
+            age = rows.timestamp[position] - times
+            columns["age"] = pl.Series(age if meta.ticks == 1 else age / meta.ticks)
+    for name in dataset.meta.history_fields:
+        columns[name] = describe_codes(dataset, name, log[name][start:end])
+    return pl.DataFrame(columns)
+
+
+def _history_text(dataset: PreparedDataset, rows: Rows, position: int, events: int) -> str:
+    length = int(rows.history_end[position] - rows.history_start[position])
+    if not length:
+        return "none"
+    newest = _history(dataset, rows, position, events).reverse()
+    shown = [
+        text if not others else f"{text} ({', '.join(others)})"
+        for text, *others in newest.select(dataset.meta.history_fields).iter_rows()
+    ]
+    return "; ".join(shown) + (f"; … {length - len(shown)} more" if length > len(shown) else "")
+
+
+def _changed(dataset: PreparedDataset, field: str) -> int:
+    path = dataset.path / "vocabulary" / f"{field}.arrow"
+    with reading(path, AGAIN):
+        return path.stat().st_mtime_ns
+
+
+@lru_cache(maxsize=64)
+def _vocabulary(path: Path, _changed: int) -> pl.DataFrame:
+    with reading(path, AGAIN):
+        return pl.read_ipc(path)

@@ -1,0 +1,112 @@
+"""Configuration of a run: model + training. Validated, with sentences for errors; `--set a.b=c` goes through here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mdaf_core.base.errors import UsageError
+from mdaf_core.base.validation import Problem, describe_validation_error, problems
+from mdaf_core.data.store.schema import MAX_HISTORY
+from mdaf_core.models.config import ModelConfig
+
+LARGEST_SEED = 2**32 - 1
+WATCHED = "validation AUC (log loss where validation rows have one label)"
+
+
+class TrainingConfig(BaseModel):
+    """How a model is trained. Defaults are the report's v2 settings."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+
+    batch_size: int = Field(2048, ge=1, le=1_000_000, description="Rows a step.")
+    max_epochs: int = Field(20, ge=1, le=1000, description="Epochs at most; also the end of the cosine.")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="Peak learning rate of Adam.")
+    min_learning_rate: float = Field(1e-4, ge=0, description="Where the cosine ends.")
+    warmup_epochs: int = Field(2, ge=0, le=100, description="Epochs of linear warm-up.")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="Learning rate after the warm-up.")
+    weight_decay: float = Field(5e-5, ge=0, description="L2 penalty, in Adam's gradient.")
+    embedding_decay: float | None = Field(
+        None, ge=0, description="L2 penalty of embedding tables where it differs; empty: as weight decay."
+    )
+    label_smoothing: float = Field(0.05, ge=0, lt=1, description="Targets become s/2 and 1 - s/2.")
+    gradient_clip: float | None = Field(1.0, gt=0, description="Largest gradient norm; empty for none.")
+    unknown_rate: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of ids replaced by 'unknown' in training, to learn what unseen means.",
+    )
+    patience: int = Field(5, ge=1, le=1000, description=f"Epochs without a better {WATCHED} before stopping.")
+    min_delta: float = Field(0.0005, ge=0, le=1, description="What counts as better, in AUC (or log loss).")
+    max_history: int = Field(MAX_HISTORY, ge=1, le=1000, description="Newest events kept of each history.")
+    eval_batch_size: int = Field(2048, ge=1, description="Rows a step when evaluating.")
+
+
+class InvalidSettings(UsageError):
+    """Settings that are not allowed; `problems` has each by itself."""
+
+    def __init__(self, message: str, problems: list[Problem]):
+        super().__init__(message)
+        self.problems = problems
+
+
+class RunConfig(BaseModel):
+    """One configuration of a study: a name, a model and its training."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="Shown in tables and charts.")
+    preset: str = Field(description="The preset this came from.")
+    model: ModelConfig
+    training: TrainingConfig = TrainingConfig()
+
+    def with_overrides(self, overrides: Iterable[str] | dict[str, Any]) -> RunConfig:
+        """A copy with `path=value` pairs applied (`training.max_epochs=2`, `model.sequential.kind=bst`).
+
+        Raises:
+            UsageError: unknown path or invalid value, as a sentence that names it and what is allowed.
+        """
+        pairs = overrides.items() if isinstance(overrides, dict) else [_split_pair(text) for text in overrides]
+        raw = self.model_dump()
+        try:
+            for path, value in pairs:
+                _assign(raw, path, value)
+                if path.endswith(".kind"):  # the next pairs may set what only the new model has
+                    raw = RunConfig.model_validate(raw).model_dump()
+            return RunConfig.model_validate(raw)
+        except ValidationError as error:
+            raise InvalidSettings(describe_validation_error(error, raw=raw), problems(error, raw)) from None
+
+
+def _split_pair(text: str) -> tuple[str, Any]:
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise UsageError(f"A setting looks like training.max_epochs=2; got {text!r}.")
+    return path.strip(), parse_value(value.strip())
+
+
+def parse_value(text: str) -> Any:
+    """JSON where it parses (numbers, true, null, lists), else the text itself."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # no JSON, thousands of digits, or lists within lists without end
+        return text
+
+
+def _assign(raw: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    node: Any = raw
+    for i, key in enumerate(parents):
+        if not isinstance(node, dict) or key not in node:
+            raise UsageError(f"There is no setting {path!r}: {'.'.join(parents[: i + 1])!r} does not exist.")
+        node = node[key]
+    if not isinstance(node, dict) or last not in node:
+        known = ", ".join(sorted(node)) if isinstance(node, dict) else "nothing"
+        raise UsageError(f"There is no setting {path!r}. Known here: {known}.")
+    if last == "kind" and node["kind"] != value:  # another model: its own defaults
+        node.clear()
+    node[last] = value

@@ -1,0 +1,136 @@
+"""The predictions that runs left behind, and whether those of two runs are of the same rows."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel
+
+from mdaf_core.base.cache import cached, cached_array
+from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.files import reading
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.schema import Split
+from mdaf_core.metrics import jackknife
+from mdaf_core.metrics.values import Codes, Floats, clusters
+from mdaf_core.runs.files import again
+from mdaf_core.runs.tracking import RunRecord, artifact
+
+COLUMNS = ("row_id", "user", "label", "logit", "probability", "history_length", "timestamp")
+
+Units = Literal["users", "items", "pairs of user and item"]
+
+
+def load_predictions(run_id: str, split: Split) -> pl.DataFrame:
+    """Predictions of a run, one row a row of the split, in the data set's order.
+
+    Columns: row_id, user, label, logit, probability, history_length, timestamp (in the data set's unit), and for gated
+    models g, logit_static, logit_sequential, logit_g_mean, logit_g_permuted.
+
+    Raises:
+        UsageError: the run has none (yet).
+        DamagedFileError: they cannot be read.
+    """
+    path = artifact(run_id, f"predictions/{split}.parquet")
+    with reading(path, again(run_id)):
+        return _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, _mtime: int) -> pl.DataFrame:
+    found = pl.read_parquet(path)
+    missing = [name for name in COLUMNS if name not in found.columns]
+    if missing:
+        raise ValueError(f"no column {', '.join(missing)}")
+    return found
+
+
+def difference_of_rows(run: RunRecord, other: RunRecord, split: Split) -> str | None:
+    """Why the predictions of two runs cannot be compared, as a sentence, or None if they are of the same rows."""
+    if run.fingerprint != other.fingerprint:
+        return (
+            f"Run {run.run_id[:8]} is on data set {run.dataset!r} ({run.fingerprint[:8]}), run {other.run_id[:8]} on "
+            f"{other.dataset!r} ({other.fingerprint[:8]}): different data cannot be compared."
+        )
+    mine, theirs = _rows_of(run.run_id, split), _rows_of(other.run_id, split)
+    if mine.rows != theirs.rows or mine.ids != theirs.ids:
+        return (
+            f"The {split} rows of run {run.run_id[:8]} ({mine.rows:,}) are not those of run {other.run_id[:8]} "
+            f"({theirs.rows:,}): only predictions of the same rows can be compared."
+        )
+    if mine.labels != theirs.labels:
+        return f"The {split} rows of runs {run.run_id[:8]} and {other.run_id[:8]} have different labels."
+    return None
+
+
+class _RowDigest(BaseModel):
+    """Which rows a run's predictions are of: their number, and digests of their ids in order and of their labels."""
+
+    rows: int
+    ids: str
+    labels: str
+
+
+def _rows_of(run_id: str, split: Split) -> _RowDigest:
+    path = artifact(run_id, f"predictions/{split}.parquet")
+    return _digest(run_id, split, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=2000)
+def _digest(run_id: str, split: Split, mtime: int) -> _RowDigest:
+    def compute() -> _RowDigest:
+        frame = load_predictions(run_id, split)
+        ids, labels = (hashlib.sha256(frame[name].to_numpy().tobytes()).hexdigest() for name in ("row_id", "label"))
+        return _RowDigest(rows=len(frame), ids=ids, labels=labels)
+
+    return cached("rows", [run_id, split, mtime], _RowDigest, compute)
+
+
+def dataset_of(run: RunRecord, split: Split) -> PreparedDataset:
+    """The data set a run was trained on, made sure to be the same still.
+
+    Raises:
+        StudioError: it is gone, or was prepared anew with other content since.
+    """
+    try:
+        dataset = PreparedDataset.open(run.dataset)
+    except UsageError:
+        raise StudioError(
+            f"Data set {run.dataset!r} of run {run.run_id[:8]} is no longer here: what needs its ids cannot be shown."
+        ) from None
+    recorded = run.result.provenance.get("dataset", {}).get("fingerprint") if run.result else None
+    rows, frame = dataset.rows(split), load_predictions(run.run_id, split)
+    same = len(rows) == len(frame) and np.array_equal(rows.row_id, frame["row_id"].to_numpy())
+    if not same or (recorded is not None and recorded != dataset.meta.fingerprint):
+        raise StudioError(
+            f"Data set {run.dataset!r} was prepared anew with other content since run {run.run_id[:8]} was trained: "
+            "what needs its ids cannot be shown for this run."
+        )
+    return dataset
+
+
+def sampling_errors(run_id: str, split: Split, metric: str, by: Units = "users", units: Codes | None = None) -> Floats:
+    """(K,) sampling errors of a metric of a run over users (rows, where there are none); see `jackknife`.
+
+    Kept on disk, read-only.
+
+    Args:
+        by, units: other sampling units than users, and the (N,) codes of the rows' units.
+
+    Raises:
+        Undefined: there are none, as a sentence.
+    """
+    path = artifact(run_id, f"predictions/{split}.parquet")
+    key = (run_id, split, metric, by, path.stat().st_mtime_ns)
+
+    def compute() -> Floats:
+        frame = load_predictions(run_id, split)
+        cluster = clusters(frame["user"].to_numpy()) if by == "users" else units
+        return jackknife.sampling_errors(metric, frame["label"].to_numpy(), frame["logit"].to_numpy(), cluster)
+
+    return cached_array("sampling-errors", list(key), compute)

@@ -1,0 +1,21 @@
+"""The launcher of the program's own kinds of job: what the queue's supervisor starts."""
+
+from mdaf_core.queue import launcher
+from mdaf_core.tasks.kinds import KINDS
+from mdaf_core.training import warm
+
+PRELOAD = (
+    "torch",
+    "lightning.pytorch",
+    "mlflow",
+    "sklearn.metrics",
+    "scipy.stats",
+    "lightgbm",
+    "mdaf_core.training.fit",
+    "mdaf_core.data.prepare.pipeline",
+    "mdaf_core.tasks.summaries",
+)
+
+if __name__ == "__main__":
+    warm.start()
+    launcher.main(KINDS, PRELOAD)

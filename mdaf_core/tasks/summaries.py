@@ -1,0 +1,73 @@
+"""What pages show of a study, computed when a run ends and kept on disk, so that opening a page is a read."""
+
+from __future__ import annotations
+
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from mdaf_core.analysis.comparison import by_configuration, compare_study
+from mdaf_core.analysis.curves import CurveKind, curve_points
+from mdaf_core.analysis.gates import gate_summary, without_gate
+from mdaf_core.analysis.slices import slice_metrics
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.store.schema import Split
+from mdaf_core.runs import tracking
+from mdaf_core.studies.store import Study, get_study
+
+if TYPE_CHECKING:
+    from mdaf_core.data.store.dataset import PreparedDataset
+    from mdaf_core.runs.config import RunConfig
+    from mdaf_core.runs.results import RunResult
+
+EVALUATED: tuple[Split, ...] = ("val", "test")
+CURVES: tuple[CurveKind, ...] = ("roc", "pr", "calibration")
+
+
+def train(config: RunConfig, dataset: PreparedDataset, seed: int, **options: Any) -> RunResult:
+    """`training.fit.train` with its `options`, then `summarise`: what a job and a training in the foreground do."""
+    from mdaf_core.training import fit
+
+    result = fit.train(config, dataset, seed, **options)
+    try:
+        summarise(result.run_id)
+    except Exception:  # the run is finished all the same; pages compute what is missing
+        traceback.print_exc()
+    return result
+
+
+def summarise(run_id: str) -> None:
+    """Of one finished run: its curves, its gate; of its study: every comparison with the reference, the slices by
+    history length of its configuration, and the figures that the Export page shows first. What is undefined here is
+    said by the page that would show it.
+
+    Seconds at hundreds of thousands of rows; nothing is computed twice, so that it can be called again.
+    """
+    run = tracking.get_run(run_id)
+    with suppress(StudioError):  # a run of no study
+        study = get_study(run.study)
+        runs = [other for other in tracking.list_runs(study.id) if other.state == "finished"]
+        for split in EVALUATED:
+            compare_study(runs, study.reference, split)
+            mine = by_configuration(runs)[run.configuration]
+            with suppress(StudioError):
+                slice_metrics({run.configuration: list(mine.values())}, "history_length", split)
+        _draw_previews(study)
+    for split in EVALUATED:
+        for kind in CURVES:
+            curve_points([run], kind, split)
+        if without_gate(run) is None:
+            with suppress(StudioError):
+                gate_summary(run, split)
+
+
+def _draw_previews(study: Study) -> None:
+    from mdaf_core.reporting import export
+    from mdaf_core.reporting.figures import FIGURES, make_figure
+    from mdaf_core.reporting.material import Material
+
+    material = Material(study)
+    first = next(iter(FIGURES.values())).group
+    for name in [name for name, figure in FIGURES.items() if figure.group == first]:
+        with suppress(StudioError):
+            export.preview(make_figure(material, name).chart)

@@ -1,0 +1,393 @@
+"""The g of a small MDAF on synthetic rows: groups, lean, rows as people read them, and occlusion."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mdaf_core.analysis import adaptivity, gates, slices, story
+from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.data.batches.loader import BatchLoader
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.metrics.values import auc
+from mdaf_core.models.config import Mamba4RecConfig, MDAFConfig
+from mdaf_core.models.registry import build_model
+from mdaf_core.runs.config import RunConfig
+from mdaf_core.runs.predictions import load_predictions
+from mdaf_core.runs.results import EpochMetrics, RunResult, SplitMetrics
+from mdaf_core.runs.tracking import RunRecord, run_directory
+from mdaf_core.training.predict import predict, write_predictions
+
+SMALL = {"item_dim": 8, "category_dim": 8, "hidden_dim": 16, "static_dim": 4, "hidden_units": [16], "blocks": 1}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """An MDAF as it is initialised (a training adds nothing to these tests), its predictions, and its data set."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MDAF_HOME", str(tmp_path_factory.mktemp("artifacts")))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        dataset = prepare("synthetic", options={"size": "tiny"})
+        runs = {}
+        for fusion in ("gate", "fixed", "concat"):
+            runs[fusion] = _write_run(dataset, fusion, f"{len(runs):032x}")
+        yield dataset, runs
+
+
+def _write_run(dataset: PreparedDataset, fusion: str, run_id: str) -> RunRecord:
+    model_config = MDAFConfig(fusion=fusion, sequential=Mamba4RecConfig(**SMALL))
+    config = RunConfig(name=f"mdaf-{fusion}", preset="mdaf-full", model=model_config)
+    torch.manual_seed(1)
+    model = build_model(config.model, dataset.meta.features()).eval()
+    directory = run_directory(run_id)
+    directory.mkdir(parents=True)
+    (directory / "config.json").write_text(config.model_dump_json())
+    save_file(model.state_dict(), directory / "weights.safetensors")
+    columns = predict(model, dataset, "test", config.training)
+    write_predictions(directory / "predictions" / "test.parquet", dataset.rows("test"), columns, 50)
+    epochs = [EpochMetrics(epoch=1, lr=0.1, gate_mean=0.5), EpochMetrics(epoch=2, lr=0.1, gate_mean=0.6)]
+    empty = SplitMetrics(rows=0, positives=0)
+    result = RunResult(
+        run_id=run_id, preset="mdaf-full", configuration=config.name, seed=1, dataset=dataset.name, best_epoch=1,
+        stopped="", epochs=epochs, val=empty, test=empty, rows_per_second=1, parameters=1,
+        provenance={"dataset": {"fingerprint": dataset.meta.fingerprint}},
+    )  # fmt: skip
+    (directory / "result.json").write_text(result.model_dump_json())
+    (directory / "epochs.json").write_text("[" + ",".join(e.model_dump_json() for e in epochs) + "]")
+    return RunRecord(
+        run_id=run_id, study="s", configuration=config.name, preset="mdaf-full", model="mdaf", seed=1,
+        dataset=dataset.name, fingerprint="f", state="finished", reason="", started=0.0, ended=1.0,
+        config={"model.fusion": fusion},
+    )  # fmt: skip
+
+
+# --- groups and adaptivity -------------------------------------------------------------------------------------------
+
+
+def test_summary_adds_up(trained):
+    _, runs = trained
+    found = gates.gate_summary(runs["gate"])
+    frame = load_predictions(runs["gate"].run_id, "test")
+    assert found.rows == len(frame) == sum(b.negatives + b.positives for b in found.histogram)
+    assert sum(b.positives for b in found.histogram) == frame["label"].sum()
+    assert found.overall.mean == pytest.approx(frame["g"].mean())
+    assert found.overall.median == pytest.approx(frame["g"].median())
+    assert [g.group for g in found.by_label] == ["label 0", "label 1"]
+    for groups in found.slices.values():
+        assert sum(g.rows for g in groups) == len(frame)
+        assert sum(g.rows * g.mean for g in groups) / len(frame) == pytest.approx(found.overall.mean)
+    assert [e.gate_mean for e in found.by_epoch] == [0.5, 0.6]
+    assert found == gates.gate_summary(runs["gate"])  # from the cache
+
+
+def test_slices_come_back_with_the_data_set(trained, tmp_path):
+    dataset, runs = trained
+    run = dataclasses.replace(runs["gate"], ended=2.0)  # nothing of it is in the cache
+    away = dataset.path.rename(tmp_path / "away")
+    try:
+        without = gates.gate_summary(run)
+    finally:
+        away.rename(dataset.path)
+    assert without.slices_note and list(without.slices) == ["history_length"]
+    found = gates.gate_summary(run)
+    assert not found.slices_note and len(found.slices) > 1
+
+
+def test_history_slices_are_what_they_say(trained):
+    _, runs = trained
+    frame = load_predictions(runs["gate"].run_id, "test")
+    by_name = {g.group: g for g in gates.gate_summary(runs["gate"]).slices["history_length"]}
+    for name, low, high in (("0", 0, 0), ("1–2", 1, 2), ("21–50", 21, 50)):
+        mine = frame.filter(pl.col("history_length").is_between(low, high))
+        assert by_name[name].rows == len(mine)
+        assert by_name[name].mean == pytest.approx(mine["g"].mean())
+
+
+def test_a_fixed_gate_has_nothing_that_adapts(trained):
+    _, runs = trained
+    assert gates.gate_summary(runs["fixed"]).constant
+    found = adaptivity.contributions([runs["fixed"]]).gate
+    assert found.word == "g is constant" and "fixes it at 0.5" in found.sentence
+
+
+def test_models_without_a_gate_say_so(trained):
+    _, runs = trained
+    with pytest.raises(UsageError, match="concatenates its branches"):
+        gates.gate_summary(runs["concat"])
+    lr = RunRecord(**(runs["gate"].__dict__ | {"model": "lr", "configuration": "lr"}))
+    assert "one branch only" in gates.without_gate(lr)
+    assert gates.without_gate(runs["gate"]) is None
+
+
+def test_the_lean_is_towards_the_branch_with_the_smaller_loss(make_run):
+    """Against the share of pairs, counted; and free of the scale of g."""
+    rng = np.random.default_rng(0)
+    label, better = rng.integers(0, 2, 300), rng.random(300) < 0.4
+    sign = 2 * label - 1
+    columns = {
+        "logit_static": np.where(better, 0.0, sign), "logit_sequential": np.where(better, sign, 0.0),
+        "g": np.round(np.where(better, 0.6, 0.5) + 0.1 * rng.normal(size=300), 2),
+    }  # fmt: skip
+    pairs = columns["g"][better][:, None] - columns["g"][~better]
+    expected = ((pairs > 0) + 0.5 * (pairs == 0)).mean()
+    config = {"model.fusion": "gate", "model.branch_loss_weight": "0.1"}
+    run = make_run("mdaf-full", 1, label, rng.normal(size=300), columns=columns, config=config)
+    lean = gates.gate_summary(run).lean
+    assert lean.probability == pytest.approx(expected) and lean.low < expected < lean.high
+    scaled = make_run("mdaf-full", 2, label, rng.normal(size=300), columns=columns | {"g": columns["g"] ** 3 / 9},
+                      config=config)  # fmt: skip
+    assert gates.gate_summary(scaled).lean == lean
+
+
+@pytest.mark.parametrize("weight", ["0", "0.0", None])
+def test_without_a_branch_loss_nothing_is_said_of_branches_alone(make_run, weight):
+    rng = np.random.default_rng(0)
+    label, logit = rng.integers(0, 2, 50), rng.normal(size=50)
+    columns = {"g": rng.random(50), "logit_static": logit, "logit_sequential": -logit, "logit_g_median": logit}
+    config = {"model.fusion": "gate"} | ({} if weight is None else {"model.branch_loss_weight": weight})
+    run = make_run("mdaf-full", 1, label, logit, columns=columns, config=config)
+    lean = gates.gate_summary(run).lean
+    assert lean.probability is None and "extrapolations" in lean.note
+    told = adaptivity.EXTRAPOLATED in adaptivity.contributions([run]).notes
+    assert told == (weight is not None)  # not known: nothing is claimed of them
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_filtered_and_readable(trained):
+    dataset, runs = trained
+    frame, total = gates.select_rows(
+        runs["gate"], "test", gates.RowFilter(label=1, history=(3, 9)), most=5, sort="g", descending=True
+    )
+    raw = load_predictions(runs["gate"].run_id, "test")
+    expected = raw.filter(label=1).filter(pl.col("history_length").is_between(3, 9))
+    assert (total, len(frame)) == (len(expected), 5)
+    assert frame["g"].to_list() == sorted(expected["g"], reverse=True)[:5]
+    first = frame.row(0, named=True)
+    position = raw["row_id"].to_list().index(first["row_id"])
+    assert first["user"] == dataset.users[int(dataset.rows("test").user[position])]
+    assert first["item"].startswith("Item ") and first["time"].startswith("2024-05-1")
+    mine, count = gates.select_rows(runs["gate"], "test", gates.RowFilter(user=first["user"]))
+    assert count == len(mine) and set(mine["user"]) == {first["user"]}
+    assert gates.select_rows(runs["gate"], "test", gates.RowFilter(user="nobody"))[1] == 0
+    one = gates.RowFilter(within=(("row_id", first["row_id"], first["row_id"]),))
+    assert gates.select_rows(runs["gate"], "test", one)[0]["row_id"].to_list() == [first["row_id"]]
+    with pytest.raises(UsageError, match="cannot be sorted"):
+        gates.select_rows(runs["gate"], "test", sort="nothing")
+
+
+def test_scatter_samples_honestly(trained):
+    _, runs = trained
+    whole, note = gates.scatter_rows(runs["gate"], "test")
+    assert len(whole) == 3000 and note == "" and whole.schema["g"] == pl.Float32
+    part, note = gates.scatter_rows(runs["gate"], "test", most=100)
+    assert len(part) == 100 and "100 of 3,000" in note
+    absent = next(row for row in whole["row_id"] if row not in set(part["row_id"]))
+    kept, _ = gates.scatter_rows(runs["gate"], "test", most=100, keep=absent)
+    assert set(kept["row_id"]) == {*part["row_id"], absent}
+    assert part["row_id"].is_sorted()
+    some, _ = gates.scatter_rows(runs["gate"], "test", gates.RowFilter(label=1, g=(0.4, 0.5)))
+    raw = load_predictions(runs["gate"].run_id, "test")
+    assert some["row_id"].equals(raw.filter(pl.col("g").is_between(0.4, 0.5), label=1)["row_id"])
+
+
+def position_of(dataset, length):
+    rows = dataset.rows("test")
+    return int(np.flatnonzero(rows.history_end - rows.history_start == length)[0])
+
+
+@pytest.mark.parametrize("length", [0, 1, 7])
+def test_story_reads_the_row(trained, length):
+    dataset, runs = trained
+    position, rows = position_of(dataset, length), dataset.rows("test")
+    found = story.row_story(runs["gate"], "test", int(rows.row_id[position]))
+    recorded = load_predictions(runs["gate"].run_id, "test").row(position, named=True)
+    assert found.probability == recorded["probability"]
+    assert len(found.history) == found.history_recorded == length
+    assert found.true_probability == rows.true_probability[position]
+    assert found.fields["item"] == f"Item {rows.columns['item'][position] - 1}"
+    assert all(e.seconds_before > 0 for e in found.history)
+    assert [e.place for e in found.history] == list(range(1, length + 1))
+    times = [e.when for e in found.history]
+    assert times == sorted(times, reverse=True)
+    by_name = {w.name: w for w in found.what_if}
+    assert by_name["static branch alone"].logit == recorded["logit_static"]
+    assert by_name["g at its median"].logit == recorded["logit_g_median"]
+    parts = found.contribution_static + found.contribution_sequential
+    assert parts == pytest.approx(found.logit - load_predictions(runs["gate"].run_id, "test")["logit"].mean(), abs=1e-5)
+    assert found.response[0].logit == pytest.approx(recorded["logit_static"], abs=1e-5)
+    assert found.response[-1].logit == pytest.approx(recorded["logit_sequential"], abs=1e-5)
+    assert found.notes == []
+
+
+def test_the_story_in_words_names_the_events_that_moved_it_most(trained):
+    dataset, runs = trained
+    found = story.row_story(runs["gate"], "test", int(dataset.rows("test").row_id[position_of(dataset, 7)]))
+    for i, event in enumerate(found.history):
+        event.effect_probability = (0.0, 0.02, -0.03, 0.0, 0.01, 0.0, 0.0)[i]
+    found.history[1].seconds_before = 7200
+    text = " ".join(story.sentences(found))
+    assert f"{found.probability:.1%}" in text and f"g = {found.g:.2f}" in text
+    assert "Most for it spoke event 2 (Item" in text and "2 hours before): without it, 2.0 points less" in text
+    assert "Most against it: event 3" in text and "3.0 points more" in text
+    for event in found.history:
+        event.effect_probability = 1e-5
+    assert "No single event" in story.sentences(found)[-1]
+    empty = story.row_story(runs["concat"], "test", int(dataset.rows("test").row_id[position_of(dataset, 0)]))
+    _, parts = story.sentences(empty)
+    assert "static branch moves its log-odds by" in parts
+
+
+@pytest.mark.parametrize("over_time", [True, False])
+def test_the_strip_holds_every_event(trained, over_time):
+    from mdaf_core.reporting import export, gate_charts
+
+    dataset, runs = trained
+    found = story.row_story(runs["gate"], "test", int(dataset.rows("test").row_id[position_of(dataset, 7)]))
+    chart, data = gate_charts.occlusion(found, over_time=over_time)
+    assert data["place"].to_list() == list(range(1, 8))
+    assert export.render(chart, "svg").startswith(b"<svg")
+
+
+def test_occlusion_is_the_prediction_without_the_event(trained):
+    """Against a batch whose packed history is cut by hand, one event at a time."""
+    from dataclasses import replace
+
+    dataset, runs = trained
+    position = position_of(dataset, 7)
+    found = story.row_story(runs["gate"], "test", int(dataset.rows("test").row_id[position]))
+    config = RunConfig.model_validate_json((runs["gate"].directory / "config.json").read_text())
+    torch.manual_seed(1)
+    model = build_model(config.model, dataset.meta.features()).eval()
+    whole = BatchLoader(dataset, "test", 1).gather(np.array([position]))
+    variants = story._without_each_event(dataset, "test", position, 50)
+    assert torch.equal(variants.match_BM[0], whole.match_BM[0])
+    with torch.inference_mode():
+        base = model(whole).logit_B.item()
+        for event in found.history:
+            keep = torch.arange(7) != 7 - event.place  # place 1 is the newest, the last token
+            cut = replace(
+                whole,
+                history={name: codes[keep] for name, codes in whole.history.items()},
+                history_age_T=whole.history_age_T[keep],
+                equal_TH=whole.equal_TH[keep],
+                cu_seqlens=torch.tensor([0, 6], dtype=torch.int32),
+                match_BM=variants.match_BM[8 - event.place].unsqueeze(0),
+            )
+            assert event.effect_logit == pytest.approx(base - model(cut).logit_B.item(), abs=1e-5)
+
+
+def test_match_features_forget_the_event(trained):
+    """Without its only matching event a row has no match; the other features move as the loader defines them."""
+    dataset, _ = trained
+    rows, events = dataset.rows("test"), dataset.events
+    for position in range(len(rows)):
+        start, end = rows.history_start[position], rows.history_end[position]
+        same = np.flatnonzero(events["category"][start:end] == rows.columns["category"][position])
+        if len(same) == 1 and 1 < end - start <= 50:
+            break
+    seen = 4  # category_seen: after the four features of item
+    variants = story._without_each_event(dataset, "test", position, 50).match_BM[:, seen]
+    expected = np.ones(1 + end - start)
+    expected[1 + same[0]] = 0
+    assert variants.tolist() == expected.tolist()
+
+
+def test_story_of_a_concatenation_has_effects_but_no_gate(trained):
+    dataset, runs = trained
+    found = story.row_story(runs["concat"], "test", int(dataset.rows("test").row_id[position_of(dataset, 7)]))
+    assert found.g is None and found.what_if == [] and found.response == []
+    assert found.history[0].effect_logit is not None and found.history[0].effect_g is None
+    assert "concatenates" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.unlink(), "weights are gone"),
+        (lambda path: path.write_bytes(b"no tensors"), "damaged"),
+        (lambda path: save_file({"other": torch.zeros(1)}, path), "another version"),
+    ],
+)
+def test_story_without_the_model_says_so(trained, damage, words):
+    dataset, runs = trained
+    run = runs["fixed"]
+    weights = run.directory / "weights.safetensors"
+    kept = weights.read_bytes()
+    damage(weights)
+    try:
+        found = story.row_story(run, "test", int(dataset.rows("test").row_id[position_of(dataset, 7)]))
+    finally:
+        weights.write_bytes(kept)
+    assert words in found.notes[-1]
+    assert found.what_if and found.history[0].effect_logit is None
+
+
+def test_unknown_rows_and_changed_data_are_sentences(trained):
+    dataset, runs = trained
+    with pytest.raises(UsageError, match="has no row 123456789"):
+        story.row_story(runs["gate"], "test", 123456789)
+    with pytest.raises(UsageError, match="has no row 0"):
+        story.row_story(runs["gate"], "test", 0)  # a training row
+    result = runs["concat"].result
+    changed = result.model_copy(update={"provenance": {"dataset": {"fingerprint": {"sha256": "other"}}}})
+    path = runs["concat"].directory / "result.json"
+    kept = path.read_text()
+    path.write_text(changed.model_dump_json())
+    try:
+        with pytest.raises(StudioError, match="prepared anew"):
+            story.row_story(runs["concat"], "test", int(dataset.rows("test").row_id[0]))
+    finally:
+        path.write_text(kept)
+
+
+# --- AUC by slices ---------------------------------------------------------------------------------------------------
+
+
+def test_auc_by_slice(trained):
+    _, runs = trained
+    run = runs["gate"]
+    frame = slices.slice_metrics({"mdaf": [run]}, "history_length")
+    raw = load_predictions(run.run_id, "test")
+    mine = raw.filter(pl.col("history_length").is_between(3, 5))
+    row = frame.filter(slice="3–5").row(0, named=True)
+    assert row["auc"] == pytest.approx(auc(mine["label"], mine["logit"]))
+    assert (row["rows"], row["positives"]) == (len(mine), mine["label"].sum())
+    assert row["low"] < row["auc"] < row["high"]
+    assert frame["rows"].sum() == len(raw)
+    twice = slices.slice_metrics({"mdaf": [run, run]}, "history_length")
+    assert twice["auc"].to_list() == frame["auc"].to_list() and twice["seeds"][0] == 2
+    assert twice["low"].to_list() == pytest.approx(frame["low"].to_list()), "seeds that agree add nothing"
+    with pytest.raises(UsageError, match="Possible: history_length"):
+        slices.slice_metrics({"mdaf": [run]}, "weather")
+    assert slices.slice_metrics({}, "hour").is_empty()
+
+
+def test_slices_by_training_rows(trained):
+    dataset, runs = trained
+    found, reason = slices.slicings(runs["gate"], "test")
+    assert not reason
+    train, test = dataset.rows("train"), dataset.rows("test")
+    count = np.array([(train.user == u).sum() for u in test.user[:200]])
+    labels = np.array(found["user_activity"].labels)[found["user_activity"].code[:200]]
+    for n, label in zip(count, labels, strict=True):
+        low, _, high = label.partition("–")
+        assert int(low.rstrip("+")) <= n and (not high or n <= int(high))
+    assert (found["unseen"].code == 0).all()  # every synthetic id occurs in training
+    local = pl.from_epoch(pl.Series(test.timestamp)).dt.hour()
+    assert found["hour"].code.tolist() == local.to_list()
+
+
+def test_slices_with_one_label_say_so(trained):
+    _, runs = trained
+    label = load_predictions(runs["gate"].run_id, "test")["label"].to_numpy()
+    by_label = slices.Slicing("label", ["negatives", "positives"], label.astype(np.int64))
+    for entry in slices._measure([runs["gate"]], by_label, "test").slices:
+        assert entry.auc is None and entry.low is None and "both labels" in entry.note

@@ -1,0 +1,78 @@
+"""The run store: what is read again after a change, and what is not."""
+
+from pathlib import Path
+
+import pytest
+
+from mdaf_core.base import notices
+from mdaf_core.runs import tracking
+from mdaf_core.runs.presets import get_preset
+from tests.reporting.example_study import make_study
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+def start(seed: int) -> str:
+    return tracking.start_run(get_preset("lr"), seed, "data", "abc", study="one")
+
+
+def states() -> dict[int, str]:
+    return {run.seed: run.state for run in tracking.list_runs("one")}
+
+
+def test_changes_show_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "CLOCKS_SECONDS", 0.0)
+    assert tracking.list_runs() == []
+    runs = [start(seed) for seed in range(3)]
+    assert states() == {0: "running", 1: "running", 2: "running"}
+    tracking.close_run(runs[0], "failed", "killed")
+    tracking.close_run(runs[1], "cancelled", "by hand")
+    assert states() == {0: "failed", 1: "cancelled", 2: "running"}
+    assert tracking.get_run(runs[0]).reason == "killed"
+    tracking.resume_run(runs[0])
+    assert states()[0] == "running"
+    tracking.close_run(runs[0], "failed", "again")
+    tracking.resume_run(runs[1])  # begins and ends between two reads
+    tracking.close_run(runs[1], "failed", "at once")
+    assert states() == {0: "failed", 1: "failed", 2: "running"}
+    assert [tracking.get_run(run).reason for run in runs[:2]] == ["again", "at once"]
+    tracking._client().delete_run(runs[2])
+    assert 2 not in states()
+
+
+def test_what_others_delete_is_gone_within_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = start(1)
+    tracking.close_run(run, "failed", "")
+    start(2)
+    assert set(states()) == {1, 2}
+    tracking._client().delete_run(run)
+    monkeypatch.setattr(tracking, "READ_ALL_SECONDS", 0.0)
+    assert set(states()) == {2}
+
+
+def test_only_what_may_have_changed_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "CLOCKS_SECONDS", 0.0)
+    for seed in range(4):
+        tracking.close_run(start(seed), "failed", "")
+    last = start(4)
+    assert len(states()) == 5
+    read = []
+    record = tracking._record
+    monkeypatch.setattr(tracking, "_record", lambda run, study: read.append(run.info.run_id) or record(run, study))
+    tracking.close_run(last, "failed", "")
+    assert len(states()) == 5
+    assert last in read and len(set(read)) <= 2
+
+
+def test_epochs_without_their_file_are_those_of_the_result(home: Path) -> None:
+    """Removed: nothing is lost. Damaged: the file is named."""
+    study = make_study(["lr"], [1, 2], epochs=4)
+    before = [run.epochs for run in tracking.list_runs(study.id)]
+    assert [len(epochs) for epochs in before] == [4, 4]
+    first, second = (tracking.run_directory(run.run_id) / "epochs.json" for run in tracking.list_runs(study.id))
+    first.unlink()
+    second.write_text("[" * 100_000)
+    with notices.collect() as said:
+        assert [run.epochs for run in tracking.list_runs(study.id)] == before
+    (sentence,) = said
+    assert str(second) in sentence
