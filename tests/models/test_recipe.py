@@ -59,7 +59,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (models / "config.py").write_text(config, "utf-8")
     (models / "average.py").write_text(MODULE, "utf-8")
-    presets = folder / "mdaf_core" / "training" / "presets.py"
+    presets = folder / "mdaf_core" / "runs" / "presets.py"
     text = presets.read_text("utf-8").replace("import (\n", "import (\n    AverageConfig,\n", 1)
     presets.write_text(text.replace('    "lr": (', PRESET + '    "lr": (', 1), "utf-8")
 
