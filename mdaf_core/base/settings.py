@@ -10,7 +10,15 @@ from typing import Literal
 from pydantic import ByteSize, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(__file__).resolve().parents[1]
+PROJECT_ROOT = PACKAGE.parent
+"""The folder of the clone; of an installed package the folder of all packages."""
+IN_CLONE = (PROJECT_ROOT / "pyproject.toml").is_file() and (PROJECT_ROOT / "app.py").is_file()
+
+
+def _usual_home() -> Path:
+    """In a clone the clone's own folder, from wherever it is started; of an installed package the working folder's."""
+    return (PROJECT_ROOT if IN_CLONE else Path.cwd()) / "artifacts"
 
 
 class Settings(BaseSettings):
@@ -18,7 +26,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MDAF_", extra="ignore")
 
-    home: Path = Field(PROJECT_ROOT / "artifacts", description="Folder for everything the program writes.")
+    home: Path = Field(default_factory=_usual_home, description="Folder for everything the program writes.")
     scan: Literal["auto", "reference", "numba", "parallel", "mamba_ssm"] = Field(
         "auto", description="Implementation of the selective scan."
     )
@@ -78,11 +86,13 @@ _NAMES = tuple(f"MDAF_{name.upper()}" for name in Settings.model_fields)
 
 def get_settings() -> Settings:
     """The settings of this process, from the environment as it is now; `home` is absolute."""
-    return _read(tuple(os.environ.get(name) for name in _NAMES))
+    named = os.environ.get("MDAF_HOME")
+    settled = IN_CLONE if named is None else named.startswith(("/", "~"))
+    return _read(tuple(os.environ.get(name) for name in _NAMES), None if settled else Path.cwd())
 
 
 @lru_cache(maxsize=8)
-def _read(_environment: tuple[str | None, ...]) -> Settings:
+def _read(_environment: tuple[str | None, ...], _working_folder: Path | None) -> Settings:
     """Parsed once for each state of the environment: paths are asked for thousands of times."""
     settings = Settings()
     settings.home = settings.home.expanduser().resolve()

@@ -4,38 +4,87 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from mdaf_core import __version__
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import full_sentence, is_full
-from mdaf_core.cli import data, evaluate, export, gates, jobs, store, study, train
 from mdaf_core.cli.output import say
+
+# Command → where it is (a function, or a Typer), and its line in --help: the first of its own help.
+COMMANDS = {
+    "app": ("app:app", "Open the dashboard."),
+    "data": ("data:app", "Prepare data sets, and see whether they can be trusted."),
+    "presets": ("train:presets", "List the presets."),
+    "params": ("train:params", "Count a preset's parameters at given vocabulary sizes."),
+    "train": ("train:train", "Train one preset in the foreground."),
+    "study": ("study:app", "Studies: a data set × named configurations × seeds."),
+    "jobs": ("jobs:app", "The queue of jobs; alone it lists them."),
+    "store": ("store:app", "The run store, MLflow's database of all runs."),
+    "compare": ("evaluate:compare", "Compare a study's configurations with one of them."),
+    "reported": ("evaluate:reported", "See what reported figures can show."),
+    "criteria": ("evaluate:criteria", "Judge a study by its success criteria."),
+    "overfitting": ("evaluate:overfitting", "See how far runs overfit."),
+    "gates": ("gates:command", "See what the history, the branches and the gate contribute."),
+    "export": ("export:command", "Write a study's figures, tables and text."),
+    "figure": ("export:figure", "Draw one figure or table of a study again."),
+}
+
+
+class Commands(TyperGroup):
+    """Loads a command's module when that command is asked for: `--help` and errors of usage come at once."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        found = getattr(import_module(f"mdaf_core.cli.{module}"), attribute)
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer()
+            alone.command()(found)
+            found = alone
+        found.rich_markup_mode, found._add_completion = None, False
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
 
 app = typer.Typer(
     name="mdaf_core",
+    cls=Commands,
     help="MDAF Studio: CTR ablation studies from raw data to the paper's tables.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(data.app, name="data")
-app.command()(train.presets)
-app.command()(train.params)
-app.command()(train.train)
-app.add_typer(study.app, name="study")
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(store.app, name="store")
-app.command("compare")(evaluate.compare)
-app.command("reported")(evaluate.reported)
-app.command("criteria")(evaluate.criteria)
-app.command("overfitting")(evaluate.overfitting)
-app.command("gates")(gates.command)
-app.command("export")(export.command)
-app.command("figure")(export.figure)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None: ...
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel
 
 from mdaf_core.base import notices
 
@@ -35,7 +34,7 @@ def emit(value: Any, as_json: bool, text: Callable[[], str]) -> None:
 
 def plain(value: Any) -> Any:
     """A value JSON knows: models and dataclasses as objects, NaN and infinity as null, paths and times as text."""
-    if isinstance(value, BaseModel):
+    if hasattr(value, "model_dump"):  # pydantic's
         return plain(value.model_dump(mode="json"))
     if hasattr(value, "__dataclass_fields__"):
         return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -14,7 +13,8 @@ from typing import Any, Literal
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import check_name, reading, writing
 from mdaf_core.base.locks import try_lock
-from mdaf_core.base.settings import PROJECT_ROOT, get_settings
+from mdaf_core.base.process import environment, module_command
+from mdaf_core.base.settings import get_settings
 from mdaf_core.queue import store
 from mdaf_core.queue.store import ACTIVE, Job, JobState, NewJob, get_job
 from mdaf_core.queue.supervisor import supervisor_lock_path
@@ -45,7 +45,7 @@ __all__ = [
     "wake",
 ]
 
-SUPERVISOR: Sequence[str] = (sys.executable, "-m", "mdaf_core.queue.supervisor")
+SUPERVISOR: Sequence[str] = module_command("mdaf_core.queue.supervisor")
 FOLLOW_EVERY = 0.5
 _children: list[subprocess.Popen] = []
 
@@ -68,12 +68,6 @@ def ensure_supervisor() -> None:
 
 def _start_supervisor(lock: int) -> None:
     try:
-        paths = [str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]
-        environment = {
-            **os.environ,
-            "MDAF_HOME": str(get_settings().home),
-            "PYTHONPATH": os.pathsep.join(p for p in paths if p),
-        }
         with (get_settings().jobs_dir / "supervisor.log").open("ab") as log:
             child = subprocess.Popen(
                 [*SUPERVISOR, "--lock", str(lock)],
@@ -82,7 +76,7 @@ def _start_supervisor(lock: int) -> None:
                 stderr=log,
                 pass_fds=(lock,),
                 start_new_session=True,
-                env=environment,
+                env=environment(),
             )
         _children.append(child)
     finally:

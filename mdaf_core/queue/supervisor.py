@@ -23,6 +23,7 @@ from typing import Any
 from mdaf_core.base import notices
 from mdaf_core.base.files import PATIENCE
 from mdaf_core.base.locks import locked
+from mdaf_core.base.process import module_command
 from mdaf_core.base.settings import get_settings
 from mdaf_core.queue import memory, store
 from mdaf_core.queue.database import QueueError
@@ -36,7 +37,7 @@ CONFIRM_WITHIN = 30.0  # seconds a worker has to confirm its claim
 STATUS_WITHIN = 1.0  # seconds to wait for the exit status of a dead worker
 SETTLE_FAILURES, SETTLE_PAUSE = 3, 300.0  # tries a queued job waits for, and the longest pause between two, in seconds
 START_FAILURES = 3  # failed starts of the launcher after which queued jobs are refused
-LAUNCHER = (sys.executable, "-m", "mdaf_core.tasks")
+LAUNCHER = module_command("mdaf_core.tasks")
 
 
 def supervisor_lock_path() -> Path:

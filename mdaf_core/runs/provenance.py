@@ -9,7 +9,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from mdaf_core.base.settings import PROJECT_ROOT
+from mdaf_core import __version__
+from mdaf_core.base.settings import IN_CLONE, PROJECT_ROOT
 
 PACKAGES = ("torch", "lightning", "mamba-ssm", "numba", "numpy", "polars", "lightgbm", "scikit-learn", "mlflow")
 
@@ -26,7 +27,10 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def code_version() -> str:
-    """Commit of the program, with `+changes` where files differ from it; `unknown` outside a git checkout."""
+    """Commit of the program, with `+changes` where files differ from it; of an installed package its version;
+    `unknown` in a clone that has lost its history."""
+    if not IN_CLONE:  # the folder may be in somebody else's repository
+        return f"version {__version__}"
 
     def git(*args: str) -> str:
         run = subprocess.run(["git", *args], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=5, check=True)

@@ -24,7 +24,8 @@ from pydantic import BaseModel, Field, ValidationError
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import write_text
 from mdaf_core.base.locks import try_lock
-from mdaf_core.base.settings import PROJECT_ROOT, get_settings
+from mdaf_core.base.process import environment, module_command
+from mdaf_core.base.settings import get_settings
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue import api
 from mdaf_core.runs import tracking
@@ -204,13 +205,12 @@ def _start_counting(configs: Sequence[RunConfig], dataset: PreparedDataset) -> N
     if lock is None:
         return
     try:
-        paths = [str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]
         child = subprocess.Popen(
-            [sys.executable, "-m", "mdaf_core.studies.estimate"],
+            module_command("mdaf_core.studies.estimate"),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             pass_fds=(lock,),
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in paths if p)},
+            env=environment(),
         )
         assert child.stdin
         child.stdin.write(

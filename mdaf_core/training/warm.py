@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 
-from mdaf_core.base.settings import PROJECT_ROOT
+from mdaf_core.base.process import environment, module_command
 from mdaf_core.ops.compiled import complete
 
 _PRESETS = ("mdaf-full", "autoint")  # between them they use every kernel but the optimiser's
@@ -46,8 +45,8 @@ def start() -> None:
     if complete().exists():
         return
     subprocess.Popen(
-        [sys.executable, "-m", __name__],
-        cwd=PROJECT_ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        module_command(__name__),
+        env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mdaf_core.base.errors import BadInputError
-from mdaf_core.base.settings import PROJECT_ROOT
+from mdaf_core.base.settings import IN_CLONE, PROJECT_ROOT
 
 MOST = 200
 
@@ -52,11 +52,11 @@ def entries(folder: Path, most: int = MOST) -> tuple[list[Entry], int]:
 
 def starting_folder(path: Path | None) -> Path:
     """Where to begin: at the folder of `path`, or the nearest one above it that exists; without one at home, or, where
-    that is empty, beside the program."""
+    that is empty, beside the clone or in the working folder."""
     if path is not None and path.is_absolute():
         with suppress(OSError):  # a name that is too long
             return next(folder for folder in (path, *path.parents) if folder.is_dir())
     with suppress(BadInputError, RuntimeError):  # no home
         if entries(Path.home(), 1)[0]:
             return Path.home()
-    return PROJECT_ROOT.parent
+    return PROJECT_ROOT.parent if IN_CLONE else Path.cwd()
