@@ -84,7 +84,7 @@ class Watch:
 def ours(source: str, path: Path, home: Path, options: dict[str, Any]) -> dict[str, Any]:
     """Prepare as the command line does: audit and statistics included."""
     os.environ["MDAF_HOME"] = str(home)
-    from mdaf_core.data.audit.audit import stored_audit
+    from mdaf_core.data.audit.report import stored_audit
     from mdaf_core.data.formats.base import get_source, parse_options
     from mdaf_core.data.prepare.pipeline import prepare
     from mdaf_core.data.prepare.resources import estimate

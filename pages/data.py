@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from mdaf_core.data.audit import audit
+from mdaf_core.data.audit import audit, report
 from mdaf_core.data.store import describe, statistics, statistics_frames
 from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.store.schema import SPLITS
@@ -122,7 +122,7 @@ def _metric(label: str, value: str, help: str | None = None) -> None:
 
 
 def _audit(dataset: PreparedDataset, rows: int) -> None:
-    found = audit.stored_audit(dataset)
+    found = report.stored_audit(dataset)
     failed, warned, passed = (found.with_status(status) for status in ("fail", "warn", "pass"))
     with st.container(horizontal=True, vertical_alignment="center"):
         shared.section("Audit", "Checks recomputed from the written files. A failed check must be acknowledged by "
@@ -141,19 +141,19 @@ def _audit(dataset: PreparedDataset, rows: int) -> None:
             _check(check)
 
 
-def _check(check: audit.Check) -> None:
+def _check(check: report.Check) -> None:
     lines = [f"{STATUS[check.status]} **{check.title}** :gray[`{check.id}`]", shared.plain(check.sentence)]
     if check.todo:
         lines.append(f":gray[What to do:] {shared.plain(check.todo)}")
     st.markdown("  \n".join(lines))
     if check.examples:
         with st.expander(f"{len(check.examples)} examples" if len(check.examples) > 1 else "The one example"):
-            shared.show_table(audit.example_frame(check), f"examples-{check.id}")
+            shared.show_table(report.example_frame(check), f"examples-{check.id}")
 
 
 def _runnable(dataset: PreparedDataset) -> None:
     shared.section("What can be run on this")
-    failed = len(audit.failed(dataset))
+    failed = len(report.failed(dataset))
     if failed:
         st.markdown(
             f":red[:material/error:] The {'failed check' if failed == 1 else f'{failed} failed checks'} must be "
@@ -178,7 +178,7 @@ def _runnable(dataset: PreparedDataset) -> None:
 
 
 def _alone(dataset: PreparedDataset) -> None:
-    frame = audit.alone_frame(audit.stored_audit(dataset))
+    frame = report.alone_frame(report.stored_audit(dataset))
     if len(frame):
         shared.show_table(
             frame,

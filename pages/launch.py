@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from mdaf_core.base.errors import StudioError, UsageError
-from mdaf_core.data.audit.audit import stored_audit
+from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import describe, get_preset, preset_names

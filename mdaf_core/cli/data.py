@@ -195,7 +195,7 @@ def _counts(counts: Any) -> dict[str, Any]:
 
 
 def _facts(name: str) -> dict[str, Any]:
-    from mdaf_core.data.audit.audit import stored_audit
+    from mdaf_core.data.audit.report import stored_audit
     from mdaf_core.data.store.dataset import PreparedDataset
     from mdaf_core.data.store.statistics import read_statistics
 

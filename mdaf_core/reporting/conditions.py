@@ -19,7 +19,7 @@ from mdaf_core.reporting.words import seeds
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.comparison import StudyComparison
-    from mdaf_core.data.audit.audit import Audit
+    from mdaf_core.data.audit.report import Audit
     from mdaf_core.data.store.schema import DatasetMeta, Split
     from mdaf_core.runs.tracking import RunRecord
     from mdaf_core.studies.store import Study
@@ -89,7 +89,7 @@ def split_words(meta: DatasetMeta | None) -> str:
 
 def _data(study: Study, runs: Sequence[RunRecord]) -> tuple[DatasetMeta | None, Audit | None]:
     """The data set that the runs were trained on and its audit; None where it is gone, or is another by now."""
-    from mdaf_core.data.audit.audit import stored_audit
+    from mdaf_core.data.audit.report import stored_audit
     from mdaf_core.data.store.dataset import PreparedDataset
 
     try:

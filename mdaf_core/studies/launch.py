@@ -23,7 +23,7 @@ from mdaf_core.studies.store import Study, create_study, get_study, update_study
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.margins import Proposal
-    from mdaf_core.data.audit.audit import Check
+    from mdaf_core.data.audit.report import Check
 
 DEMO_DATASET = "synthetic-tiny"
 
@@ -257,9 +257,9 @@ def failed_checks(dataset: str) -> list[Check]:
         UsageError: there is no such data set.
         StudioError: it has no readable audit.
     """
-    from mdaf_core.data.audit.audit import stored_audit
+    from mdaf_core.data.audit.report import failed
 
-    return stored_audit(PreparedDataset.open(dataset)).with_status("fail")
+    return failed(PreparedDataset.open(dataset))
 
 
 def possible_presets(dataset: PreparedDataset, names: Sequence[str]) -> list[str]:

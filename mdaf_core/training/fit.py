@@ -14,7 +14,7 @@ from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import keep, reading, write_json
 from mdaf_core.base.settings import get_settings
-from mdaf_core.data.audit.audit import check_unaltered
+from mdaf_core.data.store.content import check_unaltered
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.values import Undefined, auc

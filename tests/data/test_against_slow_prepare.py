@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mdaf_core.base.errors import StudioError
-from mdaf_core.data.audit.audit import Audit
+from mdaf_core.data.audit.report import Audit
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.cli.main import main
-from mdaf_core.data.audit.audit import stored_audit
+from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.formats.table_proposal import propose
 from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
 from tests.cli.conftest import strict

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.data.audit.audit import Audit, example_frame, stored_audit
 from mdaf_core.data.audit.audit import audit_dataset as run_audit
+from mdaf_core.data.audit.report import Audit, example_frame, stored_audit
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.dataset import PreparedDataset
 from tests.data.planting import change, impressions, prepare_table

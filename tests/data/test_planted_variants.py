@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.data.audit.audit import Check, audit_dataset
+from mdaf_core.data.audit.audit import audit_dataset
+from mdaf_core.data.audit.report import Check
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.columns import read_columns
 from mdaf_core.data.store.dataset import PreparedDataset

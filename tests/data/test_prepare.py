@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from mdaf_core.base.errors import BadInputError, UsageError
-from mdaf_core.data.audit.audit import stored_audit
+from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.batches.loader import BatchLoader
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.dataset import PreparedDataset, list_datasets

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdaf_core.base.errors import BadInputError
-from mdaf_core.data.audit.audit import stored_audit
+from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.prepare.scaling import LIMIT, Scaling, fit
 from mdaf_core.data.store.dataset import PreparedDataset

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from mdaf_core.base.errors import BadInputError
-from mdaf_core.data.audit.audit import stored_audit
+from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.formats.table_proposal import propose
 from mdaf_core.data.prepare.pipeline import prepare
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mdaf_core.base.errors import BadInputError, UsageError
-from mdaf_core.data.audit.audit import stored_audit
+from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.dataset import list_datasets
 from mdaf_core.data.store.schema import SPLITS

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mdaf_core.analysis.slices import _by_ids
 from mdaf_core.base.errors import BadInputError, UsageError
-from mdaf_core.data.audit.audit import stored_audit
+from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.formats.time_forms import likely_formats, likely_numbers, parse
 from mdaf_core.data.formats.times import doubt_unix, read_times
 from mdaf_core.data.prepare.pipeline import prepare

@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mdaf_core.base.errors import UsageError
-from mdaf_core.data.audit import audit
+from mdaf_core.data.audit import audit, report
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.dataset import PreparedDataset
 from tests.conftest import ROOT
@@ -63,7 +63,7 @@ def test_every_check_is_told(monkeypatch, store, name):
     app = _page(monkeypatch, store, dataset=name)
     _clean(app)
     text = _text(app)
-    for check in audit.stored_audit(PreparedDataset.open(name)).checks:
+    for check in report.stored_audit(PreparedDataset.open(name)).checks:
         assert f"`{check.id}`" in text and check.title in text
     assert ("fail" in text) == (name == "random")
     metrics = {metric.label: metric.value for metric in app.metric}
@@ -75,7 +75,7 @@ def test_every_check_is_told(monkeypatch, store, name):
 
 def test_findings_say_what_to_do_and_show_rows(monkeypatch, store):
     app = _page(monkeypatch, store, dataset="random")
-    found = next(c for c in audit.stored_audit(PreparedDataset.open("random")).checks if c.id == "user-interleaved")
+    found = next(c for c in report.stored_audit(PreparedDataset.open("random")).checks if c.id == "user-interleaved")
     assert found.todo in _text(app).replace("\\", "")
     shown = [frame.value for frame in app.dataframe if "a row in an earlier part at" in frame.value.columns]
     assert len(shown) == 1 and len(shown[0]) == 20

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import write_json, write_text
 from mdaf_core.cli.main import app
-from mdaf_core.data.audit.audit import Audit, Check
+from mdaf_core.data.audit.report import Audit, Check
 from mdaf_core.data.store.sample import Sample
 from mdaf_core.reporting import bundle, conditions
 from mdaf_core.reporting.figures import FIGURES, make_figure

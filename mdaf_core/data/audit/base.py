@@ -1,22 +1,22 @@
-"""What the checks of the audit read, and the form of their answers."""
+"""What the checks of the audit read."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.audit import Check, Status
 from mdaf_core.data.audit.sample import Sample
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.describe import CLOCK, describe_events, describe_rows, shown_times
 from mdaf_core.data.store.schema import SPLITS, UNKNOWN, FieldSpec, Split
 
+T = TypeVar("T")
 _PIECE = 4_000_000
 WORDS = {"train": "training", "val": "validation", "test": "test"}
 EXAMPLES = 20
@@ -29,6 +29,7 @@ class Written:
         self.dataset, self.meta = dataset, dataset.meta
         self.rows: dict[Split, Rows] = {split: dataset.rows(split) for split in SPLITS}
         self.events = dataset.events if self.meta.history_fields else {}
+        self._made: dict[Callable[[Written], Any], Any] = {}
 
     @property
     def categorical(self) -> list[FieldSpec]:
@@ -72,6 +73,13 @@ class Written:
     def local(self, timestamps: np.ndarray) -> pl.Series:
         """Timestamps as local times, or the numbers that stand for them where rows carry no moments."""
         return shown_times(self.meta, timestamps)
+
+    def once(self, work: Callable[[Written], T]) -> T:
+        """What `work` makes of this data set, worked out for the first check that asks."""
+        if work not in self._made:
+            self._made[work] = work(self)
+        made: T = self._made[work]
+        return made
 
     @cached_property
     def sample(self) -> Sample:
@@ -222,33 +230,6 @@ def occurrences(codes: np.ndarray, size: int, where: np.ndarray | None = None) -
         part = codes[piece] if where is None else codes[piece][where[piece] != 0]
         counts += np.bincount(part, minlength=size)
     return counts
-
-
-def check(
-    id: str,
-    title: str,
-    status: Status,
-    number: float | None,
-    sentence: str,
-    details: Mapping[Any, float] | None = None,
-    *,
-    todo: str = "",
-    examples: Callable[[], list[dict[str, Any]]] | None = None,
-) -> Check:
-    """An answer; `todo` and `examples` (worked out only then) are for those that are not a pass."""
-    clean = {name: value for name, value in (details or {}).items() if math.isfinite(value)}
-    finite = number if number is None or math.isfinite(number) else None
-    passed = status == "pass"
-    return Check(
-        id=id,
-        title=title,
-        status=status,
-        number=finite,
-        sentence=sentence,
-        details=clean,
-        todo="" if passed else todo,
-        examples=[] if passed or examples is None else examples()[:EXAMPLES],
-    )
 
 
 def readable(frame: pl.DataFrame) -> list[dict[str, Any]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from mdaf_core.data.audit.audit import Check, Status
-from mdaf_core.data.audit.base import WORDS, Written, check
+from mdaf_core.data.audit.base import WORDS, Written
+from mdaf_core.data.audit.registry import Answer, check
+from mdaf_core.data.audit.report import Status
 from mdaf_core.data.audit.scores import auc, auc_error, rates_of
 from mdaf_core.data.store.schema import SPLITS
 
@@ -21,12 +20,13 @@ _ORDER_AUC = 0.65
 _GAP_AUC = 0.9
 
 
-def times_by_label(data: Written) -> Iterator[Check]:
+@check("times-by-label", "Times by label", place=190)
+def times_by_label(data: Written) -> Answer | None:
     found: list[tuple[float, str]] = []
     details: dict[str, float] = {}
     label = data.sample.label
     if min(int(label.sum()), int((1 - label).sum())) < 20:
-        return
+        return None
     timed = data.meta.has_time
     questions = (_hours, _digits, _moments) if data.meta.has_calendar else (_moments,) if timed else ()
     for question in (*questions, _order):
@@ -43,15 +43,14 @@ def times_by_label(data: Written) -> Iterator[Check]:
             "Positives and negatives were written alike, as far as hours, minutes and seconds, moments shared with "
             "other rows of the user, and order show."
         )
-    yield check(
-        "times-by-label",
-        "Times by label" if timed else "Order by label",
+    return Answer(
         status,
         found[0][0] if found else details.get("hours", 0.0),
         " ".join(words for _, words in found) if found else passed,
         details,
         todo="Give every row the time at which it was shown, whether it was clicked or not, from one log.",
         examples=lambda: data.examples(data.sample.positions(_both(label))),
+        title="" if timed else "Order by label",
     )
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.audit import Check
-from mdaf_core.data.audit.base import EXAMPLES, WORDS, Written, check, mixed_hash
+from mdaf_core.data.audit.base import EXAMPLES, WORDS, Written, mixed_hash
+from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.describe import field_word
 from mdaf_core.data.store.schema import SPLITS, UNKNOWN, Split
@@ -30,12 +29,13 @@ _LARGEST_GROUP = 5
 _GRAVE = 0.01
 
 
-def copied_users(data: Written) -> Iterator[Check]:
+@check("copied-users", "Rows under another user's id", place=70)
+def copied_users(data: Written) -> Answer | None:
     """Users whose rows, in their order, are another's. A stretch of three rows (targets and labels) that is too rare to
     come twice by chance is looked for under other ids; a copy shares most of its stretches with one other user."""
     target = data.role("item") or data.role("category")
     if not (data.meta.has_user and data.meta.has_time and target) or data.total > _MOST_ROWS:
-        return
+        return None
     rows = _rows(data, target)
     pairs = _sharing(rows)
     across = pairs.filter(pl.col("across"))
@@ -43,9 +43,7 @@ def copied_users(data: Written) -> Iterator[Check]:
     later = _part_of_rows(rows, copied)
     share = max(later.values(), default=0.0)
     names = [data.dataset.users[int(user)] for user in pairs[0].row(0)[:2]] if len(pairs) else ["", ""]
-    yield check(
-        "copied-users",
-        "Rows under another user's id",
+    return Answer(
         "fail" if share > _GRAVE else "warn" if len(pairs) else "pass",
         len(pairs),
         f"{len(pairs):,} {'pair' if len(pairs) == 1 else 'pairs'} of users have the same targets and labels in the "
@@ -125,7 +123,8 @@ def _part_of_rows(rows: pl.DataFrame, users: pl.Series) -> dict[str, float]:
     return {SPLITS[part]: share for part, share in shares.rows() if share > 0}
 
 
-def rows_again(data: Written) -> Iterator[Check]:
+@check("rows-again", "Rows that come again", place=80)
+def rows_again(data: Written) -> Answer | None:
     """Rows that share all inputs, or all but one, with another row, and its label, more often than rows of their own.
 
     Times are left out, and what is made of them. People do see one thing twice, so equal rows alone say nothing; but a
@@ -133,7 +132,7 @@ def rows_again(data: Written) -> Iterator[Check]:
     """
     sample = _keyed(data)
     if sample is None:
-        return
+        return None
     positions, part, label, time, hashes = sample
     whole = np.zeros(len(label), np.uint64)
     for column in hashes.values():
@@ -161,9 +160,7 @@ def rows_again(data: Written) -> Iterator[Check]:
     }
     worst = max(shares.values(), default=0.0)
     but = f" but {field_word(left_out)!r}" if left_out else ""
-    yield check(
-        "rows-again",
-        "Rows that come again",
+    return Answer(
         "fail" if worst > _GRAVE else "warn" if size else "pass",
         size,
         f"{size:,} rows share all inputs{but} with an earlier row, times apart, and have its label, which rows of "

@@ -7,14 +7,13 @@ that was computed from these very labels follows that scatter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from mdaf_core.data.audit.audit import Check
-from mdaf_core.data.audit.base import WORDS, Written, check
+from mdaf_core.data.audit.base import WORDS, Written
 from mdaf_core.data.audit.keys import Keys, groups_of_ids, groups_of_values, numbers, whole
+from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.audit.scatter import FEWEST_GROUPS, PRIORS, function_of, inside, scatter
 from mdaf_core.data.audit.scores import auc, auc_error
 from mdaf_core.data.store.schema import SPLITS, Split
@@ -74,10 +73,11 @@ class _Asked:
         return {name: one for name, one in self.within.items() if max(one[0], 1 - one[0]) > _SEPARATES}
 
 
-def encodings(data: Written) -> Iterator[Check]:
+@check("encodings", "Numbers computed from labels and rows of ids", place=170)
+def encodings(data: Written) -> Answer | None:
     asked = _Asked(data)
     if not asked.columns:
-        return
+        return None
     by_id, columns = groups_of_ids(data)
     for name, values in asked.columns.items():
         for keys in by_id:
@@ -90,9 +90,7 @@ def encodings(data: Written) -> Iterator[Check]:
     if len(named) > 1:
         sentence += f" So it is with {', '.join(map(repr, list(named)[1:6]))}."
     first = next(iter(named), "")
-    yield check(
-        "encodings",
-        "Numbers computed from labels and rows of ids",
+    return Answer(
         "fail" if named else "pass",
         len(named),
         sentence,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.audit import Check, altered_files, content_hashes
-from mdaf_core.data.audit.base import EXAMPLES, WORDS, Written, check, occurrences
+from mdaf_core.data.audit.base import EXAMPLES, WORDS, Written, occurrences
+from mdaf_core.data.audit.registry import Answer, check
+from mdaf_core.data.store.content import altered_files, content_hashes
 from mdaf_core.data.store.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN
 
 
-def integrity(data: Written) -> Iterator[Check]:
+@check("integrity", "Files as written", place=10)
+def integrity(data: Written) -> Answer | None:
     recorded, actual = data.meta.fingerprint.get("content", {}), content_hashes(data.dataset.path)
     changed = altered_files(recorded, actual)
     wrong = [split for split in SPLITS if len(data.rows[split]) != data.meta.splits[split].rows]
@@ -22,9 +23,7 @@ def integrity(data: Written) -> Iterator[Check]:
         sentence = f"All {len(actual)} files are as the preparation wrote them."
     else:
         sentence = f"Changed since the preparation: {', '.join(everything)}."
-    yield check(
-        "integrity",
-        "Files as written",
+    return Answer(
         "fail" if everything else "pass",
         len(everything),
         sentence,
@@ -36,7 +35,8 @@ def integrity(data: Written) -> Iterator[Check]:
     )
 
 
-def reserved_codes(data: Written) -> Iterator[Check]:
+@check("reserved-codes", "Reserved codes", place=110)
+def reserved_codes(data: Written) -> Answer | None:
     wrong: dict[str, float] = {}
     examples: list[dict[str, Any]] = []
     for field in data.categorical:
@@ -59,9 +59,7 @@ def reserved_codes(data: Written) -> Iterator[Check]:
                 examples.append({"field": field.name, "where": where, "code": int(code), "id": None, "title": None})
         wrong[field.name] = count
     total = sum(wrong.values())
-    yield check(
-        "reserved-codes",
-        "Reserved codes",
+    return Answer(
         "fail" if total else "pass",
         total,
         f"{total:,.0f} codes are wrong (a real id on code 0 or 1, one code for two ids, two codes for one id, "
@@ -74,7 +72,8 @@ def reserved_codes(data: Written) -> Iterator[Check]:
     )
 
 
-def vocabulary(data: Written) -> Iterator[Check]:
+@check("vocabulary-training", "Where vocabularies come from", place=100)
+def vocabulary(data: Written) -> Answer | None:
     foreign: dict[str, float] = {}
     least = int(data.meta.options.get("min_count", 1))
     examples: list[dict[str, Any]] = []
@@ -98,9 +97,7 @@ def vocabulary(data: Written) -> Iterator[Check]:
         if total
         else "Every id of every vocabulary occurs in training rows, and was counted there alone."
     )
-    yield check(
-        "vocabulary-training",
-        "Where vocabularies come from",
+    return Answer(
         "fail" if total else "pass",
         total,
         sentence,

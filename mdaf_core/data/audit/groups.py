@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from mdaf_core.data.audit.audit import Check
-from mdaf_core.data.audit.base import WORDS, Written, check, occurrences
+from mdaf_core.data.audit.base import WORDS, Written, occurrences
+from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.store.describe import field_word
 from mdaf_core.data.store.sample import CONCENTRATED, sample_of_counts
 from mdaf_core.data.store.schema import SPLITS, UNKNOWN, Split
@@ -16,10 +14,11 @@ _ONE_LABEL = 0.1
 _FEWEST_GROUPS, _FEWEST_LABELS = 20, 20
 
 
-def concentrated_users(data: Written) -> Iterator[Check]:
+@check("concentrated-users", "Rows of one user", place=240)
+def concentrated_users(data: Written) -> Answer | None:
     """A part's rows that one user holds, and how many users of equal weight the part is worth (Kish 1965)."""
     if not data.meta.has_user:
-        return
+        return None
     details: dict[str, float] = {}
     found: list[tuple[bool, float, Split, int, float]] = []
     for split in SPLITS:
@@ -34,13 +33,11 @@ def concentrated_users(data: Written) -> Iterator[Check]:
         apart = share >= CONCENTRATED and count[largest] > 1.5 * equal + 4 * equal**0.5
         found.append((apart, share, split, largest, effective))
     if not found:
-        return
+        return None
     concentrated, share, split, largest, effective = max(found)
     raw = data.dataset.users[largest]
     words = f"User {raw!r} holds {share:.1%} of the {WORDS[split]} rows, which are worth {effective:,.1f} equal users"
-    yield check(
-        "concentrated-users",
-        "Rows of one user",
+    return Answer(
         "warn" if concentrated else "pass",
         share,
         words + (": metrics and intervals hang on this one." if concentrated else ", the largest share."),
@@ -51,7 +48,8 @@ def concentrated_users(data: Written) -> Iterator[Check]:
     )
 
 
-def one_label_groups(data: Written) -> Iterator[Check]:
+@check("one-label-groups", "Labels within groups", place=200)
+def one_label_groups(data: Written) -> Answer | None:
     """Users, sessions, items whose rows all have one label: the share of the labels' variance that lies within groups
     (analysis of variance), which is 1 where labels are drawn row by row at one rate."""
     columns = {field.name: field.name for field in data.categorical if field.role != "user"}
@@ -75,7 +73,7 @@ def one_label_groups(data: Written) -> Iterator[Check]:
                 found.append((name, splits))
     worst = min(shares, key=lambda key: shares[key], default=None)
     if worst is None:
-        return
+        return None
     sentence = (
         f"Rows that share an id have both labels; least so by {field_word(worst.rpartition(' ')[2])}, where "
         f"{shares[worst]:.0%} of the variance of labels lies within groups."
@@ -88,9 +86,7 @@ def one_label_groups(data: Written) -> Iterator[Check]:
             "variance of labels lies within): the label is said of the group, not of the row, and one row of it gives "
             "the others away."
         )
-    yield check(
-        "one-label-groups",
-        "Labels within groups",
+    return Answer(
         "warn" if found else "pass",
         shares[worst],
         sentence,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.audit import Check, Status
-from mdaf_core.data.audit.base import WORDS, Written, check, pieces
+from mdaf_core.data.audit.base import WORDS, Written, pieces
+from mdaf_core.data.audit.registry import Answer, check
+from mdaf_core.data.audit.report import Status
 from mdaf_core.data.audit.sample import drawn
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.schema import MAX_HISTORY, UNKNOWN, Split
@@ -19,17 +20,10 @@ _FEWEST = 20
 AGAIN = "Prepare the data set again; if it was not written by this program, see docs/data.md for what a history is."
 
 
-def histories(data: Written) -> Iterator[Check]:
+@check("history-earlier", "Events before their rows", place=20)
+def earlier(data: Written) -> Answer | None:
     if not data.events:
-        return
-    yield _earlier(data)
-    yield from _whose_and_whole(data)
-    yield _own_target(data)
-    yield from _later_clicks(data)
-    yield from _history_contents(data)
-
-
-def _earlier(data: Written) -> Check:
+        return None
     time, owner = data.events["timestamp"], data.events["user_index"]
     late = {split: float(len(rows)) for split, rows in data.late.items()}
     disorder = np.empty(0, np.int64)
@@ -51,9 +45,7 @@ def _earlier(data: Written) -> Check:
     def newest(split: Split, at: np.ndarray) -> dict[str, Any]:
         return {"newest event": data.local(time[data.rows[split].history_end[at] - 1])}
 
-    return check(
-        "history-earlier",
-        "Events before their rows",
+    return Answer(
         status,
         total + len(disorder),
         sentence,
@@ -63,7 +55,10 @@ def _earlier(data: Written) -> Check:
     )
 
 
-def _whose_and_whole(data: Written) -> Iterator[Check]:
+@check("history-own-user", "Whose histories", place=21)
+def own_user(data: Written) -> Answer | None:
+    if not data.events:
+        return None
     owner = data.events["user_index"]
 
     def not_own(split: Split, piece: slice) -> np.ndarray:
@@ -75,11 +70,8 @@ def _whose_and_whole(data: Written) -> Iterator[Check]:
         return np.flatnonzero(foreign)
 
     wrong = data.positions(not_own)
-    missing = {} if data.meta.ready_made_history else data.positions(lambda *where: _incomplete(data, *where))
     total = sum(map(len, wrong.values()))
-    yield check(
-        "history-own-user",
-        "Whose histories",
+    return Answer(
         "fail" if total else "pass",
         total,
         f"{total:,} rows have a history that is another user's, or outside the event log."
@@ -89,20 +81,24 @@ def _whose_and_whole(data: Written) -> Iterator[Check]:
         todo=AGAIN,
         examples=lambda: data.examples(wrong),
     )
-    if missing:
-        total = sum(map(len, missing.values()))
-        yield check(
-            "history-complete",
-            "Earlier events in histories",
-            "fail" if total else "pass",
-            total,
-            f"{total:,} rows lack earlier events of their user in their history."
-            if total
-            else "No history lacks an earlier event of its user.",
-            {split: float(len(rows)) for split, rows in missing.items()},
-            todo=AGAIN,
-            examples=lambda: data.examples(missing),
-        )
+
+
+@check("history-complete", "Earlier events in histories", place=22)
+def complete(data: Written) -> Answer | None:
+    if not data.events or data.meta.ready_made_history:
+        return None
+    missing = data.positions(lambda *where: _incomplete(data, *where))
+    total = sum(map(len, missing.values()))
+    return Answer(
+        "fail" if total else "pass",
+        total,
+        f"{total:,} rows lack earlier events of their user in their history."
+        if total
+        else "No history lacks an earlier event of its user.",
+        {split: float(len(rows)) for split, rows in missing.items()},
+        todo=AGAIN,
+        examples=lambda: data.examples(missing),
+    )
 
 
 def _incomplete(data: Written, split: Split, piece: slice) -> np.ndarray:
@@ -118,15 +114,15 @@ def _incomplete(data: Written, split: Split, piece: slice) -> np.ndarray:
     return np.flatnonzero(data.slices_sound[split][piece] & (next_is_earlier | starts_late | elsewhere))
 
 
-def _own_target(data: Written) -> Check:
+@check("history-target", "Targets in their own histories", place=23)
+def own_target(data: Written) -> Answer | None:
     """Rows that are an event of their own history: to the second, or by how often the target is among the events."""
+    if not data.events:
+        return None
     exact = {} if data.meta.ready_made_history else {split: _own_event(data, split) for split in data.rows}
     total = sum(map(len, exact.values()))
-    title = "Targets in their own histories"
     if total:
-        return check(
-            "history-target",
-            title,
+        return Answer(
             "fail",
             total,
             f"{total:,} rows find themselves in their own history.",
@@ -151,9 +147,7 @@ def _own_target(data: Written) -> Check:
             f"The {where} the target's {name} in {worst:.1%} of {WORDS[split]} rows with a history, more than chance "
             "gives: histories seem to include the row itself."
         )
-    return check(
-        "history-target",
-        title,
+    return Answer(
         status,
         0 if status == "pass" and not data.meta.ready_made_history else worst,
         sentence,
@@ -221,11 +215,14 @@ def _with_target(data: Written, split: Split) -> dict[str, float]:
     return found
 
 
-def _later_clicks(data: Written) -> Iterator[Check]:
+@check("history-later", "Later clicks in histories", place=24)
+def later_clicks(data: Written) -> Answer | None:
     """Ready-made histories that hold what the user clicks next, of items that are new to the user's rows."""
+    if not (data.events and data.meta.ready_made_history and data.meta.has_user and data.meta.has_time):
+        return None
     name = data.meta.history_fields[0]
-    if not (data.meta.ready_made_history and data.meta.has_user and data.meta.has_time and data.role("item") == name):
-        return
+    if data.role("item") != name:
+        return None
     sizes = [len(rows) for rows in data.rows.values()]
 
     def column(of: Callable[[Split], np.ndarray]) -> np.ndarray:
@@ -251,7 +248,7 @@ def _later_clicks(data: Written) -> Iterator[Check]:
     frame = frame.filter((pl.col("next") > UNKNOWN) & (pl.col("next") != pl.col("item")))
     frame = frame[drawn(len(frame), _TARGETS)]
     if len(frame) < 5 * _FEWEST:
-        return
+        return None
     events = identities(data.events, name)
     at, event = _events_of(frame["start"].to_numpy(), frame["end"].to_numpy())
     wanted = frame["next"].to_numpy()
@@ -264,9 +261,7 @@ def _later_clicks(data: Written) -> Iterator[Check]:
     share = max(0.0, (own - chance) / (1 - chance)) if chance < 1 else 0.0
     grade = int(share > 0.5) + int(share > 0.8)
     statuses: tuple[Status, ...] = ("pass", "warn", "fail")
-    yield check(
-        "history-later",
-        "Later clicks in histories",
+    return Answer(
         statuses[grade],
         share,
         f"Histories hold the item that the user clicks next, and had not been shown before, in {share:.1%} of rows"
@@ -288,7 +283,10 @@ def _newest_is_target(data: Written, split: Split) -> np.ndarray:
     return full[identities(data.events, name)[rows.history_end[full] - 1] == identities(rows.columns, name)[full]]
 
 
-def _history_contents(data: Written) -> Iterator[Check]:
+@check("history-empty", "Empty histories", place=25)
+def empty_histories(data: Written) -> Answer | None:
+    if not data.events:
+        return None
     empty = {split: rows.history_end == rows.history_start for split, rows in data.rows.items()}
     shares = {split: float(rows.mean()) for split, rows in empty.items() if len(rows)}
     share = sum(int(rows.sum()) for rows in empty.values()) / max(1, data.total)
@@ -307,9 +305,7 @@ def _history_contents(data: Written) -> Iterator[Check]:
             part = max(shares, key=lambda split: shares[split])
             sentence += f" ({shares[part]:.1%} in {WORDS[part]}): a sequence model can say little about them"
         sentence += "."
-    yield check(
-        "history-empty",
-        "Empty histories",
+    return Answer(
         "fail" if share == 1 or lost else "warn" if many else "pass",
         share,
         sentence,
@@ -318,38 +314,44 @@ def _history_contents(data: Written) -> Iterator[Check]:
         "events into histories.",
         examples=lambda: data.examples({split: np.flatnonzero(rows) for split, rows in empty.items()}),
     )
+
+
+@check("history-unknown", "Events with unknown ids", place=26)
+def unknown_events(data: Written) -> Answer | None:
+    if not (data.events and len(data.events["timestamp"])):
+        return None
     size = len(data.events["timestamp"])
-    if size:
-        of_field = {
-            name: sum(int((data.events[name][piece] == UNKNOWN).sum()) for piece in pieces(size)) / size
-            for name in data.meta.history_fields
-        }
-        name = max(of_field, key=lambda name: of_field[name])
-        yield check(
-            "history-unknown",
-            "Events with unknown ids",
-            "fail" if of_field[name] == 1 and size >= _FEWEST else "warn" if of_field[name] > 0.5 else "pass",
-            of_field[name],
-            f"{of_field[name]:.1%} of the events in histories have a{'n' if name[0] in 'aeiou' else ''} {name} that "
-            "training rows do not know" + (": a model cannot tell them apart." if of_field[name] > 0.5 else "."),
-            of_field,
-            todo="See whether histories and rows name the same things alike; ids that training rows lack are unknown.",
-            examples=lambda: data.event_examples(np.flatnonzero(data.events[name] == UNKNOWN)),
-        )
-    if "positive" in data.events:
-        positive = data.events["positive"]
-        clicks = float(positive.mean()) if len(positive) else 1.0
-        yield check(
-            "history-clicks",
-            "Clicks in histories",
-            "warn" if clicks < 0.5 else "pass",
-            1 - clicks,
-            f"{1 - clicks:.1%} of the event log are not clicks (label 0)"
-            + (
-                ": histories say what was shown rather than what was wanted, and models cannot tell them apart."
-                if clicks < 0.5
-                else "."
-            ),
-            todo="Take histories from positives alone (an option of the source), or say beside results what they hold.",
-            examples=lambda: data.event_examples(np.flatnonzero(positive == 0)),
-        )
+    of_field = {
+        name: sum(int((data.events[name][piece] == UNKNOWN).sum()) for piece in pieces(size)) / size
+        for name in data.meta.history_fields
+    }
+    name = max(of_field, key=lambda name: of_field[name])
+    return Answer(
+        "fail" if of_field[name] == 1 and size >= _FEWEST else "warn" if of_field[name] > 0.5 else "pass",
+        of_field[name],
+        f"{of_field[name]:.1%} of the events in histories have a{'n' if name[0] in 'aeiou' else ''} {name} that "
+        "training rows do not know" + (": a model cannot tell them apart." if of_field[name] > 0.5 else "."),
+        of_field,
+        todo="See whether histories and rows name the same things alike; ids that training rows lack are unknown.",
+        examples=lambda: data.event_examples(np.flatnonzero(data.events[name] == UNKNOWN)),
+    )
+
+
+@check("history-clicks", "Clicks in histories", place=27)
+def clicks_in_histories(data: Written) -> Answer | None:
+    if "positive" not in data.events:
+        return None
+    positive = data.events["positive"]
+    clicks = float(positive.mean()) if len(positive) else 1.0
+    return Answer(
+        "warn" if clicks < 0.5 else "pass",
+        1 - clicks,
+        f"{1 - clicks:.1%} of the event log are not clicks (label 0)"
+        + (
+            ": histories say what was shown rather than what was wanted, and models cannot tell them apart."
+            if clicks < 0.5
+            else "."
+        ),
+        todo="Take histories from positives alone (an option of the source), or say beside results what they hold.",
+        examples=lambda: data.event_examples(np.flatnonzero(positive == 0)),
+    )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from mdaf_core.data.audit.audit import Check, Status
-from mdaf_core.data.audit.base import EXAMPLES, WORDS, Written, check
+from mdaf_core.data.audit.base import EXAMPLES, WORDS, Written
+from mdaf_core.data.audit.registry import Answer, check
+from mdaf_core.data.audit.report import Status
 from mdaf_core.data.audit.sample import drawn
 from mdaf_core.data.audit.scores import auc, auc_error, rates_of
 from mdaf_core.data.batches.gather import match_features, match_names
@@ -22,12 +22,15 @@ _SAMPLE = 200_000
 _FEW_VALUES = 50
 
 
-def labels(data: Written) -> Iterator[Check]:
-    rates = {split: float(rows.label.mean()) for split, rows in data.rows.items() if len(rows)}
+def _positive_rates(data: Written) -> dict[Split, float]:
+    return {split: float(rows.label.mean()) for split, rows in data.rows.items() if len(rows)}
+
+
+@check("both-labels", "Both labels in every part", place=90)
+def both_labels(data: Written) -> Answer:
+    rates = _positive_rates(data)
     single = [WORDS[split] for split, rate in rates.items() if rate in (0.0, 1.0)]
-    yield check(
-        "both-labels",
-        "Both labels in every part",
+    return Answer(
         "fail" if single else "pass",
         len(single),
         f"All {' and '.join(single)} rows have the same label: AUC is undefined there."
@@ -37,6 +40,11 @@ def labels(data: Written) -> Iterator[Check]:
         todo="Take another split, or other cuts; if the input has one label only, look at how labels are read.",
         examples=lambda: _rates(data),
     )
+
+
+@check("positive-rate-drift", "Positive rate", place=91)
+def positive_rate_drift(data: Written) -> Answer:
+    rates = _positive_rates(data)
     base = rates.get("train", 0.0)
     drift = max((abs(rate - base) for split, rate in rates.items() if split != "train"), default=0.0)
     shown = ", ".join(f"{WORDS[split]} {rate:.2%}" for split, rate in rates.items())
@@ -46,9 +54,7 @@ def labels(data: Written) -> Iterator[Check]:
         if split != "train"
     )
     strong = base > 0 and drift / base > 0.2
-    yield check(
-        "positive-rate-drift",
-        "Positive rate",
+    return Answer(
         "warn" if beyond_chance else "pass",
         drift,
         f"The positive rate is {shown}"
@@ -81,13 +87,14 @@ def _rates(data: Written) -> list[dict[str, Any]]:
     ]
 
 
-def label_leak(data: Written) -> Iterator[Check]:
+@check("label-leak", "Each input alone", place=120)
+def label_leak(data: Written) -> Answer | None:
     """What each input reaches alone: too much is a leak, and the best is what a model has to beat."""
     judged: tuple[Split, ...] = ("val", "test", "train")
     found = {split: _alone(data, split) for split in judged if len(np.unique(data.rows[split].label)) == 2}
     aucs = {(split, name): max(auc, 1 - auc) for split, alone in found.items() for name, auc in alone.items()}
     if not aucs:
-        return
+        return None
     first = next(iter(found))
     beyond_chance = {key: auc for key, auc in aucs.items() if auc - 0.5 > 4 * auc_error(data.rows[key[0]].label)}
     split, name = max(
@@ -104,9 +111,7 @@ def label_leak(data: Written) -> Iterator[Check]:
         verdict = ", unusually much for a single input: it may know something of the label."
     else:
         verdict = ", the best of all single inputs." if worst <= STRONG_AUC else ", which so few rows allow by chance."
-    yield check(
-        "label-leak",
-        "Each input alone",
+    return Answer(
         "fail" if leak else "warn" if strong else "pass",
         worst,
         f"The input {name!r} alone reaches AUC {worst:.4f} on {WORDS[split]} rows{verdict}",
@@ -155,7 +160,8 @@ def _alone(data: Written, split: Split) -> dict[str, float]:
     return found
 
 
-def unknown_by_label(data: Written) -> Iterator[Check]:
+@check("unknown-by-label", "Unknown ids by label", place=140)
+def unknown_by_label(data: Written) -> Answer | None:
     differences: dict[str, float] = {}
     found: list[tuple[int, float, str, Split, str]] = []  # grade, difference, words, part, field
     judged: tuple[Split, ...] = ("val", "test")
@@ -178,7 +184,7 @@ def unknown_by_label(data: Written) -> Iterator[Check]:
             )
             found.append((_grade(min(rates), max(rates), error), abs(difference), words, split, field.name))
     if not found:
-        return
+        return None
     grade, worst, words, part, name = max(found)
     statuses: tuple[Status, ...] = ("pass", "pass", "warn", "fail")
     words += (
@@ -187,9 +193,7 @@ def unknown_by_label(data: Written) -> Iterator[Check]:
         ": being unknown tells something of the label",
         ": being unknown alone tells the label, as when negatives are drawn elsewhere",
     )[grade]
-    yield check(
-        "unknown-by-label",
-        "Unknown ids by label",
+    return Answer(
         statuses[grade],
         worst,
         words + ".",

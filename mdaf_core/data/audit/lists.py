@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.audit import Check
-from mdaf_core.data.audit.base import Written, check
+from mdaf_core.data.audit.base import Written
+from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.audit.sample import drawn
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.describe import describe_codes
@@ -17,14 +15,6 @@ from mdaf_core.data.store.schema import FIRST_ID, SPLITS, UNKNOWN, Split
 _LISTS = 100_000
 _AT_ENDS, _OF_LISTS, _FEWEST = 0.99, 0.05, 50
 _NEXT, _FEWEST_ROWS = 0.6, 100
-
-
-def ready_made_lists(data: Written) -> Iterator[Check]:
-    if not (data.meta.ready_made_history and data.events):
-        return
-    yield _padding(data)
-    if data.meta.has_user and data.meta.has_time and data.role("item") in data.meta.history_fields:
-        yield _later_targets(data)
 
 
 def _bounds(data: Written) -> tuple[np.ndarray, np.ndarray]:
@@ -38,8 +28,11 @@ def _bounds(data: Written) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(starts), np.concatenate(ends)
 
 
-def _padding(data: Written) -> Check:
+@check("history-padding", "What fills up histories", place=30)
+def padding(data: Written) -> Answer | None:
     """An id that stands in runs at one end of the lists, and nowhere else."""
+    if not (data.meta.ready_made_history and data.events):
+        return None
     start, end = _bounds(data)
     size = end - start
     found: list[tuple[float, str, str, str]] = []
@@ -62,9 +55,7 @@ def _padding(data: Written) -> Check:
     share, name, side, word = max(found, default=(0.0, "", "", ""))
     known = word.startswith("'")
     option = f"history_padding={word.strip(chr(39))}" if known else "history_padding=0, or whatever fills them"
-    return check(
-        "history-padding",
-        "What fills up histories",
+    return Answer(
         "warn" if found else "pass",
         share,
         f"{share:.1%} of the events in ready-made histories are {word} ({name}), in runs at the {side} of the lists "
@@ -90,10 +81,14 @@ def _outermost(values: np.ndarray, whose: np.ndarray) -> np.ndarray:
     return run == first[np.cumsum(begins) - 1]
 
 
-def _later_targets(data: Written) -> Check:
+@check("history-later", "Later targets in histories", place=31)
+def later_targets(data: Written) -> Answer | None:
     """Lists that hold a target which the user meets only later. Retargeting shows again what was viewed, so some do."""
     item = data.role("item")
-    assert item is not None
+    if not (data.meta.ready_made_history and data.events and data.meta.has_user and data.meta.has_time):
+        return None
+    if item is None or item not in data.meta.history_fields:
+        return None
     ids = identities(data.events, item)
     parts: list[pl.DataFrame] = []
     for i, split in enumerate(SPLITS):
@@ -130,9 +125,7 @@ def _later_targets(data: Written) -> Check:
         }
         return data.examples(split)
 
-    return check(
-        "history-later",
-        "Later targets in histories",
+    return Answer(
         "warn" if found else "pass",
         share,
         f"{share:.1%} of ready-made histories hold the target of the user's next row, which the user had not met "

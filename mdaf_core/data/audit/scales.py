@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from mdaf_core.data.audit.audit import Check
-from mdaf_core.data.audit.base import Written, check, pieces
+from mdaf_core.data.audit.base import Written, pieces
+from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import SPLITS
 
@@ -17,10 +15,11 @@ _APART = 1000.0
 _ROWS = 1_000_000
 
 
-def scales(data: Written) -> Iterator[Check]:
+@check("numeric-scales", "Sizes of numeric inputs", place=220)
+def scales(data: Written) -> Answer | None:
     """The largest absolute value of each numeric input over all parts, and standard deviations side by side."""
     if not data.meta.numeric:
-        return
+        return None
     largest = largest_inputs(data.dataset)
     deviations = {name: sd for name in data.meta.numeric if (sd := _deviation(data, name)) > 0}
     large = [name for name, value in largest.items() if value > LARGE]
@@ -37,9 +36,7 @@ def scales(data: Written) -> Iterator[Check]:
         )
     else:
         sentence = f"All numeric inputs lie within ±{LARGE:g}, and none varies {_APART:g} times as much as another."
-    yield check(
-        "numeric-scales",
-        "Sizes of numeric inputs",
+    return Answer(
         "warn" if large or apart else "pass",
         max(largest.values()),
         sentence,

@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.audit import Check, Status
-from mdaf_core.data.audit.base import Written, check, pieces, rows_text
+from mdaf_core.data.audit.base import Written, pieces, rows_text
+from mdaf_core.data.audit.registry import Answer, check
+from mdaf_core.data.audit.report import Status
 from mdaf_core.data.store.describe import local_times
 from mdaf_core.data.store.schema import UNKNOWN, Split
 
@@ -20,29 +21,31 @@ from mdaf_core.data.store.schema import UNKNOWN, Split
 QUIET_FROM, QUIET_TO = 22, 5
 _TIME_BINS = 4096
 _FAR_SHARE = 0.01
+_JUDGED: tuple[Split, ...] = ("val", "test")
 
 
-def unseen(data: Written) -> Iterator[Check]:
-    judged: tuple[Split, ...] = ("val", "test")
-    if data.meta.has_user:
-        train = data.rows["train"].user
-        users = 1 + max(int(rows.user.max(initial=0)) for rows in data.rows.values())
-        known = np.zeros(users, bool)
-        known[train] = True
-        yield _unseen_check(data, "users", "user", {split: ~known[data.rows[split].user] for split in judged})
+@check("unseen-users", "Unseen users", place=230)
+def unseen_users(data: Written) -> Answer | None:
+    if not data.meta.has_user:
+        return None
+    known = np.zeros(1 + max(int(rows.user.max(initial=0)) for rows in data.rows.values()), bool)
+    known[data.rows["train"].user] = True
+    return _unseen(data, "user", {split: ~known[data.rows[split].user] for split in _JUDGED})
+
+
+@check("unseen-items", "Unseen items", place=231)
+def unseen_items(data: Written) -> Answer | None:
     item = data.role("item")
-    if item:
-        new = {split: data.rows[split].columns[item] == UNKNOWN for split in judged}
-        yield _unseen_check(data, "items", item, new)
+    if item is None:
+        return None
+    return _unseen(data, item, {split: data.rows[split].columns[item] == UNKNOWN for split in _JUDGED})
 
 
-def _unseen_check(data: Written, whose: str, what: str, new: dict[Split, np.ndarray]) -> Check:
+def _unseen(data: Written, what: str, new: dict[Split, np.ndarray]) -> Answer:
     shares = {split: float(rows.mean()) for split, rows in new.items()}
     many = max(shares.values()) > 0.5
     article = "an" if what[0] in "aeio" else "a"
-    return check(
-        f"unseen-{whose}",
-        f"Unseen {whose}",
+    return Answer(
         "warn" if many else "pass",
         shares["val"],
         f"{shares['val']:.1%} of validation rows and {shares['test']:.1%} of test rows have {article} {what} that "
@@ -54,66 +57,66 @@ def _unseen_check(data: Written, whose: str, what: str, new: dict[Split, np.ndar
     )
 
 
-def input_notes(data: Written) -> Iterator[Check]:
+@check("timestamps-in-window", "Stated period", place=250)
+def timestamps_in_window(data: Written) -> Answer | None:
     meta = data.meta
     if meta.window is None:
-        if meta.has_calendar:
-            yield _far_times(data)
+        return _far_times(data) if meta.has_calendar else None
+    begin, end = meta.window
+    beyond = {
+        split: np.flatnonzero((seconds < begin) | (seconds >= end))
+        for split, seconds in ((split, meta.seconds(rows.timestamp)) for split, rows in data.rows.items())
+    }
+    kept = sum(map(len, beyond.values()))
+    number = max(kept, meta.outside_window)
+    zone = ZoneInfo(meta.timezone)
+    first, last = (datetime.fromtimestamp(t, UTC).astimezone(zone).date() for t in (begin, end - 1))
+    period = f"the stated period {first} to {last} ({meta.timezone})"
+    if not number:
+        sentence = f"All timestamps lie within {period}."
+    elif kept:
+        sentence = f"{number:,} input events lie outside {period} and were kept."
     else:
-        beyond = {
-            split: np.flatnonzero((seconds < meta.window[0]) | (seconds >= meta.window[1]))
-            for split, seconds in ((split, meta.seconds(rows.timestamp)) for split, rows in data.rows.items())
-        }
-        kept = sum(map(len, beyond.values()))
-        number = max(kept, meta.outside_window)
-        zone = ZoneInfo(meta.timezone)
-        first, last = (
-            datetime.fromtimestamp(t, UTC).astimezone(zone).date() for t in (meta.window[0], meta.window[1] - 1)
-        )
-        period = f"the stated period {first} to {last} ({meta.timezone})"
-        if not number:
-            sentence = f"All timestamps lie within {period}."
-        elif kept:
-            sentence = f"{number:,} input events lie outside {period} and were kept."
-        else:
-            sentence = f"{number:,} input events lie outside {period} and were left out."
-        yield check(
-            "timestamps-in-window",
-            "Stated period",
-            "warn" if number else "pass",
-            number,
-            sentence,
-            todo="If they are many, look at the unit and the timezone of the times in the input; "
-            + ("outside_window=drop leaves such events out." if kept else "outside_window=keep would keep them."),
-            examples=lambda: data.examples(beyond) if kept else _with_times(meta.examples.get("outside", []), zone),
-        )
-    if meta.skipped_rows:
-        share = meta.skipped_rows / (meta.skipped_rows + data.total)
-        yield check(
-            "skipped-rows",
-            "Skipped input",
-            "warn",
-            meta.skipped_rows,
-            f"{meta.skipped_rows:,} input lines could not be read and were left out on request ({share:.2%}).",
-            todo="Correct the input if they are many: what is left out here may not be left out at random.",
-            examples=lambda: meta.examples.get("skipped", []),
-        )
-    else:
-        yield check("skipped-rows", "Skipped input", "pass", 0, "No input line was skipped.")
-    if meta.notes:
-        yield check(
-            "input-notes",
-            "Notes on the input",
-            "warn",
-            len(meta.notes),
-            " ".join(meta.notes),
-            todo="Make sure that this is what you mean, and say so beside results.",
-        )
-    if meta.has_calendar:
-        yield from _timezone(data)
+        sentence = f"{number:,} input events lie outside {period} and were left out."
+    return Answer(
+        "warn" if number else "pass",
+        number,
+        sentence,
+        todo="If they are many, look at the unit and the timezone of the times in the input; "
+        + ("outside_window=drop leaves such events out." if kept else "outside_window=keep would keep them."),
+        examples=lambda: data.examples(beyond) if kept else _with_times(meta.examples.get("outside", []), zone),
+    )
 
 
-def _far_times(data: Written) -> Check:
+@check("skipped-rows", "Skipped input", place=251)
+def skipped_rows(data: Written) -> Answer:
+    meta = data.meta
+    if not meta.skipped_rows:
+        return Answer("pass", 0, "No input line was skipped.")
+    share = meta.skipped_rows / (meta.skipped_rows + data.total)
+    return Answer(
+        "warn",
+        meta.skipped_rows,
+        f"{meta.skipped_rows:,} input lines could not be read and were left out on request ({share:.2%}).",
+        todo="Correct the input if they are many: what is left out here may not be left out at random.",
+        examples=lambda: meta.examples.get("skipped", []),
+    )
+
+
+@check("input-notes", "Notes on the input", place=252)
+def input_notes(data: Written) -> Answer | None:
+    notes = data.meta.notes
+    if not notes:
+        return None
+    return Answer(
+        "warn",
+        len(notes),
+        " ".join(notes),
+        todo="Make sure that this is what you mean, and say so beside results.",
+    )
+
+
+def _far_times(data: Written) -> Answer:
     """Few rows, parted from all others by more than those span: a wrong unit, a default date, a clock gone wrong."""
     first, last = _main_period(data)
 
@@ -124,9 +127,7 @@ def _far_times(data: Written) -> Check:
     far = data.positions(outside)
     number = sum(map(len, far.values()))
     start, end = (moment.date() for moment in local_times(np.array([first, last]), data.meta.timezone, "s"))
-    return check(
-        "timestamps-in-window",
-        "Times together",
+    return Answer(
         "warn" if number else "pass",
         number,
         f"{rows_text(number, 'lies', 'lie')} far from all others, which are from {start} to {end} "
@@ -136,6 +137,7 @@ def _far_times(data: Written) -> Check:
         {split: float(len(rows)) for split, rows in far.items()},
         todo="Look at how such times came about (a default date, another unit), and take these rows out of the input.",
         examples=lambda: data.examples(far),
+        title="Times together",
     )
 
 
@@ -185,9 +187,12 @@ def _with_times(rows: list[dict[str, Any]], zone: ZoneInfo) -> list[dict[str, An
     return [row | {"time": local(row["timestamp"])} for row in rows]
 
 
-def _timezone(data: Written) -> Iterator[Check]:
+@check("timezone", "Timezone", place=253)
+def timezone(data: Written) -> Answer | None:
     """Do hours and weekdays agree with the times, and do people sleep at night?"""
     meta = data.meta
+    if not meta.has_calendar:
+        return None
     wrong: dict[Split, np.ndarray] = {}
     offsets: list[np.ndarray] = []
     by_hour = np.zeros(24, np.int64)
@@ -224,9 +229,7 @@ def _timezone(data: Written) -> Iterator[Check]:
             f" The quietest six hours of the day are {quiet:02d}:00 to {(quiet + 6) % 24:02d}:00 there, when people "
             "are usually awake: the timezone may be another."
         )
-    yield check(
-        "timezone",
-        "Timezone",
+    return Answer(
         status,
         total if total else None if quiet is None else quiet,
         sentence,

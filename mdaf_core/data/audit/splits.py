@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.audit import Check
-from mdaf_core.data.audit.base import EXAMPLES, Written, check, rows_text
+from mdaf_core.data.audit.base import EXAMPLES, Written, rows_text
+from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.store.schema import SPLITS, Split
 
+_BUT_CHANCE = ", but for what chance explains"
 
-def splits(data: Written) -> Iterator[Check]:
-    kind = data.meta.split.get("kind", "unknown")
-    if kind == "random":
-        yield check(
-            "random-split",
-            "Random split",
-            "warn",
-            1,
-            "Rows were assigned to the parts at random: results say how well a model fills gaps in the past, not how "
-            "well it predicts.",
-            todo="Use it only to reproduce work that did so; else split by time.",
-        )
+
+@check("random-split", "Random split", place=40)
+def random_split(data: Written) -> Answer | None:
+    if _kind(data) != "random":
+        return None
+    return Answer(
+        "warn",
+        1,
+        "Rows were assigned to the parts at random: results say how well a model fills gaps in the past, not how well "
+        "it predicts.",
+        todo="Use it only to reproduce work that did so; else split by time.",
+    )
+
+
+def _kind(data: Written) -> str:
+    return str(data.meta.split.get("kind", "unknown"))
+
+
+@check("split-times", "Order of the parts in time", place=41)
+def split_times(data: Written) -> Answer:
+    kind = _kind(data)
     found: dict[Split, np.ndarray] = {}
     latest = np.iinfo(np.int64).min
     for split in SPLITS:
@@ -43,9 +52,7 @@ def splits(data: Written) -> Iterator[Check]:
         )
     elif not data.meta.has_calendar:
         in_order += " Later is what the input's own order says: it is no calendar."
-    yield check(
-        "split-times",
-        "Order of the parts in time" if timed else "Order of the parts in the file",
+    return Answer(
         "pass" if not overlap else "fail" if chronological else "warn",
         overlap,
         f"{overlap:,} validation or test rows {what} before the end of an earlier part"
@@ -55,12 +62,14 @@ def splits(data: Written) -> Iterator[Check]:
         {split: float(len(rows)) for split, rows in found.items()},
         todo="Split by time, unless you reproduce work that did not.",
         examples=lambda: data.examples(found),
+        title="" if timed else "Order of the parts in the file",
     )
 
 
-def interleaved(data: Written) -> Iterator[Check]:
+@check("user-interleaved", "Order of a user's rows", place=50)
+def interleaved(data: Written) -> Answer | None:
     if not (data.meta.has_user and data.meta.has_time):
-        return
+        return None
     users = 1 + max(int(rows.user.max(initial=0)) for rows in data.rows.values())
     latest = np.full(users, np.iinfo(np.int64).min)
     mixed = np.zeros(users, bool)
@@ -75,9 +84,7 @@ def interleaved(data: Written) -> Iterator[Check]:
         return {"a row in an earlier part at": data.local(latest[data.rows[split].user[at]])}
 
     count = int(mixed.sum())
-    yield check(
-        "user-interleaved",
-        "Order of a user's rows",
+    return Answer(
         "fail" if count else "pass",
         count,
         f"{count:,} users have rows in an earlier part that happened after rows of a later part: a model is judged on "
@@ -89,59 +96,69 @@ def interleaved(data: Written) -> Iterator[Check]:
     )
 
 
-def repeated_rows(data: Written) -> Iterator[Check]:
+@check("rows-across-splits", "Rows in two parts", place=60)
+def rows_across_splits(data: Written) -> Answer:
     shared = _repeated([rows.row_id for rows in data.rows.values()])
-    everything = [name for name in data.repeats.columns if name not in ("split", "at")]
-    repeats = data.repeats.with_columns(
-        rows=pl.len().over(everything), parts=pl.col("split").n_unique().over(everything)
-    )
-    across = repeats.filter(pl.col("parts") > 1)
-    inside = repeats.filter((pl.col("rows") > 1) & (pl.col("parts") == 1))
-    again = inside.filter(~pl.struct(everything).is_first_distinct()) if len(inside) else inside
+    across = _counted(data).filter(pl.col("parts") > 1)
     total = max(shared, len(across))
-    same, shares = "the same in all inputs, too many for chance", "all inputs, too many for chance,"
-    alike, but = f" ({same})", ", but for what chance explains"
-    whole = "user, time, inputs and label" if data.told_apart else "all inputs and the label"
-    if data.told_apart:
-        alike, same, shares, but = "", "same user, time, inputs", "user, time and target", ""
-    yield check(
-        "rows-across-splits",
-        "Rows in two parts",
+    alike = "" if data.told_apart else " (the same in all inputs, too many for chance)"
+    return Answer(
         "fail" if shared or (total and data.told_apart) else "warn" if total else "pass",
         total,
         f"{rows_text(total, 'is', 'are')} in more than one part{alike}: a model is judged on rows it was trained on."
         if total
         else "No two rows of different parts share the number of their line"
-        + (", or user, time, inputs and label." if data.told_apart else f"; none share all inputs{but}."),
+        + (", or user, time, inputs and label." if data.told_apart else f"; none share all inputs{_BUT_CHANCE}."),
         todo="Remove repeated rows from the input, or split by time so that rows of one moment stay together.",
         examples=lambda: data.examples(_positions(across) if len(across) else _same_row_id(data)),
     )
-    yield check(
-        "duplicate-rows",
-        "Duplicate rows",
+
+
+@check("duplicate-rows", "Duplicate rows", place=61)
+def duplicate_rows(data: Written) -> Answer:
+    inside = _counted(data).filter((pl.col("rows") > 1) & (pl.col("parts") == 1))
+    again = inside.filter(~pl.struct(_everything(data)).is_first_distinct()) if len(inside) else inside
+    same = "same user, time, inputs" if data.told_apart else "the same in all inputs, too many for chance"
+    return Answer(
         "warn" if len(again) else "pass",
         len(again),
         f"{rows_text(len(again), 'repeats', 'repeat')} another row of the part ({same} and label)."
         if len(again)
-        else f"No two rows of a part share {whole}{but}.",
+        else "No two rows of a part share user, time, inputs and label."
+        if data.told_apart
+        else f"No two rows of a part share all inputs and the label{_BUT_CHANCE}.",
         todo="If they are one event written twice, remove the copies from the input.",
         examples=lambda: data.examples(_positions(inside)),
     )
+
+
+@check("contradicting-rows", "Contradicting labels", place=62)
+def contradicting_rows(data: Written) -> Answer:
     target = [name for name in data.repeats.columns if name in ("user", "time") or name.startswith("target_")]
     contradicting = data.repeats.filter(pl.col("label").n_unique().over(target) > 1)
-    yield check(
-        "contradicting-rows",
-        "Contradicting labels",
+    shares = "user, time and target" if data.told_apart else "all inputs, too many for chance,"
+    return Answer(
         "warn" if len(contradicting) else "pass",
         len(contradicting),
         f"{len(contradicting):,} rows share {shares} with a row of the other label: no model can get both right."
         if len(contradicting)
         else "No two rows of one user, time and target have different labels."
         if data.told_apart
-        else f"No two rows of the same inputs have different labels{but}.",
+        else f"No two rows of the same inputs have different labels{_BUT_CHANCE}.",
         todo="Decide which of them counts (usually the click) and remove the others from the input.",
         examples=lambda: data.examples(_positions(contradicting)),
     )
+
+
+def _everything(data: Written) -> list[str]:
+    """Columns in which a row and its repetition are equal."""
+    return [name for name in data.repeats.columns if name not in ("split", "at")]
+
+
+def _counted(data: Written) -> pl.DataFrame:
+    """`Written.repeats` with how many `rows` are equal, and in how many `parts`."""
+    same = _everything(data)
+    return data.repeats.with_columns(rows=pl.len().over(same), parts=pl.col("split").n_unique().over(same))
 
 
 def _positions(repeats: pl.DataFrame) -> dict[Split, np.ndarray]:

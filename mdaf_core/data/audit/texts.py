@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.audit import Check
-from mdaf_core.data.audit.base import Written, check
+from mdaf_core.data.audit.base import Written
 from mdaf_core.data.audit.labels import LEAK_AUC
+from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.audit.sample import drawn
 from mdaf_core.data.audit.scores import auc, auc_error, rates_of
 from mdaf_core.data.store.describe import field_word
@@ -32,14 +30,15 @@ _ASPECTS = {
 }
 
 
-def written_ids(data: Written) -> Iterator[Check]:
+@check("written-ids", "How ids are written", place=160)
+def written_ids(data: Written) -> Answer | None:
     """Ids too rare to have rates of their own (of requests, impressions, sessions), by their spelling: one half of the
     training rows is judged by the other."""
     at = np.random.default_rng(0).permutation(drawn(len(data.rows["train"]), _ROWS))
     label = data.rows["train"].label[at].astype(np.int64)
     half = len(at) // 2
     if any(len(np.unique(part)) < 2 for part in (label[:half], label[half:])):
-        return
+        return None
     found: list[tuple[float, str, str]] = []
     details: dict[str, float] = {}
     for field in data.categorical:
@@ -69,12 +68,10 @@ def written_ids(data: Written) -> Iterator[Check]:
             if reached - 0.5 > max(_TELLING - 0.5, 5 * auc_error(label[half:])):
                 found.append((reached, field.name, "presence of decimals"))
     if not details:
-        return
+        return None
     reached, field_name, name = max(found, default=(max(details.values()), "", ""))
     word = field_word(field_name)
-    yield check(
-        "written-ids",
-        "How ids are written",
+    return Answer(
         "fail" if found and reached > LEAK_AUC else "warn" if found else "pass",
         reached,
         f"The {name} of {word!r} alone reaches AUC {reached:.4f} on training rows: the label is written into it."

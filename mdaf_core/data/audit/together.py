@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.audit import Check, Status
-from mdaf_core.data.audit.base import Written, check
+from mdaf_core.data.audit.base import Written
 from mdaf_core.data.audit.labels import LEAK_AUC, STRONG_AUC
+from mdaf_core.data.audit.registry import Answer, check
+from mdaf_core.data.audit.report import Status
 from mdaf_core.data.audit.sample import Sample, binned
 from mdaf_core.data.audit.scores import auc, auc_error, cell_auc
 from mdaf_core.data.store.describe import field_word
@@ -29,13 +31,31 @@ _WIDEST_VOCABULARY = 200_000
 ALL_WARN, ALL_FAIL = 0.95, 0.99
 
 
-def inputs_together(data: Written) -> Iterator[Check]:
+class Together(NamedTuple):
+    """What was found in a sample of the rows: the inputs `alone`, and the `best` of them together."""
+
+    sample: Sample
+    alone: dict[str, float]
+    best: float
+    names: tuple[str, ...]
+    gains: dict[str, float]
+
+    @property
+    def judged(self) -> np.ndarray:
+        """(N,) whether a row is of validation or test."""
+        return self.sample.part > 0
+
+    def beyond_chance(self, reached: float) -> bool:
+        return reached - 0.5 > 5 * auc_error(self.sample.label[self.judged])
+
+
+def _together(data: Written) -> Together | None:
+    """None where the sample lacks one of the labels."""
     sample = Sample(data.rows, data.missing_codes, _ROWS)
     label, learn = sample.label, sample.part == 0
     if len(np.unique(label[learn])) < 2 or len(np.unique(label[~learn])) < 2:
-        return
+        return None
     fields = data.meta.fields[:_MOST_INPUTS]
-    error = auc_error(label[~learn])
     cells = {field.name: _few(field, sample) for field in fields}
     alone = {name: _judged(codes, _CELLS, label, learn) for name, codes in cells.items()}
     best = 0.0
@@ -57,23 +77,29 @@ def inputs_together(data: Written) -> Iterator[Check]:
             gains[f"{one} against {other}"] = reached
     if not pair[0]:
         best, pair = _three(cells, label, learn)
-    strong = bool(pair[0]) and best - 0.5 > 5 * error
-    yield check(
-        "inputs-together",
-        "Two or three inputs together",
+    return Together(sample, alone, best, pair, gains)
+
+
+@check("inputs-together", "Two or three inputs together", place=180)
+def inputs_together(data: Written) -> Answer | None:
+    found = data.once(_together)
+    if found is None:
+        return None
+    best, names = found.best, found.names
+    strong = bool(names[0]) and found.beyond_chance(best)
+    return Answer(
         "fail" if strong and best > LEAK_AUC else "warn" if strong else "pass",
         best or None,
-        f"The inputs {' and '.join(repr(field_word(name)) for name in pair)} together reach AUC {best:.4f} on "
-        f"validation and test rows, the best of them alone {max(alone[name] for name in pair):.4f}: together they "
-        "know something of the label."
+        f"The inputs {' and '.join(repr(field_word(name)) for name in names)} together reach AUC {best:.4f} on "
+        f"validation and test rows, the best of them alone {max(found.alone[name] for name in names):.4f}: together "
+        "they know something of the label."
         if strong
-        else f"No two of {len(fields)} inputs reach an AUC above {STRONG_AUC} by what they say only together, nor do "
-        "three of few values.",
-        gains,
+        else f"No two of {len(found.alone)} inputs reach an AUC above {STRONG_AUC} by what they say only together, nor "
+        "do three of few values.",
+        found.gains,
         todo="Find out how these were made, and leave one of them out unless all are known before the impression.",
-        examples=lambda: data.examples(sample.positions(~learn)),
+        examples=lambda: data.examples(found.sample.positions(found.judged)),
     )
-    yield from _all_inputs(data, sample, max(best, *alone.values()))
 
 
 def _few(field: FieldSpec, sample: Sample) -> np.ndarray:
@@ -169,10 +195,15 @@ def _three(cells: dict[str, np.ndarray], label: np.ndarray, learn: np.ndarray) -
     return (best, names) if names[0] else (0.0, ("",))
 
 
-def _all_inputs(data: Written, sample: Sample, best: float) -> Iterator[Check]:
+@check("all-inputs", "All inputs together", place=181)
+def all_inputs(data: Written) -> Answer | None:
     """A small gradient-boosted forest on all inputs: enough to see what a few of them say together."""
     import lightgbm
 
+    found = data.once(_together)
+    if found is None:
+        return None
+    sample, best = found.sample, max(found.best, *found.alone.values())
     label, learn = sample.label, sample.part == 0
     columns = [sample.column(field.name).astype(np.float64) for field in data.meta.fields]
     inputs = np.stack(columns, axis=1)
@@ -182,14 +213,12 @@ def _all_inputs(data: Written, sample: Sample, best: float) -> Iterator[Check]:
     }  # fmt: skip
     forest = lightgbm.train(settings, lightgbm.Dataset(inputs[learn], label[learn]), num_boost_round=60)
     reached = auc(label[~learn], np.asarray(forest.predict(inputs[~learn])))
-    beyond = reached - 0.5 > 5 * auc_error(label[~learn])
+    beyond = found.beyond_chance(reached)
     strong, leak = beyond and reached > ALL_WARN, beyond and reached > ALL_FAIL
     gains = forest.feature_importance("gain")
     names = [field_word(data.meta.fields[int(i)].name) for i in np.argsort(gains)[::-1][:3]]
     status: Status = "fail" if leak else "warn" if strong else "pass"
-    yield check(
-        "all-inputs",
-        "All inputs together",
+    return Answer(
         status,
         reached,
         f"A small forest on all inputs reaches AUC {reached:.4f} on validation and test rows"

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.audit import Check, Status
-from mdaf_core.data.audit.base import Written, check
+from mdaf_core.data.audit.base import Written
+from mdaf_core.data.audit.registry import Answer, check
+from mdaf_core.data.audit.report import Status
 from mdaf_core.data.audit.sample import Coded
 from mdaf_core.data.audit.scores import auc, auc_error
 from mdaf_core.data.store.describe import describe_codes, field_word
@@ -37,7 +38,8 @@ class Decisive(NamedTuple):
     grave: bool
 
 
-def deciding_values(data: Written) -> Iterator[Check]:
+@check("deciding-values", "Values that decide the label", place=130)
+def deciding_values(data: Written) -> Answer | None:
     found = [value for field in data.meta.fields if field.role != "user" for value in _decisive(data, field)]
     found.sort(key=lambda value: (value.grave, value.rate > 0.5, len(value.chosen)), reverse=True)
     fields = list(dict.fromkeys(value.field for value in found))
@@ -54,9 +56,7 @@ def deciding_values(data: Written) -> Iterator[Check]:
         )
         if len(fields) > 1:
             sentence += f" Such values have {', '.join(map(repr, fields[1:6]))} too."
-    yield check(
-        "deciding-values",
-        "Values that decide the label",
+    return Answer(
         status,
         len(fields),
         sentence,
@@ -195,7 +195,8 @@ def _ends(data: Written, field: FieldSpec, chance: float) -> Iterator[Decisive]:
         yield Decisive(field.name, words, float(kind), float(label[ordered[run:]].mean()), at, False)
 
 
-def missing_by_label(data: Written) -> Iterator[Check]:
+@check("missing-by-label", "Missing values by label", place=150)
+def missing_by_label(data: Written) -> Answer | None:
     sample = data.sample
     label = sample.label == 1
     found: list[tuple[int, float, str, np.ndarray]] = []
@@ -227,7 +228,7 @@ def missing_by_label(data: Written) -> Iterator[Check]:
             )
             found.append((grade, abs(difference), sentence, rows & missing))
     if not found:
-        return
+        return None
     grade, worst, sentence, rows = max(found, key=lambda one: one[:2])
     if not grade and inputs > 1 and 0 < label.sum() < len(label):
         reached = auc(sample.label, gaps)
@@ -237,9 +238,7 @@ def missing_by_label(data: Written) -> Iterator[Check]:
             sentence = f"The number of missing inputs of a row alone reaches AUC {reached:.4f}"
     statuses: tuple[Status, ...] = ("pass", "warn", "fail")
     ends = (".", ": being missing tells something of the label.", ": being missing alone tells the label.")
-    yield check(
-        "missing-by-label",
-        "Missing values by label",
+    return Answer(
         statuses[grade],
         worst,
         sentence + (ends[grade] if grade else ", the widest difference of all inputs."),
@@ -266,7 +265,8 @@ def _missing(data: Written, field: FieldSpec) -> np.ndarray:
     return missing
 
 
-def blank_inputs(data: Written) -> Iterator[Check]:
+@check("blank-inputs", "Inputs that say something in every part", place=210)
+def blank_inputs(data: Written) -> Answer | None:
     """Inputs that vary in training rows and say nothing in all rows of another part."""
     found: list[tuple[str, str, str]] = []
     shares: dict[str, float] = {}
@@ -295,9 +295,7 @@ def blank_inputs(data: Written) -> Iterator[Check]:
         )
         if len(named) > 1:
             sentence += f" So it is with {', '.join(map(repr, list(named)[1:6]))}."
-    yield check(
-        "blank-inputs",
-        "Inputs that say something in every part",
+    return Answer(
         "warn" if found else "pass",
         len(named),
         sentence,

@@ -15,7 +15,8 @@ from typing import Any
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import check_name, new_folder, reading, replace_folder, write_json
 from mdaf_core.base.settings import get_settings
-from mdaf_core.data.audit.audit import audit_dataset, check_unaltered, content_hashes, stored_audit
+from mdaf_core.data.audit.audit import audit_dataset
+from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.formats.base import Progress, Source, check_path, get_source, no_progress, parse_options
 from mdaf_core.data.formats.option_text import as_text
 from mdaf_core.data.formats.stages import stages_in
@@ -23,6 +24,7 @@ from mdaf_core.data.prepare import resources
 from mdaf_core.data.prepare.progress import with_time_left
 from mdaf_core.data.prepare.work import request_of, work_folder
 from mdaf_core.data.prepare.write import write_dataset
+from mdaf_core.data.store.content import check_unaltered, content_hashes
 from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.store.statistics import write_statistics
 
