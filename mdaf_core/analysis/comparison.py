@@ -158,7 +158,7 @@ def newest_by_seed(runs: Sequence[RunRecord]) -> dict[int, RunRecord]:
     """Finished runs by seed, sorted; of repeats of a seed only the newest counts (a repeat is no further seed)."""
     by_seed: dict[int, RunRecord] = {}
     for run in sorted(runs, key=lambda r: r.started):
-        if run.state == "finished" and run.result is not None:
+        if run.state == "finished" and run.metrics("test") is not None:
             by_seed[run.seed] = run
     return dict(sorted(by_seed.items()))
 
@@ -172,8 +172,8 @@ def by_configuration(runs: Sequence[RunRecord]) -> dict[str, dict[int, RunRecord
 
 def metric_of(run: RunRecord, split: Split, metric: str) -> float | None:
     """One metric of a finished run at its best epoch; None where undefined."""
-    result = run.result
-    return None if result is None else getattr(getattr(result, split), metric)
+    found = run.metrics(split)
+    return None if found is None else getattr(found, metric)
 
 
 def _mixed(group: dict[int, RunRecord]) -> str | None:

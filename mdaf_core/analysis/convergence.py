@@ -90,12 +90,12 @@ def diverged(runs: Sequence[RunRecord], split: Split = "test") -> list[Diverged]
         if run.state == "failed" and re.search(r"diverge|not finite|non-finite", run.reason, re.IGNORECASE)
     ]
     for run in runs:
-        found = _measured(run, split)
+        found = run.metrics(split)
         siblings = [
             one
             for other in runs
             if other.configuration == run.configuration and other.seed != run.seed
-            if (one := _measured(other, split)) is not None
+            if (one := other.metrics(split)) is not None
         ]
         if found is None or not siblings:
             continue
@@ -104,11 +104,6 @@ def diverged(runs: Sequence[RunRecord], split: Split = "test") -> list[Diverged]
             sentence = f"{run.configuration}, seed {run.seed}, went astray: {how}."
             out.append(Diverged(configuration=run.configuration, seed=run.seed, sentence=sentence))
     return out
-
-
-def _measured(run: RunRecord, split: Split) -> SplitMetrics | None:
-    result = run.result
-    return None if result is None else getattr(result, split)
 
 
 def _by_auc(found: SplitMetrics, siblings: Sequence[SplitMetrics]) -> str:

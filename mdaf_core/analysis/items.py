@@ -11,7 +11,7 @@ from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.sample import share_words
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.values import Codes, dense
-from mdaf_core.runs.predictions import dataset_of
+from mdaf_core.runs.predictions import ScoredRun, dataset_of
 from mdaf_core.runs.tracking import RunRecord
 
 REPEATED = 0.2  # share of rows that share their item, from which intervals over items are proposed
@@ -32,6 +32,8 @@ def item_codes(run: RunRecord, split: Split) -> Codes | None:
     Raises:
         StudioError: the run's data set is gone or has changed.
     """
+    if isinstance(run, ScoredRun):
+        return run.scores["item"].to_numpy() if "item" in run.scores else None
     dataset = dataset_of(run, split)
     item = dataset.meta.features().item
     return None if item is None else dense(identities(dataset.rows(split).columns, item))
@@ -52,6 +54,8 @@ def items_of(run: RunRecord, split: Split) -> Items:
         rows = np.bincount(code)
         return Items(items=len(rows), repeated=float(rows[rows > 1].sum() / len(code)), largest=rows.max() / len(code))
 
+    if isinstance(run, ScoredRun):
+        return count()
     try:
         return cached("items", [run.dataset, run.fingerprint, split], Items, count)
     except StudioError as error:

@@ -24,7 +24,7 @@ from mdaf_core.data.store.sample import Sample, sample_of
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.jackknife import units_of_rarer_label
 from mdaf_core.metrics.values import Codes, Floats, Undefined, clusters
-from mdaf_core.runs.predictions import Units, difference_of_rows, load_predictions, sampling_errors
+from mdaf_core.runs.predictions import ScoredRun, Units, difference_of_rows, predictions_of, sampling_errors
 from mdaf_core.runs.tracking import RunRecord
 
 
@@ -92,14 +92,14 @@ def _row_sampling(pairs: Sequence[Sequence[RunRecord]], split: Split, metric: st
 
     def over(by: Units = "users", units: Codes | None = None) -> Floats:
         """(S, K) sampling errors of each seed."""
-        errors = [[sampling_errors(run.run_id, split, metric, by, units) for run in pair] for pair in pairs]
+        errors = [[sampling_errors(run, split, metric, by, units) for run in pair] for pair in pairs]
         return np.stack([of_pair[0] - of_pair[1] if len(of_pair) > 1 else of_pair[0] for of_pair in errors])
 
     for run in (run for pair in pairs for run in pair):
         refused = difference_of_rows(run, first, split)
         if refused:
             return RowSampling(refused=refused)
-    frame = load_predictions(first.run_id, split)
+    frame = predictions_of(first, split)
     label, user = frame["label"].to_numpy().astype(np.bool_), frame["user"].to_numpy()
     cluster = clusters(user)
     what: Sampled = "rows" if cluster is None else "users"
@@ -122,7 +122,7 @@ def _row_sampling(pairs: Sequence[Sequence[RunRecord]], split: Split, metric: st
 def row_sampling(
     pairs: Sequence[Sequence[RunRecord]], split: Split, metric: str, over_items: bool = False
 ) -> RowSampling:
-    """`_row_sampling`, kept on disk by the runs it is made from.
+    """`_row_sampling`, kept on disk by the runs it is made from (not of runs in memory).
 
     Args:
         pairs: of each seed the run, and where a difference is meant the reference's.
@@ -134,7 +134,10 @@ def row_sampling(
     first = pairs[0][-1]
     key = [split, metric, over_items, [[[r.run_id, r.ended, r.fingerprint] for r in pair] for pair in pairs]]
     try:
-        found = cached("comparisons", key, RowSampling, lambda: _row_sampling(pairs, split, metric, over_items))
+        if isinstance(first, ScoredRun):
+            found = _row_sampling(pairs, split, metric, over_items)
+        else:
+            found = cached("comparisons", key, RowSampling, lambda: _row_sampling(pairs, split, metric, over_items))
         found.on_items = found.what == "users" and items_of(first, split).items is not None
         return found
     except UsageError as error:  # predictions are missing: perhaps not for good

@@ -31,10 +31,9 @@ def interim_look(
 
 def fit_margin(out: StudyComparison, value: float, reference: dict[int, RunRecord]) -> None:
     """The margin in the metric's own units, from what the reference gains over the base rate of these rows."""
-    result = next(iter(reference.values())).result
-    if result is None:
+    rows = next(iter(reference.values())).metrics(out.split)
+    if rows is None:
         return
-    rows = getattr(result, out.split)
     out.gain = gain_over_base(out.metric, value, rows.positives / rows.rows)
     width = None if out.margin is None else out.margin.half_width(out.gain)
     out.margin_bp = None if width is None else width / BP
@@ -96,7 +95,7 @@ def chance_notes(
         out.append(f"Not above chance (the 95% interval of AUC reaches 0.5): {', '.join(blind)}.")
     worse, base = [], 0.0
     for name, group in groups.items():
-        rows = [getattr(run.result, split) for run in group.values() if run.result is not None]
+        rows = [found for run in group.values() if (found := run.metrics(split)) is not None]
         losses = [row.logloss for row in rows if row.logloss is not None]
         if losses and 0 < rows[0].positives < rows[0].rows:
             base = entropy(rows[0].positives / rows[0].rows)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -19,11 +20,37 @@ from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics import jackknife
 from mdaf_core.metrics.values import Codes, Floats, clusters
 from mdaf_core.runs.files import again
+from mdaf_core.runs.results import SplitMetrics
+from mdaf_core.runs.split_metrics import split_metrics
 from mdaf_core.runs.tracking import RunRecord, artifact
 
 COLUMNS = ("row_id", "user", "label", "logit", "probability", "history_length", "timestamp")
 
 Units = Literal["users", "items", "pairs of user and item"]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredRun(RunRecord):
+    """Scores of any origin as a finished run: in memory alone, and of one set of rows, whatever split is asked for.
+
+    Attributes:
+        scores: row_id, user (codes; one alone: the rows have no users), label, logit, and item (codes) where it is
+            known. Runs that are compared hold the same rows in the same order.
+    """
+
+    scores: pl.DataFrame = field(default_factory=pl.DataFrame, repr=False)
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def metrics(self, split: Split) -> SplitMetrics | None:
+        if "metrics" not in self.kept:
+            label, logit, user = (self.scores[name].to_numpy() for name in ("label", "logit", "user"))
+            self.kept["metrics"] = split_metrics(label, logit, None if clusters(user) is None else user)
+        return self.kept["metrics"]
+
+
+def predictions_of(run: RunRecord, split: Split) -> pl.DataFrame:
+    """`load_predictions` of a run, or the scores of one in memory."""
+    return run.scores if isinstance(run, ScoredRun) else load_predictions(run.run_id, split)
 
 
 def load_predictions(run_id: str, split: Split) -> pl.DataFrame:
@@ -57,6 +84,8 @@ def difference_of_rows(run: RunRecord, other: RunRecord, split: Split) -> str | 
             f"Run {run.run_id[:8]} is on data set {run.dataset!r} ({run.fingerprint[:8]}), run {other.run_id[:8]} on "
             f"{other.dataset!r} ({other.fingerprint[:8]}): different data cannot be compared."
         )
+    if isinstance(run, ScoredRun):
+        return None
     mine, theirs = _rows_of(run.run_id, split), _rows_of(other.run_id, split)
     if mine.rows != theirs.rows or mine.ids != theirs.ids:
         return (
@@ -114,10 +143,12 @@ def dataset_of(run: RunRecord, split: Split) -> PreparedDataset:
     return dataset
 
 
-def sampling_errors(run_id: str, split: Split, metric: str, by: Units = "users", units: Codes | None = None) -> Floats:
+def sampling_errors(
+    run: RunRecord, split: Split, metric: str, by: Units = "users", units: Codes | None = None
+) -> Floats:
     """(K,) sampling errors of a metric of a run over users (rows, where there are none); see `jackknife`.
 
-    Kept on disk, read-only.
+    Kept on disk, read-only; of a run in memory in memory.
 
     Args:
         by, units: other sampling units than users, and the (N,) codes of the rows' units.
@@ -125,12 +156,15 @@ def sampling_errors(run_id: str, split: Split, metric: str, by: Units = "users",
     Raises:
         Undefined: there are none, as a sentence.
     """
-    path = artifact(run_id, f"predictions/{split}.parquet")
-    key = (run_id, split, metric, by, path.stat().st_mtime_ns)
 
     def compute() -> Floats:
-        frame = load_predictions(run_id, split)
+        frame = predictions_of(run, split)
         cluster = clusters(frame["user"].to_numpy()) if by == "users" else units
         return jackknife.sampling_errors(metric, frame["label"].to_numpy(), frame["logit"].to_numpy(), cluster)
 
-    return cached_array("sampling-errors", list(key), compute)
+    if isinstance(run, ScoredRun):
+        if (metric, by) not in run.kept:
+            run.kept[metric, by] = compute()
+        return run.kept[metric, by]
+    path = artifact(run.run_id, f"predictions/{split}.parquet")
+    return cached_array("sampling-errors", [run.run_id, split, metric, by, path.stat().st_mtime_ns], compute)

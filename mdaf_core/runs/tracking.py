@@ -25,12 +25,13 @@ from mdaf_core.base import notices
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.files import best_effort, with_patience, write_json
 from mdaf_core.base.settings import get_settings
+from mdaf_core.data.store.schema import Split
 from mdaf_core.models.config import ModelSettings, recorded
 from mdaf_core.runs import database, files
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.database import StoreError, sentences
 from mdaf_core.runs.files import SINGLE_RUNS, RunFacts, RunState, run_directory
-from mdaf_core.runs.results import EpochMetrics, RunResult
+from mdaf_core.runs.results import EpochMetrics, RunResult, SplitMetrics
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -74,6 +75,11 @@ class RunRecord:
     def result(self) -> RunResult | None:
         """Metrics of a finished run."""
         return load_result(self.run_id, expected=True) if self.state == "finished" else None
+
+    def metrics(self, split: Split) -> SplitMetrics | None:
+        """Of a finished run on one split."""
+        result = self.result
+        return None if result is None else getattr(result, split)
 
     @property
     def epochs(self) -> list[EpochMetrics]:

@@ -38,12 +38,12 @@ def test_sampling_errors_follow_the_file(make_run):
     run = make_run("lr", 1, label, logit, user)
     frame = predictions.load_predictions(run.run_id, "test")
     expected = auc_errors(label == 1, logit, user)[1]
-    assert np.array_equal(predictions.sampling_errors(run.run_id, "test", "auc"), expected)
-    assert np.array_equal(predictions.sampling_errors(run.run_id, "test", "auc"), expected)
+    assert np.array_equal(predictions.sampling_errors(run, "test", "auc"), expected)
+    assert np.array_equal(predictions.sampling_errors(run, "test", "auc"), expected)
     path = run.directory / "predictions" / "test.parquet"
     frame.with_columns(logit=-frame["logit"]).write_parquet(path)
     os.utime(path, ns=(1, 1))
-    assert np.allclose(predictions.sampling_errors(run.run_id, "test", "auc"), -expected)
+    assert np.allclose(predictions.sampling_errors(run, "test", "auc"), -expected)
 
 
 @pytest.mark.parametrize(
