@@ -53,9 +53,12 @@ def test_identities_are_equal_where_raw_ids_are(training, rows, past, text):
     training, rows, past = (pl.Series(values, dtype=pl.Int64).cast(dtype) for values in (training, rows, past))
     vocabulary = Vocabulary.build(training)
     codes = vocabulary.encode(rows), vocabulary.encode(past)
-    here, there = vocabulary.identities((rows, codes[0]), (past, codes[1]))
+    (here, there), unseen = vocabulary.identities((rows, codes[0]), (past, codes[1]))
     pairs = list(zip([*rows, *past], [*here.tolist(), *there.tolist()], strict=True))
     assert all((a == b) == (x == y) for a, x in pairs for b, y in pairs)
+    assert sorted({x for _, x in pairs if x >= vocabulary.size}) == list(
+        range(vocabulary.size, vocabulary.size + len(unseen.ids))
+    )
     known = codes[0] != 1
     assert (here[known] == codes[0][known]).all() and (here[~known] >= vocabulary.size).all()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from mdaf_core.base.errors import BadInputError, UsageError
 from mdaf_core.base.validation import in_words, label, problems
@@ -22,6 +22,8 @@ from mdaf_core.data.store.schema import FieldSpec, TimeUnit
 
 Progress = Callable[[float, str], None]
 SplitKind = Literal["time", "last-day", "leave-last-out", "random"]
+EventRule = Literal["rows", "positives", "none"]
+"""Which rows are events of later histories."""
 
 RESERVED_COLUMNS = frozenset(
     ("label", "timestamp", "user_index", "row_id", "history_start", "history_end", "true_probability", "split")
@@ -84,6 +86,19 @@ class SourceOptions(BaseModel):
         1, ge=1, description="Training rows an id needs to get a code of its own; rarer ids are 'unknown'."
     )
     skip_bad_rows: bool = Field(False, description="Leave out rows that cannot be read, and count them.")
+    _new_rows: bool = PrivateAttr(False)
+
+    @property
+    def new_rows(self) -> bool:
+        """Whether `read` reads rows that are to be predicted: their labels may be missing (null), none is sampled or
+        left out for its time, and what the rows lack as a whole is no fault."""
+        return self._new_rows
+
+    def for_new_rows(self, skip_bad_rows: bool = False) -> Self:
+        """These options for rows that are to be predicted."""
+        options = self.model_copy(update={"skip_bad_rows": skip_bad_rows})
+        options._new_rows = True
+        return options
 
     @classmethod
     def implied(cls, _chosen: dict[str, Any]) -> dict[str, Implied]:
@@ -245,6 +260,10 @@ class Source:
         default_name: name of the prepared data set when none is given.
         files: those that `read` will read, or more.
         check: refuses a path that does not hold the files it reads, at once and without reading them.
+        main_file: where the input is a folder, the file that holds the rows.
+        event_rule: which rows of a plain table (one whose columns are named as the fields) are events of later
+            histories, where the source's own files are not at hand.
+        numbers: ids that are numbers in such a table, and `from_numbers` what makes ids of them.
         size: estimates how large the data set will be; None: cannot say.
     """
 
@@ -257,6 +276,10 @@ class Source:
     files: Callable[[Path, Any], list[Path]] = files_below
     size: Callable[[Path, Any], Size | None] | None = None
     check: Callable[[Path, Any], None] | None = None
+    main_file: Callable[[Path], str] | None = None
+    event_rule: Callable[[Any], EventRule] = lambda _options: "none"
+    numbers: Callable[[Any], Sequence[str]] = lambda _options: ()
+    from_numbers: Callable[[pl.Expr], pl.Expr] = lambda numbers: numbers
 
 
 def expect_files(path: Path, names: Sequence[str], expected: str) -> None:

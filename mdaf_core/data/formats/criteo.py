@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +12,7 @@ import polars as pl
 from pydantic import Field
 
 from mdaf_core.data.formats.base import Progress, RawTable, Size, Source, SourceOptions, expect_files, numeric_scaling
-from mdaf_core.data.formats.files import count_lines, find, inside
+from mdaf_core.data.formats.files import count_lines, find, inside, open_input
 from mdaf_core.data.formats.text import Column, Layout, read_text, shrink
 from mdaf_core.data.prepare.scaling import Transform
 from mdaf_core.data.store.schema import FieldSpec
@@ -26,6 +28,13 @@ LAYOUT = Layout(
     "\t",
     least=37,  # C24 to C26 may be missing; tools that strip lines take their tabs with them
     expected="tab-separated label, I1 to I13, C1 to C26 without a header (40 fields; train.txt)",
+)
+
+_UNLABELLED = replace(
+    LAYOUT,
+    columns=LAYOUT.columns[1:],
+    least=36,
+    expected="tab-separated I1 to I13, C1 to C26 without a header (39 fields)",
 )
 
 
@@ -48,12 +57,16 @@ def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTa
     assert path is not None
     path = inside(path, "train.txt")
     buckets = options.counts == "buckets"
+    layout = LAYOUT
+    if options.new_rows:
+        layout = _UNLABELLED if _lacks_label(path) else LAYOUT.with_optional("label")
 
     def keep(block: pl.DataFrame) -> pl.DataFrame:
+        label = pl.col("label") if "label" in block.columns else pl.lit(None, pl.String)
         counts = [(bucket(pl.col(name)) if buckets else pl.col(name)).alias(name) for name in NUMERIC]
-        return shrink(block.select(pl.col("label").cast(pl.UInt8), *counts, *CATEGORICAL))
+        return shrink(block.select(label.cast(pl.UInt8).alias("label"), *counts, *CATEGORICAL))
 
-    text = read_text(path, LAYOUT, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep, stage="rows")
+    text = read_text(path, layout, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep, stage="rows")
     if buckets:
         fields = [FieldSpec(name=name, description="Count, in buckets") for name in NUMERIC]
     else:
@@ -69,6 +82,16 @@ def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTa
         inputs={text.name: text.fingerprint},
         skipped_rows=text.skipped,
         examples=text.examples,
+    )
+
+
+def _lacks_label(path: Path) -> bool:
+    """Whether lines have no label, as the challenge's test.txt: C1, which is never empty, then stands at place 14."""
+    with open_input(path) as opened:
+        first = opened.read(65536).split(b"\n", 1)[0].split(b"\t")
+    return (
+        len(first) < len(LAYOUT.columns)
+        and re.fullmatch(rb"[0-9a-f]{8}", first[13:14][0] if first[13:] else b"") is not None
     )
 
 
@@ -130,4 +153,6 @@ SOURCE = Source(
     files=_files,
     size=_size,
     check=lambda path, _options: expect_files(path, ["train.txt"], _EXPECTED),
+    numbers=lambda options: NUMERIC if options.counts == "buckets" else (),
+    from_numbers=bucket,
 )

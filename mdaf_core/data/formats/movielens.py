@@ -135,8 +135,14 @@ def _find(path: Path) -> tuple[Path, str]:
     raise BadInputError(f"Expected {EXPECTED}.", path)
 
 
+def _layout(ratings: Layout, options: MovieLensOptions) -> Layout:
+    return ratings.with_optional("rating") if options.new_rows else ratings
+
+
 def _read_100k(folder: Path, options: MovieLensOptions, progress: Progress) -> RawTable:
-    ratings = read_text(folder / "u.data", _100K_RATINGS, skip_bad_rows=options.skip_bad_rows, progress=progress)
+    ratings = read_text(
+        folder / "u.data", _layout(_100K_RATINGS, options), skip_bad_rows=options.skip_bad_rows, progress=progress
+    )
     items = read_text(folder / "u.item", _100K_ITEMS, skip_bad_rows=options.skip_bad_rows)
     users = read_text(folder / "u.user", _100K_USERS, skip_bad_rows=options.skip_bad_rows)
     flags = [f"genre {name}" for name in GENRES]
@@ -151,7 +157,9 @@ def _read_100k(folder: Path, options: MovieLensOptions, progress: Progress) -> R
 
 
 def _read_1m(folder: Path, options: MovieLensOptions, progress: Progress) -> RawTable:
-    ratings = read_text(folder / "ratings.dat", _1M_RATINGS, skip_bad_rows=options.skip_bad_rows, progress=progress)
+    ratings = read_text(
+        folder / "ratings.dat", _layout(_1M_RATINGS, options), skip_bad_rows=options.skip_bad_rows, progress=progress
+    )
     items = read_text(folder / "movies.dat", _1M_MOVIES, skip_bad_rows=options.skip_bad_rows)
     users = read_text(folder / "users.dat", _1M_USERS, skip_bad_rows=options.skip_bad_rows)
     movies = items.frame.select("item", "title", pl.col("genres").str.split("|").list.first().alias("category"))
@@ -169,7 +177,7 @@ def _read_1m(folder: Path, options: MovieLensOptions, progress: Progress) -> Raw
 def _read_csv(folder: Path, options: MovieLensOptions, progress: Progress) -> RawTable:
     ratings = read_text(
         folder / "ratings.csv",
-        _CSV_RATINGS,
+        _layout(_CSV_RATINGS, options),
         skip_bad_rows=options.skip_bad_rows,
         progress=progress,
         keep=shrink,
@@ -314,4 +322,6 @@ SOURCE = Source(
     default_name=_default_name,
     size=_size,
     check=_check,
+    main_file=lambda path: _find(path)[1],
+    event_rule=lambda _options: "rows",
 )

@@ -136,12 +136,12 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
     used = _used_columns(options)
     file = TableFile(path, options.delimiter, options.skip_bad_rows, options.names)
     progress(0.0, f"Reading {path.name}")
+    if options.new_rows and options.label not in file.columns():
+        used.remove(options.label)
     frame = file.read(used)
     progress(0.6, "Checking columns")
-    table = CheckedColumns(frame, file)
-    columns: dict[str, pl.Series] = {
-        "label": table.label(options.label, options.positive_from, options.positive_values)
-    }
+    table = CheckedColumns(frame, file, unlabelled=options.new_rows)
+    columns = {"label": table.label(options.label, options.positive_from, options.positive_values)}
     fields: list[FieldSpec] = []
 
     def add(name: str, values: pl.Series, column: str, role: Role = "context") -> None:
@@ -181,7 +181,7 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
         if options.timestamp_format and not names_a_day(options.timestamp_format):
             rows, fields = rows.drop("dayofweek"), [field for field in fields if field.name != "dayofweek"]
             table.notes.append(f"The time {options.timestamp} names months without a day: there is no field dayofweek.")
-    if not fields:
+    if not fields and not options.new_rows:
         raise UsageError("Nothing goes into a model: name item, category, user, categorical or numeric columns.")
     events, history_fields = _events(rows, {name: lists.filter(good) for name, lists in histories.items()}, options)
     return RawTable(
@@ -307,6 +307,7 @@ SOURCE = Source(
     default_name=lambda path, _options: _name_of(path),
     size=_size,
     check=_check,
+    event_rule=lambda options: options.history,
 )
 
 

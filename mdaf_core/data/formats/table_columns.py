@@ -21,12 +21,14 @@ class CheckedColumns:
     """Columns with their types checked; remembers which rows are bad, or raises at the first.
 
     Attributes:
+        unlabelled: rows may lack their label: it is null there.
         frame: as read from `file`; bad: (N,) whether a row is to be left out; examples: the first of those;
         notes: what of that deserves a sentence.
     """
 
-    def __init__(self, frame: pl.DataFrame, file: TableFile):
+    def __init__(self, frame: pl.DataFrame, file: TableFile, unlabelled: bool = False):
         self.frame, self.file = frame.select(_usual(values) for values in frame), file
+        self.unlabelled = unlabelled
         self.bad = pl.Series([False]).new_from_index(0, len(frame))
         self.examples: Examples = {}
         self.notes: list[str] = []
@@ -109,34 +111,44 @@ class CheckedColumns:
 
     def label(self, column: str, positive_from: float | None, positive_values: list[str] | None = None) -> pl.Series:
         """0 or 1; of numbers, 1 from `positive_from` on; of `positive_values`, 1 where one of them stands. Of a column
-        of 1 and -1 alone, -1 is 0."""
+        of 1 and -1 alone, -1 is 0. Of rows that may lack it, null where it is empty or there is no such column."""
+        if self.unlabelled and column not in self.frame.columns:
+            return pl.Series(column, [None], pl.UInt8).new_from_index(0, len(self.frame))
         values = self.frame[column]
+        given = self._given(values)
         if positive_from is not None:
             numbers = self.number(column)
-            self.mark(numbers.is_null(), f"The label {column} is empty", values)
-            return (numbers >= positive_from).cast(pl.UInt8).fill_null(0)
+            self.mark(numbers.is_null() & given, f"The label {column} is empty", values)
+            return _where(given, numbers >= positive_from)
         self._refuse_lists(values, "a label")
         words = values.cast(pl.String).str.strip_chars().str.to_lowercase().str.replace(r"^(-?\d+)\.0+$", "${1}")
         if positive_values:
-            self.mark(words.is_null() | (words == ""), f"The label {column} is empty", values)
+            self.mark((words.is_null() | (words == "")) & given, f"The label {column} is empty", values)
             wanted = [re.sub(r"^(-?\d+)\.0+$", r"\1", value.strip().lower()) for value in positive_values]
             absent = [value for value, word in zip(positive_values, wanted, strict=True) if not (words == word).any()]
-            if absent:
+            if absent and not self.unlabelled:
                 held = ", ".join(words.drop_nulls().unique().sort().head(10))
                 raise UsageError(
                     f"The label column {column!r} holds no {absent[0]!r}, which positive_values names. Held: {held}; "
                     "choose among those."
                 )
-            return words.is_in(wanted).cast(pl.UInt8).fill_null(0)
+            return _where(given, words.is_in(wanted))
         known = _LABELS if (words == "0").any() else _LABELS | {"-1": 0}
         label = words.replace_strict(known, default=None, return_dtype=pl.UInt8)
         self.mark(
-            label.is_null(),
+            label.is_null() & given,
             f"The label {column} must be 0 or 1 (for ratings, set positive_from to a threshold; for other values, set "
             "positive_values to those that are positive)",
             values,
         )
-        return label.fill_null(0)
+        return _where(given, label)
+
+    def _given(self, values: pl.Series) -> pl.Series:
+        """(N,) where there must be a label: everywhere, but for empty values of rows that may lack it."""
+        empty = values.is_null()
+        if self.unlabelled and values.dtype == pl.String:
+            empty = empty | (values.str.strip_chars() == "").fill_null(False)
+        return ~empty if self.unlabelled else pl.Series([True]).new_from_index(0, len(values))
 
     def number(self, column: str) -> pl.Series:
         """Float64, null where missing."""
@@ -194,6 +206,12 @@ class CheckedColumns:
         ids = found.explode().drop_nulls()
         self._refuse_rounded(ids.filter(ids.str.contains(_ROUNDED)), column)
         return found
+
+
+def _where(given: pl.Series, label: pl.Series) -> pl.Series:
+    """The label as 0 or 1, null where none is given."""
+    label = label.cast(pl.UInt8).fill_null(0)
+    return pl.select(pl.when(given).then(label).alias(label.name)).to_series()
 
 
 def split_lists(text: pl.Series, separator: str) -> pl.Series:

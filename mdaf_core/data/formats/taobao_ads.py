@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.formats.base import (
+    EventRule,
     Implied,
     Progress,
     RawTable,
@@ -23,12 +24,13 @@ from mdaf_core.data.formats.base import (
     numeric_scaling,
     weekday_titles,
 )
-from mdaf_core.data.formats.files import count_lines, find, is_folder
+from mdaf_core.data.formats.files import count_lines, exists, find, is_folder
 from mdaf_core.data.formats.taobao import BEHAVIORS, TIMEZONE, Behavior
 from mdaf_core.data.formats.taobao_ads_files import WINDOW, AdFiles, ProfileField
 from mdaf_core.data.prepare.scaling import Transform
 from mdaf_core.data.store.schema import FieldSpec
 
+_LOG = "behavior_log.csv"
 AdField = Literal["campaign", "customer", "brand", "price", "pid"]
 NO_PROFILE = -1
 """Value of each profile field for a user whom user_profile.csv does not describe; no level is negative."""
@@ -126,16 +128,20 @@ def read(path: Path | None, options: TaobaoAdsOptions, progress: Progress) -> Ra
     """Read the folder with raw_sample.csv, ad_feature.csv and, where the options ask for them, user_profile.csv and
     behavior_log.csv."""
     assert path is not None
+    folder, names = path if path.is_dir() else path.parent, _names(options)
+    if options.new_rows and not exists(folder / _LOG):  # rows to be predicted may come without new events
+        names = [name for name in names if name != _LOG]
     files = AdFiles(
-        path if path.is_dir() else path.parent,
-        _names(options),
+        folder,
+        names,
         progress,
         skip_bad_rows=options.skip_bad_rows,
         drop_outside=options.outside_window == "drop",
+        new_rows=options.new_rows,
     )
     impressions, outside = files.impressions(pid="pid" in options.ad_fields)
     total = len(impressions)
-    impressions = _sampled(impressions, options)
+    impressions = impressions if options.new_rows else _sampled(impressions, options)
     notes = _sampling_notes(total, impressions, options)
 
     ads, found = files.described("ad_feature.csv", impressions["item"])
@@ -156,7 +162,9 @@ def read(path: Path | None, options: TaobaoAdsOptions, progress: Progress) -> Ra
     events: pl.DataFrame
     if options.history == "behavior-log":
         names = ["category", "brand"]
-        events, left_out = files.log(rows["user"], options.log_behaviors)
+        events, left_out = rows.clear().select("user", "timestamp", *names), 0
+        if _LOG in files.names:
+            events, left_out = files.log(rows["user"], options.log_behaviors)
         if left_out:
             verb = "left out" if options.outside_window == "drop" else "kept"
             notes.append(
@@ -165,6 +173,8 @@ def read(path: Path | None, options: TaobaoAdsOptions, progress: Progress) -> Ra
             )
     else:
         shown = rows if options.history == "impressions" else rows.filter(pl.col("label") == 1)
+        if options.new_rows and options.outside_window == "drop":  # what is later than the period is new
+            shown = shown.filter(pl.col("timestamp") >= WINDOW[0])
         events = shown.select("user", "timestamp", *names, positive="label")
     return RawTable(
         rows=rows,
@@ -187,6 +197,7 @@ def read(path: Path | None, options: TaobaoAdsOptions, progress: Progress) -> Ra
     )
 
 
+_EVENT_RULES: dict[str, EventRule] = {"clicked": "positives", "impressions": "rows"}
 _HISTORY_WORDS = {
     "clicked": "histories of clicked ads",
     "impressions": "histories of shown ads",
@@ -275,7 +286,7 @@ def _names(options: TaobaoAdsOptions) -> list[str]:
     if options.profile_fields:
         names.append("user_profile.csv")
     if options.history == "behavior-log":
-        names.append("behavior_log.csv")
+        names.append(_LOG)
     return names
 
 
@@ -312,4 +323,6 @@ SOURCE = Source(
     files=_files,
     size=_size,
     check=lambda path, options: expect_files(path if is_folder(path) else path.parent, _names(options), _EXPECTED),
+    main_file=lambda _path: "raw_sample.csv",
+    event_rule=lambda options: _EVENT_RULES.get(options.history, "none"),
 )

@@ -98,6 +98,7 @@ class AdFiles:
     Args:
         names: of the files that will be read.
         drop_outside: leave out what lies outside the stated periods; it is counted either way.
+        new_rows: impressions are to be predicted: they may lack clk and nonclk, and none is left out.
 
     Raises:
         BadInputError: one of the files is missing or empty.
@@ -108,6 +109,7 @@ class AdFiles:
     progress: Progress
     skip_bad_rows: bool = False
     drop_outside: bool = True
+    new_rows: bool = False
     fingerprints: dict[str, dict[str, Any]] = field(default_factory=dict)
     skipped: int = 0
     examples: Examples = field(default_factory=dict)
@@ -197,13 +199,15 @@ class AdFiles:
                 strays.append(block["timestamp"].filter(~inside).head(EXAMPLES).cast(pl.Int64))
                 if period == WINDOW:
                     add_examples(outside, "outside", block.filter(~inside))
-                if self.drop_outside:
+                if self.drop_outside and not self.new_rows:
                     block = block.filter(inside)
+                elif self.drop_outside and name == "behavior_log.csv":  # what is later than the period is new
+                    block = block.filter(pl.col("timestamp") >= period[0])
             return shrink(block)
 
         text = read_text(
             self.folder / name,
-            LAYOUTS[name],
+            LAYOUTS[name].with_optional("clk", "nonclk") if self.new_rows else LAYOUTS[name],
             skip_bad_rows=self.skip_bad_rows,
             progress=lambda share, words: self.progress((self._done + share * size) / total, words),
             keep=keep_small,

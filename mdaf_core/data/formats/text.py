@@ -114,6 +114,11 @@ class Layout:
     rule: tuple[pl.Expr, str] | None = None
     expected: str = ""
 
+    def with_optional(self, *names: str) -> Layout:
+        """The same layout, with these columns allowed to be empty."""
+        columns = tuple(replace(c, optional=True) if c.name in names else c for c in self.columns)
+        return replace(self, columns=columns)
+
 
 Examples = dict[str, list[dict[str, Any]]]
 

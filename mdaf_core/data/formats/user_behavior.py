@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.data.formats.base import (
+    EventRule,
     NegativeSampling,
     Progress,
     RawTable,
@@ -79,7 +80,7 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
     """Read UserBehavior.csv, or the folder or archive that holds it."""
     assert path is not None
     path = inside(path, "UserBehavior.csv")
-    drop = options.outside_window == "drop"
+    drop = options.outside_window == "drop" and not options.new_rows
     within = pl.col("timestamp").is_between(*WINDOW, closed="left")
 
     outside: Examples = {}
@@ -95,8 +96,9 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
         )
         return shrink(block.filter(within) if drop else block)
 
+    layout = LAYOUT.with_optional("behavior") if options.new_rows else LAYOUT
     text = read_text(
-        path, LAYOUT, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep, examples=outside,
+        path, layout, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep, examples=outside,
         stage="events",
     )  # fmt: skip
     events = text.frame
@@ -112,11 +114,12 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
             path,
         )
     conversion = options.task == "conversion"
-    rows = events if conversion else events.filter(pl.col("behavior") == "pv")
+    # A row to be predicted may lack its behaviour: of a view, say, that has not happened.
+    rows = events if conversion else events.filter((pl.col("behavior") == "pv").fill_null(options.new_rows))
     if rows.is_empty():
         raise BadInputError("The file holds no page view (pv), so there is no row for next-click.", path)
     rows = rows.select(
-        (pl.col("behavior") != "pv" if conversion else pl.lit(True)).cast(pl.UInt8).alias("label"),
+        ((pl.col("behavior") == "pv") != conversion).cast(pl.UInt8).alias("label"),
         "user",
         "item",
         "category",
@@ -126,6 +129,8 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
     in_history = (
         events if len(options.history) == len(BEHAVIORS) else events.filter(pl.col("behavior").is_in(options.history))
     )
+    if options.new_rows and options.outside_window == "drop":  # what is later than the period is new
+        in_history = in_history.filter(pl.col("timestamp") >= WINDOW[0])
     return RawTable(
         rows=rows,
         fields=[
@@ -151,9 +156,18 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
         examples=text.examples,
         notes=notes,
         negatives=None
-        if conversion
+        if conversion or options.new_rows
         else NegativeSampling(options.negatives, options.alpha, options.negatives_seed, ("item", "category")),
     )
+
+
+def _event_rule(options: UserBehaviorOptions) -> EventRule:
+    """Of a plain table, whose rows have a label and no behaviour."""
+    if options.task == "next-click":
+        return "positives" if "pv" in options.history else "none"
+    if len(set(options.history)) == len(BEHAVIORS):
+        return "rows"
+    return "positives" if {"buy", "cart", "fav"} == set(options.history) else "none"
 
 
 def _files(path: Path, _options: UserBehaviorOptions) -> list[Path]:
@@ -181,4 +195,5 @@ SOURCE = Source(
     files=_files,
     size=_size,
     check=lambda path, _options: expect_files(path, ["UserBehavior.csv"], _EXPECTED),
+    event_rule=_event_rule,
 )

@@ -89,10 +89,11 @@ class Vocabulary:
 
         return look_up
 
-    def identities(self, *columns: tuple[pl.Series, np.ndarray]) -> list[np.ndarray]:
+    def identities(self, *columns: tuple[pl.Series, np.ndarray]) -> tuple[list[np.ndarray], Vocabulary]:
         """What tells raw ids of several columns apart, (N,) int32 each: equal numbers are equal raw ids.
 
-        The code where an id has one; ids that are not in the vocabulary follow from `size` on, in ascending order.
+        The code where an id has one; ids that are not in the vocabulary follow from `size` on, in ascending order: they
+        are returned as a vocabulary of their own.
 
         Args:
             columns: raw values and their codes, as `encode` returns them.
@@ -109,7 +110,7 @@ class Vocabulary:
             numbers = codes.copy()
             numbers[codes == UNKNOWN] = others.index(values) + np.int32(self.size)
             found.append(numbers)
-        return found
+        return found, others
 
     def index(self, values: pl.Series) -> np.ndarray:
         """(N,) int32 positions in `ids`, -1 where a value is not among them."""
@@ -120,16 +121,18 @@ class Vocabulary:
         path: Path,
         titles: pl.DataFrame | None = None,
         as_text: Callable[[pl.Series], pl.Series] | None = None,
+        first: int = FIRST_ID,
     ) -> None:
         """Write columns `code` int32, `id` text, `title` text or null.
 
         Args:
             titles: columns `id` (raw) and `title`.
             as_text: how ids are written in the input, where not as they are.
+            first: code of the first id.
         """
         ids = as_text(self.ids) if as_text else self.ids.cast(pl.String)
         table = pl.DataFrame({"id": ids.fill_null("")}).select(
-            code=pl.int_range(FIRST_ID, self.size, dtype=pl.Int32), id="id"
+            code=pl.int_range(first, first + len(ids), dtype=pl.Int32), id="id"
         )
         if titles is None:
             table = table.with_columns(title=pl.lit(None, pl.String))

@@ -84,7 +84,8 @@ def write_dataset(
     users.ids.cast(pl.String).alias("id").to_frame().write_ipc(folder / "users.arrow", compression="uncompressed")
 
     fields: list[FieldSpec] = []
-    (folder / "vocabulary").mkdir()
+    for name in ("vocabulary", *(["unseen"] if told_apart else [])):
+        (folder / name).mkdir()
     for i, spec in enumerate(raw.fields):
         progress(0.55 + 0.45 * i / len(raw.fields), f"Coding {spec.name}")
         values = rows.drop_in_place(spec.name)
@@ -101,7 +102,10 @@ def write_dataset(
             past_codes = vocabulary.encode(past)
             events.put(spec.name, past_codes)
             if spec.name in told_apart:
-                same, past_same = vocabulary.identities((values, codes), (past, past_codes))
+                (same, past_same), unseen = vocabulary.identities((values, codes), (past, past_codes))
+                unseen.write(
+                    folder / "unseen" / f"{spec.name}.arrow", as_text=raw.as_text.get(spec.name), first=vocabulary.size
+                )
                 parts.put(spec.name + IDENTITY, same)
                 events.put(spec.name + IDENTITY, past_same)
                 del same, past_same

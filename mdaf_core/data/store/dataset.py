@@ -104,6 +104,16 @@ class PreparedDataset:
         with self._reading(path):
             return pl.read_ipc(path)
 
+    def unseen(self, field: str) -> pl.DataFrame:
+        """As `vocabulary`, of the ids that validation or test rows and events hold and training rows do not: `code` is
+        what stands for them in the columns `:identity`. Empty where there are none, or where the data set was prepared
+        before they were kept."""
+        path = self.path / "unseen" / f"{field}.arrow"
+        if not path.exists():
+            return pl.DataFrame(schema={"code": pl.Int32, "id": pl.String, "title": pl.String})
+        with self._reading(path):
+            return pl.read_ipc(path)
+
     @cached_property
     def users(self) -> pl.Series:
         """Raw user ids by `user_index`."""
