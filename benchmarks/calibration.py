@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from benchmarks.measure import parser, report
-from mdaf_core.analysis.reported_results import hanley_mcneil_se
 from mdaf_core.analysis.sampling import one_way
 from mdaf_core.analysis.signed_rank import signed_rank
 from mdaf_core.analysis.significance import (
@@ -28,6 +27,7 @@ from mdaf_core.analysis.significance import (
     seed_component,
     seed_summary,
 )
+from mdaf_core.metrics.jackknife import hanley_mcneil_se
 from mdaf_core.metrics.values import auc
 
 Floats = NDArray[np.float64]

@@ -20,7 +20,7 @@ import polars as pl
 
 from benchmarks.calibration import Rows
 from benchmarks.measure import parser, report
-from mdaf_core.analysis.comparison import ComparedConfiguration, StudyComparison
+from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison
 from mdaf_core.analysis.margins import METRICS
 from mdaf_core.analysis.plan import seeds_done
 from mdaf_core.analysis.significance import Component, difference, seed_component

@@ -17,7 +17,7 @@ from pages.compare_views import METRICS, SPLITS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.data.store.schema import Split
     from mdaf_core.studies.store import Study
 

@@ -10,7 +10,7 @@ from mdaf_core.base.errors import StudioError
 from pages import shared
 
 if TYPE_CHECKING:
-    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.analysis.reported_results import ReportedResult
     from mdaf_core.studies.store import Study
 

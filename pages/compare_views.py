@@ -9,7 +9,7 @@ import streamlit as st
 from pages import shared
 
 if TYPE_CHECKING:
-    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.analysis.margins import Margin
     from mdaf_core.runs.tracking import RunRecord
     from mdaf_core.studies.store import Study

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 if TYPE_CHECKING:
-    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.data.store.schema import Split
     from mdaf_core.reporting.conditions import Condition
     from mdaf_core.studies.store import Study

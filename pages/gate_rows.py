@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
     from plotly.graph_objects import Figure
 
-    from mdaf_core.analysis.gates import RowFilter
+    from mdaf_core.analysis.rows import RowFilter
     from mdaf_core.analysis.story import RowStory
     from mdaf_core.data.store.schema import Split
     from mdaf_core.runs.tracking import RunRecord
@@ -72,9 +72,9 @@ def _open_row() -> str:
 
 def _filters(run: RunRecord, split: Split, gated: bool) -> RowFilter:
     """What the reader wants to see, of scatter and table."""
-    from mdaf_core.analysis import gates
+    from mdaf_core.analysis import rows
 
-    shortest, longest = gates.history_bounds(run, split)
+    shortest, longest = rows.history_bounds(run, split)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         label = st.segmented_control("Label", [0, 1], key="label", bind="query-params")
         g = st.slider("g", 0.0, 1.0, (0.0, 1.0), 0.01, key="g", width=200) if gated else None
@@ -82,15 +82,15 @@ def _filters(run: RunRecord, split: Split, gated: bool) -> RowFilter:
         if longest > shortest:
             history = st.slider("History length", shortest, longest, (shortest, longest), key="history", width=200)
         user = st.text_input("User", key="user", bind="query-params", placeholder="any", width=120).strip()
-    return gates.RowFilter(label=label, g=g, history=history, user=user or None)
+    return rows.RowFilter(label=label, g=g, history=history, user=user or None)
 
 
 def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> RowFilter:
     """Draw it; returns what is wanted within the box that the reader has drawn, if there is one."""
-    from mdaf_core.analysis import gates
+    from mdaf_core.analysis import rows
     from mdaf_core.reporting import gate_charts
 
-    held = gates.row_columns(run, split)
+    held = rows.row_columns(run, split)
     axes, names = [axis for axis in gate_charts.AXES if axis in held], gate_charts.AXES.get
     kind = "contribution" if "contribution_static" in held else "logit"
     controls = st.container(horizontal=True, vertical_alignment="bottom")
@@ -102,8 +102,8 @@ def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> RowFilter:
         )
     row = whole_number(_open_row())
     everything = bool(st.session_state.get("all-rows"))
-    frame, note = gates.scatter_rows(run, split, wanted, None if everything else gates.SCATTER_ROWS, keep=row)
-    if note or len(frame) > gates.SCATTER_ROWS:
+    frame, note = rows.scatter_rows(run, split, wanted, None if everything else rows.SCATTER_ROWS, keep=row)
+    if note or len(frame) > rows.SCATTER_ROWS:
         controls.toggle("All rows", key="all-rows", help="Draw every row, by the graphics processor (WebGL).")
     if frame.is_empty():
         return wanted
@@ -150,7 +150,7 @@ def _draw_all(figure: Figure, row_ids: pl.Series, key: str) -> None:
 
 
 def _table(run: RunRecord, split: Split, gated: bool, wanted: RowFilter) -> None:
-    from mdaf_core.analysis import gates
+    from mdaf_core.analysis import rows
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         sorts = [s for s, (column, _) in SORTS.items() if gated or column != "g"]
@@ -158,7 +158,7 @@ def _table(run: RunRecord, split: Split, gated: bool, wanted: RowFilter) -> None
         st.text_input("Open row", key="row", bind="query-params", placeholder="number", width=120)
         count = st.container(width="stretch")
     column, descending = SORTS[sort]
-    frame, total = gates.select_rows(run, split, wanted, sort=column, descending=descending)
+    frame, total = rows.select_rows(run, split, wanted, sort=column, descending=descending)
 
     def chosen() -> None:
         rows = st.session_state["frame-gate-rows"].selection.rows

@@ -168,7 +168,7 @@ def _gate(found: Contributions, run: RunRecord, split: Split, margin: Margin | N
 
 
 def _distribution(summary: GateSummary, run: RunRecord) -> None:
-    from mdaf_core.analysis.gates import slice_title
+    from mdaf_core.analysis.slices import TITLES
     from mdaf_core.reporting import gate_charts
 
     overall = summary.overall
@@ -181,7 +181,7 @@ def _distribution(summary: GateSummary, run: RunRecord) -> None:
         )
         if summary.slices:
             dimension = st.selectbox(
-                "Slices", list(summary.slices), format_func=slice_title, key="slice", bind="query-params", width=260
+                "Slices", list(summary.slices), format_func=TITLES.get, key="slice", bind="query-params", width=260
             )
     st.caption(_lean(summary.lean))
     left, right = st.columns(2, gap="medium")
@@ -195,7 +195,7 @@ def _distribution(summary: GateSummary, run: RunRecord) -> None:
         if summary.slices_note:
             st.info(shared.plain(summary.slices_note), icon=":material/info:")
         if summary.slices:
-            chart, data = gate_charts.groups(summary.slices[dimension], slice_title(dimension))
+            chart, data = gate_charts.groups(summary.slices[dimension], TITLES[dimension])
             shared.show_chart(
                 chart, "gate-slices", data, title="By slice",
                 help="Mean g with its 95% interval (other users); faint: from the 5% to the 95% quantile of rows.",

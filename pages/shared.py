@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import altair as alt
     import polars as pl
 
-    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.data.store.schema import Split
     from mdaf_core.reporting.stamp import Origin
     from mdaf_core.runs.tracking import RunRecord

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,22 @@ def loaded(code: str) -> set[str]:
     code = f"import sys\n{code}\nprint('|', *{{m.split('.')[0] for m in sys.modules}})"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     return set(run.stdout.rpartition("|")[2].split())
+
+
+def test_significance_is_importable_alone(tmp_path: Path) -> None:
+    """Its tests work on arrays from anywhere: no run store, no framework, no data set, nothing written."""
+    code = (
+        "import sys; from mdaf_core.analysis.significance import paired_auc; "
+        "test = paired_auc([0, 1, 0, 1, 1, 0], [1, 2, 3, 4, 5, 6], [1, 3, 2, 6, 5, 4]); "
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'mlflow', 'torch', 'lightning', 'streamlit', 'polars', "
+        "'pandas', 'sklearn', 'lightgbm'}), sorted(m for m in sys.modules if m.startswith(('mdaf_core.data', "
+        "'mdaf_core.runs', 'mdaf_core.models', 'mdaf_core.base.settings'))), round(test.estimate, 4))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["[]", "[]", "-0.3333"] and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("path", [*sorted(CORE.rglob("*.py")), *sorted((ROOT / "pages").glob("*.py"))], ids=str)

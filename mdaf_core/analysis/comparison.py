@@ -9,23 +9,15 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import polars as pl
-from pydantic import BaseModel, Field
 
+from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison
 from mdaf_core.analysis.convergence import diverged
-from mdaf_core.analysis.items import Items, items_note, items_of
-from mdaf_core.analysis.margins import Margin, check_margin, check_metric, margin_words
-from mdaf_core.analysis.plan import Conditions, marked
+from mdaf_core.analysis.items import items_note, items_of
+from mdaf_core.analysis.margins import Margin, check_margin, check_metric
 from mdaf_core.analysis.sampling import mean_over_seeds, row_sampling
-from mdaf_core.analysis.signed_rank import SignedRank, signed_rank
+from mdaf_core.analysis.signed_rank import signed_rank
 from mdaf_core.analysis.significance import (
-    BP,
-    LEVEL,
-    Difference,
-    Equivalence,
     Estimate,
-    SeedSummary,
-    Verdict,
     difference,
     equivalence,
     few_seeds,
@@ -35,139 +27,11 @@ from mdaf_core.analysis.significance import (
     verdict,
 )
 from mdaf_core.analysis.verdicts import DIRECTIONS, chance_notes, decide, fit_margin, interim_look
-from mdaf_core.data.store.sample import Sample, sample_note
+from mdaf_core.data.store.sample import sample_note
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.values import ECE_BIAS
+from mdaf_core.runs.groups import by_configuration
 from mdaf_core.runs.tracking import RunRecord
-
-
-class ComparedConfiguration(BaseModel):
-    """One configuration of a study, alone and against the reference. Differences: this one minus the reference."""
-
-    configuration: str
-    preset: str
-    model: str
-    run_ids: dict[int, str]
-    values: dict[int, float]
-    summary: SeedSummary | None = None
-    mean: Estimate | None = Field(None, description="Over its seeds, with the interval over seeds and users at once.")
-    shared_seeds: list[int] = []
-    seed_differences: dict[int, float] = {}
-    difference: Difference | None = None
-    difference_seeds: Difference | None = None
-    difference_rows: Difference | None = None
-    p_adjusted: float | None = None
-    p_seeds_adjusted: float | None = Field(None, description="t test over seeds alone, adjusted.")
-    signed_rank: SignedRank | None = None
-    p_signed_rank_adjusted: float | None = None
-    equivalence: Equivalence | None = None
-    p_equivalence_adjusted: float | None = None
-    below_noise_floor: bool | None = None
-    interim: str | None = Field(None, description="`3 of 5 planned seeds` while planned ones are missing.")
-    undecided: str = Field("", description="Why no test can decide, and the word is 'not shown' whatever the figures.")
-    diverged: list[int] = Field([], description="Shared seeds of which its run, or the reference's, went astray.")
-    verdict: Verdict = "not comparable"
-    notes: list[str] = []
-
-
-class StudyComparison(BaseModel):
-    """All configurations of a study on one split by one metric, best first."""
-
-    reference: str
-    split: Split
-    metric: str
-    margin: Margin | None = Field(None, description="As it was set, with its origin.")
-    margin_bp: float | None = Field(None, description="Half-width in bp of the metric; None: parity is not tested.")
-    gain: float | None = Field(None, description="What the reference gains over the base rate, in the metric.")
-    conditions: Conditions | None = Field(None, description="How it stands to the study's plan; None: runs alone.")
-    level: float = LEVEL
-    rows: int | None = None
-    users: int | None = None
-    sample: Sample | None = Field(None, description="Rows, users, how many alike they are worth, the largest's share.")
-    items: Items | None = Field(None, description="Of the rows compared.")
-    over_items: bool = Field(False, description="Whether intervals cover other items, too.")
-    noise_floor: float | None = None
-    tests: int = 0
-    configurations: list[ComparedConfiguration]
-    chance: list[str] = Field([], description="Which configurations are not above chance, as sentences.")
-    notes: list[str] = []
-
-    @property
-    def margin_words(self) -> str:
-        """The margin with its origin, for every sentence about parity: `±7.5 bp (…; set at launch)`."""
-        return margin_words(self.margin, None if self.margin_bp is None else self.margin_bp * BP)
-
-    def frame(self) -> pl.DataFrame:
-        """One row a configuration; differences, intervals and margins in bp, metrics as they are.
-
-        `verdict` is the word alone; `marked` has the mark of what was not planned, an interim look's count of seeds.
-        """
-
-        records = []
-        for c in self.configurations:
-            d, s, e, m = c.difference, c.summary, c.equivalence, c.mean
-            records.append(
-                {
-                    "configuration": c.configuration,
-                    "model": c.model,
-                    "seeds": len(c.values),
-                    "mean": s and s.mean,
-                    "sd": s and s.sd,
-                    "low": m and m.low,
-                    "high": m and m.high,
-                    "mean_covers": m and m.covers,
-                    "half_width": (m.high - m.low) / 2 if m and m.of_both_sources else None,
-                    "difference_bp": d and d.estimate / BP,
-                    "difference_low_bp": d and d.low / BP,
-                    "difference_high_bp": d and d.high / BP,
-                    "covers": d and d.covers,
-                    "covers_seeds": d and d.covers_seeds,
-                    "p": d and d.p,
-                    "p_adjusted": c.p_adjusted,
-                    "p_parity": e and e.p,
-                    "p_parity_adjusted": c.p_equivalence_adjusted,
-                    "below_noise_floor": c.below_noise_floor,
-                    "verdict": c.verdict,
-                    "marked": f"interim: {c.interim}"
-                    if c.verdict == "interim"
-                    else marked(c.verdict, self, c.configuration),
-                    "notes": "; ".join(c.notes),
-                }
-            )
-        return pl.DataFrame(records, schema=_FRAME)
-
-
-_FRAME = {
-    "configuration": pl.String,
-    "model": pl.String,
-    "seeds": pl.Int64,
-    **{name: pl.Float64 for name in ("mean", "sd", "low", "high")},
-    "mean_covers": pl.String,
-    **{name: pl.Float64 for name in ("half_width", "difference_bp", "difference_low_bp", "difference_high_bp")},
-    "covers": pl.String,
-    "covers_seeds": pl.Boolean,
-    **{name: pl.Float64 for name in ("p", "p_adjusted", "p_parity", "p_parity_adjusted")},
-    "below_noise_floor": pl.Boolean,
-    "verdict": pl.String,
-    "marked": pl.String,
-    "notes": pl.String,
-}
-
-
-def newest_by_seed(runs: Sequence[RunRecord]) -> dict[int, RunRecord]:
-    """Finished runs by seed, sorted; of repeats of a seed only the newest counts (a repeat is no further seed)."""
-    by_seed: dict[int, RunRecord] = {}
-    for run in sorted(runs, key=lambda r: r.started):
-        if run.state == "finished" and run.metrics("test") is not None:
-            by_seed[run.seed] = run
-    return dict(sorted(by_seed.items()))
-
-
-def by_configuration(runs: Sequence[RunRecord]) -> dict[str, dict[int, RunRecord]]:
-    """Finished runs by configuration and seed; configurations in order of their first start."""
-    names = list(dict.fromkeys(run.configuration for run in sorted(runs, key=lambda r: r.started)))
-    groups = {name: newest_by_seed([r for r in runs if r.configuration == name]) for name in names}
-    return {name: group for name, group in groups.items() if group}
 
 
 def metric_of(run: RunRecord, split: Split, metric: str) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mdaf_core.analysis.comparison import by_configuration
+from mdaf_core.runs.groups import by_configuration
 from mdaf_core.runs.tracking import RunRecord
 
 

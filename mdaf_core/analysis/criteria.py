@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mdaf_core.analysis.comparison import by_configuration
 from mdaf_core.analysis.sampling import mean_over_seeds, row_sampling
 from mdaf_core.analysis.significance import ONE_SEED, Estimate, interval, seed_component, seed_summary
 from mdaf_core.base.errors import UsageError
-from mdaf_core.base.validation import describe_validation_error
+from mdaf_core.base.validation import called, describe_validation_error
+from mdaf_core.runs.groups import by_configuration
 from mdaf_core.runs.tracking import RunRecord
 
 EpochMetric = Literal["train_auc_online", "train_auc_eval", "val_auc", "gap_online", "gap_eval", "val_logloss"]
@@ -168,11 +168,6 @@ def _same_rule(a: Criterion, b: Criterion) -> bool:
 def applicable(names: Sequence[str], source: str | None) -> list[Criterion]:
     """The presets' criteria that apply to data of this source; a study of other data begins without them."""
     return [c for name in names for c in preset_criteria(name) if not c.source or c.source == source]
-
-
-def called(item: Mapping[str, Any]) -> str:
-    """The name of a row in brackets, for sentences about it; empty where it has none."""
-    return f" ({item['name']})" if isinstance(item.get("name"), str) and item["name"] else ""
 
 
 def _figure(criterion: Criterion, run: RunRecord) -> float | None:

@@ -96,7 +96,7 @@ def measure_effects(runs: Sequence[RunRecord], split: Split = "test") -> Effects
     """The effects of one configuration over its runs; kept on disk.
 
     Args:
-        runs: finished runs of one configuration, one a seed (`comparison.newest_by_seed`), at least one.
+        runs: finished runs of one configuration, one a seed (`runs.groups.newest_by_seed`), at least one.
 
     Raises:
         UsageError: a run has no predictions (yet).
@@ -236,7 +236,7 @@ def runs_of(runs: Sequence[RunRecord], configuration: str) -> list[RunRecord]:
     Raises:
         UsageError: it has none; the message lists the configurations that have.
     """
-    from mdaf_core.analysis.comparison import by_configuration
+    from mdaf_core.runs.groups import by_configuration
 
     groups = by_configuration(runs)
     if configuration not in groups:

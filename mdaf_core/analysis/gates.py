@@ -7,8 +7,6 @@ contribute is measured in `effects.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -16,7 +14,7 @@ from pydantic import BaseModel
 
 from mdaf_core.analysis.effects import branch_loss_of, fusion_of
 from mdaf_core.analysis.significance import LEVEL, half_width, sampling_component
-from mdaf_core.analysis.slices import TITLES, slicings
+from mdaf_core.analysis.slices import slicings
 from mdaf_core.base.cache import cached
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.store.schema import Split
@@ -26,8 +24,6 @@ from mdaf_core.runs.predictions import dataset_of, load_predictions
 from mdaf_core.runs.tracking import RunRecord, artifact
 
 HISTOGRAM_BINS = 40
-BRANCH_PARTS = ("contribution_static", "contribution_sequential")
-"""Columns of the branches' parts in a row's log-odds."""
 
 
 class GateGroup(BaseModel):
@@ -195,117 +191,3 @@ def _lean(run: RunRecord, frame: pl.DataFrame, cluster: NDArray[np.int64] | None
         return Lean(note="One branch has the smaller loss on (nearly) every row: there is nothing to lean between.")
     width = half_width([sampling_component(error, "users", units_of_rarer_label(better, cluster))], 1 - LEVEL)
     return Lean(probability=probability, low=max(0.0, probability - width), high=min(1.0, probability + width))
-
-
-# --- rows ------------------------------------------------------------------------------------------------------------
-
-
-def history_bounds(run: RunRecord, split: Split) -> tuple[int, int]:
-    """Shortest and longest history of a split's rows."""
-    length = load_predictions(run.run_id, split)["history_length"]
-    return (0, 0) if length.is_empty() else (int(length.min()), int(length.max()))  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class RowFilter:
-    """Which rows to look at; None: all. Ranges are inclusive; `user` is a raw user id; `within` are further ranges of
-    columns: (name, lowest, highest)."""
-
-    label: int | None = None
-    g: tuple[float, float] | None = None
-    history: tuple[int, int] | None = None
-    user: str | None = None
-    within: tuple[tuple[str, float, float], ...] = ()
-
-
-def _filtered(run: RunRecord, split: Split, wanted: RowFilter) -> pl.DataFrame:
-    """Predictions that pass, with their `position` in the split."""
-    frame = load_predictions(run.run_id, split)
-    keep = pl.lit(True)
-    if wanted.label is not None:
-        keep &= pl.col("label") == wanted.label
-    if wanted.g is not None and "g" in frame.columns:
-        keep &= pl.col("g").is_between(*wanted.g)
-    if wanted.history is not None:
-        keep &= pl.col("history_length").is_between(*wanted.history)
-    for column, lowest, highest in wanted.within:
-        keep &= pl.col(column).is_between(lowest, highest)
-    if wanted.user is not None:
-        codes = (dataset_of(run, split).users == wanted.user).arg_true()
-        keep &= pl.col("user").is_in(codes.to_list())
-    return frame.with_row_index("position").filter(keep)
-
-
-def select_rows(
-    run: RunRecord,
-    split: Split,
-    wanted: RowFilter = RowFilter(),
-    *,
-    sort: str = "row_id",
-    descending: bool = False,
-    most: int = 1000,
-) -> tuple[pl.DataFrame, int]:
-    """Rows that pass a filter, with their ids as people know them, and how many pass.
-
-    Args:
-        sort: a column of the predictions.
-        most: rows returned at most.
-
-    Returns:
-        (frame of at most `most` rows: row_id, user, the item's and other fields' raw ids or titles, time, label,
-        probability, history_length, and for runs of two branches
-        their parts in the log-odds, for gated ones g, logit_static, logit_sequential; number of rows that pass).
-
-    Raises:
-        UsageError: no predictions, or a column to sort by that does not exist.
-    """
-    from mdaf_core.analysis.story import readable_rows
-
-    found = _filtered(run, split, wanted)
-    if sort not in found.columns:
-        raise UsageError(f"Rows cannot be sorted by {sort!r}. Possible: {', '.join(found.columns)}.")
-    chosen = found.sort(sort, descending=descending, maintain_order=True).head(most)
-    return readable_rows(run, split, chosen), len(found)
-
-
-def row_columns(run: RunRecord, split: Split) -> list[str]:
-    """Names of the columns of a run's predictions."""
-    return load_predictions(run.run_id, split).columns
-
-
-SCATTER_ROWS = 4_000
-"""More points hide one another on a screen, and take a browser long to draw."""
-
-
-def scatter_rows(
-    run: RunRecord,
-    split: Split,
-    wanted: RowFilter = RowFilter(),
-    most: int | None = SCATTER_ROWS,
-    keep: int | None = None,
-) -> tuple[pl.DataFrame, str]:
-    """Columns of the gate scatter of the rows that pass, float32, and a sentence if it is a sample: row_id, label,
-    history_length, what the branches contribute, g, logit_static, logit_sequential, logit.
-
-    Beyond `most` rows (None: no bound) a seeded random sample is taken, never a cut of extremes; the row `keep` is in
-    it in any case.
-    """
-    frame = _filtered(run, split, wanted)
-    wanted_columns = (*BRANCH_PARTS, "g", "logit_static", "logit_sequential", "logit")
-    columns = [c for c in wanted_columns if c in frame.columns]
-    note = ""
-    if most is not None and len(frame) > most:
-        note = (
-            f"A random sample of {most:,} of {len(frame):,} rows is drawn; the table and all figures use all rows. "
-            "Filters narrow it down."
-        )
-        sample = frame.sample(most, seed=0).sort("row_id")
-        if keep is not None and keep not in sample["row_id"]:  # last, so that the places of the others stay
-            sample = pl.concat([sample, frame.filter(pl.col("row_id") == keep)])
-        frame = sample
-    return frame.select("row_id", "label", "history_length", pl.col(columns).cast(pl.Float32)), note
-
-
-def slice_title(dimension: str) -> str:
-    """A dimension in words."""
-    return TITLES[dimension]

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mdaf_core.analysis.significance import BP
 from mdaf_core.base.errors import UsageError
+from mdaf_core.metrics.jackknife import hanley_mcneil_se
 
 # What a metric gains over the base rate: its formula in words, for sentences.
 GAINS = {
@@ -216,8 +217,6 @@ def propose(metric: str, rows: int, positives: int, auc: float | None = None, se
         auc: of the reference, from runs that have finished on these data; None: 0.65 is assumed, and said.
         se: its standard error; None: Hanley and McNeil's from AUC and counts.
     """
-    from mdaf_core.analysis.reported_results import hanley_mcneil_se
-
     if metric not in GAINS:
         return Proposal(margin=None, sentence=f"{NO_ECE[0].upper()}{NO_ECE[1:]}.")
     if not 0 < positives < rows:

@@ -8,15 +8,11 @@ word for anything else carries a mark with the reason, and while planned seeds a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
 from mdaf_core.analysis.margins import AFTERWARDS, BY_HAND, METRICS, Margin
 from mdaf_core.data.store.schema import Split
-
-if TYPE_CHECKING:
-    from mdaf_core.analysis.comparison import StudyComparison
 
 NO_PLAN = "no plan was stored with this study"
 MARKS = {AFTERWARDS: "†", NO_PLAN: "‡"}
@@ -144,26 +140,17 @@ def planned_margin(plan: Plan | None, metric: str) -> Margin | None:
     return plan.margin if plan is not None and metric == plan.metric else None
 
 
-def marked(word: str, comparison: StudyComparison, configuration: str) -> str:
+def marked(word: str, conditions: Conditions | None, configuration: str) -> str:
     """A word with the mark of what was not planned: `better †`; as it is where the plan was kept."""
-    if comparison.conditions is None or word not in ("better", "worse", "parity", "not shown"):
+    if conditions is None or word not in ("better", "worse", "parity", "not shown"):
         return word
-    marks = "".join(MARKS[mark] for mark in comparison.conditions.marks(configuration))
+    marks = "".join(MARKS[mark] for mark in conditions.marks(configuration))
     return f"{word} {marks}".strip()
 
 
 def unplanned_mark(marked_word: str) -> str:
     """The mark alone of a word that `marked` made: `better †` → `†`."""
     return "".join(mark for mark in MARKS.values() if marked_word.endswith(mark))
-
-
-def mark_legend(comparison: StudyComparison) -> str:
-    """What the marks of a comparison's words mean; empty where there is none."""
-    if comparison.conditions is None:
-        return ""
-    words = [c for c in comparison.configurations if marked(c.verdict, comparison, c.configuration) != c.verdict]
-    found = dict.fromkeys(mark for c in words for mark in comparison.conditions.marks(c.configuration))
-    return "; ".join(f"{MARKS[mark]} {mark}" for mark in found)
 
 
 def seeds_done(expected: Iterable[int], finished: Iterable[int], planned: int) -> str | None:

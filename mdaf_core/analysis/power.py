@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, Field
 
+from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison
 from mdaf_core.analysis.significance import BP, LEVEL, Difference, half_width
 from mdaf_core.base.errors import UsageError
 from mdaf_core.metrics.values import Undefined
-
-if TYPE_CHECKING:
-    from mdaf_core.analysis.comparison import ComparedConfiguration, StudyComparison
 
 POWER = 0.8
 

@@ -15,7 +15,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mdaf_core.analysis.criteria import called
 from mdaf_core.analysis.margins import NO_MARGIN
 from mdaf_core.analysis.power import POWER, rows_for, seeds_needed, two_digits
 from mdaf_core.analysis.significance import (
@@ -33,7 +32,8 @@ from mdaf_core.analysis.significance import (
     verdict,
 )
 from mdaf_core.base.errors import UsageError
-from mdaf_core.base.validation import describe_validation_error
+from mdaf_core.base.validation import called, describe_validation_error
+from mdaf_core.metrics.jackknife import hanley_mcneil_se
 from mdaf_core.metrics.values import Undefined
 
 CORRELATIONS = (0.0, 0.5, 0.8, 0.9, 0.95)  # for which the rows needed are told
@@ -122,17 +122,6 @@ class ReportedTable(BaseModel):
         description="Standard deviation over seeds of the differences, in bp → seeds needed; null: more than 1,000."
     )
     notes: list[str]
-
-
-def hanley_mcneil_se(auc: float, positives: int, negatives: int) -> float:
-    """Standard error of an AUC from its value and the counts alone (Hanley & McNeil 1982, Radiology 143).
-
-    Scores are taken as if exponential, rows as independent; DeLong's needs the predictions and neither assumption
-    about their distribution.
-    """
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    variance = auc * (1 - auc) + (positives - 1) * (q1 - auc**2) + (negatives - 1) * (q2 - auc**2)
-    return math.sqrt(max(variance, 0.0) / (positives * negatives))
 
 
 def preset_results(name: str) -> list[ReportedResult]:

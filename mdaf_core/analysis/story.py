@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from mdaf_core.analysis.effects import branch_loss_of
-from mdaf_core.analysis.gates import BRANCH_PARTS, without_gate
+from mdaf_core.analysis.gates import without_gate
+from mdaf_core.analysis.rows import BRANCH_PARTS, local_times, readable
 from mdaf_core.base.entries import LARGEST
-from mdaf_core.base.errors import DamagedFileError, StudioError, UsageError
-from mdaf_core.data.store import describe
+from mdaf_core.base.errors import DamagedFileError, UsageError
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
-from mdaf_core.data.store.describe import CLOCK, MISSING_WORD
+from mdaf_core.data.store.describe import MISSING_WORD
 from mdaf_core.data.store.schema import FIRST_ID, Split
 from mdaf_core.metrics.values import sigmoid
 from mdaf_core.runs import files
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from mdaf_core.data.batches.loader import Batch
     from mdaf_core.models.base import CTRModel
 
-UNSEEN = "unseen in training"
 RESPONSE_POINTS = 21
 STATIC, SEQUENTIAL = "static branch alone", "sequential branch alone"
 SMALL_EFFECT = 0.001
@@ -90,47 +87,6 @@ class RowStory(BaseModel):
     history: list[StoryEvent] = Field([], description="Newest first.")
     history_recorded: int = Field(0, description="Events before the row in the data set; the model reads the newest.")
     notes: list[str] = []
-
-
-def readable(dataset: PreparedDataset, field: str, codes: NDArray[Any]) -> list[str]:
-    """Titles, where there are any, else raw ids of one field's codes; 'missing'; 'unseen in training' for the
-    unknown code."""
-    wanted = np.unique(codes[codes >= FIRST_ID])
-    vocabulary = dataset.vocabulary(field)
-    found = vocabulary.filter(pl.col("code").is_in(wanted.tolist()))
-    if "title" in found.columns:
-        text = pl.coalesce("title", "id")
-    else:
-        text = pl.col("id")
-    found = found.with_columns(pl.when(pl.col("id") == "").then(pl.lit(MISSING_WORD)).otherwise(text).alias("text"))
-    names = dict(zip(found["code"].to_list(), found["text"].to_list(), strict=True))
-    return [names.get(int(code), UNSEEN) for code in codes]
-
-
-def local_times(dataset: PreparedDataset, timestamps: NDArray[np.int64]) -> list[str]:
-    """Local times of a data set as text: `2017-11-30 14:05:12`."""
-    return describe.local_times(timestamps, dataset.meta.timezone, dataset.meta.time_unit).dt.strftime(CLOCK).to_list()
-
-
-def readable_rows(run: RunRecord, split: Split, chosen: pl.DataFrame) -> pl.DataFrame:
-    """Predictions (with their `position` in the split) joined with what people call user, time, item and category."""
-    columns: dict[str, Any] = {"row_id": chosen["row_id"]}
-    try:
-        dataset = dataset_of(run, split)
-        meta, rows = dataset.meta, dataset.rows(split)
-        position = chosen["position"].to_numpy()
-        if meta.has_user:
-            columns["user"] = dataset.users.gather(chosen["user"])
-        if meta.has_calendar:
-            columns["time"] = local_times(dataset, chosen["timestamp"].to_numpy())
-        for name in [f.name for f in meta.fields if f.kind == "categorical" and f.role in ("item", "category")]:
-            columns[name] = readable(dataset, name, rows.columns[name][position])
-    except UsageError:
-        raise
-    except StudioError:
-        columns["user"] = chosen["user"]  # the data set is gone: the dense index is all there is
-    numbers = ("label", "probability", "history_length", *BRANCH_PARTS, "g", "logit_static", "logit_sequential")
-    return pl.DataFrame(columns | {name: chosen[name] for name in numbers if name in chosen.columns})
 
 
 def row_story(run: RunRecord, split: Split, row_id: int) -> RowStory:

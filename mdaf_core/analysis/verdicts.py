@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
+from mdaf_core.analysis.compared import StudyComparison
 from mdaf_core.analysis.margins import entropy, gain_over_base, margin_notes
 from mdaf_core.analysis.plan import seeds_done
 from mdaf_core.analysis.significance import BP, LEVEL, ONE_SEED, Estimate, holm, verdict
 from mdaf_core.data.store.schema import Split
 from mdaf_core.runs.tracking import RunRecord
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mdaf_core.analysis.comparison import StudyComparison
 
 # Metric → +1 where larger is better, −1 where smaller is.
 DIRECTIONS = {"auc": 1, "gauc": 1, "pr_auc": 1, "logloss": -1, "normalised_entropy": -1, "brier": -1, "ece": -1}

@@ -137,3 +137,8 @@ def in_words(problem: Problem, label: Callable[[tuple[str, ...]], str]) -> str:
     said = problem.sentence(label(problem.path) if problem.path else "")
     said = re.sub(r"\b[a-z]+(?:_[a-z]+)+\b", lambda found: found[0].replace("_", " "), said)
     return said[:1].upper() + said[1:]
+
+
+def called(item: Mapping[str, Any]) -> str:
+    """The name of a row in brackets, for sentences about it; empty where it has none."""
+    return f" ({item['name']})" if isinstance(item.get("name"), str) and item["name"] else ""

@@ -12,7 +12,7 @@ from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, table
 
 if TYPE_CHECKING:
-    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.analysis.criteria import CriterionResult
     from mdaf_core.analysis.margins import Margin
     from mdaf_core.analysis.overfitting import Overfitting
@@ -94,7 +94,7 @@ def compare(
 
 
 def _compared(comparison: StudyComparison, power: Power | None, known: list[Condition]) -> str:
-    from mdaf_core.analysis.plan import mark_legend
+    from mdaf_core.analysis.compared import mark_legend
     from mdaf_core.reporting.captions import of_differences
     from mdaf_core.reporting.frames import comparison_basis, comparison_notes, comparison_table, power_sentence
     from mdaf_core.reporting.words import p_value, signed

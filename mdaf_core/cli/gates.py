@@ -157,7 +157,7 @@ def _nothing_replaced(effects: Any) -> str:
 
 def _describe(summary: GateSummary) -> str:
     """One trained model's g as text."""
-    from mdaf_core.analysis.gates import slice_title
+    from mdaf_core.analysis.slices import TITLES
 
     lines = [
         "",
@@ -169,7 +169,7 @@ def _describe(summary: GateSummary) -> str:
         _lean(summary.lean),
     ]
     for dimension, groups in summary.slices.items():
-        lines += ["", _groups(slice_title(dimension), groups)]
+        lines += ["", _groups(TITLES[dimension], groups)]
     if summary.slices_note:
         lines += ["", summary.slices_note]
     if summary.by_epoch:

@@ -7,6 +7,7 @@ of a difference are the difference of the errors.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -270,3 +271,14 @@ def auc_se(label: ArrayLike, score: ArrayLike, user: NDArray | ArrayLike | None 
     """
     y, s = checked(label, score)
     return float(np.linalg.norm(auc_errors(y, s, None if user is None else clusters(user))[1]))
+
+
+def hanley_mcneil_se(auc: float, positives: int, negatives: int) -> float:
+    """Standard error of an AUC from its value and the counts alone (Hanley & McNeil 1982, Radiology 143).
+
+    Scores are taken as if exponential, rows as independent; DeLong's needs the predictions and neither assumption
+    about their distribution.
+    """
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = auc * (1 - auc) + (positives - 1) * (q1 - auc**2) + (negatives - 1) * (q2 - auc**2)
+    return math.sqrt(max(variance, 0.0) / (positives * negatives))

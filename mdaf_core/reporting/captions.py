@@ -9,7 +9,7 @@ from mdaf_core.analysis.significance import intervals_as_they_are
 from mdaf_core.reporting.words import listed
 
 if TYPE_CHECKING:
-    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.analysis.significance import Estimate
     from mdaf_core.runs.tracking import RunRecord
 

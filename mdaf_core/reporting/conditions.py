@@ -18,7 +18,7 @@ from mdaf_core.data.store.sample import sample_note
 from mdaf_core.reporting.words import seeds
 
 if TYPE_CHECKING:
-    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.data.audit.report import Audit
     from mdaf_core.data.store.schema import DatasetMeta, Split
     from mdaf_core.runs.tracking import RunRecord

@@ -414,13 +414,13 @@ def _gate_distribution(material: Material) -> Drawn:
 
 def _gate_slices(dimension: str) -> Callable[[Material], Drawn]:
     def make(material: Material) -> Drawn:
-        from mdaf_core.analysis.gates import slice_title
+        from mdaf_core.analysis.slices import TITLES
         from mdaf_core.reporting import gate_charts
 
         _, summary, which = _one_gate(material)
         if dimension not in summary.slices:
-            raise UsageError(summary.slices_note or f"There is nothing to slice by: {slice_title(dimension)}.")
-        title = slice_title(dimension)
+            raise UsageError(summary.slices_note or f"There is nothing to slice by: {TITLES[dimension]}.")
+        title = TITLES[dimension]
         chart, data = gate_charts.groups(summary.slices[dimension], title)
         caption = (
             f"g, the weight of the sequential branch's vector, by {_lower(title)} ({which}): mean with its 95% "

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from mdaf_core.analysis.compared import mark_legend
 from mdaf_core.analysis.margins import AFTERWARDS, NO_MARGIN
-from mdaf_core.analysis.plan import MARKS, mark_legend
+from mdaf_core.analysis.plan import MARKS
 from mdaf_core.analysis.power import rounded
 from mdaf_core.analysis.significance import intervals_as_they_are
 from mdaf_core.data.store.sample import sample_words
@@ -21,7 +22,7 @@ from mdaf_core.reporting.words import plural, seeds, some
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.adaptivity import Contributions
-    from mdaf_core.analysis.comparison import ComparedConfiguration, StudyComparison
+    from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison
     from mdaf_core.analysis.effects import EffectName
     from mdaf_core.analysis.margins import Margin
     from mdaf_core.analysis.power import Needed, Power
@@ -288,8 +289,8 @@ def comparison_basis(comparison: StudyComparison) -> str:
 
 def slices(runs: Sequence[RunRecord], configurations: Sequence[str], dimension: str, split: Split) -> pl.DataFrame:
     """`slice_metrics` of some configurations, all their seeds together; `slice` says how many rows it has."""
-    from mdaf_core.analysis.comparison import by_configuration
     from mdaf_core.analysis.slices import slice_metrics
+    from mdaf_core.runs.groups import by_configuration
 
     groups = by_configuration([run for run in runs if run.configuration in configurations])
     ordered: dict[str, Sequence[RunRecord]] = {
@@ -375,11 +376,12 @@ def pair_tests(
     Raises:
         StudioError: the runs are not of the same rows; the message is the reason.
     """
-    from mdaf_core.analysis.comparison import by_configuration, metric_of
+    from mdaf_core.analysis.comparison import metric_of
     from mdaf_core.analysis.pairs import compare_runs
     from mdaf_core.analysis.power import rows_needed, seeds_needed
     from mdaf_core.analysis.significance import noise_floor
     from mdaf_core.metrics.values import Undefined
+    from mdaf_core.runs.groups import by_configuration
 
     groups = by_configuration(runs)
     mine, theirs = groups.get(a, {}), groups.get(b, {})
@@ -429,7 +431,7 @@ def gate_effects(
     null without one).
     """
     from mdaf_core.analysis.adaptivity import contributions
-    from mdaf_core.analysis.comparison import by_configuration
+    from mdaf_core.runs.groups import by_configuration
 
     found = [contributions(list(g.values()), split, margin) for g in by_configuration(runs).values()]
     return pl.concat([effect_rows(one, names) for one in found]) if found else effect_rows(None, names)

@@ -251,7 +251,7 @@ def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int | No
     """Rows as points: a click chooses one (parameter `point`), a drag a box (`box`), the wheel zooms.
 
     Args:
-        frame: from `gates.scatter_rows`.
+        frame: from `rows.scatter_rows`.
         x, y: of `AXES`; colour: of `AXES`, or `label`.
         selected: row_id of the row whose story is open; drawn on top.
     """

@@ -17,7 +17,7 @@ from mdaf_core.studies.store import Study
 if TYPE_CHECKING:
     import polars as pl
 
-    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.data.store.schema import DatasetMeta, Split
     from mdaf_core.runs.tracking import RunRecord
 

@@ -13,7 +13,7 @@ from mdaf_core.data.store.sample import sample_words
 from mdaf_core.reporting import words
 
 if TYPE_CHECKING:
-    from mdaf_core.analysis.comparison import ComparedConfiguration, StudyComparison
+    from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison
     from mdaf_core.reporting.conditions import Condition
     from mdaf_core.studies.store import Study
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mdaf_core.analysis.comparison import by_configuration, mean_of
-from mdaf_core.analysis.plan import mark_legend, unplanned_mark
+from mdaf_core.analysis.compared import mark_legend
+from mdaf_core.analysis.comparison import mean_of
+from mdaf_core.analysis.plan import unplanned_mark
 from mdaf_core.analysis.verdicts import DIRECTIONS
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.sample import sample_words
@@ -18,9 +19,10 @@ from mdaf_core.reporting.material import SPLIT_WORDS
 from mdaf_core.reporting.paper_table import PaperTable
 from mdaf_core.reporting.paragraph import METRICS, not_comparable, titled
 from mdaf_core.reporting.words import MISSING, listed, seeds, signed
+from mdaf_core.runs.groups import by_configuration
 
 if TYPE_CHECKING:
-    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.analysis.effects import EffectName
     from mdaf_core.analysis.margins import Margin
     from mdaf_core.data.store.schema import Split

@@ -13,7 +13,7 @@ from mdaf_core.studies.status import cells
 from mdaf_core.studies.store import Study, list_studies
 
 if TYPE_CHECKING:
-    from mdaf_core.analysis.comparison import StudyComparison
+    from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.analysis.margins import Margin
     from mdaf_core.data.store.schema import Split
 

@@ -6,13 +6,14 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from mdaf_core.analysis.comparison import by_configuration, compare_study
+from mdaf_core.analysis.comparison import compare_study
 from mdaf_core.analysis.curves import CurveKind, curve_points
 from mdaf_core.analysis.gates import gate_summary, without_gate
 from mdaf_core.analysis.slices import slice_metrics
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.store.schema import Split
 from mdaf_core.runs import tracking
+from mdaf_core.runs.groups import by_configuration
 from mdaf_core.studies.store import Study, get_study
 
 if TYPE_CHECKING:

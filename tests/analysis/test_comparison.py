@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdaf_core.analysis.comparison import ComparedConfiguration, StudyComparison, compare_study
+from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison
+from mdaf_core.analysis.comparison import compare_study
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.analysis.pairs import compare_runs
 from mdaf_core.analysis.significance import Difference, delong, half_width, seed_component

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mdaf_core.analysis import adaptivity, gates, slices, story
+from mdaf_core.analysis import adaptivity, gates, rows, slices, story
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.batches.loader import BatchLoader
 from mdaf_core.data.prepare.pipeline import prepare
@@ -163,8 +163,8 @@ def test_without_a_branch_loss_nothing_is_said_of_branches_alone(make_run, weigh
 
 def test_rows_are_filtered_and_readable(trained):
     dataset, runs = trained
-    frame, total = gates.select_rows(
-        runs["gate"], "test", gates.RowFilter(label=1, history=(3, 9)), most=5, sort="g", descending=True
+    frame, total = rows.select_rows(
+        runs["gate"], "test", rows.RowFilter(label=1, history=(3, 9)), most=5, sort="g", descending=True
     )
     raw = load_predictions(runs["gate"].run_id, "test")
     expected = raw.filter(label=1).filter(pl.col("history_length").is_between(3, 9))
@@ -174,26 +174,26 @@ def test_rows_are_filtered_and_readable(trained):
     position = raw["row_id"].to_list().index(first["row_id"])
     assert first["user"] == dataset.users[int(dataset.rows("test").user[position])]
     assert first["item"].startswith("Item ") and first["time"].startswith("2024-05-1")
-    mine, count = gates.select_rows(runs["gate"], "test", gates.RowFilter(user=first["user"]))
+    mine, count = rows.select_rows(runs["gate"], "test", rows.RowFilter(user=first["user"]))
     assert count == len(mine) and set(mine["user"]) == {first["user"]}
-    assert gates.select_rows(runs["gate"], "test", gates.RowFilter(user="nobody"))[1] == 0
-    one = gates.RowFilter(within=(("row_id", first["row_id"], first["row_id"]),))
-    assert gates.select_rows(runs["gate"], "test", one)[0]["row_id"].to_list() == [first["row_id"]]
+    assert rows.select_rows(runs["gate"], "test", rows.RowFilter(user="nobody"))[1] == 0
+    one = rows.RowFilter(within=(("row_id", first["row_id"], first["row_id"]),))
+    assert rows.select_rows(runs["gate"], "test", one)[0]["row_id"].to_list() == [first["row_id"]]
     with pytest.raises(UsageError, match="cannot be sorted"):
-        gates.select_rows(runs["gate"], "test", sort="nothing")
+        rows.select_rows(runs["gate"], "test", sort="nothing")
 
 
 def test_scatter_samples_honestly(trained):
     _, runs = trained
-    whole, note = gates.scatter_rows(runs["gate"], "test")
+    whole, note = rows.scatter_rows(runs["gate"], "test")
     assert len(whole) == 3000 and note == "" and whole.schema["g"] == pl.Float32
-    part, note = gates.scatter_rows(runs["gate"], "test", most=100)
+    part, note = rows.scatter_rows(runs["gate"], "test", most=100)
     assert len(part) == 100 and "100 of 3,000" in note
     absent = next(row for row in whole["row_id"] if row not in set(part["row_id"]))
-    kept, _ = gates.scatter_rows(runs["gate"], "test", most=100, keep=absent)
+    kept, _ = rows.scatter_rows(runs["gate"], "test", most=100, keep=absent)
     assert set(kept["row_id"]) == {*part["row_id"], absent}
     assert part["row_id"].is_sorted()
-    some, _ = gates.scatter_rows(runs["gate"], "test", gates.RowFilter(label=1, g=(0.4, 0.5)))
+    some, _ = rows.scatter_rows(runs["gate"], "test", rows.RowFilter(label=1, g=(0.4, 0.5)))
     raw = load_predictions(runs["gate"].run_id, "test")
     assert some["row_id"].equals(raw.filter(pl.col("g").is_between(0.4, 0.5), label=1)["row_id"])
 

@@ -97,12 +97,10 @@ def test_filters_narrow_the_table(study):
 
 
 def test_all_rows_are_drawn_on_demand(study, monkeypatch):
-    from mdaf_core.analysis import gates
-
     _, results = study
     rows = len(load_predictions(results["mdaf-full"].run_id, "test"))
     assert "all-rows" not in [t.key for t in open_page().toggle]  # few rows: all are drawn already
-    monkeypatch.setattr(gates, "SCATTER_ROWS", 20)
+    monkeypatch.setattr("mdaf_core.analysis.rows.SCATTER_ROWS", 20)
     page = open_page()
     assert any(f"sample of 20 of {rows:,} rows" in c.value for c in page.caption)
     page.toggle(key="all-rows").set_value(True).run()
