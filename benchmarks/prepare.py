@@ -85,7 +85,8 @@ def ours(source: str, path: Path, home: Path, options: dict[str, Any]) -> dict[s
     """Prepare as the command line does: audit and statistics included."""
     os.environ["MDAF_HOME"] = str(home)
     from mdaf_core.data.audit.report import stored_audit
-    from mdaf_core.data.formats.base import get_source, parse_options
+    from mdaf_core.data.formats.base import parse_options
+    from mdaf_core.data.formats.registry import get_source
     from mdaf_core.data.prepare.pipeline import prepare
     from mdaf_core.data.prepare.resources import estimate
 

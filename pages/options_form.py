@@ -9,8 +9,8 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from mdaf_core.base.validation import label as label_of
-from mdaf_core.data.formats.base import Implied, SourceOptions, refused_options
 from mdaf_core.data.formats.option_text import as_text
+from mdaf_core.data.formats.options import Implied, SourceOptions, refused_options
 from pages import shared
 
 WIDE = 3

@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from mdaf_core.base.errors import StudioError
-from mdaf_core.data.formats.files import expand
+from mdaf_core.data.reading.files import expand
 from mdaf_core.data.store.browse import MOST, entries, starting_folder
 from pages import shared
 

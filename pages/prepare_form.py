@@ -9,13 +9,15 @@ from typing import Any
 import streamlit as st
 
 from mdaf_core.base.errors import StudioError
-from mdaf_core.data.formats.base import Source, get_source, parse_options, source_names
-from mdaf_core.data.formats.files import exists, expand
+from mdaf_core.data.formats.base import Source, parse_options
 from mdaf_core.data.formats.option_text import as_text
-from mdaf_core.data.formats.table_proposal import Proposal, propose
+from mdaf_core.data.formats.registry import sources
 from mdaf_core.data.prepare import resources
 from mdaf_core.data.prepare.pipeline import default_name
 from mdaf_core.data.prepare.uploads import save_uploads
+from mdaf_core.data.propose.proposal import Proposal
+from mdaf_core.data.propose.table import propose
+from mdaf_core.data.reading.files import exists, expand
 from mdaf_core.data.store.browse import entries
 from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
 from mdaf_core.queue import api
@@ -38,9 +40,9 @@ def draw(expanded: bool) -> None:
     if st.session_state[OPEN]:
         shared.warm()
     with st.expander("Prepare a data set", icon=":material/add:", key=OPEN, on_change="rerun"):
-        names = source_names()
-        name = st.selectbox("Source", names, format_func=lambda n: f"{n}: {get_source(n).title}", key="prepare-source")
-        source = get_source(name)
+        known = sources()
+        name = st.selectbox("Source", known, format_func=lambda n: f"{n}: {known[n].title}", key="prepare-source")
+        source = known[name]
         path = _path(source)
         if path is not None:
             _found(expand(path))

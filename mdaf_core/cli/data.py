@@ -1,4 +1,4 @@
-"""`data prepare | propose | list | show | audit | delete`."""
+"""`data sources | prepare | propose | list | show | audit | delete`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.cli.output import JsonOption, emit, say, table
+from mdaf_core.data.formats import own_names
 
 app = typer.Typer(help="Prepare data sets, and see whether they can be trusted.", no_args_is_help=True)
 
@@ -24,10 +25,49 @@ SetOption = Annotated[
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of a prepared data set.")]
 
 
+@app.command("sources")
+def sources_command(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A source, to list the options that --set takes.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what can be read, or the options of one source."""
+    from mdaf_core.data.formats.option_text import as_text
+    from mdaf_core.data.formats.registry import get_source, sources
+
+    found = [get_source(name)] if name else list(sources().values())
+    value = [
+        {
+            "name": source.name,
+            "title": source.title,
+            "path": source.path_help,
+            "options": {
+                option: {"default": as_text(field.get_default()), "help": field.description or ""}
+                for option, field in source.options.model_fields.items()
+            },
+        }
+        for source in found
+    ]
+
+    def text() -> str:
+        rows = [(source.name, source.title, source.path_help or "no file") for source in found]
+        parts = [table(rows, ("source", "what", "reads"))]
+        if name:
+            options = [(key, one["default"], one["help"]) for key, one in value[0]["options"].items()]  # type: ignore[attr-defined]
+            parts.append(table(options, ("option", "default", "meaning")))
+        return "\n\n".join(parts)
+
+    emit(value, as_json, text)
+
+
 @app.command()
 def prepare(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="synthetic, user-behavior, taobao-ads, movielens, criteo or table.")
+        str,
+        typer.Argument(
+            metavar="SOURCE", help=f"{', '.join(own_names())}, or a plug-in's; `data sources` says what each is."
+        ),
     ],
     path: Annotated[Path | None, typer.Option(help="The file or folder to read.")] = None,
     name: Annotated[
@@ -71,9 +111,9 @@ def propose(
 
     Label, user, time and so on, as a command to correct and run.
     """
-    from mdaf_core.data.formats.files import expand
     from mdaf_core.data.formats.option_text import as_text
-    from mdaf_core.data.formats.table_proposal import propose as run
+    from mdaf_core.data.propose.table import propose as run
+    from mdaf_core.data.reading.files import expand
 
     found = run(expand(path))
     arguments = found.command(path)

@@ -134,7 +134,8 @@ def prepare_job(
         UsageError: unknown source or option, or a bad name: what can be refused now does not wait for its turn.
         BadInputError: there is nothing at the path, or not the files that the source reads.
     """
-    from mdaf_core.data.formats.base import check_path, get_source, parse_options
+    from mdaf_core.data.formats.base import check_path, parse_options
+    from mdaf_core.data.formats.registry import get_source
     from mdaf_core.data.prepare.pipeline import default_name
 
     found = get_source(source)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mdaf_core.base.errors import UsageError
-from mdaf_core.data.formats.base import get_source, parse_options
+from mdaf_core.data.formats.base import parse_options
+from mdaf_core.data.formats.registry import get_source
 from mdaf_core.runs.presets import get_preset
 
 SETTINGS = [

@@ -97,3 +97,15 @@ def test_what_goes_wrong_is_said_on_stderr(home, arguments, code, words):
     done = _run(home, *arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_sources_and_their_options_are_listed(home):
+    value = strict(_run(home, "sources", "--json").stdout)
+    assert value[0]["name"] == "synthetic"
+    for source in value:
+        assert source["name"] in _run(home, "prepare", "--help").stdout.replace("-\n                ", "-")
+        assert source["title"] in _run(home, "sources").stdout
+    criteo = strict(_run(home, "sources", "criteo", "--json").stdout)[0]
+    assert criteo["options"]["min_count"]["default"] == "10"
+    assert "numeric_scaling" in _run(home, "sources", "criteo").stdout
+    assert "Known: synthetic" in _run(home, "sources", "nope").stderr

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.cli.main import main
 from mdaf_core.data.audit.report import stored_audit
-from mdaf_core.data.formats.table_proposal import propose
+from mdaf_core.data.propose.table import propose
 from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
 from tests.cli.conftest import strict
 
@@ -349,7 +349,7 @@ def test_a_hundred_thousand_columns(tmp_path):
 @pytest.mark.parametrize("source", ["table", "user-behavior"])
 @pytest.mark.parametrize("where", ["first", "later"])
 def test_a_line_that_is_no_line(tmp_path, source, where, monkeypatch):
-    from mdaf_core.data.formats import table_file, text
+    from mdaf_core.data.reading import table_file, text
 
     monkeypatch.setattr(table_file, "LONGEST", 1 << 20)
     monkeypatch.setattr(text, "_LONGEST", 1 << 20)
@@ -369,7 +369,7 @@ def test_what_is_too_long_is_never_held_whole(tmp_path, monkeypatch, quote, line
     import csv
     import tracemalloc
 
-    from mdaf_core.data.formats import table_file
+    from mdaf_core.data.reading import table_file
 
     monkeypatch.setattr(table_file, "LONGEST", 1 << 20)
     before = csv.field_size_limit(1 << 20)

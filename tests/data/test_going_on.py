@@ -13,7 +13,8 @@ import pytest
 
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.settings import get_settings
-from mdaf_core.data.formats.base import get_source, parse_options
+from mdaf_core.data.formats.base import parse_options
+from mdaf_core.data.formats.registry import get_source
 from mdaf_core.data.prepare import resources
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.prepare.work import work_folder
@@ -57,8 +58,8 @@ def _forbid(monkeypatch, name):
 @pytest.mark.parametrize(
     ("stopped_at", "finished"),
     [
-        ("Ordering the event log", "mdaf_core.data.formats.text._parse"),
-        ("Coding category", "mdaf_core.data.formats.text._parse"),
+        ("Ordering the event log", "mdaf_core.data.reading.text._parse"),
+        ("Coding category", "mdaf_core.data.reading.text._parse"),
         ("Auditing", "mdaf_core.data.prepare.pipeline.write_dataset"),
         ("Computing statistics", "mdaf_core.data.prepare.pipeline.write_dataset"),
     ],
@@ -139,7 +140,7 @@ prepare("taobao-ads", path=Path({str(tmp_path / "ads")!r}), name="data", options
 
 def test_half_a_stage_is_read_again(raw, monkeypatch):
     wanted = prepare("user-behavior", path=raw, name="whole").meta.fingerprint
-    monkeypatch.setattr("mdaf_core.data.formats.text.BLOCK_BYTES", 2000)
+    monkeypatch.setattr("mdaf_core.data.reading.text.BLOCK_BYTES", 2000)
     with pytest.raises(Stopped):
         prepare("user-behavior", path=raw, again=True, progress=_stop_at("Reading UserBehavior.csv: "))
     assert list(_work()[0].glob("read/events/*.arrow"))
@@ -203,7 +204,7 @@ def test_work_nobody_came_back_to_is_removed(raw, tmp_path):
 
 
 def test_what_does_not_fit_into_memory_is_refused_before_it_starts(raw, monkeypatch):
-    _forbid(monkeypatch, "mdaf_core.data.formats.text._parse")
+    _forbid(monkeypatch, "mdaf_core.data.reading.text._parse")
     with pytest.raises(UsageError, match=r"needs about .* of memory, and the limit is 1 MB.*--memory-limit"):
         prepare("user-behavior", path=raw, memory_limit=1_000_000)
     monkeypatch.setenv("MDAF_DATA_MEMORY_LIMIT", "2MB")

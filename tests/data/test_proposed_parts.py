@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 
 from mdaf_core.base.errors import BadInputError, UsageError
-from mdaf_core.data.formats.table_proposal import propose
-from mdaf_core.data.formats.time_forms import likely_numbers
-from mdaf_core.data.formats.times import read_times
 from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.propose.table import propose
+from mdaf_core.data.reading.time_forms import likely_numbers
+from mdaf_core.data.reading.times import read_times
 
 N = 400
 DRAW = np.random.default_rng(0)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.prepare.pipeline import prepare
-from mdaf_core.data.prepare.scaling import LIMIT, Scaling, fit
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.describe import describe_rows
+from mdaf_core.data.store.scaling import LIMIT, Scaling, fit
 from mdaf_core.data.store.schema import SPLITS
 from mdaf_core.data.store.statistics import read_statistics
 

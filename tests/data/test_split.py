@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdaf_core.base.errors import UsageError
-from mdaf_core.data.formats.base import SourceOptions
+from mdaf_core.data.formats.options import SourceOptions
 from mdaf_core.data.prepare.split import assign_splits, by_last_day, by_time, leave_last_out, stratified
 
 DAY = 86400

@@ -4,8 +4,8 @@ import pytest
 
 from mdaf_core.base.errors import BadInputError, StudioError, UsageError
 from mdaf_core.data.audit.report import stored_audit
-from mdaf_core.data.formats.table_file import TableFile, read_head
 from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.reading.table_file import TableFile, read_head
 from mdaf_core.data.store.schema import SPLITS
 from mdaf_core.data.store.statistics import read_statistics
 

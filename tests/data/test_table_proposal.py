@@ -8,8 +8,8 @@ import pytest
 
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.data.audit.report import stored_audit
-from mdaf_core.data.formats.table_proposal import propose
 from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.propose.table import propose
 
 N = 200
 DRAW = np.random.default_rng(0)

@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 
 from mdaf_core.base.errors import BadInputError
-from mdaf_core.data.formats import text
-from mdaf_core.data.formats.text import Column, Layout, read_text, shrink
+from mdaf_core.data.reading import text
+from mdaf_core.data.reading.text import Column, Layout, read_text, shrink
 
 LAYOUT = Layout(
     (Column("a"), Column("kind", "text", choices=("x", "y")), Column("c", "float", optional=True)), expected="a,kind,c"

@@ -12,8 +12,8 @@ import pytest
 
 from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.batches.gather import gather
-from mdaf_core.data.formats.times import _scaled, _times
 from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.reading.times import _scaled, _times
 from mdaf_core.data.store.content import content_hashes
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.describe import describe_history, describe_rows

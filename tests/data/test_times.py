@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from mdaf_core.analysis.slices import _by_ids
 from mdaf_core.base.errors import BadInputError, UsageError
 from mdaf_core.data.audit.report import stored_audit
-from mdaf_core.data.formats.time_forms import likely_formats, likely_numbers, parse
-from mdaf_core.data.formats.times import doubt_unix, read_times
 from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.reading.time_forms import likely_formats, likely_numbers, parse
+from mdaf_core.data.reading.times import doubt_unix, read_times
 from mdaf_core.data.store.describe import describe_history, describe_rows
 from mdaf_core.data.store.schema import SPLITS
 from mdaf_core.data.store.statistics import read_statistics

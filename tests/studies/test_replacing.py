@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from mdaf_core.base.errors import BadInputError, UsageError
-from mdaf_core.data.formats.base import get_source, parse_options
+from mdaf_core.data.formats.base import parse_options
+from mdaf_core.data.formats.registry import get_source
 from mdaf_core.data.prepare import uploads
 from mdaf_core.data.prepare.pipeline import default_name, prepare
 from mdaf_core.data.store.dataset import PreparedDataset

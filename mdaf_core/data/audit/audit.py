@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from mdaf_core.base.errors import DamagedFileError
 from mdaf_core.base.files import write_json
+from mdaf_core.base.progress import Progress, no_progress
 from mdaf_core.data.audit.base import Written
 from mdaf_core.data.audit.registry import all_checks
 from mdaf_core.data.audit.report import Audit, Check
-from mdaf_core.data.formats.base import Progress, no_progress
 from mdaf_core.data.store.dataset import PreparedDataset
 
 

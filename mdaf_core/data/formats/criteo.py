@@ -11,10 +11,12 @@ from typing import Literal
 import polars as pl
 from pydantic import Field
 
-from mdaf_core.data.formats.base import Progress, RawTable, Size, Source, SourceOptions, expect_files, numeric_scaling
-from mdaf_core.data.formats.files import count_lines, find, inside, open_input
-from mdaf_core.data.formats.text import Column, Layout, read_text, shrink
-from mdaf_core.data.prepare.scaling import Transform
+from mdaf_core.base.progress import Progress
+from mdaf_core.data.formats.base import RawTable, Size, Source, expect_files
+from mdaf_core.data.formats.options import SourceOptions, numeric_scaling
+from mdaf_core.data.reading.files import count_lines, find, inside, open_input
+from mdaf_core.data.reading.text import Column, Layout, read_text, shrink
+from mdaf_core.data.store.scaling import Transform
 from mdaf_core.data.store.schema import FieldSpec
 
 NUMERIC = tuple(f"I{i}" for i in range(1, 14))
@@ -155,4 +157,5 @@ SOURCE = Source(
     check=lambda path, _options: expect_files(path, ["train.txt"], _EXPECTED),
     numbers=lambda options: NUMERIC if options.counts == "buckets" else (),
     from_numbers=bucket,
+    place=50,
 )

@@ -12,19 +12,19 @@ from pydantic import Field
 
 from mdaf_core.base.entries import whole_number
 from mdaf_core.base.errors import BadInputError
-from mdaf_core.data.formats import files
+from mdaf_core.base.progress import Progress
 from mdaf_core.data.formats.base import (
-    Progress,
     RawTable,
     Size,
     Source,
-    SourceOptions,
     calendar_columns,
     calendar_fields,
     expect_files,
     weekday_titles,
 )
-from mdaf_core.data.formats.text import (
+from mdaf_core.data.formats.options import SourceOptions
+from mdaf_core.data.reading import files
+from mdaf_core.data.reading.text import (
     EXAMPLES,
     ID_RANGE,
     Column,
@@ -36,7 +36,7 @@ from mdaf_core.data.formats.text import (
     read_text,
     shrink,
 )
-from mdaf_core.data.formats.times import TIME_RANGE, check_seconds
+from mdaf_core.data.reading.times import TIME_RANGE, check_seconds
 from mdaf_core.data.store.schema import FieldSpec
 
 # u.item's genre flags, in the order of its last 19 columns (u.genre).
@@ -324,4 +324,5 @@ SOURCE = Source(
     check=_check,
     main_file=lambda path: _find(path)[1],
     event_rule=lambda _options: "rows",
+    place=40,
 )

@@ -26,15 +26,9 @@ from pydantic import Field
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from mdaf_core.data.formats.base import (
-    Progress,
-    RawTable,
-    Source,
-    SourceOptions,
-    calendar_columns,
-    calendar_fields,
-    weekday_titles,
-)
+from mdaf_core.base.progress import Progress
+from mdaf_core.data.formats.base import RawTable, Source, calendar_columns, calendar_fields, weekday_titles
+from mdaf_core.data.formats.options import SourceOptions
 from mdaf_core.data.store.schema import MAX_HISTORY, FieldSpec
 
 START = 1_714_953_600  # 2024-05-06 00:00 UTC, a Monday
@@ -319,4 +313,5 @@ SOURCE = Source(
     options=SyntheticOptions,
     read=read,
     default_name=lambda _path, options: f"synthetic-{options.size}",
+    place=10,
 )

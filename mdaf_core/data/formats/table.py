@@ -11,24 +11,23 @@ import polars as pl
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from mdaf_core.base.errors import BadInputError, UsageError
+from mdaf_core.base.progress import Progress
 from mdaf_core.data.formats.base import (
     RESERVED_COLUMNS,
-    Progress,
     RawTable,
     Size,
     Source,
-    SourceOptions,
     calendar_columns,
     calendar_fields,
-    numeric_scaling,
     weekday_titles,
 )
-from mdaf_core.data.formats.table_columns import CheckedColumns, without_padding
-from mdaf_core.data.formats.table_file import TableFile, rows_of
-from mdaf_core.data.formats.text import EXAMPLES, fingerprint_file
-from mdaf_core.data.formats.time_forms import names_a_day
-from mdaf_core.data.formats.times import NumberUnit, check_format
-from mdaf_core.data.prepare.scaling import Transform
+from mdaf_core.data.formats.options import SourceOptions, numeric_scaling
+from mdaf_core.data.reading.table_columns import CheckedColumns, without_padding
+from mdaf_core.data.reading.table_file import TableFile, rows_of
+from mdaf_core.data.reading.text import EXAMPLES, fingerprint_file
+from mdaf_core.data.reading.time_forms import names_a_day
+from mdaf_core.data.reading.times import NumberUnit, check_format
+from mdaf_core.data.store.scaling import Transform
 from mdaf_core.data.store.schema import TICKS, FieldSpec, TimeUnit
 
 Role = Literal["item", "category", "user", "context"]
@@ -308,6 +307,7 @@ SOURCE = Source(
     size=_size,
     check=_check,
     event_rule=lambda options: options.history,
+    place=90,
 )
 
 

@@ -10,24 +10,22 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from mdaf_core.base.errors import UsageError
+from mdaf_core.base.progress import Progress
 from mdaf_core.data.formats.base import (
     EventRule,
-    Implied,
-    Progress,
     RawTable,
     Size,
     Source,
-    SourceOptions,
     calendar_columns,
     calendar_fields,
     expect_files,
-    numeric_scaling,
     weekday_titles,
 )
-from mdaf_core.data.formats.files import count_lines, exists, find, is_folder
-from mdaf_core.data.formats.taobao import BEHAVIORS, TIMEZONE, Behavior
-from mdaf_core.data.formats.taobao_ads_files import WINDOW, AdFiles, ProfileField
-from mdaf_core.data.prepare.scaling import Transform
+from mdaf_core.data.formats.options import Implied, SourceOptions, numeric_scaling
+from mdaf_core.data.reading.files import count_lines, exists, find, is_folder
+from mdaf_core.data.reading.taobao import BEHAVIORS, TIMEZONE, Behavior
+from mdaf_core.data.reading.taobao_ads_files import WINDOW, AdFiles, ProfileField
+from mdaf_core.data.store.scaling import Transform
 from mdaf_core.data.store.schema import FieldSpec
 
 _LOG = "behavior_log.csv"
@@ -325,4 +323,5 @@ SOURCE = Source(
     check=lambda path, options: expect_files(path if is_folder(path) else path.parent, _names(options), _EXPECTED),
     main_file=lambda _path: "raw_sample.csv",
     event_rule=lambda options: _EVENT_RULES.get(options.history, "none"),
+    place=30,
 )

@@ -9,23 +9,23 @@ import polars as pl
 from pydantic import Field
 
 from mdaf_core.base.errors import BadInputError
+from mdaf_core.base.progress import Progress
 from mdaf_core.data.formats.base import (
     EventRule,
     NegativeSampling,
-    Progress,
     RawTable,
     Size,
     Source,
-    SourceOptions,
     calendar_columns,
     calendar_fields,
     expect_files,
     weekday_titles,
 )
-from mdaf_core.data.formats.files import count_lines, find, inside
-from mdaf_core.data.formats.taobao import BEHAVIORS, TIMEZONE, Behavior, midnight
-from mdaf_core.data.formats.text import ID_RANGE, Column, Examples, Layout, add_examples, read_text, shrink
-from mdaf_core.data.formats.times import TIME_RANGE, check_seconds
+from mdaf_core.data.formats.options import SourceOptions
+from mdaf_core.data.reading.files import count_lines, find, inside
+from mdaf_core.data.reading.taobao import BEHAVIORS, TIMEZONE, Behavior, midnight
+from mdaf_core.data.reading.text import ID_RANGE, Column, Examples, Layout, add_examples, read_text, shrink
+from mdaf_core.data.reading.times import TIME_RANGE, check_seconds
 from mdaf_core.data.store.schema import FieldSpec
 
 # The period that the data set's description states: 25 November to 3 December 2017.
@@ -196,4 +196,5 @@ SOURCE = Source(
     size=_size,
     check=lambda path, _options: expect_files(path, ["UserBehavior.csv"], _EXPECTED),
     event_rule=_event_rule,
+    place=20,
 )

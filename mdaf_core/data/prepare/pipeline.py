@@ -14,16 +14,17 @@ from typing import Any
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import check_name, new_folder, reading, replace_folder, write_json
+from mdaf_core.base.progress import Progress, no_progress, with_time_left
 from mdaf_core.base.settings import get_settings
 from mdaf_core.data.audit.audit import audit_dataset
 from mdaf_core.data.audit.report import stored_audit
-from mdaf_core.data.formats.base import Progress, Source, check_path, get_source, no_progress, parse_options
+from mdaf_core.data.formats.base import Source, check_path, parse_options
 from mdaf_core.data.formats.option_text import as_text
-from mdaf_core.data.formats.stages import stages_in
+from mdaf_core.data.formats.registry import get_source
 from mdaf_core.data.prepare import resources
-from mdaf_core.data.prepare.progress import with_time_left
 from mdaf_core.data.prepare.work import request_of, work_folder
 from mdaf_core.data.prepare.write import write_dataset
+from mdaf_core.data.reading.stages import stages_in
 from mdaf_core.data.store.content import check_unaltered, content_hashes
 from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.store.statistics import write_statistics
@@ -48,7 +49,7 @@ def prepare(
     preparation that was interrupted goes on from its last finished stage.
 
     Args:
-        source: see `sources.base.source_names`.
+        source: see `formats.registry.sources`.
         path: the input, where the source needs one.
         name: of the data set; default: made of the source and its main option.
         options: of the source (see its options class).

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.base.errors import UsageError
-from mdaf_core.data.formats.base import SourceOptions
+from mdaf_core.data.formats.options import SourceOptions
 from mdaf_core.data.store.schema import SPLITS, TICKS, TimeUnit
 
 TRAIN, VAL, TEST = 0, 1, 2

@@ -20,8 +20,9 @@ from typing import Any
 from polars.exceptions import PolarsError
 
 from mdaf_core.base.errors import BadInputError, StudioError, UsageError
+from mdaf_core.base.progress import Progress
 from mdaf_core.base.settings import get_settings
-from mdaf_core.data.formats.base import Progress, Source
+from mdaf_core.data.formats.base import Source
 from mdaf_core.data.store.schema import SCHEMA_VERSION
 
 _BLOCK = 16 << 20

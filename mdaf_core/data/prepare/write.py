@@ -11,14 +11,15 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.base.errors import BadInputError
-from mdaf_core.data.formats.base import Progress, RawTable, Source
+from mdaf_core.base.progress import Progress
+from mdaf_core.data.formats.base import RawTable, Source
 from mdaf_core.data.prepare.event_log import event_log, timestamps
 from mdaf_core.data.prepare.negatives import add_negatives
 from mdaf_core.data.prepare.order import stable_order
-from mdaf_core.data.prepare.scaling import fit
 from mdaf_core.data.prepare.split import assign_splits
 from mdaf_core.data.prepare.vocabulary import Vocabulary
 from mdaf_core.data.store.columns import ColumnFile, OrderedFiles
+from mdaf_core.data.store.scaling import fit
 from mdaf_core.data.store.schema import IDENTITY, SPLITS, TICKS, DatasetMeta, FieldSpec, SplitCounts
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, Field
 
-from mdaf_core.data.prepare.scaling import Scaling
+from mdaf_core.data.store.scaling import Scaling
 
 SCHEMA_VERSION = 1
 PADDING, UNKNOWN, FIRST_ID = 0, 1, 2
@@ -20,6 +20,8 @@ IDENTITY = ":identity"
 TimeUnit = Literal["s", "ms", "us", "ns"]
 TICKS: dict[TimeUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """Units of time and how many of them are a second."""
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.formats.base import WEEKDAYS
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.describe import local_times
+from mdaf_core.data.store.schema import WEEKDAYS
 from mdaf_core.data.store.statistics import Statistics
 
 

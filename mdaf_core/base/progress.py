@@ -1,10 +1,12 @@
-"""How long something will still take, from how long it has taken so far."""
+"""Progress as shares and sentences, and how long something will still take, from how long it has taken so far."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
-from mdaf_core.data.formats.base import Progress
+Progress = Callable[[float, str], None]
+"""Called with a share from 0 to 1 and a sentence."""
 
 _SILENT_SECONDS, _SILENT_SHARE = 3.0, 0.05  # too early to say anything
 
@@ -30,3 +32,7 @@ def duration(seconds: float) -> str:
     if seconds < 55:
         return f"{max(5, round(seconds / 5) * 5)} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def no_progress(_fraction: float, _message: str) -> None:
+    """Progress of someone who does not ask."""

@@ -1,118 +1,24 @@
-"""What the columns of a table seem to be, from their names and first rows: a proposal that people correct."""
+"""Which part each column of a table plays: one part after the other, from names and values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from mdaf_core.data.formats import table_words as words
-from mdaf_core.data.formats.known_files import Known, by_header, by_shape
-from mdaf_core.data.formats.option_text import as_text
-from mdaf_core.data.formats.table import TableOptions
-from mdaf_core.data.formats.table_file import TableFile, read_head
-from mdaf_core.data.formats.table_label import find_label
-from mdaf_core.data.formats.table_look import Look
+from mdaf_core.data.propose import words
+from mdaf_core.data.propose.known_files import Known
+from mdaf_core.data.propose.label import find_label
+from mdaf_core.data.propose.look import Look
+from mdaf_core.data.propose.proposal import Proposal
 
-ROWS = 1000
-MOST_COLUMNS = 1000
 _SENTINEL = 0.2  # of the rows
 _FAR_MORE = 2  # than any other
 _RUNS = 5  # a file sorted by user holds a user's rows together
 
 
-@dataclass
-class Proposal:
-    """A mapping to begin with.
-
-    Attributes:
-        options: of the source `table`, those that differ from their defaults.
-        reasons: option → why, as a phrase.
-        findings: what must be known before it is run, as sentences, the most important first.
-        left_out: column that nothing is proposed for → why.
-        rows: the first rows of the file (but for Parquet: as text).
-        source: that reads the file; another than `table` for some published files.
-        runs: whether the proposal can be run as it is.
-    """
-
-    options: dict[str, Any] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-    findings: list[str] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)
-    rows: pl.DataFrame = field(default_factory=pl.DataFrame)
-    source: str = "table"
-    runs: bool = True
-
-    def take(self, option: str, value: Any, why: str) -> None:
-        self.options[option], self.reasons[option] = value, why
-
-    def command(self, path: Path | str) -> list[str]:
-        """Arguments of `python` that prepare the file as proposed; none where it cannot be run as it is."""
-        if not self.runs:
-            return []
-        made = ["-m", "mdaf_core", "data", "prepare", self.source, "--path", str(path)]
-        for name, value in self.options.items():
-            made += ["--set", f"{name}={as_text(value)}"]
-        return made
-
-
-def propose(path: Path) -> Proposal:
-    """Propose options for a file.
-
-    Raises:
-        BadInputError: it cannot be read as a table.
-    """
-    file = read_head(path, ROWS)
-    proposal = Proposal(rows=file.first)
-    known = by_header(file.first.columns)
-    if file.names:
-        known = by_shape(file.first_records(1)[0], file.delimiter, path)
-    if known is not None:
-        proposal.findings.append(f"This looks like {known.name}. {known.note}")
-        proposal.source, proposal.runs = known.source, not known.refused
-        if known.refused or known.source != "table":
-            proposal.left_out = dict.fromkeys(file.first.columns, "not read as a table")
-            return proposal
-    _form(file, proposal)
-    columns = {name: Look(file.first[name]) for name in file.first.columns[:MOST_COLUMNS]}
-    if len(file.first.columns) > MOST_COLUMNS:
-        proposal.findings.append(
-            f"The file has {len(file.first.columns):,} columns; the first {MOST_COLUMNS:,} were looked at. Name the "
-            "ones "
-            "you need."
-        )
-    _Roles(columns, proposal, known).fill()
-    if known is not None:
-        for option, value in known.options.items():
-            if value == []:
-                moved = proposal.options.pop(option, [])
-                proposal.reasons.pop(option, None)
-                proposal.options["categorical"] = [
-                    name for name in columns if name in {*proposal.options.get("categorical", []), *moved}
-                ]
-            else:
-                proposal.take(option, value, f"as {known.name} has it")
-    return proposal
-
-
-def _form(file: TableFile, proposal: Proposal) -> None:
-    """What is particular about how the file is written."""
-    usual = TableOptions.model_fields["delimiter"].default
-    if file.text and file.delimiter not in (usual, "\t" if file.path.suffix.lower() == ".tsv" else usual):
-        proposal.take("delimiter", file.delimiter, f"the header is parted by {file.delimiter!r}")
-    if file.names:
-        proposal.take("names", file.names, "the first line holds values")
-        proposal.findings.append(
-            "The file has no header: its first line holds values. The columns are called column_1 and so on; set "
-            "names to "
-            "what they are, and correct what is proposed for them."
-        )
-
-
-class _Roles:
+class Roles:
     """Gives each column its part, one part after the other."""
 
     def __init__(self, columns: dict[str, Look], proposal: Proposal, known: Known | None):

@@ -16,7 +16,7 @@ from typing import Literal
 import polars as pl
 
 from mdaf_core.base.errors import BadInputError, UsageError
-from mdaf_core.data.formats.time_forms import (
+from mdaf_core.data.reading.time_forms import (
     EARLIEST,
     LATEST,
     UNKNOWN_NUMBERS,

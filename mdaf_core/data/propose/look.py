@@ -7,9 +7,9 @@ from functools import cached_property
 
 import polars as pl
 
-from mdaf_core.data.formats import table_words as words
-from mdaf_core.data.formats.table_columns import is_written_list, split_lists
-from mdaf_core.data.formats.time_forms import UNKNOWN_WORDS, Reading, likely_formats, likely_numbers
+from mdaf_core.data.propose import words
+from mdaf_core.data.reading.table_columns import is_written_list, split_lists
+from mdaf_core.data.reading.time_forms import UNKNOWN_WORDS, Reading, likely_formats, likely_numbers
 
 _SHORT_OF_AN_ID = 64  # characters
 _SEPARATORS = "^|;, "

@@ -19,8 +19,8 @@ from typing import Any, Literal, NamedTuple
 import polars as pl
 
 from mdaf_core.base.errors import BadInputError
-from mdaf_core.data.formats import files, stages
-from mdaf_core.data.formats.base import Progress
+from mdaf_core.base.progress import Progress
+from mdaf_core.data.reading import files, stages
 
 BLOCK_BYTES = 32 << 20
 ID_RANGE = (0, 2**31 - 1)
@@ -163,7 +163,7 @@ def read_text(
     examples: Examples | None = None,
     stage: str | None = None,
 ) -> Text:
-    """Read a delimited text file strictly, plain or compressed (see `formats/files.py`).
+    """Read a delimited text file strictly, plain or compressed (see `files.py`).
 
     A byte order mark, Windows line ends and empty lines at the end are tolerated; nothing else is.
 

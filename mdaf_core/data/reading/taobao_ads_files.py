@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.base.errors import BadInputError
-from mdaf_core.data.formats.base import Progress
-from mdaf_core.data.formats.taobao import BEHAVIORS, Behavior, midnight
-from mdaf_core.data.formats.text import (
+from mdaf_core.base.progress import Progress
+from mdaf_core.data.reading.taobao import BEHAVIORS, Behavior, midnight
+from mdaf_core.data.reading.text import (
     EXAMPLES,
     ID_RANGE,
     Column,
@@ -26,7 +26,7 @@ from mdaf_core.data.formats.text import (
     read_text,
     shrink,
 )
-from mdaf_core.data.formats.times import TIME_RANGE, check_seconds
+from mdaf_core.data.reading.times import TIME_RANGE, check_seconds
 
 ProfileField = Literal[
     "cms_segid", "cms_group_id", "final_gender_code", "age_level", "pvalue_level", "shopping_level", "occupation",

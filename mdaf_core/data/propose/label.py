@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-from mdaf_core.data.formats import table_words as words
-from mdaf_core.data.formats.table_look import Look
-
-if TYPE_CHECKING:
-    from mdaf_core.data.formats.table_proposal import Proposal
+from mdaf_core.data.propose import words
+from mdaf_core.data.propose.look import Look
+from mdaf_core.data.propose.proposal import Proposal
 
 Find = Callable[[Sequence[str], Callable[[Look], bool]], str | None]
 """The column with the first of some names, among those that suit."""

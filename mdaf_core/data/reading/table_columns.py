@@ -7,9 +7,9 @@ import re
 import polars as pl
 
 from mdaf_core.base.errors import BadInputError, UsageError
-from mdaf_core.data.formats.table_file import HINT, TableFile
-from mdaf_core.data.formats.text import EXAMPLES, Examples, add_examples
-from mdaf_core.data.formats.times import NumberUnit, read_times
+from mdaf_core.data.reading.table_file import HINT, TableFile
+from mdaf_core.data.reading.text import EXAMPLES, Examples, add_examples
+from mdaf_core.data.reading.times import NumberUnit, read_times
 from mdaf_core.data.store.schema import TimeUnit
 
 _LABELS = {"1": 1, "0": 0, "true": 1, "false": 0}
