@@ -238,6 +238,15 @@ def sigmoid(logit: ArrayLike) -> Floats:
     return np.where(z >= 0, 1.0, small) / (1.0 + small)
 
 
+def log_odds(probability: ArrayLike) -> Floats:
+    """(N,) ln(p / (1 − p)), finite also where p is 0 or 1: as if those were 2⁻⁵⁴ from it, or half the smallest p."""
+    p = np.asarray(probability, np.float64)
+    edge = min(2.0**-54, float(p[p > 0].min(initial=1.0)) / 2)
+    with np.errstate(divide="ignore"):
+        z = np.log(p) - np.log1p(-p)
+    return np.where(p == 0, np.log(edge), np.where(p == 1, 54 * np.log(2.0), z))
+
+
 def row_loss(label: ArrayLike, logit: ArrayLike) -> Floats:
     """(N,) −ln p(label) in nats, from logits: ln(1 + e^∓z), stable for any size of logit."""
     y, z = checked(label, logit)
