@@ -15,7 +15,8 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from mdaf_core.analysis.comparison import StudyComparison, compare_study
+from mdaf_core.analysis.compared import StudyComparison
+from mdaf_core.analysis.comparison import compare_study
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.base.errors import BadInputError, UsageError
 from mdaf_core.base.files import reading
@@ -179,13 +180,11 @@ def _from_long(
         _refuse_missing(table, name)
     table = table.with_columns(pl.col(MODEL).cast(pl.String))
     if models is not None:
-        missing = [name for name in models if name not in table[MODEL].unique()]
-        if missing:
-            raise UsageError(
-                f"There is no model {missing[0]!r}. Models: {_names(table[MODEL].unique(True).to_list())}."
-            )
+        known = table[MODEL].unique(maintain_order=True).to_list()
+        if missing := [name for name in models if name not in known]:
+            raise UsageError(f"There is no model {missing[0]!r}. Models: {_names(known)}.")
         table = table.filter(pl.col(MODEL).is_in(list(models)))
-    seeds = pl.lit(0, pl.Int64)
+    seeds: pl.Expr | pl.Series = pl.lit(0, pl.Int64)
     if SEED in table.columns:
         whole = table[SEED].cast(pl.Int64, strict=False)
         if whole.null_count() or (table[SEED].dtype.is_numeric() and (whole != table[SEED]).any()):
@@ -236,7 +235,7 @@ def _facts(table: pl.DataFrame, facts: Mapping[str, str]) -> dict[str, np.ndarra
         raise BadInputError(f"Row {at + 1} has label {label[at]!r}: labels are 0 or 1.")
     if number.n_unique() == 1:
         raise BadInputError(f"All {len(table):,} rows have label {number[0]:.0f}: it takes both labels to rank them.")
-    out = {"row_id": np.arange(len(table)), "label": number.to_numpy().astype(np.int8)}
+    out: dict[str, np.ndarray] = {"row_id": np.arange(len(table)), "label": number.to_numpy().astype(np.int8)}
     for name in ("user", "item"):
         if facts[name] in table.columns:
             _refuse_missing(table, facts[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,10 +91,11 @@ def compare(
         "marked": dict(comparison.frame().select("configuration", "marked").iter_rows()),
         "power": power and power.model_dump(mode="json"),
     }
-    emit(value, as_json, lambda: _compared(comparison, power, known))
+    emit(value, as_json, lambda: comparison_text(comparison, power, known))
 
 
-def _compared(comparison: StudyComparison, power: Power | None, known: list[Condition]) -> str:
+def comparison_text(comparison: StudyComparison, power: Power | None, known: Sequence[Condition] = ()) -> str:
+    """A comparison as `compare` prints it; `known`: what must be known beside it."""
     from mdaf_core.analysis.compared import mark_legend
     from mdaf_core.reporting.captions import of_differences
     from mdaf_core.reporting.frames import comparison_basis, comparison_notes, comparison_table, power_sentence

@@ -28,6 +28,7 @@ COMMANDS = {
     "jobs": ("jobs:app", "The queue of jobs; alone it lists them."),
     "store": ("store:app", "The run store, MLflow's database of all runs."),
     "compare": ("evaluate:compare", "Compare a study's configurations with one of them."),
+    "compare-scores": ("scores:command", "Compare models by their scores of the same rows, in a file."),
     "reported": ("evaluate:reported", "See what reported figures can show."),
     "criteria": ("evaluate:criteria", "Judge a study by its success criteria."),
     "overfitting": ("evaluate:overfitting", "See how far runs overfit."),

@@ -40,17 +40,15 @@ def wide():
 
 
 def as_long(wide):
-    """A row a score, in random order, users and models as text."""
-    parts = []
-    for column in wide.columns[2:]:
-        name, _, seed = column.rpartition("@")
-        parts.append(
-            wide.with_row_index("row").select(
-                pl.format("r{}", "row").alias("row"), "label", pl.format("u{}", pl.col("user").cast(pl.String).str.zfill(3)).alias("user"),
-                pl.lit(name).alias("model"), pl.lit(int(seed)).alias("seed"), pl.col(column).alias("score"),
-            )
-        )  # fmt: skip
-    return pl.concat(parts)
+    """A row a score; rows and users as text."""
+    wide = wide.with_row_index("row").with_columns(
+        pl.format("r{}", "row").alias("row"),
+        pl.format("u{}", pl.col("user").cast(pl.String).str.zfill(3)).alias("user"),
+    )
+    parts = wide.unpivot(index=["row", "label", "user"], variable_name="training", value_name="score")
+    name = pl.col("training").str.split("@")
+    seed = name.list.last().cast(pl.Int64).alias("seed")
+    return parts.select("row", "label", "user", name.list.first().alias("model"), seed, "score")
 
 
 def figures(comparison):
@@ -211,6 +209,8 @@ def test_what_is_no_frame_is_refused(wide):
         compare_scores("scores.csv")
     with pytest.raises(UsageError, match="`row` is missing"):
         compare_scores(as_long(wide).drop("row"))
+    with pytest.raises(UsageError, match=r"no model 'best'\. Models: base, good, bad"):
+        compare_scores(as_long(wide), models=["best", "good"])
 
 
 def test_probabilities_are_held_to_be_some(wide):
