@@ -141,7 +141,8 @@ class Source:
         main_file: where the input is a folder, the file that holds the rows.
         event_rule: which rows of a plain table (one whose columns are named as the fields) are events of later
             histories, where the source's own files are not at hand.
-        numbers: ids that are numbers in such a table, and `from_numbers` what makes ids of them.
+        numbers: ids that are numbers in such a table, and `from_numbers` what makes ids of them, as vocabularies
+            write them.
         size: estimates how large the data set will be; None: cannot say.
         place: where lists show it.
     """

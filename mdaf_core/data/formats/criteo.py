@@ -111,9 +111,12 @@ _SMALL = 3
 
 def bucket_text(buckets: pl.Series) -> pl.Series:
     """The winners' names of buckets."""
-    name, small = pl.col("name"), pl.lit("SP") + (pl.col("name").cast(pl.Int64) + _SMALL).cast(pl.String)
-    text = pl.when(name > 0).then(name.cast(pl.String)).otherwise(small)
-    return buckets.alias("name").to_frame().select(text)["name"]
+    return buckets.alias("name").to_frame().select(_words(pl.col("name")))["name"]
+
+
+def _words(name: pl.Expr) -> pl.Expr:
+    small = pl.lit("SP") + (name.cast(pl.Int64) + _SMALL).cast(pl.String)
+    return pl.when(name > 0).then(name.cast(pl.String)).otherwise(small)
 
 
 def hex_text(ids: pl.Series) -> pl.Series:
@@ -156,6 +159,6 @@ SOURCE = Source(
     size=_size,
     check=lambda path, _options: expect_files(path, ["train.txt"], _EXPECTED),
     numbers=lambda options: NUMERIC if options.counts == "buckets" else (),
-    from_numbers=bucket,
+    from_numbers=lambda counts: _words(bucket(counts.cast(pl.Int64))),
     place=50,
 )

@@ -132,7 +132,7 @@ class TableOptions(SourceOptions):
 def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTable:
     """Read one file with the columns that `options` name."""
     assert path is not None
-    used = _used_columns(options)
+    used = used_columns(options)
     file = TableFile(path, options.delimiter, options.skip_bad_rows, options.names)
     progress(0.0, f"Reading {path.name}")
     if options.new_rows and options.label not in file.columns():
@@ -209,7 +209,12 @@ def _label_words(options: TableOptions) -> str:
     return f"{options.label} is {' or '.join(options.positive_values or ['1'])}"
 
 
-def _used_columns(options: TableOptions) -> list[str]:
+def used_columns(options: TableOptions) -> list[str]:
+    """Columns of the file that `options` name.
+
+    Raises:
+        UsageError: one is named twice, or lacks what it needs.
+    """
     single = (
         options.label, options.user, options.timestamp, options.item, options.category,
         options.history_item, options.history_category,
@@ -278,16 +283,17 @@ def _events(
     return shown.select("user", "timestamp", *names, positive="label"), names
 
 
-def _check(path: Path, options: TableOptions) -> None:
+def require_columns(path: Path, options: TableOptions) -> None:
     """Refuse a file that is no table, or lacks one of the columns."""
-    TableFile(path, options.delimiter, options.skip_bad_rows, options.names).require(_used_columns(options))
+    file = TableFile(path, options.delimiter, options.skip_bad_rows, options.names)
+    file.require([name for name in used_columns(options) if not (options.new_rows and name == options.label)])
 
 
 def _size(path: Path, options: TableOptions) -> Size | None:
     """None where histories come with the rows: how long they are is seen when they are read."""
     if options.history_item or options.history_category:
         return None
-    used = len(_used_columns(options))
+    used = len(used_columns(options))
     rows, unpacked = rows_of(path)
     # A column of text takes 20 bytes a value, and the file is there twice while it is parsed; typed ones take 15.
     held = 15 * used if unpacked is None else 20 * used + 2 * unpacked / rows
@@ -305,7 +311,7 @@ SOURCE = Source(
     read=read,
     default_name=lambda path, _options: _name_of(path),
     size=_size,
-    check=_check,
+    check=require_columns,
     event_rule=lambda options: options.history,
     place=90,
 )

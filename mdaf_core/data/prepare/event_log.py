@@ -59,7 +59,7 @@ def event_log(raw: RawTable, users: Vocabulary, user_index: np.ndarray, timestam
     if events is None or not raw.history_fields:
         return None
     if "row" in events.columns:
-        return _ready_made(events, user_index, timestamp, TICKS[raw.time_unit])
+        return ready_made(events, user_index, timestamp, TICKS[raw.time_unit])
     user = users.index(events["user"])
     if user.min(initial=0) < 0:  # of a user without rows
         known = user >= 0
@@ -71,7 +71,7 @@ def event_log(raw: RawTable, users: Vocabulary, user_index: np.ndarray, timestam
     return EventLog(user, time, events.drop("user", "timestamp"), order, first, end)
 
 
-def _ready_made(events: pl.DataFrame, user_index: np.ndarray, timestamp: np.ndarray, second: int) -> EventLog:
+def ready_made(events: pl.DataFrame, user_index: np.ndarray, timestamp: np.ndarray, second: int) -> EventLog:
     """One block of events a row, in the order of the rows. Their times are unknown: the newest is put one second
     before its row, the one before it two seconds, and so on, which keeps their order and claims nothing else."""
     events = events.sort("row", maintain_order=True)
