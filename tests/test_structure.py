@@ -21,6 +21,7 @@ LAYERS = (
     ("studies",),
     ("queue",),
     ("analysis",),
+    ("predicting",),
     ("training",),
     ("runs",),
     ("models",),

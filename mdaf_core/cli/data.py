@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import time
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,12 +11,10 @@ import typer
 
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError, UsageError
-from mdaf_core.cli.output import JsonOption, emit, say, table
+from mdaf_core.cli.output import JsonOption, ProgressLines, emit, table
 from mdaf_core.data.formats import own_names
 
 app = typer.Typer(help="Prepare data sets, and see whether they can be trusted.", no_args_is_help=True)
-
-EVERY_SECONDS = 5.0
 
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the source, e.g. split=last-day.")
@@ -94,7 +91,7 @@ def prepare(
         path=path,
         name=name,
         options=parse_settings(settings or []),
-        progress=_Progress(),
+        progress=ProgressLines(),
         memory_limit=parse_size(memory_limit) if memory_limit else None,
         again=again,
         may_replace=partial(refuse_replacing, force=force),
@@ -215,19 +212,6 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
             raise UsageError(f"A setting looks like split=last-day; got {pair!r}.")
         options[key.strip()] = parse_value(value.strip() or value)  # a blank or a tab is a value
     return options
-
-
-class _Progress:
-    """Sentences on stderr: one a change of stage, and one every few seconds of a long one."""
-
-    def __init__(self) -> None:
-        self.stage, self.said = "", 0.0
-
-    def __call__(self, fraction: float, message: str) -> None:
-        stage = message.partition(":")[0].partition(", about")[0]
-        if stage != self.stage or time.monotonic() - self.said > EVERY_SECONDS:
-            self.stage, self.said = stage, time.monotonic()
-            say(f"{fraction:4.0%}  {message}")
 
 
 def _counts(counts: Any) -> dict[str, Any]:

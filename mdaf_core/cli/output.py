@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
@@ -15,6 +16,8 @@ import typer
 
 from mdaf_core.base import notices
 
+EVERY_SECONDS = 5.0
+"""Between two lines of progress."""
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
@@ -54,6 +57,19 @@ def plain(value: Any) -> Any:
 def say(message: str) -> None:
     """A line for people, on stderr."""
     sys.stderr.write(message + "\n")
+
+
+class ProgressLines:
+    """Sentences on stderr: one a change of stage, and one every few seconds of a long one."""
+
+    def __init__(self) -> None:
+        self.stage, self.said = "", 0.0
+
+    def __call__(self, fraction: float, message: str) -> None:
+        stage = message.partition(":")[0].partition(", about")[0]
+        if stage != self.stage or time.monotonic() - self.said > EVERY_SECONDS:
+            self.stage, self.said = stage, time.monotonic()
+            say(f"{fraction:4.0%}  {message}")
 
 
 def table(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> str:

@@ -7,7 +7,8 @@ other models.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ import polars as pl
 from mdaf_core.base.files import keep, write_text
 from mdaf_core.data.batches.gather import match_features, match_names
 from mdaf_core.data.batches.variants import with_histories_of
-from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import UNKNOWN, Split
+from mdaf_core.data.store.dataset import PreparedDataset, Rows
+from mdaf_core.data.store.schema import UNKNOWN, DatasetMeta, Split
 from mdaf_core.metrics.values import Undefined, auc, log_loss
 from mdaf_core.models.config import GBDTConfig
 from mdaf_core.runs.config import RunConfig
@@ -48,27 +49,68 @@ def features(config: GBDTConfig, dataset: PreparedDataset, split: Split, max_his
     file order where rows carry no time), so that neither its own label nor a later one enters its inputs: ordered
     target statistics (Prokhorenkova et al. 2018, CatBoost, section 3.2). Then numeric fields and match features.
     """
-    train = dataset.rows("train")
-    rows = train if split == "train" else dataset.rows(split)
-    prior = float(np.mean(train.label)) if len(train) else 0.5
+    meta, train = dataset.meta, dataset.rows("train")
+    history = bool(config.match_features and meta.history_fields)
+    matches = match_features(dataset, split, max_history=max_history) if history else None
+    if split != "train":
+        return inputs(config, meta, dataset.rows(split), Encodings.of(dataset), matches)
+    prior = _prior(train.label)
+    counts = (
+        _earlier_counts(train.columns[name], train.label, train.timestamp, meta.has_time) for name in meta.categorical
+    )
+    return _matrix(config, meta, train, counts, prior, matches)
+
+
+@dataclass(frozen=True)
+class Encodings:
+    """What training rows tell of ids: the share of clicks, and by field the clicks and the rows of each code."""
+
+    prior: float
+    clicks: dict[str, np.ndarray]
+    rows: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, dataset: PreparedDataset) -> Encodings:
+        train, sizes = dataset.rows("train"), dataset.meta.categorical
+        columns = {name: train.columns[name] for name in sizes}
+        return cls(
+            _prior(train.label),
+            {name: np.bincount(codes, train.label, sizes[name]) for name, codes in columns.items()},
+            {name: np.bincount(codes, minlength=sizes[name]).astype(np.float64) for name, codes in columns.items()},
+        )
+
+    def counts(self, name: str, code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) clicks and rows of these codes; 0 where the id is unknown."""
+        known = code > UNKNOWN
+        return np.where(known, self.clicks[name][code], 0.0), np.where(known, self.rows[name][code], 0.0)
+
+
+def inputs(
+    config: GBDTConfig, meta: DatasetMeta, rows: Rows, encodings: Encodings, matches: np.ndarray | None
+) -> np.ndarray:
+    """`features` of rows that are not training rows; `matches`: their match features, where the model reads them."""
+    counts = (encodings.counts(name, rows.columns[name]) for name in meta.categorical)
+    return _matrix(config, meta, rows, counts, encodings.prior, matches)
+
+
+def _prior(label: np.ndarray) -> float:
+    return float(np.mean(label)) if len(label) else 0.5
+
+
+def _matrix(
+    config: GBDTConfig,
+    meta: DatasetMeta,
+    rows: Rows,
+    counts: Iterable[tuple[np.ndarray, np.ndarray]],
+    prior: float,
+    matches: np.ndarray | None,
+) -> np.ndarray:
     columns = []
-    for name in dataset.meta.categorical:
-        if split == "train":
-            clicks, count = _earlier_counts(train.columns[name], train.label, train.timestamp, dataset.meta.has_time)
-        else:
-            size = dataset.meta.categorical[name]
-            all_count = np.bincount(train.columns[name], minlength=size).astype(np.float64)
-            all_clicks = np.bincount(train.columns[name], weights=train.label, minlength=size)
-            code = rows.columns[name]
-            known = code > UNKNOWN
-            clicks, count = np.where(known, all_clicks[code], 0.0), np.where(known, all_count[code], 0.0)
+    for clicks, count in counts:
         columns += [(clicks + config.smoothing * prior) / (count + config.smoothing + 1e-12), np.log1p(count)]
-    columns += [rows.columns[name].astype(np.float64) for name in dataset.meta.numeric]
+    columns += [rows.columns[name].astype(np.float64) for name in meta.numeric]
     matrix = np.stack(columns, axis=1).astype(np.float32) if columns else np.empty((len(rows), 0), np.float32)
-    if config.match_features and dataset.meta.history_fields:
-        matches = match_features(dataset, split, max_history=max_history)
-        matrix = np.concatenate([matrix, matches], axis=1)
-    return matrix
+    return matrix if matches is None else np.concatenate([matrix, matches], axis=1)
 
 
 def _earlier_counts(

@@ -27,6 +27,22 @@ REPLACED_COLUMNS = (
 """What is kept of a model's answers beside its prediction; `replaced.py` says what each is."""
 
 
+SCORES = ("logit", "g", "logit_static", "logit_sequential")
+
+
+@torch.inference_mode()
+def scores(model: CTRModel, loader: BatchLoader) -> Iterator[dict[str, np.ndarray]]:
+    """A model's own answers, batch by batch, without any with a part replaced: `logit` (B,) float64, and of a gated
+    model also `g` and the logits of each branch alone (g = 0, g = 1)."""
+    device = next(model.parameters()).device
+    model.eval()
+    for batch in loader:
+        output = _to_cpu(model(batch.to(device)))
+        answers = (output.logit_B, output.gate_B, output.logit_static_B, output.logit_sequential_B)
+        given = zip(SCORES, answers if model.gated else answers[:1], strict=False)
+        yield {name: value.double().numpy() for name, value in given if value is not None}
+
+
 @torch.inference_mode()
 def predict(
     model: CTRModel,

@@ -17,7 +17,7 @@ from mdaf_core.data.apply.columns import GrowingColumns
 from mdaf_core.data.apply.histories import merged_log
 from mdaf_core.data.apply.ids import Ids, as_text
 from mdaf_core.data.apply.known import Events, Known
-from mdaf_core.data.apply.reading import CALENDAR
+from mdaf_core.data.apply.reading import CALENDAR, SHOWN
 from mdaf_core.data.batches.history import earlier_ends, first_events
 from mdaf_core.data.formats.base import RawTable, calendar_columns
 from mdaf_core.data.prepare.event_log import ready_made, timestamps
@@ -25,8 +25,6 @@ from mdaf_core.data.store.dataset import Rows
 from mdaf_core.data.store.schema import IDENTITY, TICKS, UNKNOWN, DatasetMeta, TimeUnit
 
 _SLICE = 100_000
-SHOWN = ("user", "item", "timestamp")
-"""Columns of the input that predictions are told apart by, where rows have them."""
 
 
 @dataclass
@@ -38,7 +36,7 @@ class NewRows:
         labelled: (N,) whether a row has a label; `Rows.label` is 0 where it has none.
         unknown: rows whose id the model does not know, by field.
         log_events: of the log that rows may read; new_events: of the file; known_events: of the file, which the log
-            has already; unlabelled_events: rows that are no events since nothing says what came of them.
+            has already.
     """
 
     meta: DatasetMeta
@@ -156,6 +154,10 @@ class Coder:
             part = self._event_columns(log.frame.slice(start, _SLICE), raw)
             self._events.add(_wide({"user": owner[piece], "timestamp": log.time[piece]}) | part)
 
+    def _no_events(self) -> Events:
+        names = [ending for name in self.meta.history_fields for ending in (name, name + IDENTITY)]
+        return {"timestamp": np.empty(0, np.int64)} | {name: np.empty(0, np.int32) for name in names}
+
     def finish(self) -> NewRows:
         """All rows that were added, with their histories."""
         rows, events = self._rows.arrays(), self._events.arrays()
@@ -187,7 +189,7 @@ class Coder:
             return
         if self.meta.ready_made_history:
             owner = events.get("user", np.empty(0, np.int32))
-            made.events, made.new_events = events, len(owner)
+            made.events, made.new_events = events or self._no_events(), len(owner)
             bounds = first_events(owner, len(user))
             rows["history_start"], rows["history_end"] = bounds[:-1], bounds[1:]
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from mdaf_core.data.reading.stages import stages_in
 from mdaf_core.data.reading.table_file import delimiter_of
 from mdaf_core.data.store.schema import DatasetMeta
 
+SHOWN = ("user", "item", "timestamp")
+"""Columns of the input that predictions are told apart by, where rows have them."""
 CALENDAR = ("hour", "dayofweek")
 """Fields that are made of the time."""
 
@@ -68,6 +70,13 @@ class NewFile:
                 self.source.check(path, options)
             raw = self.source.read(path, options, progress)
         yield raw
+
+    def shown_names(self, taken: Sequence[str]) -> dict[str, str]:
+        """What the input calls user, item and timestamp; as here, where that is one of the names `taken`."""
+        names = {name: name for name in SHOWN}
+        if self.source.name == table.SOURCE.name:
+            names |= {name: getattr(self.options, name) or name for name in SHOWN}
+        return {name: own if own not in taken else name for name, own in names.items()}
 
     # One plain table -----------------------------------------------------------------------------------------------
 
