@@ -87,7 +87,7 @@ def test_nothing_of_a_users_is_unpickled() -> None:
     "modules",
     [
         "mdaf_core.queue.api, mdaf_core.studies, mdaf_core.runs.tracking",
-        "mdaf_core.runs.presets, mdaf_core.runs.config, mdaf_core.models.config",
+        "mdaf_core.runs.presets as p, mdaf_core.models.mdaf; p.preset_names()",
     ],
 )
 def test_start_up_loads_nothing_heavy(modules: str) -> None:
@@ -127,16 +127,14 @@ def test_significance_is_importable_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", [*sorted(CORE.rglob("*.py")), *sorted((ROOT / "pages").glob("*.py"))], ids=str)
 def test_no_model_is_known_by_its_name(path: Path) -> None:
     """What is true of a model is asked of its configuration: a list of names elsewhere forgets the next model."""
-    from mdaf_core.models.config import MODELS
+    from mdaf_core.models.registry import models
 
-    own = {config.__name__ for config in MODELS.values()} | {
-        config.network.split(":")[-1] for config in MODELS.values()
-    }
+    own = {config.__name__ for config in models().values()} | {config.network for config in models().values()}
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Compare):
             constants = {n.value for side in node.comparators for n in ast.walk(side) if isinstance(n, ast.Constant)}
             of_model = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)} & {"kind", "model"}
-            assert not (of_model and constants & set(MODELS)), f"line {node.lineno}"
+            assert not (of_model and constants & set(models())), f"line {node.lineno}"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
             classes = {n.id for n in ast.walk(node.args[1]) if isinstance(n, ast.Name)}
             assert not (classes & own) or path.name == "gbdt.py", f"line {node.lineno}"  # the trees' own trainer

@@ -1,8 +1,93 @@
-"""What every neural model is: a map from a `Batch` to logits, with its own loss."""
+"""What every model is: settings, with what is true of it, and a network that maps a `Batch` to logits, with its own
+loss."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mdaf_core.base.errors import StudioError
+
+DropoutRate = Annotated[float, Field(ge=0.0, lt=1.0, description="Share of hidden units dropped while training.")]
+HiddenUnits = Annotated[list[Annotated[int, Field(ge=1, le=8192)]], Field(max_length=8)]
+
+
+class ModelSettings(BaseModel):
+    """Base of all configurations: what can be set (`--set model.<name>=…`, the launch form) and what the program must
+    know of the model. Everything that depends on a fact asks for it by name. What a new model does not declare is what
+    costs least if it is wrong: a model that says nothing is given histories.
+
+    Attributes:
+        kind: its name in settings, files and tables; a base of other configurations has none.
+        network: name of the `CTRModel` that is built, in the same file.
+        reads_history: it reads the events of a history: it is given them, and refused on data that have none. A network
+            that declares False finds none in its batches.
+        grown: trees, grown by `training.gbdt`, instead of a network; they have no epochs.
+    """
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+
+    network: ClassVar[str] = ""
+    reads_history: ClassVar[bool] = True
+    grown: ClassVar[bool] = False
+
+    kind: str = ""
+
+    @property
+    def lacks_gate(self) -> str:
+        """Why it has no weight g of a sequential branch, as the end of a sentence; empty where it has one."""
+        return "has one branch only, so there is no g"
+
+    @property
+    def gated(self) -> bool:
+        """Whether its network is a `GatedModel`, whose outputs have g."""
+        return not self.lacks_gate
+
+    def declared(self, fact: str) -> Any:
+        """The class that `network` (or, of a history model, `encoder`) names, from the file that names it.
+
+        Raises:
+            StudioError: that file has no such name.
+        """
+        owner = next(c for c in type(self).__mro__ if fact in vars(c))
+        name, file = getattr(self, fact), sys.modules[owner.__module__]
+        try:
+            return getattr(file, name)
+        except AttributeError:
+            raise StudioError(
+                f"{file.__file__}: {owner.__name__} says {fact} = {name!r}, which is not there."
+            ) from None
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A configuration to start from. A model's file lists its own as `PRESETS`.
+
+    Attributes:
+        title: one line for people.
+        training: what differs from the usual training settings (`runs.config.TrainingConfig`).
+    """
+
+    name: str
+    title: str
+    model: ModelSettings
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+RARE_IDS: Mapping[str, Any] = {"embedding_decay": 2e-3}
+"""A penalty on ids that keeps those seen once or twice from being learned by heart. By validation AUC on UserBehavior
+(docs/results.md); neutral where ids are frequent. `null` is the report's recipe."""
+
+
+def divides(part: str, divisor: int, whole: str, number: int) -> None:
+    """Raise ValueError, as a validator of settings does, if `number` is no multiple of `divisor`."""
+    if number % divisor:
+        raise ValueError(f"{whole} ({number}) must be a multiple of {part} ({divisor})")
+
 
 import torch
 from torch import Tensor, nn

@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from mdaf_core.models.base import RARE_IDS, Preset, divides
+from mdaf_core.models.history import SequenceConfig
+
+
+class BSTConfig(SequenceConfig):
+    """BST (Chen et al. 2019, arXiv:1905.06874): the target joins its history in a Transformer encoder."""
+
+    encoder = "BSTEncoder"
+
+    kind: Literal["bst"] = "bst"
+    blocks: int = Field(1, ge=1, le=8, description="Transformer blocks.")
+    heads: int = Field(4, ge=1, le=16, description="Attention heads.")
+    positions: int = Field(
+        50,
+        ge=1,
+        le=1000,
+        description="Distances to the target with a vector of their own; older events share the last.",
+    )
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        divides("heads", self.heads, "hidden_dim", self.hidden_dim)
+        return self
+
+
+PRESETS = (Preset("bst", "Behavior Sequence Transformer", BSTConfig(), RARE_IDS),)
+
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.schema import FeatureSpec
-from mdaf_core.models.config import BSTConfig
 from mdaf_core.models.history import HistoryEncoder
 from mdaf_core.models.layers import append_token
 from mdaf_core.ops.dropout import Dropout

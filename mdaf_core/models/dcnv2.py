@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import Field
+
+from mdaf_core.models.base import RARE_IDS, DropoutRate, HiddenUnits, ModelSettings, Preset
+
+
+class DCNv2Config(ModelSettings):
+    """DCN V2 (Wang et al. 2021, arXiv:2008.13535): explicit feature crosses with full or low-rank matrices."""
+
+    network = "DCNv2"
+    reads_history = False
+
+    kind: Literal["dcnv2"] = "dcnv2"
+    embedding_dim: int = Field(16, ge=1, le=512, description="Width of each field's embedding.")
+    cross_layers: int = Field(3, ge=1, le=8, description="Cross layers.")
+    structure: Literal["parallel", "stacked"] = Field("parallel", description="Crosses beside or before the DNN.")
+    low_rank: int = Field(0, ge=0, le=1024, description="Rank of the cross matrices; 0 for full.")
+    experts: int = Field(4, ge=1, le=16, description="Experts of the low-rank mixture.")
+    hidden_units: HiddenUnits = Field([256, 128, 64], description="DNN tower; empty for none.")
+    dropout: DropoutRate = 0.3
+
+
+PRESETS = (Preset("dcnv2", "DCNv2", DCNv2Config(), RARE_IDS),)
+
+
 import torch
 from torch import Tensor, nn
 
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.base import CTRModel, Output
-from mdaf_core.models.config import DCNv2Config
 from mdaf_core.models.layers import MLP, FieldVectors, require_fields
 
 

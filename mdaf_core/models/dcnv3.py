@@ -2,6 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from mdaf_core.models.base import RARE_IDS, DropoutRate, ModelSettings, Preset, divides
+
+
+class DCNv3Config(ModelSettings):
+    """DCNv3 (Li et al. 2024, arXiv:2407.13349): linear and exponential cross networks trained with Tri-BCE."""
+
+    network = "DCNv3"
+    reads_history = False
+
+    kind: Literal["dcnv3"] = "dcnv3"
+    embedding_dim: int = Field(16, ge=2, le=512, description="Width of each field's embedding (even).")
+    linear_layers: int = Field(3, ge=1, le=8, description="Layers of the linear (shallow) cross network.")
+    exponential_layers: int = Field(3, ge=1, le=8, description="Layers of the exponential (deep) cross network.")
+    num_heads: int = Field(1, ge=1, le=16, description="Sub-spaces into which each embedding is split.")
+    dropout: DropoutRate = 0.3
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        divides("twice num_heads", 2 * self.num_heads, "embedding_dim", self.embedding_dim)
+        return self
+
+
+PRESETS = (Preset("dcnv3", "DCNv3 with Tri-BCE", DCNv3Config(), RARE_IDS),)
+
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,7 +38,6 @@ from torch.nn import functional as F
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.base import CTRModel, Output
-from mdaf_core.models.config import DCNv3Config
 from mdaf_core.models.layers import FieldVectors, require_fields
 from mdaf_core.ops.dropout import Dropout
 

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from pydantic import Field
+
+from mdaf_core.models.base import DropoutRate, HiddenUnits, ModelSettings
+
+
+class SequenceConfig(ModelSettings):
+    """What all history models share: the embeddings of events and of the static fields, and the MLP on top.
+
+    Attributes:
+        encoder: name of the `HistoryEncoder` that turns events into a vector, in the same file.
+    """
+
+    network = "HistoryModel"
+    encoder: ClassVar[str] = ""
+
+    item_dim: int = Field(64, ge=1, le=512, description="Width of the item embedding.")
+    category_dim: int = Field(32, ge=1, le=512, description="Width of the category embedding.")
+    static_dim: int = Field(16, ge=1, le=512, description="Width of each other field's embedding.")
+    hidden_dim: int = Field(128, ge=4, le=1024, description="Width of the sequence model.")
+    hidden_units: HiddenUnits = Field([256, 128, 64], description="MLP on top.")
+    match_features: bool = Field(True, description="Same item or category in the history: how often, how recently.")
+    dropout: DropoutRate = 0.3
+
+
 import torch
 from torch import Tensor, nn
 
-from mdaf_core.base.errors import StudioError
 from mdaf_core.data.batches.gather import match_names
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.base import CTRModel, Output
-from mdaf_core.models.config import SequenceConfig, kinds_without_history
 from mdaf_core.models.layers import MLP, FieldVectors, Table, spread
-from mdaf_core.models.registry import build_encoder
 
 # Vectors of events and target enter products and need some scale; context vectors start almost silent.
 EVENT_STD = 0.05
@@ -22,16 +45,7 @@ MATCH_KNOTS = 17
 
 
 def event_widths(config: SequenceConfig, features: FeatureSpec) -> list[int]:
-    """Width of the embedding of each history field, by its role.
-
-    Raises:
-        StudioError: the data set has no histories.
-    """
-    if not features.history:
-        raise StudioError(
-            "The data set has no histories, and this model reads them. Choose one of "
-            f"{', '.join(kinds_without_history())}, or prepare the data with a user and a time column."
-        )
+    """Width of the embedding of each history field, by its role."""
     roles = {features.item: config.item_dim, features.category: config.category_dim}
     return [roles.get(name, config.static_dim) for name in features.history]
 
@@ -100,6 +114,12 @@ class HistoryEncoder(nn.Module):
         if self.match_features:
             parts.append(spread(batch.match_BM, MATCH_KNOTS).flatten(1))
         return self.mlp(torch.cat(parts, dim=1))
+
+
+def build_encoder(config: SequenceConfig, features: FeatureSpec) -> HistoryEncoder:
+    """The part of a history model that turns a batch into one vector a row."""
+    encoder: HistoryEncoder = config.declared("encoder")(config, features)
+    return encoder
 
 
 class HistoryModel(CTRModel):

@@ -2,6 +2,54 @@
 
 from __future__ import annotations
 
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from mdaf_core.models.base import Preset
+from mdaf_core.models.history import SequenceConfig
+
+
+class Mamba4RecConfig(SequenceConfig):
+    """Mamba4Rec (Liu et al. 2024, arXiv:2403.03900): a selective state space model over the history."""
+
+    encoder = "Mamba4RecEncoder"
+
+    kind: Literal["mamba4rec"] = "mamba4rec"
+    blocks: int = Field(2, ge=1, le=8, description="Mamba blocks.")
+    state_dim: int = Field(16, ge=1, le=128, description="States a channel (N).")
+    conv_width: int = Field(4, ge=2, le=8, description="Width of the causal convolution.")
+    expand: int = Field(2, ge=1, le=4, description="Inner width / hidden width.")
+    dt_rank: Literal["auto", "scalar"] = Field(
+        "auto", description="Step size Δ: low rank with a projection (auto), or one scalar a position (the report)."
+    )
+    pooling: Literal["mean", "last", "target"] = Field(
+        "target", description="How the events become one vector: mean, the last one, or attention by the target."
+    )
+    target_aware: bool = Field(True, description="The target's item and category enter the model.")
+    ffn: bool = Field(False, description="Position-wise feed-forward after each block, as in the Mamba4Rec paper.")
+
+    @model_validator(mode="after")
+    def _target_pooling_sees_target(self) -> Self:
+        if self.pooling == "target" and not self.target_aware:
+            raise ValueError("pooling by the target needs target_aware; choose mean or last, or turn target_aware on")
+        return self
+
+
+# The report's first settings: constant rate, no smoothing, no clipping, lighter weight decay.
+_V1 = {
+    **{"schedule": "constant", "warmup_epochs": 0, "weight_decay": 1e-5},
+    **{"label_smoothing": 0.0, "gradient_clip": None},
+}
+# The report's architecture as its parameter count reveals it: scalar Δ, mean pooling, blind to the target.
+_AS_REPORTED = Mamba4RecConfig(dt_rank="scalar", pooling="mean", target_aware=False, match_features=False)
+PRESETS = (
+    Preset("mamba4rec-v1", "Mamba4Rec, the report's first settings", Mamba4RecConfig(dropout=0.2), _V1),
+    Preset("mamba4rec-v2", "Mamba4Rec, regularised, target-aware", Mamba4RecConfig()),
+    Preset("mamba4rec-v2-report", "Mamba4Rec exactly as reported: scalar Δ, target-blind", _AS_REPORTED),
+)
+
+
 import math
 
 import torch
@@ -10,7 +58,6 @@ from torch.nn import functional as F
 
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.schema import FeatureSpec
-from mdaf_core.models.config import Mamba4RecConfig
 from mdaf_core.models.history import HistoryEncoder, event_widths
 from mdaf_core.models.layers import append_token
 from mdaf_core.ops.causal_conv import causal_conv1d

@@ -2,6 +2,61 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mdaf_core.models.base import RARE_IDS, DropoutRate, HiddenUnits, ModelSettings, Preset
+from mdaf_core.models.bst import BSTConfig
+from mdaf_core.models.dcnv3 import DCNv3Config
+from mdaf_core.models.history import SequenceConfig
+from mdaf_core.models.mamba4rec import Mamba4RecConfig
+from mdaf_core.models.registry import ByKind
+
+
+class MDAFConfig(ModelSettings):
+    """MDAF: DCNv3 and a sequential branch, fused for each impression; g is the weight of the sequential branch."""
+
+    network = "MDAF"
+
+    kind: Literal["mdaf"] = "mdaf"
+    fusion: Literal["gate", "gate-vector", "fixed", "concat", "attention"] = Field(
+        "gate", description="How the two branch vectors become one."
+    )
+    static: DCNv3Config = DCNv3Config()
+    sequential: Annotated[SequenceConfig, ByKind()] = Mamba4RecConfig()
+    fusion_dim: int = Field(128, ge=4, le=1024, description="Width of each branch's vector.")
+    gate_hidden: int = Field(64, ge=1, le=1024, description="Hidden width of the gate.")
+    hidden_units: HiddenUnits = Field([128, 64], description="MLP on the fused vector.")
+    branch_loss_weight: float = Field(
+        0.1, ge=0, le=10, description="Weight of the loss on each branch's own prediction; 0 for none."
+    )
+    dropout: DropoutRate = 0.3
+
+    @property
+    def lacks_gate(self) -> str:
+        if self.fusion == "concat":
+            return "concatenates its branches, so there is no g and no logit of one branch alone"
+        return ""
+
+
+_WITHOUT_MATCH = MDAFConfig(sequential=Mamba4RecConfig(match_features=False))
+PRESETS = tuple(
+    Preset(f"mdaf-{name}", title, model, RARE_IDS)
+    for name, title, model in (
+        ("full", "DCNv3 + Mamba4Rec + gate", MDAFConfig()),
+        ("static", "Static branch alone: DCNv3", DCNv3Config()),
+        ("sequential", "Sequential branch alone: Mamba4Rec", Mamba4RecConfig()),
+        ("bst", "DCNv3 + BST + gate", MDAFConfig(sequential=BSTConfig())),
+        ("concat", "DCNv3 + Mamba4Rec, concatenated", MDAFConfig(fusion="concat")),
+        ("fixed-gate", "DCNv3 + Mamba4Rec, g fixed at 0.5", MDAFConfig(fusion="fixed")),
+        ("gate-vector", "DCNv3 + Mamba4Rec, one gate a dimension", MDAFConfig(fusion="gate-vector")),
+        ("attention", "DCNv3 + Mamba4Rec, attention over the branches", MDAFConfig(fusion="attention")),
+        ("no-match", "MDAF without match features", _WITHOUT_MATCH),
+    )
+)
+
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,11 +65,53 @@ from mdaf_core.base.errors import StudioError
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.base import GatedModel, Output
-from mdaf_core.models.config import MDAFConfig
 from mdaf_core.models.dcnv3 import CrossNetworks
-from mdaf_core.models.fusion import build_fusion
+from mdaf_core.models.history import build_encoder
 from mdaf_core.models.layers import MLP
-from mdaf_core.models.registry import build_encoder
+
+
+class GateFusion(nn.Module):
+    """g = σ(W₂ ReLU(W₁ [static ‖ sequential] + b₁) + b₂): one number a row, or one a dimension (`vector`)."""
+
+    def __init__(self, dim: int, hidden: int, vector: bool):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(2 * dim, hidden), nn.ReLU(), nn.Linear(hidden, dim if vector else 1))
+
+    def forward(self, static_BD: Tensor, sequential_BD: Tensor) -> Tensor:
+        return torch.sigmoid(self.net(torch.cat([static_BD, sequential_BD], dim=1)))
+
+
+class FixedFusion(nn.Module):
+    """g = 0.5 for every row."""
+
+    def forward(self, static_BD: Tensor, sequential_BD: Tensor) -> Tensor:
+        return torch.full_like(static_BD[:, :1], 0.5)
+
+
+class AttentionFusion(nn.Module):
+    """Additive attention over the branches (Bahdanau et al. 2015, arXiv:1409.0473): e_i = vᵀ tanh(W x_i + b).
+
+    One scorer looks at each branch by itself; g is the sequential branch's share of the softmax. The gate, in contrast,
+    sees both branches at once.
+    """
+
+    def __init__(self, dim: int, hidden: int):
+        super().__init__()
+        self.score = nn.Sequential(nn.Linear(dim, hidden), nn.Tanh(), nn.Linear(hidden, 1, bias=False))
+
+    def forward(self, static_BD: Tensor, sequential_BD: Tensor) -> Tensor:
+        return torch.sigmoid(self.score(sequential_BD) - self.score(static_BD))
+
+
+def build_fusion(config: MDAFConfig) -> nn.Module | None:
+    """The module that maps both branch vectors (B, D) to g, (B, 1) or (B, D); None for `concat`, which has no g."""
+    if config.fusion == "concat":
+        return None
+    if config.fusion == "fixed":
+        return FixedFusion()
+    if config.fusion == "attention":
+        return AttentionFusion(config.fusion_dim, config.gate_hidden)
+    return GateFusion(config.fusion_dim, config.gate_hidden, vector=config.fusion == "gate-vector")
 
 
 class MDAF(GatedModel):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mdaf_core.data.store.schema import FeatureSpec
-from mdaf_core.models.config import ModelConfig
+from mdaf_core.models.base import ModelSettings
 from mdaf_core.models.registry import build_model
 
 _PROBE_ROWS = 64
@@ -24,7 +24,7 @@ class Parameters:
     dense: int
 
 
-def count_parameters(config: ModelConfig, features: FeatureSpec) -> Parameters:
+def count_parameters(config: ModelSettings, features: FeatureSpec) -> Parameters:
     """Count without allocating.
 
     Raises:
@@ -36,7 +36,7 @@ def count_parameters(config: ModelConfig, features: FeatureSpec) -> Parameters:
     return Parameters(total, embedding, total - embedding)
 
 
-def _unallocated(config: ModelConfig, features: FeatureSpec) -> Any:
+def _unallocated(config: ModelSettings, features: FeatureSpec) -> Any:
     """The model on torch's meta device: shapes without memory."""
     import torch
 
@@ -44,7 +44,7 @@ def _unallocated(config: ModelConfig, features: FeatureSpec) -> Any:
         return build_model(config, features)
 
 
-def multiply_adds(config: ModelConfig, features: FeatureSpec, history_length: float) -> int:
+def multiply_adds(config: ModelSettings, features: FeatureSpec, history_length: float) -> int:
     """Multiply-adds of one row's forward pass with a history of this many events.
 
     Measured, not restated: a copy of the model with tiny vocabularies (they do not matter here) runs a few rows while
@@ -60,7 +60,7 @@ def multiply_adds(config: ModelConfig, features: FeatureSpec, history_length: fl
 
 
 def training_bytes(
-    config: ModelConfig, features: FeatureSpec, batch_size: int, eval_batch_size: int, history_length: float
+    config: ModelSettings, features: FeatureSpec, batch_size: int, eval_batch_size: int, history_length: float
 ) -> int:
     """Estimated peak memory of training in bytes: weights, gradients and Adam's two moments (four floats a parameter,
     three in large tables, whose gradients are kept by rows), and the most that the tensors of a training step take at
@@ -79,7 +79,7 @@ def training_bytes(
     return round(_FLOAT * floats + _FRAGMENTS * (step + evaluation))
 
 
-def probe(config: ModelConfig, features: FeatureSpec, length: int) -> tuple[Any, Any]:
+def probe(config: ModelSettings, features: FeatureSpec, length: int) -> tuple[Any, Any]:
     """The model with vocabularies of three codes and a batch of `_PROBE_ROWS` rows with `length` events each."""
     import torch
 
@@ -107,7 +107,7 @@ def probe(config: ModelConfig, features: FeatureSpec, length: int) -> tuple[Any,
     return model, batch
 
 
-def _multiply_adds_at(config: ModelConfig, features: FeatureSpec, length: int) -> float:
+def _multiply_adds_at(config: ModelSettings, features: FeatureSpec, length: int) -> float:
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
@@ -122,7 +122,7 @@ def _multiply_adds_at(config: ModelConfig, features: FeatureSpec, length: int) -
     return counter.get_total_flops() / 2 / _PROBE_ROWS + by_event * length
 
 
-def _peak_bytes(config: ModelConfig, features: FeatureSpec, length: int, training: bool) -> float:
+def _peak_bytes(config: ModelSettings, features: FeatureSpec, length: int, training: bool) -> float:
     """The most that tensors made in a step take at any moment, a row; parameters and their gradients do not count."""
     import torch
     from torch.multiprocessing.reductions import StorageWeakRef

@@ -9,8 +9,7 @@ from torch import nn
 
 from mdaf_core.base.files import reading
 from mdaf_core.data.store.schema import FeatureSpec
-from mdaf_core.models.base import CTRModel
-from mdaf_core.models.config import ModelConfig
+from mdaf_core.models.base import CTRModel, ModelSettings
 from mdaf_core.models.registry import build_model
 
 
@@ -24,7 +23,7 @@ def save_weights(model: nn.Module, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def load_model(config: ModelConfig, features: FeatureSpec, weights: Path, device: str = "cpu") -> CTRModel:
+def load_model(config: ModelSettings, features: FeatureSpec, weights: Path, device: str = "cpu") -> CTRModel:
     """A trained model in evaluation mode.
 
     Raises:

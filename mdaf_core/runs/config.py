@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.validation import Problem, describe_validation_error, problems
 from mdaf_core.data.store.schema import MAX_HISTORY
-from mdaf_core.models.config import ModelConfig
+from mdaf_core.models.base import ModelSettings
+from mdaf_core.models.registry import ByKind, UnknownModel, models
 
 LARGEST_SEED = 2**32 - 1
 WATCHED = "validation AUC (log loss where validation rows have one label)"
@@ -61,7 +62,7 @@ class RunConfig(BaseModel):
 
     name: str = Field(description="Shown in tables and charts.")
     preset: str = Field(description="The preset this came from.")
-    model: ModelConfig
+    model: Annotated[ModelSettings, ByKind()]
     training: TrainingConfig = TrainingConfig()
 
     def with_overrides(self, overrides: Iterable[str] | dict[str, Any]) -> RunConfig:
@@ -77,9 +78,18 @@ class RunConfig(BaseModel):
                 _assign(raw, path, value)
                 if path.endswith(".kind"):  # the next pairs may set what only the new model has
                     raw = RunConfig.model_validate(raw).model_dump()
-            return RunConfig.model_validate(raw)
+            return RunConfig.model_validate(raw)._of_known_models()
         except ValidationError as error:
             raise InvalidSettings(describe_validation_error(error, raw=raw), problems(error, raw)) from None
+
+    def _of_known_models(self) -> RunConfig:
+        parts = {"model": self.model} | {f"model.{name}": value for name, value in self.model}
+        for path, part in parts.items():
+            if isinstance(part, UnknownModel):
+                field = type(self.model).model_fields.get(path.partition(".")[2])
+                known = models(field.annotation if field else ModelSettings)  # type: ignore[arg-type]
+                raise UsageError(f"{path}.kind must be one of {', '.join(known)}; it is {part.kind!r}.")
+        return self
 
 
 def _split_pair(text: str) -> tuple[str, Any]:

@@ -26,7 +26,8 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.base.files import best_effort, with_patience, write_json
 from mdaf_core.base.settings import get_settings
 from mdaf_core.data.store.schema import Split
-from mdaf_core.models.config import ModelSettings, recorded
+from mdaf_core.models.base import ModelSettings
+from mdaf_core.models.registry import recorded
 from mdaf_core.runs import database, files
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.database import StoreError, sentences

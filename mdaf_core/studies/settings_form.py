@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.validation import Problem, in_words, label
+from mdaf_core.models.registry import ByKind, models
 from mdaf_core.runs.config import InvalidSettings, RunConfig
 
 
@@ -116,7 +117,7 @@ def _of_model(model: BaseModel, prefix: str) -> Iterator[Setting]:
         value = getattr(model, name)
         if isinstance(value, BaseModel):
             variants = _variants(info)
-            if len(variants) > 1:
+            if variants:
                 yield Setting(
                     path=f"{prefix}.{name}.kind",
                     group=f"{prefix}.{name}",
@@ -169,7 +170,6 @@ def _without_none(annotation: Any) -> tuple[bool, Any]:
 
 
 def _variants(info: FieldInfo) -> list[str]:
-    """The `kind`s a nested model may have."""
+    """The `kind`s a nested model may have; none where there is no choice."""
     annotation: Any = info.annotation
-    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else [annotation]
-    return [option.model_fields["kind"].default for option in options]
+    return list(models(annotation)) if any(isinstance(mark, ByKind) for mark in info.metadata) else []

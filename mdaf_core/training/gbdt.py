@@ -22,7 +22,7 @@ from mdaf_core.data.batches.variants import with_histories_of
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.schema import UNKNOWN, DatasetMeta, Split
 from mdaf_core.metrics.values import Undefined, auc, log_loss
-from mdaf_core.models.config import GBDTConfig
+from mdaf_core.models.gbdt import GBDTConfig
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.progress import Monitor, Progress
 from mdaf_core.runs.results import EpochMetrics

@@ -10,16 +10,13 @@ from safetensors.torch import load_file, save_file
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.store.schema import UNKNOWN, FeatureSpec
-from mdaf_core.models.base import CTRModel
-from mdaf_core.models.config import (
-    AutoIntConfig,
-    BSTConfig,
-    DCNv2Config,
-    DCNv3Config,
-    Mamba4RecConfig,
-    MDAFConfig,
-    ModelConfig,
-)
+from mdaf_core.models.autoint import AutoIntConfig
+from mdaf_core.models.base import CTRModel, ModelSettings
+from mdaf_core.models.bst import BSTConfig
+from mdaf_core.models.dcnv2 import DCNv2Config
+from mdaf_core.models.dcnv3 import DCNv3Config
+from mdaf_core.models.mamba4rec import Mamba4RecConfig
+from mdaf_core.models.mdaf import MDAFConfig
 from mdaf_core.models.registry import build_model
 from mdaf_core.runs.presets import get_preset, preset_names
 from tests.models.batches import (
@@ -34,7 +31,7 @@ from tests.models.batches import (
 )
 
 # Every neural preset, and the options that no preset uses.
-CONFIGS: dict[str, ModelConfig] = {n: get_preset(n).model for n in preset_names() if get_preset(n).model.network}
+CONFIGS: dict[str, ModelSettings] = {n: get_preset(n).model for n in preset_names() if get_preset(n).model.network}
 CONFIGS |= {
     "autoint-no-tower": AutoIntConfig(hidden_units=[], layers=1),
     "dcnv2-stacked": DCNv2Config(structure="stacked"),

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mdaf_core.models.bst import TransformerBlock
-from mdaf_core.models.config import BSTConfig
+from mdaf_core.models.bst import BSTConfig, TransformerBlock
 from mdaf_core.models.registry import build_model
 from tests.models.batches import USUAL, random_batch
 

@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from mdaf_core.base.errors import StudioError
-from mdaf_core.models.config import BSTConfig, MDAFConfig
-from mdaf_core.models.mdaf import MDAF
+from mdaf_core.models.bst import BSTConfig
+from mdaf_core.models.mdaf import MDAF, MDAFConfig
 from tests.models.batches import USUAL, random_batch
 
 GATED = ["gate", "gate-vector", "fixed", "attention"]

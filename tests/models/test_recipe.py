@@ -15,20 +15,28 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Step 1: the configuration, with what is true of the model.
-CONFIGURATION = '''
+# The whole of a new model: one file.
+MODEL = '''
+"""The share of events that have the target's id."""
+
+from typing import Literal
+
+from mdaf_core.models.base import Preset
+from mdaf_core.models.history import SequenceConfig
+
+
 class AverageConfig(SequenceConfig):
     """The share of events that have the target's id; `blind` sees none of it, as a control."""
 
-    encoder = "mdaf_core.models.average:AverageEncoder"
+    encoder = "AverageEncoder"
 
     kind: Literal["average"] = "average"
     blind: bool = False
 
 
-'''
-# Step 2: its module.
-MODULE = """
+PRESETS = [Preset("average", "Share of the history", AverageConfig(match_features=False))]
+
+
 from mdaf_core.models.history import HistoryEncoder
 from mdaf_core.ops.segments import segment_mean
 
@@ -41,10 +49,7 @@ class AverageEncoder(HistoryEncoder):
     def pool(self, event_TE, target_BE, batch):
         share_BH = segment_mean(batch.equal_TH.to(event_TE.dtype), batch.cu_seqlens)
         return 0 * share_BH if self.blind else share_BH
-"""
-# Step 3: a preset.
-PRESET = """    "average": ("Share of the history", AverageConfig(match_features=False), V2),
-"""
+'''
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +57,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the library with one model more, and a data set whose clicks follow from the history."""
     folder = tmp_path_factory.mktemp("recipe")
     shutil.copytree(ROOT / "mdaf_core", folder / "mdaf_core", ignore=shutil.ignore_patterns("__pycache__"))
-    models = folder / "mdaf_core" / "models"
-    config = (models / "config.py").read_text("utf-8")
-    config = config.replace(
-        "ModelConfig = Annotated[\n    ", f"{CONFIGURATION}ModelConfig = Annotated[\n    AverageConfig | "
-    )
-    (models / "config.py").write_text(config, "utf-8")
-    (models / "average.py").write_text(MODULE, "utf-8")
-    presets = folder / "mdaf_core" / "runs" / "presets.py"
-    text = presets.read_text("utf-8").replace("import (\n", "import (\n    AverageConfig,\n", 1)
-    presets.write_text(text.replace('    "lr": (', PRESET + '    "lr": (', 1), "utf-8")
+    (folder / "mdaf_core" / "models" / "average.py").write_text(MODEL, "utf-8")
 
     draw = np.random.default_rng(0)
     users, steps = 400, 15

@@ -10,7 +10,11 @@ import torch
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.store.schema import FeatureSpec
-from mdaf_core.models.config import AutoIntConfig, BSTConfig, DCNv3Config, Mamba4RecConfig, MDAFConfig
+from mdaf_core.models.autoint import AutoIntConfig
+from mdaf_core.models.bst import BSTConfig
+from mdaf_core.models.dcnv3 import DCNv3Config
+from mdaf_core.models.mamba4rec import Mamba4RecConfig
+from mdaf_core.models.mdaf import MDAFConfig
 from mdaf_core.models.registry import build_model
 from mdaf_core.models.summary import count_parameters, multiply_adds, training_bytes
 from mdaf_core.runs.presets import get_preset, preset_names

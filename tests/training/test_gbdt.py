@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.models.config import GBDTConfig
+from mdaf_core.models.gbdt import GBDTConfig
 from mdaf_core.training.gbdt import _earlier_counts, feature_names, features
 
 

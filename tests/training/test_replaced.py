@@ -18,7 +18,10 @@ from mdaf_core.analysis.effects import effects_of
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.metrics.values import pairs_within, placements
-from mdaf_core.models.config import BSTConfig, LRConfig, Mamba4RecConfig, MDAFConfig
+from mdaf_core.models.bst import BSTConfig
+from mdaf_core.models.lr import LRConfig
+from mdaf_core.models.mamba4rec import Mamba4RecConfig
+from mdaf_core.models.mdaf import MDAFConfig
 from mdaf_core.models.registry import build_model
 from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.training import replaced

@@ -1,0 +1,27 @@
+"""LightGBM: trees on encodings of the fields. `training.gbdt` grows them; there is no network."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from mdaf_core.models.base import ModelSettings, Preset
+
+
+class GBDTConfig(ModelSettings):
+    """LightGBM on smoothed target encodings (computed without leaking) and counts from a history, if there is one."""
+
+    reads_history = False
+    grown = True
+
+    kind: Literal["gbdt"] = "gbdt"
+    num_leaves: int = Field(31, ge=2, le=1024, description="Leaves a tree.")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="Shrinkage of each tree.")
+    max_rounds: int = Field(400, ge=1, le=10000, description="Trees at most; early stopping ends sooner.")
+    min_data_in_leaf: int = Field(50, ge=1, description="Rows a leaf at least.")
+    smoothing: float = Field(20.0, ge=0, description="Rows of prior mixed into each target encoding.")
+    match_features: bool = Field(True, description="Counts and recency of the target's ids in the history.")
+
+
+PRESETS = (Preset("gbdt", "LightGBM on target encodings and history counts", GBDTConfig()),)
