@@ -12,7 +12,7 @@ from typing import Any
 from mdaf_core import __version__
 from mdaf_core.base.settings import IN_CLONE, PROJECT_ROOT
 
-PACKAGES = ("torch", "lightning", "mamba-ssm", "numba", "numpy", "polars", "lightgbm", "scikit-learn", "mlflow")
+PACKAGES = ("torch", "lightning", "mamba-ssm", "numba", "numpy", "polars", "lightgbm", "scikit-learn", "mlflow-skinny")
 
 
 def versions(*packages: str) -> dict[str, str]:
