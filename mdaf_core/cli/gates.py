@@ -44,7 +44,9 @@ def command(
     Of a study: one verdict over the seeds of a configuration. Of a run: that of one trained model, and its g by label,
     slice and epoch; or one row with its history.
     """
-    runs = _runs(target, configuration)
+    from mdaf_core.studies.contributions import runs_meant
+
+    runs = runs_meant(target, configuration)
     if row is not None:
         from mdaf_core.analysis.story import row_story
 
@@ -65,43 +67,16 @@ def command(
     emit(document, as_json, lambda: "\n".join([_contributions(found), *([_describe(summary)] if summary else [])]))
 
 
-def _runs(target: str, configuration: str | None) -> list[RunRecord]:
-    """The runs meant: of one configuration of a study, or one."""
-    from mdaf_core.analysis.effects import runs_of
-    from mdaf_core.analysis.gates import without_gate
-    from mdaf_core.base.errors import UsageError
-    from mdaf_core.runs import tracking
-    from mdaf_core.studies.store import get_study
-
-    try:
-        study = get_study(target)
-    except UsageError:
-        if configuration is not None:
-            raise
-        return [tracking.get_run(target)]
-    runs = [run for run in tracking.list_runs(study.id) if run.state == "finished"]
-    if configuration is None:
-        gated = {run.configuration for run in runs if without_gate(run) is None}
-        names = study.configuration_names
-        configuration = next((name for name in names if name in gated), names[0])
-    return runs_of(runs, configuration)
-
-
 def _margin(run: RunRecord, text: str | None) -> Margin | None:
     """As given, else what the run's study planned for AUC."""
     from mdaf_core.analysis.margins import check_margin, parse_margin
-    from mdaf_core.analysis.plan import planned_margin
-    from mdaf_core.base.errors import UsageError
-    from mdaf_core.studies.store import get_study
+    from mdaf_core.studies.contributions import planned_margin_of
 
-    if text is not None:
-        margin = parse_margin(text)
-        check_margin(margin, "auc")
-        return margin
-    try:
-        return planned_margin(get_study(run.study).plan, "auc")
-    except UsageError:  # a run of no study
-        return None
+    if text is None:
+        return planned_margin_of(run)
+    margin = parse_margin(text)
+    check_margin(margin, "auc")
+    return margin
 
 
 def _only(runs: list[RunRecord]) -> RunRecord:

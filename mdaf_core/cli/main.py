@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mdaf_core import __version__
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import full_sentence, is_full
+from mdaf_core.base.version import __version__
 from mdaf_core.cli.output import say
 
 # Command → where it is (a function, or a Typer), and its line in --help: the first of its own help.

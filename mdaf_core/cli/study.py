@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any
 
 import typer
@@ -13,11 +12,10 @@ from mdaf_core.base import notices
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.queue import api as jobs
-from mdaf_core.queue.describe import standing
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import launch
 from mdaf_core.studies.definitions import definition_names, get_definition
+from mdaf_core.studies.follow import follow
 from mdaf_core.studies.status import METRICS, Cell, cells, counts, spread
 from mdaf_core.studies.store import Study, get_study, readable_studies
 
@@ -79,7 +77,8 @@ def run(
     )
     if wait:
         say(f"Study {study.id}: {len(study.configurations)} configurations × {len(study.seeds)} seeds.")
-        _wait(study)
+        for line in follow(study):
+            say(line)
     found = cells(study)
     emit(_status(study, found), as_json, lambda: _text(study, found) if wait else _queued(study))
     if wait and any(cell.state != "finished" for cell in found):
@@ -194,22 +193,6 @@ def definitions(as_json: JsonOption = False) -> None:
     emit(
         rows, as_json, lambda: table([(d.name, d.title, ", ".join(d.presets)) for d in rows], ("name", "title", "runs"))
     )
-
-
-def _wait(study: Study) -> None:
-    """Until no job of the study is queued or running, say on stderr what changes."""
-    said: dict[int, str] = {}
-    while True:
-        found = jobs.list_jobs(study=study.id)
-        waited_for = {job.depends_on for job in found if job.depends_on and job.state == "queued"}
-        for job in [*(jobs.get_job(i) for i in waited_for), *found]:
-            line = f"{job.state}, {standing(job)}" if standing(job) else job.state
-            if job.state != "queued" and said.get(job.id) != line:
-                say(f"Job {job.id}, {job.title}: {line}")
-                said[job.id] = line
-        if not any(job.state in jobs.ACTIVE for job in found):
-            return
-        time.sleep(1)
 
 
 def _status(study: Study, found: list[Cell]) -> dict[str, Any]:

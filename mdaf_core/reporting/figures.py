@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -19,6 +19,7 @@ from mdaf_core.reporting.theme import Typeface
 if TYPE_CHECKING:
     import altair as alt
 
+    from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.runs.tracking import RunRecord
 
 Drawn = tuple["alt.TopLevelMixin", pl.DataFrame, str]
@@ -227,13 +228,27 @@ def _leaderboard(material: Material) -> Drawn:
     return chart, frame, f"{what}: {how}{diamond} {lines}{_not_compared(material)}"
 
 
-def _differences(material: Material) -> Drawn:
-    comparison = material.comparison
-    frame = comparison.frame()
+def comparison_chart(comparison: StudyComparison, kind: Literal["differences", "leaderboard"]) -> alt.TopLevelMixin:
+    """The chart of a comparison: its means ("leaderboard"), or its differences to the reference.
+
+    Raises:
+        UsageError: the metric is undefined for all, or nothing was compared.
+    """
+    metric, frame = paragraph.titled(comparison.metric), comparison.frame()
+    if kind == "leaderboard":
+        if frame["mean"].is_null().all():
+            raise UsageError(f"{metric} is undefined for every run.")
+        return charts.leaderboard(frame, frames.comparison_members(comparison), x_title=metric)
     if frame["difference_bp"].is_null().all():
         raise UsageError(f"Nothing could be compared with the reference {comparison.reference!r} yet.")
+    title = f"{metric} minus that of {comparison.reference}, bp"
+    return charts.differences(frame, margin_bp=comparison.margin_bp, x_title=title)
+
+
+def _differences(material: Material) -> Drawn:
+    comparison = material.comparison
+    frame, chart = comparison.frame(), comparison_chart(comparison, "differences")
     title = f"{_metric(material)} minus that of {comparison.reference}"
-    chart = charts.differences(frame, margin_bp=comparison.margin_bp, x_title=f"{title}, bp")
     shared = words.seeds([len(c.shared_seeds) for c in comparison.configurations if c.difference])
     parts = [
         f"{title} in bp (1 bp = 0.0001) on {_rows(material)}, paired by seed "

@@ -200,6 +200,18 @@ def themed(
     return spec
 
 
+def in_notebook(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
+    """The chart in the look of the screen, on white whatever the notebook's own theme: Jupyter displays it."""
+    import altair as alt
+
+    spec = themed(chart, "screen")
+    spec["config"] = _merge(spec["config"], _INK)
+    del spec["config"]["legend"]["layout"]  # Vega has it, Vega-Lite's schema, which Altair checks, does not
+    if not CONCATENATIONS & spec.keys():
+        spec.setdefault("width", 560)
+    return alt.Chart.from_dict(spec)
+
+
 def _apply_styles(node: Any, named: dict[str, dict[str, Any]]) -> None:
     """Write the properties of named styles into the marks: Vega-Lite's own `config.style` loses to `config.line`."""
     mark = node.get("mark")

@@ -9,8 +9,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from mdaf_core import __version__
 from mdaf_core.base.settings import IN_CLONE, PROJECT_ROOT
+from mdaf_core.base.version import __version__
 
 PACKAGES = ("torch", "lightning", "mamba-ssm", "numba", "numpy", "polars", "lightgbm", "scikit-learn", "mlflow-skinny")
 
