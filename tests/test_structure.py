@@ -16,6 +16,7 @@ CORE = ROOT / "mdaf_core"
 # A part may import itself, the parts below it, and what has no part (errors, files, settings).
 LAYERS = (
     ("cli",),
+    ("api",),
     ("tasks",),
     ("reporting",),
     ("studies",),
