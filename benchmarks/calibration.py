@@ -27,8 +27,7 @@ from mdaf_core.analysis.significance import (
     seed_component,
     seed_summary,
 )
-from mdaf_core.metrics.jackknife import hanley_mcneil_se
-from mdaf_core.metrics.values import auc
+from mdaf_core.metrics.auc import auc, hanley_mcneil_se
 
 Floats = NDArray[np.float64]
 AUC = 0.65

@@ -13,7 +13,7 @@ from benchmarks.epoch import measure_steps
 from benchmarks.measure import parser, report, seconds
 from mdaf_core.data.batches.loader import BatchLoader
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.metrics.values import auc
+from mdaf_core.metrics.auc import auc
 from mdaf_core.models.registry import build_model
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.memory import keep_freed_memory

@@ -21,7 +21,6 @@ import polars as pl
 from benchmarks.calibration import Rows
 from benchmarks.measure import parser, report
 from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison
-from mdaf_core.analysis.margins import METRICS
 from mdaf_core.analysis.plan import seeds_done
 from mdaf_core.analysis.significance import Component, difference, seed_component
 from mdaf_core.analysis.verdicts import decide
@@ -145,7 +144,7 @@ def _study(rng: np.random.Generator, rows: Rows, seeds: int) -> list[str]:
     return [
         word
         for split in ("val", "test")
-        for metric in METRICS
+        for metric in metrics()
         if metric != "normalised_entropy"  # log loss over a constant: the same tests
         for word in results.compare(study, runs, split=split, metric=metric).frame()["marked"]  # type: ignore[arg-type]
     ]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from mdaf_core.metrics.values import CALIBRATION_BINS
+from mdaf_core.metrics.ece import CALIBRATION_BINS
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

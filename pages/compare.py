@@ -8,11 +8,12 @@ import streamlit as st
 
 from mdaf_core.analysis.margins import parse_margin
 from mdaf_core.analysis.plan import planned_margin
+from mdaf_core.metrics import registry
 from mdaf_core.studies import results
 from pages import compare_evidence as evidence
 from pages import compare_views as views
 from pages import conditions, shared, study_plan
-from pages.compare_views import METRICS, SPLITS
+from pages.compare_views import SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +84,7 @@ def _choices(columns: list[Any], study: Study, used: tuple[str, ...]) -> tuple[S
             "help": help if name in used else "Has no effect on this view.",
         }  # fmt: skip
 
-    names = study.configuration_names
+    names, metrics = study.configuration_names, registry.metrics()
     reference, split, metric, margin = results.choices(study)
     shared.start_over(
         study.id, split=split, metric=metric, margin=margin.text if margin else "", reference=reference,
@@ -100,8 +101,9 @@ def _choices(columns: list[Any], study: Study, used: tuple[str, ...]) -> tuple[S
         **how("split", "Test rows were never looked at in training. Validation rows chose each run's epoch."),
     )  # fmt: skip
     metric = columns[1].selectbox(
-        "Metric", list(METRICS), index=list(METRICS).index(metric), format_func=METRICS.get, on_change=margin_of_metric,
-        **how("metric", "Of the best epoch's weights. gAUC: AUC of each user with both labels, weighted by rows."),
+        "Metric", list(metrics), index=list(metrics).index(metric), format_func=registry.titles().get,
+        on_change=margin_of_metric,
+        **how("metric", " ".join(["Of the best epoch's weights.", *(m.hint for m in metrics.values() if m.hint)])),
     )  # fmt: skip
     reference = columns[2].selectbox(
         "Reference", names, index=names.index(reference),
@@ -110,7 +112,7 @@ def _choices(columns: list[Any], study: Study, used: tuple[str, ...]) -> tuple[S
     planned = planned_margin(study.plan, metric)
     text = columns[3].text_input(
         "Margin", planned.text if planned else "", placeholder="none",
-        **how("margin", f"{study_plan.MARGIN_HELP} Parity is shown by two one-sided tests."),
+        **how("margin", f"{study_plan.margin_help()} Parity is shown by two one-sided tests."),
     )  # fmt: skip
     return split, metric, reference, text
 
@@ -163,7 +165,8 @@ def _results(study_id: str, comparison: StudyComparison, metric: str) -> None:
         )
     frame = comparison.frame()
     left, right = st.columns(2, gap="medium")
-    what = f"{METRICS[metric]}, {SPLITS[comparison.split].lower()} rows"
+    title = registry.metric(metric).title
+    what = f"{title}, {SPLITS[comparison.split].lower()} rows"
     with left:
         shared.show_chart(
             charts.leaderboard(frame, frames.comparison_members(comparison), x_title=what),
@@ -177,7 +180,7 @@ def _results(study_id: str, comparison: StudyComparison, metric: str) -> None:
         else:
             shared.show_chart(
                 charts.differences(frame, margin_bp=comparison.margin_bp,
-                                   x_title=f"{METRICS[metric]} minus that of {comparison.reference}, bp"),
+                                   x_title=f"{title} minus that of {comparison.reference}, bp"),
                 "differences", frame, title=f"Difference to {shared.plain(comparison.reference)}",
                 help=f"Mean of the differences paired by seed. {captions.of_differences(comparison)} "
                      "Band: the margin of parity. Faint: smaller than the noise floor, the spread over seeds.",
@@ -247,10 +250,11 @@ def _columns(comparison: StudyComparison, metric: str) -> dict[str, Any]:
 
     number = st.column_config.NumberColumn
     interval = captions.of_differences(comparison)
+    title = registry.metric(metric).title
     return {
         "Configuration": st.column_config.TextColumn(pinned=bool(st.session_state.get("members"))),
         "Seeds": number(help="Finished seeds; a repeated seed counts once.", width="small"),
-        "Mean": number(f"{METRICS[metric]}, mean", format="%.4f", help="Over seeds, best epoch's weights."),
+        "Mean": number(f"{title}, mean", format="%.4f", help="Over seeds, best epoch's weights."),
         "± 95%": number(
             format="%.4f",
             help="Half the width of the mean's 95% interval over other seeds and other users (rows, where there are "

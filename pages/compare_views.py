@@ -15,15 +15,6 @@ if TYPE_CHECKING:
     from mdaf_core.studies.store import Study
 
 SPLITS = {"test": "Test", "val": "Validation"}
-METRICS = {
-    "auc": "AUC",
-    "gauc": "gAUC",
-    "logloss": "Log loss",
-    "normalised_entropy": "Normalised entropy",
-    "brier": "Brier score",
-    "ece": "Calibration error",
-    "pr_auc": "PR-AUC",
-}
 MANY = 6  # configurations drawn at first in one chart
 
 
@@ -95,6 +86,7 @@ def slices(study: Study, runs: list[RunRecord], split: str) -> None:
 
 
 def cost(study: Study, runs: list[RunRecord], comparison: StudyComparison) -> None:
+    from mdaf_core.metrics.registry import metric
     from mdaf_core.reporting import charts, frames
 
     table = frames.ledger(runs)
@@ -104,7 +96,8 @@ def cost(study: Study, runs: list[RunRecord], comparison: StudyComparison) -> No
         column_config=_ledger_columns(),
     )  # fmt: skip
     frame = frames.quality_and_cost(table, comparison)
-    y_title = f"{METRICS[comparison.metric]}, {SPLITS[comparison.split].lower()} rows"
+    by = metric(comparison.metric).title
+    y_title = f"{by}, {SPLITS[comparison.split].lower()} rows"
     for column, name, title, x_title in zip(
         st.columns(2, gap="medium"),
         ("parameters", "rows_per_second"),
@@ -114,7 +107,7 @@ def cost(study: Study, runs: list[RunRecord], comparison: StudyComparison) -> No
     ):
         with column:
             chart = charts.cost(frame, x=name, x_title=x_title, y_title=y_title, order=study.configuration_names)
-            title = f"{METRICS[comparison.metric]} against {title}"
+            title = f"{by} against {title}"
             shared.show_chart(
                 chart, f"cost-{name.replace('_', '-')}", frame, title=title,
                 help="Mean over seeds; line: its 95% interval over other seeds and other users, none with one seed. "

@@ -91,7 +91,7 @@ def editor(study: Study) -> None:
 def _editor(study: Study) -> None:
     import pandas as pd
 
-    from mdaf_core.analysis.criteria import TITLES, Criterion, preset_criteria, read_criteria
+    from mdaf_core.analysis.criteria import Criterion, preset_criteria, read_criteria, titles
     from mdaf_core.studies.store import update_study
 
     draft, version = f"criteria-rows-{study.id}", f"criteria-version-{study.id}"
@@ -110,7 +110,7 @@ def _editor(study: Study) -> None:
         key=f"criteria-editor-{study.id}-{st.session_state[version]}",
         column_config={
             "name": st.column_config.TextColumn("Name", required=True, max_chars=120, width="medium"),
-            "metric": words("Metric", options=list(TITLES), format_func=TITLES.get, required=True, width="medium"),
+            "metric": words("Metric", options=list(titles()), format_func=titles().get, required=True, width="medium"),
             "rule": words("Rule", options=list(get_args(fields["rule"].annotation)), required=True, width="medium"),
             "low": st.column_config.NumberColumn("Low", format="%.4f"),
             "high": st.column_config.NumberColumn("High", format="%.4f"),

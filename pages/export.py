@@ -8,10 +8,11 @@ import streamlit as st
 
 from mdaf_core.analysis.margins import check_margin, parse_margin
 from mdaf_core.analysis.plan import planned_margin
+from mdaf_core.metrics.registry import titles
 from mdaf_core.studies import results
 from pages import shared
-from pages.compare_views import METRICS, SPLITS
-from pages.study_plan import MARGIN_HELP
+from pages.compare_views import SPLITS
+from pages.study_plan import margin_help
 
 if TYPE_CHECKING:
     from mdaf_core.reporting.material import Material
@@ -37,6 +38,7 @@ def main() -> None:
         if study_id is None:
             return
         study = _study(study_id)
+        metrics = titles()
         _, rows, by, planned = results.choices(study)
         shared.start_over(study_id, split=rows, metric=by, margin=planned.text if planned else "")
 
@@ -49,13 +51,13 @@ def main() -> None:
             bind="query-params",
         )  # fmt: skip
         metric = columns[2].selectbox(
-            "Metric", list(METRICS), index=list(METRICS).index(by), format_func=METRICS.get, key="metric",
+            "Metric", list(metrics), index=list(metrics).index(by), format_func=metrics.get, key="metric",
             bind="query-params", on_change=margin_of_metric,
             help="What configurations are compared by: figures of Comparison and Cost, table of results, text.",
         )  # fmt: skip
         of_metric = planned_margin(study.plan, metric)
         margin = columns[3].text_input(
-            "Margin", of_metric.text if of_metric else "", key="margin", bind="query-params", help=MARGIN_HELP,
+            "Margin", of_metric.text if of_metric else "", key="margin", bind="query-params", help=margin_help(),
             placeholder="none",
         )  # fmt: skip
         check_margin(parse_margin(margin), metric)

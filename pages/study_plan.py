@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import streamlit as st
 
+from mdaf_core.metrics.registry import in_bp, named, titles
 from pages import shared
-from pages.compare_views import METRICS, SPLITS
+from pages.compare_views import SPLITS
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.margins import Margin, Proposal
@@ -21,10 +22,15 @@ PLAN_HELP = (
     "later (another metric, other rows, another margin or reference, added seeds) is marked as chosen after results "
     "were seen."
 )
-MARGIN_HELP = (
-    "What counts as parity. A number of bp (20) of AUC, gAUC or PR-AUC, 1 bp = 0.0001; or a share of what the "
-    "reference gains over the base rate (1%), for every metric but ECE. Empty: parity is not tested."
-)
+
+
+def margin_help() -> str:
+    """What a margin may be, of which metric."""
+    without = named(lambda metric: metric.gain is None, "and")
+    return (
+        f"What counts as parity. A number of bp (20) of {named(in_bp)}, 1 bp = 0.0001; or a share of what the "
+        f"reference gains over the base rate (1%), for every metric but {without}. Empty: parity is not tested."
+    )
 
 
 class Chosen(NamedTuple):
@@ -44,11 +50,11 @@ def plan_form(dataset: PreparedDataset, reference: RunConfig | None) -> Chosen:
 
     st.markdown("**Plan of the comparison**", help=PLAN_HELP)
     columns = st.columns(3, vertical_alignment="bottom")
-    metric = columns[0].selectbox("Primary metric", list(METRICS), format_func=METRICS.get, key="plan_metric")
+    metric = columns[0].selectbox("Primary metric", list(titles()), format_func=titles().get, key="plan_metric")
     split = columns[1].selectbox("Rows", list(SPLITS), format_func=SPLITS.get, key="plan_split")
     proposal = _proposal(dataset.name, reference.preset, metric, split, tracking.store_version()) if reference else None
     proposed = proposal.margin if proposal else None
-    text = columns[2].text_input("Margin", key="plan_margin", help=MARGIN_HELP, placeholder="none: parity not tested")
+    text = columns[2].text_input("Margin", key="plan_margin", help=margin_help(), placeholder="none: parity not tested")
     if proposal:
         st.caption(shared.plain(proposal.sentence))
     if proposed and not text.strip():

@@ -6,14 +6,14 @@ Every comparison is on the same rows of the same data, or carries the reason why
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison
 from mdaf_core.analysis.convergence import diverged
 from mdaf_core.analysis.items import items_note, items_of
-from mdaf_core.analysis.margins import Margin, check_margin, check_metric
+from mdaf_core.analysis.margins import Margin, check_margin
 from mdaf_core.analysis.sampling import mean_over_seeds, row_sampling
 from mdaf_core.analysis.signed_rank import signed_rank
 from mdaf_core.analysis.significance import (
@@ -26,18 +26,20 @@ from mdaf_core.analysis.significance import (
     seed_summary,
     verdict,
 )
-from mdaf_core.analysis.verdicts import DIRECTIONS, chance_notes, decide, fit_margin, interim_look
+from mdaf_core.analysis.verdicts import chance_notes, decide, fit_margin, interim_look
 from mdaf_core.data.store.sample import sample_note
 from mdaf_core.data.store.schema import Split
-from mdaf_core.metrics.values import ECE_BIAS
+from mdaf_core.metrics.registry import metric as known_metric
 from mdaf_core.runs.groups import by_configuration
+from mdaf_core.runs.metric_values import MetricValue, metric_of, metric_value
 from mdaf_core.runs.tracking import RunRecord
 
 
-def metric_of(run: RunRecord, split: Split, metric: str) -> float | None:
-    """One metric of a finished run at its best epoch; None where undefined."""
-    found = run.metrics(split)
-    return None if found is None else getattr(found, metric)
+def _undefined(metric: str, found: Collection[MetricValue]) -> str:
+    """How many runs have no value of the metric, and what is in the way where it had to be computed."""
+    reasons = dict.fromkeys(one.reason for one in found if one.value is None and one.reason and one.computed)
+    missing = sum(one.value is None for one in found)
+    return "; ".join([f"{metric} is undefined for {missing} of {len(found)} seeds", *reasons]).rstrip(".")
 
 
 def _mixed(group: dict[int, RunRecord]) -> str | None:
@@ -146,7 +148,7 @@ def compare_study(
     Args:
         runs: of one study; unfinished ones are left out.
         reference: name of the configuration the others are compared with.
-        metric: one of `DIRECTIONS`.
+        metric: key of one of `metrics.registry`.
         margin: what counts as parity; None: parity is not tested, and no word says it.
         planned: seeds each planned configuration is to finish; None: those there are.
         over_items: intervals cover other items as well as other users, where the rows have both.
@@ -154,22 +156,23 @@ def compare_study(
     Raises:
         UsageError: unknown metric, or a margin that has no meaning for it.
     """
-    check_metric(metric)
+    known = known_metric(metric)
     check_margin(margin, metric)
     groups = by_configuration(runs)
     out = StudyComparison(reference=reference, split=split, metric=metric, margin=margin, configurations=[])
     asked, over_items = over_items, _look_at_items(out, groups, over_items)
     for name, group in groups.items():
         first = next(iter(group.values()))
+        found = {seed: metric_value(run, split, metric) for seed, run in group.items()}
         entry = ComparedConfiguration(
             configuration=name,
             preset=first.preset,
             model=first.model,
             run_ids={seed: run.run_id for seed, run in group.items()},
-            values={s: v for s, run in group.items() if (v := metric_of(run, split, metric)) is not None},
+            values={seed: one.value for seed, one in found.items() if one.value is not None},
         )
         if len(entry.values) < len(group):
-            entry.notes.append(f"{metric} is undefined for {len(group) - len(entry.values)} of {len(group)} seeds")
+            entry.notes.append(_undefined(metric, found.values()))
         mixed = _mixed(group)
         if mixed:
             entry.notes.append(mixed)
@@ -205,11 +208,10 @@ def compare_study(
     decide(out, waiting=len([name for name in planned or () if name not in groups and name != reference]))
     _name_diverged(out, runs)
     out.chance = chance_notes(groups, {name: _mean_auc(group, split) for name, group in groups.items()}, split)
-    if metric == "ece":
-        out.notes.append(ECE_BIAS)
+    out.notes += filter(None, [known.note])
     if split == "val":
         out.notes.append("Validation rows chose each run's epoch, so their metrics are optimistic; test rows are not.")
-    out.configurations.sort(key=lambda c: -DIRECTIONS[metric] * c.summary.mean if c.summary else math.inf)
+    out.configurations.sort(key=lambda c: -known.direction * c.summary.mean if c.summary else math.inf)
     return out
 
 

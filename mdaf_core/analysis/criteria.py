@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mdaf_core.analysis.sampling import mean_over_seeds, row_sampling
 from mdaf_core.analysis.significance import ONE_SEED, Estimate, interval, seed_component, seed_summary
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.validation import called, describe_validation_error
+from mdaf_core.data.store.schema import Split
+from mdaf_core.metrics.registry import metrics
 from mdaf_core.runs.groups import by_configuration
+from mdaf_core.runs.metric_values import metric_of
 from mdaf_core.runs.tracking import RunRecord
 
-EpochMetric = Literal["train_auc_online", "train_auc_eval", "val_auc", "gap_online", "gap_eval", "val_logloss"]
-TestMetric = Literal["test_auc", "test_gauc", "test_logloss"]
-TITLES = {
+OF_EPOCHS = {
     "train_auc_online": "Train AUC while training",
     "train_auc_eval": "Train AUC in evaluation mode",
     "val_auc": "Validation AUC",
     "gap_online": "Gap, train AUC while training",
     "gap_eval": "Gap, train AUC in evaluation mode",
     "val_logloss": "Validation log loss",
-    "test_auc": "Test AUC",
-    "test_gauc": "Test gAUC",
-    "test_logloss": "Test log loss",
 }
+ON_TEST = "test_"
+
+
+def titles() -> dict[str, str]:
+    """Every figure that a criterion can be of: those of each epoch, and on test rows every metric."""
+    return {**OF_EPOCHS, **{f"{ON_TEST}{key}": f"Test {one.words}" for key, one in metrics().items()}}
 
 
 class Criterion(BaseModel):
@@ -35,13 +39,20 @@ class Criterion(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=120, description="Shown in the scoreboard.")
-    metric: EpochMetric | TestMetric
+    metric: str
     rule: Literal["at least", "at most", "between", "drop below best at most"]
     low: float | None = Field(None, description="Threshold of `at least`, lower end of `between`.")
     high: float | None = Field(None, description="Threshold of `at most`, upper end of `between`, largest drop.")
     epoch: Literal["best", "last"] = Field("best", description="Which epoch the figure is taken from.")
     origin: str = Field("", max_length=200, description="Where the thresholds come from, and what they were set for.")
     source: str = Field("", max_length=60, description="Kind of data they apply to; empty: any.")
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in titles():
+            raise ValueError(f"there is no figure {name!r}; known: {', '.join(titles())}")
+        return name
 
     @model_validator(mode="after")
     def _thresholds(self) -> Criterion:
@@ -51,14 +62,14 @@ class Criterion(BaseModel):
             raise ValueError(f"the rule '{self.rule}' takes exactly the threshold(s) {' and '.join(needed)}")
         if self.low is not None and self.high is not None and self.low > self.high:
             raise ValueError(f"low ({self.low:g}) is above high ({self.high:g})")
-        if self.metric in get_args(TestMetric) and self.epoch == "last":
+        if self.metric.startswith(ON_TEST) and self.epoch == "last":
             raise ValueError("test metrics exist for the best epoch only")
         return self
 
     @property
     def requirement(self) -> str:
         """The rule in words, with its thresholds."""
-        title = TITLES[self.metric]
+        title = titles()[self.metric]
         if self.rule == "drop below best at most":
             return f"{title} at the {self.epoch} epoch not more than {self.high:g} below the best epoch"
         bounds = {
@@ -115,13 +126,6 @@ _PRESETS = {
     name: [criterion.model_copy(update={"origin": _ORIGIN, "source": _TAOBAO}) for criterion in criteria]
     for name, criteria in (("report", _REPORT), ("mdaf-levels", _LEVELS), ("report-test", _ON_TEST))
 }
-_ROW_METRICS: dict[str, tuple[Literal["val", "test"], str]] = {
-    "val_auc": ("val", "auc"),
-    "val_logloss": ("val", "logloss"),
-    "test_auc": ("test", "auc"),
-    "test_gauc": ("test", "gauc"),
-    "test_logloss": ("test", "logloss"),
-}
 
 
 def preset_criteria(name: str) -> list[Criterion]:
@@ -174,8 +178,8 @@ def _figure(criterion: Criterion, run: RunRecord) -> float | None:
     result = run.result
     if result is None:
         return None
-    if criterion.metric in get_args(TestMetric):
-        return getattr(result.test, criterion.metric.removeprefix("test_"))
+    if criterion.metric.startswith(ON_TEST):
+        return metric_of(run, "test", criterion.metric.removeprefix(ON_TEST))
     by_epoch = {e.epoch: e for e in result.epochs}
     best = by_epoch.get(result.best_epoch)
     asked = best if criterion.epoch == "best" else result.epochs[-1] if result.epochs else None
@@ -191,11 +195,12 @@ def _figure(criterion: Criterion, run: RunRecord) -> float | None:
 def _mean(criterion: Criterion, runs: Sequence[RunRecord], figures: Sequence[float]) -> Estimate | None:
     """The interval of a criterion's figure: over seeds and users at once where each row's part in it is known.
 
-    That is so for AUC, gAUC and log loss of the best epoch, whose predictions are kept; of gaps, training figures,
-    other epochs and drops between epochs only the spread over seeds is known.
+    That is so for metrics of the best epoch, whose predictions are kept; of gaps, training figures, other epochs and
+    drops between epochs only the spread over seeds is known.
     """
-    if len(figures) == len(runs) and criterion.metric in _ROW_METRICS and criterion.epoch == "best":
-        split, metric = _ROW_METRICS[criterion.metric]
+    part, _, metric = criterion.metric.partition("_")
+    if len(figures) == len(runs) and part in ("val", "test") and criterion.epoch == "best":
+        split: Split = "val" if part == "val" else "test"
         return mean_over_seeds(figures, row_sampling([(run,) for run in runs], split, metric))
     if len(figures) < 2:
         return None

@@ -14,20 +14,9 @@ from mdaf_core.analysis.significance import Component
 from mdaf_core.base.cache import cached
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.schema import Split
+from mdaf_core.metrics.ece import CALIBRATION_BINS, mass_bins
 from mdaf_core.metrics.jackknife import degrees_of_freedom, mean_errors
-from mdaf_core.metrics.values import (
-    CALIBRATION_BINS,
-    Bools,
-    Codes,
-    Floats,
-    Undefined,
-    checked,
-    clusters,
-    dense,
-    mass_bins,
-    rank,
-    sigmoid,
-)
+from mdaf_core.metrics.values import Bools, Codes, Floats, Undefined, checked, clusters, dense, rank, sigmoid
 from mdaf_core.runs.predictions import load_predictions
 from mdaf_core.runs.tracking import RunRecord
 

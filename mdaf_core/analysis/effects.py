@@ -17,8 +17,9 @@ from mdaf_core.analysis.significance import Difference, difference, sampling_com
 from mdaf_core.base.cache import cached
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.store.schema import Split
-from mdaf_core.metrics.jackknife import auc_errors, placement_errors, units_of_rarer_label
-from mdaf_core.metrics.values import Undefined, auc, clusters
+from mdaf_core.metrics.auc import auc, auc_errors, placement_errors
+from mdaf_core.metrics.jackknife import units_of_rarer_label
+from mdaf_core.metrics.values import Undefined, clusters
 from mdaf_core.runs.predictions import difference_of_rows, load_predictions
 from mdaf_core.runs.tracking import RunRecord, artifact
 

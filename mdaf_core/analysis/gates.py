@@ -18,7 +18,8 @@ from mdaf_core.analysis.slices import slicings
 from mdaf_core.base.cache import cached
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.store.schema import Split
-from mdaf_core.metrics.jackknife import auc_errors, mean_errors, units_of_rarer_label
+from mdaf_core.metrics.auc import auc_errors
+from mdaf_core.metrics.jackknife import mean_errors, units_of_rarer_label
 from mdaf_core.metrics.values import Undefined, clusters, dense, row_loss
 from mdaf_core.runs.predictions import dataset_of, load_predictions
 from mdaf_core.runs.tracking import RunRecord, artifact

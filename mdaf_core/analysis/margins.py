@@ -16,34 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mdaf_core.analysis.significance import BP
 from mdaf_core.base.errors import UsageError
-from mdaf_core.metrics.jackknife import hanley_mcneil_se
+from mdaf_core.metrics.auc import hanley_mcneil_se
+from mdaf_core.metrics.metric import Metric
+from mdaf_core.metrics.registry import metric as known_metric
 
-# What a metric gains over the base rate: its formula in words, for sentences.
-GAINS = {
-    "auc": "AUC − 0.5",
-    "gauc": "gAUC − 0.5",
-    "pr_auc": "PR-AUC − base rate",
-    "logloss": "base-rate log loss − log loss",
-    "normalised_entropy": "1 − normalised entropy",
-    "brier": "base-rate Brier score − Brier score",
-}
-METRICS = {  # as sentences name them
-    "auc": "AUC",
-    "gauc": "gAUC",
-    "logloss": "log loss",
-    "normalised_entropy": "normalised entropy",
-    "brier": "Brier score",
-    "ece": "expected calibration error",
-    "pr_auc": "PR-AUC",
-}
-IN_BP = ("auc", "gauc", "pr_auc")
 WIDE = 0.05  # share of the gain above which a margin is warned of
 NARROWEST, WIDEST = 0.0025, 0.02  # share of the gain that is proposed
 NO_MARGIN = "no margin is set, so parity is not tested"
-NO_ECE = (
-    "parity in ECE cannot be shown: ECE is biased upward by an amount that depends on the number of rows, so no margin "
-    "of it has a meaning"
-)
 AT_LAUNCH = "set at launch"
 PROPOSED = "proposed by the program, accepted at launch"
 AFTERWARDS = "chosen after results were seen"
@@ -99,30 +78,21 @@ def _no(text: str) -> Margin:
     )
 
 
-def check_metric(metric: str) -> None:
-    """Refuse a metric that configurations cannot be compared by.
-
-    Raises:
-        UsageError: the message lists those there are.
-    """
-    if metric not in METRICS:
-        raise UsageError(f"There is no metric {metric!r} to compare by. Known: {', '.join(METRICS)}.")
-
-
 def check_margin(margin: Margin | None, metric: str) -> None:
     """Refuse a margin that has no meaning for the metric.
 
     Raises:
-        UsageError: the reason.
+        UsageError: the reason; or there is no such metric.
     """
+    known = known_metric(metric)
     if margin is None:
         return
-    if metric not in GAINS:
-        raise UsageError(f"{NO_ECE[0].upper()}{NO_ECE[1:]}. Leave the margin out.")
-    if margin.unit == "bp" and metric not in IN_BP:
+    if known.gain is None:
+        raise UsageError(f"{_no_margin(known)} Leave the margin out.")
+    if margin.unit == "bp" and not known.in_bp:
         raise UsageError(
-            f"A margin of {METRICS[metric]} is relative, since its size depends on the click rate: give a share of the "
-            f"reference's gain over the base rate ({GAINS[metric]}), such as 1%, not {margin.text}."
+            f"A margin of {known.words} is relative, since its size depends on the click rate: give a share of the "
+            f"reference's gain over the base rate ({known.gain_words}), such as 1%, not {margin.text}."
         )
     if margin.unit == "%" and margin.size >= 100:
         raise UsageError(
@@ -130,24 +100,20 @@ def check_margin(margin: Margin | None, metric: str) -> None:
         )
 
 
+def _no_margin(metric: Metric) -> str:
+    """Why no margin of a metric has a meaning, as a sentence."""
+    return f"{metric.no_margin[0].upper()}{metric.no_margin[1:].rstrip('.')}."
+
+
 def gain_over_base(metric: str, value: float, base_rate: float) -> float | None:
-    """What a metric's `value` gains over predicting the base rate for every row; None for ECE, or one label.
+    """What a metric's `value` gains over predicting the base rate for every row; None for one label, or a metric of
+    which no gain has a meaning.
 
     Args:
         base_rate: share of positives among the rows the metric is of.
     """
-    if metric not in GAINS or not 0 < base_rate < 1:
-        return None
-    if metric == "logloss":
-        return entropy(base_rate) - value
-    if metric == "brier":
-        return base_rate * (1 - base_rate) - value
-    return {"auc": value - 0.5, "gauc": value - 0.5, "pr_auc": value - base_rate}.get(metric, 1 - value)
-
-
-def entropy(rate: float) -> float:
-    """Log loss of predicting the base rate `rate` for every row, in nats."""
-    return -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate))
+    gain = known_metric(metric).gain
+    return None if gain is None or not 0 < base_rate < 1 else gain(value, base_rate)
 
 
 def margin_words(margin: Margin | None, width: float | None) -> str:
@@ -167,24 +133,25 @@ def _bp(value: float, digits: int = 3) -> str:
 
 def margin_notes(margin: Margin | None, metric: str, width: float | None, gain: float | None) -> list[str]:
     """What to know about a margin: none is set, none can be formed, or it is wide beside what the reference gains."""
-    if metric not in GAINS:
-        return [f"{NO_ECE[0].upper()}{NO_ECE[1:]}."]
+    known = known_metric(metric)
+    if known.gain is None:
+        return [_no_margin(known)]
     if margin is None:
         return [f"{NO_MARGIN[0].upper()}{NO_MARGIN[1:]}."]
     if width is None:
         return [
-            f"The margin of {margin.text} of the reference's gain over the base rate ({GAINS[metric]}) cannot be "
+            f"The margin of {margin.text} of the reference's gain over the base rate ({known.gain_words}) cannot be "
             "formed, since the reference gains nothing over it: parity is not tested."
         ]
     if gain is None or gain <= 0:
         return [
-            f"The reference gains nothing over the base rate ({GAINS[metric]}): parity with it within "
+            f"The reference gains nothing over the base rate ({known.gain_words}): parity with it within "
             f"±{_bp(width)} bp says little."
         ]
     if width > WIDE * gain:
         return [
             f"The margin of ±{_bp(width)} bp is {width / gain:.0%} of what the reference gains over the base rate "
-            f"({GAINS[metric]}: {_bp(gain)} bp). More than {WIDE:.0%} of it may hide a difference that matters."
+            f"({known.gain_words}: {_bp(gain)} bp). More than {WIDE:.0%} of it may hide a difference that matters."
         ]
     return []
 
@@ -217,8 +184,9 @@ def propose(metric: str, rows: int, positives: int, auc: float | None = None, se
         auc: of the reference, from runs that have finished on these data; None: 0.65 is assumed, and said.
         se: its standard error; None: Hanley and McNeil's from AUC and counts.
     """
-    if metric not in GAINS:
-        return Proposal(margin=None, sentence=f"{NO_ECE[0].upper()}{NO_ECE[1:]}.")
+    known = known_metric(metric)
+    if known.gain is None:
+        return Proposal(margin=None, sentence=_no_margin(known))
     if not 0 < positives < rows:
         return Proposal(margin=None, sentence="These rows have one label only, so no margin can be proposed.")
     assumed = auc is None or auc <= 0.5

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import BaseModel, Field
 
-from mdaf_core.analysis.margins import AFTERWARDS, BY_HAND, METRICS, Margin
+from mdaf_core.analysis.margins import AFTERWARDS, BY_HAND, Margin
 from mdaf_core.data.store.schema import Split
+from mdaf_core.metrics.registry import metric_words
 
 NO_PLAN = "no plan was stored with this study"
 MARKS = {AFTERWARDS: "†", NO_PLAN: "‡"}
@@ -34,7 +35,7 @@ class Plan(BaseModel):
         """In one line, for pages: metric, rows, margin, reference, seeds."""
         margin = f"margin {self.margin.text} ({self.margin.origin})" if self.margin else "no margin"
         return (
-            f"{METRICS[self.metric]} on {_SPLITS[self.split]} against {self.reference}, {margin}, "
+            f"{metric_words(self.metric)} on {_SPLITS[self.split]} against {self.reference}, {margin}, "
             f"{'seed' if len(self.seeds) == 1 else 'seeds'} {', '.join(map(str, self.seeds))}"
         )
 
@@ -110,7 +111,7 @@ def departures(
     """
     out = []
     if metric != plan.metric:
-        out.append(f"the metric {METRICS[metric]} (planned: {METRICS[plan.metric]})")
+        out.append(f"the metric {metric_words(metric)} (planned: {metric_words(plan.metric)})")
     if split != plan.split:
         out.append(f"{_SPLITS[split]} (planned: {_SPLITS[plan.split]})")
     if reference != plan.reference:

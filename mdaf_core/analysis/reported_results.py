@@ -33,7 +33,7 @@ from mdaf_core.analysis.significance import (
 )
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.validation import called, describe_validation_error
-from mdaf_core.metrics.jackknife import hanley_mcneil_se
+from mdaf_core.metrics.auc import hanley_mcneil_se
 from mdaf_core.metrics.values import Undefined
 
 CORRELATIONS = (0.0, 0.5, 0.8, 0.9, 0.95)  # for which the rows needed are told

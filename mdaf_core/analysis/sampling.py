@@ -23,6 +23,7 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.sample import Sample, sample_of
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.jackknife import units_of_rarer_label
+from mdaf_core.metrics.registry import definition
 from mdaf_core.metrics.values import Codes, Floats, Undefined, clusters
 from mdaf_core.runs.predictions import ScoredRun, Units, difference_of_rows, predictions_of, sampling_errors
 from mdaf_core.runs.tracking import RunRecord
@@ -132,7 +133,12 @@ def row_sampling(
         StudioError: the items' data set is gone or has changed.
     """
     first = pairs[0][-1]
-    key = [split, metric, over_items, [[[r.run_id, r.ended, r.fingerprint] for r in pair] for pair in pairs]]
+    key = [
+        split,
+        definition(metric),
+        over_items,
+        [[[r.run_id, r.ended, r.fingerprint] for r in pair] for pair in pairs],
+    ]
     try:
         if isinstance(first, ScoredRun):
             found = _row_sampling(pairs, split, metric, over_items)

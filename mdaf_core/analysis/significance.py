@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, Field
 
 from mdaf_core.base.errors import StudioError
-from mdaf_core.metrics.jackknife import auc_errors, degrees_of_freedom, units_of_rarer_label
-from mdaf_core.metrics.values import Floats, Undefined, checked, dense, placements
+from mdaf_core.metrics.auc import auc_errors, placements
+from mdaf_core.metrics.jackknife import degrees_of_freedom, units_of_rarer_label
+from mdaf_core.metrics.values import Floats, Undefined, checked, dense
 
 LEVEL = 0.95
 BP = 1e-4

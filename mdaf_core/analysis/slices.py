@@ -18,8 +18,9 @@ from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.describe import local_times
 from mdaf_core.data.store.schema import FIRST_ID, Split
-from mdaf_core.metrics.jackknife import auc_errors, units_of_rarer_label
-from mdaf_core.metrics.values import Undefined, auc, checked, clusters
+from mdaf_core.metrics.auc import auc, auc_errors
+from mdaf_core.metrics.jackknife import units_of_rarer_label
+from mdaf_core.metrics.values import Undefined, checked, clusters
 from mdaf_core.runs.predictions import dataset_of, difference_of_rows, load_predictions
 from mdaf_core.runs.tracking import RunRecord
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mdaf_core.analysis.compared import StudyComparison
-from mdaf_core.analysis.margins import entropy, gain_over_base, margin_notes
+from mdaf_core.analysis.margins import gain_over_base, margin_notes
 from mdaf_core.analysis.plan import seeds_done
 from mdaf_core.analysis.significance import BP, LEVEL, ONE_SEED, Estimate, holm, verdict
 from mdaf_core.data.store.schema import Split
+from mdaf_core.metrics.log_loss import entropy
+from mdaf_core.metrics.registry import metric
 from mdaf_core.runs.tracking import RunRecord
-
-# Metric → +1 where larger is better, −1 where smaller is.
-DIRECTIONS = {"auc": 1, "gauc": 1, "pr_auc": 1, "logloss": -1, "normalised_entropy": -1, "brier": -1, "ece": -1}
 
 
 def interim_look(
@@ -58,7 +57,7 @@ def decide(out: StudyComparison, waiting: int) -> None:
         assert entry.difference is not None
         entry.p_adjusted, entry.p_equivalence_adjusted = p, p_parity
         entry.p_seeds_adjusted, entry.p_signed_rank_adjusted = p_seeds, p_ranks
-        improvement = DIRECTIONS[out.metric] * entry.difference.estimate
+        improvement = metric(out.metric).direction * entry.difference.estimate
         entry.verdict = verdict(improvement, p, p_parity, len(entry.shared_seeds))
         shown = not entry.interim and entry.verdict in ("better", "worse")
         if shown and p_parity is not None and p_parity < 1 - LEVEL:

@@ -11,6 +11,7 @@ import typer
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, table
+from mdaf_core.metrics.registry import in_bp, named
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.compared import StudyComparison
@@ -27,7 +28,7 @@ MarginOption = Annotated[
     typer.Option(
         "--margin",
         "--margin-bp",
-        help="What counts as parity: bp of AUC, gAUC or PR-AUC (20), or a share of the reference's gain over the base "
+        help=f"What counts as parity: bp of {named(in_bp)} (20), or a share of the reference's gain over the base "
         "rate (1%); none: parity is not tested. Default: the study's plan.",
     ),
 ]
@@ -50,7 +51,7 @@ def compare(
     ] = None,
     metric: Annotated[
         str | None,
-        typer.Option(help="auc, gauc, pr_auc, logloss, normalised_entropy, brier or ece; default: the study's plan."),
+        typer.Option(help=f"{named(keys=True)}; default: the study's plan."),
     ] = None,
     difference_bp: Annotated[
         float | None, typer.Option(help="Difference in bp of the metric to find rows and seeds for.")

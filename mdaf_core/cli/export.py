@@ -12,6 +12,7 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.cli.evaluate import MarginOption, chosen_margin
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit
+from mdaf_core.metrics.registry import named
 
 
 class FigureType(StrEnum):
@@ -29,9 +30,7 @@ def command(
     ] = None,
     metric: Annotated[
         str | None,
-        typer.Option(
-            help="To compare by: auc, gauc, pr_auc, logloss, normalised_entropy, brier or ece; default: the plan's."
-        ),
+        typer.Option(help=f"To compare by: {named(keys=True)}; default: the plan's."),
     ] = None,
     margin: MarginOption = None,
     typeface: Annotated[

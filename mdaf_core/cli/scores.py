@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mdaf_core.cli.output import JsonOption, emit
+from mdaf_core.metrics.registry import in_bp, named
 
 
 class Kind(StrEnum):
@@ -22,11 +23,11 @@ class Kind(StrEnum):
 def command(
     file: Annotated[Path, typer.Argument(help="CSV (.csv, .tsv) or Parquet.")],
     reference: Annotated[str | None, typer.Option(help="Model to compare with; default: the first.")] = None,
-    metric: Annotated[str, typer.Option(help="auc, gauc, pr_auc, logloss, normalised_entropy, brier or ece.")] = "auc",
+    metric: Annotated[str, typer.Option(help=f"{named(keys=True)}.")] = "auc",
     margin: Annotated[
         str | None,
         typer.Option(
-            help="What counts as parity: bp of AUC, gAUC or PR-AUC (20), or a share of the reference's gain over the "
+            help=f"What counts as parity: bp of {named(in_bp)} (20), or a share of the reference's gain over the "
             "base rate (1%). Without it parity is not tested."
         ),
     ] = None,

@@ -6,17 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from mdaf_core.analysis.margins import AT_LAUNCH, Margin, check_metric, parse_margin
+from mdaf_core.analysis.margins import AT_LAUNCH, Margin, check_margin, parse_margin
 from mdaf_core.analysis.plan import NO_PLAN
 from mdaf_core.base import notices
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.metrics.registry import in_bp, in_results, named
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import launch
 from mdaf_core.studies.definitions import definition_names, get_definition
 from mdaf_core.studies.follow import follow
-from mdaf_core.studies.status import METRICS, Cell, cells, counts, spread
+from mdaf_core.studies.status import Cell, cells, counts, spread
 from mdaf_core.studies.store import Study, get_study, readable_studies
 
 app = typer.Typer(help="Studies: a data set × named configurations × seeds.", no_args_is_help=True)
@@ -35,17 +36,15 @@ def run(
     reference: Annotated[
         str | None, typer.Option(help="Configuration the others are compared with; default: the definition's.")
     ] = None,
-    metric: Annotated[
-        str, typer.Option(help="Compared by: auc, gauc, pr_auc, logloss, normalised_entropy, brier or ece.")
-    ] = "auc",
+    metric: Annotated[str, typer.Option(help=f"Compared by: {named(keys=True)}.")] = "auc",
     split: Annotated[EvaluatedSplit, typer.Option(help="Rows that are compared.")] = EvaluatedSplit.test,
     margin: Annotated[
         str | None,
         typer.Option(
             "--margin",
             "--margin-bp",
-            help="What will count as parity: bp (20) of AUC, gAUC, PR-AUC; a share of the reference's gain over the "
-            "base rate (1%); `proposed` takes the program's proposal. Without it parity is not tested.",
+            help=f"What will count as parity: bp (20) of {named(in_bp)}; a share of the reference's gain over "
+            "the base rate (1%); `proposed` takes the program's proposal. Without it parity is not tested.",
         ),
     ] = None,
     title: Annotated[str, typer.Option(help="Shown in the app.")] = "",
@@ -87,7 +86,7 @@ def run(
 
 def _margin(text: str | None, data: str, reference: str, metric: str, split: EvaluatedSplit) -> Margin | None:
     """The margin as it was given; without one it is said what the program would propose, and none is taken."""
-    check_metric(metric)
+    check_margin(None, metric)
     if text is not None and text.strip().lower() != "proposed":
         return parse_margin(text, AT_LAUNCH)
     found = launch.propose_margin(PreparedDataset.open(data), get_preset(reference), metric, split.value)
@@ -199,7 +198,7 @@ def _status(study: Study, found: list[Cell]) -> dict[str, Any]:
     configurations = []
     for name in study.configuration_names:
         mine = [cell for cell in found if cell.configuration == name]
-        metrics = {split: {m: spread(mine, split, m) for m in METRICS} for split in ("val", "test")}  # type: ignore[arg-type]
+        metrics = {split: {m: spread(mine, split, m) for m in in_results()} for split in ("val", "test")}  # type: ignore[arg-type]
         configurations.append({"name": name, **metrics})
     return {
         "study": study.id,
@@ -229,14 +228,14 @@ def _text(study: Study, found: list[Cell]) -> str:
         mine = [cell for cell in found if cell.configuration == name]
         values = []
         for split in ("val", "test"):
-            for metric in METRICS:
+            for metric in in_results():
                 one = spread(mine, split, metric)  # type: ignore[arg-type]
                 values.append(f"{number(one.mean)} ({number(one.sd)})" if one.sd is not None else number(one.mean))
         states = ", ".join(f"{cell.seed} {cell.state}" for cell in mine)
         rows.append((name, *values, states))
     header = (
         "configuration",
-        *(f"{split} {m}" for split in ("val", "test") for m in ("AUC", "gAUC", "log loss")),
+        *(f"{split} {m.words}" for split in ("val", "test") for m in in_results().values()),
         "seeds",
     )
     plan = f"Planned: {study.plan.words}." if study.plan else f"{NO_PLAN[0].upper()}{NO_PLAN[1:]}."

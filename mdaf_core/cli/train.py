@@ -117,6 +117,8 @@ def _one_line_an_epoch() -> Callable[[Progress], None]:
 
 def _describe(result: RunResult) -> str:
     """Epoch table and final metrics, as text."""
+    from mdaf_core.metrics.registry import in_results
+
     rows = [
         (
             e.epoch,
@@ -128,7 +130,7 @@ def _describe(result: RunResult) -> str:
     header = ("epoch", "learning rate", "train loss", "train AUC online", "train AUC eval", "val AUC", "gap eval")
     lines = [table(rows, header), "", f"{result.stopped} Best epoch {result.best_epoch}."]
     for name, metrics in (("Validation", result.val), ("Test", result.test)):
-        values = (f"AUC {number(metrics.auc)}", f"gAUC {number(metrics.gauc)}", f"log loss {number(metrics.logloss)}")
+        values = (f"{one.words} {number(metrics.value(key))}" for key, one in in_results().items())
         lines.append(f"{name + ':':12}{', '.join(values)}")
     lines.append(f"{result.parameters:,} parameters, {result.rows_per_second:,.0f} rows/s. Run {result.run_id}")
     return "\n".join(lines)

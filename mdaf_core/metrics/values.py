@@ -1,8 +1,8 @@
-"""Metrics of one run on one split: exact, in float64, defined for ties. See docs/statistics.md for every definition."""
+"""What metrics are computed from: labels, scores and users of rows, checked, ranked and grouped."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,11 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mdaf_core.base.errors import StudioError
 
-CALIBRATION_BINS = 15
-ECE_BIAS = (
-    "The calibration error is biased upward: of a perfectly calibrated model at a click rate of 5% it is about 0.03 on "
-    "500 rows, 0.009 on 5,000 and 0.003 on 50,000."
-)
+NO_USER = "The rows of this data set have no user."
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -23,13 +19,6 @@ Codes = NDArray[np.integer]
 
 class Undefined(StudioError):
     """The metric has no value on these rows. The reason is a sentence."""
-
-
-class GroupedAUC(NamedTuple):
-    """gAUC and the share of rows it covers (rows whose user has both labels)."""
-
-    value: float
-    coverage: float
 
 
 @dataclass(frozen=True)
@@ -104,52 +93,6 @@ def rank(y: Bools, s: Floats) -> Ranking:
     return Ranking(order, start, positives, np.diff(np.r_[start, len(s)]) - positives)
 
 
-def auc(label: ArrayLike, score: ArrayLike) -> float:
-    """Area under the ROC curve: P(score of a positive > score of a negative) + ½ P(equal), over all pairs.
-
-    Exact (the pairs are counted in integers, one division at the end); O(n log n); ties count a half, so the value
-    depends neither on the order of rows nor on a monotone transform of the scores.
-
-    Args:
-        label: (N,) 0 or 1.
-        score: (N,) finite numbers; larger means more likely positive.
-
-    Raises:
-        Undefined: no rows, or one label only.
-        StudioError: see `checked`.
-    """
-    y, s = checked(label, score)
-    positives, negatives = both_labels(y)
-    ranking = rank(y, s)
-    twice = int(ranking.positives @ (2 * ranking.negatives_below + ranking.negatives))
-    return twice / (2 * positives * negatives)
-
-
-def placements(label: ArrayLike, score: ArrayLike) -> tuple[Floats, float]:
-    """Placement values of DeLong et al. 1988 and the AUC, their mean.
-
-    The placement of a positive is the share of negatives it beats, of a negative the share of positives that beat it;
-    ties count a half.
-
-    Returns:
-        ((N,) placement of each row, AUC).
-
-    Raises:
-        Undefined: no rows, or one label only.
-    """
-    y, s = checked(label, score)
-    positives, negatives = both_labels(y)
-    ranking = rank(y, s)
-    of_positive = (ranking.negatives_below + 0.5 * ranking.negatives) / negatives
-    of_negative = (ranking.positives_above + 0.5 * ranking.positives) / positives
-    value = np.empty(len(y))
-    value[ranking.order] = np.where(
-        y[ranking.order], np.repeat(of_positive, ranking.sizes), np.repeat(of_negative, ranking.sizes)
-    )
-    twice = int(ranking.positives @ (2 * ranking.negatives_below + ranking.negatives))
-    return value, twice / (2 * positives * negatives)
-
-
 def dense(group: ArrayLike) -> NDArray[np.int64]:
     """Codes 0…U−1 of arbitrary group labels."""
     return np.unique(np.asarray(group), return_inverse=True)[1].reshape(-1)
@@ -193,44 +136,6 @@ def pairs_within(y: Bools, s: Floats, group: NDArray[Any]) -> PairsWithin:
     return PairsWithin(order, twice, np.add.reduceat(positives, first), np.add.reduceat(negatives, first))
 
 
-def user_auc(label: ArrayLike, score: ArrayLike, user: ArrayLike) -> Floats:
-    """(N,) the AUC within each row's user; NaN where the user has one label only. One sort by (user, score)."""
-    y, s = checked(label, score)
-    group = np.asarray(user)
-    if group.shape != y.shape:
-        raise StudioError(f"One user a row is needed; got {len(group):,} users for {len(y):,} rows.")
-    if not len(y):
-        return np.empty(0)
-    within = pairs_within(y, s, group)
-    pairs = within.positives * within.negatives
-    value = np.divide(within.twice, 2 * pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
-    out = np.empty(len(y))
-    out[within.order] = np.repeat(value, within.positives + within.negatives)
-    return out
-
-
-def gauc(label: ArrayLike, score: ArrayLike, user: ArrayLike) -> GroupedAUC:
-    """AUC within each user, averaged with the users' row counts as weights; users with one label are skipped.
-
-    Other definitions in use weight by positives, or not at all, or count single-label users as 0.5; see
-    docs/statistics.md.
-
-    Args:
-        label, score: as for `auc`.
-        user: (N,) integers.
-
-    Raises:
-        Undefined: no user has both labels.
-    """
-    y, s = checked(label, score)
-    both_labels(y)
-    value = user_auc(y, s, user)
-    covered = ~np.isnan(value)
-    if not covered.any():
-        raise Undefined("No user has rows of both labels, so nothing can be ranked within a user.")
-    return GroupedAUC(float(value[covered].mean()), float(covered.mean()))
-
-
 def sigmoid(logit: ArrayLike) -> Floats:
     """1 / (1 + e^−z) without overflow."""
     z = np.asarray(logit, np.float64)
@@ -253,69 +158,46 @@ def row_loss(label: ArrayLike, logit: ArrayLike) -> Floats:
     return np.logaddexp(0.0, np.where(y, -z, z))
 
 
-def log_loss(label: ArrayLike, logit: ArrayLike) -> float:
-    """Mean of `row_loss`."""
-    loss = row_loss(label, logit)
-    if not len(loss):
-        raise Undefined("There are no rows.")
-    return float(loss.mean())
+@dataclass(frozen=True)
+class Scored:
+    """N rows with their labels and what a model says of them.
 
-
-def normalised_entropy(label: ArrayLike, logit: ArrayLike) -> float:
-    """Log loss / entropy of the base rate (He et al. 2014, "Practical Lessons…", section 2): 1 is no better than it.
-
-    Raises:
-        Undefined: one label only (the base rate has no entropy).
+    Attributes:
+        label: (N,) bool.
+        logit: (N,) float64, finite log-odds.
+        user: (N,) codes of the rows' users, or None: rows have no users.
+        unit: (N,) codes 0…K−1, each present, of what may be left out, for sampling errors; None: each row.
     """
-    y, _ = checked(label, logit)
-    positives, negatives = both_labels(y)
-    p = positives / (positives + negatives)
-    return log_loss(y, logit) / -(p * np.log(p) + (1 - p) * np.log1p(-p))
 
+    label: Bools
+    logit: Floats
+    user: Codes | None = None
+    unit: Codes | None = None
 
-def brier(label: ArrayLike, logit: ArrayLike) -> float:
-    """Mean squared difference between probability and label (Brier 1950)."""
-    y, z = checked(label, logit)
-    if not len(y):
-        raise Undefined("There are no rows.")
-    return float(np.mean((sigmoid(z) - y) ** 2))
+    @classmethod
+    def of(cls, label: ArrayLike, logit: ArrayLike, user: ArrayLike | None = None, unit: Codes | None = None) -> Scored:
+        """Columns of one length; `user`: any integers.
 
+        Raises:
+            StudioError: see `checked`; or not one user a row.
+        """
+        y, z = checked(label, logit)
+        code = None if user is None else dense(user)
+        if code is not None and code.shape != y.shape:
+            raise StudioError(f"One user a row is needed; got {len(code):,} users for {len(y):,} rows.")
+        return cls(y, z, code, unit)
 
-def mass_bins(probability: Floats, bins: int = CALIBRATION_BINS) -> NDArray[np.int64]:
-    """(N,) bin of each row: `bins` bins of equal mass by probability; equal probabilities share a bin."""
-    inner = np.sort(probability)[len(probability) * np.arange(1, bins) // bins]
-    return np.searchsorted(inner, probability, side="right")
+    @property
+    def probability(self) -> Floats:
+        """(N,)."""
+        return sigmoid(self.logit)
 
+    @property
+    def units(self) -> Codes:
+        """(N,) codes of what is left out, rows being units of their own where there are no others."""
+        return np.arange(len(self.label)) if self.unit is None else self.unit
 
-def ece(label: ArrayLike, logit: ArrayLike, bins: int = CALIBRATION_BINS) -> float:
-    """Expected calibration error: Σ share of rows · |mean probability − positive rate| over bins of equal mass.
-
-    Equal-mass bins as in Nguyen & O'Connor 2015; at click rates of a few percent, equal-width bins would put nearly
-    all rows into one.
-    """
-    y, z = checked(label, logit)
-    if not len(y):
-        raise Undefined("There are no rows.")
-    p = sigmoid(z)
-    index = mass_bins(p, bins)
-    gap = np.bincount(index, weights=p - y, minlength=bins)
-    return float(np.abs(gap).sum() / len(y))
-
-
-def pr_auc(label: ArrayLike, score: ArrayLike) -> float:
-    """Average precision: Σ (recall step) · precision over distinct scores, without interpolation.
-
-    Raises:
-        Undefined: no rows, or one label only.
-    """
-    y, s = checked(label, score)
-    both_labels(y)
-    order = np.argsort(-s, kind="stable")
-    return precision_recall(y[order], s[order])
-
-
-def precision_recall(y: Bools, s: Floats) -> float:
-    """Average precision of rows sorted by score, highest first."""
-    last = np.flatnonzero(np.r_[s[1:] != s[:-1], True])  # of each group of equal scores
-    hits = np.cumsum(y)[last]
-    return float((np.diff(hits, prepend=0) * hits / (last + 1)).sum() / hits[-1])
+    def where(self, keep: Bools) -> Scored:
+        """The rows of a mask, (N,)."""
+        user = None if self.user is None else self.user[keep]
+        return replace(self, label=self.label[keep], logit=self.logit[keep], user=user, unit=None)

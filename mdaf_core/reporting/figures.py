@@ -11,6 +11,7 @@ import polars as pl
 from mdaf_core.analysis import reported
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.sample import sample_words
+from mdaf_core.metrics import registry
 from mdaf_core.reporting import captions, charts, conditions, curve_frames, frames, paragraph, provenance, words
 from mdaf_core.reporting.material import SPLIT_WORDS, Material
 from mdaf_core.reporting.stamp import Origin
@@ -78,7 +79,7 @@ def make_figure(material: Material, name: str) -> Figure:
 
 
 def _metric(material: Material) -> str:
-    return paragraph.titled(material.metric)
+    return registry.metric(material.metric).title
 
 
 def _lower_is_better(material: Material) -> str:

@@ -19,6 +19,7 @@ from mdaf_core.analysis.power import rounded
 from mdaf_core.analysis.significance import intervals_as_they_are
 from mdaf_core.data.store.sample import sample_words
 from mdaf_core.reporting.words import plural, seeds, some
+from mdaf_core.runs.metric_values import metric_of
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.adaptivity import Contributions
@@ -376,7 +377,6 @@ def pair_tests(
     Raises:
         StudioError: the runs are not of the same rows; the message is the reason.
     """
-    from mdaf_core.analysis.comparison import metric_of
     from mdaf_core.analysis.pairs import compare_runs
     from mdaf_core.analysis.power import rows_needed, seeds_needed
     from mdaf_core.analysis.significance import noise_floor
@@ -452,12 +452,9 @@ def effect_rows(found: Contributions | None, names: Sequence[EffectName]) -> pl.
     return pl.DataFrame(rows, schema=schema | {"covers": pl.String, "verdict": pl.String}, orient="row")
 
 
-def final_metrics(runs: Sequence[RunRecord], split: Split) -> pl.DataFrame:
-    """One row a finished run: run_id, configuration, seed, and every metric of the best epoch's weights on `split`."""
-    rows = []
-    for run in runs:
-        result = run.result
-        if result is not None:
-            metrics = (result.val if split == "val" else result.test).model_dump(exclude={"undefined"})
-            rows.append({"run_id": run.run_id, "configuration": run.configuration, "seed": run.seed} | metrics)
-    return pl.DataFrame(rows, infer_schema_length=None)
+def final_metrics(runs: Sequence[RunRecord], split: Split, metrics: Sequence[str]) -> pl.DataFrame:
+    """One row a finished run: configuration, and these metrics of the best epoch's weights on `split`."""
+    finished = [run for run in runs if run.metrics(split) is not None]
+    columns = {key: [metric_of(run, split, key) for run in finished] for key in metrics}
+    schema = {"configuration": pl.String} | dict.fromkeys(columns, pl.Float64)
+    return pl.DataFrame({"configuration": [run.configuration for run in finished]} | columns, schema=schema)

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mdaf_core.analysis.margins import METRICS
 from mdaf_core.analysis.significance import ONE_SEED, intervals_as_they_are
-from mdaf_core.analysis.verdicts import DIRECTIONS
 from mdaf_core.data.store.sample import sample_words
+from mdaf_core.metrics import registry
 from mdaf_core.reporting import words
 
 if TYPE_CHECKING:
@@ -20,15 +19,9 @@ if TYPE_CHECKING:
 _SPLITS = {"test": "test", "val": "validation"}
 
 
-def titled(metric: str) -> str:
-    """A metric's name as a sentence or a heading begins with it."""
-    name = METRICS[metric]
-    return name if name[:2] == "gA" else name[0].upper() + name[1:]
-
-
 def direction(metric: str) -> str:
     """`lower is better`, where it is; of the AUCs readers know that higher is."""
-    return "lower is better" if DIRECTIONS[metric] < 0 else ""
+    return "lower is better" if registry.metric(metric).direction < 0 else ""
 
 
 @dataclass(frozen=True)
@@ -52,7 +45,7 @@ def results_paragraph(
         split_words: how the rows were split, as the data set describes it ("time split").
         conditions: what must be known beside results.
     """
-    metric = METRICS[comparison.metric]
+    metric = registry.metric(comparison.metric).words
     rows = f"{_SPLITS[comparison.split]} rows"
     rows = sample_words(comparison.sample, rows) if comparison.sample else f"the {rows}"
     if not_comparable(comparison):
@@ -94,7 +87,7 @@ def results_paragraph(
         if top.mean is not None and top.mean.covers_seeds:
             edges = f"{top.mean.low:.4f} to {top.mean.high:.4f}"
             spread = f" (95% interval {edges}, which covers {top.mean.covers})"
-        best = "highest" if DIRECTIONS[comparison.metric] > 0 else "lowest"
+        best = "highest" if registry.metric(comparison.metric).direction > 0 else "lowest"
         out.append(
             Sentence(
                 f"The {best} mean {metric} was that of {top.configuration}, {top.summary.mean:.4f}{spread}.",

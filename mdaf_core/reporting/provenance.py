@@ -17,8 +17,8 @@ from urllib.parse import quote, unquote
 
 from mdaf_core.analysis.margins import parse_margin
 from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.metrics.registry import metrics
 from mdaf_core.reporting.material import SPLIT_WORDS, Material
-from mdaf_core.reporting.paragraph import METRICS
 from mdaf_core.reporting.stamp import Origin
 from mdaf_core.reporting.theme import Typeface
 from mdaf_core.studies import results
@@ -100,7 +100,7 @@ def _set(material: Material, key: str, value: str) -> None:
         material.split = value  # type: ignore[assignment]
     elif key == "type" and value in get_args(Typeface):
         material.typeface = value  # type: ignore[assignment]
-    elif key == "metric" and value in METRICS:
+    elif key == "metric" and value in metrics():
         material.metric = value
     elif key == "margin":
         material.margin = parse_margin(value)
@@ -111,7 +111,7 @@ def _set(material: Material, key: str, value: str) -> None:
             raise UsageError(f"Study {material.study.id} has no configuration {', '.join(unknown)}.")
     else:
         known = (
-            f"split={'|'.join(SPLIT_WORDS)}, margin=20bp or 1% or none, metric={'|'.join(METRICS)}, lines=NAME+NAME, "
+            f"split={'|'.join(SPLIT_WORDS)}, margin=20bp or 1% or none, metric={'|'.join(metrics())}, lines=NAME+NAME, "
             "type=serif"
         )
         raise UsageError(f"There is no setting {key + '=' + value!r} of a figure. Known: {known}.")

@@ -11,13 +11,13 @@ import polars as pl
 from mdaf_core.analysis.compared import mark_legend
 from mdaf_core.analysis.comparison import mean_of
 from mdaf_core.analysis.plan import unplanned_mark
-from mdaf_core.analysis.verdicts import DIRECTIONS
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.sample import sample_words
+from mdaf_core.metrics.registry import in_results, metric
 from mdaf_core.reporting import captions, conditions, curve_frames, frames
 from mdaf_core.reporting.material import SPLIT_WORDS
 from mdaf_core.reporting.paper_table import PaperTable
-from mdaf_core.reporting.paragraph import METRICS, not_comparable, titled
+from mdaf_core.reporting.paragraph import not_comparable
 from mdaf_core.reporting.words import MISSING, listed, seeds, signed
 from mdaf_core.runs.groups import by_configuration
 
@@ -41,11 +41,9 @@ def _count(value: float | None) -> str:
 
 # ---- the tables ------------------------------------------------------------------------------------------------------
 
-_SHOWN = ("auc", "gauc", "logloss")  # in every table of results, and the metric compared by
-
 
 def results_table(comparison: StudyComparison, runs: Sequence[RunRecord]) -> PaperTable:
-    """Means of AUC, gAUC, log loss and what is compared by, and the difference to the reference.
+    """Means of the metrics of every table and of what is compared by, and the difference to the reference.
 
     ± is half the width of the 95% interval over seeds and users at once, and stands only where both are known; so do
     the brackets of a difference, which need two seeds.
@@ -54,7 +52,9 @@ def results_table(comparison: StudyComparison, runs: Sequence[RunRecord]) -> Pap
     groups = by_configuration(runs)
     unknown: list[str] = []
     names = frame["configuration"].to_list()
-    final = frames.final_metrics(runs, comparison.split)
+    by = metric(comparison.metric)
+    shown = in_results() | {by.key: by}
+    final = frames.final_metrics(runs, comparison.split, list(shown))
     by_name = {name: final.filter(pl.col("configuration") == name) for name in names}
     cells: dict[str, list[str]] = {"Configuration": names, "Seeds": [str(n) for n in frame["seeds"]]}
     best: dict[str, set[int]] = {}
@@ -62,20 +62,20 @@ def results_table(comparison: StudyComparison, runs: Sequence[RunRecord]) -> Pap
     columns: dict[str, list[float | None]] = {}
     sound = {c.configuration for c in comparison.configurations if c.summary}  # others mix settings or data
     refused = {c.configuration for c in not_comparable(comparison)}
-    for metric in dict.fromkeys([*_SHOWN, comparison.metric]):
-        heading = titled(metric)
-        means = [_number(by_name[name][metric].mean()) if name in sound else None for name in names]
-        estimates = [mean_of(groups[name], comparison.split, metric) if name in sound else None for name in names]
+    for key, one in shown.items():
+        heading = one.title
+        means = [_number(by_name[name][key].mean()) if name in sound else None for name in names]
+        estimates = [mean_of(groups[name], comparison.split, key) if name in sound else None for name in names]
         halves = [(e.high - e.low) / 2 if e is not None and e.of_both_sources else None for e in estimates]
         if any(e is not None and e.covers_seeds and not e.of_both_sources for e in estimates):
-            unknown.append(METRICS[metric])
+            unknown.append(one.words)
         cells[heading] = [_plus_minus(m, half) for m, half in zip(means, halves, strict=True)]
         ranked = [None if name in refused else mean for name, mean in zip(names, means, strict=True)]
-        best[heading], second[heading] = _ranks(ranked, 4, DIRECTIONS[metric])
-        spreads = [_number(by_name[name][metric].std()) if name in sound else None for name in names]
-        columns |= {f"{metric}_mean": means, f"{metric}_half_width": halves, f"{metric}_sd": spreads}
+        best[heading], second[heading] = _ranks(ranked, 4, one.direction)
+        spreads = [_number(by_name[name][key].std()) if name in sound else None for name in names]
+        columns |= {f"{key}_mean": means, f"{key}_half_width": halves, f"{key}_sd": spreads}
     brackets = " [95% interval]" if frame["covers_seeds"].any() else ""
-    cells[f"Δ {METRICS[comparison.metric]}, bp{brackets}"] = [
+    cells[f"Δ {by.words}, bp{brackets}"] = [
         f"{signed(d)} [{signed(low)}, {signed(high)}]{MARKS.get(verdict, '')}{unplanned_mark(marked)}"
         if covered
         else signed(d)
@@ -97,6 +97,7 @@ def results_table(comparison: StudyComparison, runs: Sequence[RunRecord]) -> Pap
 
 def _results_caption(comparison: StudyComparison, unknown: Sequence[str]) -> str:
     """What the table rests on; `unknown`: metrics whose sampling error over users is not."""
+    by = metric(comparison.metric)
     counts = [len(c.values) for c in comparison.configurations]
     rows = f"{SPLIT_WORDS[comparison.split]} rows"
     if comparison.sample:
@@ -106,8 +107,8 @@ def _results_caption(comparison: StudyComparison, unknown: Sequence[str]) -> str
         + ("one seed, so no variance is known." if max(counts) == 1 else f"means over {seeds(counts)}."),
         _plus_minus_words(comparison, unknown),
         "Bold: best mean of a column, underlined: second; neither is a claim of significance.",
-        f"Δ: {METRICS[comparison.metric]} minus that of {comparison.reference}, paired by seed "
-        f"(1 bp = 0.0001)" + ("; below 0 is better." if DIRECTIONS[comparison.metric] < 0 else "."),
+        f"Δ: {by.words} minus that of {comparison.reference}, paired by seed "
+        f"(1 bp = 0.0001)" + ("; below 0 is better." if by.direction < 0 else "."),
         captions.of_differences(comparison),
         captions.shared_seeds(comparison),
     ]

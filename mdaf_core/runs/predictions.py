@@ -17,7 +17,7 @@ from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import reading
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import Split
-from mdaf_core.metrics import jackknife
+from mdaf_core.metrics import registry
 from mdaf_core.metrics.values import Codes, Floats, clusters
 from mdaf_core.runs.files import again
 from mdaf_core.runs.results import SplitMetrics
@@ -159,12 +159,13 @@ def sampling_errors(
 
     def compute() -> Floats:
         frame = predictions_of(run, split)
-        cluster = clusters(frame["user"].to_numpy()) if by == "users" else units
-        return jackknife.sampling_errors(metric, frame["label"].to_numpy(), frame["logit"].to_numpy(), cluster)
+        label, logit, user = (frame[name].to_numpy() for name in ("label", "logit", "user"))
+        return registry.sampling_errors(metric, label, logit, clusters(user), units)
 
     if isinstance(run, ScoredRun):
         if (metric, by) not in run.kept:
             run.kept[metric, by] = compute()
         return run.kept[metric, by]
     path = artifact(run.run_id, f"predictions/{split}.parquet")
-    return cached_array("sampling-errors", [run.run_id, split, metric, by, path.stat().st_mtime_ns], compute)
+    key = [run.run_id, split, registry.definition(metric), by, path.stat().st_mtime_ns]
+    return cached_array("sampling-errors", key, compute)

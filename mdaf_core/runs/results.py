@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from mdaf_core.metrics.metric import FIRST_DEFINITION, Metric
 
 
 class EpochMetrics(BaseModel):
@@ -27,7 +29,13 @@ class EpochMetrics(BaseModel):
 
 
 class SplitMetrics(BaseModel):
-    """Metrics of the best epoch's weights on one split. None: undefined, with the reason in `undefined`."""
+    """Metrics of the best epoch's weights on one split. None: undefined, with the reason in `undefined`.
+
+    Every metric of `metrics.registry` is a field by its key, also those that are not named here.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float | None]
 
     rows: int
     positives: int
@@ -36,16 +44,22 @@ class SplitMetrics(BaseModel):
     largest_user: float | None = Field(None, description="Share of the rows of the user with most.")
     auc: float | None = None
     auc_se: float | None = Field(None, description="Standard error over users, or over rows where there are none.")
-    gauc: float | None = None
     gauc_coverage: float | None = Field(None, description="Share of rows whose user has both labels.")
     logloss: float | None = None
     normalised_entropy: float | None = None
-    brier: float | None = None
-    ece: float | None = None
-    pr_auc: float | None = None
     oracle_auc: float | None = Field(None, description="AUC of the true probabilities (synthetic data).")
     oracle_share: float | None = Field(None, description="(AUC - 0.5) / (oracle AUC - 0.5).")
+    definitions: dict[str, str] = Field({}, description="Which definition of a metric this is, where not the first.")
     undefined: dict[str, str] = {}
+
+    def holds(self, metric: Metric) -> bool:
+        """Whether the metric was computed, by the definition that it has today."""
+        known = metric.key in SplitMetrics.model_fields or metric.key in (self.model_extra or {})
+        return known and self.definitions.get(metric.key, FIRST_DEFINITION) == metric.identity
+
+    def value(self, key: str) -> float | None:
+        """A metric by its key; None: undefined, or not held."""
+        return getattr(self, key, None)
 
 
 class RunResult(BaseModel):

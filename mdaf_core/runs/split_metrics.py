@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mdaf_core.data.store.sample import sample_of
-from mdaf_core.metrics.jackknife import auc_se
-from mdaf_core.metrics.values import Undefined, auc, brier, checked, ece, gauc, log_loss, normalised_entropy, pr_auc
+from mdaf_core.metrics.auc import auc, auc_se
+from mdaf_core.metrics.gauc import gauc
+from mdaf_core.metrics.metric import FIRST_DEFINITION
+from mdaf_core.metrics.registry import metrics
+from mdaf_core.metrics.values import Scored, Undefined
 from mdaf_core.runs.results import SplitMetrics
 
 
@@ -28,7 +32,7 @@ def split_metrics(
     Raises:
         StudioError: a logit is not finite, or the columns do not fit together.
     """
-    y, z = checked(label, logit)
+    rows = Scored.of(label, logit, user)
     found: dict[str, Any] = {}
     undefined: dict[str, str] = {}
 
@@ -39,28 +43,22 @@ def split_metrics(
                 raise Undefined(f"The {name} of these predictions is not a finite number.")
             found[name] = value
         except Undefined as reason:
-            undefined[name] = str(reason)
+            found[name], undefined[name] = None, str(reason)
 
-    put("auc", lambda: auc(y, z))
-    put("auc_se", lambda: auc_se(y, z, user))
-    put("logloss", lambda: log_loss(y, z))
-    put("normalised_entropy", lambda: normalised_entropy(y, z))
-    put("brier", lambda: brier(y, z))
-    put("ece", lambda: ece(y, z))
-    put("pr_auc", lambda: pr_auc(y, z))
-    if user is None:
-        undefined["gauc"] = "The rows of this data set have no user."
-    else:
-        try:
-            found["gauc"], found["gauc_coverage"] = gauc(y, z, user)
-        except Undefined as reason:
-            undefined["gauc"] = str(reason)
+    for key, metric in metrics().items():
+        put(key, partial(metric.of, rows))
+    put("auc_se", lambda: auc_se(rows.label, rows.logit, user))
+    if rows.user is not None and found["gauc"] is not None:
+        found["gauc_coverage"] = gauc(rows.label, rows.logit, rows.user).coverage
     if true_probability is not None:
-        put("oracle_auc", lambda: auc(y, true_probability))
-        if "oracle_auc" in found and found["oracle_auc"] > 0.5:
+        put("oracle_auc", lambda: auc(rows.label, true_probability))
+        if found["oracle_auc"] is not None and found["oracle_auc"] > 0.5:
             found["oracle_share"] = (found["auc"] - 0.5) / (found["oracle_auc"] - 0.5)
         else:
             undefined["oracle_share"] = "The true probabilities do not rank these rows better than chance."
     if user is not None:
         found |= sample_of(user).model_dump(exclude={"rows"})
-    return SplitMetrics(rows=len(y), positives=int(y.sum()), undefined=undefined, **found)
+    definitions = {key: one.identity for key, one in metrics().items() if one.identity != FIRST_DEFINITION}
+    return SplitMetrics(
+        rows=len(rows.label), positives=int(rows.label.sum()), undefined=undefined, definitions=definitions, **found
+    )

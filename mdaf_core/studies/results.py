@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mdaf_core.analysis.plan import AFTERWARDS, Conditions, departures, planned_margin, resolved_margin
+from mdaf_core.metrics.registry import metric as known_metric
 from mdaf_core.runs import tracking
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.tracking import RunRecord
@@ -39,7 +40,7 @@ def choices(
     A study without a plan takes its reference, AUC on test rows, and no margin.
     """
     plan = study.plan
-    found_metric = metric or (plan.metric if plan else "auc")
+    found_metric = known_metric(metric or (plan.metric if plan else "auc")).key
     found_margin = (
         planned_margin(plan, found_metric) if isinstance(margin, str) else resolved_margin(plan, found_metric, margin)
     )

@@ -9,15 +9,16 @@ from typing import Any, Literal, TypeVar
 
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError
+from mdaf_core.metrics.registry import in_results
 from mdaf_core.queue import api as jobs
 from mdaf_core.queue.store import Job
 from mdaf_core.runs import tracking
+from mdaf_core.runs.metric_values import stored_value
 from mdaf_core.runs.results import RunResult
 from mdaf_core.studies.store import Study
 
 Read = TypeVar("Read")
 CellState = Literal["missing", "queued", "running", "finished", "failed", "cancelled"]
-METRICS = ("auc", "gauc", "logloss")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,9 @@ class Cell:
     result: RunResult | None = None
 
     def metric(self, split: Literal["val", "test"], name: str) -> float | None:
-        return None if self.result is None else getattr(getattr(self.result, split), name)
+        if self.result is None:
+            return None
+        return stored_value(self.result.run_id, getattr(self.result, split), split, name).value
 
     def to_dict(self) -> dict[str, Any]:
         value: dict[str, Any] = {
@@ -50,7 +53,7 @@ class Cell:
             "run_id": self.run_id,
         }
         for split in ("val", "test"):
-            value[split] = {name: self.metric(split, name) for name in METRICS}  # type: ignore[arg-type]
+            value[split] = {name: self.metric(split, name) for name in in_results()}  # type: ignore[arg-type]
         return value
 
 

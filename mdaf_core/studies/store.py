@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from mdaf_core.analysis.margins import Margin, check_margin, check_metric
+from mdaf_core.analysis.margins import Margin, check_margin
 from mdaf_core.analysis.plan import Extension, GivenUp, Plan
 from mdaf_core.base import notices
 from mdaf_core.base.errors import DamagedFileError, UsageError
@@ -104,7 +104,6 @@ def create_study(
         UsageError: no configuration or seed, one named twice, a reference that is not among them, an unknown metric, or
             a margin without a meaning for it.
     """
-    check_metric(metric)
     check_margin(margin, metric)
     folder = get_settings().studies_dir
     stem = check_name(f"{check_name(definition, 'definition')}-{check_name(dataset, 'data set name')}"[:70], "study")

@@ -10,7 +10,7 @@ import numpy as np
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.audit.scales import LARGE, largest_inputs
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.metrics.values import log_loss
+from mdaf_core.metrics.log_loss import log_loss
 
 TIMES_WORSE = 10.0
 """A log loss so many times that of a constant prediction is no result."""

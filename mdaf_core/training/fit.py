@@ -17,7 +17,8 @@ from mdaf_core.base.settings import get_settings
 from mdaf_core.data.store.content import check_unaltered
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import Split
-from mdaf_core.metrics.values import Undefined, auc
+from mdaf_core.metrics.auc import auc
+from mdaf_core.metrics.values import Undefined
 from mdaf_core.models.summary import count_parameters, multiply_adds
 from mdaf_core.models.weights import load_model
 from mdaf_core.ops.kernels import set_threads, threads_in_use

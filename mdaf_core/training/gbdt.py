@@ -21,7 +21,9 @@ from mdaf_core.data.batches.gather import match_features, match_names
 from mdaf_core.data.batches.variants import with_histories_of
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.schema import UNKNOWN, DatasetMeta, Split
-from mdaf_core.metrics.values import Undefined, auc, log_loss
+from mdaf_core.metrics.auc import auc
+from mdaf_core.metrics.log_loss import log_loss
+from mdaf_core.metrics.values import Undefined
 from mdaf_core.models.gbdt import GBDTConfig
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.progress import Monitor, Progress

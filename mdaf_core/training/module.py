@@ -13,8 +13,9 @@ from torch import Tensor
 
 from mdaf_core.data.batches.loader import Batch, BatchLoader
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.metrics.values import Undefined, auc
-from mdaf_core.metrics.values import log_loss as exact_log_loss
+from mdaf_core.metrics.auc import auc
+from mdaf_core.metrics.log_loss import log_loss as exact_log_loss
+from mdaf_core.metrics.values import Undefined
 from mdaf_core.models.base import CTRModel
 from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.progress import Monitor, Progress

@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mdaf_core.metrics.values import Undefined, clusters, pairs_within, placements
+from mdaf_core.metrics.auc import placements
+from mdaf_core.metrics.values import Undefined, clusters, pairs_within
 from mdaf_core.training.draws import BRANCH_DRAWS, DRAWS, HISTORY_DRAWS, REPRESENTATIVES, draws_of
 
 Answer = Callable[[Tensor, Tensor, Tensor | None], Tensor]

@@ -14,7 +14,7 @@ from mdaf_core.analysis.pairs import compare_runs
 from mdaf_core.analysis.significance import Difference, delong, half_width, seed_component
 from mdaf_core.analysis.verdicts import decide
 from mdaf_core.base.errors import StudioError, UsageError
-from mdaf_core.metrics.values import auc
+from mdaf_core.metrics.auc import auc
 from mdaf_core.runs import predictions
 
 

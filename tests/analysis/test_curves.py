@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from mdaf_core.analysis.curves import calibration_points, curve_points, pr_points, roc_points, thin
-from mdaf_core.metrics.values import Undefined, auc, ece, pr_auc
+from mdaf_core.metrics.auc import auc
+from mdaf_core.metrics.ece import ece
+from mdaf_core.metrics.pr_auc import pr_auc
+from mdaf_core.metrics.values import Undefined
 
 
 def data(n=2000, distinct=None, seed=0):

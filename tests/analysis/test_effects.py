@@ -10,7 +10,7 @@ from mdaf_core.analysis import adaptivity, effects
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.analysis.significance import BP
 from mdaf_core.base.errors import UsageError
-from mdaf_core.metrics.values import auc
+from mdaf_core.metrics.auc import auc
 from mdaf_core.training.replaced import answer_columns
 from tests.reporting.example_study import mixture_columns
 

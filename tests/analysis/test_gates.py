@@ -15,7 +15,7 @@ from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.batches.loader import BatchLoader
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.metrics.values import auc
+from mdaf_core.metrics.auc import auc
 from mdaf_core.models.mamba4rec import Mamba4RecConfig
 from mdaf_core.models.mdaf import MDAFConfig
 from mdaf_core.models.registry import build_model

@@ -17,7 +17,7 @@ from mdaf_core.analysis.reported_results import (
     read_results,
 )
 from mdaf_core.base.errors import UsageError
-from mdaf_core.metrics.jackknife import auc_se
+from mdaf_core.metrics.auc import auc_se
 
 
 def result(name="A", auc=0.7, rows=10_000, positives=1_000, **more):

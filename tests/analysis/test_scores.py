@@ -14,7 +14,8 @@ from mdaf_core.analysis.margins import parse_margin
 from mdaf_core.analysis.scores import compare_scores, read_scores
 from mdaf_core.analysis.significance import ONE_SEED
 from mdaf_core.base.errors import BadInputError, StudioError, UsageError
-from mdaf_core.metrics.values import auc, log_odds, sigmoid
+from mdaf_core.metrics.auc import auc
+from mdaf_core.metrics.values import log_odds, sigmoid
 
 QUALITY = {"base": 1.0, "good": 0.2, "bad": 8.0}
 SEEDS = (1, 2, 3)

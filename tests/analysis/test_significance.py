@@ -11,8 +11,9 @@ from mdaf_core.analysis import significance as sig
 from mdaf_core.analysis.signed_rank import few_for_ranks, signed_rank
 from mdaf_core.analysis.significance import Component
 from mdaf_core.base.errors import StudioError
+from mdaf_core.metrics.auc import auc
 from mdaf_core.metrics.jackknife import mean_errors
-from mdaf_core.metrics.values import Undefined, auc
+from mdaf_core.metrics.values import Undefined
 
 
 def pair_scores(seed, n, distinct=None, gap=0.0):

@@ -9,18 +9,24 @@ from hypothesis import strategies as st
 
 from mdaf_core.analysis.significance import delong, paired_auc
 from mdaf_core.base.errors import StudioError
-from mdaf_core.metrics import jackknife
-from mdaf_core.metrics import values as metrics
-from mdaf_core.metrics.jackknife import auc_errors, degrees_of_freedom, sampling_errors, units_of_rarer_label
-from mdaf_core.metrics.values import Undefined
+from mdaf_core.metrics.auc import auc, auc_errors
+from mdaf_core.metrics.brier import brier
+from mdaf_core.metrics.ece import ece, mass_bins
+from mdaf_core.metrics.gauc import gauc
+from mdaf_core.metrics.jackknife import degrees_of_freedom, units_of_rarer_label
+from mdaf_core.metrics.log_loss import log_loss
+from mdaf_core.metrics.normalised_entropy import normalised_entropy
+from mdaf_core.metrics.pr_auc import pr_auc
+from mdaf_core.metrics.registry import sampling_errors
+from mdaf_core.metrics.values import Undefined, dense, row_loss, sigmoid
 
 FUNCTIONS = {
-    "auc": lambda y, z, u: metrics.auc(y, z),
-    "gauc": lambda y, z, u: metrics.gauc(y, z, u).value,
-    "logloss": lambda y, z, u: metrics.log_loss(y, z),
-    "brier": lambda y, z, u: metrics.brier(y, z),
-    "normalised_entropy": lambda y, z, u: metrics.normalised_entropy(y, z),
-    "pr_auc": lambda y, z, u: metrics.pr_auc(y, z),
+    "auc": lambda y, z, u: auc(y, z),
+    "gauc": lambda y, z, u: gauc(y, z, u).value,
+    "logloss": lambda y, z, u: log_loss(y, z),
+    "brier": lambda y, z, u: brier(y, z),
+    "normalised_entropy": lambda y, z, u: normalised_entropy(y, z),
+    "pr_auc": lambda y, z, u: pr_auc(y, z),
 }
 
 
@@ -30,7 +36,7 @@ def drawn(seed, n, users, distinct, concentrated):
     user = rng.permutation(np.r_[np.arange(users), rng.integers(0, users, n - users)])
     if concentrated:
         user[rng.random(n) < 0.5] = 0
-        user = metrics.dense(user)
+        user = dense(user)
     label = rng.random(n) < rng.random(users)[user]
     scores = rng.integers(-distinct, distinct + 1, (2, n)) / distinct + rng.normal(size=users)[user].round(1)
     return label, scores, user
@@ -96,26 +102,26 @@ def test_errors_of_ece_keep_the_bins_of_all_rows():
     rng = np.random.default_rng(5)
     user = rng.permutation(np.r_[np.arange(20), rng.integers(0, 20, 480)])
     z = rng.normal(-1, 1, 500)
-    y = rng.random(500) < metrics.sigmoid(z)
-    p, index = metrics.sigmoid(z), metrics.mass_bins(metrics.sigmoid(z))
+    y = rng.random(500) < sigmoid(z)
+    p, index = sigmoid(z), mass_bins(sigmoid(z))
 
-    def ece(keep):
+    def without(keep):
         gaps = [(p - y)[keep & (index == b)].sum() for b in range(index.max() + 1)]
         return np.abs(gaps).sum() / keep.sum()
 
-    left = np.array([ece(user != u) for u in range(20)])
+    left = np.array([without(user != u) for u in range(20)])
     assert sampling_errors("ece", y, z, user) == pytest.approx(np.sqrt(19 / 20) * (left - left.mean()), abs=1e-14)
-    assert ece(np.full(500, True)) == pytest.approx(metrics.ece(y, z), abs=1e-15)
+    assert without(np.full(500, True)) == pytest.approx(ece(y, z), abs=1e-15)
 
 
 def test_average_precision_is_exact_for_the_largest_users_and_near_for_others(monkeypatch):
     rng = np.random.default_rng(6)
     user = np.r_[np.zeros(3000, int), rng.integers(1, 400, 5000)]
-    user = metrics.dense(user)
+    user = dense(user)
     z = rng.normal(size=8000) + 0.3 * rng.normal(size=400)[user]
-    y = rng.random(8000) < metrics.sigmoid(z - 2)
+    y = rng.random(8000) < sigmoid(z - 2)
     exact = sampling_errors("pr_auc", y, z, user)
-    monkeypatch.setattr(jackknife, "EXACT_ROWS", 8000 * 3)
+    monkeypatch.setattr("mdaf_core.metrics.pr_auc.EXACT_ROWS", 8000 * 3)
     near = sampling_errors("pr_auc", y, z, user)
     assert near[0] == pytest.approx(exact[0], rel=1e-3)  # the large user, but for the mean of all
     assert np.linalg.norm(near - exact) < 0.02 * np.linalg.norm(exact)
@@ -154,7 +160,7 @@ def test_rows_without_users_are_units_of_their_own():
     for metric in ("logloss", "brier", "normalised_entropy", "pr_auc", "ece"):
         alone = sampling_errors(metric, y, z, None)
         assert alone == pytest.approx(sampling_errors(metric, y, z, np.arange(300)), abs=1e-15)
-    loss = metrics.row_loss(y, z)
+    loss = row_loss(y, z)
     assert (sampling_errors("logloss", y, z, None) ** 2).sum() == pytest.approx(loss.var(ddof=1) / 300, rel=1e-9)
 
 
@@ -187,18 +193,18 @@ def test_many_simulated_studies_at_once_are_each_by_itself():
     from benchmarks.many_studies import auc_errors as of_many
 
     rng = np.random.default_rng(12)
-    user = metrics.dense(rng.integers(0, 12, 157) ** 2)
+    user = dense(rng.integers(0, 12, 157) ** 2)
     label, score = rng.random((4, 157)) < 0.3, rng.normal(size=(4, 157))
     label[3] = user == user[0]  # one user has all positives
     units = Units(user)
     area, won = aucs(label, score)
     errors = of_many(label, score, won, units)
-    ece, ece_errors = eces(label, score, units)
+    calibration, calibration_errors = eces(label, score, units)
     for r in range(3):
         value, expected = auc_errors(label[r], score[r], user)
         assert area[r] == pytest.approx(value, abs=1e-14) and errors[r] == pytest.approx(expected, abs=1e-14)
-        assert ece[r] == pytest.approx(metrics.ece(label[r], score[r]), abs=1e-14)
-        assert ece_errors[r] == pytest.approx(sampling_errors("ece", label[r], score[r], user), abs=1e-14)
+        assert calibration[r] == pytest.approx(ece(label[r], score[r]), abs=1e-14)
+        assert calibration_errors[r] == pytest.approx(sampling_errors("ece", label[r], score[r], user), abs=1e-14)
         assert units.of_rarer_label(label)[r] == units_of_rarer_label(label[r], user)
     assert np.isnan(errors[3]).any()
 

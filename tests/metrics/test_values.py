@@ -8,8 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdaf_core.base.errors import StudioError
-from mdaf_core.metrics import values as metrics
-from mdaf_core.metrics.jackknife import auc_se
+from mdaf_core.metrics.auc import auc, auc_se, placements
+from mdaf_core.metrics.brier import brier
+from mdaf_core.metrics.ece import ece
+from mdaf_core.metrics.gauc import gauc
+from mdaf_core.metrics.log_loss import log_loss
+from mdaf_core.metrics.normalised_entropy import normalised_entropy
+from mdaf_core.metrics.pr_auc import pr_auc
 from mdaf_core.metrics.values import Undefined, clusters
 from mdaf_core.runs.split_metrics import split_metrics
 
@@ -48,8 +53,8 @@ def test_auc_is_the_share_of_pairs(seed, n, distinct):
     from sklearn.metrics import roc_auc_score
 
     label, score = random_rows(seed, n, distinct)
-    assert metrics.auc(label, score) == pytest.approx(auc_by_pairs(label, score), abs=1e-15)
-    assert metrics.auc(label, score) == pytest.approx(roc_auc_score(label, score), abs=1e-12)
+    assert auc(label, score) == pytest.approx(auc_by_pairs(label, score), abs=1e-15)
+    assert auc(label, score) == pytest.approx(roc_auc_score(label, score), abs=1e-12)
 
 
 rows = st.lists(st.tuples(st.booleans(), st.integers(-4, 4), st.integers(0, 3)), min_size=2, max_size=60).filter(
@@ -61,13 +66,13 @@ rows = st.lists(st.tuples(st.booleans(), st.integers(-4, 4), st.integers(0, 3)),
 @settings(max_examples=80, deadline=None)
 def test_auc_invariants(data, random):
     label, score, _ = (np.array(c, float) for c in zip(*data, strict=True))
-    value = metrics.auc(label, score)
-    assert metrics.auc(label, np.exp(score) + score**3) == value  # monotone maps
-    assert metrics.auc(1 - label, -score) == value  # turning both around
-    assert metrics.auc(label, -score) == pytest.approx(1 - value, abs=1e-15)
+    value = auc(label, score)
+    assert auc(label, np.exp(score) + score**3) == value  # monotone maps
+    assert auc(1 - label, -score) == value  # turning both around
+    assert auc(label, -score) == pytest.approx(1 - value, abs=1e-15)
     order = list(range(len(label)))
     random.shuffle(order)
-    assert metrics.auc(label[order], score[order]) == value
+    assert auc(label[order], score[order]) == value
 
 
 @given(rows)
@@ -75,7 +80,7 @@ def test_auc_invariants(data, random):
 def test_gauc_is_the_weighted_mean_of_users(data):
     label, score, user = (np.array(c, float) for c in zip(*data, strict=True))
     try:
-        found = metrics.gauc(label, score, user.astype(int))
+        found = gauc(label, score, user.astype(int))
     except Undefined:
         assert all(len(set(label[user == u])) == 1 for u in set(user))
         return
@@ -84,28 +89,28 @@ def test_gauc_is_the_weighted_mean_of_users(data):
 
 def test_gauc_of_one_user_is_auc():
     label, score = random_rows(7, 200, 20)
-    assert metrics.gauc(label, score, np.full(200, 9)) == (pytest.approx(metrics.auc(label, score), abs=1e-15), 1.0)
+    assert gauc(label, score, np.full(200, 9)) == (pytest.approx(auc(label, score), abs=1e-15), 1.0)
 
 
 @pytest.mark.parametrize(("seed", "n", "distinct"), CASES)
 def test_metrics_of_probabilities_agree_with_sklearn(seed, n, distinct):
-    from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
+    from sklearn import metrics
 
     label, score = random_rows(seed, n, distinct)
     logit = score / 8  # scikit-learn clips probabilities that round to 1
     probability = 1 / (1 + np.exp(-logit))
-    assert metrics.log_loss(label, logit) == pytest.approx(log_loss(label, probability), rel=1e-12)
-    assert metrics.brier(label, logit) == pytest.approx(brier_score_loss(label, probability), rel=1e-12)
-    assert metrics.pr_auc(label, logit) == pytest.approx(average_precision_score(label, logit), abs=1e-12)
+    assert log_loss(label, logit) == pytest.approx(metrics.log_loss(label, probability), rel=1e-12)
+    assert brier(label, logit) == pytest.approx(metrics.brier_score_loss(label, probability), rel=1e-12)
+    assert pr_auc(label, logit) == pytest.approx(metrics.average_precision_score(label, logit), abs=1e-12)
     p = label.mean()
     entropy = -(p * np.log(p) + (1 - p) * np.log(1 - p))
-    assert metrics.normalised_entropy(label, logit) == pytest.approx(log_loss(label, probability) / entropy, rel=1e-12)
+    assert normalised_entropy(label, logit) == pytest.approx(metrics.log_loss(label, probability) / entropy, rel=1e-12)
 
 
 def test_log_loss_of_huge_logits_is_finite_and_exact():
-    assert metrics.log_loss([1, 0], [-800.0, 800.0]) == 800.0
-    assert metrics.log_loss([1, 0], [800.0, -800.0]) == 0.0
-    assert metrics.log_loss([1, 1], [40.0, 40.0]) == pytest.approx(np.exp(-40), rel=1e-12)
+    assert log_loss([1, 0], [-800.0, 800.0]) == 800.0
+    assert log_loss([1, 0], [800.0, -800.0]) == 0.0
+    assert log_loss([1, 1], [40.0, 40.0]) == pytest.approx(np.exp(-40), rel=1e-12)
 
 
 def test_ece_by_definition_without_ties():
@@ -115,7 +120,7 @@ def test_ece_by_definition_without_ties():
     p = 1 / (1 + np.exp(-logit))
     order = np.argsort(p)
     expected = sum(abs(p[c].mean() - label[c].mean()) * len(c) / 1500 for c in np.array_split(order, 15))
-    assert metrics.ece(label, logit) == pytest.approx(expected, abs=1e-14)
+    assert ece(label, logit) == pytest.approx(expected, abs=1e-14)
 
 
 def test_ece_with_ties_does_not_depend_on_row_order():
@@ -123,8 +128,8 @@ def test_ece_with_ties_does_not_depend_on_row_order():
     logit = rng.integers(-2, 3, 333).astype(float)
     label = rng.integers(0, 2, 333)
     order = rng.permutation(333)
-    assert metrics.ece(label, logit) == pytest.approx(metrics.ece(label[order], logit[order]), abs=1e-15)
-    assert metrics.ece(np.array([0, 1, 1, 1]), np.zeros(4)) == pytest.approx(0.25)
+    assert ece(label, logit) == pytest.approx(ece(label[order], logit[order]), abs=1e-15)
+    assert ece(np.array([0, 1, 1, 1]), np.zeros(4)) == pytest.approx(0.25)
 
 
 def placements_by_definition(label, score):
@@ -137,7 +142,7 @@ def placements_by_definition(label, score):
 def test_standard_error_by_placement_values(seed, n, distinct):
     label, score = random_rows(seed, n, distinct)
     v10, v01 = placements_by_definition(label, score)
-    value, area = metrics.placements(label, score)
+    value, area = placements(label, score)
     np.testing.assert_allclose(value[label == 1], v10, atol=1e-14)
     np.testing.assert_allclose(value[label == 0], v01, atol=1e-14)
     assert area == pytest.approx(v10.mean(), abs=1e-14)
@@ -147,7 +152,7 @@ def test_standard_error_by_placement_values(seed, n, distinct):
 
 @pytest.mark.parametrize(("label", "word"), [([], "no rows"), ([1], "label 1"), ([0, 0, 0], "label 0")])
 def test_one_label_is_undefined_with_the_reason(label, word):
-    for metric in (metrics.auc, metrics.pr_auc, metrics.normalised_entropy):
+    for metric in (auc, pr_auc, normalised_entropy):
         with pytest.raises(Undefined, match=word):
             metric(np.array(label), np.zeros(len(label)))
 
@@ -191,11 +196,11 @@ def test_predictions_that_are_not_finite_are_an_error(bad):
 
 def test_columns_that_do_not_fit_are_an_error():
     with pytest.raises(StudioError, match="equally long"):
-        metrics.auc([0, 1], [0.5])
+        auc([0, 1], [0.5])
     with pytest.raises(StudioError, match="0 or 1"):
-        metrics.auc([0, 2], [0.5, 0.1])
+        auc([0, 2], [0.5, 0.1])
     with pytest.raises(StudioError, match="One user a row"):
-        metrics.gauc([0, 1], [0.5, 0.1], [1])
+        gauc([0, 1], [0.5, 0.1], [1])
 
 
 def test_standard_error_of_a_run_is_over_users_where_there_are_some():

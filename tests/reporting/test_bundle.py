@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from mdaf_core.analysis.comparison import compare_study
 from mdaf_core.analysis.margins import Margin
-from mdaf_core.analysis.verdicts import DIRECTIONS
 from mdaf_core.base.errors import UsageError
+from mdaf_core.metrics.registry import metrics
 from mdaf_core.reporting import bundle, frames
 from mdaf_core.reporting.figures import FIGURES, make_figure
 from mdaf_core.reporting.material import Material
-from mdaf_core.reporting.paragraph import results_paragraph, titled
+from mdaf_core.reporting.paragraph import results_paragraph
 from mdaf_core.reporting.tables import TABLES, make_table
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import results
@@ -66,18 +66,18 @@ def test_every_figure_and_table_can_be_made(tiny) -> None:
         assert make_table(material, name).latex()
 
 
-@pytest.mark.parametrize("metric", [*DIRECTIONS])
+@pytest.mark.parametrize("metric", [*metrics()])
 def test_words_say_which_way_is_better(home: Path, metric: str) -> None:
     study = make_study(["mdaf-full", "lr"], [1, 2, 3])
     material = Material(study, metric=metric)
-    lower = DIRECTIONS[metric] < 0
+    lower = metrics()[metric].direction < 0
     for name in ("leaderboard", "differences", "runs", "quality-speed"):
         figure = make_figure(material, name)
-        assert titled(metric) in figure.caption
+        assert metrics()[metric].title in figure.caption
         assert ("lower is better" in figure.caption or "below 0 is better" in figure.caption) == lower
         assert figure.file.endswith(metric) or metric == "auc", "two bundles do not overwrite one another"
     table = make_table(material, "results")
-    heading = titled(metric)
+    heading = metrics()[metric].title
     means = [float(cell.split(" ")[0]) for cell in table.cells[heading]]
     assert table.best[heading] == {means.index(min(means) if lower else max(means))}
     assert ("below 0 is better" in table.caption) == lower
@@ -85,7 +85,7 @@ def test_words_say_which_way_is_better(home: Path, metric: str) -> None:
     assert f"The {'lowest' if lower else 'highest'} mean" in text
     for c in material.comparison.configurations:
         if c.verdict in ("better", "worse"):
-            assert c.difference and (DIRECTIONS[metric] * c.difference.estimate > 0) == (c.verdict == "better")
+            assert c.difference and (metrics()[metric].direction * c.difference.estimate > 0) == (c.verdict == "better")
 
 
 def test_the_command_of_a_run_gives_its_configuration(home: Path) -> None:

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from mdaf_core.analysis.curves import pr_points
-from mdaf_core.metrics.values import pr_auc
+from mdaf_core.metrics.pr_auc import pr_auc
 from mdaf_core.reporting import charts
 from mdaf_core.reporting.theme import themed
 

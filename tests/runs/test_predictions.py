@@ -9,7 +9,7 @@ import pytest
 
 from mdaf_core.base.cache import cached_array
 from mdaf_core.base.settings import get_settings
-from mdaf_core.metrics.jackknife import auc_errors
+from mdaf_core.metrics.auc import auc_errors
 from mdaf_core.runs import predictions
 
 

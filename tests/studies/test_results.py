@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from mdaf_core.analysis.comparison import DIRECTIONS
 from mdaf_core.analysis.margins import AFTERWARDS, AT_LAUNCH, Margin
 from mdaf_core.analysis.plan import NO_PLAN, Extension, GivenUp
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.settings import get_settings
+from mdaf_core.metrics.registry import metrics
 from mdaf_core.queue import api
 from mdaf_core.reporting import bundle
 from mdaf_core.reporting.frames import comparison_table, condition_notes
@@ -36,7 +36,7 @@ def test_only_the_planned_comparison_has_words_without_a_mark(home):
     study = make_study(["mdaf-full", "mdaf-static", "lr"], [1, 2, 3])
     unmarked = []
     for split in ("test", "val"):
-        for metric in DIRECTIONS:
+        for metric in metrics():
             found = results.compare(study, split=split, metric=metric)
             given = [m for m in marked(found).values() if m.startswith(WORDS)]
             assert given

@@ -10,7 +10,7 @@ import pytest
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.metrics.values import auc
+from mdaf_core.metrics.auc import auc
 from mdaf_core.models import layers
 from mdaf_core.models.weights import load_model
 from mdaf_core.runs import tracking

@@ -17,7 +17,8 @@ from mdaf_core.analysis.adaptivity import describe
 from mdaf_core.analysis.effects import effects_of
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.data.prepare.pipeline import prepare
-from mdaf_core.metrics.values import pairs_within, placements
+from mdaf_core.metrics.auc import placements
+from mdaf_core.metrics.values import pairs_within
 from mdaf_core.models.bst import BSTConfig
 from mdaf_core.models.lr import LRConfig
 from mdaf_core.models.mamba4rec import Mamba4RecConfig

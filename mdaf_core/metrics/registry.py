@@ -1,0 +1,118 @@
+"""All metrics there are: those of this folder, each found from its file, and those that plug-ins register."""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from importlib import import_module
+
+from numpy.typing import ArrayLike
+
+from mdaf_core import metrics as folder
+from mdaf_core.base.errors import UsageError
+from mdaf_core.metrics.metric import FIRST_DEFINITION, Metric
+from mdaf_core.metrics.values import Codes, Floats, Scored
+
+_plugged_in: dict[str, Metric] = {}
+
+
+@lru_cache(maxsize=1)
+def _of_the_program() -> dict[str, Metric]:
+    modules = (import_module(f"{folder.__name__}.{found.name}") for found in pkgutil.iter_modules(folder.__path__))
+    return {one.key: one for module in modules if isinstance(one := getattr(module, "METRIC", None), Metric)}
+
+
+def metrics() -> dict[str, Metric]:
+    """Every metric by its key, in the order of lists."""
+    found = _of_the_program() | _plugged_in
+    return dict(sorted(found.items(), key=lambda item: (item[1].place, item[1].title)))
+
+
+def metric(key: str) -> Metric:
+    """One metric.
+
+    Raises:
+        UsageError: there is none; the message lists those there are.
+    """
+    found = metrics()
+    if key not in found:
+        raise UsageError(
+            f"There is no metric {key!r} to compare by. Known: {', '.join(found)}. A plug-in's is there once the "
+            "plug-in is loaded."
+        )
+    return found[key]
+
+
+def register(one: Metric) -> Metric:
+    """Add a plug-in's metric, in place of one it registered by this key before.
+
+    Raises:
+        UsageError: it is no `Metric`, its key has no fit form, or it is the key of one of the program's.
+    """
+    if not isinstance(one, Metric):
+        raise UsageError(f"A plug-in's metric must be a Metric; got {type(one).__name__}.")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", one.key) or not one.title.strip():
+        raise UsageError(
+            f"A metric takes a title, and a key of small letters, digits and _ that begins with a letter; got the key "
+            f"{one.key!r}."
+        )
+    if one.key in _of_the_program():
+        raise UsageError(f"There is a metric {one.key!r} already: give the plug-in's another key.")
+    _plugged_in[one.key] = one
+    return one
+
+
+def forget(key: str) -> None:
+    """Take a plug-in's metric out again."""
+    _plugged_in.pop(key, None)
+
+
+def in_results() -> dict[str, Metric]:
+    """Those that stand in every table of results."""
+    return {key: one for key, one in metrics().items() if one.in_results}
+
+
+def titles() -> dict[str, str]:
+    """Key → title, for lists to choose from."""
+    return {key: one.title for key, one in metrics().items()}
+
+
+def definition(key: str) -> str:
+    """A metric with its definition, for keys of what is kept on disk; the key alone while there has been one."""
+    identity = metric(key).identity
+    return key if identity == FIRST_DEFINITION else f"{key} {identity}"
+
+
+def metric_words(key: str) -> str:
+    """A metric inside a sentence; of a plug-in that is not loaded its key."""
+    found = metrics().get(key)
+    return found.words if found else key
+
+
+def in_bp(one: Metric) -> bool:
+    """Whether a margin in bp of it has a meaning; for `named`."""
+    return one.in_bp
+
+
+def named(which: Callable[[Metric], bool] = lambda _: True, last: str = "or", keys: bool = False) -> str:
+    """Metrics as a sentence lists them: `AUC, gAUC or PR-AUC`; `keys`: as commands call them."""
+    names = [key if keys else one.words for key, one in metrics().items() if which(one)]
+    return f" {last} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def sampling_errors(
+    key: str, label: ArrayLike, logit: ArrayLike, user: Codes | None, unit: Codes | None = None
+) -> Floats:
+    """(K,) sampling errors of a metric over users, or over other units; see `jackknife`.
+
+    Args:
+        label, logit: (N,).
+        user: (N,) codes 0…K−1 of the rows' users, each present, or None.
+        unit: the same of what is left out instead of users.
+
+    Raises:
+        Undefined: the metric is, or it is so without one of the units.
+    """
+    return metric(key).sampling_errors(Scored.of(label, logit, user, user if unit is None else unit))
