@@ -235,7 +235,7 @@ def comparison_chart(comparison: StudyComparison, kind: Literal["differences", "
     Raises:
         UsageError: the metric is undefined for all, or nothing was compared.
     """
-    metric, frame = paragraph.titled(comparison.metric), comparison.frame()
+    metric, frame = registry.metric(comparison.metric).title, comparison.frame()
     if kind == "leaderboard":
         if frame["mean"].is_null().all():
             raise UsageError(f"{metric} is undefined for every run.")
