@@ -6,10 +6,11 @@ from typing import Any
 
 import streamlit as st
 
-from mdaf_core.base.validation import label
+from mdaf_core.forms.fields import Field
 from mdaf_core.runs.config import RunConfig
-from mdaf_core.studies.settings_form import Setting, parse_integers, settings
+from mdaf_core.studies.settings_form import settings
 from pages import shared
+from pages.fields import draw
 
 ALL = "All configurations"
 COLUMNS = 3
@@ -33,58 +34,41 @@ def form(scope: str, config: RunConfig, refused: dict[str, str], training_only: 
     Args:
         refused: path → sentence of changes that are not valid; each stands under its field.
     """
-    groups: dict[str, list[Setting]] = {}
-    for setting in settings(config):
-        if not training_only or setting.group == "training":
-            groups.setdefault(setting.group, []).append(setting)
+    groups: dict[str, list[Field]] = {}
+    for field in settings(config):
+        if not training_only or field.group == "training":
+            groups.setdefault(field.group, []).append(field)
     for group, members in groups.items():
         if len(groups) > 1:
             st.caption(f"**{group.replace('.', ', ').capitalize()}**")
         columns = st.columns(COLUMNS)
-        for i, setting in enumerate(members):
+        for i, field in enumerate(members):
             with columns[i % COLUMNS]:
-                _widget(scope, setting, refused.get(setting.path))
+                _widget(scope, field, refused.get(field.path))
     if changes(scope):
         st.button("Undo all changes here", on_click=reset, args=(scope,), icon=":material/undo:", key=f"reset-{scope}")
 
 
-def _widget(scope: str, setting: Setting, refused: str | None) -> None:
-    """One field. Its limits are not the browser's: what it refuses it keeps to itself, and the app would go on with the
-    former value."""
-    key = f"set-{scope}-{setting.path}-{st.session_state.get('launch_generation', 0)}"
-    title = label(setting.path)
+def _widget(scope: str, field: Field, refused: str | None) -> None:
+    """One field. It shows what `config` has, whatever it was begun with: another study has other starting points."""
+    key = f"set-{scope}-{field.path}-{st.session_state.get('launch_generation', 0)}"
+    title = field.title
     if refused:
         title = f":red[{title}] :material/error:"
-    elif setting.path in changes(scope):
+    elif field.path in changes(scope):
         title = f":blue[{title}] :material/edit:"
-    value = changes(scope)[setting.path] if refused else setting.value
-    common: dict[str, Any] = {"key": key, "help": setting.help, "on_change": _changed, "args": (scope, setting, key)}
-    if setting.kind == "switch":
-        st.toggle(title, value, **common)
-    elif setting.kind == "choice":
-        st.selectbox(title, setting.choices, setting.choices.index(value), **common)
-    elif setting.kind == "integers":
-        st.text_input(title, value if isinstance(value, str) else ", ".join(map(str, value)), **common)
-    elif setting.kind == "integer":
-        st.number_input(title, value=value, step=1, **common)
-    else:
-        st.number_input(title, value=value, step=_step(setting.value), format="%.6g", **common)
+    value = changes(scope)[field.path] if refused else field.value
+    if key in st.session_state and field.entered(st.session_state[key]) != value:
+        del st.session_state[key]
+    draw(field, key, value=value, title=title, on_change=_changed, args=(scope, field, key))
     if refused:
         st.caption(f":red[{shared.plain(refused)}]")
 
 
-def _step(value: float | None) -> float:
-    """A tenth of the value's order of magnitude: 0.001 moves by 0.0001."""
-    return 10.0 ** (int(f"{value:e}".split("e")[1]) - 1) if value else 0.01
-
-
-def _changed(scope: str, setting: Setting, key: str) -> None:
+def _changed(scope: str, field: Field, key: str) -> None:
     """Take one entry over, valid or not."""
-    value = st.session_state[key]
-    if setting.kind == "integers":
-        value = parse_integers(value)
-    if setting.path.endswith(".kind"):  # another model: what was set for the former one does not apply
-        group = setting.path.removesuffix("kind")
+    if field.path.endswith(".kind"):  # another model: what was set for the former one does not apply
+        group = field.path.removesuffix("kind")
         for path in [path for path in changes(scope) if path.startswith(group)]:
             del changes(scope)[path]
-    changes(scope)[setting.path] = value
+    changes(scope)[field.path] = field.entered(st.session_state[key])

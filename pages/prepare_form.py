@@ -10,7 +10,6 @@ import streamlit as st
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.formats.base import Source, parse_options
-from mdaf_core.data.formats.option_text import as_text
 from mdaf_core.data.formats.registry import sources
 from mdaf_core.data.prepare import resources
 from mdaf_core.data.prepare.pipeline import default_name
@@ -20,6 +19,7 @@ from mdaf_core.data.propose.table import propose
 from mdaf_core.data.reading.files import exists, expand
 from mdaf_core.data.store.browse import entries
 from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
+from mdaf_core.forms.text import as_text
 from mdaf_core.queue import api
 from mdaf_core.queue.store import Job
 from mdaf_core.studies import data_sets

@@ -27,7 +27,7 @@ LAYERS = (
     ("runs",),
     ("models",),
     ("data",),
-    ("ops", "metrics"),
+    ("ops", "metrics", "forms"),
     ("base",),
 )
 RANK = {part: rank for rank, parts in enumerate(reversed(LAYERS)) for part in parts}

@@ -30,8 +30,8 @@ def sources_command(
     as_json: JsonOption = False,
 ) -> None:
     """List what can be read, or the options of one source."""
-    from mdaf_core.data.formats.option_text import as_text
     from mdaf_core.data.formats.registry import get_source, sources
+    from mdaf_core.forms.text import as_text
 
     found = [get_source(name)] if name else list(sources().values())
     value = [
@@ -108,9 +108,9 @@ def propose(
 
     Label, user, time and so on, as a command to correct and run.
     """
-    from mdaf_core.data.formats.option_text import as_text
     from mdaf_core.data.propose.table import propose as run
     from mdaf_core.data.reading.files import expand
+    from mdaf_core.forms.text import as_text
 
     found = run(expand(path))
     arguments = found.command(path)

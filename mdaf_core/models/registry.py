@@ -42,6 +42,10 @@ class ByKind:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(lambda value: read(value, source))
 
+    def variants(self, of: type[ModelSettings]) -> list[str]:
+        """What a form offers for the field: the kinds of models of its class."""
+        return list(models(of))
+
 
 def models(of: type[ModelSettings] = ModelSettings) -> dict[str, type[ModelSettings]]:
     """Kind → configuration: those that read no history, then those that do, each by name.

@@ -17,6 +17,7 @@ from mdaf_core.data.formats.options import SourceOptions
 from mdaf_core.data.reading.files import exists, expand, find, is_folder
 from mdaf_core.data.store.scaling import Transform
 from mdaf_core.data.store.schema import WEEKDAYS, FieldSpec, TimeUnit
+from mdaf_core.forms.fields import nested
 
 EventRule = Literal["rows", "positives", "none"]
 """Which rows are events of later histories."""
@@ -169,15 +170,15 @@ def parse_options(source: Source, options: dict[str, Any]) -> Any:
     Raises:
         UsageError: an unknown option (the message lists the known ones) or a value it does not take.
     """
-    unknown = [key for key in options if key not in source.options.model_fields]
+    unknown = [key for key in options if key.partition(".")[0] not in source.options.model_fields]
     if unknown:
         raise UsageError(
             f"The source {source.name!r} has no option {unknown[0]!r}. Known: {', '.join(source.options.model_fields)}."
         )
     try:
-        return source.options.model_validate(options)
+        return source.options.model_validate(raw := nested(source.options, options))
     except ValidationError as error:
-        first = problems(error)[0]
+        first = problems(error, raw)[0]
         where = ".".join(first.path)
         raise UsageError(first.sentence(where and f"The option {where}")) from None
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
-from mdaf_core.base.validation import in_words, label, problems
+from mdaf_core.base.validation import problems
 from mdaf_core.data.store.scaling import Transform
+from mdaf_core.forms.fields import fields, nested
+from mdaf_core.forms.refusals import refusals
+from mdaf_core.forms.text import as_list
 
 SplitKind = Literal["time", "last-day", "leave-last-out", "random"]
 
@@ -93,7 +94,7 @@ class SourceOptions(BaseModel):
     @classmethod
     def has_effect(cls, name: str, chosen: dict[str, Any]) -> bool:
         """Whether an option changes anything beside those chosen (the others are at their defaults)."""
-        extra = cls.model_fields[name].json_schema_extra
+        extra = cls.model_fields[name.partition(".")[0]].json_schema_extra
         needed: Any = extra.get("with", {}) if isinstance(extra, dict) else {}
         return all(chosen.get(key, cls.model_fields[key].get_default()) in values for key, values in needed.items())
 
@@ -103,12 +104,8 @@ class SourceOptions(BaseModel):
         """Lists may be given as text: `0.8,0.1,0.1`, `80/10/10` or `pv,cart`."""
         if isinstance(value, str) and info.field_name is not None:
             annotation = str(cls.model_fields[info.field_name].annotation)
-            if annotation.startswith("list") and value.lstrip().startswith("["):
-                with suppress(ValueError, RecursionError):
-                    return json.loads(value)
             if annotation.startswith(("tuple", "list")):
-                parts = value.replace("/", ",") if annotation.startswith("tuple[float") else value
-                return [part.strip() for part in parts.split(",") if part.strip()]
+                return as_list(value.replace("/", ",") if annotation.startswith("tuple[float") else value)
             if value == "" and "None" in annotation:
                 return None
         return value
@@ -137,9 +134,7 @@ def refused_options(options: type[SourceOptions], given: dict[str, Any]) -> dict
     """Why values are not taken, by option, in the words of a form ('': options that do not go together). Options that
     are needed and not given yet are left out: `parse_options` asks for them."""
     try:
-        options.model_validate(given)
+        options.model_validate(raw := nested(options, given))
     except ValidationError as error:
-        found = [problem for problem in problems(error) if not problem.path or problem.path[0] in given]
-        named = [(problem.path[0] if problem.path else "", problem) for problem in found]
-        return {name: in_words(problem, lambda path: label(path[0])) for name, problem in reversed(named)}
+        return refusals(problems(error, raw), given, fields(options))
     return {}

@@ -19,7 +19,6 @@ from mdaf_core.base.settings import get_settings
 from mdaf_core.data.audit.audit import audit_dataset
 from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.formats.base import Source, check_path, parse_options
-from mdaf_core.data.formats.option_text import as_text
 from mdaf_core.data.formats.registry import get_source
 from mdaf_core.data.prepare import resources
 from mdaf_core.data.prepare.work import request_of, work_folder
@@ -28,6 +27,7 @@ from mdaf_core.data.reading.stages import stages_in
 from mdaf_core.data.store.content import check_unaltered, content_hashes
 from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.store.statistics import write_statistics
+from mdaf_core.forms.text import as_text
 
 _LONGEST_NAME = 60
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from mdaf_core.data.formats.option_text import as_text
+from mdaf_core.forms.text import as_text
 
 
 @dataclass
