@@ -22,6 +22,7 @@ LAYERS = (
     ("studies",),
     ("queue",),
     ("analysis",),
+    ("testing",),
     ("predicting",),
     ("training",),
     ("runs",),

@@ -24,6 +24,7 @@ COMMANDS = {
     "presets": ("train:presets", "List the presets."),
     "params": ("train:params", "Count a preset's parameters at given vocabulary sizes."),
     "train": ("train:train", "Train one preset in the foreground."),
+    "check-model": ("check_model:command", "Examine a model, one's own or a built-in one."),
     "study": ("study:app", "Studies: a data set × named configurations × seeds."),
     "jobs": ("jobs:app", "The queue of jobs; alone it lists them."),
     "store": ("store:app", "The run store, MLflow's database of all runs."),

@@ -1,0 +1,32 @@
+"""What another process says of a model: `python -m mdaf_core.testing.elsewhere`, asked on stdin, as the check `process`
+does."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import torch
+
+from mdaf_core.testing.files import Examined, models_named
+
+
+def request(model: Examined) -> str:
+    """What to ask for this model."""
+    return json.dumps({"target": str(model.file.resolve()) if model.file else model.name, "name": model.name})
+
+
+def main() -> None:
+    """Print each weight's digest after some steps, and that of a prediction."""
+    from mdaf_core.testing.repeats import fingerprints
+    from mdaf_core.testing.subject import Subject
+
+    torch.set_num_threads(1)
+    asked = json.load(sys.stdin)
+    model = next(m for m in models_named(asked["target"]) if m.name == asked["name"])
+    for name, digest in fingerprints(Subject(model.config)).items():
+        sys.stdout.write(f"{name} {digest}\n")
+
+
+if __name__ == "__main__":
+    main()

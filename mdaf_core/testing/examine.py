@@ -1,0 +1,82 @@
+"""All checks of one model, one after another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+
+from mdaf_core.models.base import ModelSettings
+from mdaf_core.testing import capabilities, configuration, cost, learning, padding, repeats, rows, trees  # noqa: F401
+from mdaf_core.testing.base import CHECKS, Check, NotApplicable
+from mdaf_core.testing.report import ORDER, Examination, Finding
+from mdaf_core.testing.subject import Subject
+
+
+def examine(
+    config: ModelSettings,
+    *,
+    name: str = "",
+    files: tuple[Path, ...] = (),
+    elsewhere: str | None = None,
+    only: Iterable[str] | None = None,
+    on_finding: Callable[[Finding], None] = lambda _: None,
+) -> Examination:
+    """Examine a model on a small generated data set, by all checks or some.
+
+    Args:
+        name: as the result names it; default the configuration's kind.
+        files: the user's files; sentences name their lines.
+        elsewhere: how another process finds the model (`elsewhere.py`); None leaves that check out.
+        only: names of checks.
+        on_finding: called after each check.
+
+    Uses one core, and torch's global generator, which it puts back.
+    """
+    start, threads, state = time.perf_counter(), torch.get_num_threads(), torch.get_rng_state()
+    torch.set_num_threads(1)
+    subject = Subject(config, files)
+    subject.elsewhere = elsewhere
+    findings: list[Finding] = []
+    try:
+        runs = True
+        for check in checks_of(config, only):
+            finding = _look(check, subject) if runs else _left_out(check)
+            runs = runs and not (check.name == "builds" and finding.state == "fail")
+            findings.append(finding)
+            on_finding(finding)
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_rng_state(state)
+    kind = name or str(getattr(config, "kind", type(config).__name__))
+    return Examination(model=kind, findings=findings, seconds=time.perf_counter() - start)
+
+
+def checks_of(config: ModelSettings, only: Iterable[str] | None = None) -> list[Check]:
+    """The checks that are made of a model of this kind, in order."""
+    wanted = None if only is None else set(only)
+    mine = [c for c in CHECKS if c.kinds in ("both", "trees" if config.grown else "networks")]
+    return [c for c in sorted(mine, key=lambda c: ORDER.index(c.name)) if wanted is None or c.name in wanted]
+
+
+def _look(check: Check, subject: Subject) -> Finding:
+    start = time.perf_counter()
+    notes: list[str] = []
+    try:
+        faults = check.look(subject)
+        sentences, notes = list(faults), faults.notes
+        state = "fail" if sentences else "pass"
+    except NotApplicable as why:
+        sentences, state = [str(why)], "not applicable"
+    except Exception as error:  # in the examined model: whatever it raises is a finding
+        sentences, state = [f"The model fails in this check. {subject.said(error)}"], "fail"
+    seconds = time.perf_counter() - start
+    return Finding(check=check.name, title=check.title, state=state, sentences=sentences, notes=notes, seconds=seconds)  # type: ignore[arg-type]
+
+
+def _left_out(check: Check) -> Finding:
+    return Finding(
+        check=check.name, title=check.title, state="not applicable", sentences=["Not examined: the model does not run."]
+    )

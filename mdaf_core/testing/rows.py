@@ -1,0 +1,213 @@
+"""Is a prediction of its row alone, and of what was known before it?"""
+
+from __future__ import annotations
+
+from dataclasses import fields as fields_of
+
+import torch
+from torch import Tensor
+
+from mdaf_core.data.batches.loader import Batch
+from mdaf_core.models.base import CTRModel
+from mdaf_core.testing.base import Faults, check, largest_difference, tolerance
+from mdaf_core.testing.data import clone, others_replaced, take
+from mdaf_core.testing.places import place_of_difference
+from mdaf_core.testing.subject import Subject, ask, step_loss
+
+REMEDY = "A row's prediction must be a function of its own fields and history."
+
+
+def _apart(first: Tensor, second: Tensor) -> float:
+    """The largest distance of two answers that should be one; 0 where rounding explains it."""
+    gap = largest_difference(first, second)
+    return gap if gap > tolerance(first, second) else 0.0
+
+
+@check("batch", "No row depends on other rows of its batch when evaluating.")
+def batch(subject: Subject) -> Faults:
+    """Rows alone, in smaller and larger batches, in another order, beside rows that are far from usual."""
+    found = Faults()
+    model, rows = subject.restored(moved=True), subject.batch()
+    together = ask(model, rows)
+    everything = range(len(rows))
+    if whole := _mode_fault(model):
+        found.append(whole)
+
+    alone = torch.cat([ask(model, take(rows, [row])) for row in everything[:24]])
+    if gap := _apart(together[:24], alone):
+        found.append(f"A row alone is predicted otherwise than within {len(rows)} rows (by up to {gap:.2g}). {REMEDY}")
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0)).tolist()
+    if gap := _apart(together[order], ask(model, take(rows, order))):
+        found.append(f"In another order of the batch rows are predicted otherwise (by up to {gap:.2g}). {REMEDY}")
+    for size in (2, 7):
+        parts = [ask(model, take(rows, list(everything[i : i + size]))) for i in range(0, 28, size)]
+        if gap := _apart(together[:28], torch.cat(parts)):
+            found.append(
+                f"In batches of {size} rows are predicted otherwise than in one of {len(rows)} (by up to "
+                f"{gap:.2g}). {REMEDY}"
+            )
+    many = list(everything) * (2048 // len(rows))
+    if gap := _apart(together.repeat(2048 // len(rows)), ask(model, take(rows, many))):
+        found.append(
+            f"In a batch of {len(many)} rows they are predicted otherwise than in one of {len(rows)} (by up to "
+            f"{gap:.2g}). {REMEDY}"
+        )
+    kept_B = torch.zeros(len(rows), dtype=torch.bool)
+    kept_B[len(rows) // 2 : len(rows) // 2 + 4] = True
+    changed = others_replaced(rows, kept_B, subject.features.categorical)
+    if gap := _apart(together[kept_B], ask(model, changed)[kept_B]):
+        place = place_of_difference(model, rows, changed, kept_B)
+        found.append(
+            f"Rows are predicted otherwise beside other rows (by up to {gap:.2g}): they meet {place}. {REMEDY}"
+        )
+    return found
+
+
+def _mode_fault(model: CTRModel) -> str:
+    """Modules that are in training mode, or go there, while the model is evaluated."""
+    training = [name or "the model itself" for name, module in model.named_modules() if module.training]
+    if training:
+        return f"After eval() {training[0]} is in training mode: an overridden train() or eval() must not keep it so."
+    return ""
+
+
+@check("later", "Nothing depends on events after the row.")
+def later(subject: Subject) -> Faults:
+    """Rows of a user stand one behind the other in the order of time: what comes behind a row's own events, the next
+    row's, holds events later than the row. All that is behind is replaced, then the first event of it alone."""
+    found = Faults()
+    model, rows = subject.restored(moved=True), subject.batch()
+    before = ask(model, rows)
+    half = len(rows) // 2
+    kept_B = torch.arange(len(rows)) < half
+    changed = others_replaced(rows, kept_B, subject.features.categorical, seed=1)
+    if gap := _apart(before[kept_B], ask(model, changed)[kept_B]):
+        place = place_of_difference(model, rows, changed, kept_B)
+        found.append(
+            f"Rows are predicted otherwise when the rows behind them, with later events of the same users, "
+            f"change (by up to "
+            f"{gap:.2g}), {place}. A row's events end before cu_seqlens[b + 1]; read nothing from there on."
+        )
+    last = int(rows.cu_seqlens[half])
+    if rows.history and last < len(rows.history_age_T):
+        nearest = clone(rows)
+        sizes = subject.features.categorical
+        for name, codes_T in nearest.history.items():
+            codes_T[last] = 2 + (codes_T[last] - 1) % (sizes[name] - 2)
+        nearest.history_age_T[last] = 1.0
+        nearest.equal_TH[last] = ~nearest.equal_TH[last]
+        nearest.match_BM[half:] = 1 - nearest.match_BM[half:]
+        if not found and (gap := _apart(before[:half], ask(model, nearest)[:half])):
+            found.append(
+                f"A row is predicted otherwise when the event right behind its history changes (by {gap:.2g}), "
+                f"{place_of_difference(model, rows, nearest, kept_B)}: an index or a mask is off by one at "
+                f"cu_seqlens[b + 1]."
+            )
+    for limit in (1, 5, 50, 200):
+        reads = model.events_read(limit)
+        if not isinstance(reads, int) or not 0 <= reads <= limit:
+            found.append(
+                f"events_read({limit}) returns {reads!r}: return a whole number from 0 to {limit}, the most "
+                f"that is allowed."
+            )
+            break
+    return found
+
+
+@check("label", "No label reaches the input.")
+def label(subject: Subject) -> Faults:
+    """Labels are flipped: of all rows and of each row's neighbours, when evaluating and when training; and of rows that
+    were seen before."""
+    found = Faults()
+    model, rows = subject.restored(moved=True), subject.batch()
+    flipped = clone(rows, label_B=1 - rows.label_B)
+    if gap := _apart(ask(model, rows), ask(model, flipped)):
+        one = clone(rows)
+        one.label_B[0] = 1 - one.label_B[0]
+        other = largest_difference(ask(model, rows)[1:], ask(model, one)[1:])
+        own = largest_difference(ask(model, rows)[:1], ask(model, one)[:1])
+        whose = "its own label" if own > other else "labels of other rows"
+        found.append(
+            f"In evaluation a prediction moves (by up to {gap:.2g}) when labels are flipped: it reads {whose}, "
+            f"{place_of_difference(model, rows, flipped)}. Read batch.label_B nowhere but in the loss."
+        )
+    training = subject.restored(moved=True).train(), subject.restored(moved=True).train()
+    rows = subject.batch("train")
+    flipped = clone(rows, label_B=1 - rows.label_B)
+    torch.manual_seed(0)
+    first = training[0](clone(rows)).logit_B.detach()
+    torch.manual_seed(0)
+    second = training[1](clone(flipped)).logit_B.detach()
+    if not found and (gap := _apart(first, second)):
+        found.append(
+            f"While training a logit moves (by up to {gap:.2g}) when labels are flipped: what is learned is to "
+            f"copy them. "
+            "Read batch.label_B nowhere but in the loss."
+        )
+    if not found:
+        found += _remembered(subject)
+    return found
+
+
+def _remembered(subject: Subject) -> Faults:
+    """Labels of rows seen before, in evaluation or by forward and loss without a step, that later predictions use."""
+    found = Faults()
+    for evaluating in (True, False):
+        answers = []
+        for flip in (False, True):
+            model = subject.restored(moved=True).train(not evaluating)
+            rows = subject.batch("val" if evaluating else "train")
+            given = clone(rows, label_B=1 - rows.label_B) if flip else rows
+            if evaluating:
+                ask(model, given)
+            else:
+                torch.manual_seed(0)
+                step_loss(model, clone(given))
+            answers.append(ask(model.eval(), rows))
+        if gap := _apart(*answers):
+            when = "evaluating" if evaluating else "training (forward and loss, without a step)"
+            found.append(
+                f"Labels seen before when {when} move later predictions of the same rows (by up to {gap:.2g}): "
+                f"the model keeps "
+                "them. A label may enter through the gradient of the loss alone."
+            )
+    return found
+
+
+@check("bookkeeping", "Row numbers, user numbers and times are not read; the batch is left as it is.")
+def bookkeeping(subject: Subject) -> Faults:
+    """`row_id_B`, `user_B` and `timestamp_B` are for bookkeeping: rows are numbered in the order of their file, which
+    may follow the label. What forward writes into a batch, the loss and the metrics would read."""
+    found = Faults()
+    model, rows = subject.restored(moved=True), subject.batch()
+    before = ask(model, rows)
+    for name in ("row_id_B", "user_B", "timestamp_B"):
+        draw = torch.Generator().manual_seed(0)
+        order = torch.randperm(len(rows), generator=draw)
+        values = [getattr(rows, name)[order], getattr(rows, name) * 3 + 1, torch.zeros_like(getattr(rows, name))]
+        if any(_apart(before, ask(model, clone(rows, **{name: value}))) for value in values):
+            found.append(f"The prediction reads batch.{name}, which is no input: use the fields of the data set.")
+    for training in (False, True):
+        model, given = subject.restored().train(training), clone(rows)
+        torch.manual_seed(0)
+        with torch.set_grad_enabled(training):
+            model(given)
+        found += [
+            f"forward changes batch.{name} in place{' while training' if training else ''}: the loss, the metrics and "
+            "the next reader see what it wrote. Work on a copy (clone)."
+            for name in _changed(rows, given)
+            if not any(f"batch.{name} in place" in said for said in found)
+        ]
+    return found
+
+
+def _changed(before: Batch, after: Batch) -> list[str]:
+    out = []
+    for field in fields_of(before):
+        a, b = getattr(before, field.name), getattr(after, field.name)
+        pairs = [(a, b)] if isinstance(a, Tensor) else [(v, b.get(k)) for k, v in a.items()]
+        if (isinstance(a, dict) and set(a) != set(b)) or any(
+            y is None or x.shape != y.shape or not torch.equal(x.nan_to_num(7), y.nan_to_num(7)) for x, y in pairs
+        ):
+            out.append(field.name)
+    return out
