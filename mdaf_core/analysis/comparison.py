@@ -36,10 +36,10 @@ from mdaf_core.runs.tracking import RunRecord
 
 
 def _undefined(metric: str, found: Collection[MetricValue]) -> str:
-    """How many runs have no value of the metric, and what is in the way where it had to be computed."""
-    reasons = dict.fromkeys(one.reason for one in found if one.value is None and one.reason and one.computed)
+    """How many runs have no value of the metric, and why."""
+    reasons = dict.fromkeys(one.reason.rstrip(".") for one in found if one.value is None and one.reason)
     missing = sum(one.value is None for one in found)
-    return "; ".join([f"{metric} is undefined for {missing} of {len(found)} seeds", *reasons]).rstrip(".")
+    return f"{metric} is undefined for {missing} of {len(found)} seeds" + (f": {'; '.join(reasons)}" if reasons else "")
 
 
 def _mixed(group: dict[int, RunRecord]) -> str | None:

@@ -30,6 +30,7 @@ COMMANDS = {
     "store": ("store:app", "The run store, MLflow's database of all runs."),
     "predict": ("predict:predict", "Predict new rows with a trained run, or with a saved model."),
     "save": ("predict:save", "Save a run's model as a folder that needs no run store."),
+    "metrics": ("metrics:command", "List the metrics that configurations can be compared by."),
     "compare": ("evaluate:compare", "Compare a study's configurations with one of them."),
     "compare-scores": ("scores:command", "Compare models by their scores of the same rows, in a file."),
     "reported": ("evaluate:reported", "See what reported figures can show."),

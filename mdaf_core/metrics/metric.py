@@ -18,6 +18,11 @@ from mdaf_core.metrics.jackknife import left_out
 from mdaf_core.metrics.values import Floats, Scored, Undefined
 
 Found = TypeVar("Found")
+RESERVED = (
+    *("rows", "positives", "users", "effective_users", "largest_user", "auc_se", "gauc_coverage", "oracle_auc"),
+    *("oracle_share", "definitions", "undefined"),
+)
+"""What else stands beside the metrics of a run by its name, and is no metric's key."""
 FIRST_DEFINITION = "1"
 """Of a metric of the program whose definition has never changed, and of those in results of before it was kept."""
 
@@ -75,7 +80,8 @@ class Metric:
     @cached_property
     def identity(self) -> str:
         """What tells one definition from another: the version, and of a plug-in a hash of its file."""
-        file = Path(getattr(sys.modules.get(self.value.__module__), "__file__", None) or self.value.__qualname__)
+        function = getattr(self.value, "func", self.value)  # of a partial one: whose it is
+        file = Path(getattr(sys.modules.get(function.__module__), "__file__", None) or self.key)
         if file.parent == Path(__file__).parent:
             return str(self.version)
         content = file.read_bytes() if file.is_file() else str(file).encode()
@@ -112,6 +118,6 @@ class Metric:
         except Exception as error:
             at = traceback.extract_tb(error.__traceback__)[-1]
             raise Undefined(
-                f"The metric {self.key!r} failed: {type(error).__name__}: {error} ({Path(at.filename).name}, "
+                f"The metric {self.key!r} failed: {type(error).__name__}: {str(error).rstrip('.')} ({at.filename}, "
                 f"line {at.lineno})."
             ) from error

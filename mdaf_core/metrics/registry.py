@@ -1,4 +1,4 @@
-"""All metrics there are: those of this folder, each found from its file, and those that plug-ins register."""
+"""All metrics there are: those of this folder, each found from its file, and those of plug-ins."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from importlib import import_module
 from numpy.typing import ArrayLike
 
 from mdaf_core import metrics as folder
+from mdaf_core import plugins
+from mdaf_core.base import notices
 from mdaf_core.base.errors import UsageError
-from mdaf_core.metrics.metric import FIRST_DEFINITION, Metric
+from mdaf_core.metrics.metric import FIRST_DEFINITION, RESERVED, Metric
 from mdaf_core.metrics.values import Codes, Floats, Scored
-
-_plugged_in: dict[str, Metric] = {}
+from mdaf_core.plugins import Plugin
 
 
 @lru_cache(maxsize=1)
@@ -24,9 +25,32 @@ def _of_the_program() -> dict[str, Metric]:
     return {one.key: one for module in modules if isinstance(one := getattr(module, "METRIC", None), Metric)}
 
 
+@lru_cache(maxsize=8)
+def _of_plugins(_loaded: tuple[Plugin, ...]) -> tuple[dict[str, Metric], list[str]]:
+    """The plug-ins' metrics by key, and why some of them are left out, a sentence each."""
+    found, faults = dict[str, Metric](), []
+    for one in plugins.objects("metrics"):
+        if isinstance(one.object, type):
+            continue
+        key, title = str(one.object.key), str(one.object.title)
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", key) or not title.strip() or one.object.direction not in (1, -1):
+            faults.append(
+                f"{one.place}: a metric takes a key of small letters, digits and _ that begins with a letter, a title, "
+                f"and a direction of 1 or -1; got {key!r}, {title!r}, {one.object.direction!r}."
+            )
+        elif key in RESERVED or key in _of_the_program() or found.get(key, one.object) is not one.object:
+            faults.append(f"{one.place}: {key!r} is the key of something else already; give this metric another.")
+        else:
+            found[key] = one.object
+    return found, faults
+
+
 def metrics() -> dict[str, Metric]:
-    """Every metric by its key, in the order of lists."""
-    found = _of_the_program() | _plugged_in
+    """Every metric by its key, in the order of lists. What is wrong with a plug-in's is noted, and it is left out."""
+    from_plugins, faults = _of_plugins(plugins.loaded())
+    for fault in faults:
+        notices.add(fault)
+    found = _of_the_program() | from_plugins
     return dict(sorted(found.items(), key=lambda item: (item[1].place, item[1].title)))
 
 
@@ -43,30 +67,6 @@ def metric(key: str) -> Metric:
             "plug-in is loaded."
         )
     return found[key]
-
-
-def register(one: Metric) -> Metric:
-    """Add a plug-in's metric, in place of one it registered by this key before.
-
-    Raises:
-        UsageError: it is no `Metric`, its key has no fit form, or it is the key of one of the program's.
-    """
-    if not isinstance(one, Metric):
-        raise UsageError(f"A plug-in's metric must be a Metric; got {type(one).__name__}.")
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", one.key) or not one.title.strip():
-        raise UsageError(
-            f"A metric takes a title, and a key of small letters, digits and _ that begins with a letter; got the key "
-            f"{one.key!r}."
-        )
-    if one.key in _of_the_program():
-        raise UsageError(f"There is a metric {one.key!r} already: give the plug-in's another key.")
-    _plugged_in[one.key] = one
-    return one
-
-
-def forget(key: str) -> None:
-    """Take a plug-in's metric out again."""
-    _plugged_in.pop(key, None)
 
 
 def in_results() -> dict[str, Metric]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import polars as pl
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from mdaf_core.base.cache import cached
 from mdaf_core.base.errors import StudioError
@@ -20,7 +20,6 @@ class MetricValue(BaseModel):
 
     value: float | None = None
     reason: str = ""
-    computed: bool = Field(False, description="From predictions: the run's file does not hold it.")
 
 
 def metric_of(run: RunRecord, split: Split, key: str) -> float | None:
@@ -50,12 +49,12 @@ def stored_value(run_id: str, found: SplitMetrics, split: Split, key: str) -> Me
         return cached("metrics", place, MetricValue, lambda: _of(load_predictions(run_id, split), key))
     except (StudioError, OSError) as error:
         reason = f"the run's file does not hold it, and there are no predictions to compute it from: {error}"
-        return MetricValue(computed=True, reason=reason)
+        return MetricValue(reason=reason)
 
 
 def _of(frame: pl.DataFrame, key: str) -> MetricValue:
     label, logit, user = (frame[name].to_numpy() for name in ("label", "logit", "user"))
     try:
-        return MetricValue(computed=True, value=metric(key).of(Scored.of(label, logit, clusters(user))))
+        return MetricValue(value=metric(key).of(Scored.of(label, logit, clusters(user))))
     except Undefined as reason:
-        return MetricValue(computed=True, reason=str(reason))
+        return MetricValue(reason=str(reason))

@@ -59,7 +59,7 @@ class SplitMetrics(BaseModel):
 
     def value(self, key: str) -> float | None:
         """A metric by its key; None: undefined, or not held."""
-        return getattr(self, key, None)
+        return getattr(self, key) if key in SplitMetrics.model_fields else (self.model_extra or {}).get(key)
 
 
 class RunResult(BaseModel):
