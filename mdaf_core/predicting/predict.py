@@ -150,9 +150,7 @@ class _Found:
             piece = slice(begin, begin + len(shown))
             begin = piece.stop
             logit = self._scores["logit"][piece]
-            columns = {"row": np.arange(piece.start, piece.stop)} | {
-                self._names[name]: shown[name] for name in shown.columns
-            }
+            columns = {self._names.get(name, name): shown[name] for name in shown.columns}
             if self.prediction.labelled:
                 given = pl.Series(np.asarray(self._rows.labelled[piece]))
                 own = pl.Series(np.asarray(label[piece]))

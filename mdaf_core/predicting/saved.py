@@ -142,12 +142,14 @@ def load(folder: Path | str) -> SavedModel:
         raise StudioError(f"{folder} has format {index.format}, this version reads {FORMAT}: use a later version.")
     for name, digest in index.files.items():
         path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise DamagedFileError(folder / INDEX, f"it names {name}, which is outside of the folder", _REMEDY)
         if not path.is_file():
             raise DamagedFileError(path, "it is missing", _REMEDY)
         if _sha256(path) != digest:
             raise DamagedFileError(path, "it is not as it was saved", _REMEDY)
     config, known = files.load_config(folder / CONFIG), Saved(folder / DATA)
-    weights = folder / index.weights
+    weights = folder / Path(index.weights).name
     if config.model.grown:
         answers = tree_answers(config, weights, _read_encodings(folder / ENCODINGS, index.prior))
     else:

@@ -47,8 +47,8 @@ def merged_log(
 ) -> MergedLog:
     """Merge the events of these users.
 
-    An event that the log has n times (same user, time, ids of the history fields, and label where both say one) is
-    taken from the file from its n + 1st time on. Of the log, only what a row can read is kept: the newest
+    An event that the log has n times (same user, time, ids of the history fields, and label where all events have one)
+    is taken from the file from its n + 1st time on. Of the log, only what a row can read is kept: the newest
     `max_history` events before a user's first row, and those up to its last.
 
     Args:
@@ -69,7 +69,9 @@ def merged_log(
         place = place[order]
     merged = GrowingColumns(folder)
     made = MergedLog({})
-    apart = {name: len(known.unseen(name)) > 0 for name in names}
+    keys = ["user", "timestamp", *(name + IDENTITY if len(known.unseen(name)) else name for name in names)]
+    if events and (events["positive"] >= 0).all():
+        keys.append("positive")
     for begin in range(0, len(users), _USERS):
         end = min(begin + _USERS, len(users))
         own = known.events_of(users[begin : min(end, known_users)]) if begin < known_users else {}
@@ -81,7 +83,7 @@ def merged_log(
             rows = order[slice(*np.searchsorted(place, (begin, end)))]
             fresh = {name: values[rows] for name, values in events.items()}
             fresh["user"] = np.searchsorted(users[begin:end], fresh["user"])
-            new = ~_is_known(log, fresh, names, apart)
+            new = ~_is_known(log, fresh, keys)
             made.known += int(np.count_nonzero(~new))
             made.new += int(np.count_nonzero(new))
             fresh = {name: values[new] for name, values in fresh.items()}
@@ -106,11 +108,10 @@ def _columns(log: Events, names: list[str]) -> Events:
     return columns | {"positive": positive}
 
 
-def _is_known(log: Events, fresh: Events, names: list[str], apart: dict[str, bool]) -> np.ndarray:
+def _is_known(log: Events, fresh: Events, keys: list[str]) -> np.ndarray:
     """(n,) whether the log has an event of the file already; of equal ones, as often as it has it."""
-    ids = [name + IDENTITY if apart[name] else name for name in names]
-    both_say = not ((log["positive"] < 0).any() or (fresh["positive"] < 0).any())
-    keys = ["user", "timestamp", *ids, *(["positive"] if both_say else [])]
+    if (log["positive"] < 0).any():  # a log that does not say
+        keys = [key for key in keys if key != "positive"]
     mine = pl.DataFrame({key: fresh[key] for key in keys})
     theirs = pl.DataFrame({key: log[key] for key in keys}).cast(mine.schema)  # type: ignore[arg-type]
     counted = theirs.join(mine, on=keys, how="semi").group_by(keys).agg(pl.len().alias("times"))

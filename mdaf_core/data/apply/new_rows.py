@@ -56,7 +56,8 @@ class NewRows:
         return Rows(self.columns)
 
     def shown(self) -> Iterator[pl.DataFrame]:
-        """Frames of the rows in order, with what tells them apart: those of `SHOWN` that there are, as in the input."""
+        """Frames of the rows in order, with what tells them apart: `row` (its number, from 0), and those of `SHOWN` that
+        there are, as in the input."""
         for path in self._shown:
             yield pl.read_ipc(path)
 
@@ -125,7 +126,8 @@ class Coder:
             self._unknown[spec.name] += int(np.count_nonzero(coded[spec.name] == UNKNOWN))
         self._rows.add(columns)
         path = self._scratch / f"shown-{len(self._shown):06}.arrow"
-        part.select(name for name in SHOWN if name in part.columns).write_ipc(path)
+        row = pl.int_range(begin, begin + len(part), dtype=pl.Int64).alias("row")
+        part.select(row, *(name for name in SHOWN if name in part.columns)).write_ipc(path)
         self._shown.append(path)
 
     def _coded(self, name: str, values: pl.Series, raw: RawTable) -> dict[str, np.ndarray]:

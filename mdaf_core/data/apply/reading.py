@@ -56,6 +56,13 @@ class NewFile:
             BadInputError: as the source's reader; of a plain table as that of `table`.
             UsageError: the path is none, or the rows lack what belongs to them.
         """
+        try:
+            yield from self._read(progress)
+        except BadInputError as error:
+            words = error.problem.replace("prepare with skip_bad_rows=true", "predict with --skip-bad-rows")
+            raise BadInputError(words, error.path, error.line, error.text) from None
+
+    def _read(self, progress: Progress) -> Iterator[RawTable]:
         reads_tables = self.source.name == table.SOURCE.name
         if self.path.exists() and not is_folder(self.path) and (reads_tables or self._is_plain()):
             yield from self._tables(self.options if reads_tables else self._plain_options(), progress, not reads_tables)

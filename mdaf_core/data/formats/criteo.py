@@ -88,13 +88,16 @@ def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTa
 
 
 def _lacks_label(path: Path) -> bool:
-    """Whether lines have no label, as the challenge's test.txt: C1, which is never empty, then stands at place 14."""
+    """Whether lines have no label, as the challenge's test.txt: then place 14 holds C1, not the count I13."""
     with open_input(path) as opened:
-        first = opened.read(65536).split(b"\n", 1)[0].split(b"\t")
-    return (
-        len(first) < len(LAYOUT.columns)
-        and re.fullmatch(rb"[0-9a-f]{8}", first[13:14][0] if first[13:] else b"") is not None
-    )
+        lines = opened.read(65536).splitlines()
+    for fields in (line.split(b"\t") for line in lines):
+        if len(fields) >= len(LAYOUT.columns):
+            return False
+        hashed = [re.fullmatch(rb"[0-9a-f]{8}", field) is not None for field in fields[13:15]]
+        if any(hashed):
+            return hashed[0]
+    return False
 
 
 def bucket(value: pl.Expr) -> pl.Expr:
