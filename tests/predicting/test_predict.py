@@ -244,7 +244,7 @@ def test_new_events_enter_later_histories_and_unlabelled_ones_do_not(clicks, tmp
         }
     )
     found, said = predict_frame(open_run(run), new)
-    assert said.unknown == {"user": 4, "item": 2, "text": 1} and said.labelled == 3
+    assert said.unknown == {"user": 4, "item": 2, "text": 1, "hour": 4, "dayofweek": 4} and said.labelled == 3
     assert "0 events of the log, 2 of the file" in said.notes[0] and "1 rows have no label" in said.notes[1]
     alone, _ = predict_frame(open_run(run), new[[2]])
     assert found["logit"][2] != alone["logit"][0]  # it has a history

@@ -15,7 +15,7 @@ from mdaf_core.training.fit import fingerprint
 from mdaf_core.training.predict import predict, write_predictions
 
 
-def make_run(dataset: PreparedDataset, preset: str, seed: int = 1, **record: Any) -> RunRecord:
+def make_run(dataset: PreparedDataset, preset: str, seed: int = 1, /, **record: Any) -> RunRecord:
     """A finished run with configuration, model and test predictions, without the run store."""
     config = get_preset(preset).with_overrides({"training.max_history": 7})
     run_id = f"{len(record)}{seed}{abs(hash((dataset.name, preset))):030x}"[:32]

@@ -56,8 +56,8 @@ class NewRows:
         return Rows(self.columns)
 
     def shown(self) -> Iterator[pl.DataFrame]:
-        """Frames of the rows in order, with what tells them apart: `row` (its number, from 0), and those of `SHOWN` that
-        there are, as in the input."""
+        """Frames of the rows in order, with what tells them apart: `row` (from 0), and those of `SHOWN` that there are,
+        as in the input."""
         for path in self._shown:
             yield pl.read_ipc(path)
 

@@ -99,7 +99,9 @@ def _of_text(path: Path, folder: Path, header: bool, delimiter: str, suffix: str
             end = _end_of_records(rest, delimiter) if more else len(rest)
             if not end and len(rest) > LONGEST + PIECE_BYTES:  # longer than any row: for the file's reader to say
                 end = len(rest)
-            if not end:
+            if not end or (more and header and not number and end == len(_first_record(rest, delimiter))):
+                continue
+            if number and not rest[:end].strip(b"\r\n"):  # nothing but empty lines at the end
                 continue
             content, rest = rest[:end], rest[end:]
             piece = folder / f"piece-{number:05}{suffix}"

@@ -174,9 +174,10 @@ class NewFile:
         beside = self.path.parent if self.beside is None else expand(self.beside)
         try:
             main = self.source.main_file(beside)
-            for folder in [beside, *sorted(child for child in beside.iterdir() if child.is_dir())]:
-                if self.beside is not None or exists(folder / main):
-                    return folder, main
+            nested = sorted(child for child in beside.iterdir() if child.is_dir()) if self.beside is not None else []
+            found = next((folder for folder in [beside, *nested] if exists(folder / main)), None)
+            if found is not None or self.beside is not None:
+                return found or beside, main
         except (BadInputError, OSError):
             pass
         where = f"{beside} does not hold them. " if self.beside is not None else ""
