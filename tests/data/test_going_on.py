@@ -114,7 +114,7 @@ def test_of_several_files_those_read_before_a_kill_are_not_read_again(tmp_path, 
     program = f"""
 import os, signal
 from pathlib import Path
-from mdaf_core.data.prepare import prepare
+from mdaf_core.data.prepare.pipeline import prepare
 
 def progress(_share, message):
     if message.startswith({killed_at!r}):

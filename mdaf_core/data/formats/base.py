@@ -146,6 +146,7 @@ class Source:
             write them.
         size: estimates how large the data set will be; None: cannot say.
         place: where lists show it.
+        code: hash of the plug-in that brings it; empty for the program's own.
     """
 
     name: str
@@ -162,6 +163,7 @@ class Source:
     numbers: Callable[[Any], Sequence[str]] = lambda _options: ()
     from_numbers: Callable[[pl.Expr], pl.Expr] = lambda numbers: numbers
     place: float = 60
+    code: str = ""
 
 
 def parse_options(source: Source, options: dict[str, Any]) -> Any:

@@ -7,11 +7,13 @@ from importlib import import_module
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.formats import own_names
 from mdaf_core.data.formats.base import Source
+from mdaf_core.data.formats.plugged import plugged
 
 
 def sources() -> dict[str, Source]:
     """All sources by name, in the order in which lists show them."""
     found = [_own(name) for name in own_names()]
+    found += plugged({source.name for source in found})
     return {source.name: source for source in sorted(found, key=lambda source: source.place)}
 
 

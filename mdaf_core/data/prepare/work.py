@@ -53,6 +53,7 @@ def request_of(source: Source, path: Path | None, options: Any, progress: Progre
             ) from None
         inputs[file.name] = digest.hexdigest()
     facts = [SCHEMA_VERSION, source.name, options.model_dump(mode="json"), inputs]
+    facts += [source.code] if source.code else []
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
