@@ -253,7 +253,7 @@ def _add_occlusion(story: RowStory, run: RunRecord, config: RunConfig, dataset: 
             "single events do. Train it again."
         )
         return
-    batch = _without_each_event(dataset, story.split, position, config.training.max_history)
+    batch = _without_each_event(model, dataset, story.split, position, config)
     with _one_thread(), torch.inference_mode():
         if isinstance(model, GatedModel):
             branches = model.branches(batch)
@@ -302,18 +302,23 @@ def _load_model(weights: Path, _mtime: int, dataset: Path) -> CTRModel:
     return load_model(config.model, PreparedDataset(dataset).meta.features(), weights)
 
 
-def _without_each_event(dataset: PreparedDataset, split: Split, position: int, most: int) -> Batch:
+def _without_each_event(
+    model: CTRModel, dataset: PreparedDataset, split: Split, position: int, config: RunConfig
+) -> Batch:
     """A batch of L + 1 rows: the row as it is, then without its oldest event, without the second oldest, …
 
     The variants are rows over an event log made of their histories, so that the usual loader computes all inputs.
     """
-    from mdaf_core.data.batches.variants import loader_of
+    from mdaf_core.data.batches.variants import view_of
+    from mdaf_core.training.batches import loader_for
 
     rows = dataset.rows(split)
-    end = int(rows.history_end[position])
-    start = max(int(rows.history_start[position]), end - most)
+    end, most = int(rows.history_end[position]), config.training.max_history
+    first = int(rows.history_start[position])
+    start = first if config.streams else max(first, end - most)
     length = end - start
-    kept = [np.arange(length), *(np.delete(np.arange(length), i) for i in range(length))]
+    read = range(length - min(length, most), length)
+    kept = [np.arange(length), *(np.delete(np.arange(length), i) for i in read)]
     bounds = np.cumsum([0, *(len(events) for events in kept)])
     order = start + np.concatenate(kept)
     variants = Rows(
@@ -321,4 +326,5 @@ def _without_each_event(dataset: PreparedDataset, split: Split, position: int, m
         | {"history_start": bounds[:-1], "history_end": bounds[1:]}
     )
     log = {name: column[order] for name, column in dataset.events.items()}
-    return loader_of(dataset, split, variants, len(kept), most, events=log).gather(np.arange(len(kept)))
+    view = view_of(dataset, variants, log)
+    return loader_for(model, view, split, config.training, len(kept)).gather(np.arange(len(kept)))

@@ -43,6 +43,12 @@ class ModelSettings(BaseModel):
         return "has one branch only, so there is no g"
 
     @property
+    def causal(self) -> bool:
+        """Whether its network takes batches that hold each event once (`Batch.slices`): what it makes of an event
+        depends on nothing later. A model that says nothing is given each row's own events."""
+        return False
+
+    @property
     def gated(self) -> bool:
         """Whether its network is a `GatedModel`, whose outputs have g."""
         return not self.lacks_gate
@@ -124,14 +130,14 @@ class CTRModel(nn.Module):
     Attributes:
         features: names and sizes of the inputs the model was built for.
         unknown_rate: while training, this share of ids is unknown in a batch.
-        reads_history, gated: as its configuration declares (`ModelSettings`); `build_model` sets them.
+        reads_history, gated, causal: as its configuration declares (`ModelSettings`); `build_model` sets them.
     """
 
     def __init__(self, features: FeatureSpec):
         super().__init__()
         self.features = features
         self.unknown_rate = 0.0
-        self.reads_history, self.gated = True, False
+        self.reads_history, self.gated, self.causal = True, False, False
 
     def forward(self, batch: Batch) -> Output:
         raise NotImplementedError

@@ -29,6 +29,10 @@ class Mamba4RecConfig(SequenceConfig):
     target_aware: bool = Field(True, description="The target's item and category enter the model.")
     ffn: bool = Field(False, description="Position-wise feed-forward after each block, as in the Mamba4Rec paper.")
 
+    @property
+    def causal(self) -> bool:
+        return True
+
     @model_validator(mode="after")
     def _target_pooling_sees_target(self) -> Self:
         if self.pooling == "target" and not self.target_aware:
@@ -56,7 +60,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mdaf_core.data.batches.loader import Batch
+from mdaf_core.data.batches.loader import Batch, Slices
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.history import HistoryEncoder, event_widths
 from mdaf_core.models.layers import append_token
@@ -72,6 +76,7 @@ from mdaf_core.ops.segments import (
     segment_sum,
 )
 from mdaf_core.ops.selective_scan import selective_scan
+from mdaf_core.ops.slices import slice_attention, slice_last, slice_mean
 
 DELTA_MIN, DELTA_MAX = 1e-3, 1e-1  # steps at the start, as in Mamba's own initialisation
 
@@ -178,6 +183,16 @@ class TargetAttention(nn.Module):
         """One score and one weighted vector, beside the projections."""
         return 2 * len(self.nothing_D)
 
+    def of_slices(self, slices: Slices, target_BE: Tensor, value_TD: Tensor, cu_seqlens: Tensor) -> Tensor:
+        """The pooled vector (B, D) where rows share events; the key's weights act on the few queries instead."""
+        query_BD = self.query(target_BE) @ self.key.weight / math.sqrt(value_TD.shape[1])
+        ids = slices.identity_TH, slices.target_BH
+        scores = self.equal_H, self.recency, self.nothing_score
+        pooled_BD, nothing_B = slice_attention(
+            query_BD, value_TD, *ids, *scores, slices.begin_B, slices.end_B, cu_seqlens
+        )
+        return pooled_BD + nothing_B.unsqueeze(1) * self.nothing_D
+
     def forward(self, equal_TH: Tensor, target_BE: Tensor, value_TD: Tensor, cu_seqlens: Tensor) -> Tensor:
         """The pooled vector (B, D); `equal_TH` says which fields of an event equal the target's, 0 or 1."""
         row_T = segment_ids(cu_seqlens)
@@ -217,6 +232,7 @@ class Mamba4RecEncoder(HistoryEncoder):
         self.norm = nn.LayerNorm(dim)
         self.by_target = by_target
         self.pool_events = segment_mean if config.pooling == "mean" else segment_last
+        self.pool_slices = slice_mean if config.pooling == "mean" else slice_last
         if by_target:
             self.predict_next = nn.Linear(dim, self.event_dim)
             self.attention = TargetAttention(len(widths), self.event_dim, dim)
@@ -228,12 +244,18 @@ class Mamba4RecEncoder(HistoryEncoder):
         for layer in self.layers:
             x_TD = layer(x_TD, batch.cu_seqlens)
         x_TD = self.norm(x_TD)
-        empty_B1 = (lengths(batch.cu_seqlens) == 0).unsqueeze(1)
-        pooled_BD = torch.where(empty_B1, self.norm.bias, self.pool_events(x_TD, batch.cu_seqlens))
+        slices, empty_B1 = batch.slices, (batch.lengths_B == 0).unsqueeze(1)
+        if slices is None:
+            pooled_BD = self.pool_events(x_TD, batch.cu_seqlens)
+        else:
+            pooled_BD = self.pool_slices(x_TD, slices.begin_B, slices.end_B)
+        pooled_BD = torch.where(empty_B1, self.norm.bias, pooled_BD)
         if not self.by_target:
             return pooled_BD
         assert target_BE is not None
-        equal_TH = batch.equal_TH.to(x_TD.dtype)
-        attended_BD = self.attention(equal_TH, target_BE, x_TD, batch.cu_seqlens)
+        if slices is None:
+            attended_BD = self.attention(batch.equal_TH.to(x_TD.dtype), target_BE, x_TD, batch.cu_seqlens)
+        else:
+            attended_BD = self.attention.of_slices(slices, target_BE, x_TD, batch.cu_seqlens)
         next_BE = self.predict_next(pooled_BD) * target_BE
         return torch.cat([next_BE, self.summarise_attended(attended_BD), self.summarise_last(pooled_BD)], dim=1)

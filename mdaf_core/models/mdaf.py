@@ -39,6 +39,10 @@ class MDAFConfig(ModelSettings):
             return "concatenates its branches, so there is no g and no logit of one branch alone"
         return ""
 
+    @property
+    def causal(self) -> bool:
+        return self.sequential.causal
+
 
 _WITHOUT_MATCH = MDAFConfig(sequential=Mamba4RecConfig(match_features=False))
 PRESETS = tuple(

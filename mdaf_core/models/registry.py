@@ -118,5 +118,5 @@ def build_model(config: ModelSettings, features: FeatureSpec) -> CTRModel:
             f"{', '.join(without)}, or prepare the data with a user and a time column."
         )
     model: CTRModel = config.declared("network")(config, features)
-    model.reads_history, model.gated = config.reads_history, config.gated
+    model.reads_history, model.gated, model.causal = config.reads_history, config.gated, config.causal
     return model

@@ -17,6 +17,7 @@ from mdaf_core.runs import files
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.tracking import RunRecord, artifact, get_run, list_runs
 
+WHOLE_LOG = 2**31 - 1
 _TREE_ROWS = 16_384
 Scores = dict[str, np.ndarray]
 """(n,) float64 each: `logit`, and of gated models `g`, `logit_static`, `logit_sequential`."""
@@ -36,7 +37,7 @@ class Predictor:
     @property
     def max_history(self) -> int:
         """Newest events that are kept of a history."""
-        return self.config.training.max_history
+        return WHOLE_LOG if self.config.streams else self.config.training.max_history
 
 
 def find_run(name: str, configuration: str | None = None, seed: int | None = None) -> RunRecord:
@@ -143,17 +144,16 @@ def neural_answers(config: RunConfig, known: Known, weights: Path) -> Callable[[
     Raises:
         DamagedFileError: its weights cannot be read.
     """
-    from mdaf_core.data.batches.loader import BatchLoader
     from mdaf_core.models.weights import load_model
+    from mdaf_core.training.batches import loader_for
     from mdaf_core.training.neural import device_name
     from mdaf_core.training.predict import scores
 
     model = load_model(config.model, known.meta.features(), weights, device_name())
-    most = model.events_read(config.training.max_history)
 
     def answers(rows: NewRows) -> Iterator[Scores]:
-        loader = BatchLoader(rows, "test", config.training.eval_batch_size, max_history=most)  # type: ignore[arg-type]
-        return scores(model, loader)
+        view: Any = rows
+        return scores(model, loader_for(model, view, "test", config.training, config.training.eval_batch_size))
 
     return answers
 

@@ -43,6 +43,17 @@ class TrainingConfig(BaseModel):
     )
     patience: int = Field(5, ge=1, le=1000, description=f"Epochs without a better {WATCHED} before stopping.")
     min_delta: float = Field(0.0005, ge=0, le=1, description="What counts as better, in AUC (or log loss).")
+    history_encoding: Literal["window", "stream"] = Field(
+        "window",
+        description="What a causal sequence model reads: each row its own newest events (window), or a user's log "
+        "once, of whose outputs each row takes a slice (stream).",
+    )
+    stream_block: int = Field(
+        64,
+        ge=1,
+        le=1_000_000,
+        description="With stream: consecutive rows of a user that are drawn together in training.",
+    )
     max_history: int = Field(MAX_HISTORY, ge=1, le=1000, description="Newest events kept of each history.")
     eval_batch_size: int = Field(2048, ge=1, description="Rows a step when evaluating.")
 
@@ -64,6 +75,11 @@ class RunConfig(BaseModel):
     preset: str = Field(description="The preset this came from.")
     model: Annotated[ModelSettings, ByKind()]
     training: TrainingConfig = TrainingConfig()
+
+    @property
+    def streams(self) -> bool:
+        """Whether its model reads a user's log once, each row a slice of the outputs, however long the log is."""
+        return self.training.history_encoding == "stream" and self.model.causal and self.model.reads_history
 
     def with_overrides(self, overrides: Iterable[str] | dict[str, Any]) -> RunConfig:
         """A copy with `path=value` pairs applied (`training.max_epochs=2`, `model.sequential.kind=bst`).

@@ -52,9 +52,9 @@ def measure(config: RunConfig, dataset: PreparedDataset) -> Pace:
     """Train a few small steps and evaluate a few rows, now (loads torch); the quickest of each counts."""
     import torch
 
-    from mdaf_core.data.batches.loader import BatchLoader
     from mdaf_core.models.registry import build_model
     from mdaf_core.ops.kernels import set_threads
+    from mdaf_core.training.batches import loader_for
     from mdaf_core.training.losses import smooth_targets
     from mdaf_core.training.memory import keep_freed_memory
     from mdaf_core.training.optimizer import build_optimizer, clip_gradients
@@ -66,8 +66,7 @@ def measure(config: RunConfig, dataset: PreparedDataset) -> Pace:
     optimizer = build_optimizer(model, config.training)
 
     def batches(size: int) -> list[Any]:
-        history = model.events_read(config.training.max_history)
-        loader = BatchLoader(dataset, "train", size, shuffle_seed=(0, size), max_history=history)
+        loader = loader_for(model, dataset, "train", config.training, size, shuffle_seed=(0, size))
         return [batch for _, batch in zip(range(REPEATS + 1), loader, strict=False)]
 
     def train(batch: Any) -> None:

@@ -21,6 +21,7 @@ from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.progress import Monitor, Progress
 from mdaf_core.runs.results import EpochMetrics
 from mdaf_core.runs.schedule import learning_rate, quality, stop_reason
+from mdaf_core.training.batches import loader_for
 from mdaf_core.training.divergence import require_finite
 from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.optimizer import Adam, build_optimizer, clip_gradients
@@ -93,15 +94,14 @@ class CTRModule(pl.LightningModule):
     # Data ---------------------------------------------------------------------------------------------------------
 
     def train_dataloader(self) -> BatchLoader:
-        seed = (self.seed, self.current_epoch)
-        history = self.model.events_read(self.config.max_history)
-        return BatchLoader(self.dataset, "train", self.config.batch_size, shuffle_seed=seed, max_history=history)
+        seed, size = (self.seed, self.current_epoch), self.config.batch_size
+        return loader_for(self.model, self.dataset, "train", self.config, size, shuffle_seed=seed)
 
     def val_dataloader(self) -> list[BatchLoader]:
-        size, history = self.config.eval_batch_size, self.model.events_read(self.config.max_history)
+        size = self.config.eval_batch_size
         return [
-            BatchLoader(self.dataset, "val", size, max_history=history),
-            BatchLoader(self.dataset, "train", size, max_history=history, rows=self.train_sample),
+            loader_for(self.model, self.dataset, "val", self.config, size),
+            loader_for(self.model, self.dataset, "train", self.config, size, rows=self.train_sample),
         ]
 
     # Optimisation -------------------------------------------------------------------------------------------------

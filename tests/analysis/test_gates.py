@@ -268,7 +268,7 @@ def test_occlusion_is_the_prediction_without_the_event(trained):
     torch.manual_seed(1)
     model = build_model(config.model, dataset.meta.features()).eval()
     whole = BatchLoader(dataset, "test", 1).gather(np.array([position]))
-    variants = story._without_each_event(dataset, "test", position, 50)
+    variants = story._without_each_event(model, dataset, "test", position, config)
     assert torch.equal(variants.match_BM[0], whole.match_BM[0])
     with torch.inference_mode():
         base = model(whole).logit_B.item()
@@ -287,7 +287,9 @@ def test_occlusion_is_the_prediction_without_the_event(trained):
 
 def test_match_features_forget_the_event(trained):
     """Without its only matching event a row has no match; the other features move as the loader defines them."""
-    dataset, _ = trained
+    dataset, runs = trained
+    config = RunConfig.model_validate_json((runs["gate"].directory / "config.json").read_text())
+    model = build_model(config.model, dataset.meta.features())
     rows, events = dataset.rows("test"), dataset.events
     for position in range(len(rows)):
         start, end = rows.history_start[position], rows.history_end[position]
@@ -295,7 +297,7 @@ def test_match_features_forget_the_event(trained):
         if len(same) == 1 and 1 < end - start <= 50:
             break
     seen = 4  # category_seen: after the four features of item
-    variants = story._without_each_event(dataset, "test", position, 50).match_BM[:, seen]
+    variants = story._without_each_event(model, dataset, "test", position, config).match_BM[:, seen]
     expected = np.ones(1 + end - start)
     expected[1 + same[0]] = 0
     assert variants.tolist() == expected.tolist()

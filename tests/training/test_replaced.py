@@ -241,11 +241,17 @@ def test_history_models_and_others(tiny):
 
 def test_another_history_is_read_as_if_it_were_the_rows(tiny):
     """The donor's events at the donor's ages, match features of the row's own target; nothing else changes."""
-    from mdaf_core.data.batches.variants import loader_of, with_histories_of
+    from mdaf_core.data.batches.loader import BatchLoader
+    from mdaf_core.data.batches.variants import view_of, with_histories_of
 
     rows = tiny.rows("test")
     donor = np.roll(np.arange(len(rows)), 100)
-    given = loader_of(tiny, "test", with_histories_of(rows, donor), len(rows), 50).gather(np.arange(len(rows)))
+    given, empty = (
+        BatchLoader(view_of(tiny, with_histories_of(rows, other)), "test", len(rows), max_history=50).gather(
+            np.arange(len(rows))
+        )
+        for other in (donor, None)
+    )
     own = next(iter_batches_of(tiny, len(rows)))
     assert torch.equal(given.categorical_BF, own.categorical_BF) and torch.equal(given.label_B, own.label_B)
     assert torch.equal(given.lengths_B, own.lengths_B[donor]) and (given.history_age_T > 0).all()
@@ -253,7 +259,6 @@ def test_another_history_is_read_as_if_it_were_the_rows(tiny):
     seen = [bool((given.history["category"][a:b] == c).any() and c > 1)
             for a, b, c in zip(given.cu_seqlens, given.cu_seqlens[1:], code, strict=False)]  # fmt: skip
     assert given.match_BM[:, 4].bool().tolist() == seen  # category_seen, after item's four
-    empty = loader_of(tiny, "test", with_histories_of(rows, None), len(rows), 50).gather(np.arange(len(rows)))
     assert int(empty.cu_seqlens[-1]) == 0 and not empty.match_BM.any()
 
 

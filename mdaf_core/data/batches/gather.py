@@ -14,8 +14,9 @@ from mdaf_core.data.store.schema import MAX_HISTORY, Split
 
 _CHUNK = 16_384
 """Rows gathered at once where a whole split is asked for."""
-_LOG_CAP = math.log1p(50.0)
-_LOG_MONTH = math.log1p(30 * 86400.0)
+LOG_CAP = math.log1p(50.0)
+"""Of counts and lengths: they saturate at 50 events."""
+LOG_MONTH = math.log1p(30 * 86400.0)
 
 
 def match_names(history: tuple[str, ...] | list[str]) -> list[str]:
@@ -33,7 +34,7 @@ def match_names(history: tuple[str, ...] | list[str]) -> list[str]:
 
 @numba.njit(cache=True)
 def _match(target_HB, event_HT, age_T, cu, equal_TH, out_BM):  # pragma: no cover - compiled
-    log_cap, log_month = _LOG_CAP, _LOG_MONTH
+    log_cap, log_month = LOG_CAP, LOG_MONTH
     n_fields = event_HT.shape[0]
     for b in range(target_HB.shape[1]):
         start, end = cu[b], cu[b + 1]
@@ -72,13 +73,6 @@ def gather(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max_histor
     event_T = np.repeat(start_B - cu[:-1], length_B) + np.arange(cu[-1])
     timestamp_B = rows.timestamp[index_B]
 
-    categorical_BF = np.empty((len(index_B), len(features.categorical)), np.int64)
-    for f, name in enumerate(features.categorical):
-        categorical_BF[:, f] = columns[name][index_B]
-    numeric_BG = np.empty((len(index_B), len(features.numeric)), np.float32)
-    for g, name in enumerate(features.numeric):
-        numeric_BG[:, g] = columns[name][index_B]
-
     history = {name: np.empty(0, np.int64) for name in history_fields}
     age_T = np.zeros(len(event_T), np.float32)
     equal_TH = np.zeros((len(event_T), len(history_fields)), np.bool_)
@@ -96,18 +90,31 @@ def gather(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max_histor
             age_T /= dataset.meta.ticks
         _match(target_HB, event_HT, age_T, cu, equal_TH, match_BM)
 
-    return {
-        "label_B": rows.label[index_B].astype(np.float32),
-        "categorical_BF": categorical_BF,
-        "numeric_BG": numeric_BG,
+    return own_columns(dataset, rows, index_B) | {
         "cu_seqlens": cu.astype(np.int32),
         "history": history,
         "history_age_T": age_T,
         "equal_TH": equal_TH,
         "match_BM": match_BM,
+    }
+
+
+def own_columns(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray) -> dict[str, np.ndarray]:
+    """What belongs to the rows alone: the arrays of a `loader.Batch` without histories, by name."""
+    features, columns = dataset.meta.features(), rows.columns
+    categorical_BF = np.empty((len(index_B), len(features.categorical)), np.int64)
+    for f, name in enumerate(features.categorical):
+        categorical_BF[:, f] = columns[name][index_B]
+    numeric_BG = np.empty((len(index_B), len(features.numeric)), np.float32)
+    for g, name in enumerate(features.numeric):
+        numeric_BG[:, g] = columns[name][index_B]
+    return {
+        "label_B": rows.label[index_B].astype(np.float32),
+        "categorical_BF": categorical_BF,
+        "numeric_BG": numeric_BG,
         "row_id_B": rows.row_id[index_B].astype(np.int64),
         "user_B": rows.user[index_B].astype(np.int64),
-        "timestamp_B": timestamp_B.astype(np.int64),
+        "timestamp_B": rows.timestamp[index_B].astype(np.int64),
     }
 
 

@@ -18,12 +18,30 @@ from mdaf_core.data.store.schema import MAX_HISTORY, Split
 
 
 @dataclass
+class Slices:
+    """Which events each row reads where a batch holds an event once, however many rows read it (`stream.py`).
+
+    Attributes:
+        begin_B, end_B: (B,) int64, row b's events are `[begin_b, end_b)`; they lie within one sequence.
+        identity_TH, target_BH: int64, what tells the raw ids of events and targets apart, field by field.
+    """
+
+    begin_B: Tensor
+    end_B: Tensor
+    identity_TH: Tensor
+    target_BH: Tensor
+
+
+@dataclass
 class Batch:
     """B rows whose histories, T events in all, lie one after another, oldest first.
 
     Row b's events are `[cu_seqlens[b], cu_seqlens[b + 1])`: the convention of variable-length attention kernels. A
     history may be empty. Suffixes: B rows, T history events, F categorical fields, G numeric fields,
     H history fields, M match features.
+
+    With `slices`, rows share events: the sequences are those of users, `slices` says what of them a row reads, and what
+    belongs to a row and an event (`history_age_T`, `equal_TH`) is left out.
 
     Attributes:
         label_B: float32, 0 or 1.
@@ -48,6 +66,7 @@ class Batch:
     row_id_B: Tensor
     user_B: Tensor
     timestamp_B: Tensor
+    slices: Slices | None = None
 
     def __len__(self) -> int:
         return len(self.label_B)
@@ -55,6 +74,8 @@ class Batch:
     @property
     def lengths_B(self) -> Tensor:
         """Events in each row's history, int64."""
+        if self.slices is not None:
+            return self.slices.end_B - self.slices.begin_B
         return (self.cu_seqlens[1:] - self.cu_seqlens[:-1]).long()
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
@@ -63,7 +84,10 @@ class Batch:
             value = getattr(self, field.name)
             if isinstance(value, dict):
                 moved[field.name] = {k: v.to(device, non_blocking=non_blocking) for k, v in value.items()}
-            else:
+            elif isinstance(value, Slices):
+                parts = {part.name: getattr(value, part.name) for part in fields(value)}
+                moved[field.name] = Slices(**{k: v.to(device, non_blocking=non_blocking) for k, v in parts.items()})
+            elif value is not None:
                 moved[field.name] = value.to(device, non_blocking=non_blocking)
         return replace(self, **moved)
 
@@ -97,10 +121,14 @@ class BatchLoader:
     def __len__(self) -> int:
         return -(-len(self.indices) // self.batch_size)
 
+    def order(self) -> np.ndarray:
+        """The rows (indices into the split) in the order of the next pass."""
+        if self.shuffle_seed is None:
+            return self.indices
+        return np.random.default_rng(self.shuffle_seed).permutation(self.indices)
+
     def __iter__(self) -> Iterator[Batch]:
-        order = self.indices
-        if self.shuffle_seed is not None:
-            order = np.random.default_rng(self.shuffle_seed).permutation(order)
+        order = self.order()
         with ThreadPoolExecutor(1) as ahead:  # the next batch while the caller works on this one
             waiting: deque[Future[Batch]] = deque()
             for start in range(0, len(order), self.batch_size):
@@ -114,4 +142,5 @@ class BatchLoader:
         """The batch of these rows (indices into the split)."""
         arrays = gather(self.dataset, self.rows, index_B, self.max_history)
         history = {name: torch.from_numpy(codes_T) for name, codes_T in arrays.pop("history").items()}
-        return Batch(history=history, **{name: torch.from_numpy(array) for name, array in arrays.items()})
+        given: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return Batch(history=history, **given)

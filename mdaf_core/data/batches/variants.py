@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mdaf_core.data.batches.loader import BatchLoader
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
-from mdaf_core.data.store.schema import Split
 
 
 def with_histories_of(rows: Rows, donor: NDArray[np.int64] | None) -> Rows:
@@ -30,14 +28,7 @@ def with_histories_of(rows: Rows, donor: NDArray[np.int64] | None) -> Rows:
     return Rows(columns)
 
 
-def loader_of(
-    dataset: PreparedDataset,
-    split: Split,
-    rows: Rows,
-    batch_size: int,
-    max_history: int,
-    events: dict[str, NDArray[Any]] | None = None,
-) -> BatchLoader:
-    """Batches of such rows, over the events of the data set or over others."""
-    view = SimpleNamespace(meta=dataset.meta, rows=lambda _split: rows, events=events or dataset.events)
-    return BatchLoader(view, split, batch_size, max_history=max_history)  # type: ignore[arg-type]
+def view_of(dataset: PreparedDataset, rows: Rows, events: dict[str, NDArray[Any]] | None = None) -> PreparedDataset:
+    """A data set, as far as a loader reads it, whose splits are these rows, over its events or over others."""
+    view: Any = SimpleNamespace(meta=dataset.meta, rows=lambda _split: rows, events=events or dataset.events)
+    return view

@@ -1,0 +1,135 @@
+"""Batches in which each event stands once: rows of a user are drawn together and point to slices of one sequence.
+
+Consecutive rows of a user share almost all events of their histories. A causal encoder, whose output at an event
+depends on nothing later, can read a log once: row b takes the outputs of its newest events, the last of which is the
+newest one before the row.
+
+Where the encoder begins is a function of the row alone, so that a prediction never depends on which other rows are in
+the batch: at the user's first event, or in a long log at the last multiple of `GRID` events that leaves the row its
+whole history. (A window begins at the first event that the row reads: the outputs differ by what a state remembers from
+before.)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+from mdaf_core.data.batches.gather import LOG_CAP, LOG_MONTH, match_names, own_columns
+from mdaf_core.data.batches.loader import Batch, BatchLoader, Slices
+from mdaf_core.data.store.columns import identities
+from mdaf_core.data.store.dataset import PreparedDataset, Rows
+
+GRID = 1024
+"""Events between two places of a long log where encoding begins, at least; as many as a row reads if those are more."""
+
+
+def beginnings(first_B: np.ndarray, end_B: np.ndarray, max_history: int) -> np.ndarray:
+    """(B,) where in the log the encoding of a row's history begins.
+
+    Args:
+        first_B: the user's first event; end_B: behind the last event that the row may read.
+    """
+    grid = max(GRID, max_history)
+    return first_B + np.maximum(end_B - first_B - max_history, 0) // grid * grid
+
+
+class StreamLoader(BatchLoader):
+    """As `BatchLoader`, with each event of a batch once.
+
+    Rows that read the same log follow each other: a pass in order goes from user to user, not in the order of the
+    split (`order` says which row is where); a shuffled one draws blocks of `block` consecutive rows of a user.
+    """
+
+    def __init__(self, *args: Any, block: int = 1, **options: Any):
+        super().__init__(*args, **options)
+        self.block = block
+        own = np.asarray(self.rows.history_start)[self.indices], np.asarray(self.rows.history_end)[self.indices]
+        self.indices = self.indices[np.lexsort(own[::-1])]
+
+    def order(self) -> np.ndarray:
+        if self.shuffle_seed is None:
+            return self.indices
+        rng = np.random.default_rng(self.shuffle_seed)
+        first = np.asarray(self.rows.history_start)[self.indices]
+        new_user = np.r_[True, first[1:] != first[:-1]]
+        since = np.arange(len(first)) - np.maximum.accumulate(np.where(new_user, np.arange(len(first)), 0))
+        shift = rng.integers(self.block, size=int(new_user.sum()))[np.cumsum(new_user) - 1]
+        new_block = new_user | ((since + shift) % self.block == 0)
+        begin = np.flatnonzero(new_block)
+        blocks = rng.permutation(len(begin))
+        size = np.diff(np.r_[begin, len(first)])[blocks]
+        start = np.repeat(begin[blocks] - np.r_[0, np.cumsum(size)[:-1]], size)
+        return self.indices[start + np.arange(len(first))]
+
+    def gather(self, index_B: np.ndarray) -> Batch:
+        arrays = gather_stream(self.dataset, self.rows, index_B, self.max_history)
+        history = {name: torch.from_numpy(codes_T) for name, codes_T in arrays.pop("history").items()}
+        slices = Slices(**{name: torch.from_numpy(array) for name, array in arrays.pop("slices").items()})
+        given: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return Batch(history=history, slices=slices, **given)
+
+
+def gather_stream(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max_history: int) -> dict[str, Any]:
+    """The rows of a split at these positions and the events they read, each once: the arrays of a `loader.Batch`."""
+    names, events = dataset.meta.features().history, dataset.events
+    first_B = np.asarray(rows.history_start)[index_B].astype(np.int64)
+    end_B = np.asarray(rows.history_end)[index_B].astype(np.int64)
+    begin_B = np.maximum(first_B, end_B - max_history)
+    sequence_S, sequence_B = np.unique(beginnings(first_B, end_B, max_history), return_inverse=True)
+    behind_S = sequence_S.copy()
+    np.maximum.at(behind_S, sequence_B, end_B)
+    length_S = behind_S - sequence_S
+    cu = np.r_[0, np.cumsum(length_S)]
+    event_T = np.repeat(sequence_S - cu[:-1], length_S) + np.arange(cu[-1])
+    offset_B = (cu[:-1] - sequence_S)[sequence_B]
+
+    identity_TH, target_BH = (
+        np.empty((len(event_T), len(names)), np.int64),
+        np.empty((len(index_B), len(names)), np.int64),
+    )
+    for h, name in enumerate(names):
+        identity_TH[:, h] = identities(events, name)[event_T]
+        target_BH[:, h] = identities(rows.columns, name)[index_B]
+    own = own_columns(dataset, rows, index_B)
+    match_BM = np.zeros((len(index_B), len(match_names(names))), np.float32)
+    time_T = np.asarray(events["timestamp"])[event_T].astype(np.int64)
+    slices = {"begin_B": begin_B + offset_B, "end_B": end_B + offset_B}
+    _match(identity_TH, target_BH, time_T, own["timestamp_B"], *slices.values(), dataset.meta.ticks, match_BM)
+    return own | {
+        "cu_seqlens": cu.astype(np.int32),
+        "history": {name: np.asarray(events[name])[event_T].astype(np.int64) for name in names},
+        "history_age_T": np.empty(0, np.float32),
+        "equal_TH": np.empty((0, len(names)), np.bool_),
+        "match_BM": match_BM,
+        "slices": slices | {"identity_TH": identity_TH, "target_BH": target_BH},
+    }
+
+
+@numba.njit(cache=True)
+def _match(identity_TH, target_BH, time_T, time_B, begin_B, end_B, ticks, out_BM):  # pragma: no cover - compiled
+    """The match features of `gather.match_names`, row by row over its slice."""
+    fields = identity_TH.shape[1]
+    for b in range(len(begin_B)):
+        begin, end = begin_B[b], end_B[b]
+        for f in range(fields):
+            count, last = 0, -1
+            if target_BH[b, f] > 1:
+                for t in range(begin, end):
+                    if identity_TH[t, f] == target_BH[b, f]:
+                        count += 1
+                        last = t
+            if count > 0:
+                out_BM[b, 4 * f] = 1.0
+                out_BM[b, 4 * f + 1] = min(1.0, np.log1p(count) / LOG_CAP)
+                out_BM[b, 4 * f + 2] = 1.0 / (end - last)
+                out_BM[b, 4 * f + 3] = max(
+                    0.0, 1.0 - np.log1p(np.float32((time_B[b] - time_T[last]) / ticks)) / LOG_MONTH
+                )
+        if end > begin:
+            out_BM[b, 4 * fields] = min(1.0, np.log1p(end - begin) / LOG_CAP)
+            age = np.float32((time_B[b] - time_T[end - 1]) / ticks)
+            out_BM[b, 4 * fields + 1] = max(0.0, 1.0 - np.log1p(age) / LOG_MONTH)

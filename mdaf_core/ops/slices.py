@@ -1,0 +1,258 @@
+"""Pooling of overlapping slices: tokens (T, D) encoded once, and rows b that each read `[begin_b, end_b)` of them.
+
+The rows of a user read histories that share almost all their events. Nothing here has a size of rows × events:
+attention forms the scores of one row at a time, in cache, and its backward pass forms them again.
+
+Every slice lies within one packed sequence; it may be empty, and slices may be the same. A row's result depends on its
+own slice alone, and its sums are formed in the order of the events: neither the batch around it nor the number of
+threads enters.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import torch
+from numba import prange
+from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
+
+from mdaf_core.ops.kernels import arrays, sequence_groups, use_torch_threads
+
+_SUMS = {"reassoc", "contract", "nsz"}
+"""What the compiler may do to a sum: form it in lanes. The order is the same for the same length."""
+
+
+def slice_last(x_TD: Tensor, begin_B: Tensor, end_B: Tensor) -> Tensor:
+    """Last token of each slice, (B, D); zeros for an empty one."""
+    filled_B1 = (end_B > begin_B).unsqueeze(1)
+    if not len(x_TD):
+        return x_TD.new_zeros(len(begin_B), x_TD.shape[1])
+    # Not as an index: the backward pass of this one adds in the order of the rows, whatever the number of threads.
+    return torch.where(filled_B1, x_TD.index_select(0, (end_B - 1).clamp(min=0)), 0.0)
+
+
+def slice_mean(x_TD: Tensor, begin_B: Tensor, end_B: Tensor) -> Tensor:
+    """Mean of each slice, (B, D); zeros for an empty one. A difference of two running sums, which are of float64."""
+    running_TD = torch.cat([x_TD.new_zeros(1, x_TD.shape[1], dtype=torch.float64), x_TD.double().cumsum(0)])
+    length_B1 = (end_B - begin_B).clamp(min=1).unsqueeze(1)
+    sum_BD = running_TD.index_select(0, end_B) - running_TD.index_select(0, begin_B)
+    return (sum_BD / length_B1).to(x_TD.dtype)
+
+
+@numba.njit(fastmath=_SUMS)
+def _dot(x, at, y, to, size):  # type: ignore[no-untyped-def]
+    total = x.dtype.type(0)
+    for d in range(size):
+        total += x[at + d] * y[to + d]
+    return total
+
+
+@numba.njit
+def _scores(  # type: ignore[no-untyped-def]
+    query, token, code, target, equal, recency, nothing, b, begin, end, size, fields, out
+):
+    """Softmax weights of one row's tokens into `out`; returns the weight of "nothing there"."""
+    top = nothing
+    for t in range(begin, end):
+        score = _dot(query, b * size, token, t * size, size)
+        for f in range(fields):
+            if code[t * fields + f] == target[b * fields + f] and target[b * fields + f] > 1:
+                score += equal[f]
+        score -= recency * np.log1p(query.dtype.type(end - 1 - t))
+        out[t - begin] = score
+        top = max(top, score)
+    left = np.exp(nothing - top)
+    total = left
+    for i in range(end - begin):
+        out[i] = np.exp(out[i] - top)
+        total += out[i]
+    for i in range(end - begin):
+        out[i] /= total
+    return left / total
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _forward(  # type: ignore[no-untyped-def]
+    query, token, code, target, equal, recency, nothing, begin, end, order, groups, size, fields, longest, pooled, left
+):
+    for group in prange(len(groups) - 1):
+        weight = np.empty(longest, query.dtype)
+        for place in range(groups[group], groups[group + 1]):
+            b = order[place]
+            left[b] = _scores(
+                query, token, code, target, equal, recency, nothing, b, begin[b], end[b], size, fields, weight
+            )
+            for d in range(size):
+                pooled[b * size + d] = 0
+            for t in range(begin[b], end[b]):
+                w = weight[t - begin[b]]
+                for d in range(size):
+                    pooled[b * size + d] += w * token[t * size + d]
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _backward(  # type: ignore[no-untyped-def]
+    dpooled, dleft, query, token, code, target, equal, recency, nothing, begin, end, order, groups, size, fields,
+    longest, dquery, dtoken, dequal_G, drecency_G, dnothing_G,
+):  # fmt: skip
+    for group in prange(len(groups) - 1):
+        weight, through = np.empty(longest, query.dtype), np.empty(longest, query.dtype)
+        for place in range(groups[group], groups[group + 1]):
+            b = order[place]
+            first, at = begin[b], b * size
+            left = _scores(query, token, code, target, equal, recency, nothing, b, first, end[b], size, fields, weight)
+            inner = left * dleft[b]  # Σ weight · its slope, which the softmax takes away
+            for t in range(first, end[b]):
+                slope = _dot(dpooled, at, token, t * size, size)
+                through[t - first] = slope
+                inner += weight[t - first] * slope
+            dnothing_G[group] += left * (dleft[b] - inner)
+            for d in range(size):
+                dquery[at + d] = 0
+            for t in range(first, end[b]):
+                w = weight[t - first]
+                dscore = w * (through[t - first] - inner)
+                for d in range(size):
+                    dquery[at + d] += dscore * token[t * size + d]
+                    dtoken[t * size + d] += dscore * query[at + d] + w * dpooled[at + d]
+                for f in range(fields):
+                    if code[t * fields + f] == target[b * fields + f] and target[b * fields + f] > 1:
+                        dequal_G[group * fields + f] += dscore
+                drecency_G[group] -= dscore * np.log1p(query.dtype.type(end[b] - 1 - t))
+
+
+def _work(begin: np.ndarray, end: np.ndarray, cu: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Rows in the order of their sequences, first row of each group of whole sequences, and the longest slice.
+
+    The groups depend on the slices alone; only within one group do rows write to the same tokens.
+    """
+    sequence_B = np.searchsorted(cu, begin, side="right") - 1
+    order = np.argsort(sequence_B, kind="stable")
+    pairs_S = np.bincount(sequence_B, weights=end - begin + 1, minlength=len(cu))
+    rows_S = np.r_[0, np.cumsum(np.bincount(sequence_B, minlength=len(cu)))]
+    groups = rows_S[sequence_groups(np.r_[0, np.cumsum(pairs_S)])]
+    return order, groups.astype(np.int64), int((end - begin).max(initial=0))
+
+
+@torch.library.custom_op("mdaf::slice_attention", mutates_args=(), device_types="cpu")
+def _attention(
+    query: Tensor, token: Tensor, code: Tensor, target: Tensor, equal: Tensor, recency: Tensor, nothing: Tensor,
+    begin: Tensor, end: Tensor, cu_seqlens: Tensor,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    pooled, left = torch.empty_like(query, memory_format=torch.contiguous_format), query.new_empty(len(query))
+    use_torch_threads()
+    first, last, cu = arrays(begin, end, cu_seqlens)
+    order, groups, longest = _work(first, last, cu)
+    q, x, c, t, e = arrays(query, token, code, target, equal)
+    r, n = (value.detach().numpy()[()] for value in (recency, nothing))
+    size, fields = query.shape[1], code.shape[1]
+    out = pooled.view(-1).numpy(), left.numpy()
+    _forward(q, x, c, t, e, r, n, first, last, order, groups, size, fields, longest, *out)
+    return pooled, left
+
+
+@_attention.register_fake
+def _(query, token, code, target, equal, recency, nothing, begin, end, cu_seqlens):  # type: ignore[no-untyped-def]
+    return torch.empty_like(query, memory_format=torch.contiguous_format), query.new_empty(len(query))
+
+
+@torch.library.custom_op("mdaf::slice_attention_backward", mutates_args=(), device_types="cpu")
+def _attention_backward(
+    dpooled: Tensor, dleft: Tensor, query: Tensor, token: Tensor, code: Tensor, target: Tensor, equal: Tensor,
+    recency: Tensor, nothing: Tensor, begin: Tensor, end: Tensor, cu_seqlens: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    use_torch_threads()
+    first, last, cu = arrays(begin, end, cu_seqlens)
+    order, groups, longest = _work(first, last, cu)
+    dp, dl, q, x, c, t, e = arrays(dpooled, dleft, query, token, code, target, equal)
+    r, n = (value.detach().numpy()[()] for value in (recency, nothing))
+    size, fields, parts = query.shape[1], code.shape[1], len(groups) - 1
+    dquery = torch.empty_like(query, memory_format=torch.contiguous_format)
+    dtoken = torch.zeros_like(token, memory_format=torch.contiguous_format)
+    dequal, drecency, dnothing = equal.new_zeros(parts, fields), recency.new_zeros(parts), nothing.new_zeros(parts)
+    out = (x.view(-1).numpy() for x in (dquery, dtoken, dequal, drecency, dnothing))
+    _backward(dp, dl, q, x, c, t, e, r, n, first, last, order, groups, size, fields, longest, *out)
+    return dquery, dtoken, dequal.sum(0), drecency.sum(), dnothing.sum()
+
+
+@_attention_backward.register_fake
+def _(dpooled, dleft, query, token, code, target, equal, recency, nothing, begin, end, cu_seqlens):  # type: ignore[no-untyped-def]
+    dense = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (query, token))
+    return (*dense, *(torch.empty_like(x) for x in (equal, recency, nothing)))
+
+
+def _save(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+    ctx.save_for_backward(*inputs)
+
+
+def _differentiate(ctx, dpooled, dleft):  # type: ignore[no-untyped-def]
+    dquery, dtoken, dequal, drecency, dnothing = _attention_backward(dpooled, dleft, *ctx.saved_tensors)
+    return dquery, dtoken, None, None, dequal, drecency, dnothing, None, None, None
+
+
+_attention.register_autograd(_differentiate, setup_context=_save)
+
+
+def slice_attention(
+    query_BD: Tensor,
+    token_TD: Tensor,
+    code_TH: Tensor,
+    target_BH: Tensor,
+    equal_H: Tensor,
+    recency: Tensor,
+    nothing: Tensor,
+    begin_B: Tensor,
+    end_B: Tensor,
+    cu_seqlens: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Attention of each row over its slice, beside something that stands for "nothing there".
+
+    The score of token t for row b is ⟨query_b, token_t⟩ + Σ_h equal_h [code_th = target_bh > 1] −
+    recency · log(1 + end_b − 1 − t), that of nothing is `nothing`; weights are their softmax, values the tokens.
+
+    Args:
+        query_BD, token_TD: float32 or float64, already scaled.
+        code_TH, target_BH: int64 ids; 0 and 1 (padding, unknown) equal nothing.
+        equal_H, recency (scalar), nothing (scalar): as above.
+        begin_B, end_B: int64, each slice within one sequence.
+        cu_seqlens: (S + 1,) of the tokens.
+
+    Returns:
+        (B, D) Σ weight · token (zeros for an empty slice) and (B,) the weight of nothing (1 for an empty slice).
+        Differentiable in all float arguments.
+    """
+    if query_BD.device.type == "cpu":
+        inputs = (query_BD, token_TD, code_TH, target_BH, equal_H, recency, nothing, begin_B, end_B, cu_seqlens)
+        pooled_BD, left_B = _attention(*inputs)
+        return pooled_BD, left_B
+    return slice_attention_reference(query_BD, token_TD, code_TH, target_BH, equal_H, recency, nothing, begin_B, end_B)
+
+
+def slice_attention_reference(
+    query_BD: Tensor,
+    token_TD: Tensor,
+    code_TH: Tensor,
+    target_BH: Tensor,
+    equal_H: Tensor,
+    recency: Tensor,
+    nothing: Tensor,
+    begin_B: Tensor,
+    end_B: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """`slice_attention` in torch, with tensors of all pairs of a row and a token: the definition, and what devices
+    without the kernel run."""
+    t_T = torch.arange(len(token_TD), device=token_TD.device)
+    within_BT = (t_T >= begin_B[:, None]) & (t_T < end_B[:, None])
+    same_BTH = (code_TH == target_BH[:, None]) & (target_BH[:, None] > 1)
+    newer_BT = (end_B[:, None] - 1 - t_T).clamp(min=0).to(query_BD.dtype)
+    score_BT = query_BD @ token_TD.T + same_BTH.to(query_BD.dtype) @ equal_H - recency * torch.log1p(newer_BT)
+    score_BT = score_BT.masked_fill(~within_BT, -torch.inf)
+    weight_BT = torch.cat([nothing.expand(len(query_BD), 1), score_BT], dim=1).softmax(dim=1)
+    return weight_BT[:, 1:] @ token_TD, weight_BT[:, 0]
+
+
+@register_flop_formula(torch.ops.mdaf.slice_attention)
+def _operations(query_shape, token_shape, *_, **__) -> int:  # type: ignore[no-untyped-def]
+    """At most: what the slices have of it, shapes do not tell."""
+    return 4 * query_shape[0] * token_shape[0] * query_shape[1]

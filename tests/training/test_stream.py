@@ -1,0 +1,87 @@
+"""Models that read a user's log once: the same predictions where both encodings begin at the same event, and a
+prediction that depends on its row alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mdaf_core.data.batches.loader import BatchLoader
+from mdaf_core.data.batches.stream import StreamLoader
+from mdaf_core.models.registry import build_model
+from mdaf_core.runs.config import TrainingConfig
+from mdaf_core.runs.presets import get_preset
+from mdaf_core.training.batches import loader_for
+from mdaf_core.training.predict import predict, scores
+
+ALL = 1000
+"""More events than any user of the data has: a window then begins where the stream does."""
+CAUSAL = ("mdaf-sequential", "mamba4rec-v2-report", "mdaf-full", "mdaf-gate-vector")
+STREAM = TrainingConfig(history_encoding="stream", max_history=ALL)
+
+
+def trained(name: str, tiny):  # type: ignore[no-untyped-def]
+    """A model with random weights in its layers that start at zero, in evaluation mode."""
+    torch.manual_seed(1)
+    model = build_model(get_preset(name).model, tiny.meta.features())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+@torch.inference_mode()
+def test_both_encodings_agree_where_the_window_holds_the_whole_log(tiny, name):
+    model, index = trained(name, tiny), np.arange(300)
+    own = model(BatchLoader(tiny, "test", 300, max_history=ALL).gather(index)).logit_B
+    shared = model(StreamLoader(tiny, "test", 300, max_history=ALL).gather(index)).logit_B
+    torch.testing.assert_close(shared, own, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("most", [3, 50])
+@torch.inference_mode()
+def test_a_prediction_depends_on_its_row_alone(tiny, most):
+    model, rng = trained("mdaf-full", tiny), np.random.default_rng(0)
+    loader = StreamLoader(tiny, "test", 64, max_history=most)
+    whole = model(loader.gather(np.arange(256))).logit_B
+    for rows in (np.arange(5), rng.permutation(256)[:40], np.array([200])):
+        torch.testing.assert_close(model(loader.gather(rows)).logit_B, whole[rows], rtol=1e-4, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_a_window_that_cuts_the_log_differs(tiny):
+    """The two encodings are not the same thing: what came before the window stays in the state."""
+    model, index = trained("mdaf-sequential", tiny), np.arange(300)
+    own = model(BatchLoader(tiny, "test", 300, max_history=3).gather(index)).logit_B
+    shared = model(StreamLoader(tiny, "test", 300, max_history=3).gather(index)).logit_B
+    assert (own - shared).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["mdaf-full", "mdaf-sequential"])
+def test_predictions_stand_in_row_order(tiny, name):
+    model = trained(name, tiny)
+    stream, window = (predict(model, tiny, "test", config) for config in (STREAM, TrainingConfig(max_history=ALL)))
+    assert stream.keys() == window.keys()
+    for column in ("logit", "g", "logit_sequential", "logit_g_median", "logit_no_history", "placement_other_history"):
+        if column in window:
+            np.testing.assert_allclose(stream[column], window[column], rtol=1e-3, atol=1e-4)
+    asked = list(scores(model, loader_for(model, tiny, "test", STREAM, 100)))
+    np.testing.assert_allclose(np.concatenate([part["logit"] for part in asked]), stream["logit"], rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_that_is_not_causal_keeps_its_windows(tiny):
+    model = build_model(get_preset("bst").model, tiny.meta.features())
+    assert type(loader_for(model, tiny, "train", STREAM, 8)) is BatchLoader
+
+
+def test_gradients_reach_every_parameter_that_windows_reach(tiny):
+    index = np.arange(200)
+    reached = []
+    for loader in (BatchLoader, StreamLoader):
+        model = trained("mdaf-full", tiny).train()
+        batch = loader(tiny, "train", 200, max_history=50).gather(index)
+        model.loss(model(batch), batch.label_B).backward()
+        reached.append({name for name, p in model.named_parameters() if p.grad is not None and p.grad.any()})
+    assert reached[0] == reached[1]
