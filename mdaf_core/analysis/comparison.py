@@ -29,6 +29,7 @@ from mdaf_core.analysis.significance import (
 from mdaf_core.analysis.verdicts import chance_notes, decide, fit_margin, interim_look
 from mdaf_core.data.store.sample import sample_note
 from mdaf_core.data.store.schema import Split
+from mdaf_core.metrics.jackknife import groups_words
 from mdaf_core.metrics.registry import metric as known_metric
 from mdaf_core.runs.groups import by_configuration
 from mdaf_core.runs.metric_values import MetricValue, metric_of, metric_value
@@ -203,6 +204,9 @@ def compare_study(
     if out.sample is not None:
         out.rows, out.users = out.sample.rows, out.sample.users
         out.notes += filter(None, [sample_note(out.sample)])
+        if known.errors is None:
+            units, what = (out.rows, "rows") if out.users is None else (out.users, "users")
+            out.notes += filter(None, [groups_words(units, out.rows, what)])
     if out.items is not None:
         out.notes += filter(None, [items_note(out.items, asked)])
     decide(out, waiting=len([name for name in planned or () if name not in groups and name != reference]))

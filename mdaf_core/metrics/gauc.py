@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mdaf_core.base.errors import StudioError
-from mdaf_core.metrics.jackknife import mean_errors
+from mdaf_core.metrics.jackknife import errors, mean_errors
 from mdaf_core.metrics.metric import Metric
-from mdaf_core.metrics.values import NO_USER, Floats, Scored, Undefined, both_labels, checked, pairs_within
+from mdaf_core.metrics.values import (
+    NO_USER,
+    Bools,
+    Codes,
+    Floats,
+    Scored,
+    Undefined,
+    both_labels,
+    checked,
+    pairs_within,
+)
 
 
 class GroupedAUC(NamedTuple):
@@ -67,7 +77,67 @@ def _value(rows: Scored) -> float:
 def _errors(rows: Scored) -> Floats:
     if rows.user is None:
         raise Undefined(NO_USER)
-    return mean_errors(user_auc(rows.label, rows.logit, rows.user), rows.unit)
+    if rows.unit is None or np.array_equal(rows.unit, rows.user):  # a user takes their whole AUC with them
+        return mean_errors(user_auc(rows.label, rows.logit, rows.user), rows.user)
+    return errors(unit_changes(rows.label, rows.logit, rows.user, rows.unit))
+
+
+def unit_changes(y: Bools, s: Floats, user: Codes, unit: Codes) -> Floats:
+    """(K,) changes of gAUC without each unit that is no user (an item, a pair of both), exact.
+
+    Without the rows that unit k has of user u, who wins Tᵤ of mᵤnᵤ pairs, R pairs are lost that these rows' positives
+    win, C that are won against their negatives, and w within them was counted twice, as in `auc.auc_errors`:
+
+        AUC_u₋ₖ = (Tᵤ − R − C + w) / ((mᵤ − m)(nᵤ − n))
+
+    Raises:
+        Undefined: without one of the units no user has both labels.
+    """
+    cell, first, of_cell = np.unique(user * (int(unit.max()) + 1) + unit, return_index=True, return_inverse=True)
+    owner, taken = user[first], unit[first]  # (C,) of each cell, the rows of one user and one unit
+    whole, within = pairs_within(y, s, user), pairs_within(y, s, of_cell)
+    won = np.bincount(of_cell, weights=_twice_won(y, s, user), minlength=len(cell))
+    m, n = within.positives, within.negatives
+    left = (whole.positives[owner] - m, whole.negatives[owner] - n)
+    twice = whole.twice[owner] - won + within.twice
+
+    def weighted(twice: Any, positives: Any, negatives: Any) -> tuple[Floats, Floats]:
+        """Rows of those with both labels, and rows times AUC."""
+        pairs = positives * negatives
+        rows = np.where(pairs > 0, positives + negatives, 0).astype(np.float64)
+        return rows, rows * twice / np.maximum(2 * pairs, 1)
+
+    rows, sums = weighted(whole.twice, whole.positives, whole.negatives)
+    kept_rows, kept_sums = weighted(twice, *left)
+    units = int(unit.max()) + 1
+    rows_left = rows.sum() + np.bincount(taken, weights=kept_rows - rows[owner], minlength=units)
+    sums_left = sums.sum() + np.bincount(taken, weights=kept_sums - sums[owner], minlength=units)
+    if not (rows_left > 0).all():
+        raise Undefined("Without one of the units no user has rows of both labels.")
+    return sums_left / rows_left - sums.sum() / rows.sum()
+
+
+def _twice_won(y: Bools, s: Floats, user: Codes) -> Floats:
+    """(N,) twice the pairs within its user that each row wins (a positive) or loses (a negative); ties a half."""
+    order = np.lexsort((s, user))
+    hit, owner, score = y[order].astype(np.int64), user[order], s[order]
+    start = np.flatnonzero(np.r_[True, (owner[1:] != owner[:-1]) | (score[1:] != score[:-1])])
+    size = np.diff(np.r_[start, len(hit)])
+    positives = np.add.reduceat(hit, start)
+    negatives = size - positives
+    begins = np.flatnonzero(np.r_[True, owner[start][1:] != owner[start][:-1]])  # first group of each user
+    groups = np.diff(np.r_[begins, len(start)])
+
+    def before(count: Any) -> Any:
+        """Of each group: how many of its user lie in groups of a lower score."""
+        total = np.cumsum(count) - count
+        return total - np.repeat(total[begins], groups)
+
+    above = np.repeat(np.add.reduceat(positives, begins), groups) - before(positives) - positives
+    out = np.empty(len(y))
+    of_positive, of_negative = 2 * before(negatives) + negatives, 2 * above + positives
+    out[order] = np.where(hit == 1, np.repeat(of_positive, size), np.repeat(of_negative, size))
+    return out
 
 
 METRIC = Metric(

@@ -67,6 +67,21 @@ def groups_of(units: int, rows: int) -> int:
     return min(units, max(FEWEST_GROUPS, RECOMPUTED_ROWS // max(rows, 1)))
 
 
+def groups_words(units: int, rows: int, what: str) -> str:
+    """A sentence where `left_out` leaves out groups; empty where each unit by itself.
+
+    Args:
+        what: what the units are, in words ("users").
+    """
+    groups = groups_of(units, rows)
+    if groups == units:
+        return ""
+    return (
+        f"The metric's sampling error is from leaving out {groups} groups of {what} in turn, dealt at random: it has "
+        f"no formula for it, and computing it again without each of {units:,} {what} would take too long."
+    )
+
+
 def degrees_of_freedom(error: Floats, units: int) -> float:
     """Behind a variance Σ e²: those of Satterthwaite (1946), 3 (Σ e²)² / Σ e⁴, at least 1, at most `units` − 1.
 

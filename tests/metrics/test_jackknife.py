@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from mdaf_core.analysis.significance import delong, paired_auc
 from mdaf_core.base.errors import StudioError
+from mdaf_core.metrics import Metric, Scored
 from mdaf_core.metrics.auc import auc, auc_errors
 from mdaf_core.metrics.brier import brier
 from mdaf_core.metrics.ece import ece, mass_bins
@@ -17,7 +20,7 @@ from mdaf_core.metrics.jackknife import degrees_of_freedom, units_of_rarer_label
 from mdaf_core.metrics.log_loss import log_loss
 from mdaf_core.metrics.normalised_entropy import normalised_entropy
 from mdaf_core.metrics.pr_auc import pr_auc
-from mdaf_core.metrics.registry import sampling_errors
+from mdaf_core.metrics.registry import metrics, sampling_errors
 from mdaf_core.metrics.values import Undefined, dense, row_loss, sigmoid
 
 FUNCTIONS = {
@@ -252,3 +255,50 @@ def test_item_errors_that_all_seeds_share_are_covered_over_users_and_items_alone
     words = [[t.p < 0.05 for t in tests.values()] for _, tests in with_items(30, 0.5, 150, 0.0, 3000)]
     on_these, over_items = np.mean(words, axis=0)
     assert over_items < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150) < 0.2 < on_these
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(12, 70), distinct=st.sampled_from([1, 3, 1000]))
+@settings(max_examples=60, deadline=None)
+def test_errors_of_gauc_over_items_and_pairs_are_those_of_each_left_out(seed, n, distinct):
+    """The users' AUCs are of users still, whatever is left out."""
+    label, scores, user = drawn(seed, n, 4, distinct, False)
+    rng = np.random.default_rng(seed)
+    item = dense(rng.integers(0, 5, n))
+    for unit in (item, dense(user * 7 + item)):
+        try:
+            left = np.array(
+                [gauc(*(x[unit != k] for x in (label, scores[0], user))).value for k in range(unit.max() + 1)]
+            )
+            expected = np.sqrt(1 - 1 / len(left)) * (left - left.mean())
+        except Undefined:
+            with pytest.raises(Undefined):
+                sampling_errors("gauc", label, scores[0], user, unit)
+            continue
+        assert np.abs(sampling_errors("gauc", label, scores[0], user, unit) - expected).max() < 1e-12
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(12, 60), users=st.integers(2, 9), distinct=st.sampled_from([1, 3]))
+@settings(max_examples=60, deadline=None)
+def test_a_metric_without_errors_of_its_own_has_the_same(seed, n, users, distinct):
+    """Computing again without each user gives what the metrics' own errors are."""
+    label, scores, user = drawn(seed, n, users, distinct, False)
+    rows = Scored.of(label, scores[0], user, user)
+    for key in ("auc", "logloss", "brier", "normalised_entropy", "pr_auc"):
+        try:
+            own = metrics()[key].sampling_errors(rows)
+        except Undefined:
+            continue
+        assert np.abs(replace(metrics()[key], errors=None).sampling_errors(rows) - own).max() < 1e-12, key
+
+
+def test_without_users_or_with_one_nothing_is_left_out():
+    def mean(rows):
+        return rows.probability.mean()
+
+    one = Metric("mean", "Mean", 1, mean)
+    z = np.random.default_rng(1).normal(size=30)
+    y = np.arange(30) % 2
+    errors = one.sampling_errors(Scored.of(y, z))
+    assert (errors**2).sum() == pytest.approx(sigmoid(z).var(ddof=1) / 30)
+    with pytest.raises(Undefined, match="of two users"):
+        one.sampling_errors(Scored.of(y, z, np.zeros(30, int), np.zeros(30, int)))

@@ -98,13 +98,16 @@ def test_its_value_and_each_user_left_out(plugin: Path, seed: int) -> None:
     assert sampling_errors("lift10", label, score, None) == pytest.approx(expected, abs=1e-12)
 
 
-def test_many_users_are_left_out_in_groups(plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_users_are_left_out_in_groups(make_run, plugin: Path, monkeypatch) -> None:  # noqa: F811
     label, score, user = rows(9, 4000, 1000)
     each = sampling_errors("lift10", label, score, user)
     monkeypatch.setattr("mdaf_core.metrics.jackknife.RECOMPUTED_ROWS", 4000 * 250)
     grouped = sampling_errors("lift10", label, score, user)
     assert (len(each), len(grouped)) == (1000, 250)
     assert np.linalg.norm(grouped) == pytest.approx(np.linalg.norm(each), rel=0.2)
+    runs = [make_run(name, seed, label, score, user) for name in ("a", "b") for seed in (1, 2)]
+    assert "leaving out 250 groups of users" in " ".join(compare_study(runs, "a", metric="lift10").notes)
+    assert "groups of users" not in " ".join(compare_study(runs, "a").notes)
 
 
 def test_commands_know_it(call, plugin: Path) -> None:  # noqa: F811
