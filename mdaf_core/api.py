@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mdaf_core.data.store.dataset import list_datasets as list_datasets
     from mdaf_core.data.store.schema import Split
     from mdaf_core.predicting.saved import load as load
+    from mdaf_core.predicting.saved import predict as predict
     from mdaf_core.predicting.saved import save_run as save_run
     from mdaf_core.runs.presets import get_preset as get_preset
     from mdaf_core.runs.presets import preset_names as preset_names
@@ -46,6 +47,7 @@ ELSEWHERE = {
     "list_runs": "mdaf_core.runs.tracking:list_runs",
     "list_studies": "mdaf_core.studies.store:list_studies",
     "load": "mdaf_core.predicting.saved:load",
+    "predict": "mdaf_core.predicting.saved:predict",
     "preset_names": "mdaf_core.runs.presets:preset_names",
     "run_study": "mdaf_core.studies.launch:run",
     "save_run": "mdaf_core.predicting.saved:save_run",
@@ -70,6 +72,7 @@ __all__ = [
     "load",
     "notes",
     "open_dataset",
+    "predict",
     "prepare",
     "preset_names",
     "run_study",

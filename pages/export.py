@@ -10,7 +10,7 @@ from mdaf_core.analysis.margins import check_margin, parse_margin
 from mdaf_core.analysis.plan import planned_margin
 from mdaf_core.metrics.registry import titles
 from mdaf_core.studies import results
-from pages import shared
+from pages import export_use, shared
 from pages.compare_views import SPLITS
 from pages.study_plan import margin_help
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WIDTHS = {1: "3.3 in", 2: "7 in"}
 CSS_PIXELS_PER_INCH = 96
 TYPEFACES = {"sans": "Sans", "serif": "Serif"}
-OTHER_VIEWS = ("Tables", "Text")
+OTHER_VIEWS = ("Tables", "Text", "Use")
 WHAT = (
     "Every figure as PDF, SVG and PNG in both widths, CSV and Vega-Lite; every table as LaTeX, Markdown and CSV; the "
     "results paragraph; a two-column paper.tex with all of it; configurations, data fingerprints, versions, and in "
@@ -112,6 +112,8 @@ def main() -> None:
             _tables(key, chosen_tables)
         elif view == "Text":
             _paragraph(key)
+        elif view == "Use":
+            export_use.draw(study_id)
         else:
             _figures(key, [name for name in figures if FIGURES[name].group == view], width)
 

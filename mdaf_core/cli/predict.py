@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mdaf_core.base.errors import UsageError
-from mdaf_core.cli.output import JsonOption, ProgressLines, emit, number
+from mdaf_core.cli.output import JsonOption, ProgressLines, emit
 
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id or its beginning, or a study with the two options below.")
@@ -82,10 +82,5 @@ def save(
 
 
 def _text(found: Any) -> str:
-    lines = [f"{found.out}: {found.rows:,} rows by {found.model}; columns {', '.join(found.columns)}"]
-    for name, count in found.unknown.items():
-        lines.append(f"{name}: unknown to the model in {count:,} rows ({count / found.rows:.1%})")
-    if found.metrics is not None:
-        shown = [f"{name} {number(getattr(found.metrics, name))}" for name in ("auc", "gauc", "logloss", "ece")]
-        lines.append(f"On {found.labelled:,} rows with a label: {', '.join(shown)}")
-    return "\n".join([*lines, *found.notes])
+    first = f"{found.out}: {found.rows:,} rows by {found.model}; columns {', '.join(found.columns)}"
+    return "\n".join([first, *found.lines()])

@@ -82,15 +82,18 @@ def same(directory: Path, plugins: Iterable[Plugin]) -> bool:
 
 
 @contextmanager
-def as_trained(directory: Path) -> Iterator[None]:
+def as_trained(directory: Path, run_kept: bool = False) -> Iterator[None]:
     """Have the plug-ins of a run as they were when it was trained, inside the block.
+
+    Args:
+        run_kept: the sources kept in `directory` may be run, as where `--run-plugin` says so.
 
     Raises:
         StudioError: they are not named, or have changed since; the sentence says what, and what may be done. The run's
             own copy is used where `--run-plugin` says so.
     """
     missing = [entry for entry in kept_in(directory) if entry.sha256 not in {p.digest for p in loaded() if not p.fault}]
-    if missing and not os.environ.get(RUN_KEPT):
+    if missing and not (run_kept or os.environ.get(RUN_KEPT)):
         raise StudioError(" ".join(_refused(directory, entry) for entry in missing))
     with using(*(_copy(directory, entry) for entry in missing)):
         yield

@@ -29,6 +29,7 @@ from mdaf_core.training.predict import SCORES
 OWN_COLUMNS = ("row", "label", "probability", *SCORES)
 ENDINGS = (".parquet", ".csv")
 _READ, _SCORED = 0.4, 0.95
+_SHOWN_METRICS = {"auc": "AUC", "gauc": "gAUC", "logloss": "log loss", "ece": "ECE"}
 
 
 class Prediction(BaseModel):
@@ -43,6 +44,18 @@ class Prediction(BaseModel):
     labelled: int = Field(0, description="Rows with a label.")
     metrics: SplitMetrics | None = Field(None, description="On the rows with a label, where there are some.")
     notes: list[str] = Field([], description="On histories and on what could not be told, as sentences.")
+
+    def lines(self) -> list[str]:
+        """What is to be known of it, for people."""
+        lines = [
+            f"{name}: unknown to the model in {count:,} rows ({count / self.rows:.1%})"
+            for name, count in self.unknown.items()
+        ]
+        if self.metrics is not None:
+            named = [(title, getattr(self.metrics, name)) for name, title in _SHOWN_METRICS.items()]
+            shown = ", ".join(f"{title} {value:.4f}" for title, value in named if value is not None)
+            lines.append(f"On {self.labelled:,} rows with a label: {shown or 'no metric has a value'}")
+        return lines + self.notes
 
 
 def predict_file(
@@ -75,7 +88,7 @@ def predict_file(
     if out.is_dir() or not out.parent.is_dir():
         raise UsageError(f"{out} cannot be written: it is a folder, or its folder does not exist.")
     report = with_time_left(progress or no_progress)
-    with writing(out), _scratch(out.parent) as scratch:
+    with predictor.plugins(), writing(out), _scratch(out.parent) as scratch:
         rows, facts = _code(
             predictor, NewFile(predictor.known.meta, path, scratch / "in", beside, skip_bad_rows), report
         )
@@ -102,7 +115,7 @@ def predict_frame(predictor: Predictor, frame: Any) -> tuple[pl.DataFrame, Predi
     Raises:
         BadInputError: as `predict_file`; the line is the row, from 1.
     """
-    with _scratch(None) as scratch:
+    with predictor.plugins(), _scratch(None) as scratch:
         path = scratch / "frame.parquet"
         _as_polars(frame).write_parquet(path)
         try:
@@ -115,6 +128,16 @@ def predict_frame(predictor: Predictor, frame: Any) -> tuple[pl.DataFrame, Predi
             raise BadInputError(where + error.problem, "The frame", text=error.text) from None
         found = _predict(predictor, rows, scratch / "scores", facts, no_progress)
         return pl.concat(list(found.frames())), found.prediction
+
+
+def predict_like(predictor: Predictor, frame: Any) -> tuple[Any, Prediction]:
+    """As `predict_frame`; the predictions are a frame of the library that `frame` is of, with its index in pandas."""
+    found, said = predict_frame(predictor, frame)
+    if type(frame).__module__.partition(".")[0] != "pandas":
+        return found, said
+    pandas = found.to_pandas()
+    pandas.index = frame.index
+    return pandas, said
 
 
 def _as_polars(frame: Any) -> pl.DataFrame:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from mdaf_core.base.files import reading
 from mdaf_core.data.apply.known import Known, Stored
 from mdaf_core.data.apply.new_rows import NewRows
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
+from mdaf_core.plugins.kept import as_trained
 from mdaf_core.runs import files
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.tracking import RunRecord, artifact, get_run, list_runs
@@ -29,10 +32,18 @@ class Predictor:
     Attributes:
         config: of the run; known: what its data set knows; title: the model in words.
         answers: new rows → their scores, batch by batch, in order.
+        plugins: what has the plug-ins as they were when it was trained, as a context.
     """
 
-    def __init__(self, config: RunConfig, known: Known, title: str, answers: Callable[[NewRows], Iterator[Scores]]):
-        self.config, self.known, self.title, self.answers = config, known, title, answers
+    def __init__(
+        self,
+        config: RunConfig,
+        known: Known,
+        title: str,
+        answers: Callable[[NewRows], Iterator[Scores]],
+        plugins: Callable[[], AbstractContextManager[None]],
+    ):
+        self.config, self.known, self.title, self.answers, self.plugins = config, known, title, answers, plugins
 
     @property
     def max_history(self) -> int:
@@ -82,18 +93,21 @@ def open_run(run: RunRecord) -> Predictor:
 
     Raises:
         UsageError: it has no weights (it was imported, or its files were removed), or its data set is gone.
-        StudioError: its data set was prepared anew with other content, or a file is damaged.
+        StudioError: its data set was prepared anew with other content, a file is damaged, or its model is a plug-in
+            that is not named or has changed.
     """
-    dataset, config = dataset_of(run), files.load_config(artifact(run.run_id, "config.json"))
-    known = Stored(dataset)
-    title = f"{run.configuration}, seed {run.seed} (run {run.run_id[:8]})"
-    if config.model.grown:
-        from mdaf_core.training.gbdt import Encodings
+    plugins = partial(as_trained, run.directory)
+    with plugins():
+        dataset, config = dataset_of(run), files.load_config(artifact(run.run_id, "config.json"))
+        known, weights = Stored(dataset), weights_of(run, config)
+        if config.model.grown:
+            from mdaf_core.training.gbdt import Encodings
 
-        answers = tree_answers(config, weights_of(run, config), Encodings.of(dataset))
-    else:
-        answers = neural_answers(config, known, weights_of(run, config))
-    return Predictor(config, known, title, answers)
+            answers = tree_answers(config, weights, Encodings.of(dataset))
+        else:
+            answers = neural_answers(config, known, weights)
+    title = f"{run.configuration}, seed {run.seed} (run {run.run_id[:8]})"
+    return Predictor(config, known, title, answers, plugins)
 
 
 def dataset_of(run: RunRecord) -> PreparedDataset:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,17 @@ from pydantic import BaseModel
 from mdaf_core.base.errors import DamagedFileError, StudioError, UsageError
 from mdaf_core.base.files import new_folder, read_json, reading, write_json, write_text, writing
 from mdaf_core.data.apply.known import Saved, save_known
-from mdaf_core.predicting.predict import Prediction, predict_frame
-from mdaf_core.predicting.predictor import Predictor, dataset_of, neural_answers, tree_answers, weights_of
+from mdaf_core.plugins.kept import FOLDER, as_trained, kept_in
+from mdaf_core.predicting.predict import Prediction, predict_like
+from mdaf_core.predicting.predictor import (
+    Predictor,
+    dataset_of,
+    find_run,
+    neural_answers,
+    open_run,
+    tree_answers,
+    weights_of,
+)
 from mdaf_core.runs import files, provenance
 from mdaf_core.runs.tracking import RunRecord, artifact
 
@@ -73,12 +85,8 @@ class SavedModel:
         Raises:
             BadInputError: a column is missing or a value is none of its kind; with the row.
         """
-        found, self.last = predict_frame(self.predictor, frame)
-        if type(frame).__module__.partition(".")[0] != "pandas":
-            return found
-        pandas = found.to_pandas()
-        pandas.index = frame.index
-        return pandas
+        found, self.last = predict_like(self.predictor, frame)
+        return found
 
 
 def save_run(run: RunRecord, folder: Path, with_log: bool = True) -> Index:
@@ -94,8 +102,9 @@ def save_run(run: RunRecord, folder: Path, with_log: bool = True) -> Index:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} holds something already: name a new folder.")
-    dataset, config = dataset_of(run), files.load_config(artifact(run.run_id, CONFIG))
-    weights = weights_of(run, config)
+    with as_trained(run.directory):
+        dataset, config = dataset_of(run), files.load_config(artifact(run.run_id, CONFIG))
+        weights = weights_of(run, config)
     index = Index(
         run_id=run.run_id,
         study=run.study,
@@ -118,6 +127,8 @@ def save_run(run: RunRecord, folder: Path, with_log: bool = True) -> Index:
             from mdaf_core.training.gbdt import Encodings
 
             index.prior = _write_encodings(Encodings.of(dataset), new / ENCODINGS)
+        if kept_in(run.directory):
+            shutil.copytree(run.directory / FOLDER, new / FOLDER)
         write_text(new / "load_me.py", _LOAD_ME)
         write_text(new / "README.md", _readme(index, dataset.meta.title))
         index.files = {name: _sha256(new / name) for name in _inside(new)}
@@ -125,13 +136,23 @@ def save_run(run: RunRecord, folder: Path, with_log: bool = True) -> Index:
     return index
 
 
-def load(folder: Path | str) -> SavedModel:
+def archive(run: RunRecord, with_log: bool = True) -> bytes:
+    """`save_run`'s folder as a .zip; it is held in memory."""
+    with tempfile.TemporaryDirectory() as scratch:
+        save_run(run, Path(scratch) / "model", with_log)
+        return Path(shutil.make_archive(f"{scratch}/model", "zip", f"{scratch}/model")).read_bytes()
+
+
+def load(folder: Path | str, run_plugin: bool = False) -> SavedModel:
     """Open a saved model. No code of the folder is run.
+
+    Args:
+        run_plugin: run the plug-in that the folder holds, where its model is one: read it first.
 
     Raises:
         UsageError: it is no such folder.
         DamagedFileError: a file is missing, or is not as it was saved.
-        StudioError: it was saved by a later version.
+        StudioError: it was saved by a later version, or its model is a plug-in that is not named.
     """
     folder = Path(folder).expanduser()
     if not (folder / INDEX).is_file():
@@ -148,14 +169,29 @@ def load(folder: Path | str) -> SavedModel:
             raise DamagedFileError(path, "it is missing", _REMEDY)
         if _sha256(path) != digest:
             raise DamagedFileError(path, "it is not as it was saved", _REMEDY)
-    config, known = files.load_config(folder / CONFIG), Saved(folder / DATA)
+    plugins = partial(as_trained, folder, run_plugin)
     weights = folder / Path(index.weights).name
-    if config.model.grown:
-        answers = tree_answers(config, weights, _read_encodings(folder / ENCODINGS, index.prior))
-    else:
-        answers = neural_answers(config, known, weights)
+    with plugins():
+        config, known = files.load_config(folder / CONFIG), Saved(folder / DATA)
+        if config.model.grown:
+            answers = tree_answers(config, weights, _read_encodings(folder / ENCODINGS, index.prior))
+        else:
+            answers = neural_answers(config, known, weights)
     title = f"{index.configuration}, seed {index.seed} (run {index.run_id[:8]}, saved)"
-    return SavedModel(folder, index, Predictor(config, known, title, answers))
+    return SavedModel(folder, index, Predictor(config, known, title, answers, plugins))
+
+
+def predict(model: RunRecord | Path | str, frame: Any) -> Any:
+    """Predictions for the rows of a frame, see `SavedModel.predict`.
+
+    Args:
+        model: a run, its id or the beginning of it, or the folder of a saved model.
+    """
+    if isinstance(model, RunRecord):
+        return predict_like(open_run(model), frame)[0]
+    if (Path(model) / INDEX).exists():
+        return load(model).predict(frame)
+    return predict_like(open_run(find_run(str(model))), frame)[0]
 
 
 def _write_encodings(encodings: Any, path: Path) -> float:

@@ -210,9 +210,8 @@ def active_prepare(name: str) -> Job | None:
 
 
 def inputs_in_use() -> list[Path]:
-    """What preparations that are queued or running read."""
-    jobs = store.list_jobs(None, ACTIVE, "prepare")
-    return [Path(job.payload["path"]) for job in jobs if job.payload["path"]]
+    """What jobs that are queued or running read."""
+    return [Path(job.payload["path"]) for job in store.list_jobs(None, ACTIVE) if job.payload.get("path")]
 
 
 def list_jobs(study: str | None = None, states: Iterable[JobState] | None = None, kind: str | None = None) -> list[Job]:

@@ -58,4 +58,30 @@ def prepare(context: Context) -> None:
         uploads.discard(Path(path))
 
 
-KINDS: Mapping[str, Kind] = {"train": train, "prepare": prepare}
+def predict(context: Context) -> None:
+    """A file of new rows to one of predictions."""
+    from mdaf_core.data.prepare import uploads
+    from mdaf_core.predicting.predict import predict_file
+    from mdaf_core.predicting.predictor import open_run
+    from mdaf_core.runs.tracking import get_run
+
+    def progress(fraction: float, message: str) -> None:
+        context.report({"fraction": fraction, "message": message})
+        context.stop_if_asked()
+
+    payload = context.job.payload
+    path, out = Path(payload["path"]), Path(payload["out"])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    found = predict_file(
+        open_run(get_run(payload["run"])),
+        path,
+        out,
+        beside=Path(payload["beside"]) if payload["beside"] else None,
+        skip_bad_rows=payload["skip_bad_rows"],
+        progress=progress,
+    )
+    context.report({"fraction": 1.0, "message": f"{found.rows:,} rows", "said": found.lines()})
+    uploads.discard(path)
+
+
+KINDS: Mapping[str, Kind] = {"train": train, "prepare": prepare, "predict": predict}

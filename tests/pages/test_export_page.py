@@ -27,6 +27,33 @@ def test_every_view_shows_figures_or_says_why_not(open_page, view: str) -> None:
     assert commands or "no g" in words(app) or "gate" in words(app)
 
 
+def test_a_run_without_a_model_cannot_be_used(open_page) -> None:  # noqa: F811
+    assert "has no model" in words(open_page("export", "full", view="Use"))
+
+
+def test_a_model_is_saved_and_asked_of_new_rows(open_page, monkeypatch, tmp_path) -> None:  # noqa: F811
+    from mdaf_core.tasks import predictions
+    from pages import export_use
+
+    jobs: list[tuple] = []
+    monkeypatch.setattr(export_use, "_model", lambda run: [tmp_path / "weights.safetensors"])
+    monkeypatch.setattr(export_use, "_size", lambda run, with_log: 5_000_000 if with_log else 300_000_000)
+    monkeypatch.setattr(predictions, "submit_predict", lambda run, path, **options: jobs.append((run, path, options)))
+    app = open_page("export", "full", view="Use")
+    assert not app.error, app.error[0].value
+    assert any(code.value.startswith("python -m mdaf_core save ") for code in app.code)
+    assert app.button(key="use-predict").disabled
+    app.text_input(key="use-path").set_value("/data/new rows.csv")
+    app.text_input(key="use-beside").set_value("/data").run()
+    assert any("--path '/data/new rows.csv'" in code.value and "--beside /data" in code.value for code in app.code)
+    app.button(key="use-predict").click().run()
+    assert not app.error and str(jobs[0][1]) == "/data/new rows.csv" and jobs[0][0].state == "finished"
+    assert str(jobs[0][2]["beside"]) == "/data" and jobs[0][2]["skip_bad_rows"] is False
+    app.checkbox(key="use-log").uncheck().run()
+    assert "too much for a download" in words(app)
+    assert any("--without-log" in code.value for code in app.code)
+
+
 def test_only_what_is_chosen(open_page) -> None:  # noqa: F811
     assert len(open_page("export", "full", figures="ROC curves", view="ROC and calibration").get("image")) == 1
     assert "None of these" in words(open_page("export", "full", figures="ROC curves"))
