@@ -349,11 +349,11 @@ def test_a_hundred_thousand_columns(tmp_path):
 @pytest.mark.parametrize("source", ["table", "user-behavior"])
 @pytest.mark.parametrize("where", ["first", "later"])
 def test_a_line_that_is_no_line(tmp_path, source, where, monkeypatch):
-    from mdaf_core.data.reading import table_file, text
+    from mdaf_core.data.reading import blocks, table_file
 
     monkeypatch.setattr(table_file, "LONGEST", 1 << 20)
-    monkeypatch.setattr(text, "_LONGEST", 1 << 20)
-    monkeypatch.setattr(text, "BLOCK_BYTES", 1 << 18)
+    monkeypatch.setattr(blocks, "LONGEST", 1 << 20)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1 << 18)
     path = tmp_path / ("UserBehavior.csv" if source == "user-behavior" else "a.csv")
     good = "1,1,1,pv,1511544070\n" if source == "user-behavior" else "label,user_id\n1,2\n"
     path.write_text(("" if where == "first" else good) + "1" * (3 << 20))

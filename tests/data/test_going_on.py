@@ -140,7 +140,7 @@ prepare("taobao-ads", path=Path({str(tmp_path / "ads")!r}), name="data", options
 
 def test_half_a_stage_is_read_again(raw, monkeypatch):
     wanted = prepare("user-behavior", path=raw, name="whole").meta.fingerprint
-    monkeypatch.setattr("mdaf_core.data.reading.text.BLOCK_BYTES", 2000)
+    monkeypatch.setattr("mdaf_core.data.reading.blocks.BLOCK_BYTES", 2000)
     with pytest.raises(Stopped):
         prepare("user-behavior", path=raw, again=True, progress=_stop_at("Reading UserBehavior.csv: "))
     assert list(_work()[0].glob("read/events/*.arrow"))

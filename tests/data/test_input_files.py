@@ -10,7 +10,8 @@ import pytest
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.reading import files
-from mdaf_core.data.reading.text import Column, Layout, read_text
+from mdaf_core.data.reading.layout import Column, Layout
+from mdaf_core.data.reading.text import read_text
 from tests.data.raw_files import write_ml_100k, write_user_behavior
 
 LAYOUT = Layout((Column("a"), Column("b")), expected="a,b")
@@ -71,7 +72,7 @@ def test_every_form_reads_alike(packed):
 
 
 def test_progress_of_archives_goes_from_nothing_to_everything(tmp_path, monkeypatch):
-    monkeypatch.setattr("mdaf_core.data.reading.text.BLOCK_BYTES", 10_000)
+    monkeypatch.setattr("mdaf_core.data.reading.blocks.BLOCK_BYTES", 10_000)
     (tmp_path / "data.csv.gz").write_bytes(gzip.compress(TEXT))
     seen = []
     read_text(tmp_path / "data.csv", LAYOUT, progress=lambda share, _: seen.append(share))

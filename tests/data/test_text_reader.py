@@ -2,10 +2,13 @@ import hashlib
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mdaf_core.base.errors import BadInputError
-from mdaf_core.data.reading import text
-from mdaf_core.data.reading.text import Column, Layout, read_text, shrink
+from mdaf_core.data.reading import blocks
+from mdaf_core.data.reading.layout import Column, Layout, problem
+from mdaf_core.data.reading.text import read_text, shrink
 
 LAYOUT = Layout(
     (Column("a"), Column("kind", "text", choices=("x", "y")), Column("c", "float", optional=True)), expected="a,kind,c"
@@ -157,7 +160,7 @@ def test_blocks_of_any_size_read_alike(tmp_path, monkeypatch):
     lines = [f"{i},{'xy'[i % 2]},{i / 4}" for i in range(500)]
     whole = _read(tmp_path, "\n".join(lines)).frame
     for size in (7, 64, 1000):
-        monkeypatch.setattr(text, "BLOCK_BYTES", size)
+        monkeypatch.setattr(blocks, "BLOCK_BYTES", size)
         shares: list[float] = []
         content = "\ufeff" + "\r\n".join(lines) + "\r\n"
         found = _read(tmp_path, content, progress=lambda share, _, into=shares: into.append(share))
@@ -173,3 +176,50 @@ def test_shrink_keeps_values():
     frame = pl.DataFrame({"small": [1, -5], "big": [1, 2**40], "text": ["a", "b"]})
     assert shrink(frame).schema["small"] == pl.Int32 and shrink(frame).schema["big"] == pl.Int64
     assert shrink(frame).rows() == frame.rows()
+
+
+ODD = Layout(
+    (
+        Column("id", between=(0, 10**6)),
+        Column("amount", "float", optional=True, null="NULL"),
+        Column("word", "text", optional=True),
+        Column("act", "text", choices=("pv", "buy")),
+        Column("code", "hex", optional=True),
+    )
+)
+FIELDS = [
+    ["1", "77", " 5", "+6", "07", "1.5", "1e3", "0x10", "x", "", "1000001", "-1", "9" * 25],
+    ["0.5", "", "NULL", "1e3", "nan", "inf", "1_0", "a", "-2", " 1.5"],
+    ["a", "", "ä b", "\ufffd", "'", '"', "\x1f", "\0"],
+    ["pv", "buy", "pv", "buy", "fav", ""],
+    ["0123abcd", "", "0123ABCD", "+123abcd", "123abcd", "g123abcd"],
+]
+LINE = st.one_of(
+    *[st.tuples(*(st.sampled_from(values[:most]) for values in FIELDS)).map(",".join) for most in (2, 3, 30)],
+    st.sampled_from(["", "1,2", "1,0.5,a,pv,0123abcd,", "   "]),
+).map(str.encode) | st.just(b"1,0.5,\xff,pv,0123abcd")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(LINE, min_size=20, max_size=80))
+def test_what_is_left_out_is_what_is_wrong_line_by_line(tmp_path_factory, lines):
+    lines = [b"1,0.5,a,pv,0123abcd", *lines, b"2,0.5,a,pv,0123abcd"]
+    wrong = {number: problem(line, ODD)[0] for number, line in enumerate(lines, 1)}
+    bad = {number: words for number, words in wrong.items() if words is not None}
+    path = tmp_path_factory.mktemp("odd") / "odd.csv"
+    path.write_bytes(b"\n".join(lines))
+    if any(b"\0" in line for line in lines):  # no text file, if it begins like this
+        path.write_bytes(b"\n".join([b"1,0.5,a,pv,0123abcd"] * 4000 + lines))
+        bad = {number + 4000: words for number, words in bad.items()}
+    found = read_text(path, ODD, skip_bad_rows=True)
+    assert found.skipped == len(bad)
+    assert found.frame["id"].to_list()[-1] == 2 and found.frame["act"].is_in(["pv", "buy"]).all()
+    good = [line.decode().split(",") for number, line in enumerate(lines, 1) if wrong[number] is None]
+    assert found.frame["id"].to_list()[-len(good) :] == [int(fields[0]) for fields in good]
+    assert found.frame["word"].to_list()[-len(good) :] == [fields[2] or None for fields in good]
+    said = {example["line"]: example["problem"] for example in found.examples.get("skipped", [])}
+    assert said.items() <= bad.items() and len(said) == min(len(bad), 20)
+    if bad:
+        with pytest.raises(BadInputError) as refused:
+            read_text(path, ODD)
+        assert refused.value.line == min(bad)

@@ -15,7 +15,8 @@ from mdaf_core.base.progress import Progress
 from mdaf_core.data.formats.base import RawTable, Size, Source, expect_files
 from mdaf_core.data.formats.options import SourceOptions, numeric_scaling
 from mdaf_core.data.reading.files import count_lines, find, inside, open_input
-from mdaf_core.data.reading.text import Column, Layout, read_text, shrink
+from mdaf_core.data.reading.layout import Column, Layout
+from mdaf_core.data.reading.text import read_text, shrink
 from mdaf_core.data.store.scaling import Transform
 from mdaf_core.data.store.schema import FieldSpec
 

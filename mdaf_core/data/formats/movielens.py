@@ -24,18 +24,9 @@ from mdaf_core.data.formats.base import (
 )
 from mdaf_core.data.formats.options import SourceOptions
 from mdaf_core.data.reading import files
-from mdaf_core.data.reading.text import (
-    EXAMPLES,
-    ID_RANGE,
-    Column,
-    Layout,
-    Text,
-    check_file,
-    check_kind,
-    fingerprint_file,
-    read_text,
-    shrink,
-)
+from mdaf_core.data.reading.blocks import check_file, check_kind, fingerprint_file
+from mdaf_core.data.reading.layout import ID_RANGE, Column, Layout
+from mdaf_core.data.reading.text import EXAMPLES, Text, read_text, shrink
 from mdaf_core.data.reading.times import TIME_RANGE, check_seconds
 from mdaf_core.data.store.schema import FieldSpec
 

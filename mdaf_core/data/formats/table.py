@@ -22,9 +22,10 @@ from mdaf_core.data.formats.base import (
     weekday_titles,
 )
 from mdaf_core.data.formats.options import SourceOptions, numeric_scaling
+from mdaf_core.data.reading.blocks import fingerprint_file
 from mdaf_core.data.reading.table_columns import CheckedColumns, without_padding
 from mdaf_core.data.reading.table_file import TableFile, rows_of
-from mdaf_core.data.reading.text import EXAMPLES, fingerprint_file
+from mdaf_core.data.reading.text import EXAMPLES
 from mdaf_core.data.reading.time_forms import names_a_day
 from mdaf_core.data.reading.times import NumberUnit, check_format
 from mdaf_core.data.store.scaling import Transform

@@ -23,8 +23,9 @@ from mdaf_core.data.formats.base import (
 )
 from mdaf_core.data.formats.options import SourceOptions
 from mdaf_core.data.reading.files import count_lines, find, inside
+from mdaf_core.data.reading.layout import ID_RANGE, Column, Layout
 from mdaf_core.data.reading.taobao import BEHAVIORS, TIMEZONE, Behavior, midnight
-from mdaf_core.data.reading.text import ID_RANGE, Column, Examples, Layout, add_examples, read_text, shrink
+from mdaf_core.data.reading.text import Examples, add_examples, read_text, shrink
 from mdaf_core.data.reading.times import TIME_RANGE, check_seconds
 from mdaf_core.data.store.schema import FieldSpec
 

@@ -19,8 +19,9 @@ import pyarrow.parquet
 
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.data.reading import files
+from mdaf_core.data.reading.blocks import check_file, check_kind
 from mdaf_core.data.reading.json_lines import looks_like_json_lines, read_json_lines
-from mdaf_core.data.reading.text import EXAMPLES, MOST_TEXT, check_file, check_kind
+from mdaf_core.data.reading.text import EXAMPLES, MOST_TEXT
 
 _JSON_ROWS = 1000  # that tell the keys of JSON lines
 _TOO_LONG = "The line is longer than 64 MB: this is no table, or a quote in it is not closed. Correct it."

@@ -13,19 +13,10 @@ import polars as pl
 
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.base.progress import Progress
+from mdaf_core.data.reading.blocks import check_file
+from mdaf_core.data.reading.layout import ID_RANGE, Column, Layout
 from mdaf_core.data.reading.taobao import BEHAVIORS, Behavior, midnight
-from mdaf_core.data.reading.text import (
-    EXAMPLES,
-    ID_RANGE,
-    Column,
-    Examples,
-    Layout,
-    Text,
-    add_examples,
-    check_file,
-    read_text,
-    shrink,
-)
+from mdaf_core.data.reading.text import EXAMPLES, Examples, Text, add_examples, read_text, shrink
 from mdaf_core.data.reading.times import TIME_RANGE, check_seconds
 
 ProfileField = Literal[

@@ -1,124 +1,33 @@
 """Reading delimited text without quoting: block by block, strictly, and with the line number of what is wrong.
 
 One pass reads, checks and fingerprints a file. A block that Polars' fast parser takes whole is done; any other is
-halved until the line at fault stands alone, so that a good file costs nothing and a bad one names its line.
+halved until the line at fault stands alone, so that a good file costs nothing and a bad one names its line. Where such
+lines are left out, one tolerant look takes most of them out first.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
-import math
-import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import polars as pl
 
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.base.progress import Progress
-from mdaf_core.data.reading import files, stages
+from mdaf_core.data.reading import stages
+from mdaf_core.data.reading.blocks import Blocks
+from mdaf_core.data.reading.layout import DTYPES, Layout, hint, problem
 
-BLOCK_BYTES = 32 << 20
-ID_RANGE = (0, 2**31 - 1)
-"""Ids as the published data sets have them: no negative ones, none beyond 32 bits."""
-_LEAF_LINES = 16
-_LONGEST = 64 << 20  # bytes of a line
 EXAMPLES = 20  # of what is left out
 MOST_TEXT = 200  # characters of a line in an example
-
-_DTYPES: dict[str, Any] = {"int": pl.Int64, "float": pl.Float64, "text": pl.String, "hex": pl.UInt32}
-_KIND_WORDS = {"int": "an integer", "float": "a number", "text": "text", "hex": "8 lowercase hexadecimal digits"}
-_HEX = re.compile(r"[0-9a-f]{8}")
-_INTEGER = re.compile(r"\s*[+-]?\d+", re.ASCII)
-_SKIP_HINT = "Correct the line, or prepare with skip_bad_rows=true to leave out such lines."
-
-_MAGIC = {
-    b"PK\x03\x04": "an archive within an archive: unpack it first",
-    b"\x1f\x8b": "an archive within an archive: unpack it first",
-    b"BZh": "a bzip2 archive: unpack it first",
-    b"7z\xbc\xaf": "a 7-Zip archive: unpack it first",
-    b"\xfd7zXZ": "an xz archive: unpack it first",
-    b"Rar!": "a RAR archive: unpack it first",
-    b"PAR1": "a Parquet file; the source 'table' reads those",
-    b"ARROW1": "an Arrow file, not text",
-    b"\xff\xfe\0\0": "encoded in UTF-32: save it as UTF-8",
-    b"\xff\xfe": "encoded in UTF-16: save it as UTF-8",
-    b"\xfe\xff": "encoded in UTF-16: save it as UTF-8",
-    b"SQLite format 3": "a SQLite database, not text",
-    b"%PDF": "a PDF document, not text",
-}
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of the text: what its values must look like. Optional ones may be empty, or the word `null`; `width`
-    is in characters, `between` the lowest and highest number; `hex`: 8 hexadecimal digits, read as a number."""
-
-    name: str
-    kind: Literal["int", "float", "text", "hex"] = "int"
-    optional: bool = False
-    null: str = ""
-    choices: tuple[str, ...] = ()
-    width: int | None = None
-    between: tuple[float, float] | None = None
-
-    def problem(self, value: str) -> str | None:
-        """What is wrong with a value, or None."""
-        if value in ("", self.null):
-            return None if self.optional else f"The field {self.name} is empty"
-        if self.choices and value not in self.choices:
-            return f"The field {self.name} must be one of {', '.join(self.choices)}"
-        if self.width and len(value) != self.width:
-            return f"The field {self.name} must be {self.width} characters long"
-        good = True
-        if self.kind == "int":
-            good = _INTEGER.fullmatch(value) is not None and -(2**63) <= int(value) < 2**63
-        elif self.kind == "float":
-            try:
-                good = math.isfinite(float(value))
-            except ValueError:
-                good = False
-        elif self.kind == "hex":
-            good = _HEX.fullmatch(value) is not None
-        if not good:
-            return f"The field {self.name} must be {_KIND_WORDS[self.kind]}"
-        if self.between and not self.between[0] <= float(value) <= self.between[1]:
-            low, high = (f"{limit:,}" if isinstance(limit, int) else f"{limit:g}" for limit in self.between)
-            return f"The field {self.name} must lie between {low} and {high}"
-        return None
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a file is written.
-
-    Attributes:
-        columns: in file order.
-        separator: of one or two characters.
-        header: the first line names the columns; it is checked.
-        latin1: text that is not UTF-8 is taken as Latin-1 (as older GroupLens files are).
-        rule: what must hold between the fields of a line, and the sentence where it does not.
-        least: fewest fields of a line whose empty fields at the end were stripped; None: lines are always whole.
-        expected: what the file should be, for messages.
-    """
-
-    columns: tuple[Column, ...]
-    separator: str = ","
-    header: bool = False
-    latin1: bool = False
-    least: int | None = None
-    rule: tuple[pl.Expr, str] | None = None
-    expected: str = ""
-
-    def with_optional(self, *names: str) -> Layout:
-        """The same layout, with these columns allowed to be empty."""
-        columns = tuple(replace(c, optional=True) if c.name in names else c for c in self.columns)
-        return replace(self, columns=columns)
-
+_LEAF_LINES = 16
+T = TypeVar("T")
+_UNIT = b"\x1f"
 
 Examples = dict[str, list[dict[str, Any]]]
 
@@ -184,13 +93,14 @@ def read_text(
         return Text(frame, **facts)
     if kept is not None:
         kept.begin()
-    blocks = _Blocks(path, layout)
+    blocks = Blocks(path, layout)
     frames: list[pl.DataFrame] = []
     bad: list[dict[str, Any]] = []
     skipped = dropped = rows = 0
     start = time.monotonic()
     for block, line in blocks:
-        for piece in _parse(block, line, path, layout, skip_bad_rows):
+        numbers = range(line, line + block.count(b"\n") + 1)
+        for piece in _parse(block, numbers, path, layout, skip_bad_rows):
             if isinstance(piece, _Skipped):
                 skipped += 1
                 if len(bad) < EXAMPLES:
@@ -229,142 +139,6 @@ def shrink(frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
-def check_file(path: Path, expected: str) -> int:
-    """Size of an input file on disk (of its archive, where it is in one).
-
-    Raises:
-        BadInputError: it is missing, a folder, unreadable or empty.
-    """
-    try:
-        found = files.find(path).file
-        if found.is_dir():
-            raise BadInputError(f"This is a folder; expected {expected}.", path)
-        if not found.exists():
-            raise BadInputError(f"There is no such file; expected {expected}.", path)
-        if not found.is_file():
-            raise BadInputError(f"This is no regular file; expected {expected}.", path)
-        size = found.stat().st_size
-        with found.open("rb") as file:
-            head = file.read(1)
-    except OSError as error:
-        raise BadInputError(
-            f"The file cannot be read: {error.strerror}. Allow reading it, or copy it to where you may.", path
-        ) from None
-    if not head:
-        raise BadInputError(f"The file is empty; expected {expected}.", path)
-    return size
-
-
-def check_kind(start: bytes, path: Path, expected: str) -> None:
-    """Refuse what is not UTF-8 or ASCII text, going by the beginning of the file.
-
-    Raises:
-        BadInputError: it is an archive, a binary file or UTF-16; says which, and what to do.
-    """
-    for magic, words in _MAGIC.items():
-        if start.startswith(magic):
-            raise BadInputError(f"This is {words}. Expected {expected}.", path)
-    start = start[:65536]
-    if start.count(b"\0") > len(start) / 4 and not start.startswith(b"\0\0\0\0"):
-        raise BadInputError(f"This looks encoded in UTF-16 or UTF-32: save it as UTF-8. Expected {expected}.", path)
-    if b"\0" in start:
-        raise BadInputError(f"This is not a text file. Expected {expected}.", path)
-
-
-def fingerprint_file(path: Path) -> dict[str, Any]:
-    """{"bytes", "sha256"} of a file, unpacked."""
-    digest, size = hashlib.sha256(), 0
-    with files.open_input(path) as opened:
-        while data := opened.read(BLOCK_BYTES):
-            digest.update(data)
-            size += len(data)
-    return {"bytes": size, "sha256": digest.hexdigest()}
-
-
-class _Blocks:
-    """Iterates over (whole lines with '\\n' ends in UTF-8, number of the first line); hashes the file on the way."""
-
-    def __init__(self, path: Path, layout: Layout):
-        self.path, self.layout = path, layout
-        check_file(path, layout.expected or "a text file")
-        self.name, self.share = path.name, 0.0
-        self.fingerprint: dict[str, Any] = {}
-
-    def __iter__(self) -> Iterator[tuple[bytes, int]]:
-        digest, size = hashlib.sha256(), 0
-        line = 1
-        rest = b""
-        with files.open_input(self.path) as opened:
-            self.name = opened.name
-            following = opened.read(BLOCK_BYTES)
-            if not following:
-                raise BadInputError(f"The file is empty; expected {self.layout.expected}.", self.path)
-            while following or rest:
-                data, following = following, opened.read(BLOCK_BYTES) if following else b""
-                digest.update(data)
-                size += len(data)
-                self.share = 1.0 if not following else min(opened.share, 0.999)
-                if size == len(data):
-                    check_kind(data, self.path, self.layout.expected)
-                    data = data.removeprefix(b"\xef\xbb\xbf")
-                cut = data.rfind(b"\n") + 1 if following else len(data)
-                if not cut:
-                    rest += data
-                    if len(rest) > _LONGEST:
-                        raise BadInputError(
-                            f"The line is longer than {_LONGEST >> 20} MB: this is no file of lines. Expected "
-                            f"{self.layout.expected or 'lines of text'}.",
-                            self.path,
-                            line,
-                        )
-                    continue
-                block, rest = self._clean(rest + data[:cut], last=not following), data[cut:]
-                if block and line == 1 and self.layout.header:
-                    block = self._check_header(block)
-                    line = 2
-                if block:
-                    yield self._pad(block), line
-                    line += block.count(b"\n") + (not block.endswith(b"\n"))
-        self.fingerprint = {"bytes": size, "sha256": digest.hexdigest()}
-
-    def _clean(self, block: bytes, last: bool) -> bytes:
-        if b"\r\n" in block:
-            block = block.replace(b"\r\n", b"\n")
-        if last:
-            block = block.rstrip(b"\r\n")
-        if self.layout.latin1:
-            try:
-                block.decode("utf-8")
-            except UnicodeDecodeError:
-                block = block.decode("latin-1").encode("utf-8")
-        return block
-
-    def _pad(self, block: bytes) -> bytes:
-        """Give lines that lost their empty fields at the end these fields back."""
-        separator, most = self.layout.separator.encode(), len(self.layout.columns) - 1
-        if self.layout.least is None or block.count(separator) == most * (block.count(b"\n") + 1):
-            return block
-        ended = block.endswith(b"\n")
-        lines = block.removesuffix(b"\n").split(b"\n")
-        missing = [most - line.count(separator) for line in lines]
-        allowed = range(1, len(self.layout.columns) - self.layout.least + 1)
-        padded = [line + separator * n if n in allowed else line for line, n in zip(lines, missing, strict=True)]
-        return b"\n".join(padded) + (b"\n" if ended else b"")
-
-    def _check_header(self, block: bytes) -> bytes:
-        first, _, others = block.partition(b"\n")
-        names = [name.strip().strip('"') for name in first.decode("utf-8", "replace").split(self.layout.separator)]
-        expected = [column.name for column in self.layout.columns]
-        if names != expected:
-            raise BadInputError(
-                f"The header must name the columns {', '.join(expected)}.",
-                self.path,
-                1,
-                first.decode("utf-8", "replace"),
-            )
-        return others
-
-
 class _Skipped(NamedTuple):
     """A line that is left out, and why."""
 
@@ -373,31 +147,49 @@ class _Skipped(NamedTuple):
     text: str
 
 
-def _parse(block: bytes, line: int, path: Path, layout: Layout, skip: bool) -> Iterator[pl.DataFrame | _Skipped]:
-    """Frames of the good lines in order, and the skipped ones."""
+def _parse(
+    block: bytes, numbers: Sequence[int], path: Path, layout: Layout, skip: bool
+) -> Iterator[pl.DataFrame | _Skipped]:
+    """Frames of the good lines in order, and the skipped ones; `numbers` are those of the block's lines."""
     frame = _parse_fast(block, layout)
     if frame is not None:
         yield frame
         return
     lines = block.removesuffix(b"\n").split(b"\n")
-    if len(lines) > _LEAF_LINES:
-        middle = len(lines) // 2
-        yield from _parse(b"\n".join(lines[:middle]) + b"\n", line, path, layout, skip)
-        yield from _parse(b"\n".join(lines[middle:]) + b"\n", line + middle, path, layout, skip)
+    if len(lines) <= _LEAF_LINES:
+        yield from _parse_each(lines, numbers, path, layout, skip)
         return
-    for offset, raw in enumerate(lines):
-        problem, text = _problem(raw, layout)
-        if problem is None:
+    if skip:  # many lines may be at fault: those that one look tells are taken out at once
+        bad = {at: found for at in _suspects(lines, layout) if (found := problem(lines[at], layout))[0] is not None}
+        for at, (words, text) in bad.items():
+            yield _Skipped(numbers[at], str(words), text[:MOST_TEXT])
+        if len(bad) == len(lines):
+            return
+        if bad:
+            lines, numbers = _without(bad, lines), _without(bad, numbers)
+            yield from _parse(b"\n".join(lines) + b"\n", numbers, path, layout, skip)
+            return
+    middle = len(lines) // 2
+    for part in (slice(None, middle), slice(middle, None)):
+        yield from _parse(b"\n".join(lines[part]) + b"\n", numbers[part], path, layout, skip)
+
+
+def _parse_each(
+    lines: list[bytes], numbers: Sequence[int], path: Path, layout: Layout, skip: bool
+) -> Iterator[pl.DataFrame | _Skipped]:
+    for line, raw in zip(numbers, lines, strict=True):
+        words, text = problem(raw, layout)
+        if words is None:
             alone = _parse_fast(raw, layout)
             if alone is not None:
                 yield alone
                 continue
-            problem, text = "The line cannot be read", raw.decode("utf-8", "replace")
+            words, text = "The line cannot be read", raw.decode("utf-8", "replace")
             if layout.rule is not None and _parse_fast(raw, replace(layout, rule=None)) is not None:
-                problem = layout.rule[1]
+                words = layout.rule[1]
         if not skip:
-            raise BadInputError(f"{problem}. {_hint(line + offset, raw, layout)}", path, line + offset, text)
-        yield _Skipped(line + offset, problem, text[:MOST_TEXT])
+            raise BadInputError(f"{words}. {hint(line, raw, layout)}", path, line, text)
+        yield _Skipped(line, words, text[:MOST_TEXT])
 
 
 def _parse_fast(block: bytes, layout: Layout) -> pl.DataFrame | None:
@@ -406,25 +198,15 @@ def _parse_fast(block: bytes, layout: Layout) -> pl.DataFrame | None:
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
     if block.count(separator.encode()) != (len(layout.columns) - 1) * lines or b"\0" in block:
         return None
-    if len(separator) > 1:  # Polars takes one byte; \x1f does not occur in text
-        if b"\x1f" in block:
-            return None
-        block, separator = block.replace(separator.encode(), b"\x1f"), "\x1f"
-    schema = {column.name: _DTYPES[column.kind] for column in layout.columns}
+    if len(separator) > 1 and _UNIT in block:
+        return None
     digits = [column.name for column in layout.columns if column.kind == "hex"]
     if digits and any(sign in block for sign in b"+ABCDEF"):  # what the conversion below would take, too
         return None
-    schema |= dict.fromkeys(digits, pl.String)
+    schema = {column.name: DTYPES[column.kind] for column in layout.columns} | dict.fromkeys(digits, pl.String)
     nulls = {column.name: column.null for column in layout.columns if column.null}
     try:
-        frame = pl.read_csv(
-            io.BytesIO(block),
-            has_header=False,
-            schema=schema,
-            separator=separator,
-            quote_char=None,
-            null_values=nulls or None,
-        )
+        frame = _read(block, separator, schema, null_values=nulls or None)
         if digits:
             whole = pl.col(digits).str.len_bytes() == 8
             if not frame.select(pl.all_horizontal(whole.all())).item():
@@ -434,48 +216,52 @@ def _parse_fast(block: bytes, layout: Layout) -> pl.DataFrame | None:
         return None
     if len(frame) != lines:
         return None
+    sound = [column.sound(pl.col(column.name), pl.lit(True)) for column in layout.columns]
+    sound += [layout.rule[0]] if layout.rule is not None else []
+    return frame if all(frame.select(check.all().alias(str(i)) for i, check in enumerate(sound)).row(0)) else None
+
+
+def _suspects(lines: list[bytes], layout: Layout) -> list[int]:
+    """Positions of lines that are at fault as far as one tolerant look tells, and of some that are not."""
+    separator, most = layout.separator.encode(), len(layout.columns) - 1
+    odd = [at for at, line in enumerate(lines) if line.count(separator) != most]
+    if len(odd) == len(lines):
+        return odd
+    kept, at = _without(odd, lines), _without(odd, range(len(lines)))
+    block = b"\n".join(kept)
+    if b"\0" in block or _UNIT in block:  # as in no text that is meant
+        return odd + [i for i, line in zip(at, kept, strict=True) if b"\0" in line or _UNIT in line]
+    schema = {column.name: pl.String for column in layout.columns}
+    frame = _read(block, layout.separator, schema, encoding="utf8-lossy")
+    if len(frame) != len(kept):
+        return odd
+    sound = []
     for column in layout.columns:
-        values = frame[column.name]
-        if not column.optional and values.null_count():
-            return None
-        if column.kind == "float" and not values.is_finite().all():
-            return None
-        if column.choices and not values.drop_nulls().is_in(list(column.choices)).all():
-            return None
-        if column.between and not values.drop_nulls().is_between(*column.between).all():
-            return None
-        if column.width and not (values.drop_nulls().str.len_chars() == column.width).all():
-            return None
-    if layout.rule is not None and not frame.select(layout.rule[0].all()).item():
-        return None
-    return frame
+        values = text = pl.col(column.name)
+        empty = text.is_null() | (text == column.null)
+        if column.kind == "text":
+            sound.append(~text.str.contains("\ufffd", literal=True).fill_null(False))  # what is not UTF-8
+        elif column.kind == "hex":
+            values = pl.when(text.str.contains("^[0-9a-f]{8}$")).then(text)
+        else:
+            values = text.cast(DTYPES[column.kind], strict=False)
+        sound.append(column.sound(pl.when(~empty).then(values), empty))
+    bad = frame.select(~pl.all_horizontal(sound)).to_series()
+    return sorted([*odd, *(at[i] for i in bad.arg_true())])
 
 
-def _problem(raw: bytes, layout: Layout) -> tuple[str | None, str]:
-    """What is wrong with one line, and the text at fault."""
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return "The line is not UTF-8 text", raw.decode("utf-8", "backslashreplace")
-    if not text.strip():
-        return "The line is empty", text
-    if "\0" in text:
-        return "The line holds a NUL byte, which text does not", text
-    values = text.split(layout.separator)
-    if len(values) != len(layout.columns):
-        return f"The line must have {len(layout.columns)} fields, it has {len(values)}", text
-    for column, value in zip(layout.columns, values, strict=True):
-        problem = column.problem(value)
-        if problem:
-            return problem, value
-    return None, ""
+def _without(positions: Collection[int], values: Sequence[T]) -> list[T]:
+    """The values at all other positions."""
+    keep = bytearray(b"\1") * len(values)
+    for at in positions:
+        keep[at] = 0
+    return list(compress(values, keep))
 
 
-def _hint(line: int, raw: bytes, layout: Layout) -> str:
-    names = {column.name.lower() for column in layout.columns}
-    found = {part.strip().lower() for part in raw.decode("utf-8", "replace").split(layout.separator)}
-    if line == 1 and not layout.header and names & found:
-        return "This looks like a header; the file as published has none: remove the first line."
-    if names == found:
-        return "This looks like a header once more, as where files were joined: remove the line."
-    return (f"Expected {layout.expected}. " if layout.expected else "") + _SKIP_HINT
+def _read(block: bytes, separator: str, schema: dict[str, Any], **options: Any) -> pl.DataFrame:
+    """Polars takes one byte as a separator: `_UNIT` does not occur in text."""
+    if len(separator) > 1:
+        block, separator = block.replace(separator.encode(), _UNIT), _UNIT.decode()
+    return pl.read_csv(
+        io.BytesIO(block), has_header=False, schema=schema, separator=separator, quote_char=None, **options
+    )

@@ -1,0 +1,167 @@
+"""A text file as blocks of whole lines, clean and counted; files that are no text are refused."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mdaf_core.base.errors import BadInputError
+from mdaf_core.data.reading import files
+from mdaf_core.data.reading.layout import Layout
+
+BLOCK_BYTES = 32 << 20
+LONGEST = 64 << 20  # bytes of a line
+
+_MAGIC = {
+    b"PK\x03\x04": "an archive within an archive: unpack it first",
+    b"\x1f\x8b": "an archive within an archive: unpack it first",
+    b"BZh": "a bzip2 archive: unpack it first",
+    b"7z\xbc\xaf": "a 7-Zip archive: unpack it first",
+    b"\xfd7zXZ": "an xz archive: unpack it first",
+    b"Rar!": "a RAR archive: unpack it first",
+    b"PAR1": "a Parquet file; the source 'table' reads those",
+    b"ARROW1": "an Arrow file, not text",
+    b"\xff\xfe\0\0": "encoded in UTF-32: save it as UTF-8",
+    b"\xff\xfe": "encoded in UTF-16: save it as UTF-8",
+    b"\xfe\xff": "encoded in UTF-16: save it as UTF-8",
+    b"SQLite format 3": "a SQLite database, not text",
+    b"%PDF": "a PDF document, not text",
+}
+
+
+def check_file(path: Path, expected: str) -> int:
+    """Size of an input file on disk (of its archive, where it is in one).
+
+    Raises:
+        BadInputError: it is missing, a folder, unreadable or empty.
+    """
+    try:
+        found = files.find(path).file
+        if found.is_dir():
+            raise BadInputError(f"This is a folder; expected {expected}.", path)
+        if not found.exists():
+            raise BadInputError(f"There is no such file; expected {expected}.", path)
+        if not found.is_file():
+            raise BadInputError(f"This is no regular file; expected {expected}.", path)
+        size = found.stat().st_size
+        with found.open("rb") as file:
+            head = file.read(1)
+    except OSError as error:
+        raise BadInputError(
+            f"The file cannot be read: {error.strerror}. Allow reading it, or copy it to where you may.", path
+        ) from None
+    if not head:
+        raise BadInputError(f"The file is empty; expected {expected}.", path)
+    return size
+
+
+def check_kind(start: bytes, path: Path, expected: str) -> None:
+    """Refuse what is not UTF-8 or ASCII text, going by the beginning of the file.
+
+    Raises:
+        BadInputError: it is an archive, a binary file or UTF-16; says which, and what to do.
+    """
+    for magic, words in _MAGIC.items():
+        if start.startswith(magic):
+            raise BadInputError(f"This is {words}. Expected {expected}.", path)
+    start = start[:65536]
+    if start.count(b"\0") > len(start) / 4 and not start.startswith(b"\0\0\0\0"):
+        raise BadInputError(f"This looks encoded in UTF-16 or UTF-32: save it as UTF-8. Expected {expected}.", path)
+    if b"\0" in start:
+        raise BadInputError(f"This is not a text file. Expected {expected}.", path)
+
+
+def fingerprint_file(path: Path) -> dict[str, Any]:
+    """{"bytes", "sha256"} of a file, unpacked."""
+    digest, size = hashlib.sha256(), 0
+    with files.open_input(path) as opened:
+        while data := opened.read(BLOCK_BYTES):
+            digest.update(data)
+            size += len(data)
+    return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+class Blocks:
+    """Iterates over (whole lines with '\\n' ends in UTF-8, number of the first line); hashes the file on the way."""
+
+    def __init__(self, path: Path, layout: Layout):
+        self.path, self.layout = path, layout
+        check_file(path, layout.expected or "a text file")
+        self.name, self.share = path.name, 0.0
+        self.fingerprint: dict[str, Any] = {}
+
+    def __iter__(self) -> Iterator[tuple[bytes, int]]:
+        digest, size = hashlib.sha256(), 0
+        line = 1
+        rest = b""
+        with files.open_input(self.path) as opened:
+            self.name = opened.name
+            following = opened.read(BLOCK_BYTES)
+            if not following:
+                raise BadInputError(f"The file is empty; expected {self.layout.expected}.", self.path)
+            while following or rest:
+                data, following = following, opened.read(BLOCK_BYTES) if following else b""
+                digest.update(data)
+                size += len(data)
+                self.share = 1.0 if not following else min(opened.share, 0.999)
+                if size == len(data):
+                    check_kind(data, self.path, self.layout.expected)
+                    data = data.removeprefix(b"\xef\xbb\xbf")
+                cut = data.rfind(b"\n") + 1 if following else len(data)
+                if not cut:
+                    rest += data
+                    if len(rest) > LONGEST:
+                        raise BadInputError(
+                            f"The line is longer than {LONGEST >> 20} MB: this is no file of lines. Expected "
+                            f"{self.layout.expected or 'lines of text'}.",
+                            self.path,
+                            line,
+                        )
+                    continue
+                block, rest = self._clean(rest + data[:cut], last=not following), data[cut:]
+                if block and line == 1 and self.layout.header:
+                    block = self._check_header(block)
+                    line = 2
+                if block:
+                    yield self._pad(block), line
+                    line += block.count(b"\n") + (not block.endswith(b"\n"))
+        self.fingerprint = {"bytes": size, "sha256": digest.hexdigest()}
+
+    def _clean(self, block: bytes, last: bool) -> bytes:
+        if b"\r\n" in block:
+            block = block.replace(b"\r\n", b"\n")
+        if last:
+            block = block.rstrip(b"\r\n")
+        if self.layout.latin1:
+            try:
+                block.decode("utf-8")
+            except UnicodeDecodeError:
+                block = block.decode("latin-1").encode("utf-8")
+        return block
+
+    def _pad(self, block: bytes) -> bytes:
+        """Give lines that lost their empty fields at the end these fields back."""
+        separator, most = self.layout.separator.encode(), len(self.layout.columns) - 1
+        if self.layout.least is None or block.count(separator) == most * (block.count(b"\n") + 1):
+            return block
+        ended = block.endswith(b"\n")
+        lines = block.removesuffix(b"\n").split(b"\n")
+        missing = [most - line.count(separator) for line in lines]
+        allowed = range(1, len(self.layout.columns) - self.layout.least + 1)
+        padded = [line + separator * n if n in allowed else line for line, n in zip(lines, missing, strict=True)]
+        return b"\n".join(padded) + (b"\n" if ended else b"")
+
+    def _check_header(self, block: bytes) -> bytes:
+        first, _, others = block.partition(b"\n")
+        names = [name.strip().strip('"') for name in first.decode("utf-8", "replace").split(self.layout.separator)]
+        expected = [column.name for column in self.layout.columns]
+        if names != expected:
+            raise BadInputError(
+                f"The header must name the columns {', '.join(expected)}.",
+                self.path,
+                1,
+                first.decode("utf-8", "replace"),
+            )
+        return others
