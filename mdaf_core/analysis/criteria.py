@@ -12,7 +12,7 @@ from mdaf_core.analysis.significance import ONE_SEED, Estimate, interval, seed_c
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.validation import called, describe_validation_error
 from mdaf_core.data.store.schema import Split
-from mdaf_core.metrics.registry import metrics
+from mdaf_core.metrics.registry import OF_PLUGINS, metrics
 from mdaf_core.runs.groups import by_configuration
 from mdaf_core.runs.metric_values import metric_of
 from mdaf_core.runs.tracking import RunRecord
@@ -51,7 +51,7 @@ class Criterion(BaseModel):
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in titles():
-            raise ValueError(f"there is no figure {name!r}; known: {', '.join(titles())}")
+            raise ValueError(f"there is no figure {name!r}; known: {', '.join(titles())}. {OF_PLUGINS}")
         return name
 
     @model_validator(mode="after")

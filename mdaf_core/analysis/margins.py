@@ -1,9 +1,8 @@
 """Margins of parity: what may count as no difference, in each metric, and where a margin comes from.
 
-A margin belongs to a metric. AUC, gAUC and PR-AUC take one in bp (1e-4 of the metric); every metric but ECE takes a
-share of what the reference gains over a model that knows nothing but the base rate. Log loss, normalised entropy and
-Brier score take only that: at a click rate of 0.4% the whole Brier score is 40 bp, and 20 bp of it are more than any
-model gains.
+A margin belongs to a metric, which says what it takes: a share of what the reference gains over a model that knows
+nothing but the base rate, and one in bp (1e-4 of the metric) too where its size does not depend on the click rate: at a
+rate of 0.4% the whole Brier score is 40 bp, and 20 bp of it are more than any model gains.
 """
 
 from __future__ import annotations

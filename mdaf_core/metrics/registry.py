@@ -18,6 +18,8 @@ from mdaf_core.metrics.metric import FIRST_DEFINITION, RESERVED, Metric
 from mdaf_core.metrics.values import Codes, Floats, Scored
 from mdaf_core.plugins import Plugin
 
+OF_PLUGINS = "A plug-in's is there once the plug-in is loaded"
+
 
 @lru_cache(maxsize=1)
 def _of_the_program() -> dict[str, Metric]:
@@ -62,10 +64,7 @@ def metric(key: str) -> Metric:
     """
     found = metrics()
     if key not in found:
-        raise UsageError(
-            f"There is no metric {key!r} to compare by. Known: {', '.join(found)}. A plug-in's is there once the "
-            "plug-in is loaded."
-        )
+        raise UsageError(f"There is no metric {key!r} to compare by. Known: {', '.join(found)}. {OF_PLUGINS}.")
     return found[key]
 
 

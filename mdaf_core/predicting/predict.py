@@ -21,6 +21,7 @@ from mdaf_core.data.apply.columns import GrowingColumns
 from mdaf_core.data.apply.new_rows import Coder, NewRows
 from mdaf_core.data.apply.reading import NewFile
 from mdaf_core.data.store.columns import IDENTITY
+from mdaf_core.metrics import registry
 from mdaf_core.predicting.predictor import Predictor
 from mdaf_core.runs.results import SplitMetrics
 from mdaf_core.runs.split_metrics import split_metrics
@@ -29,7 +30,6 @@ from mdaf_core.training.predict import SCORES
 OWN_COLUMNS = ("row", "label", "probability", *SCORES)
 ENDINGS = (".parquet", ".csv")
 _READ, _SCORED = 0.4, 0.95
-_SHOWN_METRICS = {"auc": "AUC", "gauc": "gAUC", "logloss": "log loss", "ece": "ECE"}
 
 
 class Prediction(BaseModel):
@@ -52,8 +52,8 @@ class Prediction(BaseModel):
             for name, count in self.unknown.items()
         ]
         if self.metrics is not None:
-            named = [(title, getattr(self.metrics, name)) for name, title in _SHOWN_METRICS.items()]
-            shown = ", ".join(f"{title} {value:.4f}" for title, value in named if value is not None)
+            named = [(one.words, self.metrics.value(key)) for key, one in registry.metrics().items()]
+            shown = ", ".join(f"{words} {value:.4f}" for words, value in named if value is not None)
             lines.append(f"On {self.labelled:,} rows with a label: {shown or 'no metric has a value'}")
         return lines + self.notes
 

@@ -19,10 +19,12 @@ from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paragraph import results_paragraph
 from mdaf_core.reporting.tables import make_table
 from mdaf_core.runs.metric_values import metric_value
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.runs.results import SplitMetrics
 from mdaf_core.runs.split_metrics import split_metrics
 from mdaf_core.runs.tracking import list_runs
 from mdaf_core.studies import results
+from mdaf_core.studies.store import create_study
 from tests.cli.conftest import call  # noqa: F401
 from tests.pages.report_store import open_page, studies  # noqa: F401
 from tests.reporting.example_study import make_study
@@ -131,6 +133,22 @@ def test_the_page_offers_and_shows_it(open_page, plugin: Path) -> None:  # noqa:
     choice = next(box for box in app.selectbox if box.label == "Metric")
     assert choice.value == "lift10" and "Lift at the first decile" in choice.options
     assert any("Lift at the first decile, test rows" in m.value for m in app.markdown)
+
+
+def test_a_study_of_it_opens_without_the_plugin(open_page, studies, plugin: Path, monkeypatch) -> None:  # noqa: F811
+    monkeypatch.setenv("MDAF_HOME", studies["home"])
+    rule = {"name": "Lift", "metric": "test_lift10", "rule": "at least", "low": 1.0}
+    study = create_study(
+        title="Planned by lift", definition="own", dataset="tiny", configurations=[get_preset("lr")], seeds=[1],
+        reference="lr", metric="lift10", criteria=[rule],
+    )  # fmt: skip
+    assert "lift at the first decile on test rows" in study.plan.words
+    monkeypatch.delenv("MDAF_PLUGINS")
+    for page in ("overview", "compare", "export"):
+        app = open_page(page, study.id)
+        assert not app.exception
+        said = " ".join(element.value for element in [*app.error, *app.markdown, *app.caption, *app.info])
+        assert "lift10" in said, page
 
 
 def test_tables_and_the_text_say_it(home: Path, plugin: Path) -> None:
