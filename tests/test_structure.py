@@ -29,6 +29,7 @@ LAYERS = (
     ("models",),
     ("data",),
     ("ops", "metrics", "forms"),
+    ("plugins",),
     ("base",),
 )
 RANK = {part: rank for rank, parts in enumerate(reversed(LAYERS)) for part in parts}

@@ -28,6 +28,8 @@ class SequenceConfig(ModelSettings):
     dropout: DropoutRate = 0.3
 
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -35,7 +37,7 @@ from mdaf_core.data.batches.gather import match_names
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.base import CTRModel, Output
-from mdaf_core.models.layers import MLP, FieldVectors, Table, spread
+from mdaf_core.models.layers import MLP, FieldVectors, ReLU, Table, spread
 
 # Vectors of events and target enter products and need some scale; context vectors start almost silent.
 EVENT_STD = 0.05
@@ -64,9 +66,12 @@ class HistoryEncoder(nn.Module):
         pooled_dim: width of what `pool` returns.
 
     Attributes:
+        activation: what makes the MLP's activation of a width; ReLU where a subclass says nothing.
         event_dim: width of an event's (and the target's) embedding, its fields side by side.
         out_dim: width of the representation.
     """
+
+    activation: Callable[[int], nn.Module] = ReLU
 
     def __init__(self, config: SequenceConfig, features: FeatureSpec, target_aware: bool, pooled_dim: int):
         super().__init__()
@@ -85,7 +90,7 @@ class HistoryEncoder(nn.Module):
         inputs = pooled_dim + self.context.count * config.static_dim
         inputs += self.event_dim if target_aware else 0
         inputs += MATCH_KNOTS * len(match_names(features.history)) if config.match_features else 0
-        self.mlp = MLP(inputs, config.hidden_units, config.dropout)
+        self.mlp = MLP(inputs, config.hidden_units, config.dropout, type(self).activation)
         self.out_dim = self.mlp.out_dim
 
     def pool(self, event_TE: Tensor, target_BE: Tensor | None, batch: Batch) -> Tensor:

@@ -106,19 +106,28 @@ class FieldVectors(nn.Module):
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
+class ReLU(nn.ReLU):
+    """Made for a width, as activations are that keep something for each unit."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+
+
 class MLP(nn.Module):
-    """Linear, ReLU, dropout for each of `hidden`; the identity where there is none.
+    """Linear, activation, dropout for each of `hidden`; the identity where there is none.
 
     Attributes:
         out_dim: width of the output.
     """
 
-    def __init__(self, in_dim: int, hidden: Sequence[int], dropout: float):
+    def __init__(
+        self, in_dim: int, hidden: Sequence[int], dropout: float, activation: Callable[[int], nn.Module] = ReLU
+    ):
         super().__init__()
         widths = [in_dim, *hidden]
         layers: list[nn.Module] = []
         for narrow, wide in pairwise(widths):
-            layers += [nn.Linear(narrow, wide), nn.ReLU(), Dropout(dropout)]
+            layers += [nn.Linear(narrow, wide), activation(wide), Dropout(dropout)]
         self.layers = nn.Sequential(*layers)
         self.out_dim = widths[-1]
 

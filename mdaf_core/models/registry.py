@@ -1,21 +1,28 @@
-"""Every model there is: the files of this folder, found here. Reading them does not load torch.
+"""Every model there is: the files of this folder and plug-ins, found here. Reading this folder does not load torch.
 
 A file is a model's where it defines a `ModelSettings` with a `kind`; its `PRESETS` are configurations to start from.
 """
 
 from __future__ import annotations
 
-from functools import cache
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ConfigDict, GetCoreSchemaHandler
+from pydantic import ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 import mdaf_core.models as folder
+from mdaf_core import plugins
+from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError
+from mdaf_core.base.validation import describe_validation_error
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.base import ModelSettings, Preset
 
@@ -47,22 +54,98 @@ class ByKind:
         return list(models(of))
 
 
+@dataclass(frozen=True)
+class _All:
+    """What there is now.
+
+    Attributes:
+        models: kind → configuration: those that read no history, then those that do, each by name; then plug-ins'.
+        files: kind → the plug-in that defines it.
+        problems: why something in a plug-in cannot be used, a sentence each.
+    """
+
+    models: dict[str, type[ModelSettings]]
+    presets: dict[str, Preset]
+    files: dict[str, Path]
+    problems: tuple[str, ...]
+
+
 def models(of: type[ModelSettings] = ModelSettings) -> dict[str, type[ModelSettings]]:
-    """Kind → configuration: those that read no history, then those that do, each by name.
+    """Kind → configuration.
 
     Args:
         of: only those of this class (`SequenceConfig`: what can be a sequential branch).
     """
-    found = {c.model_fields["kind"].default: c for file in _files() for c in _own(file, ModelSettings)}
-    ordered = sorted(found.items(), key=lambda item: (item[1].reads_history, item[0]))
-    return {kind: config for kind, config in ordered if kind and issubclass(config, of)}
+    return {kind: config for kind, config in _all().models.items() if issubclass(config, of)}
 
 
 def presets() -> dict[str, Preset]:
-    """Every preset by its name, in the order of the models."""
-    files = dict.fromkeys(config.__module__ for config in models().values())
-    listed = [preset for name in files for preset in getattr(import_module(name), "PRESETS", ())]
-    return {preset.name: preset for preset in listed}
+    """Every preset by its name, in the order of the models. What is wrong with plug-ins is noted."""
+    plugins.tell()
+    found = _all()
+    for problem in found.problems:
+        notices.add(problem)
+    return found.presets
+
+
+def plugins_of(config: ModelSettings) -> list[plugins.Plugin]:
+    """The plug-ins that a model, or a part of it, comes from."""
+    kinds = [config.kind, *(part.kind for _, part in config if isinstance(part, ModelSettings))]
+    files = {_all().files.get(kind) for kind in kinds}
+    return [plugin for plugin in plugins.loaded() if plugin.file in files]
+
+
+def _all() -> _All:
+    return _gather(plugins.loaded())
+
+
+@lru_cache(maxsize=8)
+def _gather(_loaded: tuple[plugins.Plugin, ...]) -> _All:
+    own = {c.model_fields["kind"].default: c for file in _files() for c in _own(file)}
+    known = {kind: own[kind] for kind in sorted(own, key=lambda kind: (own[kind].reads_history, kind)) if kind}
+    order = dict.fromkeys(config.__module__ for config in known.values())
+    presets = {preset.name: preset for name in order for preset in getattr(import_module(name), "PRESETS", ())}
+    built_in, files, problems = set(known), {}, []
+    offered = plugins.objects("models")
+    for found in offered:
+        config, kind = found.object, found.object.model_fields["kind"].default
+        if any(other.object is not config and issubclass(other.object, config) for other in offered) and not kind:
+            continue  # a base of others
+        if wrong := _unusable(config, kind, known):
+            problems.append(f"{found.place}: {wrong}")
+        else:
+            known[kind], files[kind] = config, found.file
+    for found in plugins.objects("presets"):
+        if found.object.name in presets:
+            problems.append(f"{found.place}: the name {found.object.name!r} is another preset's. Give yours another.")
+        elif found.object.model.kind in known:
+            presets[found.object.name] = found.object
+    for kind in known.keys() - built_in - {preset.model.kind for preset in presets.values()}:
+        title = (known[kind].__doc__ or kind).strip().split("\n")[0].rstrip(".")
+        presets.setdefault(kind, Preset(kind, title, known[kind]()))
+    return _All(known, presets, files, tuple(problems))
+
+
+def _unusable(config: type[ModelSettings], kind: Any, known: Mapping[str, Any]) -> str:
+    """Why a plug-in's configuration cannot be used, as the rest of a sentence; empty where it can."""
+    name = config.__name__
+    if not isinstance(kind, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}", kind):
+        return f'{name} has no name of its own: give it one, such as kind: Literal["my-model"] = "my-model".'
+    if kind in known:
+        return f"{name} has the kind {kind!r}, which is another model's. Give yours another."
+    try:
+        model = config()
+        if not model.grown:
+            model.declared("network")
+        if hasattr(model, "encoder"):
+            model.declared("encoder")
+        if not isinstance(model.lacks_gate, str):
+            raise TypeError("lacks_gate must be a text: why it has no g, empty where it has one")
+    except ValidationError as error:
+        return describe_validation_error(error, f"{name} needs a default for every setting")
+    except Exception as error:
+        return f"{name}: {type(error).__name__}: {error}".removeprefix(f"{name}: StudioError: ")
+    return ""
 
 
 @cache
@@ -71,10 +154,10 @@ def _files() -> tuple[ModuleType, ...]:
     return tuple(import_module(f"{folder.__name__}.{name}") for name in names)
 
 
-def _own(file: ModuleType, base: type[Any]) -> list[type[Any]]:
-    """The classes of this kind that a file defines itself."""
+def _own(file: ModuleType) -> list[type[ModelSettings]]:
+    """The configurations that a file defines itself."""
     defined = [value for value in vars(file).values() if isinstance(value, type) and value.__module__ == file.__name__]
-    return [value for value in defined if issubclass(value, base)]
+    return [value for value in defined if issubclass(value, ModelSettings)]
 
 
 def read(value: Any, of: type[ModelSettings] = ModelSettings) -> ModelSettings:
@@ -108,7 +191,10 @@ def build_model(config: ModelSettings, features: FeatureSpec) -> CTRModel:
             any field at all).
     """
     if isinstance(config, UnknownModel):
-        raise StudioError(f"There is no model {config.kind!r} here. Known: {', '.join(models())}.")
+        raise StudioError(
+            f"There is no model {config.kind!r} here. Known: {', '.join(models())}. A plug-in's is named by --plugin "
+            f"or {plugins.VARIABLE}." + "".join(f" {fault}" for fault in [*plugins.faults(), *_all().problems])
+        )
     if not config.network:
         raise StudioError("Trees are grown by LightGBM and are no neural network: they have no parameters to build.")
     if config.reads_history and not features.history:
@@ -117,6 +203,11 @@ def build_model(config: ModelSettings, features: FeatureSpec) -> CTRModel:
             "The data set has no histories, and this model reads them. Choose one of "
             f"{', '.join(without)}, or prepare the data with a user and a time column."
         )
-    model: CTRModel = config.declared("network")(config, features)
+    from mdaf_core.models.base import CTRModel, GatedModel
+
+    model = config.declared("network")(config, features)
+    wanted = GatedModel if config.gated else CTRModel
+    if not isinstance(model, wanted):
+        raise StudioError(f"The network of {config.kind!r} must be a {wanted.__name__}; {config.network} is none.")
     model.reads_history, model.gated, model.causal = config.reads_history, config.gated, config.causal
     return model

@@ -10,7 +10,8 @@ from torch import nn
 from mdaf_core.base.files import reading
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.base import CTRModel, ModelSettings
-from mdaf_core.models.registry import build_model
+from mdaf_core.models.registry import build_model, read
+from mdaf_core.plugins import kept
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
@@ -27,9 +28,11 @@ def load_model(config: ModelSettings, features: FeatureSpec, weights: Path, devi
     """A trained model in evaluation mode.
 
     Raises:
+        StudioError: it is of a plug-in that is not named, or not as it was (see `plugins.kept.as_trained`).
         DamagedFileError: the file is not of this model, or is damaged.
     """
-    model = build_model(config, features)
+    with kept.as_trained(weights.parent):
+        model = build_model(read(config.model_dump()), features)
     with reading(weights, "Train the run again."):
         model.load_state_dict(load_file(weights))
     return model.to(device).eval()

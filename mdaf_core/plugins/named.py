@@ -29,7 +29,7 @@ _CLASSES: dict[Kind, str] = {
     "presets": "models.base:Preset",
     "sources": "data.formats.base:Source",
     "studies": "studies.definitions:Definition",
-    "metrics": "metrics.registry:Metric",
+    "metrics": "metrics.metric:Metric",
 }
 
 _known: dict[Path, tuple[tuple[int, int, int], Plugin]] = {}
