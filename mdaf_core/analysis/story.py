@@ -15,11 +15,12 @@ from mdaf_core.analysis.effects import branch_loss_of
 from mdaf_core.analysis.gates import without_gate
 from mdaf_core.analysis.rows import BRANCH_PARTS, local_times, readable
 from mdaf_core.base.entries import LARGEST
-from mdaf_core.base.errors import DamagedFileError, UsageError
+from mdaf_core.base.errors import DamagedFileError, StudioError, UsageError
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.describe import MISSING_WORD
 from mdaf_core.data.store.schema import FIRST_ID, Split
 from mdaf_core.metrics.values import sigmoid
+from mdaf_core.plugins import Plugin, loaded
 from mdaf_core.runs import files
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.predictions import dataset_of, load_predictions
@@ -246,12 +247,15 @@ def _add_occlusion(story: RowStory, run: RunRecord, config: RunConfig, dataset: 
     from mdaf_core.models.base import GatedModel
 
     try:
-        model = _load_model(path, path.stat().st_mtime_ns, dataset.path)
+        model = _load_model(path, path.stat().st_mtime_ns, dataset.path, loaded())
     except DamagedFileError:
         story.notes.append(
             "The run's weights are damaged, or were trained by another version of this model: it cannot be asked what "
             "single events do. Train it again."
         )
+        return
+    except StudioError as error:  # a plug-in's model, and its source is not at hand as it was
+        story.notes.append(str(error))
         return
     batch = _without_each_event(model, dataset, story.split, position, config)
     with _one_thread(), torch.inference_mode():
@@ -295,7 +299,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @lru_cache(maxsize=2)
-def _load_model(weights: Path, _mtime: int, dataset: Path) -> CTRModel:
+def _load_model(weights: Path, _mtime: int, dataset: Path, _plugins: tuple[Plugin, ...]) -> CTRModel:
     from mdaf_core.models.weights import load_model
 
     config = files.load_config(weights.parent / "config.json")

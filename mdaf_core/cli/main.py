@@ -11,11 +11,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from mdaf_core import plugins
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import full_sentence, is_full
 from mdaf_core.base.version import __version__
 from mdaf_core.cli.output import say
+from mdaf_core.plugins import kept
 
 # Command → where it is (a function, or a Typer), and its line in --help: the first of its own help.
 COMMANDS = {
@@ -60,11 +62,45 @@ class Commands(TyperGroup):
         found.rich_markup_mode, found._add_completion = None, False
         command = typer.main.get_command(found)
         command.name = cmd_name
+        _take_plugins(command)
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _take_plugins(command: Any) -> None:
+    """Let a command, or each of a group, take `--plugin` and `--run-plugin`."""
+    for inner in getattr(command, "commands", {}).values():
+        _take_plugins(inner)
+    if not hasattr(command, "commands"):
+        alone = typer.Typer()
+        alone.command()(_plugin_options)
+        command.params += [one for one in typer.main.get_command(alone).params if one.name in ("plugin", "run_plugin")]
+
+
+def _run_kept(asked: bool) -> None:
+    if asked:
+        os.environ[kept.RUN_KEPT] = "1"
+
+
+def _plugin_options(
+    plugin: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FILE", callback=plugins.name, is_eager=True, expose_value=False,
+            help="A file with models, sources, studies or metrics of your own; may be repeated.",
+        ),
+    ] = [],  # noqa: B006
+    run_plugin: Annotated[
+        bool,
+        typer.Option(
+            "--run-plugin", callback=_run_kept, is_eager=True, expose_value=False,
+            help="Run the source of a plug-in that a run has kept, where it is not at hand as it was.",
+        ),
+    ] = False,
+) -> None: ...  # fmt: skip
 
 
 app = typer.Typer(

@@ -183,6 +183,16 @@ def recorded(kind: str, settings: dict[str, Any]) -> ModelSettings:
     return models().get(kind, UnknownModel).model_construct(**{"kind": kind, **settings})
 
 
+def require_known(config: ModelSettings) -> None:
+    """Raise a StudioError if a model, or a part of it, is of a kind that is not known now."""
+    for part in (config, *(value for _, value in config)):
+        if isinstance(part, UnknownModel):
+            raise StudioError(
+                f"There is no model {part.kind!r} here. Known: {', '.join(models())}. A plug-in's is named by --plugin "
+                f"or {plugins.VARIABLE}." + "".join(f" {fault}" for fault in [*plugins.faults(), *_all().problems])
+            )
+
+
 def build_model(config: ModelSettings, features: FeatureSpec) -> CTRModel:
     """A freshly initialised model (from torch's global random state) for a data set with these fields.
 
@@ -190,11 +200,7 @@ def build_model(config: ModelSettings, features: FeatureSpec) -> CTRModel:
         StudioError: the configuration is not a neural network, or the data lack what the model reads (histories, or
             any field at all).
     """
-    if isinstance(config, UnknownModel):
-        raise StudioError(
-            f"There is no model {config.kind!r} here. Known: {', '.join(models())}. A plug-in's is named by --plugin "
-            f"or {plugins.VARIABLE}." + "".join(f" {fault}" for fault in [*plugins.faults(), *_all().problems])
-        )
+    require_known(config)
     if not config.network:
         raise StudioError("Trees are grown by LightGBM and are no neural network: they have no parameters to build.")
     if config.reads_history and not features.history:
@@ -209,5 +215,22 @@ def build_model(config: ModelSettings, features: FeatureSpec) -> CTRModel:
     wanted = GatedModel if config.gated else CTRModel
     if not isinstance(model, wanted):
         raise StudioError(f"The network of {config.kind!r} must be a {wanted.__name__}; {config.network} is none.")
+    if plugins_of(config):
+        model.register_forward_hook(_require_output)
     model.reads_history, model.gated, model.causal = config.reads_history, config.gated, config.causal
     return model
+
+
+def _require_output(model: CTRModel, inputs: tuple[Any, ...], output: Any) -> None:
+    """A plug-in's network answers as the program reads it, or it is said where it does not."""
+    from mdaf_core.models.base import Output
+
+    rows = len(inputs[0])
+    if isinstance(output, Output) and tuple(output.logit_B.shape) == (rows,):
+        return
+    code = type(model).forward.__code__
+    got = f"logit_B of shape {tuple(output.logit_B.shape)}" if isinstance(output, Output) else type(output).__name__
+    raise plugins.PluginError(
+        f"Plug-in {code.co_filename}, line {code.co_firstlineno}: forward must return an Output whose logit_B has one "
+        f"number a row, here {rows}; it returned {got}."
+    )

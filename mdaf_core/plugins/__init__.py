@@ -5,7 +5,20 @@ A plug-in is run as it is: naming one is saying so. What a run kept is run only 
 says so (`--run-plugin`).
 """
 
-from mdaf_core.plugins.load import Loaded, Plugin, blame
-from mdaf_core.plugins.named import VARIABLE, faults, loaded, name, objects, tell, using
+from mdaf_core.plugins.load import Loaded, Plugin, PluginError, blame
+from mdaf_core.plugins.named import VARIABLE, faults, files, loaded, name, objects, tell, using
 
-__all__ = ["VARIABLE", "Loaded", "Plugin", "blame", "faults", "loaded", "name", "objects", "tell", "using"]
+__all__ = [
+    "VARIABLE",
+    "Loaded",
+    "Plugin",
+    "PluginError",
+    "blame",
+    "faults",
+    "files",
+    "loaded",
+    "name",
+    "objects",
+    "tell",
+    "using",
+]

@@ -15,8 +15,14 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+from mdaf_core.base.errors import StudioError
+
 PACKAGE = __name__.partition(".")[0]
 _MODULE = "mdaf_plugin"
+
+
+class PluginError(StudioError):
+    """A plug-in's code failed; the sentence says where in its file."""
 
 
 @dataclass(frozen=True)

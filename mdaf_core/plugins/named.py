@@ -37,13 +37,13 @@ _lock = RLock()
 _instead: ContextVar[tuple[Plugin, ...]] = ContextVar("instead", default=())
 
 
-def name(files: Iterable[Path | str]) -> None:
+def name(more: Iterable[Path | str]) -> None:
     """Name plug-ins, for this process and those it starts.
 
     Raises:
         UsageError: a path that the list of them cannot hold.
     """
-    paths = [*_files(), *(Path(file).expanduser().absolute() for file in files)]
+    paths = [*files(), *(Path(file).expanduser().absolute() for file in more)]
     for path in paths:
         if os.pathsep in str(path):
             raise UsageError(f"Plug-in {path}: its path has {os.pathsep!r} in it, which separates plug-ins. Rename it.")
@@ -51,7 +51,8 @@ def name(files: Iterable[Path | str]) -> None:
         os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys(map(str, paths)))
 
 
-def _files() -> list[Path]:
+def files() -> list[Path]:
+    """The files that are named."""
     parts = os.environ.get(VARIABLE, "").split(os.pathsep)
     return [Path(part).expanduser().absolute() for part in parts if part.strip()]
 
@@ -59,7 +60,7 @@ def _files() -> list[Path]:
 def loaded() -> tuple[Plugin, ...]:
     """Every plug-in as it is now: a file that has changed is read anew. Faulty ones are among them."""
     with _lock:
-        now = [*_instead.get(), *map(_current, dict.fromkeys(_files())), *_installed()]
+        now = [*_instead.get(), *map(_current, dict.fromkeys(files())), *_installed()]
     found: dict[str, Plugin] = {}
     for plugin in now:
         found.setdefault(plugin.digest or str(plugin.file), plugin)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from mdaf_core import plugins
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import check_name, reading, writing
 from mdaf_core.base.locks import try_lock
@@ -161,7 +162,14 @@ def prepare_job(
 
 
 def submit(jobs: list[NewJob], ahead_of: str | None = None) -> list[int]:
-    """Queue all of `jobs`, or none (see `store.add`), and see to it that someone serves them; returns their ids."""
+    """Queue all of `jobs`, or none (see `store.add`), and see to it that someone serves them; returns their ids.
+
+    The plug-ins that are named here are theirs too.
+    """
+    named = [str(file) for file in plugins.files()]
+    for job in jobs:
+        if named:
+            job.payload["plugins"] = named
     ids = store.add(jobs, ahead_of)
     ensure_supervisor()
     return ids

@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mdaf_core import plugins
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import full_sentence, is_full, with_patience
 from mdaf_core.base.locks import wait_lock
 from mdaf_core.base.settings import get_settings
+from mdaf_core.plugins import PluginError
 from mdaf_core.queue import memory, store
 from mdaf_core.queue.database import QueueError
 from mdaf_core.queue.store import Job, JobState
@@ -112,14 +114,17 @@ def run(job_id: int, token: str, kinds: Mapping[str, Kind]) -> int:
 
 
 def _work(job: Job, context: Context, kinds: Mapping[str, Kind]) -> tuple[JobState, str]:
-    """Do the job; how it ended, and why. A traceback goes to the log only where the program is at fault."""
+    """Do the job; how it ended, and why. A traceback goes to the log only where the program, or a plug-in,
+    is at fault."""
     try:
+        plugins.name(job.payload.get("plugins", ()))
         kinds[job.kind](context)
         return "finished", ""
     except BaseException as error:
         if with_patience(lambda: store.cancel_requested(job)):
             return "cancelled", store.CANCELLED_REASON
-        if not isinstance(error, StudioError | Stopped) and not is_full(error):
+        mine = isinstance(error, StudioError | Stopped) and not isinstance(error, PluginError)
+        if not mine and not is_full(error):
             with contextlib.suppress(OSError):
                 traceback.print_exc()
         return "failed", describe(error)

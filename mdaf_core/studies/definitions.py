@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mdaf_core import plugins
+from mdaf_core.base import notices
 from mdaf_core.base.errors import UsageError
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset
@@ -83,8 +85,17 @@ _DEFINITIONS = (
 )
 
 
+def _definitions() -> dict[str, Definition]:
+    """Those of the program and of plug-ins, by name; one of a name that is taken is noted."""
+    found = {definition.name: definition for definition in _DEFINITIONS}
+    for offered in plugins.objects("studies"):
+        if found.setdefault(offered.object.name, offered.object) is not offered.object:
+            notices.add(f"{offered.place}: there is a study {offered.object.name!r} already. Give yours another name.")
+    return found
+
+
 def definition_names() -> list[str]:
-    return [definition.name for definition in _DEFINITIONS]
+    return list(_definitions())
 
 
 def get_definition(name: str) -> Definition:
@@ -93,9 +104,8 @@ def get_definition(name: str) -> Definition:
     Raises:
         UsageError: unknown name; the message lists the known ones.
     """
-    for definition in _DEFINITIONS:
-        if definition.name == name:
-            return definition
+    if found := _definitions().get(name):
+        return found
     raise UsageError(f"There is no study definition {name!r}. Known: {', '.join(definition_names())}.")
 
 

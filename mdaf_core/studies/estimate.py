@@ -27,6 +27,7 @@ from mdaf_core.base.locks import try_lock
 from mdaf_core.base.process import environment, module_command
 from mdaf_core.base.settings import get_settings
 from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.models.registry import plugins_of
 from mdaf_core.queue import api
 from mdaf_core.runs import tracking
 from mdaf_core.runs.config import RunConfig
@@ -153,6 +154,7 @@ def paces(version: tuple[Any, ...]) -> dict[str, tuple[float, float]]:
 def _request(config: RunConfig, dataset: PreparedDataset) -> dict[str, Any]:
     """Everything a cost depends on. Batches count as they are, histories by their mean length."""
     meta = dataset.meta
+    digests = [plugin.digest for plugin in plugins_of(config.model)]
     return {
         "model": config.model.model_dump(mode="json"),
         "batches": _batches(config, dataset),
@@ -161,6 +163,7 @@ def _request(config: RunConfig, dataset: PreparedDataset) -> dict[str, Any]:
         "fields": [field.model_dump(mode="json") for field in meta.fields],
         "history": meta.history_fields,
         "created": meta.created,
+        **({"plugins": digests} if digests else {}),
     }
 
 

@@ -19,9 +19,11 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.auc import auc
 from mdaf_core.metrics.values import Undefined
+from mdaf_core.models.registry import plugins_of, require_known
 from mdaf_core.models.summary import count_parameters, multiply_adds
 from mdaf_core.models.weights import load_model
 from mdaf_core.ops.kernels import set_threads, threads_in_use
+from mdaf_core.plugins import PluginError, blame, kept
 from mdaf_core.runs import provenance as origin
 from mdaf_core.runs import tracking
 from mdaf_core.runs.config import RunConfig
@@ -77,14 +79,23 @@ def train(
         "seed": seed,
         **(provenance or {}),
     }
+    sources = plugins_of(config.model)
+    if sources:
+        facts["plugins"] = [entry.model_dump() for entry in kept.facts(sources)]
     if run_id is None:
         run_id = tracking.start_run(config, seed, meta.name, fingerprint(dataset), study, facts)
         epochs: list[EpochMetrics] = []
     else:
+        if not kept.same(tracking.run_directory(run_id), sources):
+            raise StudioError(
+                f"A plug-in was changed since run {run_id[:8]} began, so it cannot go on: retry its job, which trains "
+                "from scratch."
+            )
         tracking.resume_run(run_id)
         epochs = _finished_epochs(run_id, config)
     monitor = Monitor(on_progress, should_stop)
     try:
+        kept.keep(sources, tracking.run_directory(run_id))
         monitor.tick(
             lambda: Progress(run_id=run_id, phase="starting", max_epochs=config.training.max_epochs), force=True
         )
@@ -94,9 +105,17 @@ def train(
         _close(run_id, "cancelled", str(stop))
         raise
     except BaseException as error:
-        _close(run_id, "failed", str(error) or type(error).__name__)
+        said = "" if isinstance(error, StudioError) or _of_memory(error) else blame(error, [p.file for p in sources])
+        _close(run_id, "failed", said or str(error) or type(error).__name__)
+        if said:
+            raise PluginError(said) from error
         raise
     return result
+
+
+def _of_memory(error: BaseException) -> bool:
+    """Whether memory or disk was short, which is nobody's code."""
+    return isinstance(error, MemoryError | OSError | torch.OutOfMemoryError) or "allocate" in str(error)
 
 
 def _close(run_id: str, state: Literal["failed", "cancelled"], reason: str) -> None:
@@ -110,6 +129,7 @@ def _close(run_id: str, state: Literal["failed", "cancelled"], reason: str) -> N
 def check_trainable(config: RunConfig, dataset: PreparedDataset) -> None:
     """Raise a StudioError if this model cannot be trained on this data set, with the reason."""
     meta = dataset.meta
+    require_known(config.model)
     if config.model.reads_history and not meta.history_fields:
         raise StudioError(f"{config.name} reads the user's history, and data set {meta.name!r} has none.")
     for split in ("train", *EVALUATED):
