@@ -17,7 +17,6 @@ from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import full_sentence, is_full
 from mdaf_core.base.version import __version__
 from mdaf_core.cli.output import say
-from mdaf_core.plugins import kept
 
 # Command → where it is (a function, or a Typer), and its line in --help: the first of its own help.
 COMMANDS = {
@@ -82,7 +81,7 @@ def _take_plugins(command: Any) -> None:
 
 def _run_kept(asked: bool) -> None:
     if asked:
-        os.environ[kept.RUN_KEPT] = "1"
+        os.environ[plugins.RUN_KEPT] = "1"
 
 
 def _plugin_options(

@@ -6,9 +6,10 @@ says so (`--run-plugin`).
 """
 
 from mdaf_core.plugins.load import Loaded, Plugin, PluginError, blame
-from mdaf_core.plugins.named import VARIABLE, faults, files, loaded, name, objects, tell, using
+from mdaf_core.plugins.named import RUN_KEPT, VARIABLE, faults, files, loaded, name, objects, tell, using
 
 __all__ = [
+    "RUN_KEPT",
     "VARIABLE",
     "Loaded",
     "Plugin",

@@ -18,11 +18,9 @@ from pydantic import BaseModel, Field, TypeAdapter
 from mdaf_core.base.errors import DamagedFileError, StudioError
 from mdaf_core.base.files import reading, write_text, writing
 from mdaf_core.plugins.load import Plugin, load_file
-from mdaf_core.plugins.named import loaded, using
+from mdaf_core.plugins.named import RUN_KEPT, loaded, using
 
 FOLDER = "plugins"
-RUN_KEPT = "MDAF_RUN_PLUGINS"
-"""Set by `--run-plugin`: the sources that runs have kept may be run."""
 
 
 class Kept(BaseModel):

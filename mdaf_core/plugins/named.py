@@ -19,6 +19,8 @@ from mdaf_core.plugins.load import PACKAGE, Loaded, Plugin, load_file, load_inst
 
 VARIABLE = "MDAF_PLUGINS"
 """Files, separated as in PATH. It goes on to every process that this one starts."""
+RUN_KEPT = "MDAF_RUN_PLUGINS"
+"""Set by `--run-plugin`: the sources that runs have kept may be run."""
 
 Kind = Literal["models", "presets", "sources", "studies", "metrics"]
 GROUPS = ("models", "sources", "studies", "metrics")
