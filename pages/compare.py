@@ -88,7 +88,7 @@ def _choices(columns: list[Any], study: Study, used: tuple[str, ...]) -> tuple[S
     reference, split, metric, margin = results.choices(study)
     shared.start_over(
         study.id, split=split, metric=metric, margin=margin.text if margin else "", reference=reference,
-        configurations=names[: views.MANY], seed=study.seeds[0],
+        configurations=names[: views.MANY], seed=study.all_seeds[0],
         a=names[min(1, len(names) - 1)], b=study.reference,
     )  # fmt: skip
 

@@ -54,14 +54,19 @@ def main() -> None:
 
         study = get_study(study_id)
         names = study.configuration_names
-        shared.start_over(study_id, configurations=names[:MANY], seeds=study.seeds)
+        shared.start_over(study_id, configurations=names[:MANY], seeds=study.all_seeds)
         chosen = right.multiselect(
             "Configurations", names, default=names[:MANY], key="configurations", bind="query-params",
             placeholder="Choose configurations", help=f"At first the study's first {MANY}. Each keeps its colour.",
         )  # fmt: skip
         with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
             seeds = st.pills(
-                "Seeds", study.seeds, selection_mode="multi", default=study.seeds, key="seeds", bind="query-params"
+                "Seeds",
+                study.all_seeds,
+                selection_mode="multi",
+                default=study.all_seeds,
+                key="seeds",
+                bind="query-params",
             )
             train = st.segmented_control(
                 "Train AUC", list(TRAIN), format_func=lambda k: TRAIN[k][0], default="eval", required=True,

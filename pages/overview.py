@@ -77,7 +77,7 @@ def _body(study: Study, split: str, previous: float | None, live: bool) -> None:
         found = cells(study)
         _summary(study, found, previous)
         _preparation(found)
-        wide = len(study.seeds) > MANY_SEEDS or not study.criteria
+        wide = len(study.all_seeds) > MANY_SEEDS or not study.criteria
         left, right = (st.container(), st.container()) if wide else st.columns(2, gap="large")
         with left:
             _matrix(study, found, split)
@@ -135,16 +135,16 @@ def _matrix(study: Study, found: list[Cell], split: str) -> None:
         help=f"{SPLITS[split]} of each run, their mean, and the standard deviation over seeds, which says nothing of "
         "other users: Compare has intervals that do.",
     )
-    rows = [["Configuration", *(f"Seed\u00a0{seed}" for seed in study.seeds), "Mean", "Sd\u00a0over\u00a0seeds"]]
-    rows.append([":---", *("---:" for _ in study.seeds), "---:", "---:"])
+    rows = [["Configuration", *(f"Seed\u00a0{seed}" for seed in study.all_seeds), "Mean", "Sd\u00a0over\u00a0seeds"]]
+    rows.append([":---", *("---:" for _ in study.all_seeds), "---:", "---:"])
     for name in study.configuration_names:
-        mine = [cell for cell in found if cell.configuration == name]
-        over = spread(mine, split, "auc")  # type: ignore[arg-type]
+        mine = {cell.seed: cell for cell in found if cell.configuration == name}
+        over = spread(list(mine.values()), split, "auc")  # type: ignore[arg-type]
         mark = " :gray[(reference)]" if name == study.reference else ""
         rows.append(
             [
                 shared.plain(name) + mark,
-                *(_cell(cell, split) for cell in mine),
+                *(_cell(cell, split) if (cell := mine.get(seed)) else "" for seed in study.all_seeds),
                 *map(shared.fmt_auc, (over.mean, over.sd)),
             ]
         )

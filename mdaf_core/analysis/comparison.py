@@ -76,19 +76,15 @@ def _compare(
     over_items: bool,
 ) -> None:
     """Fill in the differences of `entry`; p values are adjusted later, over all of them."""
-    seeds = [seed for seed in entry.values if seed in reference_values]
-    entry.shared_seeds = seeds
+    paired = _paired(entry, mine, reference, reference_values)
+    seeds = entry.shared_seeds = list(paired)
     if not seeds:
-        entry.notes.append("no seed in common with the reference")
         return
-    left_out = sorted((entry.values.keys() | reference_values.keys()) - set(seeds))
-    if left_out:
-        entry.notes.append(f"paired by the seeds both have; seeds left out: {', '.join(map(str, left_out))}")
-    sampling = row_sampling([(mine[s], reference[s]) for s in seeds], split, metric, over_items)
+    sampling = row_sampling([(mine[s], reference[t]) for s, t in paired.items()], split, metric, over_items)
     if sampling.refused:
         entry.notes.append(sampling.refused)
         return
-    entry.seed_differences = {seed: entry.values[seed] - reference_values[seed] for seed in seeds}
+    entry.seed_differences = {s: entry.values[s] - reference_values[t] for s, t in paired.items()}
     estimate = float(np.mean(list(entry.seed_differences.values())))
     what = sampling.what
     if sampling.component is not None:
@@ -126,6 +122,33 @@ def _compare(
         note += f"; where seeds and {what} matter alike it covers up to 98%, not 95%, and less is found"
     if note:
         entry.notes.append(note)
+
+
+def _paired(
+    entry: ComparedConfiguration,
+    mine: dict[int, RunRecord],
+    reference: dict[int, RunRecord],
+    reference_values: dict[int, float],
+) -> dict[int, int]:
+    """Seed → the reference's seed that it is paired with: the same one; in order, where a side was imported and none is
+    the same. What is left out, and why, is noted."""
+    seeds = [seed for seed in entry.values if seed in reference_values]
+    if seeds:
+        left_out = sorted((entry.values.keys() | reference_values.keys()) - set(seeds))
+        if left_out:
+            entry.notes.append(f"paired by the seeds both have; seeds left out: {', '.join(map(str, left_out))}")
+        return {seed: seed for seed in seeds}
+    imported = any(run.imported for group in (mine, reference) for run in group.values())
+    if not (imported and entry.values and reference_values):
+        entry.notes.append("no seed in common with the reference")
+        return {}
+    paired = dict(zip(sorted(entry.values), sorted(reference_values), strict=False))
+    pairs = ", ".join(f"{own} with {other}" for own, other in paired.items())
+    note = f"no seed in common with the reference, so seeds are paired in their order ({pairs}): different programs "
+    note += "draw different numbers from one seed, and no order favours either"
+    left_out = sorted([*set(entry.values) - set(paired), *set(reference_values) - set(paired.values())])
+    entry.notes.append(note + (f"; seeds left out: {', '.join(map(str, left_out))}" if left_out else ""))
+    return paired
 
 
 def compare_study(

@@ -22,13 +22,14 @@ def ledger(runs: Sequence[RunRecord], others: Sequence[RunRecord] = ()) -> pl.Da
     Returns:
         Columns configuration, model, seeds, parameters_embedding, parameters_dense, multiply_adds (a row),
         rows_per_second (mean), epochs (mean, trained), best_epoch (mean), wall_seconds (mean a run),
-        total_seconds (all runs), peak_memory_mb (largest), settings_tried.
+        total_seconds (all runs), peak_memory_mb (largest), settings_tried. Null of imported ones: not known.
     """
     records = []
     for name, group in by_configuration(runs).items():
         members = list(group.values())
         results = [r.result for r in members if r.result]
         first = members[0]
+        seconds = [r.wall_seconds for r in results if r.wall_seconds is not None]
         tried = {
             tuple(sorted((k, v) for k, v in r.config.items() if k not in ("seed", "dataset")))
             for r in [*runs, *others]
@@ -43,12 +44,14 @@ def ledger(runs: Sequence[RunRecord], others: Sequence[RunRecord] = ()) -> pl.Da
                 "parameters_dense": results[0].parameters_dense,
                 "multiply_adds": results[0].multiply_adds,
                 "rows_per_second": _mean([r.rows_per_second for r in results]),
-                "epochs": _mean([len(r.epochs) for r in results]),
+                "epochs": None if first.imported else _mean([len(r.epochs) for r in results]),
                 "best_epoch": _mean([r.best_epoch for r in results]),
                 "wall_seconds": _mean([r.wall_seconds for r in results]),
-                "total_seconds": sum(r.wall_seconds for r in results),
-                "peak_memory_mb": max(r.peak_memory_mb for r in results),
-                "settings_tried": len(tried),
+                "total_seconds": sum(seconds) if seconds else None,
+                "peak_memory_mb": max(
+                    (r.peak_memory_mb for r in results if r.peak_memory_mb is not None), default=None
+                ),
+                "settings_tried": None if first.imported else len(tried),
             }
         )
     integers = ("seeds", "parameters_embedding", "parameters_dense", "multiply_adds", "settings_tried")

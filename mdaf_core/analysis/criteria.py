@@ -181,7 +181,7 @@ def _figure(criterion: Criterion, run: RunRecord) -> float | None:
     if criterion.metric.startswith(ON_TEST):
         return metric_of(run, "test", criterion.metric.removeprefix(ON_TEST))
     by_epoch = {e.epoch: e for e in result.epochs}
-    best = by_epoch.get(result.best_epoch)
+    best = None if result.best_epoch is None else by_epoch.get(result.best_epoch)
     asked = best if criterion.epoch == "best" else result.epochs[-1] if result.epochs else None
     if best is None or asked is None:
         return None

@@ -48,6 +48,15 @@ class Extension(BaseModel):
     results_seen: bool = Field(description="Whether a run of the study had finished by then.")
 
 
+class ImportedSeed(BaseModel):
+    """Predictions that were imported into a study: one training of a configuration that was trained elsewhere."""
+
+    configuration: str
+    seed: int = Field(description="The order of the import, from 0, where no seed is known.")
+    added: str = Field(description="ISO 8601, UTC.")
+    results_seen: bool = Field(description="Whether another configuration of the study had a result by then.")
+
+
 class GivenUp(BaseModel):
     """A planned run that will not be finished: its configuration is judged without this seed."""
 

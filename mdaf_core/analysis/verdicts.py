@@ -20,6 +20,10 @@ def interim_look(
     """How many planned seeds a configuration has finished together with the reference; None when all have."""
     whole = set(planned.get(name, ())) & set(planned.get(reference, ()))
     done = set(groups.get(name, {})) & set(groups.get(reference, {}))
+    if not whole:  # of an imported one: paired in order
+        whole, done = (
+            set(range(min(len(side.get(name, ())), len(side.get(reference, ()))))) for side in (planned, groups)
+        )
     return seeds_done(whole, done, len(whole))
 
 

@@ -113,7 +113,7 @@ def extend(
         {"study": study, "seeds": found.seeds, "extension": added},
         as_json,
         lambda: (
-            f"{len(added.seeds) * len(found.configurations)} runs queued; recorded as added "
+            f"{len(added.seeds) * len(found.trained)} runs queued; recorded as added "
             f"{'after results were seen' if added.results_seen else 'before any result was seen'}."
         ),
     )
@@ -218,7 +218,7 @@ def _status(study: Study, found: list[Cell]) -> dict[str, Any]:
 
 
 def _queued(study: Study) -> str:
-    runs = len(study.configurations) * len(study.seeds)
+    runs = len(study.pairs)
     return f"Study {study.id}: {runs} runs queued. `python -m mdaf_core study show {study.id}` tells where it stands."
 
 

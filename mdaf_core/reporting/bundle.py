@@ -243,7 +243,7 @@ def changed_settings(config: RunConfig) -> list[tuple[str, Any]]:
     from mdaf_core.runs.tracking import flatten
 
     def settings(of: RunConfig) -> dict[str, Any]:
-        return flatten(of.model_dump(mode="json", exclude={"name", "preset"}))
+        return flatten(of.settings())
 
     mine, base = settings(config), get_preset(config.preset)
     kinds = [(p, v) for p, v in mine.items() if p.endswith(".kind") and settings(base).get(p) != v]

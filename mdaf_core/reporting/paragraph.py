@@ -51,7 +51,7 @@ def results_paragraph(
     if not_comparable(comparison):
         rows += " (except where said below)"
     finished = sum(len(c.values) for c in comparison.configurations)
-    planned = len(study.configurations) * len(study.seeds)
+    planned = len(study.pairs)
     counts = [len(c.values) for c in comparison.configurations]
     how_many = words.seeds(counts).replace("one seed", "1 seed") + (" each" if len(counts) > 1 else "")
     out = [

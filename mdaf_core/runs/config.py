@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.validation import Problem, describe_validation_error, problems
 from mdaf_core.data.store.schema import MAX_HISTORY
 from mdaf_core.models.base import ModelSettings
 from mdaf_core.models.registry import ByKind, UnknownModel, models
+from mdaf_core.runs.imported import IMPORTED, ImportedModel, settings_of
 
 LARGEST_SEED = 2**32 - 1
 WATCHED = "validation AUC (log loss where validation rows have one label)"
@@ -80,6 +81,22 @@ class RunConfig(BaseModel):
     def streams(self) -> bool:
         """Whether its model reads a user's log once, each row a slice of the outputs, however long the log is."""
         return self.training.history_encoding == "stream" and self.model.causal and self.model.reads_history
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _imported(cls, value: Any) -> Any:
+        """What was imported is no model of the registry's: nothing can be trained of it."""
+        given = isinstance(value, dict) and value.get("kind") == IMPORTED
+        return ImportedModel.model_validate(value) if given else value
+
+    @property
+    def imported(self) -> bool:
+        """Whether it was trained elsewhere, and only its predictions are here."""
+        return self.model.kind == IMPORTED
+
+    def settings(self) -> dict[str, Any]:
+        """Model and training, JSON-ready; of an imported configuration no training, which is not known."""
+        return settings_of(self.model_dump(mode="json"))
 
     def with_overrides(self, overrides: Iterable[str] | dict[str, Any]) -> RunConfig:
         """A copy with `path=value` pairs applied (`training.max_epochs=2`, `model.sequential.kind=bst`).

@@ -31,7 +31,7 @@ class RunFacts(BaseModel):
     configuration: str
     seed: int
     dataset: str
-    fingerprint: str = Field(description="Of the data set's content, see `training.fit.fingerprint`.")
+    fingerprint: str = Field(description="Of the data set's content, see `runs.provenance.fingerprint`.")
     state: RunState = "running"
     reason: str = ""
     started: float

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from mdaf_core.base.cache import cached, cached_array
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import reading
-from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics import registry
 from mdaf_core.metrics.values import Codes, Floats, clusters
@@ -23,6 +23,14 @@ from mdaf_core.runs.files import again
 from mdaf_core.runs.results import SplitMetrics
 from mdaf_core.runs.split_metrics import split_metrics
 from mdaf_core.runs.tracking import RunRecord, artifact
+
+_DRAWN = ("static_only", "sequential_only", "g_shuffled", "g_within_user", "other_history")
+REPLACED_COLUMNS = (
+    "g", "logit_static", "logit_sequential", "contribution_static", "contribution_sequential", "logit_g_median",
+    "logit_branches", "logit_g_additive", "logit_no_history",
+    *(f"{kind}_{name}" for name in _DRAWN for kind in ("placement", "wins")),
+)  # fmt: skip
+"""What is kept of a model's answers beside its prediction; `replaced.py` says what each is."""
 
 COLUMNS = ("row_id", "user", "label", "logit", "probability", "history_length", "timestamp")
 
@@ -75,6 +83,31 @@ def _read(path: Path, _mtime: int) -> pl.DataFrame:
     if missing:
         raise ValueError(f"no column {', '.join(missing)}")
     return found
+
+
+def write_predictions(path: Path, rows: Rows, columns: dict[str, np.ndarray], max_history: int) -> None:
+    """Predictions of one split as Parquet; row order is that of the data set."""
+    logit = columns["logit"]
+    length = np.minimum(rows.history_end - rows.history_start, max_history)
+    frame = pl.DataFrame(
+        {
+            "row_id": rows.row_id.astype(np.int64),
+            "user": rows.user.astype(np.int64),
+            "label": rows.label.astype(np.uint8),
+            "timestamp": rows.timestamp.astype(np.int64),
+            "history_length": length.astype(np.int32),
+            "logit": logit,
+            "probability": np.exp(-np.logaddexp(0.0, -logit)),
+            **{name: columns[name] for name in REPLACED_COLUMNS if name in columns},
+        }
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
+    try:
+        frame.write_parquet(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def difference_of_rows(run: RunRecord, other: RunRecord, split: Split) -> str | None:

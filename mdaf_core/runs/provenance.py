@@ -6,11 +6,18 @@ import os
 import platform
 import subprocess
 import sys
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from json import dumps
+from typing import TYPE_CHECKING, Any
 
+from mdaf_core.base.errors import StudioError
 from mdaf_core.base.settings import IN_CLONE, PROJECT_ROOT
 from mdaf_core.base.version import __version__
+from mdaf_core.runs import tracking
+
+if TYPE_CHECKING:
+    from mdaf_core.data.store.dataset import PreparedDataset
 
 PACKAGES = ("torch", "lightning", "mamba-ssm", "numba", "numpy", "polars", "lightgbm", "scikit-learn", "mlflow-skinny")
 
@@ -56,3 +63,25 @@ def describe(device: str, scan: str, threads: dict[str, int]) -> dict[str, Any]:
         "scan": scan,
         "arguments": sys.argv[1:],
     }
+
+
+def fingerprint(dataset: PreparedDataset) -> str:
+    """Short id of a data set's content: runs are comparable where it is the same."""
+    facts = {"input": dataset.meta.fingerprint, "split": dataset.meta.split, "options": dataset.meta.options}
+    return sha256(dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def check_same_data(dataset: PreparedDataset, study: str = "", run_id: str | None = None) -> None:
+    """Refuse data that is not what a study's finished runs, or the run to go on with, were made on.
+
+    Raises:
+        StudioError: it is other data of that name.
+    """
+    mine = fingerprint(dataset)
+    for run in tracking.list_runs(study) if study else []:
+        before = run.run_id == run_id or (run_id is None and run.state == "finished")
+        if before and run.dataset == dataset.name and run.fingerprint != mine:
+            raise StudioError(
+                f"Data set {dataset.name!r} was prepared anew, differently, since run {run.run_id[:8]} of this study: "
+                f"it is {mine[:8]} now and was {run.fingerprint[:8]}. Prepare it as it was, or launch a new study."
+            )

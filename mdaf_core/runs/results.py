@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mdaf_core.metrics.metric import FIRST_DEFINITION, Metric
 
+from mdaf_core.runs.imported import ImportedScores
+
 
 class EpochMetrics(BaseModel):
     """Measured after one epoch (1-based). Gaps are train minus validation AUC, signed. Undefined metrics are None."""
@@ -70,17 +72,18 @@ class RunResult(BaseModel):
     configuration: str
     seed: int
     dataset: str
-    best_epoch: int
+    best_epoch: int | None = Field(description="None, like what else is None below: imported, so not known.")
     stopped: str = Field(description="Why training ended, as a sentence.")
     epochs: list[EpochMetrics]
     val: SplitMetrics
     test: SplitMetrics
-    rows_per_second: float
-    parameters: int
-    parameters_embedding: int = 0
-    parameters_dense: int = 0
+    rows_per_second: float | None
+    parameters: int | None
+    parameters_embedding: int | None = 0
+    parameters_dense: int | None = 0
     multiply_adds: int | None = Field(None, description="Per row at the mean history length.")
-    wall_seconds: float = 0.0
-    peak_memory_mb: float = 0.0
+    wall_seconds: float | None = 0.0
+    peak_memory_mb: float | None = 0.0
     gate: dict[str, Any] = Field({}, description="Mean and deviation of g on test rows; test AUC with g replaced.")
     provenance: dict[str, Any] = {}
+    imported: ImportedScores | None = Field(None, description="Where predictions came from that were not made here.")

@@ -32,6 +32,7 @@ from mdaf_core.runs import database, files
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.database import StoreError, sentences
 from mdaf_core.runs.files import SINGLE_RUNS, RunFacts, RunState, run_directory
+from mdaf_core.runs.imported import IMPORTED, ImportedModel
 from mdaf_core.runs.results import EpochMetrics, RunResult, SplitMetrics
 
 if TYPE_CHECKING:
@@ -66,8 +67,15 @@ class RunRecord:
         return run_directory(self.run_id)
 
     @property
+    def imported(self) -> bool:
+        """Whether it was trained elsewhere, and only its predictions are here."""
+        return self.model == IMPORTED
+
+    @property
     def model_settings(self) -> ModelSettings:
         """What its model is, to be asked whether it has a gate or reads histories; values as the store keeps them."""
+        if self.imported:
+            return ImportedModel(of=self.configuration)
         prefix = "model."
         own = {key.removeprefix(prefix): value for key, value in self.config.items() if key.startswith(prefix)}
         return recorded(self.model, {key: value for key, value in own.items() if "." not in key})
@@ -205,7 +213,7 @@ def run_tags(config: RunConfig, seed: int, dataset: str, fingerprint: str) -> di
 
 def run_parameters(config: RunConfig, seed: int, dataset: str) -> dict[str, str]:
     """A run's settings, flattened (`training.batch_size`)."""
-    flat = flatten(config.model_dump(exclude={"name", "preset"})) | {"seed": seed, "dataset": dataset}
+    flat = flatten(config.settings()) | {"seed": seed, "dataset": dataset}
     return {name: str(value)[:6000] for name, value in flat.items()}
 
 
@@ -302,7 +310,7 @@ def final_metrics(result: RunResult) -> dict[str, float]:
         for name, value in metrics.model_dump(exclude={"undefined"}).items()
         if isinstance(value, int | float)
     }
-    return finals | {"best_epoch": float(result.best_epoch)}
+    return finals if result.best_epoch is None else finals | {"best_epoch": float(result.best_epoch)}
 
 
 def close_run(run_id: str, state: Literal["failed", "cancelled"], reason: str) -> None:

@@ -140,7 +140,7 @@ def paces(version: tuple[Any, ...]) -> dict[str, tuple[float, float]]:
             except StudioError:
                 rows[record.dataset] = None
         result, count = record.result, rows[record.dataset]
-        if result is None or not count or not result.epochs:
+        if result is None or not count or not result.epochs or result.wall_seconds is None:
             continue
         epochs = 1 if record.model_settings.grown else len(result.epochs)
         mine.append((result.wall_seconds / (count * epochs), float(result.multiply_adds or 0)))

@@ -18,7 +18,7 @@ from mdaf_core.queue.store import NewJob
 from mdaf_core.runs.config import LARGEST_SEED, RunConfig
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies.definitions import Definition, configurations, definition_names, get_definition, override_all
-from mdaf_core.studies.status import cells
+from mdaf_core.studies.status import cells, unqueued
 from mdaf_core.studies.store import Study, create_study, get_study, update_study
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def run_configurations(
         split=split,
         margin=margin,
     )
-    _queue(study, [(name, seed) for name in study.configuration_names for seed in study.seeds], after)
+    _queue(study, study.pairs, after)
     return study
 
 
@@ -124,7 +124,7 @@ def queue_missing(study: Study) -> list[int]:
 
     It completes a study whose launch was interrupted. Two who call it together queue nothing twice.
     """
-    return _queue(study, [(cell.configuration, cell.seed) for cell in cells(study) if cell.state == "missing"], None)
+    return _queue(study, [(cell.configuration, cell.seed) for cell in unqueued(study, cells(study))], None)
 
 
 def extend(study_id: str, seeds: Sequence[int]) -> Study:
@@ -136,10 +136,12 @@ def extend(study_id: str, seeds: Sequence[int]) -> Study:
     if not seeds:
         raise UsageError("Name the seeds to add, such as 47,48.")
     study = get_study(study_id)
+    if not study.trained:
+        raise UsageError(f"All configurations of study {study_id} were imported: import the predictions of more seeds.")
     check_audit(study.dataset, study.acknowledged)
     seen = any(cell.state == "finished" for cell in cells(study))
     study = update_study(study_id, add_seeds=Extension(seeds=list(seeds), added=_now(), results_seen=seen))
-    _queue(study, [(name, seed) for name in study.configuration_names for seed in seeds], None)
+    _queue(study, [(config.name, seed) for config in study.trained for seed in seeds], None)
     return study
 
 
@@ -199,7 +201,7 @@ def _queue(study: Study, pairs: Sequence[tuple[str, int]], after: NewJob | int |
     trainings = [
         jobs.train_job(study.id, config, study.dataset, seed, provenance, after)
         for seed in study.seeds
-        for config in study.configurations
+        for config in study.trained
         if (config.name, seed) in set(pairs)
     ]
     first = [after] if isinstance(after, NewJob) else []

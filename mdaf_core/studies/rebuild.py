@@ -17,6 +17,7 @@ from mdaf_core.queue.store import Job
 from mdaf_core.runs import files, restore
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.files import SINGLE_RUNS, RunFacts
+from mdaf_core.runs.provenance import fingerprint
 from mdaf_core.runs.restore import StoredRun, Told
 from mdaf_core.studies.store import Study, list_studies
 
@@ -131,8 +132,6 @@ def _study_of(run_id: str, config: RunConfig, dataset: str, seed: int, studies: 
 
 def _fingerprint(run_id: str, dataset: str, content: str) -> str:
     """As a training records it, if the data set is what it was; else the fingerprint of its input."""
-    from mdaf_core.training.fit import fingerprint
-
     try:
         prepared = PreparedDataset.open(dataset)
         if prepared.meta.fingerprint == content:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -106,14 +107,18 @@ def _conditions(
             only=only,
         )
     for extension in study.extensions:
-        many = len(extension.seeds)
-        text = f"{many} seed{'' if many == 1 else 's'} ({', '.join(map(str, extension.seeds))})"
-        text += f" {'was' if many == 1 else 'were'} added on {extension.added[:10]}"
+        were = "was" if len(extension.seeds) == 1 else "were"
+        text = f"{_seeds_words(extension.seeds)} {were} added on {extension.added[:10]}"
         if extension.results_seen:
             out.chosen_after.append(f"{text} after results were seen")
         else:
             out.recorded.append(f"{text}, before any result was seen")
     reasons: dict[str, list[str]] = {}
+    for name, text, results_seen in _imports(study):
+        if results_seen:
+            reasons.setdefault(name, []).append(f"{text}, after results were seen")
+        else:
+            out.recorded.append(f"{name}: {text}, before any other result was seen")
     done = {(run.configuration, run.seed) for run in finished}
     for gone in study.given_up:
         if (gone.configuration, gone.seed) in done:
@@ -133,6 +138,22 @@ def _conditions(
     return out
 
 
+def _imports(study: Study) -> list[tuple[str, str, bool]]:
+    """Configuration, when which of its seeds were imported, and whether results had been seen. Nothing where there is
+    no plan that it could depart from."""
+    days: dict[tuple[str, str, bool], list[int]] = {}
+    for one in study.imported if study.plan else ():
+        days.setdefault((one.configuration, one.added[:10], one.results_seen), []).append(one.seed)
+    return [
+        (name, f"{_seeds_words(seeds)} {'was' if len(seeds) == 1 else 'were'} imported on {day}", seen)
+        for (name, day, seen), seeds in days.items()
+    ]
+
+
+def _seeds_words(seeds: Sequence[int]) -> str:
+    return f"{len(seeds)} seed{'' if len(seeds) == 1 else 's'} ({', '.join(map(str, seeds))})"
+
+
 def _missing(study: Study, finished: Sequence[RunRecord]) -> list[str]:
     """Expected runs that have not finished, with their state and how they go on."""
     done = {(run.configuration, run.seed) for run in finished}
@@ -142,7 +163,9 @@ def _missing(study: Study, finished: Sequence[RunRecord]) -> list[str]:
     out: dict[str, list[str]] = {}
     for cell in cells(study):
         if (cell.configuration, cell.seed) in waited:
-            out.setdefault(_how_on(cell.state, study.id), []).append(f"{cell.configuration} seed {cell.seed}")
+            imported = study.configuration(cell.configuration).imported
+            how = "gone from the run store; import it again" if imported else _how_on(cell.state, study.id)
+            out.setdefault(how, []).append(f"{cell.configuration} seed {cell.seed}")
     return [
         f"{', '.join(names[:6])}{f' and {len(names) - 6} more' * (len(names) > 6)}: {how}" for how, names in out.items()
     ]
@@ -182,14 +205,14 @@ def _compared_before(study: Study, comparison: StudyComparison, finished: Sequen
         for name in shared:
             seeds = done.get(base, set()) & done.get(names[settings[name]], set())
             if seeds:
-                both = sorted(seeds & set(study.seeds))
+                both = sorted(seeds & set(study.all_seeds))
                 which = f"seeds {', '.join(map(str, both))} are in both" if both else "with other seeds"
                 out[name] = f"compared with {comparison.reference} before on these data, in study {other.id} ({which})"
     return out
 
 
 def _settings(config: RunConfig) -> str:
-    return config.model_dump_json(exclude={"name", "preset"})
+    return json.dumps(config.settings(), sort_keys=True)
 
 
 def summary(comparison: StudyComparison) -> dict[str, Any]:

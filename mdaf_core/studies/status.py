@@ -75,34 +75,28 @@ def cells(study: Study) -> list[Cell]:
     queued = _noted(lambda: jobs.list_jobs(study=study.id, kind="train"))
     by_job = {(job.configuration, job.seed): job for job in queued}
     found = []
-    for name in study.configuration_names:
-        for seed in study.seeds:
-            job = by_job.get((name, seed))
-            records = by_run.get((name, seed), [])
-            if job is not None:
-                state: CellState = job.state
-                run_id, reason = job.run_id, job.reason
-            else:
-                record = next((r for r in records if r.state == "finished"), records[0] if records else None)
-                state = record.state if record else "missing"
-                run_id, reason = (record.run_id, record.reason) if record else (None, "")
-            result = tracking.load_result(run_id, expected=True) if run_id and state == "finished" else None
-            if run_id and state == "finished" and result is None:
-                reason = (
-                    f"It finished, but its result cannot be read: {tracking.run_directory(run_id) / 'result.json'}."
-                )
-            found.append(
-                Cell(
-                    configuration=name,
-                    seed=seed,
-                    state=state,
-                    reason=reason,
-                    job=job,
-                    run_id=run_id,
-                    result=result,
-                )
-            )
+    for name, seed in study.pairs:
+        job = by_job.get((name, seed))
+        records = by_run.get((name, seed), [])
+        if job is not None:
+            state: CellState = job.state
+            run_id, reason = job.run_id, job.reason
+        else:
+            record = next((r for r in records if r.state == "finished"), records[0] if records else None)
+            state = record.state if record else "missing"
+            run_id, reason = (record.run_id, record.reason) if record else (None, "")
+        result = tracking.load_result(run_id, expected=True) if run_id and state == "finished" else None
+        if run_id and state == "finished" and result is None:
+            reason = f"It finished, but its result cannot be read: {tracking.run_directory(run_id) / 'result.json'}."
+        cell = Cell(configuration=name, seed=seed, state=state, reason=reason, job=job, run_id=run_id, result=result)
+        found.append(cell)
     return found
+
+
+def unqueued(study: Study, found: list[Cell]) -> list[Cell]:
+    """Runs to be trained here that have neither a job nor a run."""
+    here = {config.name for config in study.trained}
+    return [cell for cell in found if cell.state == "missing" and cell.configuration in here]
 
 
 def _noted(read: Callable[[], list[Read]]) -> list[Read]:
@@ -144,13 +138,15 @@ def next_step(study: Study, found: list[Cell]) -> NextStep:
     number = counts(found)
     active = number.get("queued", 0) + number.get("running", 0)
     broken = number.get("failed", 0) + number.get("cancelled", 0)
+    if never := len(unqueued(study, found)):
+        return NextStep(f"{_runs(never)} of this study were never queued.", "Queue them", "complete")
     if number.get("missing"):
-        return NextStep(f"{_runs(number['missing'])} of this study were never queued.", "Queue them", "complete")
+        return NextStep(f"{_runs(number['missing'])} gone from the run store: import again.", "Compare", "compare")
     if active:
         return NextStep(f"{_runs(active)} still to finish.", "Watch them", "jobs")
     if broken:
         return NextStep(f"{_runs(broken)} did not finish; they can be resumed or retried.", "See why", "jobs")
-    if len(study.seeds) == 1:
+    if max(map(len, study.expected_seeds.values())) <= 1:
         return NextStep(
             "All runs finished, with one seed: no variance over seeds is known. Add seeds before you conclude.",
             "Compare",

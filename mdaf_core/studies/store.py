@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from mdaf_core.analysis.margins import Margin, check_margin
-from mdaf_core.analysis.plan import Extension, GivenUp, Plan
+from mdaf_core.analysis.plan import Extension, GivenUp, ImportedSeed, Plan
 from mdaf_core.base import notices
 from mdaf_core.base.errors import DamagedFileError, UsageError
 from mdaf_core.base.files import check_name, reading, write_text
@@ -40,6 +40,7 @@ class Study(BaseModel):
     plan: Plan | None = Field(None, description="What was to be compared, stored at launch; None: none was stored.")
     extensions: list[Extension] = Field([], description="Seeds added later; they are among `seeds`.")
     given_up: list[GivenUp] = Field([], description="Planned runs that will not be finished.")
+    imported: list[ImportedSeed] = Field([], description="Seeds of imported configurations: they have none of `seeds`.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -57,6 +58,27 @@ class Study(BaseModel):
         return [c.name for c in self.configurations]
 
     @property
+    def trained(self) -> list[RunConfig]:
+        """The configurations that are trained here."""
+        return [c for c in self.configurations if not c.imported]
+
+    def seeds_of(self, configuration: str) -> list[int]:
+        """The seeds of one configuration: the study's, or of an imported one those that were imported."""
+        if self.configuration(configuration).imported:
+            return [one.seed for one in self.imported if one.configuration == configuration]
+        return self.seeds
+
+    @property
+    def pairs(self) -> list[tuple[str, int]]:
+        """Configuration and seed of every run there is to be, configurations outermost."""
+        return [(name, seed) for name in self.configuration_names for seed in self.seeds_of(name)]
+
+    @property
+    def all_seeds(self) -> list[int]:
+        """The study's seeds, then those that imported configurations alone have."""
+        return list(dict.fromkeys([*(self.seeds if self.trained else ()), *(one.seed for one in self.imported)]))
+
+    @property
     def created_at(self) -> float:
         """When it was made, in Unix seconds."""
         return datetime.fromisoformat(self.created).timestamp()
@@ -65,7 +87,7 @@ class Study(BaseModel):
     def expected_seeds(self) -> dict[str, list[int]]:
         """Configuration → seeds it is to finish before a word is given: all of the study's but those given up."""
         gone = {(run.configuration, run.seed) for run in self.given_up}
-        return {name: [s for s in self.seeds if (name, s) not in gone] for name in self.configuration_names}
+        return {name: [s for s in self.seeds_of(name) if (name, s) not in gone] for name in self.configuration_names}
 
     def configuration(self, name: str) -> RunConfig:
         """A configuration by its name.
@@ -94,11 +116,14 @@ def create_study(
     metric: str = "auc",
     split: Split = "test",
     margin: Margin | None = None,
+    imported: Sequence[ImportedSeed] = (),
 ) -> Study:
     """Write a new study under the next free id, `<definition>-<dataset>-<n>`, with the plan of its comparison.
 
     Args:
         metric, split, margin: what configurations are compared by, on which rows, and what counts as parity.
+        imported: seeds of imported configurations. A study of those alone has no plan: what was chosen before their
+            results were seen is not known.
 
     Raises:
         UsageError: no configuration or seed, one named twice, a reference that is not among them, an unknown metric, or
@@ -123,7 +148,10 @@ def create_study(
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
                 criteria=list(criteria),
                 acknowledged=list(acknowledged),
-                plan=Plan(
+                imported=list(imported),
+                plan=None
+                if all(config.imported for config in configurations)
+                else Plan(
                     metric=metric,
                     split=split,
                     margin=margin,
@@ -145,12 +173,14 @@ def update_study(
     reported: Sequence[dict[str, Any]] | None = None,
     add_seeds: Extension | None = None,
     give_up: Sequence[GivenUp] = (),
+    imported: tuple[RunConfig, ImportedSeed] | None = None,
 ) -> Study:
     """Change what may change after launch; None and nothing leave it as it is. The plan stays.
 
     Args:
         criteria, reported: replace those there are.
         add_seeds, give_up: are added; `studies.launch.extend` and `give_up` decide whether they may be.
+        imported: a seed of an imported configuration, which is added where the study does not have it.
 
     Raises:
         UsageError, StudioError: as `get_study`.
@@ -169,6 +199,12 @@ def update_study(
             study.seeds = [*study.seeds, *add_seeds.seeds]
             study.extensions = [*study.extensions, add_seeds]
         study.given_up = [*study.given_up, *give_up]
+        if imported is not None:
+            config, seed = imported
+            if config.name not in study.configuration_names:
+                study.configurations = [*study.configurations, config]
+            if (seed.configuration, seed.seed) not in study.pairs:
+                study.imported = [*study.imported, seed]
         write_text(get_settings().studies_dir / f"{study.id}.json", study.model_dump_json(indent=2) + "\n")
     return study
 

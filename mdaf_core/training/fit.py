@@ -27,14 +27,16 @@ from mdaf_core.plugins import PluginError, blame, kept
 from mdaf_core.runs import provenance as origin
 from mdaf_core.runs import tracking
 from mdaf_core.runs.config import RunConfig
+from mdaf_core.runs.predictions import write_predictions
 from mdaf_core.runs.progress import Cancelled, Monitor, Progress
+from mdaf_core.runs.provenance import check_same_data, fingerprint
 from mdaf_core.runs.results import EpochMetrics, RunResult, SplitMetrics
 from mdaf_core.runs.schedule import best_epoch, stop_reason
 from mdaf_core.runs.split_metrics import split_metrics
 from mdaf_core.training.divergence import require_sense
 from mdaf_core.training.memory import keep_freed_memory, peak_memory_mb
 from mdaf_core.training.neural import CHECKPOINT, EPOCHS, WEIGHTS, device_name, scan_name, train_neural
-from mdaf_core.training.predict import predict, write_predictions
+from mdaf_core.training.predict import predict
 
 __all__ = ["Cancelled", "Progress", "train"]
 
@@ -146,27 +148,10 @@ def check_data(dataset: PreparedDataset, study: str = "", run_id: str | None = N
     """Refuse data that is not what it was, before any time is spent on it.
 
     Raises:
-        StudioError: files were altered, or the study has finished runs (or the run to go on with was) on other data of
-            that name.
+        StudioError: files were altered, or as `runs.provenance.check_same_data`.
     """
     check_unaltered(dataset)
-    mine = fingerprint(dataset)
-    for run in tracking.list_runs(study) if study else []:
-        before = run.run_id == run_id or (run_id is None and run.state == "finished")
-        if before and run.dataset == dataset.name and run.fingerprint != mine:
-            raise StudioError(
-                f"Data set {dataset.name!r} was prepared anew, differently, since run {run.run_id[:8]} of this study: "
-                f"it is {mine[:8]} now and was {run.fingerprint[:8]}. Prepare it as it was, or launch a new study."
-            )
-
-
-def fingerprint(dataset: PreparedDataset) -> str:
-    """Short id of a data set's content: runs are comparable where it is the same."""
-    from hashlib import sha256
-    from json import dumps
-
-    facts = {"input": dataset.meta.fingerprint, "split": dataset.meta.split, "options": dataset.meta.options}
-    return sha256(dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    check_same_data(dataset, study, run_id)
 
 
 def _train_and_evaluate(

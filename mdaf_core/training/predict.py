@@ -1,32 +1,25 @@
-"""Predictions of a trained model on one split, and their file."""
+"""Predictions of a trained model on one split."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
-import polars as pl
 import torch
 from torch import Tensor
 
 from mdaf_core.data.batches.loader import BatchLoader
 from mdaf_core.data.batches.stream import StreamLoader
 from mdaf_core.data.batches.variants import view_of, with_histories_of
-from mdaf_core.data.store.dataset import PreparedDataset, Rows
+from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import Split
 from mdaf_core.models.base import CTRModel, GatedModel, Output
 from mdaf_core.runs.config import TrainingConfig
+from mdaf_core.runs.predictions import REPLACED_COLUMNS, write_predictions
 from mdaf_core.training.batches import loader_for
 from mdaf_core.training.replaced import Fused, branch_columns, history_columns
 
-_DRAWN = ("static_only", "sequential_only", "g_shuffled", "g_within_user", "other_history")
-REPLACED_COLUMNS = (
-    "g", "logit_static", "logit_sequential", "contribution_static", "contribution_sequential", "logit_g_median",
-    "logit_branches", "logit_g_additive", "logit_no_history",
-    *(f"{kind}_{name}" for name in _DRAWN for kind in ("placement", "wins")),
-)  # fmt: skip
-"""What is kept of a model's answers beside its prediction; `replaced.py` says what each is."""
+__all__ = ["predict", "write_predictions"]
 
 
 SCORES = ("logit", "g", "logit_static", "logit_sequential")
@@ -67,7 +60,7 @@ def predict(
 
     Always `logit` (float64). For a gated model also `g` and the logits of each branch alone (g = 0, g = 1); for a model
     of two branches the answers with g or a branch's vector replaced, for one that reads histories those with the
-    history replaced: `REPLACED_COLUMNS`.
+    history replaced: `runs.predictions.REPLACED_COLUMNS`.
     """
     device = next(model.parameters()).device
     model.eval()
@@ -146,28 +139,3 @@ def _placed(found: np.ndarray, place_N: np.ndarray) -> np.ndarray:
     out = np.empty_like(found)
     out[place_N] = found
     return out
-
-
-def write_predictions(path: Path, rows: Rows, columns: dict[str, np.ndarray], max_history: int) -> None:
-    """Predictions of one split as Parquet; row order is that of the data set."""
-    logit = columns["logit"]
-    length = np.minimum(rows.history_end - rows.history_start, max_history)
-    frame = pl.DataFrame(
-        {
-            "row_id": rows.row_id.astype(np.int64),
-            "user": rows.user.astype(np.int64),
-            "label": rows.label.astype(np.uint8),
-            "timestamp": rows.timestamp.astype(np.int64),
-            "history_length": length.astype(np.int32),
-            "logit": logit,
-            "probability": np.exp(-np.logaddexp(0.0, -logit)),
-            **{name: columns[name] for name in REPLACED_COLUMNS if name in columns},
-        }
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    try:
-        frame.write_parquet(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -28,8 +28,7 @@ def recompute(run: RunRecord, say: Callable[[str], None] = lambda _: None) -> No
         StudioError: the data set was prepared anew with other content, the weights are damaged, or the model does not
             predict what it predicted when it was trained.
     """
-    from mdaf_core.runs.predictions import dataset_of, load_predictions
-    from mdaf_core.training.predict import write_predictions
+    from mdaf_core.runs.predictions import dataset_of, load_predictions, write_predictions
 
     config = files.load_config(artifact(run.run_id, "config.json"))
     for split in EVALUATED:

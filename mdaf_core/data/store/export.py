@@ -1,0 +1,173 @@
+"""Rows of a data set for other programs: raw ids, labels, fields, histories; written in parts, however many."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+
+from mdaf_core.base.errors import UsageError
+from mdaf_core.base.files import writing
+from mdaf_core.data.store.dataset import PreparedDataset, Rows
+from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, SPLITS, FieldSpec, Split
+
+KINDS = ("parquet", "csv", "tsv")
+_CHUNK = 100_000
+_CELLS = 2_000_000  # of a chunk, with its histories
+
+
+def export_rows(
+    dataset: PreparedDataset,
+    splits: Sequence[Split],
+    path: Path,
+    *,
+    labels: bool = True,
+    history: bool = False,
+    progress: Callable[[float, str], None] | None = None,
+) -> int:
+    """Write rows in the data set's order, which is the order that scores without ids are imported in.
+
+    Columns: row_id; split where several are asked for; user (raw id) where there are users; timestamp (in
+    `DatasetMeta.time_unit`) where rows have times; label; each field as its raw id or number, empty where the id was
+    not seen in training (of those the data set keeps no raw id) or missing; with `history` a list `history_<field>` of
+    the newest events before the row, oldest first (in CSV as a JSON array). The file appears when it is complete.
+
+    Args:
+        path: its ending says the format: .parquet, .csv or .tsv.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        UsageError: another ending, no split, or a data set without histories is asked for them.
+        StudioError: the disk refuses it.
+    """
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in KINDS:
+        raise UsageError(f"{path.name} should end in .parquet, .csv or .tsv, which says the format.")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file.")
+    if history and not dataset.meta.history_fields:
+        raise UsageError(f"Data set {dataset.name!r} has no histories.")
+    wanted = [split for split in SPLITS if split in splits]
+    total, done = sum(dataset.meta.splits[split].rows for split in wanted), 0
+    if not wanted:
+        raise UsageError("Name the split to export: train, val or test.")
+    aside = path.with_name(f".{path.name}.part")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with _writer(aside, kind) as write:
+                for split in wanted:
+                    for frame in _frames(dataset, split, labels, history, several=len(wanted) > 1):
+                        write(frame)
+                        done += len(frame)
+                        if progress:
+                            progress(done / max(total, 1), f"{done:,} of {total:,} rows written")
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+    return done
+
+
+def _frames(
+    dataset: PreparedDataset, split: Split, labels: bool, history: bool, several: bool
+) -> Iterator[pl.DataFrame]:
+    rows, meta = dataset.rows(split), dataset.meta
+    fields = [field for field in meta.fields if not (field.role == "user" and meta.has_user)]
+    words = {f.name: _words(dataset, f.name) for f in meta.fields if f.kind == "categorical"}
+    users = dataset.users if meta.has_user else None
+    step = min(_CHUNK, max(1, _CELLS // MAX_HISTORY)) if history else _CHUNK
+    for start in range(0, max(len(rows), 1), step):
+        at = slice(start, start + step)
+        columns: dict[str, pl.Series] = {"row_id": pl.Series(np.array(rows.row_id[at]))}
+        if several:
+            columns["split"] = pl.Series([split], dtype=pl.String).new_from_index(0, len(columns["row_id"]))
+        if users is not None:
+            columns[_free("user", fields)] = users.gather(np.array(rows.user[at]))
+        if meta.has_time:
+            columns["timestamp"] = pl.Series(np.array(rows.timestamp[at]))
+        if labels:
+            columns["label"] = pl.Series(np.array(rows.label[at]))
+        for field in fields:
+            columns[field.name] = _field(field, rows, at, words)
+        if history:
+            columns |= _histories(dataset, rows, at, words)
+        yield pl.DataFrame(columns)
+
+
+def _free(name: str, fields: Sequence[FieldSpec]) -> str:
+    """A column's name, which no field has."""
+    return f"{name}_id" if name in {field.name for field in fields} else name
+
+
+def _words(dataset: PreparedDataset, field: str) -> pl.Series:
+    """Raw ids by code; null of padding, unknown and missing ones."""
+    ids = dataset.vocabulary(field)["id"]
+    known = pl.select(pl.when(ids != "").then(ids)).to_series()
+    return pl.concat([pl.Series([None] * FIRST_ID, dtype=pl.String), known.cast(pl.String)])
+
+
+def _field(field: FieldSpec, rows: Rows, at: slice, words: dict[str, pl.Series]) -> pl.Series:
+    values = np.array(rows.columns[field.name][at])
+    if field.kind == "categorical":
+        return words[field.name].gather(values)
+    return pl.Series(field.numbers(values)).fill_nan(None)
+
+
+def _histories(dataset: PreparedDataset, rows: Rows, at: slice, words: dict[str, pl.Series]) -> dict[str, pl.Series]:
+    """A list a row and history field: its newest events, oldest first."""
+    end = np.array(rows.history_end[at])
+    start = np.maximum(np.array(rows.history_start[at]), end - MAX_HISTORY)
+    length = end - start
+    before = np.concatenate([[0], np.cumsum(length)[:-1]]) if len(length) else length
+    position = np.repeat(start - before, length) + np.arange(int(length.sum()))
+    row = pl.Series("row", np.repeat(np.arange(len(length)), length))
+    out = {}
+    for name in dataset.meta.history_fields:
+        events = pl.DataFrame({"row": row, "event": words[name].gather(np.array(dataset.events[name][position]))})
+        lists = events.group_by("row", maintain_order=True).agg("event")
+        whole = pl.DataFrame({"row": np.arange(len(length))}).join(lists, on="row", how="left", maintain_order="left")
+        out[f"history_{name}"] = whole["event"].fill_null([])
+    return out
+
+
+@contextmanager
+def _writer(path: Path, kind: str) -> Iterator[Callable[[pl.DataFrame], None]]:
+    if kind == "parquet":
+        parquet: list[pq.ParquetWriter] = []
+
+        def write(frame: pl.DataFrame) -> None:
+            table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+            if not parquet:
+                parquet.append(pq.ParquetWriter(path, table.schema))
+            parquet[0].write_table(table)
+
+        try:
+            yield write
+        finally:
+            for writer in parquet:
+                writer.close()
+        return
+    with path.open("wb") as file:
+        first = True
+
+        def write_text(frame: pl.DataFrame) -> None:
+            nonlocal first
+            lists = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
+            flat = frame.with_columns(_json(frame[name]) for name in lists)
+            flat.write_csv(file, include_header=first, separator="\t" if kind == "tsv" else ",")
+            first = False
+
+        yield write_text
+
+
+def _json(lists: pl.Series) -> pl.Series:
+    return pl.Series(
+        lists.name, [json.dumps(values, ensure_ascii=False) for values in lists.to_list()], dtype=pl.String
+    )
