@@ -1,4 +1,4 @@
-"""`data sources | prepare | propose | list | show | audit | delete`."""
+"""`data export | sources | prepare | propose | list | show | audit | delete`."""
 
 from __future__ import annotations
 
@@ -186,6 +186,33 @@ def audit(name: NameArgument, as_json: JsonOption = False) -> None:
     value = result.model_dump(mode="json")
     value["counts"] = {status: len(result.with_status(status)) for status in ("pass", "warn", "fail")}
     emit(value, as_json, lambda: _audit_text([check.model_dump() for check in result.checks]))
+
+
+@app.command("export")
+def export_command(
+    name: NameArgument,
+    out: Annotated[Path, typer.Option("--out", help="File to write: .parquet, .csv or .tsv.")],
+    split: Annotated[str, typer.Option(help="Rows to write: train, val, test, several (val,test) or all.")] = "test",
+    without_labels: Annotated[bool, typer.Option("--without-labels", help="Leave the labels out.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="With each row's newest events, as lists.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write rows for other programs: row ids, raw ids, labels, fields.
+
+    Scores of these rows come back with `import predictions`, matched by row_id.
+    """
+    from mdaf_core.data.store.dataset import PreparedDataset
+    from mdaf_core.data.store.export import export_rows
+    from mdaf_core.data.store.schema import SPLITS
+
+    wanted = [word.strip() for word in split.split(",")]
+    splits = [one for one in SPLITS if one in wanted or wanted == ["all"]]
+    if wanted != ["all"] and len(splits) < len(wanted):
+        raise UsageError(f"Splits are train, val and test, several parted by commas, or all; got {split!r}.")
+    dataset = PreparedDataset.open(name)
+    rows = export_rows(dataset, splits, out, labels=not without_labels, history=history, progress=ProgressLines())
+    value = {"data": name, "splits": splits, "rows": rows, "out": str(out), "bytes": out.stat().st_size}
+    emit(value, as_json, lambda: f"{out}: {rows:,} rows, {out.stat().st_size / 1e6:,.1f} MB")
 
 
 @app.command()

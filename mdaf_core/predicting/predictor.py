@@ -116,7 +116,7 @@ def dataset_of(run: RunRecord) -> PreparedDataset:
     Raises:
         StudioError: it is gone, or another.
     """
-    from mdaf_core.training.fit import fingerprint
+    from mdaf_core.runs.provenance import fingerprint
 
     try:
         dataset = PreparedDataset.open(run.dataset)

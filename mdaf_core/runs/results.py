@@ -7,7 +7,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from mdaf_core.metrics.metric import FIRST_DEFINITION, Metric
-
 from mdaf_core.runs.imported import ImportedScores
 
 

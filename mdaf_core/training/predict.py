@@ -15,7 +15,7 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import Split
 from mdaf_core.models.base import CTRModel, GatedModel, Output
 from mdaf_core.runs.config import TrainingConfig
-from mdaf_core.runs.predictions import REPLACED_COLUMNS, write_predictions
+from mdaf_core.runs.predictions import write_predictions
 from mdaf_core.training.batches import loader_for
 from mdaf_core.training.replaced import Fused, branch_columns, history_columns
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.files import writing
+from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
-from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, SPLITS, FieldSpec, Split
+from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, SPLITS, UNKNOWN, FieldSpec, Split
 
 KINDS = ("parquet", "csv", "tsv")
 _CHUNK = 100_000
@@ -33,9 +34,10 @@ def export_rows(
     """Write rows in the data set's order, which is the order that scores without ids are imported in.
 
     Columns: row_id; split where several are asked for; user (raw id) where there are users; timestamp (in
-    `DatasetMeta.time_unit`) where rows have times; label; each field as its raw id or number, empty where the id was
-    not seen in training (of those the data set keeps no raw id) or missing; with `history` a list `history_<field>` of
-    the newest events before the row, oldest first (in CSV as a JSON array). The file appears when it is complete.
+    `DatasetMeta.time_unit`) where rows have times; label; each field as its raw id or number, empty where it is missing
+    or the data set does not keep it (of some ids that training rows do not have); with `history` a list
+    `history_<field>` of the newest events before the row, oldest first (in CSV as a JSON array). The file appears when
+    it is complete.
 
     Args:
         path: its ending says the format: .parquet, .csv or .tsv.
@@ -107,17 +109,22 @@ def _free(name: str, fields: Sequence[FieldSpec]) -> str:
 
 
 def _words(dataset: PreparedDataset, field: str) -> pl.Series:
-    """Raw ids by code; null of padding, unknown and missing ones."""
-    ids = dataset.vocabulary(field)["id"]
+    """Raw ids by code, or by what tells ids apart that have none; null of padding, unknown and missing ones."""
+    ids = pl.concat([dataset.vocabulary(field)["id"], dataset.unseen(field)["id"]])
     known = pl.select(pl.when(ids != "").then(ids)).to_series()
     return pl.concat([pl.Series([None] * FIRST_ID, dtype=pl.String), known.cast(pl.String)])
 
 
 def _field(field: FieldSpec, rows: Rows, at: slice, words: dict[str, pl.Series]) -> pl.Series:
-    values = np.array(rows.columns[field.name][at])
     if field.kind == "categorical":
-        return words[field.name].gather(values)
-    return pl.Series(field.numbers(values)).fill_nan(None)
+        return _ids(rows.columns, field.name, at, words[field.name])
+    return pl.Series(field.numbers(np.array(rows.columns[field.name][at]))).fill_nan(None)
+
+
+def _ids(columns: Mapping[str, np.ndarray], name: str, at: slice | np.ndarray, words: pl.Series) -> pl.Series:
+    """Raw ids of rows or events; of data sets that do not keep unseen ones, null where an id is unseen."""
+    codes = np.array(identities(columns, name)[at])
+    return words.gather(np.where(codes < len(words), codes, UNKNOWN))
 
 
 def _histories(dataset: PreparedDataset, rows: Rows, at: slice, words: dict[str, pl.Series]) -> dict[str, pl.Series]:
@@ -130,7 +137,7 @@ def _histories(dataset: PreparedDataset, rows: Rows, at: slice, words: dict[str,
     row = pl.Series("row", np.repeat(np.arange(len(length)), length))
     out = {}
     for name in dataset.meta.history_fields:
-        events = pl.DataFrame({"row": row, "event": words[name].gather(np.array(dataset.events[name][position]))})
+        events = pl.DataFrame({"row": row, "event": _ids(dataset.events, name, position, words[name])})
         lists = events.group_by("row", maintain_order=True).agg("event")
         whole = pl.DataFrame({"row": np.arange(len(length))}).join(lists, on="row", how="left", maintain_order="left")
         out[f"history_{name}"] = whole["event"].fill_null([])

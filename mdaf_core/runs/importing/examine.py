@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.base.errors import UsageError
-from mdaf_core.data.audit.audit import check_unaltered
+from mdaf_core.data.store.content import check_unaltered
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.values import sigmoid

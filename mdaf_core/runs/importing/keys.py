@@ -9,8 +9,9 @@ import polars as pl
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.reading.times import read_times
+from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import FIRST_ID, TICKS, UNKNOWN, DatasetMeta, Split
+from mdaf_core.data.store.schema import TICKS, UNKNOWN, DatasetMeta, Split
 from mdaf_core.runs.importing.columns import Columns
 from mdaf_core.runs.importing.table import SPLIT_WORDS, ScoreTable
 
@@ -32,7 +33,7 @@ def keys_of(columns: Columns, dataset: PreparedDataset) -> tuple[list[str], Call
         rows = dataset.rows(split)
         found = {_ROW: rows.row_id, _USER: rows.user, _TIME: rows.timestamp}
         if _ITEM in key and item:
-            found[_ITEM] = rows.columns[item]
+            found[_ITEM] = identities(rows.columns, item) if len(dataset.unseen(item)) else rows.columns[item]
         return pl.DataFrame(
             {
                 "split": pl.Series([split], dtype=pl.String).new_from_index(0, len(rows)),
@@ -60,8 +61,9 @@ def file_keys(table: ScoreTable, columns: Columns, given: pl.DataFrame, dataset:
         shown.append(_text(given[columns.user]).alias(_USER))
     item = dataset.meta.features().item
     if columns.item and item:
-        known = dataset.vocabulary(item).select("id", pl.col("code").cast(pl.Int64))
-        found[_ITEM] = _coded(given[columns.item], known.filter(pl.col("code") >= FIRST_ID), UNKNOWN)
+        unseen = dataset.unseen(item)
+        known = pl.concat([dataset.vocabulary(item), unseen]).select("id", pl.col("code").cast(pl.Int64))
+        found[_ITEM] = _coded(given[columns.item], known, None if len(unseen) else UNKNOWN)
         shown.append(_text(given[columns.item]).alias(_ITEM))
     if columns.time:
         found[_TIME] = _times(table, given[columns.time], dataset)
@@ -86,13 +88,10 @@ def _whole(values: pl.Series) -> pl.Series:
 
 
 def _coded(values: pl.Series, codes: pl.DataFrame, unknown: int | None) -> pl.Series:
-    """Codes of raw ids; `unknown` where there is none."""
+    """Codes of raw ids; `unknown` where there is none. The data set keeps no more of ids that it has no code of."""
     text = _text(values).fill_null("").alias("id").to_frame()
-    return (
-        text.join(codes, on="id", how="left", maintain_order="left")["code"].fill_null(unknown)
-        if unknown
-        else (text.join(codes, on="id", how="left", maintain_order="left")["code"])
-    )
+    found = text.join(codes, on="id", how="left", maintain_order="left")["code"]
+    return found if unknown is None else found.fill_null(unknown)
 
 
 def _times(table: ScoreTable, values: pl.Series, dataset: PreparedDataset) -> pl.Series:
