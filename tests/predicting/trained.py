@@ -10,8 +10,8 @@ import polars as pl
 from mdaf_core.base.files import write_json, write_text
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.runs.presets import get_preset
-from mdaf_core.runs.tracking import RunRecord, run_directory
 from mdaf_core.runs.provenance import fingerprint
+from mdaf_core.runs.tracking import RunRecord, run_directory
 from mdaf_core.training.predict import predict, write_predictions
 
 
