@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import keep
 from mdaf_core.data.store.schema import MAX_HISTORY
+from mdaf_core.metrics.metric import FIRST_DEFINITION
+from mdaf_core.metrics.registry import metrics
 from mdaf_core.runs import tracking
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.imported import IMPORTED, ImportedModel, ImportedScores, marked_name
@@ -48,7 +50,7 @@ def record(examined: Examined, config: RunConfig, seed: int, seed_known: bool, s
             path = tracking.run_directory(run_id) / "predictions" / f"{split}.parquet"
             columns = {"logit": part.logit}
             keep(path, lambda: write_predictions(path, dataset.rows(split), columns, MAX_HISTORY))  # noqa: B023
-        metrics = {
+        of_splits = {
             split: examined.parts[split].metrics if split in examined.parts else _unknown(WORDS[split])
             for split in EVALUATED
         }
@@ -61,8 +63,8 @@ def record(examined: Examined, config: RunConfig, seed: int, seed_known: bool, s
             best_epoch=None,
             stopped="Imported: how it was trained is not known.",
             epochs=[],
-            val=metrics["val"],
-            test=metrics["test"],
+            val=of_splits["val"],
+            test=of_splits["test"],
             rows_per_second=None,
             parameters=None,
             parameters_embedding=None,
@@ -82,7 +84,12 @@ def record(examined: Examined, config: RunConfig, seed: int, seed_known: bool, s
 
 def _unknown(split: str) -> SplitMetrics:
     """Metrics of a split that nothing was imported of."""
-    metrics = ("auc", "auc_se", "gauc", "logloss", "normalised_entropy", "brier", "ece", "pr_auc")
+    found = metrics()
+    why = f"No predictions of the {split} rows were imported."
     return SplitMetrics(
-        rows=0, positives=0, undefined=dict.fromkeys(metrics, f"No predictions of the {split} rows were imported.")
+        rows=0,
+        positives=0,
+        undefined=dict.fromkeys([*found, "auc_se"], why),
+        definitions={key: one.identity for key, one in found.items() if one.identity != FIRST_DEFINITION},
+        **dict.fromkeys(found),
     )

@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.base.errors import BadInputError
+from mdaf_core.data.reading.blocks import check_file, fingerprint_file
 from mdaf_core.data.reading.files import expand
 from mdaf_core.data.reading.table_file import read_head
-from mdaf_core.data.reading.text import check_file, fingerprint_file
 
 EXPECTED = "a CSV, TSV or Parquet file, JSON lines, or an .npy or .npz file of numbers"
 SCORE, SPLIT = "score", "split"
