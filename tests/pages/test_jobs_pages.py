@@ -275,6 +275,21 @@ def test_a_change_that_only_one_configuration_refuses_names_it(tiny):
     assert app.button(key="launch").disabled
 
 
+def test_the_form_shows_where_each_study_starts(tiny):
+    from mdaf_core.studies.definitions import definition_names, get_definition, starting_point
+
+    app = open_page("launch", definition="demo")
+    key = "set-All configurations-training.max_epochs-0"
+    shown = {}
+    for name in [*definition_names(), "demo"]:
+        app.selectbox(key="definition").set_value(name).run()
+        if key in {field.key for field in app.number_input}:
+            definition = get_definition(name)
+            shown[name] = app.number_input(key=key).value
+            assert shown[name] == starting_point(definition, definition.presets[0]).training.max_epochs
+    assert len(set(shown.values())) > 1
+
+
 def test_what_is_set_outlives_a_look_at_another_page(tiny):
     app = open_page("launch", definition="own")
     app.multiselect[0].set_value(["mdaf-full", "lr"]).run()

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.data.audit.base import WORDS, Written, pieces
-from mdaf_core.data.audit.registry import Answer, check
-from mdaf_core.data.audit.report import Status
+from mdaf_core.data.audit.registry import Answer, check, rows_answer
+from mdaf_core.data.audit.report import GRADES, Status
 from mdaf_core.data.audit.sample import drawn
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.schema import MAX_HISTORY, UNKNOWN, Split
@@ -69,17 +69,12 @@ def own_user(data: Written) -> Answer | None:
         foreign[full] = (owner[start[full]] != user[full]) | (owner[end[full] - 1] != user[full])
         return np.flatnonzero(foreign)
 
-    wrong = data.positions(not_own)
-    total = sum(map(len, wrong.values()))
-    return Answer(
-        "fail" if total else "pass",
-        total,
-        f"{total:,} rows have a history that is another user's, or outside the event log."
-        if total
-        else "Every history holds events of the row's own user alone.",
-        {split: float(len(rows)) for split, rows in wrong.items()},
-        todo=AGAIN,
-        examples=lambda: data.examples(wrong),
+    return rows_answer(
+        data,
+        data.positions(not_own),
+        "rows have a history that is another user's, or outside the event log.",
+        "Every history holds events of the row's own user alone.",
+        AGAIN,
     )
 
 
@@ -87,17 +82,12 @@ def own_user(data: Written) -> Answer | None:
 def complete(data: Written) -> Answer | None:
     if not data.events or data.meta.ready_made_history:
         return None
-    missing = data.positions(lambda *where: _incomplete(data, *where))
-    total = sum(map(len, missing.values()))
-    return Answer(
-        "fail" if total else "pass",
-        total,
-        f"{total:,} rows lack earlier events of their user in their history."
-        if total
-        else "No history lacks an earlier event of its user.",
-        {split: float(len(rows)) for split, rows in missing.items()},
-        todo=AGAIN,
-        examples=lambda: data.examples(missing),
+    return rows_answer(
+        data,
+        data.positions(lambda *where: _incomplete(data, *where)),
+        "rows lack earlier events of their user in their history.",
+        "No history lacks an earlier event of its user.",
+        AGAIN,
     )
 
 
@@ -120,22 +110,17 @@ def own_target(data: Written) -> Answer | None:
     if not data.events:
         return None
     exact = {} if data.meta.ready_made_history else {split: _own_event(data, split) for split in data.rows}
-    total = sum(map(len, exact.values()))
-    if total:
-        return Answer(
-            "fail",
-            total,
-            f"{total:,} rows find themselves in their own history.",
-            {split: float(len(rows)) for split, rows in exact.items()},
-            todo=f"A model could read the label off the history. {AGAIN}",
-            examples=lambda: data.examples(exact),
+    if any(map(len, exact.values())):
+        words, todo = (
+            "rows find themselves in their own history.",
+            f"A model could read the label off the history. {AGAIN}",
         )
+        return rows_answer(data, exact, words, "", todo)
     name = data.meta.history_fields[0]
     shares = {f"{split} {where}": share for split in data.rows for where, share in _with_target(data, split).items()}
     judged = [(_own_grade(data, where, share), share, where) for where, share in shares.items()]
     grade, worst, words = max(judged, default=(0, 0.0, ""))
-    statuses: tuple[Status, ...] = ("pass", "warn", "fail")
-    status = statuses[grade]
+    status = GRADES[grade]
     if status == "pass":
         ready = data.meta.ready_made_history
         sentence = (
@@ -199,7 +184,7 @@ def _with_target(data: Written, split: Split) -> dict[str, float]:
 
     def beyond_chance(where: str, own: np.ndarray, others: np.ndarray) -> None:
         if len(own) >= _FEWEST and not others.all():
-            found[where] = max(0.0, (float(own.mean()) - float(others.mean())) / (1 - float(others.mean())))
+            found[where] = beyond(float(own.mean()), float(others.mean()))
 
     newest = event_ids[rows.history_end[picked] - 1]
     beyond_chance("newest event is", newest == target[picked], newest == other)
@@ -249,20 +234,13 @@ def later_clicks(data: Written) -> Answer | None:
     frame = frame[drawn(len(frame), _TARGETS)]
     if len(frame) < 5 * _FEWEST:
         return None
-    events = identities(data.events, name)
     at, event = _events_of(frame["start"].to_numpy(), frame["end"].to_numpy())
-    wanted = frame["next"].to_numpy()
-    shares = []
-    for target in (wanted, np.random.default_rng(0).permutation(wanted)):
-        holds = np.zeros(len(frame), np.bool_)
-        holds[at[events[event] == target[at]]] = True
-        shares.append(float(holds.mean()))
-    own, chance = shares
-    share = max(0.0, (own - chance) / (1 - chance)) if chance < 1 else 0.0
+    holds, chance = holding(identities(data.events, name)[event], at, frame["next"].to_numpy())
+    own = float(holds.mean())
+    share = beyond(own, chance)
     grade = int(share > 0.5) + int(share > 0.8)
-    statuses: tuple[Status, ...] = ("pass", "warn", "fail")
     return Answer(
-        statuses[grade],
+        GRADES[grade],
         share,
         f"Histories hold the item that the user clicks next, and had not been shown before, in {share:.1%} of rows"
         + (", more than chance gives: they seem to reach beyond the row." if grade else ", beyond chance."),
@@ -275,6 +253,23 @@ def later_clicks(data: Written) -> Answer | None:
             }
         ),
     )
+
+
+def holding(ids: np.ndarray, whose: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float]:
+    """(N,) whether a list holds its row's target, and the share of lists that hold another row's.
+
+    Args:
+        ids, whose: (T,) events and the list that each is of; target: (N,).
+    """
+    holds, other = np.zeros(len(target), np.bool_), np.zeros(len(target), np.bool_)
+    holds[whose[ids == target[whose]]] = True
+    other[whose[ids == np.random.default_rng(0).permutation(target)[whose]]] = True
+    return holds, float(other.mean())
+
+
+def beyond(own: float, chance: float) -> float:
+    """A share beyond what chance gives, of what chance leaves."""
+    return max(0.0, (own - chance) / (1 - chance)) if chance < 1 else 0.0
 
 
 def _newest_is_target(data: Written, split: Split) -> np.ndarray:

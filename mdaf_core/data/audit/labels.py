@@ -9,7 +9,7 @@ import numpy as np
 
 from mdaf_core.data.audit.base import EXAMPLES, WORDS, Written
 from mdaf_core.data.audit.registry import Answer, check
-from mdaf_core.data.audit.report import Status
+from mdaf_core.data.audit.report import GRADES
 from mdaf_core.data.audit.sample import drawn
 from mdaf_core.data.audit.scores import auc, auc_error, rates_of
 from mdaf_core.data.batches.gather import match_features, match_names
@@ -186,7 +186,6 @@ def unknown_by_label(data: Written) -> Answer | None:
     if not found:
         return None
     grade, worst, words, part, name = max(found)
-    statuses: tuple[Status, ...] = ("pass", "pass", "warn", "fail")
     words += (
         ", no more apart than chance allows",
         "",
@@ -194,7 +193,7 @@ def unknown_by_label(data: Written) -> Answer | None:
         ": being unknown alone tells the label, as when negatives are drawn elsewhere",
     )[grade]
     return Answer(
-        statuses[grade],
+        GRADES[max(0, grade - 1)],
         worst,
         words + ".",
         differences,

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.data.audit.base import Written
+from mdaf_core.data.audit.histories import beyond, holding
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.audit.sample import drawn
 from mdaf_core.data.store.columns import identities
@@ -110,12 +111,8 @@ def later_targets(data: Written) -> Answer | None:
         start, size = asked["start"].to_numpy(), (asked["end"] - asked["start"]).to_numpy()
         event = np.repeat(start - (np.cumsum(size) - size), size) + np.arange(int(size.sum()))
         row = np.repeat(np.arange(len(size)), size)
-        target = asked["next"].to_numpy()
-        other = np.random.default_rng(0).permutation(target)
-        chance = np.zeros(len(asked), np.bool_)
-        holds[row[ids[event] == target[row]]] = True
-        chance[row[ids[event] == other[row]]] = True
-        share = max(0.0, (float(holds.mean()) - float(chance.mean())) / max(1e-9, 1 - float(chance.mean())))
+        holds, chance = holding(ids[event], row, asked["next"].to_numpy())
+        share = beyond(float(holds.mean()), chance)
     found = share > _NEXT
 
     def examples() -> list[dict[str, object]]:

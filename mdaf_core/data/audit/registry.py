@@ -10,8 +10,11 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
+import numpy as np
+
 from mdaf_core.data.audit.base import EXAMPLES, Written
 from mdaf_core.data.audit.report import Check, Status
+from mdaf_core.data.store.schema import Split
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,23 @@ class Answer:
     todo: str = ""
     examples: Callable[[], list[dict[str, Any]]] = list
     title: str = ""
+
+
+def rows_answer(data: Written, found: Mapping[Split, np.ndarray], words: str, passed: str, todo: str) -> Answer:
+    """A failure where there are such rows: their number and `words`, or `passed`.
+
+    Args:
+        found: split → positions.
+    """
+    total = sum(map(len, found.values()))
+    return Answer(
+        "fail" if total else "pass",
+        total,
+        f"{total:,} {words}" if total else passed,
+        {split: float(len(rows)) for split, rows in found.items()},
+        todo=todo,
+        examples=lambda: data.examples(found),
+    )
 
 
 Question = Callable[[Written], Answer | None]

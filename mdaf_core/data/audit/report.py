@@ -11,6 +11,8 @@ from mdaf_core.base.errors import StudioError
 from mdaf_core.data.store.dataset import PreparedDataset
 
 Status = Literal["pass", "warn", "fail"]
+GRADES: tuple[Status, ...] = ("pass", "warn", "fail")
+"""By how grave it is: 0 to 2."""
 
 
 class Check(BaseModel):

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.base import Written
+from mdaf_core.data.audit.base import WORDS, Written
 from mdaf_core.data.audit.registry import Answer, check
-from mdaf_core.data.audit.report import Status
+from mdaf_core.data.audit.report import GRADES, Status
 from mdaf_core.data.audit.sample import Coded
 from mdaf_core.data.audit.scores import auc, auc_error
 from mdaf_core.data.store.describe import describe_codes, field_word
@@ -236,10 +236,9 @@ def missing_by_label(data: Written) -> Answer | None:
         if reached > 0.8 and reached - 0.5 > 5 * auc_error(sample.label):
             grade, worst, rows = 1, reached, gaps > 0
             sentence = f"The number of missing inputs of a row alone reaches AUC {reached:.4f}"
-    statuses: tuple[Status, ...] = ("pass", "warn", "fail")
     ends = (".", ": being missing tells something of the label.", ": being missing alone tells the label.")
     return Answer(
-        statuses[grade],
+        GRADES[grade],
         worst,
         sentence + (ends[grade] if grade else ", the widest difference of all inputs."),
         differences,
@@ -288,7 +287,7 @@ def blank_inputs(data: Written) -> Answer | None:
     sentence = "No input that varies in training rows is unknown, missing or the same in all rows of another part."
     if found:
         name, _, how = found[0]
-        where = " and ".join({"val": "validation", "test": "test"}[split] for other, split, _ in found if other == name)
+        where = " and ".join(WORDS[split] for other, split, _ in found if other == name)
         sentence = (
             f"The input {field_word(name)!r} is {how} in all {where} rows: what training rows teach about it is of no "
             "use there."
