@@ -104,17 +104,6 @@ def _no_margin(metric: Metric) -> str:
     return f"{metric.no_margin[0].upper()}{metric.no_margin[1:].rstrip('.')}."
 
 
-def gain_over_base(metric: str, value: float, base_rate: float) -> float | None:
-    """What a metric's `value` gains over predicting the base rate for every row; None for one label, or a metric of
-    which no gain has a meaning.
-
-    Args:
-        base_rate: share of positives among the rows the metric is of.
-    """
-    gain = known_metric(metric).gain
-    return None if gain is None or not 0 < base_rate < 1 else gain(value, base_rate)
-
-
 def margin_words(margin: Margin | None, width: float | None) -> str:
     """The margin with its origin, as every sentence about parity names it: `±7.5 bp (0.5% of …; set at launch)`."""
     if margin is None:

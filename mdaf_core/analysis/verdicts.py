@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mdaf_core.analysis.compared import StudyComparison
-from mdaf_core.analysis.margins import gain_over_base, margin_notes
+from mdaf_core.analysis.margins import margin_notes
 from mdaf_core.analysis.plan import seeds_done
 from mdaf_core.analysis.significance import BP, LEVEL, ONE_SEED, Estimate, holm, verdict
 from mdaf_core.data.store.schema import Split
@@ -32,7 +32,7 @@ def fit_margin(out: StudyComparison, value: float, reference: dict[int, RunRecor
     rows = next(iter(reference.values())).metrics(out.split)
     if rows is None:
         return
-    out.gain = gain_over_base(out.metric, value, rows.positives / rows.rows)
+    out.gain = metric(out.metric).gained(value, rows.positives / rows.rows)
     width = None if out.margin is None else out.margin.half_width(out.gain)
     out.margin_bp = None if width is None else width / BP
     out.notes += margin_notes(out.margin, out.metric, width, out.gain)

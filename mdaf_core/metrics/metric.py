@@ -78,13 +78,17 @@ class Metric:
             object.__setattr__(self, "no_margin", f"parity in {self.words} cannot be shown: {why}")
 
     @cached_property
+    def file(self) -> Path:
+        """Where its value is computed."""
+        function = getattr(self.value, "func", self.value)  # of a partial one: whose it is
+        return Path(getattr(sys.modules.get(function.__module__), "__file__", None) or self.key)
+
+    @cached_property
     def identity(self) -> str:
         """What tells one definition from another: the version, and of a plug-in a hash of its file."""
-        function = getattr(self.value, "func", self.value)  # of a partial one: whose it is
-        file = Path(getattr(sys.modules.get(function.__module__), "__file__", None) or self.key)
-        if file.parent == Path(__file__).parent:
+        if self.file.parent == Path(__file__).parent:
             return str(self.version)
-        content = file.read_bytes() if file.is_file() else str(file).encode()
+        content = self.file.read_bytes() if self.file.is_file() else str(self.file).encode()
         return f"{self.version}-{hashlib.sha256(content).hexdigest()[:16]}"
 
     def of(self, rows: Scored) -> float:
@@ -102,12 +106,28 @@ class Metric:
         """(K,) sampling errors over the rows' units, see `jackknife`.
 
         Raises:
-            Undefined: there are none, as a sentence.
+            Undefined: there are none, or its code failed; the reason is a sentence.
         """
-        from_all = self.errors
-        if from_all is not None:
-            return self._run(lambda: from_all(rows))
-        return left_out(self.of, rows)
+        own = self.errors
+        if own is None:
+            return left_out(self.of, rows)
+        found = self._run(lambda: np.asarray(own(rows), np.float64))
+        units = int(rows.units.max(initial=-1)) + 1
+        if found.shape != (units,) or not np.isfinite(found).all():
+            raise Undefined(
+                f"The metric {self.key!r} has no sampling errors: they must be {units:,} finite numbers, one a unit; "
+                f"got shape {found.shape} ({self.file})."
+            )
+        return found
+
+    def gained(self, value: float, base_rate: float) -> float | None:
+        """What a value gains over predicting the base rate for every row; None for one label, or without a `gain`.
+
+        Raises:
+            Undefined: its code failed.
+        """
+        gain = self.gain
+        return None if gain is None or not 0 < base_rate < 1 else self._run(lambda: float(gain(value, base_rate)))
 
     def _run(self, compute: Callable[[], Found]) -> Found:
         """What `compute` returns; a fault in a metric's code is a reason why it has no value, never an end."""
@@ -116,8 +136,9 @@ class Metric:
         except StudioError:
             raise
         except Exception as error:
-            at = traceback.extract_tb(error.__traceback__)[-1]
+            frames = traceback.extract_tb(error.__traceback__)
+            line = next((f", line {one.lineno}" for one in reversed(frames) if one.filename == str(self.file)), "")
+            said = str(error).rstrip(".")
             raise Undefined(
-                f"The metric {self.key!r} failed: {type(error).__name__}: {str(error).rstrip('.')} ({at.filename}, "
-                f"line {at.lineno})."
+                f"The metric {self.key!r} failed: {type(error).__name__}: {said} ({self.file}{line})."
             ) from error

@@ -12,7 +12,7 @@ from mdaf_core.analysis.comparison import compare_study
 from mdaf_core.analysis.criteria import Criterion, evaluate_study
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.base import notices
-from mdaf_core.metrics import Scored
+from mdaf_core.metrics import Scored, Undefined
 from mdaf_core.metrics.metric import RESERVED
 from mdaf_core.metrics.registry import metric, metrics, sampling_errors, titles
 from mdaf_core.reporting.material import Material
@@ -201,6 +201,30 @@ def test_a_fault_in_its_code_is_a_reason_with_file_and_line(make_run, plugin: Pa
     runs = [make_run(name, seed, label, score, user) for name in ("a", "b") for seed in (1, 2)]
     notes = compare_study(runs, "a", metric="lift10").configurations[0].notes
     assert "lift10 is undefined for 2 of 2 seeds: The metric 'lift10' failed: AttributeError" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("    return float(", "    return None and float(", "TypeError"),
+        (
+            "    gain=",
+            "    errors=lambda rows: rows.logit[:5],\n    gain=",
+            "must be 300 finite numbers, one a unit; got shape (5,)",
+        ),
+        ("    gain=", "    errors=lambda rows: rows.logit / 0,\n    gain=", "must be 300 finite numbers"),
+        ("    gain=", "    errors=lambda rows: rows.score,\n    gain=", "AttributeError"),
+        ("value - 1,", "value / 0,", "ZeroDivisionError: float division by zero"),
+    ],
+)
+def test_whatever_is_wrong_in_its_code_is_a_sentence(make_run, plugin: Path, before, after, words) -> None:  # noqa: F811
+    label, score, _ = rows(8)
+    plugin.write_text(LIFT.replace(before, after))
+    found = metric("lift10")
+    with pytest.raises(Undefined) as said, np.errstate(all="ignore"):
+        found.gained(found.of(Scored.of(label, score)), 0.3)
+        found.sampling_errors(Scored.of(label, score))
+    assert words in str(said.value) and str(plugin) in str(said.value)
 
 
 @pytest.mark.parametrize(
