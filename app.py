@@ -15,6 +15,7 @@ PAGES = {
 
 
 def main() -> None:
+    import mdaf_core.tasks  # noqa: F401  (names the program that runs what is queued)
     from mdaf_core.base.errors import StudioError
     from mdaf_core.queue.api import wake
     from pages.shared import ICON, LOGO, warm_up

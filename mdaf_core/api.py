@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import mdaf_core.tasks  # noqa: F401  (names the program that runs what is queued)
+
 if TYPE_CHECKING:
     import altair as alt
     import polars as pl
@@ -145,7 +147,7 @@ def follow(study: Study | str, show: Callable[[str], None] = print) -> None:
 
     To interrupt it stops the telling alone: jobs go on in the background.
     """
-    from mdaf_core.studies.follow import follow as lines
+    from mdaf_core.tasks.follow import follow as lines
 
     for line in lines(_study(study)):
         show(line)

@@ -10,11 +10,11 @@ import streamlit as st
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.queue import api
-from mdaf_core.queue.describe import progress_text, share_done
+from mdaf_core.tasks.describe import progress_text, share_done
 from pages import path_browser, shared
 
 if TYPE_CHECKING:
-    from mdaf_core.queue.store import Job
+    from mdaf_core.queue.job import Job
     from mdaf_core.runs.tracking import RunRecord
 
 LARGEST_DOWNLOAD = 200_000_000  # bytes that pass through the browser
@@ -118,8 +118,9 @@ def _predict(run: RunRecord) -> None:
     ):  # fmt: skip
         from mdaf_core.data.prepare.uploads import save_uploads
         from mdaf_core.tasks.predictions import submit_predict
+        from mdaf_core.tasks.prepare import inputs_in_use
 
-        path = Path(typed) if typed else save_uploads([(uploaded.name, uploaded)], api.inputs_in_use())  # type: ignore[union-attr]
+        path = Path(typed) if typed else save_uploads([(uploaded.name, uploaded)], inputs_in_use())  # type: ignore[union-attr]
         submit_predict(run, path, beside=Path(beside) if beside else None, skip_bad_rows=skip)
     if typed:
         command = ["python", "-m", "mdaf_core", "predict", run.run_id[:8], "--path", typed, "--out", "scores.parquet"]

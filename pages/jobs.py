@@ -9,8 +9,8 @@ from typing import Any
 import streamlit as st
 
 from mdaf_core.queue import api
-from mdaf_core.queue.describe import progress_text, share_done
-from mdaf_core.queue.store import Job
+from mdaf_core.queue.job import Job
+from mdaf_core.tasks.describe import progress_text, share_done
 from pages import shared
 
 POLL_SECONDS = 1.0
@@ -72,7 +72,7 @@ def _all(label: str, icon: str, help: str, action: Callable[[list[Job]], None], 
 
 
 def _name(job: Job) -> str:
-    study = f" :gray[{shared.plain(job.study)}]" if job.study else ""
+    study = f" :gray[{shared.plain(job.group)}]" if job.group else ""
     return f"**{job.id}** {shared.plain(job.title)}{study}"
 
 
@@ -147,7 +147,7 @@ def _ended(ended: list[Job]) -> None:
             {
                 "Job": [job.id for job in finished],
                 "What": [job.title for job in finished],
-                "Study": [job.study or shared.MISSING for job in finished],
+                "Study": [job.group or shared.MISSING for job in finished],
                 "Ended": [shared.fmt_when(job.ended) for job in finished],
                 "Took": [shared.fmt_time((job.ended or 0) - (job.started or 0)) for job in finished],
             },
@@ -160,7 +160,7 @@ def _ended(ended: list[Job]) -> None:
 
 def _log(jobs: list[Job]) -> None:
     shared.section("Log")
-    titles = {job.id: f"{job.id}  {job.title}{f', {job.study}' if job.study else ''}" for job in jobs}
+    titles = {job.id: f"{job.id}  {job.title}{f', {job.group}' if job.group else ''}" for job in jobs}
     latest = next((job.id for job in jobs if job.started), jobs[0].id)
     running = any(job.state == "running" for job in jobs)
     titles[FOLLOW] = f"The {'running' if running else 'latest'} job: {titles[latest]}"

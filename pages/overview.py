@@ -5,11 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from mdaf_core.queue import api
-from mdaf_core.queue.describe import progress_text, share_done
 from mdaf_core.studies import launch
 from mdaf_core.studies.status import Cell, cells, counts, next_step, spread
 from mdaf_core.studies.store import Study, get_study, list_studies
 from mdaf_core.studies.visits import begin_visit, changes_since
+from mdaf_core.tasks import demo
+from mdaf_core.tasks.describe import progress_text, share_done
 from pages import conditions, criteria, shared, study_plan
 
 POLL_SECONDS = 2.0
@@ -59,7 +60,7 @@ def _first_start() -> None:
 
 
 def _start_demo() -> None:
-    st.query_params["study"] = launch.run_demo().id
+    st.query_params["study"] = demo.run_demo().id
 
 
 def _previous_visit(study_id: str) -> float | None:

@@ -20,9 +20,9 @@ from mdaf_core.data.reading.files import exists, expand
 from mdaf_core.data.store.browse import entries
 from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
 from mdaf_core.forms.text import as_text
-from mdaf_core.queue import api
-from mdaf_core.queue.store import Job
+from mdaf_core.queue.job import Job
 from mdaf_core.studies import data_sets
+from mdaf_core.tasks import prepare
 from pages import path_browser, prepare_progress, shared
 from pages.options_form import options_form
 
@@ -131,7 +131,7 @@ def _path(source: Source) -> Path | None:
     saved = st.session_state.setdefault("prepare-uploads", {})
     if uploaded not in saved or not Path(saved[uploaded]).exists():  # emptied once it is prepared
         try:
-            saved[uploaded] = save_uploads([(file.name, file) for file in files], api.inputs_in_use())
+            saved[uploaded] = save_uploads([(file.name, file) for file in files], prepare.inputs_in_use())
         except StudioError as error:
             st.error(shared.plain(str(error)), icon=":material/error:")
             return None
@@ -251,7 +251,7 @@ def _submit(
 ) -> None:
     try:
         bytes_limit = resources.parse_size(limit) if limit else None
-        st.session_state[prepare_progress.JOB] = api.submit_prepare(
+        st.session_state[prepare_progress.JOB] = prepare.submit(
             source.name, path, name, options, memory_limit=bytes_limit, again=again, force=force
         )
     except StudioError as error:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import streamlit as st
 
 from mdaf_core.queue import api
-from mdaf_core.queue.describe import progress_text, share_done
-from mdaf_core.queue.store import Job
+from mdaf_core.queue.job import Job
+from mdaf_core.tasks import prepare
+from mdaf_core.tasks.describe import progress_text, share_done
 from pages import shared
 
 POLL_SECONDS = 1.0
@@ -31,7 +32,7 @@ def draw(edit: Callable[[Job], None]) -> bool:
 
 
 def _jobs() -> list[Job]:
-    jobs = api.list_jobs(states=api.ACTIVE, kind="prepare")
+    jobs = api.list_jobs(states=api.ACTIVE, kind=prepare.NAME)
     own = st.session_state.get(JOB)
     if own is not None and own not in [job.id for job in jobs]:
         jobs.insert(0, api.get_job(own))
@@ -43,7 +44,7 @@ def _live(drawn: list[int], edit: Callable[[Job], None]) -> None:
         jobs = _jobs()
         own = next((job for job in jobs if job.id == st.session_state.get(JOB)), None)
         if own is not None and own.state == "finished":
-            name = own.payload["name"]
+            name = own.resource
             st.session_state[JOB] = None
             st.query_params["dataset"] = name
             st.toast(shared.plain(own.progress.get("message") or f"Prepared {name}"), icon=":material/check:")
@@ -59,7 +60,7 @@ def _active(job: Job) -> None:
     words = progress_text(job) if job.state == "running" else _waiting(job)
     since = f", {shared.fmt_time(time.time() - job.started)}" if job.started else ""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"{shared.state_label(job.state)} **{shared.plain(job.payload['name'])}**{since}", width="stretch")
+        st.markdown(f"{shared.state_label(job.state)} **{shared.plain(job.resource)}**{since}", width="stretch")
         if job.state == "queued" and (api.queue_position(job.id) or 1) > 1:
             st.button(
                 "To the front", key=f"prepare-first-{job.id}", icon=":material/vertical_align_top:",
@@ -83,7 +84,7 @@ def _waiting(job: Job) -> str:
 
 
 def _stopped(job: Job, edit: Callable[[Job], None]) -> None:
-    st.markdown(f"{shared.state_label(job.state)} **{shared.plain(job.payload['name'])}**")
+    st.markdown(f"{shared.state_label(job.state)} **{shared.plain(job.resource)}**")
     if job.reason:
         st.markdown(shared.plain(job.reason))
     with st.container(horizontal=True):

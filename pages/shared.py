@@ -201,6 +201,7 @@ def told_apart(labels: dict[str, str]) -> dict[str, str]:
 
 def warm() -> None:
     """Let the libraries of the jobs load while the reader reads or fills in a form: the first job starts at once."""
+    import mdaf_core.tasks  # noqa: F401  (names the program that runs what is queued)
     from mdaf_core.queue import api
 
     if "warmed" not in st.session_state:
@@ -255,9 +256,9 @@ def dataset_picker() -> str | None:
 
 def is_live(study_id: str) -> bool:
     """Whether jobs of the study are running or queued."""
-    from mdaf_core.queue import api, store
+    from mdaf_core.queue import api
 
-    return bool(api.list_jobs(study=study_id, states=store.ACTIVE))
+    return bool(api.list_jobs(api.ACTIVE, group=study_id))
 
 
 def epochs(study_id: str) -> pl.DataFrame:

@@ -24,6 +24,7 @@ from mdaf_core.analysis.criteria import preset_criteria
 from mdaf_core.cli import main as cli
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.queue import api, store
+from mdaf_core.queue.job import log_path
 from mdaf_core.runs import tracking
 from mdaf_core.studies.store import update_study
 from tests.reporting.example_study import make_study
@@ -83,8 +84,13 @@ class Folder:
         self.study = make_study(["mdaf-full", "lr"], SEEDS, title="Mine", dataset=tiny, gates=True).id
         self.other = make_study(["lr"], [1], title="Other").id
         update_study(self.study, criteria=[c.model_dump(mode="json") for c in preset_criteria("report")])
-        ids = store.add([store.NewJob("train", f"lr, seed {s}", {"a": 1}, self.study, "lr", s) for s in SEEDS])
-        with store._transaction() as db:
+        ids = store.add(
+            [
+                store.NewJob("train", f"lr, seed {s}", {"a": 1}, key=f"{self.study}/lr/{s}", resumable=True)
+                for s in SEEDS
+            ]
+        )
+        with store.transaction() as db:
             for run in tracking.list_runs(self.study):
                 if run.configuration == "lr":
                     db.execute(
@@ -93,7 +99,7 @@ class Folder:
                         (run.run_id, ids[SEEDS.index(run.seed)]),
                     )
         (home / "jobs" / "logs").mkdir()
-        store.log_path(ids[0]).write_text("Finished.\n")
+        log_path(ids[0]).write_text("Finished.\n")
         self.run = next(run.run_id for run in tracking.list_runs(self.study) if run.configuration == "mdaf-full")
         self.commands = {
             "study list": ("study", "list", "--json"),

@@ -9,8 +9,8 @@ import typer
 from mdaf_core.base.errors import UsageError
 from mdaf_core.cli.output import JsonOption, emit, table
 from mdaf_core.queue import api
-from mdaf_core.queue.describe import standing
-from mdaf_core.queue.store import Job
+from mdaf_core.queue.job import Job
+from mdaf_core.tasks.describe import standing, to_dict
 
 app = typer.Typer(help="The queue of jobs; alone it lists them.", invoke_without_command=True)
 JobId = Annotated[int, typer.Argument(metavar="ID", min=1, help="A job's number, as `jobs` lists it.")]
@@ -26,7 +26,7 @@ def default(context: typer.Context, as_json: JsonOption = False) -> None:
 def list_jobs(as_json: JsonOption = False) -> None:
     """List all jobs: running, queued in their order, ended."""
     jobs = api.list_jobs()
-    emit([job.to_dict() for job in jobs], as_json, lambda: _table(jobs))
+    emit([to_dict(job) for job in jobs], as_json, lambda: _table(jobs))
 
 
 @app.command()
@@ -37,13 +37,13 @@ def cancel(job_id: JobId, as_json: JsonOption = False) -> None:
     """
     job = api.cancel(job_id)
     text = f"Job {job_id} was asked to stop." if job.state == "running" else f"Job {job_id} is {job.state}."
-    emit(job.to_dict(), as_json, lambda: text)
+    emit(to_dict(job), as_json, lambda: text)
 
 
 @app.command()
 def retry(job_id: JobId, as_json: JsonOption = False) -> None:
     """Run a failed or cancelled job again from scratch."""
-    emit(api.retry(job_id).to_dict(), as_json, lambda: f"Job {job_id} is queued again, from scratch.")
+    emit(to_dict(api.retry(job_id)), as_json, lambda: f"Job {job_id} is queued again, from scratch.")
 
 
 @app.command()
@@ -52,7 +52,7 @@ def resume(job_id: JobId, as_json: JsonOption = False) -> None:
 
     It goes on after its last finished epoch.
     """
-    emit(api.resume(job_id).to_dict(), as_json, lambda: f"Job {job_id} is queued again and goes on where it was.")
+    emit(to_dict(api.resume(job_id)), as_json, lambda: f"Job {job_id} is queued again and goes on where it was.")
 
 
 @app.command()
@@ -63,7 +63,7 @@ def move(
     if where not in ("up", "down", "first"):
         raise typer.BadParameter("give up, down or first")
     job = api.move(job_id, where)  # type: ignore[arg-type]
-    emit(job.to_dict(), as_json, lambda: f"Job {job_id} is now number {api.queue_position(job_id)} in the queue.")
+    emit(to_dict(job), as_json, lambda: f"Job {job_id} is now number {api.queue_position(job_id)} in the queue.")
 
 
 @app.command()
@@ -87,5 +87,5 @@ def log(
 def _table(jobs: list[Job]) -> str:
     if not jobs:
         return "No jobs yet. `python -m mdaf_core study run DEFINITION --data NAME` adds some."
-    rows = [(job.id, job.state, job.study or "", job.title, standing(job)) for job in jobs]
+    rows = [(job.id, job.state, job.group or "", job.title, standing(job)) for job in jobs]
     return table(rows, ("job", "state", "study", "what", "how it stands"))

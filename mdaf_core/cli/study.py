@@ -16,9 +16,9 @@ from mdaf_core.metrics.registry import in_bp, in_results, named
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import launch
 from mdaf_core.studies.definitions import definition_names, get_definition
-from mdaf_core.studies.follow import follow
 from mdaf_core.studies.status import Cell, cells, counts, spread
 from mdaf_core.studies.store import Study, get_study, readable_studies
+from mdaf_core.tasks.follow import follow
 
 app = typer.Typer(help="Studies: a data set × named configurations × seeds.", no_args_is_help=True)
 

@@ -13,15 +13,14 @@ from mdaf_core.base.files import full_sentence, is_full, nearly_full
 from mdaf_core.base.locks import exclusive
 from mdaf_core.base.settings import get_settings
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL,
     title TEXT NOT NULL,
-    study TEXT,
-    configuration TEXT,
-    seed INTEGER,
+    key TEXT,
+    resource TEXT,
     payload TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'queued',
     reason TEXT NOT NULL DEFAULT '',
@@ -32,6 +31,7 @@ CREATE TABLE jobs (
     started REAL,
     ended REAL,
     attempts INTEGER NOT NULL DEFAULT 0,
+    resumable INTEGER NOT NULL DEFAULT 0,
     resume INTEGER NOT NULL DEFAULT 0,
     run_id TEXT,
     progress TEXT,
@@ -42,9 +42,25 @@ CREATE TABLE jobs (
     settling TEXT
 );
 CREATE INDEX jobs_state ON jobs(state);
-CREATE INDEX jobs_study ON jobs(study);
-CREATE UNIQUE INDEX jobs_run ON jobs(study, configuration, seed) WHERE kind = 'train' AND study IS NOT NULL;
+CREATE UNIQUE INDEX jobs_key ON jobs(kind, key) WHERE key IS NOT NULL;
 """
+_FROM_1 = f"""
+ALTER TABLE jobs RENAME TO jobs_1;
+DROP INDEX jobs_state;
+{_SCHEMA}
+INSERT INTO jobs SELECT
+    id, kind, title,
+    CASE WHEN kind = 'train' THEN study || '/' || configuration || '/' || seed END,
+    CASE WHEN json_valid(payload) THEN
+        json_extract(payload, CASE kind WHEN 'train' THEN '$.dataset' ELSE '$.name' END)
+    END,
+    payload, state, reason, position, depends_on, blocked, created, started, ended, attempts,
+    kind = 'train', resume, run_id, progress, cancel_requested, token, slot, pid, settling
+FROM jobs_1;
+DROP TABLE jobs_1;
+PRAGMA user_version = {_VERSION};
+"""
+"""From the first form of the file, whose columns named a study, a configuration and a seed."""
 
 
 class QueueError(StudioError):
@@ -85,7 +101,7 @@ def transaction(write: bool = True, timeout: float = 20.0) -> Iterator[sqlite3.C
 
 
 def _connect(path: Path, timeout: float, write: bool) -> sqlite3.Connection:
-    """A connection; to look only, one to a queue in a folder that may not be written."""
+    """A connection to a queue in its present form; to look only, one to a queue in a folder that may not be written."""
     connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=timeout, isolation_level=None)
     try:
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -99,7 +115,31 @@ def _connect(path: Path, timeout: float, write: bool) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
-    return connection
+    try:
+        return connection if _version(connection) == _VERSION else _brought_up(connection, path, write)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _brought_up(connection: sqlite3.Connection, path: Path, write: bool) -> sqlite3.Connection:
+    """The queue of an earlier version of the program in its present form; where it may only be read, a copy of it."""
+    if _version(connection) > _VERSION:
+        raise QueueError(f"The job queue {path} was written by a newer version of this program: update it.")
+    if write or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        with exclusive(path.with_name(".create.lock")):
+            if _version(connection) < _VERSION:  # nobody was faster
+                connection.executescript(f"BEGIN IMMEDIATE; {_FROM_1} COMMIT;")
+        return connection
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    connection.backup(copy)
+    connection.close()
+    copy.executescript(_FROM_1)
+    return copy
 
 
 @contextmanager

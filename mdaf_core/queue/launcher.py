@@ -24,12 +24,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mdaf_core.queue import api, worker
-from mdaf_core.queue.worker import Kind
+from mdaf_core.queue.kind import Kind
 
 HEIR_AFTER = 0.3  # seconds after the supervisor's death: by then the kernel has freed its lock
 
 
-def main(kinds: Mapping[str, Kind], preload: Iterable[str] = ()) -> None:
+def main(kinds: Mapping[str, Kind[Any]], preload: Iterable[str] = ()) -> None:
     """Serve the supervisor on standard input and output.
 
     Args:
@@ -74,7 +74,7 @@ def main(kinds: Mapping[str, Kind], preload: Iterable[str] = ()) -> None:
             _send(events, {"event": "exited", "job": command["job"], "token": command.get("token"), "status": status})
 
 
-def _work(command: dict[str, Any], kinds: Mapping[str, Kind]) -> None:
+def _work(command: dict[str, Any], kinds: Mapping[str, Kind[Any]]) -> None:
     """The life of a forked worker."""
     code = 1
     try:
@@ -84,7 +84,7 @@ def _work(command: dict[str, Any], kinds: Mapping[str, Kind]) -> None:
         if command["do"] == "run":
             code = worker.run(command["job"], command["token"], kinds)
         else:
-            code = worker.settle(command["job"])
+            code = worker.settle(command["job"], kinds)
     finally:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(ValueError, OSError):

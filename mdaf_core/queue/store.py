@@ -18,150 +18,46 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from mdaf_core.base.entries import LARGEST
 from mdaf_core.base.errors import UsageError
-from mdaf_core.base.settings import get_settings
-from mdaf_core.queue.database import queue_path
-from mdaf_core.queue.database import transaction as _transaction
-
-JobState = Literal["queued", "running", "finished", "failed", "cancelled"]
-ACTIVE: tuple[JobState, ...] = ("queued", "running")
-ENDED: tuple[JobState, ...] = ("finished", "failed", "cancelled")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One entry of the queue. Times are Unix seconds.
-
-    Attributes:
-        kind: `train` or `prepare`.
-        study, configuration, seed: of a `train` job.
-        reason: why it failed or was cancelled, as a sentence.
-        depends_on: the job that must finish first.
-        blocked: it failed only because its dependency did.
-        attempts: how often a worker has begun it.
-        resume: the next attempt continues `run_id` instead of starting afresh.
-        progress: what the worker last reported (`training.fit.Progress`, or `fraction` and `message`).
-        cancel_requested: when a running job was asked to stop.
-        token: the current claim; it fences off every earlier one.
-    """
-
-    id: int
-    kind: str
-    title: str
-    study: str | None
-    configuration: str | None
-    seed: int | None
-    payload_json: str
-    state: JobState
-    reason: str
-    position: float
-    depends_on: int | None
-    blocked: bool
-    created: float
-    started: float | None
-    ended: float | None
-    attempts: int
-    resume: bool
-    run_id: str | None
-    progress: dict[str, Any]
-    cancel_requested: float | None
-    token: str | None
-    slot: int | None
-    pid: int | None
-
-    @property
-    def payload(self) -> dict[str, Any]:
-        """What the job's kind needs to know (parsed on demand: lists of jobs seldom look at it); empty where the queue
-        is damaged there."""
-        return _object(self.payload_json)
-
-    @property
-    def can_resume(self) -> bool:
-        """Whether there is anything to go on from."""
-        return self.can_retry and self.kind != "prepare" and self.attempts > 0
-
-    @property
-    def can_retry(self) -> bool:
-        return self.state in ("failed", "cancelled")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON; the token stays private."""
-        value = asdict(self)
-        del value["token"], value["payload_json"]
-        return {**value, "payload": self.payload}
-
-
-@dataclass(frozen=True)
-class NewJob:
-    """A job to add. `after` is its dependency: the id of a job there is, or another `NewJob` of the same call."""
-
-    kind: str
-    title: str
-    payload: dict[str, Any] = field(default_factory=dict)
-    study: str | None = None
-    configuration: str | None = None
-    seed: int | None = None
-    after: int | NewJob | None = None
-
-
-def lock_path(job_id: int) -> Path:
-    """The lock a worker of this job holds for its whole life."""
-    return get_settings().jobs_dir / "locks" / f"{int(job_id)}.lock"
-
-
-def log_path(job_id: int) -> Path:
-    return get_settings().jobs_dir / "logs" / f"{int(job_id)}.log"
-
-
-def _job(row: sqlite3.Row) -> Job:
-    value = dict(row)
-    del value["settling"]
-    value["payload_json"] = value.pop("payload")
-    value["progress"] = _object(value["progress"])
-    value["blocked"], value["resume"] = bool(value["blocked"]), bool(value["resume"])
-    return Job(**value)
-
-
-def _object(text: str | None) -> dict[str, Any]:
-    """A JSON object of the queue; empty where there is none, or none that can be read."""
-    try:
-        found = json.loads(text or "{}")
-    except (ValueError, TypeError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
+from mdaf_core.queue.database import queue_path, transaction
+from mdaf_core.queue.job import ACTIVE, Job, JobState, NewJob, from_row, json_object
 
 # Reading
 
 
-def list_jobs(study: str | None = None, states: Iterable[JobState] | None = None, kind: str | None = None) -> list[Job]:
-    """Jobs in the order of the queue: running, then queued by position, then ended ones, latest first."""
+def list_jobs(
+    states: Iterable[JobState] | None = None,
+    kind: str | None = None,
+    group: str | None = None,
+    resource: str | None = None,
+) -> list[Job]:
+    """Jobs in the order of the queue: running, then queued by position, then ended ones, latest first.
+
+    Args:
+        states, kind, group, resource: only those that have (one of) these; None: whatever theirs is.
+    """
     if not queue_path().exists():
         return []
-    where, values = ["1"], []
-    if study is not None:
-        where.append("study = ?")
-        values.append(study)
-    if kind is not None:
-        where.append("kind = ?")
-        values.append(kind)
-    if states is not None:
-        wanted = list(states)
-        where.append(f"state IN ({','.join('?' * len(wanted))})")
-        values.extend(wanted)
+    wanted = None if states is None else list(states)
+    conditions: dict[str, Sequence[str] | None] = {
+        f"state IN ({','.join('?' * len(wanted or ()))})": wanted,
+        "kind = ?": None if kind is None else [kind],
+        "resource = ?": None if resource is None else [resource],
+        "substr(key, 1, length(?) + 1) = ? || '/'": None if group is None else [group, group],
+    }
+    chosen = {condition: values for condition, values in conditions.items() if values is not None}
+    values = [value for of_one in chosen.values() for value in of_one]
     order = (
         "CASE state WHEN 'running' THEN 0 WHEN 'queued' THEN 1 ELSE 2 END, "
         "CASE state WHEN 'queued' THEN position WHEN 'running' THEN started ELSE -ended END, id"
     )
-    with _transaction(write=False) as db:
-        rows = db.execute(f"SELECT * FROM jobs WHERE {' AND '.join(where)} ORDER BY {order}", values).fetchall()
-    return [_job(row) for row in rows]
+    with transaction(write=False) as db:
+        rows = db.execute(f"SELECT * FROM jobs WHERE {' AND '.join(chosen) or '1'} ORDER BY {order}", values).fetchall()
+    return [from_row(row) for row in rows]
 
 
 def get_job(job_id: int) -> Job:
@@ -171,10 +67,10 @@ def get_job(job_id: int) -> Job:
         UsageError: there is none of that id.
     """
     if queue_path().exists() and 0 < job_id <= LARGEST:
-        with _transaction(write=False) as db:
+        with transaction(write=False) as db:
             row = db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
         if row is not None:
-            return _job(row)
+            return from_row(row)
     raise UsageError(f"There is no job {job_id}. `python -m mdaf_core jobs` lists them.")
 
 
@@ -182,10 +78,10 @@ def work() -> tuple[list[Job], list[int]]:
     """Queued and running jobs, and the ids of ended ones whose run may still stand open in the run store."""
     if not queue_path().exists():
         return [], []
-    with _transaction(write=False) as db:
+    with transaction(write=False) as db:
         jobs = db.execute("SELECT * FROM jobs WHERE state IN ('queued', 'running') ORDER BY position").fetchall()
         unsettled = db.execute("SELECT id FROM jobs WHERE settling IS NOT NULL ORDER BY id").fetchall()
-    return [_job(row) for row in jobs], [row[0] for row in unsettled]
+    return [from_row(row) for row in jobs], [row[0] for row in unsettled]
 
 
 # What people do
@@ -194,26 +90,26 @@ def work() -> tuple[list[Job], list[int]]:
 def add(jobs: list[NewJob], ahead_of: str | None = None) -> list[int]:
     """Queue `jobs` behind the others, or before the first queued job of the kind `ahead_of`; all or none.
 
-    Returns their ids. A study has one job for each configuration and seed: one that is there already is not added
-    again, whoever asks, and its id is returned.
+    Returns their ids. There is one job of a kind and key: one that is there already is not added again, whoever asks,
+    and its id is returned.
     """
     ids: dict[int, int] = {}
-    with _transaction() as db:
+    with transaction() as db:
         first, step = _place(db, ahead_of, len(jobs))
         for i, job in enumerate(jobs):
             after = ids[id(job.after)] if isinstance(job.after, NewJob) else job.after
             db.execute(
-                "INSERT INTO jobs (kind, title, study, configuration, seed, payload, position, depends_on, created) "
+                "INSERT INTO jobs (kind, title, key, resource, resumable, payload, position, depends_on, created) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (
-                    *(job.kind, job.title, job.study, job.configuration, job.seed),
+                    *(job.kind, job.title, job.key, job.resource, job.resumable),
                     *(json.dumps(job.payload, allow_nan=False), first + i * step, after, time.time()),
                 ),
             )
             row = db.execute(
                 "SELECT CASE WHEN changes() > 0 THEN last_insert_rowid() ELSE (SELECT id FROM jobs "
-                "WHERE kind = ? AND study = ? AND configuration = ? AND seed = ?) END",
-                (job.kind, job.study, job.configuration, job.seed),
+                "WHERE kind = ? AND key = ?) END",
+                (job.kind, job.key),
             ).fetchone()
             ids[id(job)] = row[0]
         _fail_blocked(db)
@@ -233,7 +129,7 @@ def _place(db: sqlite3.Connection, ahead_of: str | None, count: int) -> tuple[fl
 def cancel(job_id: int) -> Job:
     """Cancel a queued job at once; ask a running one to stop. An ended job stays as it is."""
     get_job(job_id)
-    with _transaction() as db:
+    with transaction() as db:
         db.execute(
             "UPDATE jobs SET state = 'cancelled', reason = 'Cancelled before it began.', ended = ?, token = NULL, "
             "slot = NULL WHERE id = ? AND state = 'queued'",
@@ -263,12 +159,12 @@ def requeue(job_id: int, resume: bool) -> Job:
         raise UsageError(f"Job {job_id} finished: there is nothing to {'resume' if resume else 'retry'}.")
     if job.state in ACTIVE:
         raise UsageError(f"Job {job_id} is {job.state}: cancel it first.")
-    if resume and job.kind == "prepare":
-        raise UsageError(f"Job {job_id} prepares data, which starts afresh: retry it instead.")
-    with _transaction() as db:
+    if resume and not job.resumable:
+        raise UsageError(f"Job {job_id} ({job.title}) starts afresh: retry it instead.")
+    with transaction() as db:
         chain = [job.id]
         while job.blocked and job.depends_on is not None:
-            job = _job(db.execute("SELECT * FROM jobs WHERE id = ?", (job.depends_on,)).fetchone())
+            job = from_row(db.execute("SELECT * FROM jobs WHERE id = ?", (job.depends_on,)).fetchone())
             if job.state not in ("failed", "cancelled"):
                 break
             chain.insert(0, job.id)
@@ -298,7 +194,7 @@ def move(job_id: int, where: Literal["up", "down", "first"]) -> Job:
         UsageError: the job is not queued.
     """
     job = get_job(job_id)
-    with _transaction() as db:
+    with transaction() as db:
         queued = [
             tuple(r) for r in db.execute("SELECT id, position FROM jobs WHERE state = 'queued' ORDER BY position")
         ]
@@ -318,7 +214,7 @@ def move(job_id: int, where: Literal["up", "down", "first"]) -> Job:
 
 def claim(slots: int) -> Job | None:
     """Reserve a free slot for the next job that may start, under a new token; None where no slot or no job is free."""
-    with _transaction() as db:
+    with transaction() as db:
         taken = {
             r[0]
             for r in db.execute(
@@ -337,12 +233,12 @@ def claim(slots: int) -> Job | None:
             return None
         token = secrets.token_hex(8)
         db.execute("UPDATE jobs SET token = ?, slot = ? WHERE id = ?", (token, free[0], row["id"]))
-        return _job(db.execute("SELECT * FROM jobs WHERE id = ?", (row["id"],)).fetchone())
+        return from_row(db.execute("SELECT * FROM jobs WHERE id = ?", (row["id"],)).fetchone())
 
 
 def release_claim(job: Job) -> None:
     """Take back a claim that no worker has confirmed. Call with the job's lock held."""
-    with _transaction() as db:
+    with transaction() as db:
         db.execute(
             "UPDATE jobs SET token = NULL, slot = NULL WHERE id = ? AND token = ? AND state = 'queued'",
             (job.id, job.token),
@@ -354,7 +250,7 @@ def bury(job: Job, reason: str) -> None:
 
     The job is cancelled where it had been asked to stop, else failed with `reason`.
     """
-    with _transaction() as db:
+    with transaction() as db:
         row = db.execute(
             "SELECT cancel_requested FROM jobs WHERE id = ? AND token = ? AND state = 'running'", (job.id, job.token)
         ).fetchone()
@@ -368,7 +264,7 @@ def bury(job: Job, reason: str) -> None:
 
 def refuse(job: Job, reason: str) -> None:
     """Fail a queued job that cannot be started at all."""
-    with _transaction() as db:
+    with transaction() as db:
         if db.execute("SELECT 1 FROM jobs WHERE id = ? AND state = 'queued'", (job.id,)).fetchone():
             _end(db, job.id, "failed", reason)
 
@@ -380,7 +276,7 @@ CANCELLED_REASON = "Cancelled; what was finished, epochs or stages, is kept."
 
 def confirm(job_id: int, token: str, pid: int) -> Job | None:
     """Begin the claimed job, or None where the claim no longer holds. Call with the job's lock held."""
-    with _transaction() as db:
+    with transaction() as db:
         changed = db.execute(
             "UPDATE jobs SET state = 'running', started = ?, pid = ?, attempts = attempts + 1 "
             "WHERE id = ? AND token = ? AND state = 'queued'",
@@ -389,23 +285,23 @@ def confirm(job_id: int, token: str, pid: int) -> Job | None:
     return get_job(job_id) if changed else None
 
 
-def report(job: Job, progress: dict[str, Any], run_id: str | None, timeout: float = 20.0) -> None:
-    """Record progress (and the run's id, once known).
+def report(job: Job, progress: str, run_id: str | None, timeout: float = 20.0) -> None:
+    """Record progress, a JSON object, and the id of what is begun, once known.
 
     Raises:
         QueueError: the queue cannot be written, or is locked for `timeout` seconds.
     """
-    with _transaction(timeout=timeout) as db:
+    with transaction(timeout=timeout) as db:
         db.execute(
             "UPDATE jobs SET progress = ?, run_id = COALESCE(?, run_id) "
             "WHERE id = ? AND token = ? AND state = 'running'",
-            (json.dumps(progress, allow_nan=False), run_id, job.id, job.token),
+            (progress, run_id, job.id, job.token),
         )
 
 
 def cancel_requested(job: Job, timeout: float = 20.0) -> bool:
     """Whether the worker of this running job was asked to stop. Raises QueueError as `report`."""
-    with _transaction(write=False, timeout=timeout) as db:
+    with transaction(write=False, timeout=timeout) as db:
         row = db.execute(
             "SELECT 1 FROM jobs WHERE id = ? AND token = ? AND cancel_requested IS NOT NULL", (job.id, job.token)
         ).fetchone()
@@ -414,23 +310,26 @@ def cancel_requested(job: Job, timeout: float = 20.0) -> bool:
 
 def end(job: Job, state: JobState, reason: str = "") -> None:
     """The worker's last word on its job."""
-    with _transaction() as db:
+    with transaction() as db:
         if db.execute(
             "SELECT 1 FROM jobs WHERE id = ? AND token = ? AND state = 'running'", (job.id, job.token)
         ).fetchone():
             _end(db, job.id, state, reason)
 
 
-def settlement(job_id: int) -> tuple[Job, dict[str, str]] | None:
-    """The job and the state and reason under which its open run is to be closed; None where nothing is open."""
-    with _transaction(write=False) as db:
+def settlement(job_id: int) -> tuple[Job, Literal["failed", "cancelled"], str] | None:
+    """The job and the state and reason under which what it left open is to be closed; None where nothing is open."""
+    with transaction(write=False) as db:
         row = db.execute("SELECT * FROM jobs WHERE id = ? AND settling IS NOT NULL", (job_id,)).fetchone()
-    return None if row is None else (_job(row), {"state": "failed", "reason": ""} | _object(row["settling"]))
+    if row is None:
+        return None
+    told = json_object(row["settling"])
+    return from_row(row), "cancelled" if told.get("state") == "cancelled" else "failed", str(told.get("reason", ""))
 
 
 def not_settled(job_id: int, problem: str) -> None:
-    """The run of an ended job could not be closed, for this reason."""
-    with _transaction() as db:
+    """What an ended job left open could not be closed, for this reason."""
+    with transaction() as db:
         db.execute(
             "UPDATE jobs SET settling = json_set(settling, '$.problem', ?) WHERE id = ? AND settling IS NOT NULL",
             (problem, job_id),
@@ -439,12 +338,13 @@ def not_settled(job_id: int, problem: str) -> None:
 
 def give_up(job_id: int) -> None:
     """Fail a job that was queued again and cannot begin, because its earlier run cannot be closed."""
-    with _transaction() as db:
+    with transaction() as db:
         row = db.execute(
             "SELECT settling FROM jobs WHERE id = ? AND state = 'queued' AND settling IS NOT NULL", (job_id,)
         ).fetchone()
         if row is not None:
-            problem = _object(row["settling"]).get("problem") or "Its earlier run cannot be closed in the run store."
+            told = json_object(row["settling"]).get("problem")
+            problem = told or "Its earlier run cannot be closed in the run store."
             db.execute(
                 "UPDATE jobs SET state = 'failed', reason = ?, ended = ?, token = NULL, slot = NULL WHERE id = ?",
                 (problem, time.time(), job_id),
@@ -453,12 +353,12 @@ def give_up(job_id: int) -> None:
 
 
 def settled(job_id: int, finished: bool = False) -> None:
-    """The run of an ended job is closed.
+    """What an ended job left open is closed.
 
     Args:
-        finished: the run had finished before its worker died: so has the job.
+        finished: it was done before the worker died: so is the job.
     """
-    with _transaction() as db:
+    with transaction() as db:
         db.execute("UPDATE jobs SET settling = NULL WHERE id = ?", (job_id,))
         if finished:
             db.execute(
@@ -471,7 +371,7 @@ def _end(db: sqlite3.Connection, job_id: int, state: JobState, reason: str) -> N
     settling = json.dumps({"state": state, "reason": reason}) if state in ("failed", "cancelled") else None
     db.execute(
         "UPDATE jobs SET state = ?, reason = ?, ended = ?, token = NULL, slot = NULL, pid = NULL, "
-        "cancel_requested = NULL, settling = CASE WHEN kind = 'train' AND attempts > 0 THEN ? END WHERE id = ?",
+        "cancel_requested = NULL, settling = CASE WHEN resumable AND attempts > 0 THEN ? END WHERE id = ?",
         (state, reason, time.time(), settling, job_id),
     )
     _fail_blocked(db)

@@ -23,12 +23,11 @@ from typing import Any
 from mdaf_core.base import notices
 from mdaf_core.base.files import PATIENCE
 from mdaf_core.base.locks import locked
-from mdaf_core.base.process import module_command
 from mdaf_core.base.settings import get_settings
 from mdaf_core.queue import memory, store
 from mdaf_core.queue.database import QueueError
+from mdaf_core.queue.job import Job, lock_path
 from mdaf_core.queue.slots import slot_count, slot_environment
-from mdaf_core.queue.store import Job
 
 IDLE_SECONDS = 300.0
 TICK = 0.2
@@ -37,7 +36,6 @@ CONFIRM_WITHIN = 30.0  # seconds a worker has to confirm its claim
 STATUS_WITHIN = 1.0  # seconds to wait for the exit status of a dead worker
 SETTLE_FAILURES, SETTLE_PAUSE = 3, 300.0  # tries a queued job waits for, and the longest pause between two, in seconds
 START_FAILURES = 3  # failed starts of the launcher after which queued jobs are refused
-LAUNCHER = module_command("mdaf_core.tasks")
 
 
 def supervisor_lock_path() -> Path:
@@ -88,7 +86,7 @@ class Launcher:
 class Supervisor:
     """One pass of `step` looks at everything once; `run` repeats it until there has been nothing to do for a while."""
 
-    def __init__(self, launcher_command: Sequence[str] = LAUNCHER, idle_seconds: float = IDLE_SECONDS):
+    def __init__(self, launcher_command: Sequence[str], idle_seconds: float = IDLE_SECONDS):
         self.launcher_command, self.idle_seconds = launcher_command, idle_seconds
         self.launcher: Launcher | None = None
         self.failed_starts = 0
@@ -230,7 +228,7 @@ class Supervisor:
         for job in jobs:
             if job.token is None or (job.state == "queued" and self._may_still_confirm(job.token)):
                 continue
-            with locked(store.lock_path(job.id)) as free:
+            with locked(lock_path(job.id)) as free:
                 if free and job.state == "queued":
                     store.release_claim(job)
                 elif free and self._cause_is_known(job.token):
@@ -276,16 +274,18 @@ class Supervisor:
                 os.killpg(job.pid, signal.SIGTERM)
 
 
-def main(launcher_command: Sequence[str] = LAUNCHER, idle_seconds: float = IDLE_SECONDS) -> None:
+def main(idle_seconds: float = IDLE_SECONDS) -> None:
     parser = argparse.ArgumentParser(description="Serves the job queue of one artifacts folder.")
     parser.add_argument("--lock", type=int, required=True, help="descriptor of the locked supervisor.lock")
-    lock = parser.parse_args().lock
+    parser.add_argument("launcher", nargs="+", help="the program that runs the jobs, with its arguments")
+    arguments = parser.parse_args()
+    lock = arguments.lock
     os.set_inheritable(lock, False)
     for name in (signal.SIGINT, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} Supervisor {os.getpid()} begins.", flush=True)
-    Supervisor(launcher_command, idle_seconds).run(lock)
+    Supervisor(arguments.launcher, idle_seconds).run(lock)
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} Supervisor {os.getpid()} leaves.", flush=True)
 
 

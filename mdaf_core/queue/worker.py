@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 from mdaf_core import plugins
 from mdaf_core.base import notices
@@ -17,84 +18,22 @@ from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import full_sentence, is_full, with_patience
 from mdaf_core.base.locks import wait_lock
 from mdaf_core.base.settings import get_settings
+from mdaf_core.base.validation import describe_validation_error
 from mdaf_core.plugins import PluginError
 from mdaf_core.queue import memory, store
-from mdaf_core.queue.database import QueueError
-from mdaf_core.queue.store import Job, JobState
-
-REPORT_EVERY, ASK_EVERY = 0.5, 0.25  # seconds between writes of progress and between looks at the cancel flag
-BUSY_SECONDS, LET_BE_SECONDS = 0.5, 5.0  # how long a report waits for a locked queue, and until the next one tries
+from mdaf_core.queue.context import Context, Stopped
+from mdaf_core.queue.job import Job, JobState, lock_path, log_path
+from mdaf_core.queue.kind import Kind
 
 
-class Stopped(Exception):
-    """The job was asked to stop and did."""
-
-
-class Context:
-    """What a kind of job is given: the job, and how to talk to the queue meanwhile."""
-
-    def __init__(self, job: Job):
-        self.job = job
-        self._pending: tuple[dict[str, Any], str | None] | None = None
-        self._reported = self._asked = 0.0
-        self._run_id: str | None = None
-        self._stop = False
-        self._not_before, self._missed = 0.0, ""
-
-    def report(self, progress: dict[str, Any], run_id: str | None = None) -> None:
-        """Show `progress`; what comes faster than twice a second is thinned out, but a new run id goes at once."""
-        self._pending = progress, run_id
-        if run_id != self._run_id or time.monotonic() - self._reported >= REPORT_EVERY:
-            self._run_id = run_id
-            self.flush()
-
-    def flush(self) -> None:
-        """Tell the queue what is pending. Best effort: where it is locked or its disk full, the next report tells."""
-        if self._pending is not None and self._reachable():
-            try:
-                store.report(self.job, *self._pending, timeout=BUSY_SECONDS)
-                self._pending = None
-            except QueueError as error:
-                self._miss(error)
-            self._reported = time.monotonic()
-
-    def should_stop(self) -> bool:
-        """Whether someone cancelled the job, as far as the queue can be asked."""
-        if not self._stop and time.monotonic() - self._asked >= ASK_EVERY and self._reachable():
-            try:
-                self._stop = store.cancel_requested(self.job, timeout=BUSY_SECONDS)
-            except QueueError as error:
-                self._miss(error)
-            self._asked = time.monotonic()
-        return self._stop
-
-    def _reachable(self) -> bool:
-        return time.monotonic() >= self._not_before
-
-    def _miss(self, error: QueueError) -> None:
-        """Let the queue be for a while, so that waiting for it does not slow the job down."""
-        self._not_before = time.monotonic() + LET_BE_SECONDS
-        if str(error) != self._missed:
-            self._missed = str(error)
-            notices.log(f"{error} The job goes on; its progress is shown again later.")
-
-    def stop_if_asked(self) -> None:
-        if self.should_stop():
-            raise Stopped
-
-
-Kind = Callable[[Context], None]
-"""What a kind of job does."""
-
-
-def run(job_id: int, token: str, kinds: Mapping[str, Kind]) -> int:
+def run(job_id: int, token: str, kinds: Mapping[str, Kind[Any]]) -> int:
     """Run one job from confirmation to its last word; returns the exit code of this process.
 
     The lock is never released here: it goes with the process, after everything else.
     """
-    _redirect_output(store.log_path(job_id))
+    _redirect_output(log_path(job_id))
     memory.offer_to_oom_killer()
-    if wait_lock(store.lock_path(job_id), 10) is None:
+    if wait_lock(lock_path(job_id), 10) is None:
         print(f"Job {job_id} is held by another worker: this one leaves.", flush=True)
         return 0
     job = store.confirm(job_id, token, os.getpid())
@@ -109,16 +48,19 @@ def run(job_id: int, token: str, kinds: Mapping[str, Kind]) -> int:
     word = state.capitalize()
     notices.log(f"{word}." if not reason else reason if reason.startswith(word) else f"{word}: {reason}")
     if state != "finished":
-        return settle_locked(job_id)
+        return settle_locked(job_id, kinds)
     return 0
 
 
-def _work(job: Job, context: Context, kinds: Mapping[str, Kind]) -> tuple[JobState, str]:
+def _work(job: Job, context: Context, kinds: Mapping[str, Kind[Any]]) -> tuple[JobState, str]:
     """Do the job; how it ended, and why. A traceback goes to the log only where the program, or a plug-in,
     is at fault."""
     try:
+        if job.kind not in kinds:
+            raise StudioError(f"This program knows no jobs of the kind {job.kind!r}: update it, or cancel the job.")
         plugins.name(job.payload.get("plugins", ()))
-        kinds[job.kind](context)
+        kind = kinds[job.kind]
+        kind.run(context, _payload(job, kind))
         return "finished", ""
     except BaseException as error:
         if with_patience(lambda: store.cancel_requested(job)):
@@ -128,6 +70,14 @@ def _work(job: Job, context: Context, kinds: Mapping[str, Kind]) -> tuple[JobSta
             with contextlib.suppress(OSError):
                 traceback.print_exc()
         return "failed", describe(error)
+
+
+def _payload(job: Job, kind: Kind[Any]) -> BaseModel:
+    try:
+        return kind.payload.model_validate(job.payload)
+    except ValidationError as error:
+        what = f"What the queue holds of job {job.id} cannot be used: cancel it, and queue it again"
+        raise StudioError(describe_validation_error(error, what)) from None
 
 
 def describe(error: BaseException) -> str:
@@ -143,41 +93,26 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
-def settle(job_id: int) -> int:
-    """Close what an ended job's worker left open in the run store; returns an exit code, 1 where that failed."""
-    _redirect_output(store.log_path(job_id))
-    return 0 if wait_lock(store.lock_path(job_id), 10) is None else settle_locked(job_id)
+def settle(job_id: int, kinds: Mapping[str, Kind[Any]]) -> int:
+    """Close what an ended job's worker left open; returns an exit code, 1 where that failed."""
+    _redirect_output(log_path(job_id))
+    return 0 if wait_lock(lock_path(job_id), 10) is None else settle_locked(job_id, kinds)
 
 
-def settle_locked(job_id: int) -> int:
+def settle_locked(job_id: int, kinds: Mapping[str, Kind[Any]]) -> int:
     """As `settle`, with the job's lock held: no worker of this job can be at work. The queue keeps why it failed."""
     try:
-        _settle(job_id)
+        found = store.settlement(job_id)
+        if found is not None:
+            job, state, reason = found
+            settle = kinds[job.kind].settle if job.kind in kinds else None
+            store.settled(job_id, settle is not None and settle(job, state, reason))
         return 0
     except StudioError as error:
         notices.log(f"The run cannot be closed in the run store: {error}")
         with contextlib.suppress(StudioError):
             store.not_settled(job_id, str(error))
         return 1
-
-
-def _settle(job_id: int) -> None:
-    """A study has one job a configuration and seed, so that every run of that pair that is still open is this job's."""
-    found = store.settlement(job_id)
-    if found is None:
-        return
-    from mdaf_core.runs import tracking
-
-    job, settlement = found
-    finished = False
-    for record in tracking.list_runs(job.study):
-        if record.configuration != job.configuration or record.seed != job.seed:
-            continue
-        state = record.state
-        if state == "running":
-            state = tracking.close_or_finish(record.run_id, settlement["state"], settlement["reason"])  # type: ignore[arg-type]
-        finished = finished or (record.run_id == job.run_id and state == "finished")
-    store.settled(job_id, finished)
 
 
 def _redirect_output(log: Path) -> None:

@@ -13,6 +13,7 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue import api as jobs
 from mdaf_core.queue import store as queue
 from mdaf_core.runs import tracking
+from mdaf_core.studies import trainings
 from mdaf_core.studies.store import list_studies
 
 
@@ -46,7 +47,7 @@ def refuse_replacing(name: str, *, force: bool = False) -> None:
         UsageError: a job is training on it, which would go on with other rows, or (without `force`) studies or runs
             refer to it.
     """
-    busy = [job.id for job in queue.list_jobs(states=["running"], kind="train") if job.payload.get("dataset") == name]
+    busy = [job.id for job in queue.list_jobs(["running"], trainings.KIND, resource=name)]
     if busy:
         raise UsageError(f"Job {busy[0]} is training on data set {name!r}: cancel it, or wait for it to end.")
     if force:
@@ -67,7 +68,7 @@ def delete_dataset(name: str, *, force: bool = False) -> int:
         UsageError: there is none of that name, a job is using it, or (without `force`) studies or runs refer to it.
     """
     path = PreparedDataset.open(name).path
-    busy = [job.id for job in jobs.list_jobs(states=jobs.ACTIVE) if name in (job.payload.get(k) for k in _NAMES)]
+    busy = [job.id for job in jobs.list_jobs(jobs.ACTIVE, resource=name)]
     if busy:
         raise UsageError(f"Job {busy[0]} is using data set {name!r}: cancel it, or wait for it to end.")
     found = references(name)
@@ -84,7 +85,3 @@ def delete_dataset(name: str, *, force: bool = False) -> int:
     except OSError as error:
         raise StudioError(f"Data set {name!r} could not be deleted ({error.strerror}).") from None
     return size
-
-
-_NAMES = ("dataset", "name")
-"""Where the payloads of jobs name a data set: trainings, preparations."""

@@ -11,21 +11,20 @@ from mdaf_core.analysis.margins import Margin
 from mdaf_core.analysis.plan import Extension, GivenUp
 from mdaf_core.base.entries import whole_number
 from mdaf_core.base.errors import StudioError, UsageError
-from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
+from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import Split
 from mdaf_core.queue import api as jobs
-from mdaf_core.queue.store import NewJob
+from mdaf_core.queue.job import NewJob
 from mdaf_core.runs.config import LARGEST_SEED, RunConfig
 from mdaf_core.runs.presets import get_preset
-from mdaf_core.studies.definitions import Definition, configurations, definition_names, get_definition, override_all
+from mdaf_core.studies.definitions import configurations, definition_names, get_definition, override_all
 from mdaf_core.studies.status import cells, unqueued
 from mdaf_core.studies.store import Study, create_study, get_study, update_study
+from mdaf_core.studies.trainings import training_job
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.margins import Proposal
     from mdaf_core.data.audit.report import Check
-
-DEMO_DATASET = "synthetic-tiny"
 
 
 def run(
@@ -199,32 +198,13 @@ def _queue(study: Study, pairs: Sequence[tuple[str, int]], after: NewJob | int |
     early."""
     provenance: dict[str, Any] = {"study": study.id, "acknowledged": study.acknowledged}
     trainings = [
-        jobs.train_job(study.id, config, study.dataset, seed, provenance, after)
+        training_job(study.id, config, study.dataset, seed, provenance, after)
         for seed in study.seeds
         for config in study.trained
         if (config.name, seed) in set(pairs)
     ]
     first = [after] if isinstance(after, NewJob) else []
     return jobs.submit([*first, *trainings])[len(first) :]
-
-
-def run_demo() -> Study:
-    """Prepare `synthetic tiny` unless it is there, and run the demo study on it."""
-    definition: Definition = get_definition("demo")
-    after: NewJob | int | None = None
-    if DEMO_DATASET not in list_datasets():
-        active = jobs.active_prepare(DEMO_DATASET)
-        after = active.id if active else jobs.prepare_job("synthetic", None, DEMO_DATASET, {"size": "tiny"})
-    return run_configurations(
-        definition="demo",
-        dataset=DEMO_DATASET,
-        configs=configurations(definition),
-        seeds=definition.seeds,
-        reference=definition.reference,
-        title="Demo study",
-        criteria=definition.criteria,
-        after=after,
-    )
 
 
 def source_of(dataset: str) -> str | None:

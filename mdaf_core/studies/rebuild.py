@@ -13,12 +13,13 @@ from mdaf_core.base.files import read_json, reading
 from mdaf_core.base.settings import get_settings
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue import store as queue
-from mdaf_core.queue.store import Job
+from mdaf_core.queue.job import Job
 from mdaf_core.runs import files, restore
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.files import SINGLE_RUNS, RunFacts
 from mdaf_core.runs.provenance import fingerprint
 from mdaf_core.runs.restore import StoredRun, Told
+from mdaf_core.studies import trainings
 from mdaf_core.studies.store import Study, list_studies
 
 UNKNOWN_END = "How it ended is not known: its process is gone, and the run store was rebuilt."
@@ -71,7 +72,7 @@ def rebuild() -> Rebuilt:
 def _jobs() -> Mapping[str, Job]:
     """Jobs by the run they have; none where the queue cannot be read (noted)."""
     try:
-        return {job.run_id: job for job in queue.list_jobs(kind="train") if job.run_id}
+        return {job.run_id: job for job in queue.list_jobs(kind=trainings.KIND) if job.run_id}
     except StudioError as error:
         notices.add(error)
         return {}
@@ -106,7 +107,7 @@ def _pieced_together(
         provenance = read_json(path, "Put it back from a copy.")
         dataset, seed = str(provenance["dataset"]["name"]), int(provenance["seed"])
         content = str(provenance["dataset"]["fingerprint"])
-    study = told.study if told else job.study if job else None
+    study = told.study if told else job.group if job else None
     study = study or _study_of(run_id, config, dataset, seed, studies)
     ended = (folder / "result.json").stat().st_mtime if finished else None
     return RunFacts(

@@ -10,11 +10,11 @@ from typing import Any, Literal, TypeVar
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError
 from mdaf_core.metrics.registry import in_results
-from mdaf_core.queue import api as jobs
-from mdaf_core.queue.store import Job
+from mdaf_core.queue.job import Job
 from mdaf_core.runs import tracking
 from mdaf_core.runs.metric_values import stored_value
 from mdaf_core.runs.results import RunResult
+from mdaf_core.studies import trainings
 from mdaf_core.studies.store import Study
 
 Read = TypeVar("Read")
@@ -72,8 +72,7 @@ def cells(study: Study) -> list[Cell]:
     by_run: dict[tuple[str, int], list[tracking.RunRecord]] = {}
     for one in _noted(lambda: tracking.list_runs(study.id)):
         by_run.setdefault((one.configuration, one.seed), []).append(one)
-    queued = _noted(lambda: jobs.list_jobs(study=study.id, kind="train"))
-    by_job = {(job.configuration, job.seed): job for job in queued}
+    by_job = dict(_noted(lambda: list(trainings.of_study(study.id).items())))
     found = []
     for name, seed in study.pairs:
         job = by_job.get((name, seed))

@@ -114,7 +114,7 @@ def test_auditing_again_finds_what_changed(monkeypatch, store):
 
 def test_the_form_submits_what_differs_from_the_defaults(monkeypatch, store):
     sent = {}
-    monkeypatch.setattr("mdaf_core.queue.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
+    monkeypatch.setattr("mdaf_core.tasks.prepare.submit", lambda *arguments, **_: sent.update(arguments=arguments))
     app = _page(monkeypatch, store, dataset="views")
     app.selectbox(key="prepare-source").select("user-behavior").run()
     app.selectbox(key="prepare-user-behavior-task").select("next-click").run()
@@ -144,7 +144,7 @@ def test_values_that_are_not_taken_stand_under_their_field_and_lock_the_button(m
 @pytest.mark.parametrize("source", ["synthetic", "user-behavior", "taobao-ads", "movielens", "criteo", "table"])
 def test_untouched_forms_send_no_options(monkeypatch, store, source):
     sent = {}
-    monkeypatch.setattr("mdaf_core.queue.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
+    monkeypatch.setattr("mdaf_core.tasks.prepare.submit", lambda *arguments, **_: sent.update(arguments=arguments))
     app = _page(monkeypatch, store, dataset="views")
     app.selectbox(key="prepare-source").select(source).run()
     app.button(key="prepare-go").click().run()
@@ -155,7 +155,7 @@ def test_untouched_forms_send_no_options(monkeypatch, store, source):
 
 def test_the_form_shows_the_first_rows_and_proposes_a_mapping(monkeypatch, store, tmp_path):
     sent = {}
-    monkeypatch.setattr("mdaf_core.queue.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
+    monkeypatch.setattr("mdaf_core.tasks.prepare.submit", lambda *arguments, **_: sent.update(arguments=arguments))
     lines = "".join(f"{i % 2},{i % 7},{i % 5},{1_600_000_000 + i},{i / 3}\n" for i in range(40))
     (tmp_path / "a.csv").write_text("clk,uid,ad,when,price\n" + lines)
     (tmp_path / "b.csv").write_text("clicked,user,item\n" + "1,2,3\n0,2,4\n")
@@ -197,7 +197,7 @@ def test_options_without_effect_are_left_out_and_changes_are_told(monkeypatch, s
 
 def test_the_protocol_shows_what_it_decides(monkeypatch, store):
     sent = {}
-    monkeypatch.setattr("mdaf_core.queue.api.submit_prepare", lambda *arguments, **_: sent.update(arguments=arguments))
+    monkeypatch.setattr("mdaf_core.tasks.prepare.submit", lambda *arguments, **_: sent.update(arguments=arguments))
     app = _page(monkeypatch, store, dataset="views")
     app.selectbox(key="prepare-source").select("taobao-ads").run()
     app.selectbox(key="prepare-taobao-ads-protocol").select("report").run()
@@ -265,7 +265,7 @@ def test_a_refusal_is_a_sentence(monkeypatch, store):
     def refuse(*_, **__):
         raise UsageError("No <b>such</b> thing.")
 
-    monkeypatch.setattr("mdaf_core.queue.api.submit_prepare", refuse)
+    monkeypatch.setattr("mdaf_core.tasks.prepare.submit", refuse)
     app = _page(monkeypatch, store, dataset="views")
     app.button(key="prepare-go").click().run()
     assert not app.exception
@@ -274,7 +274,7 @@ def test_a_refusal_is_a_sentence(monkeypatch, store):
 
 def test_the_memory_limit_is_read_and_sent(monkeypatch, store):
     sent = {}
-    monkeypatch.setattr("mdaf_core.queue.api.submit_prepare", lambda *_, **options: sent.update(options))
+    monkeypatch.setattr("mdaf_core.tasks.prepare.submit", lambda *_, **options: sent.update(options))
     app = _page(monkeypatch, store, dataset="views")
     app.text_input(key="prepare-memory").set_value("much").run()
     app.button(key="prepare-go").click().run()
@@ -333,7 +333,7 @@ def test_a_failed_preparation_is_edited_in_the_form(monkeypatch, store, tmp_path
         sent.update(source=source, path=str(path), name=name, options=options)
         return 2
 
-    monkeypatch.setattr("mdaf_core.queue.api.submit_prepare", submit)
+    monkeypatch.setattr("mdaf_core.tasks.prepare.submit", submit)
     app.button(key="prepare-go").click().run()
     assert sent == payload
 

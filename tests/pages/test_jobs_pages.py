@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from mdaf_core.base.files import write_json
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.queue import api, store
+from mdaf_core.queue.job import log_path
 from mdaf_core.runs import tracking
 from mdaf_core.studies import estimate, launch
 from mdaf_core.studies.store import list_studies
@@ -84,7 +85,7 @@ def test_first_start_offers_the_demo(quiet):
 
 def test_overview_shows_every_state(tiny):
     study = launch.run("demo", "tiny", seeds=[1, 2])
-    first, second, third, *_ = store.list_jobs(study=study.id)
+    first, second, third, *_ = store.list_jobs(group=study.id)
     begin(first.id, **PROGRESS)
     store.end(begin(second.id), "failed", "Ran out of paper.")
     api.cancel(third.id)
@@ -121,7 +122,7 @@ def test_a_launch_that_was_interrupted_is_offered_to_be_completed(tiny):
     app = open_page("overview", study=study.id)
     assert "5 runs of this study were never queued" in words(app)
     sound(button(app, "Queue them").click().run())
-    assert len(store.list_jobs(study=study.id)) == 5
+    assert len(store.list_jobs(group=study.id)) == 5
 
 
 def test_jobs_without_any(quiet):
@@ -130,7 +131,7 @@ def test_jobs_without_any(quiet):
 
 def test_jobs_live_progress_and_cancel(tiny):
     study = launch.run("demo", "tiny", seeds=[1])
-    job_id = store.list_jobs(study=study.id)[0].id
+    job_id = store.list_jobs(group=study.id)[0].id
     begin(job_id, **PROGRESS)
     app = open_page("jobs")
     said = words(app)
@@ -143,7 +144,7 @@ def test_jobs_live_progress_and_cancel(tiny):
 
 def test_jobs_reorder_and_cancel_queued(tiny):
     study = launch.run("demo", "tiny", seeds=[1])
-    a, b, c, *_ = [job.id for job in store.list_jobs(study=study.id)]
+    a, b, c, *_ = [job.id for job in store.list_jobs(group=study.id)]
     app = open_page("jobs")
     sound(app.button(key=f"first-{c}").click().run())
     sound(app.button(key=f"down-{a}").click().run())
@@ -154,11 +155,11 @@ def test_jobs_reorder_and_cancel_queued(tiny):
 
 def test_jobs_failed_reason_retry_resume_and_log(tiny):
     study = launch.run("demo", "tiny", seeds=[1])
-    first, second, *_ = store.list_jobs(study=study.id)
+    first, second, *_ = store.list_jobs(group=study.id)
     for job in (first, second):
         store.end(begin(job.id), "failed", "Killed by signal 9 (SIGKILL); see [this](x).")
-    store.log_path(first.id).parent.mkdir(parents=True)
-    store.log_path(first.id).write_text("step 1\rstep 2\nlast line\n")
+    log_path(first.id).parent.mkdir(parents=True)
+    log_path(first.id).write_text("step 1\rstep 2\nlast line\n")
     app = open_page("jobs")
     assert "Killed by signal 9 (SIGKILL); see [this](x)." in words(app)
     sound(app.button(key=f"resume-{first.id}").click().run())
@@ -171,7 +172,7 @@ def test_jobs_failed_reason_retry_resume_and_log(tiny):
 
 def test_jobs_all_at_once(tiny):
     study = launch.run("demo", "tiny", seeds=[1])
-    first = store.list_jobs(study=study.id)[0].id
+    first = store.list_jobs(group=study.id)[0].id
     store.end(begin(first), "failed", "x")
     app = open_page("jobs")
     sound(app.button(key="all-close").click().run())
@@ -183,7 +184,7 @@ def test_jobs_all_at_once(tiny):
 
 def test_a_button_that_comes_too_late_is_a_message(tiny):
     study = launch.run("demo", "tiny", seeds=[1])
-    job_id = store.list_jobs(study=study.id)[1].id
+    job_id = store.list_jobs(group=study.id)[1].id
     app = open_page("jobs")
     api.cancel(job_id)
     sound(app.button(key=f"up-{job_id}").click().run())
@@ -202,7 +203,7 @@ def test_launch_a_definition(tiny):
     sound(button(app, "Launch 10 runs").click().run())
     (study,) = list_studies()
     assert (study.definition, study.seeds) == ("demo", [7, 8])
-    assert len(store.list_jobs(study=study.id)) == 10
+    assert len(store.list_jobs(group=study.id)) == 10
 
 
 def test_launch_own_selection_with_changes(tiny):
@@ -346,7 +347,7 @@ def test_a_margin_is_proposed_with_its_reasons_and_taken_by_a_click(tiny):
 
 def test_seeds_are_added_and_failed_runs_given_up_from_overview(tiny):
     study = launch.run("demo", "tiny", seeds=[1], only=["lr", "dcnv2"])
-    ids = [job.id for job in store.list_jobs(study=study.id)]
+    ids = [job.id for job in store.list_jobs(group=study.id)]
     api.cancel(ids[0])
     app = open_page("overview", study=study.id)
     assert f"Planned: AUC on test rows against {study.reference}, no margin, seed 1." in words(app)

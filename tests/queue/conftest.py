@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from mdaf_core.queue import api, store
+from mdaf_core.queue.job import ENDED
 from mdaf_core.queue.store import NewJob
 from tests.waiting import traces, wait_until
 
 FAKE = Path(__file__).with_name("fake_supervisor.py")
+LAUNCHER = Path(__file__).with_name("fake_launcher.py")
 
 
 class Queue:
@@ -44,7 +46,7 @@ class Queue:
         return self.state(job_id) == "running"
 
     def ended(self, job_id: int) -> bool:
-        return self.state(job_id) in store.ENDED
+        return self.state(job_id) in ENDED
 
     def supervisors(self) -> list[int]:
         """Living processes that serve this artifacts folder's queue."""
@@ -77,6 +79,7 @@ class Queue:
 def queue(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
     """An empty queue; submitting starts the supervisor of the tests. Everything started is gone afterwards."""
     monkeypatch.setattr(api, "SUPERVISOR", (sys.executable, str(FAKE)))
+    monkeypatch.setattr(api, "_launcher", (sys.executable, str(LAUNCHER)))
     monkeypatch.setenv("MDAF_SLOTS", "1")
     queue = Queue(home)
     yield queue

@@ -8,11 +8,23 @@ import sys
 import time
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.settings import get_settings
 from mdaf_core.queue import api
+from mdaf_core.queue.context import Context
+from mdaf_core.queue.kind import Kind, Progress
 from mdaf_core.queue.launcher import main
-from mdaf_core.queue.worker import Context
+
+
+class Task(BaseModel):
+    seconds: float = 0.0
+
+
+class Done(Progress):
+    fraction: float
+    resumed: bool
 
 
 def _note(context: Context, what: str) -> None:
@@ -20,33 +32,33 @@ def _note(context: Context, what: str) -> None:
         log.write(f"{what} {context.job.id} {context.job.attempts} {os.getpid()}\n")
 
 
-def sleep(context: Context) -> None:
+def sleep(context: Context, task: Task) -> None:
     _note(context, "begin")
-    steps = int(context.job.payload["seconds"] / 0.05)
+    steps = int(task.seconds / 0.05)
     for step in range(steps):
-        context.report({"fraction": step / steps, "resumed": context.job.resume}, run_id="r1")
+        context.report(Done(fraction=step / steps, resumed=context.job.resume), run_id="r1")
         context.stop_if_asked()
         time.sleep(0.05)
     _note(context, "end")
 
 
-def until_told(context: Context) -> None:
+def until_told(context: Context, task: Task) -> None:
     """As long as there is no file `go`."""
     _note(context, "begin")
     while not (get_settings().home / "go").exists():
-        context.report({"fraction": 0.5, "resumed": context.job.resume}, run_id="r1")
+        context.report(Done(fraction=0.5, resumed=context.job.resume), run_id="r1")
         context.stop_if_asked()
         time.sleep(0.05)
     _note(context, "end")
 
 
-def stubborn(context: Context) -> None:
+def stubborn(context: Context, task: Task) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _note(context, "begin")
     time.sleep(600)
 
 
-def with_child(context: Context) -> None:
+def with_child(context: Context, task: Task) -> None:
     """Leaves a forked child behind that shares the job's lock."""
     if os.fork() == 0:
         time.sleep(600)
@@ -55,22 +67,24 @@ def with_child(context: Context) -> None:
     time.sleep(600)
 
 
-def refuse(context: Context) -> None:
+def refuse(context: Context, task: Task) -> None:
     raise StudioError("The data are no good.")
 
 
-def broken(context: Context) -> None:
+def broken(context: Context, task: Task) -> None:
     raise ValueError("seven is not eight")
 
 
-def memory(context: Context) -> None:
+def memory(context: Context, task: Task) -> None:
     raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried")
 
 
-def leave(context: Context) -> None:
+def leave(context: Context, task: Task) -> None:
     os._exit(3)
 
 
 if __name__ == "__main__":
     api.SUPERVISOR = (sys.executable, str(Path(__file__).with_name("fake_supervisor.py")))
-    main({f.__name__: f for f in (sleep, until_told, stubborn, with_child, refuse, broken, memory, leave)}, preload=())
+    api.serve_by((sys.executable, __file__))
+    jobs = (sleep, until_told, stubborn, with_child, refuse, broken, memory, leave)
+    main({f.__name__: Kind(f.__name__, Task, Done, f) for f in jobs}, preload=())

@@ -12,7 +12,8 @@ from mdaf_core.queue.store import NewJob
 
 
 def new(title: str = "job", **fields) -> NewJob:
-    return NewJob(kind=fields.pop("kind", "train"), title=title, **fields)
+    kind = fields.pop("kind", "train")
+    return NewJob(kind=kind, title=title, resumable=kind == "train", **fields)
 
 
 def begin(slots: int = 1) -> store.Job:
@@ -80,7 +81,7 @@ def test_an_earlier_attempt_cannot_report_or_end_a_later_one(home):
     store.bury(old, "died")
     store.requeue(job_id, resume=False)
     now = begin()
-    store.report(old, {"stale": True}, "stale")
+    store.report(old, '{"stale": true}', "stale")
     store.end(old, "finished")
     store.bury(old, "died again")
     job = store.get_job(job_id)
@@ -229,7 +230,7 @@ def test_all_jobs_of_a_call_are_added_or_none(home):
 
 def test_a_configuration_and_seed_of_a_study_is_queued_once(home):
     def pair(seed: int) -> NewJob:
-        return new(study="s", configuration="lr", seed=seed)
+        return new(key=f"s/lr/{seed}")
 
     first = store.add([pair(1), pair(2)])
     again = store.add([pair(2), pair(3), pair(2)])

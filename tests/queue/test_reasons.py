@@ -21,7 +21,7 @@ from mdaf_core.queue.worker import describe
 )
 def test_the_cause_of_a_death(home, monkeypatch, status, said):
     monkeypatch.setattr(memory, "oom_kills", lambda: 5)
-    supervisor = Supervisor()
+    supervisor = Supervisor(("true",))
     if status is not None:
         supervisor.statuses["t"] = status
     assert said in supervisor._cause("t")
@@ -31,7 +31,7 @@ def test_the_cause_of_a_death(home, monkeypatch, status, said):
 def test_the_kernels_count_decides_whether_memory_ran_out(home, monkeypatch, status, memory_said):
     count = iter([5, 6, 6])
     monkeypatch.setattr(memory, "oom_kills", lambda: next(count))
-    supervisor = Supervisor()
+    supervisor = Supervisor(("true",))
     if status is not None:
         supervisor.statuses["t"] = status
     assert ("because memory ran out" in supervisor._cause("t")) is memory_said

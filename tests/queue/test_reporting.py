@@ -14,11 +14,15 @@ import pytest
 
 from mdaf_core.base import files
 from mdaf_core.base.errors import StudioError
+from mdaf_core.queue import context as context_module
 from mdaf_core.queue import store, worker
+from mdaf_core.queue.context import Context
 from mdaf_core.queue.database import QueueError, transaction
+from mdaf_core.queue.kind import Stage
 from mdaf_core.queue.supervisor import SETTLE_FAILURES, Supervisor
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
+from mdaf_core.tasks.kinds import KINDS
 from mdaf_core.training import fit
 
 QUICK = get_preset("lr").with_overrides({"training.max_epochs": 3, "training.patience": 3})
@@ -42,7 +46,7 @@ def pauses_are(monkeypatch: pytest.MonkeyPatch, pause: Callable[[float], object]
 
 
 def running_job() -> store.Job:
-    (job_id,) = store.add([store.NewJob("train", "one", {}, "s", "lr", 1)])
+    (job_id,) = store.add([store.NewJob("train", "one", {}, key="s/lr/1", resumable=True)])
     job = store.claim(1)
     found = store.confirm(job_id, job.token, 1)
     assert found is not None
@@ -50,19 +54,19 @@ def running_job() -> store.Job:
 
 
 def test_a_locked_queue_costs_progress_and_nothing_else(home: Path, monkeypatch: pytest.MonkeyPatch, capfd) -> None:
-    monkeypatch.setattr(worker, "BUSY_SECONDS", 0.01)
-    monkeypatch.setattr(worker, "LET_BE_SECONDS", 0.0)
-    monkeypatch.setattr(worker, "REPORT_EVERY", 0.0)
-    monkeypatch.setattr(worker, "ASK_EVERY", 0.0)
+    monkeypatch.setattr(context_module, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(context_module, "LET_BE_SECONDS", 0.0)
+    monkeypatch.setattr(context_module, "REPORT_EVERY", 0.0)
+    monkeypatch.setattr(context_module, "ASK_EVERY", 0.0)
     job = running_job()
-    context = worker.Context(job)
+    context = Context(job)
     with locked(store.queue_path()):
         for step in range(3):
-            context.report({"fraction": step / 3}, run_id="r")
+            context.report(Stage(fraction=step / 3), run_id="r")
             assert not context.should_stop()
     assert capfd.readouterr().err.count("is locked by another program. The job goes on") == 1
     context.flush()
-    assert store.get_job(job.id).progress == {"fraction": 2 / 3}
+    assert store.get_job(job.id).progress == {"fraction": 2 / 3, "message": ""}
     assert store.get_job(job.id).run_id == "r"
     store.cancel(job.id)
     assert context.should_stop()
@@ -71,7 +75,7 @@ def test_a_locked_queue_costs_progress_and_nothing_else(home: Path, monkeypatch:
 def test_the_end_of_a_job_waits_for_a_locked_queue(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = running_job()
     pauses: list[float] = []
-    monkeypatch.setattr(store, "_transaction", lambda **options: transaction(**{**options, "timeout": 0.01}))
+    monkeypatch.setattr(store, "transaction", lambda **options: transaction(**{**options, "timeout": 0.01}))
     with locked(store.queue_path()) as holder:
 
         def pause(seconds: float) -> None:
@@ -172,10 +176,10 @@ def test_a_job_queued_again_on_a_store_that_cannot_be_used_fails_with_the_senten
         def send(self, **command: object) -> bool:
             self.sent += 1
             assert command == {"do": "settle", "job": job.id}
-            self.status = worker.settle_locked(job.id)
+            self.status = worker.settle_locked(job.id, KINDS)
             return True
 
-    supervisor = Supervisor()
+    supervisor = Supervisor(("true",))
     supervisor.launcher = launcher = FakeLauncher()  # type: ignore[assignment]
     clock = 1000.0
     monkeypatch.setattr("mdaf_core.queue.supervisor.time.monotonic", lambda: clock)

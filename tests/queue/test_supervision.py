@@ -14,6 +14,7 @@ import pytest
 
 from mdaf_core.base.locks import locked
 from mdaf_core.queue import api, store
+from mdaf_core.queue.job import lock_path
 from tests.waiting import PATIENT
 
 
@@ -190,7 +191,7 @@ def test_a_locked_job_is_never_touched(queue):
     """Reconciliation needs the lock: as long as someone holds it, the job is theirs."""
     (job_id,) = store.add([queue.new()])
     job = store.claim(1)
-    with locked(store.lock_path(job_id)) as free:
+    with locked(lock_path(job_id)) as free:
         assert free
         api.ensure_supervisor()
         time.sleep(2)
@@ -225,7 +226,8 @@ def test_many_callers_start_one_supervisor(queue):
 def test_processes_that_ensure_together_start_one_supervisor(queue):
     code = (
         "import sys; from mdaf_core.queue import api; "
-        f"api.SUPERVISOR = (sys.executable, {str(api.SUPERVISOR[1])!r}); api.ensure_supervisor()"
+        f"api.SUPERVISOR = (sys.executable, {str(api.SUPERVISOR[1])!r}); "
+        f"api.serve_by({api._launcher!r}); api.ensure_supervisor()"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
     assert [p.wait(PATIENT) for p in processes] == [0] * 4
@@ -249,14 +251,8 @@ def test_a_supervisor_whose_folder_is_gone_leaves(queue):
     queue.wait_until(lambda: not queue.supervisors())
 
 
-def test_workers_that_cannot_start_fail_their_jobs_with_a_reason(queue, monkeypatch, tmp_path):
-    script = tmp_path / "broken_supervisor.py"
-    script.write_text(
-        "import sys\n"
-        "from mdaf_core.queue.supervisor import main\n"
-        "main([sys.executable, '-c', 'raise SystemExit(1)'], idle_seconds=1)\n"
-    )
-    monkeypatch.setattr(api, "SUPERVISOR", (sys.executable, str(script)))
+def test_workers_that_cannot_start_fail_their_jobs_with_a_reason(queue, monkeypatch):
+    monkeypatch.setattr(api, "_launcher", (sys.executable, "-c", "raise SystemExit(1)"))
     (job_id,) = api.submit([queue.new()])
     queue.wait_until(lambda: queue.ended(job_id))
     assert "supervisor.log" in api.get_job(job_id).reason

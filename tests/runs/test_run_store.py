@@ -135,8 +135,8 @@ def test_runs_of_before_their_facts_were_kept_are_pieced_together(home: Path, ca
         c: (r.study, r.state, r.reason, r.fingerprint) for c, r in runs.items()
     }
     (home / "mlflow.db").write_bytes(b"")  # now nothing does but studies, the queue and the files
-    (job,) = queue.add([queue.NewJob("train", "lr", {}, study.id, "lr", 1)])
-    with queue._transaction() as db:
+    (job,) = queue.add([queue.NewJob("train", "lr", {}, key=f"{study.id}/lr/1", resumable=True)])
+    with queue.transaction() as db:
         db.execute(
             "UPDATE jobs SET state = 'failed', reason = 'Killed.', ended = 5, run_id = ? WHERE id = ?",
             (runs["lr"].run_id, job),
@@ -181,8 +181,8 @@ def test_a_store_of_an_older_mlflow_is_copied_before_it_is_migrated(home: Path, 
 
 
 def test_jobs_that_run_keep_the_store_from_being_rebuilt(home: Path, call) -> None:  # noqa: F811
-    queue.add([queue.NewJob("train", "lr", {}, "s", "lr", 1)])
-    with queue._transaction() as db:
+    queue.add([queue.NewJob("train", "lr", {}, key="s/lr/1", resumable=True)])
+    with queue.transaction() as db:
         db.execute("UPDATE jobs SET state = 'running', run_id = 'r', started = 1")
     code, _, err = call("store", "rebuild")
     assert code == 2 and "is running" in err

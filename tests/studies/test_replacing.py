@@ -14,7 +14,7 @@ from mdaf_core.data.prepare.pipeline import default_name, prepare
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue import api, store
 from mdaf_core.studies import data_sets
-from mdaf_core.tasks import kinds
+from mdaf_core.tasks import prepare as prepare_task
 from tests.data.raw_files import write_criteo, write_ml_100k, write_taobao_ads
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -70,10 +70,11 @@ def test_a_study_launched_meanwhile_keeps_its_data(tmp_path, monkeypatch):
 
 def test_a_job_asks_too_and_empties_an_upload_only_once_it_is_prepared(tmp_path, monkeypatch):
     stored = uploads.save_uploads([("log.csv", _log(tmp_path / "log.csv").open("rb"))])
-    job = api.prepare_job("table", stored, "log", {"item": "item"})
+    job = prepare_task.job("table", stored, "log", {"item": "item"})
 
     def work(job):
-        kinds.prepare(SimpleNamespace(job=job, report=lambda _: None, stop_if_asked=lambda: None))
+        context = SimpleNamespace(report=lambda _: None, stop_if_asked=lambda: None)
+        prepare_task.run(context, prepare_task.Preparation.model_validate(job.payload))
 
     _prepare(_log(tmp_path / "other.csv", seed=1))
     monkeypatch.setattr(data_sets, "references", lambda name: data_sets.References(["a-study"], 3))
@@ -81,21 +82,21 @@ def test_a_job_asks_too_and_empties_an_upload_only_once_it_is_prepared(tmp_path,
         work(job)
     assert stored.read_bytes() == (tmp_path / "log.csv").read_bytes()
     before = PreparedDataset.open("log").meta.request
-    work(api.prepare_job("table", stored, "log", {"item": "item"}, force=True))
+    work(prepare_task.job("table", stored, "log", {"item": "item"}, force=True))
     assert PreparedDataset.open("log").meta.request != before and not stored.parent.exists()
 
 
 def test_what_a_job_trains_on_is_kept_even_by_force(tmp_path, monkeypatch):
     path = _log(tmp_path / "log.csv")
     first = _prepare(path)
-    (job,) = store.add([store.NewJob("train", "lr, seed 1", {"dataset": "log"}, "a-study", "lr", 1)])
+    (job,) = store.add([store.NewJob("train", "lr, seed 1", {"dataset": "log"}, key="a-study/lr/1", resource="log")])
     forced = partial(data_sets.refuse_replacing, force=True)
-    with store._transaction() as db:
+    with store.transaction() as db:
         db.execute("UPDATE jobs SET state = 'running' WHERE id = ?", (job,))
     with pytest.raises(UsageError, match=f"Job {job} is training on data set 'log'"):
         _prepare(path, may_replace=forced, split="random")
     assert PreparedDataset.open("log").meta == first.meta
-    with store._transaction() as db:
+    with store.transaction() as db:
         db.execute("UPDATE jobs SET state = 'finished' WHERE id = ?", (job,))
     assert _prepare(path, may_replace=forced, split="random").meta.request != first.meta.request
 
@@ -133,7 +134,7 @@ def test_default_names_hold_what_differs(tmp_path):
 def test_a_folder_without_the_files_is_refused_before_the_queue(tmp_path, source):
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(BadInputError, match="xpected"):
-        api.prepare_job(source, tmp_path)
+        prepare_task.job(source, tmp_path)
     assert api.list_jobs() == []
 
 
@@ -141,18 +142,18 @@ def test_files_that_are_missing_beside_others_are_named_before_the_queue(tmp_pat
     write_ml_100k(tmp_path / "ml")
     (tmp_path / "ml" / "u.user").unlink()
     with pytest.raises(BadInputError, match=r"no u\.user here.*It holds u\.data, u\.item"):
-        api.prepare_job("movielens", tmp_path / "ml")
+        prepare_task.job("movielens", tmp_path / "ml")
     write_taobao_ads(tmp_path / "ads")
     (tmp_path / "ads" / "behavior_log.csv").unlink()
-    assert api.prepare_job("taobao-ads", tmp_path / "ads").payload["force"] is False
+    assert prepare_task.job("taobao-ads", tmp_path / "ads").payload["force"] is False
     with pytest.raises(BadInputError, match=r"no behavior_log\.csv here"):
-        api.prepare_job("taobao-ads", tmp_path / "ads", options={"history": "behavior-log"})
+        prepare_task.job("taobao-ads", tmp_path / "ads", options={"history": "behavior-log"})
     write_criteo(tmp_path / "train.txt")
-    assert api.prepare_job("criteo", tmp_path).payload["name"] == "criteo"
+    assert prepare_task.job("criteo", tmp_path).payload["name"] == "criteo"
 
 
 def test_a_table_without_the_columns_is_refused_before_the_queue(tmp_path):
     path = _log(tmp_path / "log.csv")
     with pytest.raises(BadInputError, match="no column 'user'"):
-        api.prepare_job("table", path, options={"user": "user"})
-    assert api.prepare_job("table", path, options={"item": "item"}).payload["name"] == "table-log"
+        prepare_task.job("table", path, options={"user": "user"})
+    assert prepare_task.job("table", path, options={"item": "item"}).payload["name"] == "table-log"

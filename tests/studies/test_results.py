@@ -16,7 +16,7 @@ from mdaf_core.reporting import bundle
 from mdaf_core.reporting.frames import comparison_table, condition_notes
 from mdaf_core.reporting.material import Material
 from mdaf_core.runs import tracking
-from mdaf_core.studies import launch, results
+from mdaf_core.studies import launch, results, trainings
 from mdaf_core.studies.store import get_study, update_study
 from tests.reporting.example_study import make_study
 
@@ -139,9 +139,7 @@ def test_extending_queues_every_configuration_and_remembers_when(home, monkeypat
     again = get_study(study.id)
     assert again.seeds == [1, 2, 3, 4] and again.plan.seeds == [1, 2]
     assert again.extensions[0].seeds == [3, 4] and again.extensions[0].results_seen
-    assert {(j.configuration, j.seed) for j in api.list_jobs(study=study.id)} == {
-        (c, s) for c in ("mdaf-full", "lr") for s in (3, 4)
-    }
+    assert set(trainings.of_study(study.id)) == {(c, s) for c in ("mdaf-full", "lr") for s in (3, 4)}
     assert words(results.compare(again))["lr"] == "interim"
     for bad in ([2], [5, 5], []):
         with pytest.raises(UsageError):

@@ -13,11 +13,12 @@ from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue import api, store
 from mdaf_core.runs.presets import get_preset
-from mdaf_core.studies import launch
+from mdaf_core.studies import launch, trainings
 from mdaf_core.studies.definitions import configurations, definition_names, get_definition
 from mdaf_core.studies.status import cells, counts, next_step, spread
 from mdaf_core.studies.store import create_study, get_study, list_studies
 from mdaf_core.studies.visits import begin_visit, changes_since
+from mdaf_core.tasks.demo import run_demo
 
 
 @pytest.fixture
@@ -135,8 +136,8 @@ def test_seeds_that_are_none(text):
 
 def test_run_queues_every_configuration_and_seed_once(tiny):
     study = launch.run("demo", "tiny", seeds=[1, 2], overrides=["training.max_epochs=2"])
-    jobs = store.list_jobs(study=study.id)
-    assert {(j.configuration, j.seed) for j in jobs} == {(c, s) for c in get_definition("demo").presets for s in (1, 2)}
+    jobs = store.list_jobs(group=study.id)
+    assert set(trainings.of_study(study.id)) == {(c, s) for c in get_definition("demo").presets for s in (1, 2)}
     assert len(jobs) == 10
     assert all(job.payload["config"]["training"]["max_epochs"] == 2 for job in jobs)
     assert all(job.payload["provenance"]["study"] == study.id for job in jobs)
@@ -148,7 +149,7 @@ def test_run_queues_every_configuration_and_seed_once(tiny):
 def test_a_launch_that_was_interrupted_can_be_completed(tiny):
     study = create(dataset="tiny")
     assert next_step(study, cells(study)).target == "complete"
-    store.add([api.train_job(study.id, study.configurations[0], "tiny", 42)])
+    store.add([trainings.training_job(study.id, study.configurations[0], "tiny", 42)])
     assert len(launch.queue_missing(study)) == 3
     assert counts(cells(study)) == {"queued": 4}
 
@@ -189,11 +190,11 @@ def test_models_that_read_histories_need_some(tiny):
 
 
 def test_the_demo_prepares_its_data_first_and_only_once(quiet):
-    first = launch.run_demo()
+    first = run_demo()
     prepare_job = next(j for j in store.list_jobs() if j.kind == "prepare")
-    assert {j.depends_on for j in store.list_jobs(study=first.id)} == {prepare_job.id}
-    second = launch.run_demo()
-    assert {j.depends_on for j in store.list_jobs(study=second.id)} == {prepare_job.id}
+    assert {j.depends_on for j in store.list_jobs(group=first.id)} == {prepare_job.id}
+    second = run_demo()
+    assert {j.depends_on for j in store.list_jobs(group=second.id)} == {prepare_job.id}
     assert store.claim(5).id == prepare_job.id
     assert store.claim(5) is None
 
@@ -219,7 +220,7 @@ def test_spread_over_seeds(tiny):
 def test_changes_since_the_last_visit(tiny):
     study = launch.run("demo", "tiny", seeds=[1])
     assert begin_visit(study.id) is None
-    job_id = store.list_jobs(study=study.id)[0].id
+    job_id = store.list_jobs(group=study.id)[0].id
     api.cancel(job_id)
     before = begin_visit(study.id)
     assert [c.job.id for c in changes_since(cells(study), before)] == [job_id]

@@ -13,7 +13,7 @@ from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.prepare.uploads import save_uploads
 from mdaf_core.runs import tracking
 from mdaf_core.tasks.kinds import KINDS
-from mdaf_core.tasks.predictions import predict_job
+from mdaf_core.tasks.predictions import PredictProgress, predict_job
 from tests.data.raw_files import write_user_behavior
 from tests.predicting.trained import make_run
 
@@ -28,15 +28,14 @@ def test_a_job_predicts_an_upload_and_says_what_it_found(home: Path, tmp_path: P
         upload = save_uploads([("../new rows.csv", content)])
     job = predict_job(run, upload)
     assert job.kind == "predict" and job.title.endswith("lr, seed 1") and job.payload["path"] == str(upload)
-    said: list[dict] = []
+    said: list[PredictProgress] = []
     asked: list[int] = []
-    context = SimpleNamespace(
-        job=job, report=lambda progress: said.append(progress), stop_if_asked=lambda: asked.append(1)
-    )
-    KINDS["predict"](context)  # type: ignore[arg-type]
+    context = SimpleNamespace(report=said.append, stop_if_asked=lambda: asked.append(1))
+    predict = KINDS["predict"]
+    predict.run(context, predict.payload.model_validate(job.payload))  # type: ignore[arg-type]
     out = Path(job.payload["out"])
     assert out.parent == home / "predictions" and pl.read_parquet(out).height == 300
-    assert said[-1]["message"] == "300 rows" and any("AUC" in line for line in said[-1]["said"])
+    assert said[-1].message == "300 rows" and any("AUC" in line for line in said[-1].said)
     assert asked and not upload.exists()
 
 

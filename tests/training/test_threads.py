@@ -12,11 +12,14 @@ ROOT = Path(__file__).resolve().parents[2]
 TRAIN = """
 import json, time
 import torch
-from mdaf_core import tracking
-from mdaf_core.data.dataset import PreparedDataset
-from mdaf_core.jobs import api, store
+import mdaf_core.tasks
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.queue import api, store
+from mdaf_core.queue.job import ENDED
+from mdaf_core.runs import tracking
+from mdaf_core.runs.presets import get_preset
+from mdaf_core.studies.trainings import training_job
 from mdaf_core.training.fit import train
-from mdaf_core.training.presets import get_preset
 
 def seen(result):
     timing = {"seconds", "rows_per_second"}
@@ -34,8 +37,8 @@ dataset = PreparedDataset.open("tiny")
 out = []
 for _ in range(2):
     out.append(seen(train(config, dataset, 7)) | {"torch after": torch.get_num_threads()})
-job = api.submit_train("queued", config, "tiny", 7)
-while store.get_job(job).state not in store.ENDED:
+(job,) = api.submit([training_job("queued", config, "tiny", 7)])
+while store.get_job(job).state not in ENDED:
     time.sleep(0.1)
 assert store.get_job(job).state == "finished", store.get_job(job).reason
 out.append(seen(tracking.list_runs("queued")[0].result))

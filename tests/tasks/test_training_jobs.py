@@ -13,8 +13,11 @@ from mdaf_core.base.errors import BadInputError
 from mdaf_core.base.settings import get_settings
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue import api, store
+from mdaf_core.queue.job import ENDED
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
+from mdaf_core.studies import trainings
+from mdaf_core.tasks import prepare
 from tests.waiting import traces, wait_until
 
 # Small steps make epochs long enough to be hit in the middle of.
@@ -32,14 +35,18 @@ def in_epoch(job_id: int, epoch: int) -> bool:
 
 
 def ended(job_id: int) -> bool:
-    return store.get_job(job_id).state in store.ENDED
+    return store.get_job(job_id).state in ENDED
+
+
+def submit(*training: object) -> int:
+    return api.submit([trainings.training_job(*training)])[0]  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def served(home, monkeypatch):
     """An artifacts folder with `tiny`, served by the program's own supervisor."""
     monkeypatch.setenv("MDAF_THREADS", "1")
-    (job_id,) = api.submit([api.prepare_job("synthetic", None, "tiny", {"size": "tiny"})])
+    (job_id,) = api.submit([prepare.job("synthetic", None, "tiny", {"size": "tiny"})])
     wait_for(lambda: ended(job_id))
     assert store.get_job(job_id).state == "finished", store.get_job(job_id).reason
     yield home
@@ -54,8 +61,8 @@ def served(home, monkeypatch):
 @pytest.mark.slow
 def test_killed_resumed_cancelled(served):
     assert PreparedDataset.open("tiny").meta.splits["train"].rows > 0
-    whole = api.submit_train("whole", CONFIG, "tiny", 1, {"acknowledged": ["x"]})
-    broken = api.submit_train("broken", CONFIG, "tiny", 1)
+    whole = submit("whole", CONFIG, "tiny", 1, {"acknowledged": ["x"]})
+    broken = submit("broken", CONFIG, "tiny", 1)
     wait_for(lambda: ended(whole))
     assert store.get_job(whole).state == "finished", store.get_job(whole).reason
     expected = tracking.list_runs("whole")[0].result
@@ -82,7 +89,7 @@ def test_killed_resumed_cancelled(served):
     ]
     assert (run.result.val, run.result.test) == (expected.val, expected.test)
 
-    stopped = api.submit_train("stopped", CONFIG, "tiny", 1)
+    stopped = submit("stopped", CONFIG, "tiny", 1)
     wait_for(lambda: in_epoch(stopped, 2))
     api.cancel(stopped)
     wait_for(lambda: ended(stopped))
@@ -99,10 +106,10 @@ def test_killed_resumed_cancelled(served):
 @pytest.mark.slow
 def test_a_worker_that_dies_after_its_run_finished_has_finished(served):
     """The last words of a run and of its job are two: between them, the run's count."""
-    job_id = api.submit_train("late", CONFIG.with_overrides({"training.max_epochs": 1}), "tiny", 1)
+    job_id = submit("late", CONFIG.with_overrides({"training.max_epochs": 1}), "tiny", 1)
     wait_for(lambda: any(run.state == "finished" for run in tracking.list_runs("late")) or ended(job_id))
     wait_for(lambda: ended(job_id))
-    with store._transaction() as db:  # as if the worker had been killed just before it could say so
+    with store.transaction() as db:  # as if the worker had been killed just before it could say so
         db.execute("UPDATE jobs SET state = 'running', token = 't', slot = 0, ended = NULL WHERE id = ?", (job_id,))
     api.list_jobs()
     wait_for(lambda: ended(job_id) and not store.work()[1])
@@ -111,12 +118,12 @@ def test_a_worker_that_dies_after_its_run_finished_has_finished(served):
 
 @pytest.mark.slow
 def test_a_configuration_that_cannot_be_trained_fails_with_the_sentence(served):
-    job_id = api.submit_train("absent", CONFIG, "nowhere", 1)
+    job_id = submit("absent", CONFIG, "nowhere", 1)
     wait_for(lambda: ended(job_id))
     assert "no prepared data set 'nowhere'" in store.get_job(job_id).reason
 
 
 def test_a_path_that_is_not_there_is_refused_before_the_queue(home: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="nothing at this path"):
-        api.submit_prepare("movielens", tmp_path / "ml-100k")
+        prepare.submit("movielens", tmp_path / "ml-100k")
     assert api.list_jobs() == []

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 
 from mdaf_core.queue import api as jobs
-from mdaf_core.queue.describe import standing
 from mdaf_core.studies.store import Study
+from mdaf_core.tasks.describe import standing
 
 EVERY = 1.0  # seconds between two looks
 
@@ -16,7 +16,7 @@ def follow(study: Study) -> Iterator[str]:
     """What changes in the study's jobs, and in those they wait for, until none of them is queued or running."""
     said: dict[int, str] = {}
     while True:
-        found = jobs.list_jobs(study=study.id)
+        found = jobs.list_jobs(group=study.id)
         waited_for = {job.depends_on for job in found if job.depends_on and job.state == "queued"}
         for job in [*(jobs.get_job(i) for i in waited_for), *found]:
             line = f"{job.state}, {standing(job)}" if standing(job) else job.state
