@@ -246,7 +246,14 @@ def test_the_list_of_folders_is_walked_by_clicks(monkeypatch, store, tmp_path):
 
 def test_a_preparation_is_seen_from_every_tab(monkeypatch, home):
     job = SimpleNamespace(
-        id=7, state="queued", payload={"name": "mine"}, reason="", started=None, cancel_requested=None, progress={}
+        id=7,
+        kind="prepare",
+        state="queued",
+        resource="mine",
+        reason="",
+        started=None,
+        cancel_requested=None,
+        progress={},
     )
     monkeypatch.setattr("mdaf_core.queue.api.list_jobs", lambda **_: [job])
     monkeypatch.setattr("mdaf_core.queue.api.queue_position", lambda _: 3)
@@ -287,7 +294,7 @@ def test_the_memory_limit_is_read_and_sent(monkeypatch, store):
 
 
 def test_a_stopped_preparation_can_go_on_or_be_dismissed(monkeypatch, store):
-    job = SimpleNamespace(id=1, state="cancelled", payload={"name": "views"}, reason="Cancelled.", can_retry=True)
+    job = SimpleNamespace(id=1, state="cancelled", resource="views", reason="Cancelled.", can_retry=True)
     retried = []
     monkeypatch.setattr("mdaf_core.queue.api.get_job", lambda _: job)
     monkeypatch.setattr("mdaf_core.queue.api.retry", retried.append)
@@ -316,7 +323,9 @@ def test_a_failed_preparation_is_edited_in_the_form(monkeypatch, store, tmp_path
     options = {"label": "click", "item": "ad", "positive_values": ["1"], "fractions": "0.6, 0.2, 0.2", "split_seed": 3}
     options |= {"split": "random", "skip_bad_rows": True, "history_separator": " "}
     payload = {"source": "table", "path": str(path), "name": "mine", "options": options}
-    job = SimpleNamespace(id=1, state="failed", payload=payload, reason="The time is wrong.", can_retry=True)
+    job = SimpleNamespace(
+        id=1, state="failed", resource="mine", payload=payload, reason="The time is wrong.", can_retry=True
+    )
     monkeypatch.setattr("mdaf_core.queue.api.get_job", lambda _: job)
     app = _page(monkeypatch, store, dataset="views")
     app.session_state["prepare-job"] = 1

@@ -63,7 +63,7 @@ def begin(job_id: int, **progress):
         job = store.claim(100)
         confirmed = store.confirm(job.id, job.token, 2**22)
         if job.id == job_id:
-            store.report(confirmed, progress, "r" * 32)
+            store.report(confirmed, json.dumps(progress), "r" * 32)
             return confirmed
 
 

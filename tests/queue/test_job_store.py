@@ -38,7 +38,7 @@ def test_a_job_goes_from_queued_to_finished(home):
     assert [job.id for job in store.work()[0]] == [job_id]
     job = begin()
     assert (job.state, job.attempts, job.pid) == ("running", 1, 123)
-    store.report(job, {"epoch": 2}, "abc")
+    store.report(job, '{"epoch": 2}', "abc")
     store.end(job, "finished")
     job = store.get_job(job_id)
     assert (job.state, job.run_id, job.progress, job.pid) == ("finished", "abc", {"epoch": 2}, None)
@@ -157,7 +157,7 @@ def test_a_job_queued_behind_a_failed_one_fails_at_once(home):
 def test_resume_keeps_the_run_and_retry_does_not(home):
     (job_id,) = store.add([new()])
     job = begin()
-    store.report(job, {}, "run1")
+    store.report(job, "{}", "run1")
     store.bury(job, "killed")
     assert store.work()[1] == [job_id]
     resumed = store.requeue(job_id, resume=True)

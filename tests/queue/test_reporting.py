@@ -164,7 +164,7 @@ def test_a_job_queued_again_on_a_store_that_cannot_be_used_fails_with_the_senten
 ) -> None:
     """Its earlier run cannot be closed: it is tried a few times, less and less often, then the job says why."""
     job = running_job()
-    store.report(job, {}, "r" * 32)
+    store.report(job, "{}", "r" * 32)
     store.end(job, "failed", "Killed.")
     store.requeue(job.id, resume=True)
     (home / "mlflow.db").write_bytes(b"no database" * 1000)
