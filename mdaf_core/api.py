@@ -11,8 +11,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import mdaf_core.tasks  # noqa: F401  (names the program that runs what is queued)
-
 if TYPE_CHECKING:
     import altair as alt
     import polars as pl
@@ -89,6 +87,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in ELSEWHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import mdaf_core.tasks  # noqa: F401  (names the program that runs what is queued)
+
     module, _, attribute = ELSEWHERE[name].partition(":")
     found = import_module(module)
     return getattr(found, attribute) if attribute else found
