@@ -93,6 +93,9 @@ def as_trained(directory: Path, run_kept: bool = False) -> Iterator[None]:
     missing = [entry for entry in kept_in(directory) if entry.sha256 not in {p.digest for p in loaded() if not p.fault}]
     if missing and not (run_kept or os.environ.get(RUN_KEPT)):
         raise StudioError(" ".join(_refused(directory, entry) for entry in missing))
+    if not missing:  # they are there as they are, some perhaps from a block around this one
+        yield
+        return
     with using(*(_copy(directory, entry) for entry in missing)):
         yield
 

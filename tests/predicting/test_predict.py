@@ -70,6 +70,16 @@ def test_lines_of_user_behavior(home: Path, tmp_path: Path, preset: str, options
     assert "0 of the file" in said.notes[0]  # all of them are in the log already
 
 
+def test_a_model_that_reads_a_log_once_is_given_the_whole_of_it(home: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "UserBehavior.csv"
+    write_user_behavior(raw, 500, users=4)
+    dataset = prepare("user-behavior", path=raw, name="ub")
+    run, rows = make_run(dataset, "mamba4rec-v2", settings={"training.history_encoding": "stream"}), test_ids(dataset)
+    (tmp_path / "new.csv").write_text(lines_of(raw, rows))
+    predict_file(open_run(run), tmp_path / "new.csv", tmp_path / "out.parquet")
+    check_same(run, tmp_path / "out.parquet", rows)
+
+
 def test_rows_without_a_behaviour_are_predicted_the_same(home: Path, tmp_path: Path) -> None:
     raw = tmp_path / "UserBehavior.csv"
     write_user_behavior(raw, 900)

@@ -13,6 +13,7 @@ import pytest
 
 from mdaf_core.base.errors import DamagedFileError, StudioError, UsageError
 from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.plugins import kept, loaded
 from mdaf_core.predicting.predict import predict_file
 from mdaf_core.predicting.saved import load, save_run
 from tests.conftest import ROOT
@@ -121,3 +122,53 @@ def test_load_me_runs_anywhere(behavior, tmp_path: Path) -> None:
     pl.read_csv(tmp_path / "scores.csv").write_parquet(tmp_path / "out.parquet")
     check_same(run, tmp_path / "out.parquet", rows)
     assert not (tmp_path / "none").exists()
+
+
+PLUGIN = '''
+from typing import Literal
+
+import torch
+from torch import nn
+
+from mdaf_core.models.base import CTRModel, ModelSettings, Output, Preset
+
+
+class OwnConfig(ModelSettings):
+    """One weight an item."""
+
+    network = "Own"
+    reads_history = False
+    kind: Literal["own"] = "own"
+
+
+class Own(CTRModel):
+    def __init__(self, config, features):
+        super().__init__(features)
+        self.weight = nn.Parameter(torch.randn(features.categorical["item"]))
+
+    def forward(self, batch):
+        return Output(self.weight[batch.categorical_BF[:, list(self.features.categorical).index("item")]])
+
+
+PRESETS = (Preset("own", "One weight an item", OwnConfig()),)
+'''
+
+
+def test_a_plug_in_goes_along_and_is_run_only_where_one_says_so(behavior, tmp_path: Path, monkeypatch) -> None:
+    dataset, new, rows = behavior
+    plugin = tmp_path / "own.py"
+    plugin.write_text(PLUGIN)
+    monkeypatch.setenv("MDAF_PLUGINS", str(plugin))
+    run = make_run(dataset, "own")
+    kept.keep(loaded(), run.directory)
+    save_run(run, tmp_path / "saved")
+    monkeypatch.delenv("MDAF_PLUGINS")
+    with pytest.raises(StudioError, match=r"plug-in own\.py .* is not named"):
+        load(tmp_path / "saved")
+    model = load(tmp_path / "saved", run_plugin=True)
+    predict_file(model.predictor, new, tmp_path / "out.parquet")
+    check_same(run, tmp_path / "out.parquet", rows)
+    (source,) = (tmp_path / "saved/plugins").glob("own-*.py")
+    source.write_text(PLUGIN + "raise SystemExit\n")
+    with pytest.raises(DamagedFileError, match="it is not as it was saved"):
+        load(tmp_path / "saved", run_plugin=True)

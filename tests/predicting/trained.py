@@ -15,9 +15,11 @@ from mdaf_core.runs.tracking import RunRecord, run_directory
 from mdaf_core.training.predict import predict, write_predictions
 
 
-def make_run(dataset: PreparedDataset, preset: str, seed: int = 1, /, **record: Any) -> RunRecord:
+def make_run(
+    dataset: PreparedDataset, preset: str, seed: int = 1, /, settings: dict[str, Any] | None = None, **record: Any
+) -> RunRecord:
     """A finished run with configuration, model and test predictions, without the run store."""
-    config = get_preset(preset).with_overrides({"training.max_history": 7})
+    config = get_preset(preset).with_overrides({"training.max_history": 7} | (settings or {}))
     run_id = f"{len(record)}{seed}{abs(hash((dataset.name, preset))):030x}"[:32]
     directory = run_directory(run_id)
     write_json(directory / "config.json", config.model_dump(mode="json"))
