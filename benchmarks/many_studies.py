@@ -1,7 +1,8 @@
 """AUCs and calibration errors of many simulated studies of the same users at once, with their jackknife over units.
 
-What `jackknife.auc_errors` and `jackknife.sampling_errors("ece", …)` give study by study, for scores without ties; both
-are compared in `tests/metrics/test_jackknife.py`. R studies, N rows, K units (users, items, or pairs of both).
+What `metrics.auc.auc_errors` and `metrics.registry.sampling_errors("ece", …)` give study by study, for scores without
+ties; both are compared in `tests/metrics/test_jackknife.py`. R studies, N rows, K units (users,
+items, or pairs of both).
 """
 
 from __future__ import annotations

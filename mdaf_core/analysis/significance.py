@@ -234,7 +234,7 @@ def delong(labels: ArrayLike, scores: ArrayLike, users: ArrayLike | None = None)
         labels: (N,) 0 or 1.
         scores: (M, N) scores of each model; (N,) for one.
         users: (N,) rows of one user may depend on each other, and the covariance is the jackknife's that leaves out
-            one user at a time, see `jackknife.auc_errors`; None: rows are independent, and it is that of DeLong et al.
+            one user at a time, see `auc.auc_errors`; None: rows are independent, and it is that of DeLong et al.
             1988, as computed by Sun & Xu 2014.
 
     Raises:

@@ -90,7 +90,7 @@ def run_configurations(
     """Create a study of these configurations and queue all its jobs.
 
     Args:
-        metric, split, margin: with `reference` and `seeds` the plan of its comparison, see `evaluation.plan`.
+        metric, split, margin: with `reference` and `seeds` the plan of its comparison, see `analysis.plan`.
         after: the preparation of its data, where they are not there yet; they are not checked then.
 
     Raises:

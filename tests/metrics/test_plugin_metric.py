@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from mdaf_core.analysis.comparison import compare_study
 from mdaf_core.analysis.criteria import Criterion, evaluate_study
 from mdaf_core.analysis.margins import Margin
+from mdaf_core.analysis.scores import compare_scores
 from mdaf_core.base import notices
 from mdaf_core.metrics import Scored, Undefined
 from mdaf_core.metrics.metric import RESERVED
@@ -26,6 +29,7 @@ from mdaf_core.runs.tracking import list_runs
 from mdaf_core.studies import results
 from mdaf_core.studies.store import create_study
 from tests.cli.conftest import call  # noqa: F401
+from tests.conftest import ROOT
 from tests.pages.report_store import open_page, studies  # noqa: F401
 from tests.reporting.example_study import make_study
 from tests.runs.made import make_run  # noqa: F401
@@ -112,9 +116,12 @@ def test_many_users_are_left_out_in_groups(make_run, plugin: Path, monkeypatch) 
     assert "groups of users" not in " ".join(compare_study(runs, "a").notes)
 
 
-def test_commands_know_it(call, plugin: Path) -> None:  # noqa: F811
+def test_commands_know_it(call, plugin: Path, monkeypatch) -> None:  # noqa: F811
     study = make_study(["mdaf-full", "mdaf-static", "lr"], [42, 43, 44])
-    code, found, _ = call("compare", study.id, "--metric", "lift10", "--margin", "5%", "--json")
+    monkeypatch.setenv("MDAF_PLUGINS", "")
+    assert "Known: auc, gauc" in call("compare", study.id, "--metric", "lift10")[2]
+    named = ("--plugin", str(plugin), "--metric", "lift10", "--margin", "5%", "--json")
+    code, found, _ = call("compare", study.id, *named)
     assert code == 0 and found["metric"] == "lift10" and found["gain"] > 0
     lr = next(c for c in found["configurations"] if c["configuration"] == "lr")
     assert lr["verdict"] in ("better", "worse", "parity", "not shown") and lr["difference"]["p"] < 1
@@ -122,7 +129,10 @@ def test_commands_know_it(call, plugin: Path) -> None:  # noqa: F811
     for run in list_runs(study.id):
         value = found["configurations"][[c["configuration"] for c in found["configurations"]].index(run.configuration)]
         assert value["values"][str(run.seed)] == metric_value(run, "test", "lift10").value
-    assert "lift10" in call("compare", "--help")[1] and "lift at the first decile" in call("compare", "--help")[1]
+    command = [sys.executable, "-m", "mdaf_core", "compare", "--help"]
+    environment = {**os.environ, "MDAF_PLUGINS": str(plugin)}
+    said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    assert "lift10" in " ".join(said) and "lift at the first decile" in " ".join(said)
     listed = call("metrics", "--json")[1]
     assert listed[-1]["key"] == "lift10" and listed[-1]["better"] == "higher" and listed[0]["key"] == "auc"
 
@@ -133,6 +143,15 @@ def test_the_page_offers_and_shows_it(open_page, plugin: Path) -> None:  # noqa:
     choice = next(box for box in app.selectbox if box.label == "Metric")
     assert choice.value == "lift10" and "Lift at the first decile" in choice.options
     assert any("Lift at the first decile, test rows" in m.value for m in app.markdown)
+
+
+def test_scores_of_any_origin_are_compared_by_it(plugin: Path) -> None:
+    label, score, user = rows(4)
+    better = score + label
+    found = compare_scores({"label": label, "user": user, "a": score, "b": better}, metric="lift10")
+    values = {c.configuration: c.summary.mean for c in found.configurations}
+    assert values == {"a": pytest.approx(lift_by_hand(label, score)), "b": pytest.approx(lift_by_hand(label, better))}
+    assert found.configurations[0].configuration == "b" and found.configurations[0].difference.low > 0
 
 
 def test_a_study_of_it_opens_without_the_plugin(open_page, studies, plugin: Path, monkeypatch) -> None:  # noqa: F811
