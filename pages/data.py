@@ -14,7 +14,7 @@ from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.store.schema import SPLITS
 from mdaf_core.reporting import data_charts
 from mdaf_core.studies import data_sets, launch
-from pages import prepare_form, prepare_progress, shared
+from pages import predictions_form, prepare_form, prepare_progress, shared
 
 STATUS = {
     "fail": ":red[:material/error: **fail**]",
@@ -68,6 +68,7 @@ def _dataset(dataset: PreparedDataset) -> None:
     ]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(shared.plain(" · ".join(facts)), width="stretch")
+        predictions_form.rows(dataset)
         _delete(dataset)
     with st.container(horizontal=True, gap="medium"):
         _metric("Rows", shared.fmt_count(rows))
@@ -81,6 +82,7 @@ def _dataset(dataset: PreparedDataset) -> None:
             _metric("Events", shared.fmt_count(meta.events), "Entries of the event log that histories are slices of.")
     _audit(dataset, rows)
     _runnable(dataset)
+    predictions_form.draw(dataset.name)
     _parts(dataset, figures)
     _charts(dataset, figures)
     shared.show_table(

@@ -11,7 +11,7 @@ from mdaf_core.studies.store import Study, get_study, list_studies
 from mdaf_core.studies.visits import begin_visit, changes_since
 from mdaf_core.tasks import demo
 from mdaf_core.tasks.describe import progress_text, share_done
-from pages import conditions, criteria, shared, study_plan
+from pages import conditions, criteria, predictions_form, shared, study_plan
 
 POLL_SECONDS = 2.0
 MANY_SEEDS = 3  # more make a table that needs the page's width
@@ -37,6 +37,7 @@ def main() -> None:
         previous = _previous_visit(study_id)
         live = shared.is_live(study_id)
         st.fragment(_body, run_every=POLL_SECONDS if live else None)(study, split, previous, live)
+        predictions_form.draw(study.dataset, study.id)
         criteria.editor(study)
 
 
@@ -108,7 +109,8 @@ def _summary(study: Study, found: list[Cell], previous: float | None) -> None:
             st.page_link(
                 PAGES[step.target], label=step.label, icon=":material/arrow_forward:", query_params={"study": study.id}
             )
-        study_plan.more_seeds(study, number.get("failed", 0) + number.get("cancelled", 0))
+        if study.trained:
+            study_plan.more_seeds(study, number.get("failed", 0) + number.get("cancelled", 0))
     if previous is not None:
         changed = changes_since(found, previous)
         ended = {state: sum(c.state == state for c in changed) for state in ("finished", "failed", "cancelled")}

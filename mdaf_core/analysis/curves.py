@@ -17,7 +17,7 @@ from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.ece import CALIBRATION_BINS, mass_bins
 from mdaf_core.metrics.jackknife import degrees_of_freedom, mean_errors
 from mdaf_core.metrics.values import Bools, Codes, Floats, Undefined, checked, clusters, dense, rank, sigmoid
-from mdaf_core.runs.predictions import load_predictions
+from mdaf_core.runs.predictions import imported_without, load_predictions
 from mdaf_core.runs.tracking import RunRecord
 
 MOST_POINTS = 500
@@ -136,7 +136,7 @@ _KINDS: dict[str, tuple[Callable[..., pl.DataFrame], tuple[str, ...]]] = {
 def curve_points(runs: Sequence[RunRecord], kind: CurveKind, split: Split = "test") -> pl.DataFrame:
     """The curve of each run: run_id, configuration, seed, and the columns of `{roc,pr,calibration}_points`.
 
-    Cached on disk by run. Runs whose curve is undefined give no rows.
+    Cached on disk by run. Runs whose curve is undefined, or that were imported without the split, give no rows.
 
     Raises:
         UsageError: a run has no predictions.
@@ -146,6 +146,8 @@ def curve_points(runs: Sequence[RunRecord], kind: CurveKind, split: Split = "tes
     compute, names = _KINDS[kind]
     frames = []
     for run in runs:
+        if imported_without(run, split):
+            continue
 
         def points(run: RunRecord = run) -> _Points:
             frame = load_predictions(run.run_id, split)

@@ -21,7 +21,7 @@ from mdaf_core.data.store.schema import FIRST_ID, Split
 from mdaf_core.metrics.auc import auc, auc_errors
 from mdaf_core.metrics.jackknife import units_of_rarer_label
 from mdaf_core.metrics.values import Undefined, checked, clusters
-from mdaf_core.runs.predictions import dataset_of, difference_of_rows, load_predictions
+from mdaf_core.runs.predictions import dataset_of, difference_of_rows, imported_without, load_predictions
 from mdaf_core.runs.tracking import RunRecord
 
 _LENGTHS = ((0, 0), (1, 2), (3, 5), (6, 10), (11, 20), (21, 50), (51, None))
@@ -168,6 +168,11 @@ def slice_metrics(groups: dict[str, Sequence[RunRecord]], dimension: str, split:
         UsageError: the data do not allow the dimension.
         StudioError: the dimension needs a data set that is gone or has changed, or runs are not of the same rows.
     """
+    groups = {
+        name: [run for run in group if not imported_without(run, split)]
+        for name, group in groups.items()
+        if not all(imported_without(run, split) for run in group)
+    }
     runs = [run for group in groups.values() for run in group]
     records = []
     if runs:

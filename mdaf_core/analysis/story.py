@@ -231,6 +231,9 @@ def _history(dataset: PreparedDataset, split: Split, position: int, most: int) -
 
 def _add_occlusion(story: RowStory, run: RunRecord, config: RunConfig, dataset: PreparedDataset, position: int) -> None:
     """Effects of single events and the response to g, from the model itself."""
+    if config.imported:
+        story.notes.append("These predictions were imported: without the model it cannot be asked what events do.")
+        return
     if config.model.grown:
         story.notes.append("Effects of single events need a neural network; this is LightGBM on counts.")
         return

@@ -224,9 +224,22 @@ def _prepare_command(meta: DatasetMeta) -> str:
 def _describe_run(run: RunRecord, study: Study) -> dict[str, Any]:
     result = run.result
     config = study.configuration(run.configuration)
-    words = ["python", "-m", "mdaf_core", "train", config.preset, "--data", run.dataset, "--seed", str(run.seed)]
-    for path, value in changed_settings(config):
-        words += ["--set", f"{path}={_setting(value)}"]
+    if config.imported:
+        words = [
+            "mdaf",
+            "import",
+            "predictions",
+            "FILE",
+            "--data",
+            run.dataset,
+            "--name",
+            getattr(config.model, "of", ""),
+        ]
+        words += ["--study", study.id, *(["--seed", str(run.seed)] if result and result.provenance.get("seed") else [])]
+    else:
+        words = ["python", "-m", "mdaf_core", "train", config.preset, "--data", run.dataset, "--seed", str(run.seed)]
+        for path, value in changed_settings(config):
+            words += ["--set", f"{path}={_setting(value)}"]
     return {
         "run_id": run.run_id,
         "configuration": run.configuration,

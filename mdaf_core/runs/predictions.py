@@ -61,6 +61,11 @@ def predictions_of(run: RunRecord, split: Split) -> pl.DataFrame:
     return run.scores if isinstance(run, ScoredRun) else load_predictions(run.run_id, split)
 
 
+def imported_without(run: RunRecord, split: Split) -> bool:
+    """Whether a run was imported without predictions of a split: it has no part in what is shown of that split."""
+    return run.imported and not (run.directory / "predictions" / f"{split}.parquet").exists()
+
+
 def load_predictions(run_id: str, split: Split) -> pl.DataFrame:
     """Predictions of a run, one row a row of the split, in the data set's order.
 

@@ -469,7 +469,10 @@ def artifact(run_id: str, name: str) -> Path:
         with contextlib.suppress(MlflowException, OSError):
             _client().download_artifacts(run_id, name, str(run_directory(run_id)))
     if not path.exists():
-        raise UsageError(f"Run {run_id[:8]} has no {name}: it did not finish, or its files were removed.")
+        result = files.load_result(run_id)
+        imported = result is not None and result.imported is not None
+        why = "it was imported without" if imported else "it did not finish, or its files were removed"
+        raise UsageError(f"Run {run_id[:8]} has no {name}: {why}.")
     return path
 
 

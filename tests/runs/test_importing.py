@@ -18,7 +18,7 @@ from mdaf_core.runs.importing.refused import Refused
 
 LOG = """user,item,time,clicked,hour
 """ + "".join(
-    f"u{i % 7},i{i % (5 if i < 160 else 8)},{1_700_000_000 + 60 * (i // 2)},{int(i * 7919 % 5 < 2)},{i % 24}\n"
+    f"u{i % 7},i{i % (5 if i < 200 else 8)},{1_700_000_000 + 60 * (i // 2)},{int(i * 7919 % 5 < 2)},{i % 24}\n"
     for i in range(240)
 )
 

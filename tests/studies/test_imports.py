@@ -13,6 +13,7 @@ from mdaf_core.analysis.plan import AFTERWARDS
 from mdaf_core.base.errors import UsageError
 from mdaf_core.runs import tracking
 from mdaf_core.runs.importing.refused import Refused
+from mdaf_core.runs.provenance import fingerprint
 from mdaf_core.studies.imports import NEW, import_predictions
 from mdaf_core.studies.launch import extend, queue_missing
 from mdaf_core.studies.results import compare, study_runs
@@ -23,7 +24,8 @@ from tests.reporting.example_study import make_study
 
 @pytest.fixture
 def study(tiny):  # type: ignore[no-untyped-def]
-    return make_study(["mdaf-full", "lr"], [1, 2, 3], dataset=tiny)
+    names = ["mdaf-full", "lr"]
+    return make_study(names, [1, 2, 3], dataset=tiny, fingerprints=dict.fromkeys(names, fingerprint(tiny)))
 
 
 def own(study, configuration: str, seed: int, split: str = "test") -> pl.DataFrame:

@@ -60,8 +60,8 @@ def log_odds(table: ScoreTable, column: str, given: pl.Series, named: Scale | No
             f"{infinite:,} of {len(values):,} probabilities are exactly 0 or 1, whose log-odds are infinite: they are "
             f"counted as {low:.2g} and 1 − {high:.2g}, beyond all others. The log loss depends on it, the AUC does not."
         )
-    rest = np.where(values == 1, high, 1 - values)
-    inside = np.where(values == 0, low, values)
+    inside = np.where(values == 0, low, np.where(values == 1, 1 - high, values))
+    rest = np.where(values == 1, high, 1 - inside)
     return LogOdds(np.log(inside) - np.log(rest), scale, because, infinite, notes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from collections.abc import Callable, Mapping
@@ -13,8 +14,8 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.base.errors import BadInputError
-from mdaf_core.data.reading.blocks import check_file, fingerprint_file
-from mdaf_core.data.reading.files import expand
+from mdaf_core.data.reading.blocks import check_file
+from mdaf_core.data.reading.files import expand, find
 from mdaf_core.data.reading.table_file import read_head
 
 EXPECTED = "a CSV, TSV or Parquet file, JSON lines, or an .npy or .npz file of numbers"
@@ -90,9 +91,10 @@ def _in_memory(frame: pl.DataFrame, named: bool, name: str = "a table in memory"
 def _open_file(path: Path, name: str | None) -> ScoreTable:
     check_file(path, EXPECTED)
     shown = name or path.name
-    digest = fingerprint_file(path)["sha256"]
-    with path.open("rb") as file:
+    with find(path).file.open("rb") as file:
         start = file.read(6)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     if start == b"\x93NUMPY":
         frame, named = _npy(path)
         return _in_memory(frame, named, shown, digest)
@@ -103,9 +105,14 @@ def _open_file(path: Path, name: str | None) -> ScoreTable:
         raise BadInputError(_PICKLED, path)
     found = read_head(path, 20)
     word = "row" if found.kind == "parquet" else "line"
-    return ScoreTable(
-        shown, found.columns(), found.read, lambda at: f"{word} {found.line(at):,}", digest, not found.names
-    )
+
+    def read(used: list[str]) -> pl.DataFrame:
+        frame = found.read(used)
+        if found.text:  # Polars gives a column without a name one of its own
+            frame.columns = used
+        return frame
+
+    return ScoreTable(shown, found.columns(), read, lambda at: f"{word} {found.line(at):,}", digest, not found.names)
 
 
 def _all_arrays(path: Path) -> bool:
