@@ -225,17 +225,9 @@ def _describe_run(run: RunRecord, study: Study) -> dict[str, Any]:
     result = run.result
     config = study.configuration(run.configuration)
     if config.imported:
-        words = [
-            "mdaf",
-            "import",
-            "predictions",
-            "FILE",
-            "--data",
-            run.dataset,
-            "--name",
-            getattr(config.model, "of", ""),
-        ]
-        words += ["--study", study.id, *(["--seed", str(run.seed)] if result and result.provenance.get("seed") else [])]
+        words = ["mdaf", "import", "predictions", "FILE", "--name", getattr(config.model, "of", config.name)]
+        known = result is not None and result.provenance.get("seed") is not None
+        words += ["--study", study.id, *(["--seed", str(run.seed)] if known else [])]
     else:
         words = ["python", "-m", "mdaf_core", "train", config.preset, "--data", run.dataset, "--seed", str(run.seed)]
         for path, value in changed_settings(config):
