@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mdaf_core.runs.tracking import RunRecord
     from mdaf_core.runs.tracking import get_run as get_run
     from mdaf_core.runs.tracking import list_runs as list_runs
+    from mdaf_core.studies.imports import import_predictions as import_predictions
     from mdaf_core.studies.launch import extend as extend_study
     from mdaf_core.studies.launch import run as run_study
     from mdaf_core.studies.store import Study
@@ -43,6 +44,7 @@ ELSEWHERE = {
     "get_preset": "mdaf_core.runs.presets:get_preset",
     "get_run": "mdaf_core.runs.tracking:get_run",
     "get_study": "mdaf_core.studies.store:get_study",
+    "import_predictions": "mdaf_core.studies.imports:import_predictions",
     "list_datasets": "mdaf_core.data.store.dataset:list_datasets",
     "list_runs": "mdaf_core.runs.tracking:list_runs",
     "list_studies": "mdaf_core.studies.store:list_studies",
@@ -66,6 +68,7 @@ __all__ = [
     "get_preset",
     "get_run",
     "get_study",
+    "import_predictions",
     "list_datasets",
     "list_runs",
     "list_studies",

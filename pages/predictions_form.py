@@ -116,11 +116,11 @@ def draw(data: str, study: str | None = None) -> None:
 def _saved(upload: Any) -> Path:
     """Where an upload was stored; once a file."""
     from mdaf_core.data.prepare.uploads import save_uploads
-    from mdaf_core.queue import api
+    from mdaf_core.tasks.prepare import inputs_in_use
 
     saved = st.session_state.setdefault("import-uploads", {})
     if upload.file_id not in saved or not saved[upload.file_id].exists():
-        saved[upload.file_id] = save_uploads([(upload.name, upload)], api.inputs_in_use())
+        saved[upload.file_id] = save_uploads([(upload.name, upload)], inputs_in_use())
     found: Path = saved[upload.file_id]
     return found
 
