@@ -107,12 +107,19 @@ def _gate(model: GatedModel, static_BD: Tensor, sequential_BD: Tensor, subject: 
         ]
     g_BK = g_B.unsqueeze(1) if output.gate_BD is None else output.gate_BD
     for words, values in (("gate_B", g_B), ("gate_BD", g_BK)):
-        if not bool(((values >= 0) & (values <= 1)).all()):
+        if not bool(((values >= 0) & (values <= 1)).all()):  # NaN is none either
             found.append(
                 f"Output.{words} of {name} reaches from {float(values.min()):.3g} to {float(values.max()):.3g}: "
                 f"g is a weight in [0, 1] (a sigmoid, a softmax)."
             )
             break
+    for scale in (-100.0, 100.0):
+        far_B = model.fuse(scale * static_BD, scale * sequential_BD).gate_B
+        if not found and far_B is not None and not bool(((far_B >= 0) & (far_B <= 1)).all()):
+            found.append(
+                f"Output.gate_B of {name} leaves [0, 1] for vectors far from zero ({float(far_B.min()):.3g} to "
+                f"{float(far_B.max()):.3g}): g is a weight (a sigmoid, a softmax)."
+            )
     if output.gate_BD is not None and (gap := _apart(g_B, g_BK.mean(1))):
         found.append(f"Output.gate_B of {name} is not the mean of gate_BD (by up to {gap:.2g}).")
     if gap := _apart(output.logit_B, model.answer(static_BD, sequential_BD, g_BK)):

@@ -16,8 +16,8 @@ from mdaf_core.testing.data import LAYOUTS, GeneratedData, clone, take, without_
 from mdaf_core.testing.settings import choices, ends, limits, unlimited_below, with_setting
 from mdaf_core.testing.subject import Subject, answer, require_output, step_loss
 
-HUGE = 1e4
-"""A number far beyond what the preparation gives (10 standardised, 710 as a logarithm)."""
+HUGE = 710.0
+"""The largest that the preparation makes of a number: the logarithm of the largest there is (standardised: 10)."""
 
 
 @check("builds", "It is built, predicts and takes a step of training.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import fields as fields_of
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mdaf_core.data.batches.history import earlier_events
-from mdaf_core.data.batches.loader import Batch, BatchLoader
+from mdaf_core.data.batches.loader import Batch, BatchLoader, Slices
+from mdaf_core.data.batches.stream import StreamLoader
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.schema import (
     FIRST_ID,
@@ -131,6 +133,10 @@ class GeneratedData(PreparedDataset):
         loader = BatchLoader(self, split, batch_size=1, max_history=max_history)
         return loader.gather(np.arange(len(self.rows(split))) if index is None else np.asarray(index))
 
+    def shared_batch(self, split: Split, index: NDArray[np.integer], max_history: int) -> Batch:
+        """The rows with each event of their users' logs once (`Batch.slices`)."""
+        return StreamLoader(self, split, batch_size=1, max_history=max_history).gather(np.asarray(index))
+
     def by_user(self, split: Split, count: int) -> NDArray[np.int64]:
         """Positions of `count` rows, user by user, each user's in the order of time: the next row's history goes on
         where a row's ended, so that its last events are later than the row."""
@@ -141,14 +147,18 @@ class GeneratedData(PreparedDataset):
         return chosen
 
 
-def clone(batch: Batch, **changed: Tensor | dict[str, Tensor]) -> Batch:
+def clone(batch: Batch, **changed: Tensor | dict[str, Tensor] | Slices) -> Batch:
     """A copy that shares no memory, with some tensors replaced."""
-    copies = {
-        field.name: {k: v.clone() for k, v in value.items()} if isinstance(value, dict) else value.clone()
-        for field in fields_of(batch)
-        if (value := getattr(batch, field.name)) is not None
-    }
-    return replace(batch, **(copies | changed))  # type: ignore[arg-type]
+    copies = {field.name: _copy(getattr(batch, field.name)) for field in fields_of(batch)}
+    return replace(batch, **(copies | changed))
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: tensor.clone() for name, tensor in value.items()}
+    if isinstance(value, Slices):
+        return Slices(**{field.name: getattr(value, field.name).clone() for field in fields_of(value)})
+    return None if value is None else value.clone()
 
 
 def take(batch: Batch, rows: list[int]) -> Batch:

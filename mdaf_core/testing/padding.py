@@ -14,11 +14,12 @@ from mdaf_core.data.store.schema import FIRST_ID
 from mdaf_core.models.base import CTRModel
 from mdaf_core.testing.base import Faults, check, largest_difference, tolerance
 from mdaf_core.testing.data import clone, take
-from mdaf_core.testing.subject import Subject, ask
+from mdaf_core.testing.subject import Subject
 
 aten = torch.ops.aten
 _LOOKUPS = {aten.embedding.default: 1, aten.index_select.default: 2}
 _NEW = (aten.zeros.default, aten.new_zeros.default, aten.zeros_like.default, aten.full.default, aten.new_full.default)
+_PAD = aten.constant_pad_nd.default
 _MARK = 1.4012984643248171e-43
 """A number so small that it is zero in every sum, and tells all the same what was never written."""
 NOISE = 3.0
@@ -33,13 +34,13 @@ def padding(subject: Subject) -> Faults:
     a padded tensor that nothing was written to, and there are more of them; a row stands beside a longer history."""
     found = Faults()
     model, rows = subject.restored(moved=True), subject.batch()
-    before = ask(model, rows)
+    before = _ask(model, rows)
     for name, vectors in _constant_rows(model, subject, rows).items():
         weight = dict(model.named_parameters())[name]
         kept = weight.detach().clone()
         with torch.no_grad():
             weight[vectors] += NOISE * torch.randn(weight[vectors].shape, generator=torch.Generator().manual_seed(0))
-        after = ask(model, rows)
+        after = _ask(model, rows)
         with torch.no_grad():
             weight.copy_(kept)
         if (gap := largest_difference(before, after)) > tolerance(before, after):
@@ -48,11 +49,14 @@ def padding(subject: Subject) -> Faults:
                 f"move by up to "
                 f"{gap:.2g} when it changes): mask the places behind a history's end."
             )
-    with _Noise(rows) as noise:
-        after = ask(model, rows)
+    with _Pads() as pads:
+        _ask(model, rows)
+    row_by_row = pads.calls >= len(rows) // 2
+    with _Noise(rows, row_by_row) as noise:
+        after = _ask(model, rows)
     if noise.filled and (gap := largest_difference(before, after)) > tolerance(before, after):
         shapes = " and ".join(str(tuple(shape)) for shape in noise.filled[:2])
-        more = _with_more_padding(model, rows)
+        more = _with_more_padding(model, rows, row_by_row)
         if more is None:
             found.notes.append(
                 f"What stands in the padding of a tensor {shapes} enters predictions, unless it is zero; whether zeros "
@@ -69,7 +73,7 @@ def padding(subject: Subject) -> Faults:
         longest = max(range(len(lengths)), key=lengths.__getitem__)
         short = [row for row, length in enumerate(lengths) if 0 < length < max(lengths)][:8]
         for row in short:
-            apart = ask(model, take(rows, [row])), ask(model, take(rows, [row, longest]))[:1]
+            apart = _ask(model, take(rows, [row])), _ask(model, take(rows, [row, longest]))[:1]
             if (gap := largest_difference(*apart)) > tolerance(*apart):
                 found.append(
                     f"A row with {lengths[row]} events is predicted otherwise beside one with "
@@ -80,11 +84,20 @@ def padding(subject: Subject) -> Faults:
     return found
 
 
-def _with_more_padding(model: CTRModel, rows: Batch) -> Tensor | None:
+def _ask(model: CTRModel, rows: Batch) -> Tensor:
+    """Logits without gradients, but not in inference mode: there a dispatch mode sees `pad_sequence`, `F.pad` and the
+    like whole, and what they allocate and write not at all."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        logit_B: Tensor = model(clone(rows)).logit_B.clone()
+    return logit_B
+
+
+def _with_more_padding(model: CTRModel, rows: Batch, row_by_row: bool) -> Tensor | None:
     """Logits with all padded tensors longer; None where the model cannot take that (a length it counts on itself)."""
     try:
-        with _Longer(rows):
-            return ask(model, rows)
+        with _Longer(rows, row_by_row):
+            return _ask(model, rows)
     except Exception:  # shapes that no longer fit: of the model's many ways to fail, none is a fault
         return None
 
@@ -99,7 +112,7 @@ def _constant_rows(model: CTRModel, subject: Subject, rows: Batch) -> dict[str, 
     seen = []
     for high in (False, True):
         with _Lookups(names) as lookups:
-            ask(model, _half_of_the_ids(rows, subject.features.categorical, high))
+            _ask(model, _half_of_the_ids(rows, subject.features.categorical, high))
         seen.append(lookups.rows)
     found, silent = {}, _padding_rows(model)
     for name in seen[0].keys() & seen[1].keys():
@@ -150,6 +163,16 @@ class _Lookups(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+class _Pads(TorchDispatchMode):
+    """Counts calls of `F.pad`: as many as rows pad row by row; fewer may be those of a convolution."""
+
+    calls = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.calls += func is _PAD
+        return func(*args, **(kwargs or {}))
+
+
 class _Noise(TorchDispatchMode):
     """Fills what was never written in tensors that histories were padded into.
 
@@ -165,14 +188,17 @@ class _Noise(TorchDispatchMode):
     _VIEWS = ("view", "slice", "select", "unsqueeze", "squeeze", "expand", "t", "transpose", "permute", "_unsafe_view",
               "detach", "alias", "as_strided", "split", "unbind", "lift_fresh")  # fmt: skip
 
-    def __init__(self, batch: Batch):
+    def __init__(self, batch: Batch, row_by_row: bool):
         super().__init__()
         self.rows, self.tokens = len(batch), int(batch.cu_seqlens[-1]) if batch.history else 0
+        self.row_by_row = row_by_row
         self.waiting: dict[int, tuple[Tensor, bool]] = {}
         self.filled: list[torch.Size] = []
         self.draw = torch.Generator().manual_seed(0)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is _PAD and self.row_by_row:
+            return self._padded_with_noise(func, *args, **(kwargs or {}))
         kwargs, name = kwargs or {}, func._schema.name.split("::")[-1]
         known = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor) and self._key(t) in self.waiting]
         target = args[0] if args and isinstance(args[0], Tensor) and self._key(args[0]) in self.waiting else None
@@ -191,6 +217,14 @@ class _Noise(TorchDispatchMode):
         if func in _NEW and isinstance(out, Tensor) and self._padded(out) and not bool(out.any()):
             out.fill_(_MARK)
             self.waiting[self._key(out)] = (out, False)
+        return out
+
+    def _padded_with_noise(self, func: Any, tokens: Tensor, amounts: list[int], value: float = 0) -> Tensor:
+        out: Tensor = func(tokens, amounts, value)
+        if out.is_floating_point() and out.dim() == 2 and len(out) > len(tokens):
+            noise = NOISE * torch.randn(out.shape, generator=self.draw, dtype=out.dtype)
+            out = torch.where(func(torch.ones_like(tokens), amounts, 0) == 0, noise, out)
+            self.filled.append(out.shape)
         return out
 
     @staticmethod
@@ -221,11 +255,16 @@ class _Noise(TorchDispatchMode):
 class _Longer(TorchDispatchMode):
     """Makes constant tensors (B, L, …), L at least the longest history, longer by `MORE` places."""
 
-    def __init__(self, batch: Batch):
+    def __init__(self, batch: Batch, row_by_row: bool):
         super().__init__()
+        self.row_by_row = row_by_row
         self.rows, self.longest = len(batch), max(int(batch.lengths_B.max()), 2)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is _PAD and self.row_by_row and args[0].dim() <= 2:
+            amounts = list(args[1])
+            amounts[-1] += MORE
+            args = (args[0], amounts, *args[2:])
         at = _SIZE_AT.get(func)
         if at is not None and self._padded(func, list(args[at]), args, kwargs or {}):
             size = list(args[at])

@@ -9,11 +9,15 @@ from torch import Tensor
 
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.models.base import CTRModel
-from mdaf_core.testing.base import Faults, check, largest_difference, tolerance
+from mdaf_core.testing.base import Faults, NotApplicable, check, largest_difference, tolerance
 from mdaf_core.testing.data import clone, others_replaced, take
 from mdaf_core.testing.places import place_of_difference
 from mdaf_core.testing.subject import Subject, ask, step_loss
 
+MANY = (32, 64)
+"""Rows, and how often they are repeated for a batch as large as those of an evaluation."""
+WHOLE = 1000
+"""More events than any user of the data has."""
 REMEDY = "A row's prediction must be a function of its own fields and history."
 
 
@@ -33,7 +37,11 @@ def batch(subject: Subject) -> Faults:
     if whole := _mode_fault(model):
         found.append(whole)
 
-    alone = torch.cat([ask(model, take(rows, [row])) for row in everything[:24]])
+    try:
+        alone = torch.cat([ask(model, take(rows, [row])) for row in everything[:24]])
+    except Exception as error:
+        found.append(f"{len(rows)} rows are predicted, and one row alone fails: {subject.said(error)} {REMEDY}")
+        alone = together[:24]
     if gap := _apart(together[:24], alone):
         found.append(f"A row alone is predicted otherwise than within {len(rows)} rows (by up to {gap:.2g}). {REMEDY}")
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0)).tolist()
@@ -46,12 +54,13 @@ def batch(subject: Subject) -> Faults:
                 f"In batches of {size} rows are predicted otherwise than in one of {len(rows)} (by up to "
                 f"{gap:.2g}). {REMEDY}"
             )
-    many = list(everything) * (2048 // len(rows))
-    if gap := _apart(together.repeat(2048 // len(rows)), ask(model, take(rows, many))):
-        found.append(
-            f"In a batch of {len(many)} rows they are predicted otherwise than in one of {len(rows)} (by up to "
-            f"{gap:.2g}). {REMEDY}"
-        )
+    few = subject.batch(rows=200)
+    # Short ones: a model that compares all events of a batch with all must not be asked for gigabytes.
+    few = take(few, few.lengths_B.argsort(stable=True)[: MANY[0]].tolist())
+    many = take(few, list(range(len(few))) * MANY[1])
+    if gap := _apart(ask(model, few).repeat(MANY[1]), ask(model, many)):
+        said = f"In a batch of {len(many)} rows they are predicted otherwise than in one of {len(few)}"
+        found.append(f"{said} (by up to {gap:.2g}). {REMEDY}")
     kept_B = torch.zeros(len(rows), dtype=torch.bool)
     kept_B[len(rows) // 2 : len(rows) // 2 + 4] = True
     changed = others_replaced(rows, kept_B, subject.features.categorical)
@@ -109,6 +118,42 @@ def later(subject: Subject) -> Faults:
             found.append(
                 f"events_read({limit}) returns {reads!r}: return a whole number from 0 to {limit}, the most "
                 f"that is allowed."
+            )
+            break
+    return found
+
+
+@check("causal", "What is declared causal reads nothing later in a user's log.")
+def causal(subject: Subject) -> Faults:
+    """A causal model may be given a user's log once, of which each row reads a slice (`Batch.slices`): behind the slice
+    stand later events, which are replaced; and where each row's own events reach as far back, both must agree."""
+    if not subject.config.causal:
+        raise NotApplicable("It does not declare itself causal: each row is given its own events.")
+    found, model = Faults(), subject.restored(moved=True)
+    chosen = subject.data.by_user("val", 48)
+    shared = subject.data.shared_batch("val", chosen, WHOLE)
+    before, own = ask(model, shared), ask(model, subject.data.batch("val", chosen, WHOLE))
+    if (gap := largest_difference(before, own)) > 10 * tolerance(before, own):  # sums over a log, in another order
+        found.append(
+            f"A user's log read once gives other predictions than each row's own events (by up to {gap:.2g}): a "
+            f"row must read "
+            "what its slice [begin_b, end_b) holds, and the encoder nothing but what came before."
+        )
+    assert shared.slices is not None
+    end_B, sizes = shared.slices.end_B, subject.features.categorical
+    for row in torch.unique(end_B, return_inverse=True)[1].argsort()[:: max(len(end_B) // 6, 1)].tolist():
+        end = int(end_B[row])
+        changed = clone(shared)
+        assert changed.slices is not None
+        for name, codes_T in changed.history.items():
+            codes_T[end:] = 2 + (codes_T[end:] - 1) % (sizes[name] - 2)
+        changed.slices.identity_TH[end:] += 1
+        if gap := _apart(before[row : row + 1], ask(model, changed)[row : row + 1]):
+            place = place_of_difference(model, shared, changed, torch.arange(len(chosen)) == row)
+            found.append(
+                f"A row is predicted otherwise when events of its user after it change (by {gap:.2g}), {place}: "
+                f"declare causal "
+                "only what makes of an event a function of it and those before."
             )
             break
     return found
@@ -205,6 +250,8 @@ def _changed(before: Batch, after: Batch) -> list[str]:
     out = []
     for field in fields_of(before):
         a, b = getattr(before, field.name), getattr(after, field.name)
+        if a is None:
+            continue
         pairs = [(a, b)] if isinstance(a, Tensor) else [(v, b.get(k)) for k, v in a.items()]
         if (isinstance(a, dict) and set(a) != set(b)) or any(
             y is None or x.shape != y.shape or not torch.equal(x.nan_to_num(7), y.nan_to_num(7)) for x, y in pairs

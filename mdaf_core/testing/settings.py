@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from mdaf_core.models.base import ModelSettings
+from mdaf_core.models.registry import models
 
 Setting = tuple[str, Any]
 """Path of a field (`sequential.pooling`) and a value."""
@@ -107,4 +108,6 @@ def _alternatives(annotation: Any) -> list[Any]:
 
 
 def _parts(annotation: Any) -> list[type[BaseModel]]:
-    return [part for part in _flat(annotation) if isinstance(part, type) and issubclass(part, BaseModel)]
+    """The models that a part may be of: every kind there is of the field's class."""
+    classes = [part for part in _flat(annotation) if isinstance(part, type) and issubclass(part, ModelSettings)]
+    return [kind for part in classes for kind in models(part).values()]

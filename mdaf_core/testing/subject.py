@@ -160,8 +160,9 @@ class Subject:
                         seen.touched.add(name)
                 if step == 0:
                     seen.unregistered = _leaves_outside(loss, model)
-                clip_gradients(model, TRAINING.gradient_clip)
-                optimizer.step()
+                if seen.touched:  # else there is nothing to step with: the checks say so
+                    clip_gradients(model, TRAINING.gradient_clip)
+                    optimizer.step()
         for hook in hooks:
             hook.remove()
         optimizer.finish()

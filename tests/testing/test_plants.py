@@ -1,0 +1,29 @@
+"""Each bug is named by its check, at its place; its clean twin passes that check."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.testing.models import BASES, Plant, written
+from tests.testing.plants import PLANTS
+
+HERE = [plant for plant in PLANTS if plant.check != "process"]
+
+
+@pytest.mark.parametrize("plant", HERE, ids=lambda plant: plant.name)
+def test_a_planted_bug_is_named(plant: Plant, findings) -> None:  # type: ignore[no-untyped-def]
+    [found] = findings(plant.source(), plant.check)
+    assert found.state == "fail", found
+    assert plant.says in " ".join(found.sentences)
+
+
+@pytest.mark.parametrize("plant", [plant for plant in HERE if plant.clean], ids=lambda plant: plant.name)
+def test_its_clean_twin_passes(plant: Plant, findings) -> None:  # type: ignore[no-untyped-def]
+    [found] = findings(plant.source(clean=True), plant.check)
+    assert found.state == "pass", found.sentences
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_a_model_without_a_bug_passes_all(base: str, findings) -> None:  # type: ignore[no-untyped-def]
+    failed = {found.check: found.sentences for found in findings(written(base, {})) if found.state == "fail"}
+    assert not failed
