@@ -6,8 +6,7 @@ from __future__ import annotations
 import json
 import sys
 
-import torch
-
+from mdaf_core.ops.kernels import set_threads
 from mdaf_core.testing.files import Examined, models_named
 
 
@@ -21,7 +20,7 @@ def main() -> None:
     from mdaf_core.testing.repeats import fingerprints
     from mdaf_core.testing.subject import Subject
 
-    torch.set_num_threads(1)
+    set_threads(1)
     asked = json.load(sys.stdin)
     model = next(m for m in models_named(asked["target"]) if m.name == asked["name"])
     for name, digest in fingerprints(Subject(model.config)).items():

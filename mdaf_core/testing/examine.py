@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from mdaf_core.models.base import ModelSettings
+from mdaf_core.ops.kernels import set_threads
 from mdaf_core.testing import capabilities, configuration, cost, learning, padding, repeats, rows, trees  # noqa: F401
 from mdaf_core.testing.base import CHECKS, Check, NotApplicable
 from mdaf_core.testing.report import ORDER, Examination, Finding
@@ -36,7 +37,7 @@ def examine(
     Uses one core, and torch's global generator, which it puts back.
     """
     start, threads, state = time.perf_counter(), torch.get_num_threads(), torch.get_rng_state()
-    torch.set_num_threads(1)
+    set_threads(1)
     subject = Subject(config, files)
     subject.elsewhere = elsewhere
     findings: list[Finding] = []
@@ -48,7 +49,7 @@ def examine(
             findings.append(finding)
             on_finding(finding)
     finally:
-        torch.set_num_threads(threads)
+        set_threads(threads)
         torch.set_rng_state(state)
     kind = name or str(getattr(config, "kind", type(config).__name__))
     return Examination(model=kind, findings=findings, seconds=time.perf_counter() - start)

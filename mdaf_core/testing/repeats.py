@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from mdaf_core.base.errors import StudioError
+from mdaf_core.base.process import environment, module_command
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.models.base import CTRModel
 from mdaf_core.models.weights import load_model, save_weights
@@ -376,11 +375,13 @@ def process(subject: Subject) -> Faults:
     """Built, trained a few steps and asked in a fresh Python with another hash seed: the same weights and answers."""
     if subject.elsewhere is None:
         return Faults()
-    environment = {**os.environ, "PYTHONHASHSEED": "4711"}
     done = subprocess.run(
-        [sys.executable, "-m", "mdaf_core.testing.elsewhere"],
-        input=subject.elsewhere, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
+        module_command("mdaf_core.testing.elsewhere"),
+        input=subject.elsewhere,
+        env=environment() | {"PYTHONHASHSEED": "4711"},
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         last = [line for line in done.stderr.splitlines() if line.strip()][-1:] or ["no word"]
         return Faults([f"In another process the model cannot be examined: {last[0][:300]}"])

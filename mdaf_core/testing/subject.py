@@ -108,8 +108,9 @@ class Subject:
         self, seed: int = 0, config: ModelSettings | None = None, features: FeatureSpec | None = None
     ) -> CTRModel:
         """A fresh model, as the trainer builds it."""
+        features = features or self.features  # may build one itself: before the seed is set
         torch.manual_seed(seed)
-        return build_model(self.config if config is None else config, features or self.features)
+        return build_model(self.config if config is None else config, features)
 
     def history_of(self, model: CTRModel) -> int:
         """Newest events that the program would give it."""
