@@ -240,7 +240,7 @@ def compare(
 
 def table(comparison: StudyComparison) -> pl.DataFrame:
     """A comparison as the Compare page shows it, best first; `comparison.frame()` has the exact figures."""
-    from mdaf_core.reporting.frames import comparison_table
+    from mdaf_core.reporting.topics.comparison.frames import comparison_table
 
     return comparison_table(comparison)
 
@@ -248,7 +248,7 @@ def table(comparison: StudyComparison) -> pl.DataFrame:
 def notes(comparison: StudyComparison) -> list[str]:
     """What must be known beside a comparison, as sentences."""
     from mdaf_core.reporting.captions import of_differences
-    from mdaf_core.reporting.frames import comparison_notes, condition_notes
+    from mdaf_core.reporting.topics.comparison.frames import comparison_notes, condition_notes
 
     said = [*condition_notes(comparison), of_differences(comparison), *comparison_notes(comparison)]
     return [note for note in dict.fromkeys(said) if note]
@@ -260,8 +260,8 @@ def chart(comparison: StudyComparison, kind: Literal["differences", "leaderboard
     Raises:
         UsageError: nothing was compared (yet), or the metric is undefined for all.
     """
-    from mdaf_core.reporting.figures import comparison_chart
     from mdaf_core.reporting.theme import in_notebook
+    from mdaf_core.reporting.topics.comparison.figures import comparison_chart
 
     return in_notebook(comparison_chart(comparison, kind))
 
@@ -304,7 +304,7 @@ def export(study: Study | str, folder: Path | str) -> list[Path]:
     Raises:
         UsageError: no such study, or none of its runs has finished.
     """
-    from mdaf_core.reporting.bundle import export_study
+    from mdaf_core.reporting.paper.bundle import export_study
 
     return export_study(study if isinstance(study, str) else study.id, Path(folder).expanduser())
 

@@ -141,7 +141,8 @@ def margin_bp(text: str) -> float | None:
 
 
 def _results(study_id: str, comparison: StudyComparison, metric: str) -> None:
-    from mdaf_core.reporting import captions, charts, frames
+    from mdaf_core.reporting import captions
+    from mdaf_core.reporting.topics.comparison import charts, frames
 
     said = conditions.show(study_id, comparison.split, comparison)
     st.caption(shared.plain(frames.comparison_basis(comparison)))
@@ -195,7 +196,7 @@ def _results(study_id: str, comparison: StudyComparison, metric: str) -> None:
 
 def _arranged(comparison: StudyComparison) -> StudyComparison:
     """The comparison sorted and filtered as the reader asks; the choices live in the link."""
-    from mdaf_core.reporting import frames
+    from mdaf_core.reporting.topics.comparison import frames
 
     words = list(dict.fromkeys(c.verdict for c in comparison.configurations if c.verdict != "reference"))
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -212,7 +213,7 @@ def _arranged(comparison: StudyComparison) -> StudyComparison:
 
 
 def _over_seeds(comparison: StudyComparison) -> None:
-    from mdaf_core.reporting import frames
+    from mdaf_core.reporting.topics.comparison import frames
 
     table, sentences = frames.over_seeds(comparison)
     if table.is_empty():
@@ -246,7 +247,8 @@ def _styled(table: pd.DataFrame, comparison: StudyComparison) -> Any:
 
 
 def _columns(comparison: StudyComparison, metric: str) -> dict[str, Any]:
-    from mdaf_core.reporting import captions, frames
+    from mdaf_core.reporting import captions
+    from mdaf_core.reporting.topics.comparison import frames
 
     number = st.column_config.NumberColumn
     interval = captions.of_differences(comparison)

@@ -22,7 +22,8 @@ number = st.column_config.NumberColumn
 
 def power(comparison: StudyComparison) -> None:
     from mdaf_core.analysis.power import power_of
-    from mdaf_core.reporting import frames
+    from mdaf_core.reporting import words
+    from mdaf_core.reporting.topics.comparison import frames
 
     difference = st.number_input(
         "Difference to be found, bp", 0.1, 1000.0, 10.0, 5.0, format="%.4g", key="find_bp", bind="query-params",
@@ -47,7 +48,7 @@ def power(comparison: StudyComparison) -> None:
     )  # fmt: skip
     notes = dict.fromkeys(note for needed in found.configurations for note in needed.notes)
     for note in notes:
-        st.caption(shared.plain(frames.sentence(note)))
+        st.caption(shared.plain(words.sentence(note)))
 
 
 # ---- reported results ------------------------------------------------------------------------------------------------
@@ -72,7 +73,8 @@ def reported(study: Study, margin: float | None) -> None:
     if not results:
         return
     from mdaf_core.analysis.reported_results import PRESET_REFERENCES, compare_reported
-    from mdaf_core.reporting import frames
+    from mdaf_core.reporting import words
+    from mdaf_core.reporting.topics.comparison import reported
 
     names = [result.name for result in results]
     usual = next((name for name in PRESET_REFERENCES.values() if name in names), names[0])
@@ -96,7 +98,7 @@ def reported(study: Study, margin: float | None) -> None:
     found = compare_reported(results, reference, correlation=correlation, margin_bp=margin, difference_bp=difference)
     bp = number(format="%+.1f")
     shared.show_table(
-        frames.reported_table(found), "reported", title="What these figures can show",
+        reported.reported_table(found), "reported", title="What these figures can show",
         help="Standard error: Hanley and McNeil 1982, from AUC, rows and positives alone. "
              "Intervals of differences are at the assumed correlation.",
         column_config={
@@ -108,12 +110,12 @@ def reported(study: Study, margin: float | None) -> None:
     with left:
         st.markdown("**What to know**")
         notes = dict.fromkeys([*found.notes, *(note for one in found.results for note in one.notes)])
-        lines = [f"- {shared.plain(frames.sentence(note))}" for note in notes]
-        lines.append(f"- {shared.plain(frames.reported_power(found)[1])}")
+        lines = [f"- {shared.plain(words.sentence(note))}" for note in notes]
+        lines.append(f"- {shared.plain(reported.reported_power(found)[1])}")
         st.markdown("\n".join(lines))
     with right:
         shared.show_table(
-            frames.reported_rows(found), "reported-rows", title=f"Rows that show {difference:g} bp",
+            reported.reported_rows(found), "reported-rows", title=f"Rows that show {difference:g} bp",
             help="4 times in 5, with two trained models of the reference's AUC, by how alike they rank the rows.",
             column_config={
                 "Correlation": number(format="%.2f"),

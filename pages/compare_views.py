@@ -34,7 +34,7 @@ def curves(study: Study, runs: list[RunRecord], split: str) -> None:
     seed = right.selectbox("Seed", sorted({run.seed for run in runs}), key="seed", bind="query-params",
                            help="One run of each configuration: curves of seeds are not averaged.")  # fmt: skip
     from mdaf_core.analysis.curves import curve_points
-    from mdaf_core.reporting import charts
+    from mdaf_core.reporting.topics import scores
 
     picked = [run for run in runs if run.configuration in chosen and run.seed == seed]
     if not picked:
@@ -44,11 +44,11 @@ def curves(study: Study, runs: list[RunRecord], split: str) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         roc = curve_points(picked, "roc", split)
-        shared.show_chart(charts.roc(roc, order=study.configuration_names), "roc", roc, title=f"ROC, {where}")
+        shared.show_chart(scores.roc(roc, order=study.configuration_names), "roc", roc, title=f"ROC, {where}")
     with right:
         bins = curve_points(picked, "calibration", split)
         shared.show_chart(
-            charts.calibration(bins, order=study.configuration_names), "calibration", bins,
+            scores.calibration(bins, order=study.configuration_names), "calibration", bins,
             title=f"Calibration, {where}",
             help="Rows in 15 bins of equal size by predicted probability; observed rate with its 95% interval, "
                  "which knows that rows of one user are alike. "
@@ -58,7 +58,7 @@ def curves(study: Study, runs: list[RunRecord], split: str) -> None:
 
 def slices(study: Study, runs: list[RunRecord], split: str) -> None:
     from mdaf_core.analysis.slices import TITLES, slices_cover, slicings
-    from mdaf_core.reporting import charts, frames
+    from mdaf_core.reporting.topics import slices
 
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
@@ -72,13 +72,13 @@ def slices(study: Study, runs: list[RunRecord], split: str) -> None:
     if not chosen:
         st.info("Choose at least one configuration.", icon=":material/info:")
         return
-    table = frames.slices(runs, chosen, dimension, split)
+    table = slices.frame(runs, chosen, dimension, split)
     shared.show_chart(
-        charts.slices(table, order=study.configuration_names, y_title=TITLES[dimension]), f"slices-{dimension}", table,
+        slices.chart(table, order=study.configuration_names, y_title=TITLES[dimension]), f"slices-{dimension}", table,
         title=f"AUC by {TITLES[dimension].partition(',')[0].lower()}, {SPLITS[split].lower()} rows",
         help=shared.plain(f"Mean over seeds. The 95% interval covers {slices_cover(table, runs[0], split)}."),
     )  # fmt: skip
-    wide = frames.slices_table(table)
+    wide = slices.table(table)
     four = st.column_config.NumberColumn(format="%.4f")
     shared.show_table(
         wide, "slices", title="AUC", column_config=dict.fromkeys(wide.columns[3:], four), names_as_they_are=True
@@ -86,16 +86,17 @@ def slices(study: Study, runs: list[RunRecord], split: str) -> None:
 
 
 def cost(study: Study, runs: list[RunRecord], comparison: StudyComparison) -> None:
+    from mdaf_core.analysis import costs
     from mdaf_core.metrics.registry import metric
-    from mdaf_core.reporting import charts, frames
+    from mdaf_core.reporting.topics import cost
 
-    table = frames.ledger(runs)
+    table = costs.of_runs(runs)
     shared.show_table(
-        table.rename(frames.LEDGER), "ledger", title="What each configuration cost",
+        table.rename(cost.LEDGER), "ledger", title="What each configuration cost",
         help="Unequal budgets must be visible: a difference bought with more tuning is another claim.",
         column_config=_ledger_columns(),
     )  # fmt: skip
-    frame = frames.quality_and_cost(table, comparison)
+    frame = cost.frame(table, comparison)
     by = metric(comparison.metric).title
     y_title = f"{by}, {SPLITS[comparison.split].lower()} rows"
     for column, name, title, x_title in zip(
@@ -106,7 +107,7 @@ def cost(study: Study, runs: list[RunRecord], comparison: StudyComparison) -> No
         strict=True,
     ):
         with column:
-            chart = charts.cost(frame, x=name, x_title=x_title, y_title=y_title, order=study.configuration_names)
+            chart = cost.chart(frame, x=name, x_title=x_title, y_title=y_title, order=study.configuration_names)
             title = f"{by} against {title}"
             shared.show_chart(
                 chart, f"cost-{name.replace('_', '-')}", frame, title=title,
@@ -116,24 +117,24 @@ def cost(study: Study, runs: list[RunRecord], comparison: StudyComparison) -> No
 
 
 def _ledger_columns() -> dict[str, Any]:
-    from mdaf_core.reporting import frames
+    from mdaf_core.reporting.topics import cost
 
     number = st.column_config.NumberColumn
-    words = frames.LEDGER_WORDS.values()
-    whole = {title: number(format="%,.0f") for title in frames.LEDGER.values() if title not in words}
+    words = cost.LEDGER_WORDS.values()
+    whole = {title: number(format="%,.0f") for title in cost.LEDGER.values() if title not in words}
     return whole | {
-        frames.LEDGER["parameters_embedding"]: number("Embedding", format="%,.0f", help="Parameters of embeddings."),
-        frames.LEDGER["parameters_dense"]: number("Dense", format="%,.0f", help="All other parameters."),
-        frames.LEDGER["epochs"]: number(format="%.1f", help="Trained, mean over seeds."),
-        frames.LEDGER["best_epoch"]: number(format="%.1f", help="Kept, mean over seeds."),
-        frames.LEDGER["settings_tried"]: number(
+        cost.LEDGER["parameters_embedding"]: number("Embedding", format="%,.0f", help="Parameters of embeddings."),
+        cost.LEDGER["parameters_dense"]: number("Dense", format="%,.0f", help="All other parameters."),
+        cost.LEDGER["epochs"]: number(format="%.1f", help="Trained, mean over seeds."),
+        cost.LEDGER["best_epoch"]: number(format="%.1f", help="Kept, mean over seeds."),
+        cost.LEDGER["settings_tried"]: number(
             help="Different settings of this kind of model in the store on the same data: what was tuned."
         ),
     }
 
 
 def pair(study: Study, runs: list[RunRecord], split: str, margin: Margin | None) -> None:
-    from mdaf_core.reporting import frames
+    from mdaf_core.reporting.topics.comparison import frames, pairs
 
     names = study.configuration_names
     a_column, b_column = st.columns(2)
@@ -153,7 +154,7 @@ def pair(study: Study, runs: list[RunRecord], split: str, margin: Margin | None)
             st.caption("Choose two different configurations.")
             return
         with shared.guard(), st.spinner("Testing", show_time=True):
-            table, sentences = frames.pair_tests(runs, a, b, split, margin)
+            table, sentences = pairs.pair_tests(runs, a, b, split, margin)
             if table.is_empty():
                 st.caption("No seed has finished for both.")
                 return

@@ -43,7 +43,7 @@ def show(study_id: str, split: Split = "test", comparison: StudyComparison | Non
     Returns:
         The sentences, so that what follows need not repeat them.
     """
-    from mdaf_core.reporting.frames import condition_notes
+    from mdaf_core.reporting.topics.comparison.frames import condition_notes
     from mdaf_core.studies.store import get_study
     from pages import study_plan
     from pages.shared import plain

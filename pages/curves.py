@@ -110,7 +110,8 @@ def _body(
 
 
 def _charts(frame: pl.DataFrame, study: Study, train: str, reported: bool) -> None:
-    from mdaf_core.reporting import charts, curve_frames
+    from mdaf_core.reporting.topics.curves import charts as curve_charts
+    from mdaf_core.reporting.topics.curves import frames as curve_frames
 
     label, auc, gap = TRAIN[train]
     left, right = st.columns([3, 2], gap="medium")
@@ -121,7 +122,7 @@ def _charts(frame: pl.DataFrame, study: Study, train: str, reported: bool) -> No
     ):  # fmt: skip
         members, bands = curve_frames.curves(frame, curves)
         overlay = curve_frames.reported(curves) if reported else None
-        chart = charts.learning_curves(
+        chart = curve_charts.learning_curves(
             members, bands, overlay, order=study.configuration_names, y_title=y_title, zero_line=zero, height=280
         )
         with column:
@@ -136,7 +137,7 @@ CURVE_HELP = (
 
 
 def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
-    from mdaf_core.reporting import curve_frames
+    from mdaf_core.reporting.topics.curves import frames as curve_frames
     from mdaf_core.studies.results import study_runs
 
     shown = set(frame["run_id"])
@@ -178,7 +179,9 @@ def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
 def _side_by_side(study: Study, frame: pl.DataFrame, train: str) -> None:
     """Two of the study's configurations, or of the reported curves, by one epoch rule."""
     from mdaf_core.analysis.reported import CURVES
-    from mdaf_core.reporting import charts, curve_frames
+    from mdaf_core.reporting import parts
+    from mdaf_core.reporting.topics.curves import charts as curve_charts
+    from mdaf_core.reporting.topics.curves import frames as curve_frames
     from mdaf_core.studies.results import study_runs
 
     reported = list(CURVES)
@@ -219,12 +222,15 @@ def _side_by_side(study: Study, frame: pl.DataFrame, train: str) -> None:
     values, last = points["value"].to_list(), max(points["epoch"].to_list())
     pad = 0.05 * (max(values) - min(values)) or 0.01
     domain = (min(values) - pad, max(values) + pad)
-    short = charts.short_names(list(dict.fromkeys(pair)))
+    short = parts.short_names(list(dict.fromkeys(pair)))
     for i, (column, name) in enumerate(zip(st.columns(2, gap="medium"), pair, strict=True)):
         one = points.filter(points["label"] == name)
         with column:
             shared.show_chart(
-                charts.single_curves(one, domain=domain, epochs=last), f"side-{i}", one, title=shared.plain(short[name])
+                curve_charts.single_curves(one, domain=domain, epochs=last),
+                f"side-{i}",
+                one,
+                title=shared.plain(short[name]),
             )
 
 
@@ -237,14 +243,15 @@ SIDE_HELP = (
 
 
 def _others(frame: pl.DataFrame, study: Study) -> None:
-    from mdaf_core.reporting import charts, curve_frames
+    from mdaf_core.reporting.topics.curves import charts as curve_charts
+    from mdaf_core.reporting.topics.curves import frames as curve_frames
 
     recorded = [(name, curve_frames.curves(frame, curves)) for name, (_, _, curves) in OTHERS.items()]
     recorded = [(name, pair) for name, pair in recorded if len(pair[0])]
     columns = st.columns(2, gap="medium")
     for i, (name, (members, bands)) in enumerate(recorded):
         title, y_title, _ = OTHERS[name]
-        chart = charts.learning_curves(
+        chart = curve_charts.learning_curves(
             members, bands, order=study.configuration_names, y_title=y_title, zero=name in ("lr", "grad"), height=160
         )
         with columns[i % len(columns)]:

@@ -12,7 +12,7 @@ from mdaf_core.data.audit import audit, report
 from mdaf_core.data.store import describe, statistics, statistics_frames
 from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.store.schema import SPLITS
-from mdaf_core.reporting import data_charts
+from mdaf_core.reporting.topics import data as data_charts
 from mdaf_core.studies import data_sets, launch
 from pages import predictions_form, prepare_form, prepare_progress, shared
 

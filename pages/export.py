@@ -16,7 +16,7 @@ from pages.study_plan import margin_help
 
 if TYPE_CHECKING:
     from mdaf_core.reporting.material import Material
-    from mdaf_core.reporting.paper_table import PaperTable
+    from mdaf_core.reporting.paper.table import PaperTable
 
 WIDTHS = {1: "3.3 in", 2: "7 in"}
 CSS_PIXELS_PER_INCH = 96
@@ -78,7 +78,7 @@ def main() -> None:
             return
         from mdaf_core.reporting.figures import FIGURES
         from mdaf_core.reporting.material import MOST_LINES
-        from mdaf_core.reporting.tables import TABLES
+        from mdaf_core.reporting.paper.tables import TABLES
 
         names = study.configuration_names
         shared.start_over(study_id, lines=names[:MOST_LINES])
@@ -143,7 +143,7 @@ def _material(key: Key) -> Material:
 
 def _bundle_button(key: Key, figures: list[str], chosen_tables: list[str]) -> None:
     def make() -> bytes:
-        from mdaf_core.reporting.bundle import archive
+        from mdaf_core.reporting.paper.bundle import archive
 
         return archive(_material(key), figures, chosen_tables)
 
@@ -196,8 +196,8 @@ def _figure_files(key: Key, name: str, width: int, origin: str) -> None:
     from mdaf_core.reporting import export
 
     def make(kind: str) -> bytes:
-        from mdaf_core.reporting.bundle import figure_file
         from mdaf_core.reporting.figures import make_figure
+        from mdaf_core.reporting.paper.bundle import figure_file
 
         return figure_file(make_figure(_material(key), name), kind, width)  # type: ignore[arg-type]
 
@@ -217,14 +217,14 @@ def _figure_files(key: Key, name: str, width: int, origin: str) -> None:
 
 @st.cache_data(show_spinner=False, max_entries=50)
 def _table(key: Key, name: str, version: Any) -> PaperTable:
-    from mdaf_core.reporting.tables import make_table
+    from mdaf_core.reporting.paper.tables import make_table
 
     return make_table(_material(key), name)
 
 
 def _tables(key: Key, names: list[str]) -> None:
     from mdaf_core.base.errors import StudioError
-    from mdaf_core.reporting.tables import TABLES
+    from mdaf_core.reporting.paper.tables import TABLES
     from mdaf_core.runs import tracking
 
     for name in names:
@@ -247,8 +247,8 @@ def _tables(key: Key, names: list[str]) -> None:
 
 
 def _table_file(key: Key, name: str, kind: str) -> bytes:
-    from mdaf_core.reporting.bundle import origin_of_table, table_file
-    from mdaf_core.reporting.tables import make_table
+    from mdaf_core.reporting.paper.bundle import origin_of_table, table_file
+    from mdaf_core.reporting.paper.tables import make_table
 
     material = _material(key)
     return table_file(make_table(material, name), kind, origin_of_table(material, name))
@@ -256,7 +256,7 @@ def _table_file(key: Key, name: str, kind: str) -> bytes:
 
 @st.cache_data(show_spinner=False, max_entries=50)
 def _sentences(key: Key, version: Any) -> list[tuple[str, str]]:
-    from mdaf_core.reporting.bundle import results
+    from mdaf_core.reporting.paper.bundle import results
 
     return [(sentence.text, sentence.source) for sentence in results(_material(key))]
 

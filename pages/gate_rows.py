@@ -88,7 +88,7 @@ def _filters(run: RunRecord, split: Split, gated: bool) -> RowFilter:
 def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> RowFilter:
     """Draw it; returns what is wanted within the box that the reader has drawn, if there is one."""
     from mdaf_core.analysis import rows
-    from mdaf_core.reporting import gate_charts
+    from mdaf_core.reporting.topics.gates import charts as gate_charts
 
     held = rows.row_columns(run, split)
     axes, names = [axis for axis in gate_charts.AXES if axis in held], gate_charts.AXES.get
@@ -189,7 +189,7 @@ def _read_story(run_id: str, ended: float | None, split: Split, row: int) -> Row
 def _story(run: RunRecord, split: Split, row: int) -> None:
     from mdaf_core.analysis.story import sentences
     from mdaf_core.data.store.describe import field_word
-    from mdaf_core.reporting import gate_charts
+    from mdaf_core.reporting.topics.gates import charts as gate_charts
 
     story = _read_story(run.run_id, run.ended, split, row)
     with st.container(border=True, key="story"):
@@ -249,7 +249,7 @@ def _numbers(story: RowStory) -> None:
 
 
 def _history(story: RowStory) -> None:
-    from mdaf_core.reporting import gate_charts
+    from mdaf_core.reporting.topics.gates import charts as gate_charts
 
     if not story.history:
         st.caption("This row has no history: nothing of this user is earlier.")

@@ -104,9 +104,10 @@ def _badge(finding: Finding) -> None:
 def _parts(found: Contributions, reason: str | None) -> None:
     """What the history and the branches contribute."""
     from mdaf_core.analysis.effects import SHARES
-    from mdaf_core.reporting import charts, frames
+    from mdaf_core.reporting.topics.gates import charts as gate_charts
+    from mdaf_core.reporting.topics.gates import frames as gate_frames
 
-    data = frames.effect_rows(found, SHARES)
+    data = gate_frames.effect_rows(found, SHARES)
     if reason and (found.history or found.branches):
         st.caption(shared.plain(reason))
     elif reason:
@@ -127,7 +128,7 @@ def _parts(found: Contributions, reason: str | None) -> None:
         st.caption(" ".join(shared.plain(note) for note in found.notes))
     with right:
         shared.show_chart(
-            charts.effects(data), "contributions", data, title="What is lost without a part",
+            gate_charts.effects(data), "contributions", data, title="What is lost without a part",
             help="AUC of the model minus AUC with the history replaced. Branches: Shapley values, a missing branch's "
             "vector being another row's; they do not depend on the scale of g.",
         )  # fmt: skip
@@ -136,7 +137,9 @@ def _parts(found: Contributions, reason: str | None) -> None:
 def _gate(found: Contributions, run: RunRecord, split: Split, margin: Margin | None) -> None:
     from mdaf_core.analysis.adaptivity import contributions
     from mdaf_core.analysis.effects import COSTS
-    from mdaf_core.reporting import charts, frames
+    from mdaf_core.reporting import words
+    from mdaf_core.reporting.topics.gates import charts as gate_charts
+    from mdaf_core.reporting.topics.gates import frames as gate_frames
 
     if found.gate is None:
         return
@@ -155,11 +158,11 @@ def _gate(found: Contributions, run: RunRecord, split: Split, margin: Margin | N
             for name, title in words.items():
                 if name in effects.aucs:
                     st.metric(title, shared.fmt_auc(effects.aucs[name]), width="content")
-    data = frames.effect_rows(found, COSTS)
+    data = gate_frames.effect_rows(found, COSTS)
     if len(data):
         with right:
             shared.show_chart(
-                charts.effects(data), "gate-adaptivity", data, title="What replacing g costs",
+                gate_charts.effects(data), "gate-adaptivity", data, title="What replacing g costs",
                 help="AUC as learned minus AUC with g replaced, on the same rows; shuffles are the mean of 20.",
             )  # fmt: skip
 
@@ -169,7 +172,7 @@ def _gate(found: Contributions, run: RunRecord, split: Split, margin: Margin | N
 
 def _distribution(summary: GateSummary, run: RunRecord) -> None:
     from mdaf_core.analysis.slices import TITLES
-    from mdaf_core.reporting import gate_charts
+    from mdaf_core.reporting.topics.gates import charts as gate_charts
 
     overall = summary.overall
     shared.section("Where does g lie?", help=G_HELP)

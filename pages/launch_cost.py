@@ -67,7 +67,7 @@ def _coarse(seconds: float) -> str:
 
 def changes(configs: list[RunConfig]) -> None:
     """What differs from the presets."""
-    from mdaf_core.reporting.frames import settings_differences
+    from mdaf_core.reporting.topics.comparison.frames import settings_differences
 
     shared.section("Changed from the presets")
     lines = []

@@ -278,7 +278,7 @@ def _said_again(kept: tuple[Any, list[str]]) -> Any:
 
 @st.cache_data(show_spinner=False, max_entries=16)
 def _epochs(study_id: str, version: tuple[Any, ...]) -> tuple[pl.DataFrame, list[str]]:
-    from mdaf_core.reporting import curve_frames
+    from mdaf_core.reporting.topics.curves import frames as curve_frames
     from mdaf_core.studies.results import study_runs
     from mdaf_core.studies.store import get_study
 
@@ -338,7 +338,7 @@ def show_chart(
     """A chart in the reader's theme with a menu that exports exactly what is shown.
 
     Args:
-        chart: from `mdaf_core.reporting.charts`.
+        chart: from `mdaf_core.reporting.topics`.
         name: file name of the exports without ending, unique on the page.
         data: polars or pandas frame behind the chart, for CSV; default: the chart's own data.
         title: heading above the chart; help: its definition, as a tooltip.

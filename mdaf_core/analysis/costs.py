@@ -66,3 +66,11 @@ def ledger(runs: Sequence[RunRecord], others: Sequence[RunRecord] = ()) -> pl.Da
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [v for v in values if v is not None]
     return float(np.mean(known)) if known else None
+
+
+def of_runs(runs: Sequence[RunRecord]) -> pl.DataFrame:
+    """`ledger` of some runs, with all others of the run store as what else was tried."""
+    from mdaf_core.runs import tracking
+
+    mine = {run.run_id for run in runs}
+    return ledger(runs, [run for run in tracking.list_runs() if run.run_id not in mine])

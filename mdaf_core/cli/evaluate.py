@@ -99,7 +99,12 @@ def comparison_text(comparison: StudyComparison, power: Power | None, known: Seq
     """A comparison as `compare` prints it; `known`: what must be known beside it."""
     from mdaf_core.analysis.compared import mark_legend
     from mdaf_core.reporting.captions import of_differences
-    from mdaf_core.reporting.frames import comparison_basis, comparison_notes, comparison_table, power_sentence
+    from mdaf_core.reporting.topics.comparison.frames import (
+        comparison_basis,
+        comparison_notes,
+        comparison_table,
+        power_sentence,
+    )
     from mdaf_core.reporting.words import p_value, signed
 
     if not comparison.configurations:
@@ -174,7 +179,8 @@ def _results(file: Path | None, preset: str | None, study: str | None) -> list[R
 
 
 def _reported(found: ReportedTable) -> str:
-    from mdaf_core.reporting.frames import reported_power, reported_table, sentence
+    from mdaf_core.reporting.topics.comparison.reported import reported_power, reported_table
+    from mdaf_core.reporting.words import sentence
 
     shown = reported_table(found)
     digits = {"AUC": 4, "Standard error": 4}

@@ -44,7 +44,7 @@ def command(
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; name a folder to write into.")
-    from mdaf_core.reporting.bundle import export_study
+    from mdaf_core.reporting.paper.bundle import export_study
 
     written = export_study(
         study,
@@ -79,7 +79,7 @@ def figure(
     if out.is_dir():
         raise UsageError(f"{out} is a folder; name a file, for example {out / 'figure.pdf'}.")
     from mdaf_core.base.files import write_bytes
-    from mdaf_core.reporting.bundle import one_file
+    from mdaf_core.reporting.paper.bundle import one_file
 
     kind = "vl.json" if out.name.endswith(".vl.json") else out.suffix.removeprefix(".")
     content = one_file(id, kind, 1 if columns == 1 else 2)

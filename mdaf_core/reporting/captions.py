@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from mdaf_core.analysis.significance import intervals_as_they_are
+from mdaf_core.data.store.sample import sample_words
+from mdaf_core.metrics import registry
+from mdaf_core.reporting.material import SPLIT_WORDS
+from mdaf_core.reporting.paper import paragraph
 from mdaf_core.reporting.words import listed
+from mdaf_core.reporting.words import seeds as seed_words
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.analysis.significance import Estimate
+    from mdaf_core.reporting.material import Material
     from mdaf_core.runs.tracking import RunRecord
 
 
@@ -68,3 +76,53 @@ def seed_counts(runs: Sequence[RunRecord]) -> list[int]:
     """How many of these runs each configuration has."""
     names = [run.configuration for run in runs]
     return [names.count(name) for name in dict.fromkeys(names)]
+
+
+def metric(material: Material) -> str:
+    return registry.metric(material.metric).title
+
+
+def lower_is_better(material: Material) -> str:
+    """`, lower is better`, where it is."""
+    better = paragraph.direction(material.metric)
+    return f", {better}" if better else ""
+
+
+def rows(material: Material) -> str:
+    """`225,446 test rows of 10,000 users`, as far as it is known."""
+    sample, rows = material.comparison.sample, f"{SPLIT_WORDS[material.split]} rows"
+    return sample_words(sample, rows) if sample else rows
+
+
+def seeds(runs: list[RunRecord]) -> str:
+    """`5 seeds`, `2 to 5 seeds`, `one seed`: how many each configuration has."""
+    return seed_words(seed_counts(runs))
+
+
+def each(runs: list[RunRecord]) -> str:
+    """`means over 5 seeds`, or `one run each`."""
+    return "one run each" if seeds(runs) == "one seed" else f"means over {seeds(runs)}"
+
+
+def not_compared(material: Material) -> str:
+    """A sentence where a configuration cannot stand beside the reference."""
+    names = [c.configuration for c in paragraph.not_comparable(material.comparison)]
+    return f" Not comparable with the reference, and not drawn: {', '.join(names)}." if names else ""
+
+
+def comparable(material: Material, frame: pl.DataFrame) -> pl.DataFrame:
+    refused = [c.configuration for c in paragraph.not_comparable(material.comparison)]
+    return frame.filter(~pl.col("configuration").is_in(refused))
+
+
+def left_out(material: Material, drawn: list[RunRecord] | None = None) -> str:
+    """A sentence where a chart does not hold all configurations."""
+    shown = material.drawn if drawn is None else drawn
+    missing = len({run.configuration for run in material.runs} - {run.configuration for run in shown})
+    if not missing:
+        return ""
+    return f" {missing} further configurations are not drawn." if missing > 1 else " One configuration is not drawn."
+
+
+def lower(title: str) -> str:
+    return title[0].lower() + title[1:]

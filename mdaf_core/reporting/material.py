@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.store.sample import Sample
-from mdaf_core.reporting import conditions, frames
+from mdaf_core.reporting import conditions
 from mdaf_core.reporting.theme import Typeface
 from mdaf_core.studies import results
 from mdaf_core.studies.store import Study
@@ -72,7 +72,10 @@ class Material:
 
     @cached_property
     def ledger(self) -> pl.DataFrame:
-        return frames.ledger(self.runs)
+        """What each configuration cost, see `analysis.costs.of_runs`."""
+        from mdaf_core.analysis import costs
+
+        return costs.of_runs(self.runs)
 
     @property
     def dataset(self) -> DatasetMeta | None:

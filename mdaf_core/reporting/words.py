@@ -42,3 +42,8 @@ def seeds(counts: Sequence[int]) -> str:
     if low == high:
         return "one seed" if low == 1 else f"{low} seeds"
     return f"{low} to {high} seeds"
+
+
+def sentence(note: str) -> str:
+    """A note with a capital and a full stop."""
+    return f"{note[0].upper()}{note[1:].rstrip('.')}."

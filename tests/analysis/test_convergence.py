@@ -14,7 +14,7 @@ from mdaf_core.analysis.overfitting import analyse_run
 from mdaf_core.analysis.significance import half_width, seed_component
 from mdaf_core.analysis.slices import slice_metrics
 from mdaf_core.base.files import write_json
-from mdaf_core.reporting.frames import comparison_table
+from mdaf_core.reporting.topics.comparison.frames import comparison_table
 from mdaf_core.runs.results import EpochMetrics
 from mdaf_core.runs.schedule import trees_by_epoch
 

@@ -248,7 +248,8 @@ def test_the_story_in_words_names_the_events_that_moved_it_most(trained):
 
 @pytest.mark.parametrize("over_time", [True, False])
 def test_the_strip_holds_every_event(trained, over_time):
-    from mdaf_core.reporting import export, gate_charts
+    from mdaf_core.reporting import export
+    from mdaf_core.reporting.topics.gates import charts as gate_charts
 
     dataset, runs = trained
     found = story.row_story(runs["gate"], "test", int(dataset.rows("test").row_id[position_of(dataset, 7)]))

@@ -19,8 +19,8 @@ from mdaf_core.metrics import Scored, Undefined
 from mdaf_core.metrics.metric import RESERVED
 from mdaf_core.metrics.registry import metric, metrics, sampling_errors, titles
 from mdaf_core.reporting.material import Material
-from mdaf_core.reporting.paragraph import results_paragraph
-from mdaf_core.reporting.tables import make_table
+from mdaf_core.reporting.paper.paragraph import results_paragraph
+from mdaf_core.reporting.paper.tables import make_table
 from mdaf_core.runs.metric_values import metric_value
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.runs.results import SplitMetrics

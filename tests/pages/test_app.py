@@ -42,7 +42,7 @@ def test_the_first_page_needs_nothing_heavy(tmp_path: Path) -> None:
 
 def test_page_modules_import_nothing_heavy() -> None:
     code = (
-        "import sys, pages.shared, mdaf_core.reporting.charts, mdaf_core.reporting.frames, mdaf_core.studies.store\n"
+        "import sys, pages.shared, mdaf_core.reporting.topics.comparison.charts, mdaf_core.studies.store\n"
         "heavy = {'torch', 'lightning', 'sklearn', 'statsmodels', 'scipy', 'mlflow', 'altair'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

@@ -17,11 +17,12 @@ from mdaf_core.analysis.comparison import compare_study
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.base.errors import UsageError
 from mdaf_core.metrics.registry import metrics
-from mdaf_core.reporting import bundle, frames
 from mdaf_core.reporting.figures import FIGURES, make_figure
 from mdaf_core.reporting.material import Material
-from mdaf_core.reporting.paragraph import results_paragraph
-from mdaf_core.reporting.tables import TABLES, make_table
+from mdaf_core.reporting.paper import bundle
+from mdaf_core.reporting.paper.paragraph import results_paragraph
+from mdaf_core.reporting.paper.tables import TABLES, make_table
+from mdaf_core.reporting.topics.comparison import frames
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import results
 from tests.reporting.example_study import make_study

@@ -12,23 +12,26 @@ import pytest
 
 from mdaf_core.analysis.curves import pr_points
 from mdaf_core.metrics.pr_auc import pr_auc
-from mdaf_core.reporting import charts
+from mdaf_core.reporting import parts
 from mdaf_core.reporting.theme import themed
+from mdaf_core.reporting.topics import cost, scores
+from mdaf_core.reporting.topics.comparison import charts
+from mdaf_core.reporting.topics.curves import charts as curve_charts
 
 LONG = "DCNv3 with exponential crosses, self-mask and tri-BCE, "
 
 
 def test_long_names_keep_what_tells_them_apart() -> None:
-    short = charts.short_names(["bst", f"{LONG}ablation A", f"{LONG}ablation B"])
+    short = parts.short_names(["bst", f"{LONG}ablation A", f"{LONG}ablation B"])
     assert short["bst"] == "bst"
     assert short[f"{LONG}ablation A"] == "DCNv3 with exponen…ablation A"
     assert len(set(short.values())) == 3
-    assert all(len(name) <= charts.NAME_LIMIT for name in short.values())
+    assert all(len(name) <= parts.NAME_LIMIT for name in short.values())
 
 
 def test_names_that_differ_in_the_middle_stay_apart() -> None:
     names = [f"{'a' * 30} {i} {'b' * 30}" for i in range(3)]
-    assert len(set(charts.short_names(names).values())) == 3
+    assert len(set(parts.short_names(names).values())) == 3
 
 
 def _axes(node: Any) -> list[dict[str, Any]]:
@@ -53,7 +56,7 @@ def test_axes_shorten_only_long_names() -> None:
 def test_rates_on_axes_are_what_they_say(width: int) -> None:
     vl_convert = pytest.importorskip("vl_convert")
     curve = pl.DataFrame({"run_id": "r", "configuration": "bst", "fpr": [0.0, 1.0], "tpr": [0.0, 1.0]})
-    spec = themed(charts.roc(curve, order=["bst"]), "print") | {"width": width}
+    spec = themed(scores.roc(curve, order=["bst"]), "print") | {"width": width}
     svg = vl_convert.vegalite_to_svg(spec)
     assert all(svg.count(f">{rate}</text>") == 2 for rate in ("0.0", "0.2", "0.4", "0.6", "0.8", "1.0"))
     assert ">0.1</text>" not in svg
@@ -70,7 +73,7 @@ def test_cost_shows_the_interval_of_a_mean_where_it_is_known() -> None:
             "parameters": [2e5, 3e2],
         }
     )
-    chart = charts.cost(frame, x="parameters", x_title="Parameters", y_title="AUC", order=["bst", "lr"])
+    chart = cost.chart(frame, x="parameters", x_title="Parameters", y_title="AUC", order=["bst", "lr"])
     svg = vl_convert.vegalite_to_svg(themed(chart, "print") | {"width": 300})
     assert svg.count('aria-roledescription="rule mark"') == 1
     assert svg.count('aria-roledescription="point"') == 2
@@ -83,7 +86,7 @@ def test_area_under_a_precision_recall_curve_is_its_average_precision(distinct: 
     label = rng.random(300) < 0.2
     score = np.floor((label + rng.normal(size=300)) * distinct)
     points = pr_points(label, score).with_columns(run_id=pl.lit("r"), configuration=pl.lit("c"))
-    chart = charts.precision_recall(points, label.mean(), order=["c"])
+    chart = scores.precision_recall(points, label.mean(), order=["c"])
     _, line = chart.to_dict()["layer"]
     assert line["mark"]["interpolate"] == "step-before"
     drawn = chart.layer[1].data
@@ -99,7 +102,7 @@ def test_the_lines_of_runs_break_between_runs() -> None:
     members = runs.join(epochs, how="cross").with_columns(value=0.7 + 0.01 * pl.col("epoch") + 0.001 * pl.col("seed"))
     bands = pl.DataFrame(schema={"configuration": pl.String, "curve": pl.String, "epoch": pl.Int64, "seeds": pl.Int64}
                          | dict.fromkeys(("mean", "sd", "low", "high"), pl.Float64))  # fmt: skip
-    chart = charts.learning_curves(members, bands, order=["bst"], y_title="AUC")
+    chart = curve_charts.learning_curves(members, bands, order=["bst"], y_title="AUC")
     svg = vl_convert.vegalite_to_svg(themed(chart, "print") | {"width": 300})
     (path,) = re.findall(r'aria-roledescription="line mark" d="([^"]+)"', svg)
     assert path.count("M") == 2 and path.count("L") == 4

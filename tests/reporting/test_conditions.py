@@ -13,10 +13,11 @@ from mdaf_core.base.files import write_json, write_text
 from mdaf_core.cli.main import app
 from mdaf_core.data.audit.report import Audit, Check
 from mdaf_core.data.store.sample import Sample
-from mdaf_core.reporting import bundle, conditions
+from mdaf_core.reporting import conditions
 from mdaf_core.reporting.figures import FIGURES, make_figure
 from mdaf_core.reporting.material import Material
-from mdaf_core.reporting.tables import TABLES, make_table
+from mdaf_core.reporting.paper import bundle
+from mdaf_core.reporting.paper.tables import TABLES, make_table
 from mdaf_core.studies.store import get_study
 from tests.reporting.example_study import make_study
 

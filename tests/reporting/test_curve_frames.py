@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mdaf_core.reporting import curve_frames
+from mdaf_core.reporting.topics.curves import frames as curve_frames
 from mdaf_core.runs import tracking
 from mdaf_core.studies import results
 from tests.reporting.example_study import make_study

@@ -89,13 +89,13 @@ def test_paper_has_no_tooltips_nor_the_marks_that_carry_them() -> None:
 
 @pytest.mark.parametrize("columns", [1, 2])
 def test_no_legend_entry_is_cut_off(columns) -> None:
-    from mdaf_core.reporting import charts
+    from mdaf_core.reporting.topics import scores
 
     names = [f"configuration-number-{i}" for i in range(7)]
     frame = pl.DataFrame(
         {"run_id": names, "configuration": names, "fpr": [0.5] * 7, "tpr": [0.1 * i for i in range(7)]}
     )
-    root = ET.fromstring(export.render(charts.roc(frame, order=names), "svg", columns=columns))
+    root = ET.fromstring(export.render(scores.roc(frame, order=names), "svg", columns=columns))
     assert {name for name in names if name in "".join(root.itertext())} == set(names)
     shift, lowest = 0.0, []
     stack = [(root, 0.0)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mdaf_core.reporting import frames
+from mdaf_core.reporting.topics.comparison import frames
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import results
 from tests.reporting.example_study import make_study

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from mdaf_core.reporting import bundle, charts, export, paper_table, tables
+from mdaf_core.reporting import export
 from mdaf_core.reporting.figures import FIGURES, make_figure
 from mdaf_core.reporting.material import Material
+from mdaf_core.reporting.paper import bundle, tables
+from mdaf_core.reporting.paper import table as paper_table
+from mdaf_core.reporting.topics.curves import charts as curve_charts
 from mdaf_core.runs.results import EpochMetrics
 from tests.reporting.example_study import make_study
 from tests.waiting import PATIENT
@@ -149,10 +152,10 @@ def test_thinning_keeps_ends_best_epochs_and_peaks() -> None:
         {"run_id": "a", "configuration": "c", "curve": "v", "epoch": epochs, "value": values}
     ).with_columns(best=pl.col("epoch") == 333)
     bands = members.rename({"value": "mean"}).drop("best")
-    thin, thin_bands = charts.thinned(members, bands, most=200)
+    thin, thin_bands = curve_charts.thinned(members, bands, most=200)
     assert len(thin) <= 203
     assert {1, 333, 501, 701, 1000} <= set(thin["epoch"])
     assert {1, 501, 701, 1000} <= set(thin_bands["epoch"])
     assert thin["epoch"].is_sorted()
-    same, _ = charts.thinned(members.head(50), bands.head(50))
+    same, _ = curve_charts.thinned(members.head(50), bands.head(50))
     assert len(same) == 50

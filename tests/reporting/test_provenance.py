@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.cli.main import app
-from mdaf_core.reporting import bundle, provenance
+from mdaf_core.reporting import provenance
 from mdaf_core.reporting.material import Material
+from mdaf_core.reporting.paper import bundle
 from mdaf_core.reporting.stamp import Origin, stamped
 from mdaf_core.runs import tracking
 from tests.reporting.example_study import make_study

@@ -9,9 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mdaf_core.analysis import costs
 from mdaf_core.analysis.comparison import compare_study
 from mdaf_core.analysis.significance import half_width
-from mdaf_core.reporting import frames, paper_table, tables
+from mdaf_core.reporting.paper import table as paper_table
+from mdaf_core.reporting.paper import tables
+from mdaf_core.reporting.topics import cost
+from mdaf_core.reporting.topics.comparison import table as results_of
 from mdaf_core.studies import results
 from tests.reporting.example_study import make_study
 
@@ -26,7 +30,7 @@ def study(home):
 @pytest.fixture
 def table(study) -> paper_table.PaperTable:
     runs = results.study_runs(study)
-    return tables.results_table(compare_study(runs, "mdaf-full"), runs)
+    return results_of.results_table(compare_study(runs, "mdaf-full"), runs)
 
 
 def unescaped(latex: str) -> list[str]:
@@ -70,13 +74,13 @@ def test_best_is_bold_and_second_underlined(table: paper_table.PaperTable) -> No
 
 
 def test_ties_as_printed_share_a_place() -> None:
-    assert tables._ranks([0.70001, 0.70004, 0.69], 4, 1) == ({0, 1}, {2})
-    assert tables._ranks([None, 0.5], 4, 1) == ({1}, set())
+    assert results_of._ranks([0.70001, 0.70004, 0.69], 4, 1) == ({0, 1}, {2})
+    assert results_of._ranks([None, 0.5], 4, 1) == ({1}, set())
 
 
 def test_the_caption_explains_exactly_the_marks_there_are(table: paper_table.PaperTable) -> None:
     cells = " ".join(text for values in table.cells.values() for text in values)
-    for mark in tables.MARKS.values():
+    for mark in results_of.MARKS.values():
         assert (mark in cells) == (mark in table.caption), mark
     assert "3 seeds" in table.caption
     assert "test rows" in table.caption
@@ -86,9 +90,9 @@ def test_the_caption_explains_exactly_the_marks_there_are(table: paper_table.Pap
 def test_one_seed_has_no_marks_and_says_so(home) -> None:
     study = make_study(seeds=[1])
     runs = results.study_runs(study)
-    table = tables.results_table(compare_study(runs, "mdaf-full"), runs)
+    table = results_of.results_table(compare_study(runs, "mdaf-full"), runs)
     assert "one seed, so no variance is known" in table.caption
-    assert not set("".join(map("".join, table.cells.values()))) & set(tables.MARKS.values())
+    assert not set("".join(map("".join, table.cells.values()))) & set(results_of.MARKS.values())
     assert "±" not in "".join(table.cells["AUC"])
 
 
@@ -100,14 +104,14 @@ def test_csv_has_the_figures_in_full(table: paper_table.PaperTable) -> None:
 def test_markdown_cells_are_not_broken_by_names(home) -> None:
     study = make_study(["mdaf-full", "a|b*c_d"], [1, 2])
     runs = results.study_runs(study)
-    lines = tables.cost_table(frames.ledger(runs)).markdown().splitlines()
+    lines = cost.table(costs.of_runs(runs)).markdown().splitlines()
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines[:4]} == {10}
 
 
 def test_html_escapes_names_and_marks_the_best(home) -> None:
     study = make_study(["mdaf-full", "<img src=x onerror=alert(1)>"], [1, 2])
     runs = results.study_runs(study)
-    table = tables.results_table(compare_study(runs, "mdaf-full"), runs)
+    table = results_of.results_table(compare_study(runs, "mdaf-full"), runs)
     html = table.html()
     assert "<img" not in html
     assert "&lt;img" in html
@@ -133,14 +137,14 @@ def test_intervals_beside_adjusted_tests_are_said_not_to_be_adjusted(study, tabl
     assert "95% intervals cover other seeds and other users" in table.caption
     alone = make_study(["mdaf-full", "lr"], [1, 2, 3])
     runs = results.study_runs(alone)
-    caption = tables.results_table(compare_study(runs, "mdaf-full"), runs).caption
+    caption = results_of.results_table(compare_study(runs, "mdaf-full"), runs).caption
     assert "not adjusted" not in caption, "one comparison has nothing to adjust for"
 
 
 def test_one_seed_has_no_interval_anywhere(home) -> None:
     study = make_study(seeds=[1])
     runs = results.study_runs(study)
-    table = tables.results_table(compare_study(runs, "mdaf-full"), runs)
+    table = results_of.results_table(compare_study(runs, "mdaf-full"), runs)
     assert "interval]" not in " ".join(table.cells)
     cells = " ".join(text for values in table.cells.values() for text in values)
     assert "[" not in cells and "±" not in cells
@@ -151,7 +155,7 @@ def test_one_seed_has_no_interval_anywhere(home) -> None:
 def test_a_configuration_with_one_seed_among_others(home) -> None:
     study = make_study(["mdaf-full", "mdaf-static", "lr"], [1, 2], failed=[("lr", 2)])
     runs = [run for run in results.study_runs(study) if run.state == "finished"]
-    table = tables.results_table(compare_study(runs, "mdaf-full"), runs)
+    table = results_of.results_table(compare_study(runs, "mdaf-full"), runs)
     (heading,) = [name for name in table.cells if name.startswith("Δ")]
     shown = dict(zip(table.cells["Configuration"], table.cells[heading], strict=True))
     assert "[" in shown["mdaf-static"] and "[" not in shown["lr"]

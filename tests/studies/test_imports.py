@@ -138,8 +138,8 @@ def test_what_is_not_known_is_null_everywhere(study) -> None:
     assert validation.verdict == "not comparable"
     params = tracking.get_run(made.result.run_id).config
     assert not [name for name in params if name.startswith("training.")]
-    from mdaf_core.reporting.bundle import describe
     from mdaf_core.reporting.material import Material
+    from mdaf_core.reporting.paper.bundle import describe
 
     manifest = json.loads(json.dumps(describe(Material(get_study(study.id)))))
     entry = next(run for run in manifest["runs"] if run["configuration"] == "late (imported)")

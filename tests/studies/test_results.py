@@ -12,9 +12,9 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.base.settings import get_settings
 from mdaf_core.metrics.registry import metrics
 from mdaf_core.queue import api
-from mdaf_core.reporting import bundle
-from mdaf_core.reporting.frames import comparison_table, condition_notes
 from mdaf_core.reporting.material import Material
+from mdaf_core.reporting.paper import bundle
+from mdaf_core.reporting.topics.comparison.frames import comparison_table, condition_notes
 from mdaf_core.runs import tracking
 from mdaf_core.studies import launch, results, trainings
 from mdaf_core.studies.store import get_study, update_study

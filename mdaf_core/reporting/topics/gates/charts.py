@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from mdaf_core.reporting.charts import ROW
+from mdaf_core.reporting import parts
 from mdaf_core.reporting.theme import BLUE, DIVERGING, MUTED, ORANGE, PALETTE, RED, plotly_layout
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def groups(entries: list[GateGroup], y_title: str) -> tuple[alt.TopLevelMixin, p
         base.mark_rule(style="muted", strokeWidth=5, opacity=0.25).encode(x=x("q05"), x2="q95:Q"),
         base.mark_rule(style="interval").encode(x=x("low"), x2="high:Q"),
         base.mark_point(filled=True, style="accent").encode(x=x("mean")),
-    ).properties(height=alt.Step(min(ROW, 16 if len(entries) > 10 else ROW)))
+    ).properties(height=alt.Step(min(parts.ROW, 16 if len(entries) > 10 else parts.ROW)))
     return chart, frame
 
 
@@ -312,3 +312,47 @@ def all_points(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int |
     figure.update_xaxes(title_text=AXES[x])
     figure.update_yaxes(title_text=AXES[y])
     return figure
+
+
+def effects(frame: pl.DataFrame) -> alt.TopLevelMixin:
+    """What is lost without a part, with intervals: `frames.gate_effects` of one configuration, or of several."""
+    import altair as alt
+
+    names = frame["configuration"].unique(maintain_order=True).to_list()
+    titles = list(dict.fromkeys(frame["effect"].to_list()))
+    scale = alt.Scale(nice=True, padding=8)
+
+    def x(field: str) -> alt.X:
+        return alt.X(f"{field}:Q", title="Lost without it, bp of AUC", scale=scale, axis=alt.Axis(format="~f"))
+
+    by: dict[str, Any] = {}
+    point: dict[str, Any] = {}
+    mark: dict[str, Any] = {}
+    interval: dict[str, Any] = {}
+    if len(names) > 1:
+        shades = alt.Scale(domain=titles)
+        legend = alt.Legend(title=None, symbolOpacity=1, columns=parts.columns(titles))
+        by["y"] = alt.Y("configuration:N", sort=names, title=None, axis=alt.Axis(grid=True, **parts.labels(names)))
+        by["yOffset"] = alt.YOffset("effect:N", sort=titles)
+        by["color"] = alt.Color("effect:N", scale=shades, legend=legend)
+        point["shape"] = alt.Shape("effect:N", scale=shades, legend=None)
+        interval["strokeWidth"] = 1.3
+    else:
+        by["y"] = alt.Y("effect:N", sort=titles, title=None, axis=alt.Axis(grid=True, labelLimit=240))
+        mark["style"], interval["style"] = "accent", "interval"
+    base = alt.Chart(frame).encode(**by)
+    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(style="guide")
+    tooltip = parts.tooltips(
+        configuration="Configuration",
+        effect="Without",
+        estimate_bp="Lost, bp|.2f",
+        low_bp="95% low, bp|.2f",
+        high_bp="95% high, bp|.2f",
+        p="p|.3g",
+        covers="The interval covers",
+    )
+    return alt.layer(
+        zero.encode(x=x("zero")),
+        base.mark_rule(**interval).encode(x=x("low_bp"), x2="high_bp:Q"),
+        base.mark_point(filled=True, **mark).encode(x=x("estimate_bp"), tooltip=tooltip, **point),
+    ).properties(height=alt.Step(12 if len(names) > 1 else 28))

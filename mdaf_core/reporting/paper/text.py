@@ -6,13 +6,13 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mdaf_core.reporting.paper_table import PaperTable, latex_escape
+from mdaf_core.reporting.paper.table import PaperTable, latex_escape
 from mdaf_core.reporting.stamp import PROGRAM, Origin
 
 if TYPE_CHECKING:
-    from mdaf_core.reporting.figures import Figure
+    from mdaf_core.reporting.figure import Figure
     from mdaf_core.reporting.material import Material
-    from mdaf_core.reporting.paragraph import Sentence
+    from mdaf_core.reporting.paper.paragraph import Sentence
 
 _PREAMBLE = r"""\documentclass[10pt,twocolumn]{article}
 \usepackage[letterpaper,textwidth=7in,textheight=9.2in,columnsep=0.34in]{geometry}

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import write_bytes
-from mdaf_core.reporting import conditions, export, paper, paragraph, provenance
-from mdaf_core.reporting.figures import FIGURES, Figure, make_figure
+from mdaf_core.reporting import conditions, export, provenance
+from mdaf_core.reporting.figure import Figure
+from mdaf_core.reporting.figures import FIGURES, make_figure
 from mdaf_core.reporting.material import Material
-from mdaf_core.reporting.paper_table import PaperTable
+from mdaf_core.reporting.paper import paragraph
+from mdaf_core.reporting.paper import text as texts
+from mdaf_core.reporting.paper.table import PaperTable
+from mdaf_core.reporting.paper.tables import TABLES, make_table
 from mdaf_core.reporting.stamp import Origin, comment
-from mdaf_core.reporting.tables import TABLES, make_table
 from mdaf_core.reporting.theme import Typeface
 from mdaf_core.studies.results import PLANNED, choices, summary
 from mdaf_core.studies.store import Study, get_study
@@ -128,12 +131,12 @@ def files(
     sentences = results(material)
     whole = Origin(provenance.identify(material, "results-paragraph"))
     title = material.study.title or material.study.id
-    yield out("results.md", paper.results_markdown(title, sentences, whole).encode(), "Results paragraph", whole)
-    yield out("results.tex", paper.results_tex(sentences, whole).encode(), "Results paragraph", whole)
-    text = paper.paper_tex(material, drawn, [table for _, table, _ in made], whole)
+    yield out("results.md", texts.results_markdown(title, sentences, whole).encode(), "Results paragraph", whole)
+    yield out("results.tex", texts.results_tex(sentences, whole).encode(), "Results paragraph", whole)
+    text = texts.paper_tex(material, drawn, [table for _, table, _ in made], whole)
     yield out("paper.tex", text.encode(), "All of it in two columns", whole)
     manifest = describe(material) | {"left_out": left_out}
-    yield out("README.md", paper.readme(material, drawn, made, manifest).encode(), "How to make it again", whole)
+    yield out("README.md", texts.readme(material, drawn, made, manifest).encode(), "How to make it again", whole)
     manifest["files"] = listed
     yield "manifest.json", (json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 

@@ -1,0 +1,1 @@
+"""What a study gives to a paper: tables, the results paragraph, and all of it as files."""

@@ -1,0 +1,113 @@
+"""What charts are made of: axes, legends, colours and shapes of configurations, tooltips. Looks come from `theme`.
+
+Conventions: a configuration keeps its colour and its shape whatever is selected (`order`: all configurations of the
+study, in its order); axes of AUC do not start at zero, therefore AUC is drawn as dots and lines, never as bars; every
+axis names its unit; tooltips hold full-precision figures. Differences of AUC are in basis points (bp, ×10⁴).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from mdaf_core.reporting.theme import SHAPES
+
+if TYPE_CHECKING:
+    import altair as alt
+
+
+ROW = 24
+NAME_LIMIT = 30  # characters of a configuration's name beside an axis or in a legend
+HEIGHT = 240
+SHARES: dict[str, Any] = {"format": ".1f", "values": [0, 0.2, 0.4, 0.6, 0.8, 1]}  # options of an axis from 0 to 1
+
+
+def shapes(count: int) -> list[str]:
+    """A shape for each configuration; with the eight colours cycling, colour and shape together stay unique to 64."""
+    return [SHAPES[(i + i // len(SHAPES)) % len(SHAPES)] for i in range(count)]
+
+
+def short_names(names: Sequence[str], limit: int = NAME_LIMIT) -> dict[str, str]:
+    """Names with `…` for the middle where they are longer than `limit` characters; longer ones where two would read
+    the same, for names often differ at their end."""
+    for size in range(limit, max(map(len, names), default=0)):
+        short = {name: _without_middle(name, size) for name in names}
+        if len(set(short.values())) == len(short):
+            return short
+    return {name: name for name in names}
+
+
+def _without_middle(name: str, limit: int) -> str:
+    if len(name) <= limit:
+        return name
+    end = (limit - 1) * 2 // 5
+    return f"{name[: limit - 1 - end].rstrip()}…{name[-end:].lstrip()}"
+
+
+def labels(names: Sequence[str]) -> dict[str, Any]:
+    """Options of an axis or a legend that shorten long names; the theme's own limit would cut off their ends."""
+    cut = {name: short for name, short in short_names(names).items() if short != name}
+    return {"labelExpr": f"({json.dumps(cut)})[datum.value] || datum.label", "labelLimit": 0} if cut else {}
+
+
+def names(names: Sequence[str]) -> alt.Y:
+    """Configurations down the vertical axis, in this order."""
+    import altair as alt
+
+    axis = alt.Axis(grid=True, **labels(names))
+    return alt.Y("configuration:N", sort=list(names), title=None, axis=axis)
+
+
+def columns(labels: Sequence[str]) -> alt.ExprRef:
+    """As many legend columns as fit (the theme gives `em`, the size of labels, and `legend_width`)."""
+    import altair as alt
+
+    longest = max(map(len, short_names(labels).values()), default=1)
+    return alt.ExprRef(f"max(1, floor(legend_width / ({0.52 * longest + 3.4:.1f} * em)))")
+
+
+def colour(order: Sequence[str], shown: Sequence[str], **symbols: Any) -> alt.Color:
+    import altair as alt
+
+    legend = None
+    if len(shown) > 1:
+        legend = alt.Legend(
+            title=None, values=list(shown), symbolOpacity=1, columns=columns(shown), **labels(shown), **symbols
+        )
+    return alt.Color("configuration:N", scale=alt.Scale(domain=list(order)), legend=legend)
+
+
+def shape(order: Sequence[str], shown: Sequence[str]) -> alt.Shape:
+    import altair as alt
+
+    scale = alt.Scale(domain=list(order), range=shapes(len(order)))
+    return alt.Shape("configuration:N", scale=scale, legend=None)
+
+
+def shown(frame: pl.DataFrame, order: Sequence[str]) -> list[str]:
+    present = set(frame["configuration"].unique())
+    return [name for name in order if name in present] + sorted(present - set(order))
+
+
+def tooltips(**fields: str) -> list[alt.Tooltip]:
+    """`name="Title|format"`; the type is inferred."""
+    import altair as alt
+
+    out = []
+    for name, text in fields.items():
+        title, _, pattern = text.partition("|")
+        out.append(alt.Tooltip(f"{name}:Q", title=title, format=pattern) if pattern else alt.Tooltip(name, title=title))
+    return out
+
+
+def dash(order: Sequence[str]) -> alt.StrokeDash:
+    """Dashes by configuration, so that grey print tells lines apart."""
+    import altair as alt
+
+    from mdaf_core.reporting.theme import DASHES
+
+    pattern = [DASHES[i % len(DASHES)] for i in range(len(order))]
+    return alt.StrokeDash("configuration:N", scale=alt.Scale(domain=list(order), range=pattern), legend=None)

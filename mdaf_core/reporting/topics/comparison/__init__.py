@@ -1,0 +1,1 @@
+"""Configurations beside one another: means, differences, verdicts, seeds, what a difference takes."""

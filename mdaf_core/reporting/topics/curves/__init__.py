@@ -1,0 +1,1 @@
+"""Training and validation by epoch, and how they come apart."""

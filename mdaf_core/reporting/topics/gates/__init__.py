@@ -1,0 +1,1 @@
+"""What histories, branches and the gate contribute, and g itself."""

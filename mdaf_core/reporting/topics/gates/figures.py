@@ -1,0 +1,113 @@
+"""The figures of gates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from mdaf_core.base.errors import UsageError
+from mdaf_core.reporting import captions
+from mdaf_core.reporting.figure import Drawn, Kind
+from mdaf_core.reporting.material import Material
+from mdaf_core.reporting.topics.curves.figures import curves_of
+from mdaf_core.reporting.topics.gates import charts, frames
+
+if TYPE_CHECKING:
+    from mdaf_core.runs.tracking import RunRecord
+
+
+def _gated(material: Material) -> list[RunRecord]:
+    if not material.gated:
+        raise UsageError(f"No finished run of study {material.study.id} has a gate.")
+    return material.gated
+
+
+def _gate_costs(material: Material) -> Drawn:
+    from mdaf_core.analysis.effects import COSTS
+
+    data = frames.gate_effects(_gated(material), material.split, COSTS, material.auc_margin)
+    if data.is_empty():
+        raise UsageError(f"No gate of study {material.study.id} could be tested on these rows.")
+    caption = (
+        "What is lost where g, the weight of the sequential branch's vector, is replaced: by its median for all rows, "
+        "by another row's, by another row's of the same user (the last two: mean of 20 shuffles), in bp of AUC (1 bp "
+        f"= 0.0001), on {captions.rows(material)}. {_covered(data)}"
+    )
+    return charts.effects(data), data, caption
+
+
+def _contributions(material: Material) -> Drawn:
+    from mdaf_core.analysis.effects import SHARES
+
+    data = frames.gate_effects(material.runs, material.split, SHARES, material.auc_margin)
+    if data.is_empty():
+        raise UsageError(
+            f"No run of study {material.study.id} holds an answer without its history: none reads histories, or they "
+            "were trained by an earlier version (`gates STUDY --recompute` asks them anew)."
+        )
+    caption = (
+        f"What histories and branches contribute, in bp of AUC (1 bp = 0.0001), on {captions.rows(material)}: AUC of "
+        "the model minus its AUC with another user's history, and with an empty one; and the Shapley value of each "
+        f"branch, whose vector is replaced by another row's. {_covered(data)}"
+    )
+    return charts.effects(data), data, caption
+
+
+def _covered(data: pl.DataFrame) -> str:
+    """What the intervals of a frame of effects cover, as a sentence."""
+    return f"95% intervals: {'; '.join(data['covers'].unique(maintain_order=True).to_list())}."
+
+
+def _one_gate(material: Material) -> tuple[RunRecord, Any, str]:
+    """The reference's gate, or the first there is, of its smallest seed; its summary; and its name in words."""
+    from mdaf_core.analysis.gates import gate_summary
+
+    first = _gated(material)[0].configuration
+    run = min((r for r in material.gated if r.configuration == first), key=lambda r: r.seed)
+    return run, gate_summary(run, material.split), f"{run.configuration}, seed {run.seed}, {captions.rows(material)}"
+
+
+def _gate_distribution(material: Material) -> Drawn:
+    _, summary, which = _one_gate(material)
+    chart, data = charts.distribution(summary)
+    whole = summary.overall
+    caption = (
+        f"Distribution of g, the weight of the sequential branch's vector, by label ({which}): mean {whole.mean:.3f}, "
+        f"standard deviation {whole.sd:.3f}, 5% to 95% quantile {whole.q05:.3f} to {whole.q95:.3f}."
+    )
+    return chart, data, caption
+
+
+def _gate_slices(dimension: str) -> Callable[[Material], Drawn]:
+    def make(material: Material) -> Drawn:
+        from mdaf_core.analysis.slices import TITLES
+
+        _, summary, which = _one_gate(material)
+        if dimension not in summary.slices:
+            raise UsageError(summary.slices_note or f"There is nothing to slice by: {TITLES[dimension]}.")
+        title = TITLES[dimension]
+        chart, data = charts.groups(summary.slices[dimension], title)
+        caption = (
+            f"g, the weight of the sequential branch's vector, by {captions.lower(title)} ({which}): mean with its 95% "
+            "interval (other users); faint: from the 5% to the 95% quantile of rows."
+        )
+        return chart, data, caption
+
+    return make
+
+
+def _gate_curves(material: Material) -> Drawn:
+    runs = [run for run in _gated(material) if run.configuration in material.lines]
+    caption = "Mean g, the weight of the sequential branch's vector, on validation rows by epoch."
+    return curves_of(material, runs, {"gate_mean": "mean g"}, "Mean g", caption)
+
+
+FIGURES = {
+    "contributions": Kind("What histories and branches contribute", "Gates", _contributions),
+    "gate-adaptivity": Kind("What replacing the gate costs", "Gates", _gate_costs),
+    "gate-distribution": Kind("Distribution of the gate", "Gates", _gate_distribution),
+    "gate-history": Kind("Gate by history length", "Gates", _gate_slices("history_length")),
+    "gate-by-epoch": Kind("Gate by epoch", "Gates", _gate_curves, of_a_split=False),
+}
