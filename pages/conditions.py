@@ -1,11 +1,14 @@
-"""What must be known beside every result of a study, as pages show it and as files saved from them carry it."""
+"""What must be known beside every result of a study, as pages show it."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import streamlit as st
+
+from pages import study_plan
+from pages.known import of_study
+from pages.shared import plain
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.compared import StudyComparison
@@ -13,25 +16,7 @@ if TYPE_CHECKING:
     from mdaf_core.reporting.conditions import Condition
     from mdaf_core.studies.store import Study
 
-FRESH_SECONDS = 30  # an audit may be run again meanwhile
 MOST = 4  # sentences with a mark; more are folded
-
-
-@st.cache_data(show_spinner=False, max_entries=32, ttl=FRESH_SECONDS)
-def _of_study(study_id: str, split: Split, version: object) -> list[Condition]:
-    from mdaf_core.reporting.conditions import of_study
-    from mdaf_core.studies.results import study_runs
-    from mdaf_core.studies.store import get_study
-
-    study = get_study(study_id)
-    return of_study(study, study_runs(study), split)
-
-
-def of_study(study_id: str, split: Split = "test") -> list[Condition]:
-    """`conditions.of_study`, kept while the run store stays as it is."""
-    from mdaf_core.runs import tracking
-
-    return _of_study(study_id, split, tracking.store_version())
 
 
 def show(study_id: str, split: Split = "test", comparison: StudyComparison | None = None) -> list[str]:
@@ -45,8 +30,6 @@ def show(study_id: str, split: Split = "test", comparison: StudyComparison | Non
     """
     from mdaf_core.reporting.topics.comparison.frames import condition_notes
     from mdaf_core.studies.store import get_study
-    from pages import study_plan
-    from pages.shared import plain
 
     study = get_study(study_id)
     known = of_study(study_id, split) if comparison is None else _of_comparison(study, comparison)
@@ -64,7 +47,6 @@ def show(study_id: str, split: Split = "test", comparison: StudyComparison | Non
 
 
 def _lines(sentences: list[str]) -> None:
-    from pages.shared import plain
 
     if sentences:
         st.markdown("  \n".join(f":orange[:material/warning:] {plain(sentence)}" for sentence in sentences))
@@ -75,16 +57,3 @@ def _of_comparison(study: Study, comparison: StudyComparison) -> list[Condition]
     from mdaf_core.studies.results import study_runs
 
     return of_study(study, study_runs(study), comparison.split, comparison)
-
-
-def of_link() -> str:
-    """The conditions of the study that the page's link names, for a file saved from it; empty without a study."""
-    from mdaf_core.base.errors import StudioError
-    from mdaf_core.reporting.conditions import text
-
-    study_id = st.query_params.get("study")
-    split: Split = "val" if re.fullmatch("val.*", st.query_params.get("split", ""), re.IGNORECASE) else "test"
-    try:
-        return text(of_study(study_id, split)) if study_id else ""
-    except StudioError:  # the link names a study that is gone
-        return ""

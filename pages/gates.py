@@ -137,7 +137,6 @@ def _parts(found: Contributions, reason: str | None) -> None:
 def _gate(found: Contributions, run: RunRecord, split: Split, margin: Margin | None) -> None:
     from mdaf_core.analysis.adaptivity import contributions
     from mdaf_core.analysis.effects import COSTS
-    from mdaf_core.reporting import words
     from mdaf_core.reporting.topics.gates import charts as gate_charts
     from mdaf_core.reporting.topics.gates import frames as gate_frames
 

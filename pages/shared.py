@@ -19,6 +19,7 @@ import streamlit as st
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError
 from mdaf_core.reporting import theme
+from pages import known
 
 if TYPE_CHECKING:
     import altair as alt
@@ -373,9 +374,8 @@ def _exports(chart: alt.TopLevelMixin, name: str, data: Any, title: str) -> None
 
     def origin() -> Origin:
         from mdaf_core.reporting import provenance
-        from pages import conditions
 
-        return provenance.of_a_page(link, name, title, export.chart_csv(chart, data), conditions.of_link())
+        return provenance.of_a_page(link, name, title, export.chart_csv(chart, data), known.of_link())
 
     def button(label: str, suffix: str, mime: str, make: Callable[[], bytes]) -> None:
         st.download_button(label, make, f"{name}{suffix}", mime, key=f"save-{name}{suffix}", on_click="ignore")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,26 +15,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 CORE = ROOT / "mdaf_core"
 
-# A part may import itself, the parts below it, and what has no part (errors, files, settings).
-LAYERS = (
-    ("cli",),
-    ("api",),
-    ("tasks",),
-    ("reporting",),
-    ("studies",),
-    ("queue",),
-    ("analysis",),
-    ("testing",),
-    ("predicting",),
-    ("training",),
-    ("runs",),
-    ("models",),
-    ("data",),
-    ("ops", "metrics", "forms"),
-    ("plugins",),
-    ("base",),
+# One part a tier, the highest first: a part may import itself and those below it.
+PARTS = (
+    *("cli", "api", "tasks", "reporting", "studies", "queue", "analysis", "testing", "predicting", "training"),
+    *("runs", "models", "data", "ops", "metrics", "forms", "plugins", "base"),
 )
-RANK = {part: rank for rank, parts in enumerate(reversed(LAYERS)) for part in parts}
+RANK = {part: rank for rank, part in enumerate(reversed(PARTS))}
+MODULE = re.compile(r"mdaf_core(\.\w+)+(:\w*)?")
 HEAVY = ("torch", "lightning", "mlflow", "sklearn", "statsmodels", "lightgbm", "scipy")
 
 
@@ -47,8 +36,28 @@ def imported(path: Path) -> set[str]:
     return names
 
 
+def taken(path: Path, files: dict[str, Path]) -> set[str]:
+    """The modules among `files` that a file imports: `from package import module` takes the module alone."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {inner if inner in files else node.module for inner in inside.values()}
+    return names & files.keys()
+
+
 def tops(names: set[str]) -> set[str]:
     return {name.split(".")[0] for name in names}
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+CORE_FILES = {module_of(path): path for path in sorted(CORE.rglob("*.py"))}
+APP_FILES = {module_of(path): path for path in [*sorted(ROOT.glob("*.py")), *sorted((ROOT / "pages").glob("*.py"))]}
 
 
 def part_of(module: str) -> str | None:
@@ -56,15 +65,35 @@ def part_of(module: str) -> str | None:
     return parts[1] if len(parts) > 1 and parts[0] == "mdaf_core" and parts[1] in RANK else None
 
 
-@pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
-def test_core_knows_no_streamlit_and_imports_downwards(path: Path) -> None:
-    names = imported(path)
+def named(path: Path) -> set[str]:
+    """Modules of the core that a file's strings name, such as those that are loaded or started by name."""
+    texts = (node.value for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Constant))
+    return {text.partition(":")[0] for text in texts if isinstance(text, str) and MODULE.fullmatch(text)}
+
+
+def test_every_module_is_of_a_part() -> None:
+    assert not [m for m in CORE_FILES if not part_of(m) and m not in ("mdaf_core", "mdaf_core.__main__")]
+
+
+@pytest.mark.parametrize("module", CORE_FILES)
+def test_core_knows_no_streamlit_and_imports_downwards(module: str) -> None:
+    """Imports within functions and for types alone count, and modules that are named by strings."""
+    names = imported(CORE_FILES[module]) | named(CORE_FILES[module])
     assert not tops(names) & {"streamlit", "pages", "app"}
-    own = part_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
-    if own is None:
-        return
-    above = {name for name in names if (part := part_of(name)) and RANK[part] > RANK[own]}
-    assert not above, f"{own} must not import {sorted(above)}: dependencies point downwards"
+    own = part_of(module)
+    if own is not None:
+        above = {name for name in names if (part := part_of(name)) and RANK[part] > RANK[own]}
+        assert not above, f"{own} must not name {sorted(above)}: dependencies point downwards"
+
+
+@pytest.mark.parametrize("files", [CORE_FILES, APP_FILES], ids=["core", "pages"])
+def test_no_module_leads_back_to_itself(files: dict[str, Path]) -> None:
+    """No circle of modules of any kind: imports within functions and for types alone count."""
+    graph = {module: taken(path, files) - {module} for module, path in files.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" → ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("path", [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))], ids=lambda p: p.name)

@@ -1,16 +1,12 @@
-"""What a check is, what it finds, and how an error in somebody's model becomes a sentence."""
+"""What a check is and what it finds."""
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
-
-from mdaf_core.base.errors import StudioError
 
 if TYPE_CHECKING:
     from mdaf_core.testing.subject import Subject
@@ -61,23 +57,6 @@ def check(name: str, title: str, kinds: Kinds = "networks") -> Callable[[Look], 
         return look
 
     return add
-
-
-def sentence_of(error: BaseException, files: Iterable[Path | str]) -> str:
-    """An error as a sentence with file, line and function: the innermost of `files` it passed through, or else the
-    innermost at all."""
-    if isinstance(error, StudioError):
-        return str(error)
-    said = " ".join(str(error).split())
-    said = f"{type(error).__name__}: {said[:300]}{'…' if len(said) > 300 else ''}" if said else type(error).__name__
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}."
-    own = {str(Path(file).resolve()) for file in files}
-    frames = traceback.extract_tb(error.__traceback__)
-    mine = [frame for frame in frames if str(Path(frame.filename).resolve()) in own] or frames[-1:]
-    if not mine:
-        return f"{said}."
-    return f"{mine[-1].filename}, line {mine[-1].lineno}, in {mine[-1].name}: {said.rstrip('.')}."
 
 
 def largest_difference(first: torch.Tensor, second: torch.Tensor) -> float:

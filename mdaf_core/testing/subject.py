@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,7 +23,6 @@ from mdaf_core.data.store.schema import MAX_HISTORY, FeatureSpec
 from mdaf_core.models.base import CTRModel, ModelSettings, Output
 from mdaf_core.models.registry import build_model
 from mdaf_core.runs.config import TrainingConfig
-from mdaf_core.testing.base import sentence_of
 from mdaf_core.testing.data import LAYOUTS, GeneratedData, clone
 from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.optimizer import build_optimizer, clip_gradients
@@ -277,3 +277,20 @@ def _leaves_outside(loss: Tensor, model: nn.Module) -> list[Tensor]:
             found[id(leaf)] = leaf
         waiting += [following for following, _ in node.next_functions]
     return list(found.values())
+
+
+def sentence_of(error: BaseException, files: Iterable[Path | str]) -> str:
+    """An error as a sentence with file, line and function: the innermost of `files` it passed through, or else the
+    innermost at all."""
+    if isinstance(error, StudioError):
+        return str(error)
+    said = " ".join(str(error).split())
+    said = f"{type(error).__name__}: {said[:300]}{'…' if len(said) > 300 else ''}" if said else type(error).__name__
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}."
+    own = {str(Path(file).resolve()) for file in files}
+    frames = traceback.extract_tb(error.__traceback__)
+    mine = [frame for frame in frames if str(Path(frame.filename).resolve()) in own] or frames[-1:]
+    if not mine:
+        return f"{said}."
+    return f"{mine[-1].filename}, line {mine[-1].lineno}, in {mine[-1].name}: {said.rstrip('.')}."
