@@ -7,12 +7,14 @@ import json
 import sys
 
 from mdaf_core.ops.kernels import set_threads
+from mdaf_core.plugins import using
 from mdaf_core.testing.files import Examined, models_named
 
 
 def request(model: Examined) -> str:
     """What to ask for this model."""
-    return json.dumps({"target": str(model.file.resolve()) if model.file else model.name, "name": model.name})
+    target = str(model.plugin.file.resolve()) if model.plugin else model.name
+    return json.dumps({"target": target, "name": model.name})
 
 
 def main() -> None:
@@ -23,8 +25,9 @@ def main() -> None:
     set_threads(1)
     asked = json.load(sys.stdin)
     model = next(m for m in models_named(asked["target"]) if m.name == asked["name"])
-    for name, digest in fingerprints(Subject(model.config)).items():
-        sys.stdout.write(f"{name} {digest}\n")
+    with using(*filter(None, [model.plugin])):
+        for name, digest in fingerprints(Subject(model.config)).items():
+            sys.stdout.write(f"{name} {digest}\n")
 
 
 if __name__ == "__main__":

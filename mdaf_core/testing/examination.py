@@ -30,9 +30,8 @@ def examined(
     results = []
     for model in models_named(target):
         say(f"Examining {model.name} on small generated data")
-        files = (model.file,) if model.file else ()
-        found = examine(model.config, name=model.name, files=files, elsewhere=request(model), only=only or None)
-        if model.digest and not only:
-            keep(found, model.digest)
+        found = examine(model.config, name=model.name, plugin=model.plugin, elsewhere=request(model), only=only or None)
+        if model.plugin and not only:
+            keep(found, model.plugin.digest)
         results.append(found)
     return results

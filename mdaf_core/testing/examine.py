@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import torch
 
 from mdaf_core.models.base import ModelSettings
 from mdaf_core.ops.kernels import set_threads
+from mdaf_core.plugins import Plugin, using
 from mdaf_core.testing import capabilities, configuration, cost, learning, padding, repeats, rows, trees  # noqa: F401
 from mdaf_core.testing.base import CHECKS, Check, NotApplicable
 from mdaf_core.testing.report import ORDER, Examination, Finding
@@ -20,7 +20,7 @@ def examine(
     config: ModelSettings,
     *,
     name: str = "",
-    files: tuple[Path, ...] = (),
+    plugin: Plugin | None = None,
     elsewhere: str | None = None,
     only: Iterable[str] | None = None,
     on_finding: Callable[[Finding], None] = lambda _: None,
@@ -29,7 +29,7 @@ def examine(
 
     Args:
         name: as the result names it; default the configuration's kind.
-        files: the user's files; sentences name their lines.
+        plugin: the plug-in that defines it; sentences name lines of its file.
         elsewhere: how another process finds the model (`elsewhere.py`); None leaves that check out.
         only: names of checks.
         on_finding: called after each check.
@@ -38,16 +38,17 @@ def examine(
     """
     start, threads, state = time.perf_counter(), torch.get_num_threads(), torch.get_rng_state()
     set_threads(1)
-    subject = Subject(config, files)
+    subject = Subject(config, (plugin.file,) if plugin else ())
     subject.elsewhere = elsewhere
     findings: list[Finding] = []
     try:
         runs = True
-        for check in checks_of(config, only):
-            finding = _look(check, subject) if runs else _left_out(check)
-            runs = runs and not (check.name == "builds" and finding.state == "fail")
-            findings.append(finding)
-            on_finding(finding)
+        with using(*filter(None, [plugin])):
+            for check in checks_of(config, only):
+                finding = _look(check, subject) if runs else _left_out(check)
+                runs = runs and not (check.name == "builds" and finding.state == "fail")
+                findings.append(finding)
+                on_finding(finding)
     finally:
         set_threads(threads)
         torch.set_rng_state(state)

@@ -11,7 +11,7 @@ from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.validation import describe_validation_error
 from mdaf_core.models.base import ModelSettings
 from mdaf_core.models.registry import models, presets
-from mdaf_core.plugins.load import load_file
+from mdaf_core.plugins.load import Plugin, load_file
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,12 @@ class Examined:
     """A model to be examined.
 
     Attributes:
-        name: as results name it; file: the user's file, or None; digest: SHA-256 of its content.
+        name: as results name it; plugin: what defines it, where that is not the program.
     """
 
     name: str
     config: ModelSettings
-    file: Path | None = None
-    digest: str = ""
+    plugin: Plugin | None = None
 
 
 def models_named(target: str) -> list[Examined]:
@@ -65,7 +64,7 @@ def models_of_file(path: Path) -> list[Examined]:
             said = describe_validation_error(error, f"{name}() cannot be made with its defaults")
             raise StudioError(f"Plug-in {path}, line {plugin.line_of(name)}: {said}") from None
         if config.kind:
-            found.append(Examined(config.kind, config, plugin.file, plugin.digest))
+            found.append(Examined(config.kind, config, plugin))
     if not found:
         raise StudioError(f"Plug-in {path} defines no model: a class derived from ModelSettings with a kind.")
     return found

@@ -32,6 +32,6 @@ def findings(tmp_path: Path):  # type: ignore[no-untyped-def]
         path = tmp_path / "planted.py"
         path.write_text(source, "utf-8")
         [model] = models_of_file(path)
-        return examine(model.config, files=(path,), only=only or None).findings
+        return examine(model.config, plugin=model.plugin, only=only or None).findings
 
     return find
