@@ -97,10 +97,15 @@ def _body(
         frame = shared.epochs(study.id).filter(
             pl.col("configuration").is_in(chosen) & pl.col("seed").is_in(list(seeds))
         )
+        elsewhere = [name for name in chosen if study.configuration(name).imported]
+        if elsewhere:
+            st.caption(f"Imported, so their curves are not known: {shared.plain(', '.join(elsewhere))}.")
+        if len(elsewhere) == len(chosen):
+            return
         if frame.is_empty():
             shared.empty("No epoch has finished yet for this choice.", "See what is running", "pages/jobs.py")
             return
-        silent = [name for name in chosen if name not in set(frame["configuration"])]
+        silent = [name for name in chosen if name not in {*elsewhere, *frame["configuration"]}]
         if silent:
             st.caption(f"No epochs recorded (yet): {shared.plain(', '.join(silent))}.")
         _charts(frame, study, train, reported)

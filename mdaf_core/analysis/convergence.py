@@ -57,7 +57,7 @@ class Unfinished(BaseModel):
 
 def unfinished(runs: Sequence[RunRecord]) -> Unfinished:
     """`still_improving` of the finished ones among some runs."""
-    finished = [run for run in runs if run.state == "finished"]
+    finished = [run for run in runs if run.state == "finished" and not run.imported]  # of those nothing is known
     out = Unfinished(runs=len(finished))
     for run in finished:
         if still_improving(run):

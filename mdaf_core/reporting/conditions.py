@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mdaf_core.studies.store import Study
 
 OfData = Literal["data", "synthetic", "split", "audit-failed", "audit-warned"]
-OfRuns = Literal["seeds", "users", "plan", "diverged", "unfinished"]
+OfRuns = Literal["seeds", "users", "plan", "diverged", "unfinished", "imported"]
 SPLIT_KINDS = {
     "time": "split by time",
     "last-day": "the last day as test, the day before as validation",
@@ -190,6 +190,17 @@ def _unfinished(facts: _Facts) -> Iterator[Condition]:
         yield Condition(kind="unfinished", sentence=sentence, grave=True)
 
 
+def _imported(facts: _Facts) -> Iterator[Condition]:
+    finished = [run for run in facts.runs if run.state == "finished" and run.imported]
+    names = dict.fromkeys(run.configuration for run in finished)
+    if names:
+        yield Condition(
+            kind="imported",
+            sentence=f"Trained elsewhere, with other code (how, and which epoch was kept, is not known): "
+            f"{', '.join(names)}.",
+        )
+
+
 def _users(facts: _Facts) -> Iterator[Condition]:
     note = sample_note(facts.comparison.sample) if facts.comparison and facts.comparison.sample else ""
     if note:
@@ -203,4 +214,11 @@ def _plan(facts: _Facts) -> Iterator[Condition]:
 
 
 _OF_DATA: tuple[Callable[[_Facts], Iterator[Condition]], ...] = (_known, _synthetic, _split, _failed_checks, _warnings)
-_OF_RUNS: tuple[Callable[[_Facts], Iterator[Condition]], ...] = (_seeds, _users, _plan, _diverged, _unfinished)
+_OF_RUNS: tuple[Callable[[_Facts], Iterator[Condition]], ...] = (
+    _seeds,
+    _users,
+    _plan,
+    _diverged,
+    _unfinished,
+    _imported,
+)

@@ -54,6 +54,8 @@ def test_a_file_is_looked_at_then_imported_and_compared(scores: Path) -> None:
         assert not app.exception, (page, app.exception[0].message)
         assert not [error.value for error in app.error if "page failed" in str(error.value)], page
         assert "failed (" not in words(app), page
+        if page == "curves":
+            assert "Imported, so their curves are not known" in words(app)
 
 
 def test_what_does_not_fit_is_a_sentence(scores: Path) -> None:

@@ -139,10 +139,12 @@ def test_what_is_not_known_is_null_everywhere(study) -> None:
     params = tracking.get_run(made.result.run_id).config
     assert not [name for name in params if name.startswith("training.")]
     from mdaf_core.reporting.material import Material
-    from mdaf_core.reporting.paper.bundle import describe
+    from mdaf_core.reporting.paper.bundle import describe, results
 
+    said = " ".join(sentence.text for sentence in results(Material(get_study(study.id))))
+    assert "Trained elsewhere" in said and "late (imported)" in said
     manifest = json.loads(json.dumps(describe(Material(get_study(study.id)))))
     entry = next(run for run in manifest["runs"] if run["configuration"] == "late (imported)")
-    assert entry["command"].startswith("mdaf import predictions") or "import predictions" in entry["command"]
+    assert entry["command"] == f"mdaf import predictions FILE --name late --study {study.id} --seed 1"
     scores = entry["provenance"]["imported"]["splits"]["test"]
     assert scores["matched"].startswith("row id") and scores["scale"] == "probability"
