@@ -15,9 +15,9 @@ from mdaf_core.runs import tracking
 from mdaf_core.runs.importing.refused import Refused
 from mdaf_core.runs.provenance import fingerprint
 from mdaf_core.studies.imports import NEW, import_predictions
-from mdaf_core.studies.launch import extend, queue_missing
+from mdaf_core.studies.launch import extend
 from mdaf_core.studies.results import compare, study_runs
-from mdaf_core.studies.status import cells
+from mdaf_core.studies.status import cells, unqueued
 from mdaf_core.studies.store import get_study
 from tests.reporting.example_study import make_study
 
@@ -114,7 +114,7 @@ def test_what_is_added_after_results_is_marked_and_planned_words_stay(study) -> 
     planned = {c.configuration: c.difference for c in compare(study).configurations}
     import_predictions(frame, name="late", seed=11, study=study.id)
     found = get_study(study.id)
-    assert queue_missing(found) == [] and found.expected_seeds["late (imported)"] == [11]
+    assert unqueued(found, cells(found)) == [] and found.expected_seeds["late (imported)"] == [11]
     comparison = compare(found)
     assert comparison.conditions is not None
     assert comparison.conditions.marks("late (imported)") == [AFTERWARDS]
