@@ -64,9 +64,8 @@ class ModelSettings(BaseModel):
         try:
             return getattr(file, name)
         except AttributeError:
-            raise StudioError(
-                f"{file.__file__}: {owner.__name__} says {fact} = {name!r}, which is not there."
-            ) from None
+            said = f"{owner.__name__} has {fact} = {name!r}"
+            raise StudioError(f"{said}, and {file.__file__} defines no {name}.") from None
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from pydantic import ValidationError
+
+from mdaf_core.base import notices
 from mdaf_core.base.errors import UsageError
+from mdaf_core.base.validation import describe_validation_error
 from mdaf_core.models import registry
 from mdaf_core.models.base import Preset
 from mdaf_core.runs.config import RunConfig, TrainingConfig
 
 
 def preset_names() -> list[str]:
-    return list(registry.presets())
+    """Of all that can be used; a plug-in's whose training settings are not valid is noted."""
+    return [name for name, preset in registry.presets().items() if _usable(preset)]
+
+
+def _usable(preset: Preset) -> bool:
+    try:
+        TrainingConfig.model_validate(preset.training)
+    except ValidationError as error:
+        notices.add(describe_validation_error(error, f"Preset {preset.name} cannot be used"))
+        return False
+    return True
 
 
 def describe(name: str) -> str:
@@ -24,6 +38,8 @@ def get_preset(name: str) -> RunConfig:
         UsageError: unknown name; the message lists the known ones.
     """
     preset = _found(name)
+    if not _usable(preset):
+        raise UsageError(f"The training settings of preset {name!r} are not valid: its file must be corrected.")
     training = TrainingConfig.model_validate(preset.training)
     return RunConfig(name=name, preset=name, model=preset.model.model_copy(deep=True), training=training)
 

@@ -1,0 +1,18 @@
+"""The plug-in of docs/plugins.md, as a file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+(SOURCE,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "plugins.md").read_text("utf-8"), re.S)
+
+
+def name(file: Path, monkeypatch: pytest.MonkeyPatch, source: str = SOURCE) -> Path:
+    """Write a plug-in and name it, for this test alone."""
+    file.write_text(source, "utf-8")
+    monkeypatch.setenv("MDAF_PLUGINS", str(file))
+    return file
