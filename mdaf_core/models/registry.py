@@ -33,6 +33,10 @@ _SHARED = ("base", "history", "layers", "registry", "summary", "weights")
 """Files of the folder that hold no model of their own."""
 
 
+STRICT = "strict"
+"""Context of a validation of what somebody sets now, see `read`."""
+
+
 class UnknownModel(ModelSettings):
     """What a stored run or study holds of a model that is not known now; its settings are kept as they are."""
 
@@ -47,7 +51,9 @@ class ByKind:
     """Marks a field of a configuration that holds a model: any that there is, of the field's class, by its `kind`."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(lambda value: read(value, source))
+        return core_schema.with_info_plain_validator_function(
+            lambda value, info: read(value, source, strict=info.context == STRICT)
+        )
 
     def variants(self, of: type[ModelSettings]) -> list[str]:
         """What a form offers for the field: the kinds of models of its class."""
@@ -160,8 +166,9 @@ def _own(file: ModuleType) -> list[type[ModelSettings]]:
     return [value for value in defined if issubclass(value, ModelSettings)]
 
 
-def read(value: Any, of: type[ModelSettings] = ModelSettings) -> ModelSettings:
-    """Settings as a model. A kind that is not known is an `UnknownModel`: whether it will do is the reader's to say.
+def read(value: Any, of: type[ModelSettings] = ModelSettings, strict: bool = False) -> ModelSettings:
+    """Settings as a model. A kind that is not known is an `UnknownModel`, and so are settings that a plug-in no longer
+    takes, unless `strict`: what was stored stays readable, and whether it will do is the reader's to say.
 
     Raises:
         ValueError, ValidationError: these are no settings of a model of this class.
@@ -174,7 +181,12 @@ def read(value: Any, of: type[ModelSettings] = ModelSettings) -> ModelSettings:
     config = models().get(kind, UnknownModel)
     if not issubclass(config, of | UnknownModel):
         raise ValueError(f"must be one of {', '.join(models(of))}; it is {kind!r}")
-    return config.model_validate(value)
+    try:
+        return config.model_validate(value, context=STRICT if strict else None)
+    except ValidationError:
+        if strict or kind not in _all().files:
+            raise
+        return UnknownModel.model_validate(value)
 
 
 def recorded(kind: str, settings: dict[str, Any]) -> ModelSettings:
@@ -186,7 +198,14 @@ def recorded(kind: str, settings: dict[str, Any]) -> ModelSettings:
 def require_known(config: ModelSettings) -> None:
     """Raise a StudioError if a model, or a part of it, is of a kind that is not known now."""
     for part in (config, *(value for _, value in config)):
-        if isinstance(part, UnknownModel):
+        if isinstance(part, UnknownModel) and part.kind in models():
+            try:
+                models()[part.kind].model_validate(part.model_dump())
+            except ValidationError as error:
+                raise StudioError(
+                    describe_validation_error(error, f"Plug-in {_all().files[part.kind]} takes other settings now")
+                ) from None
+        elif isinstance(part, UnknownModel):
             raise StudioError(
                 f"There is no model {part.kind!r} here. Known: {', '.join(models())}. A plug-in's is named by --plugin "
                 f"or {plugins.VARIABLE}." + "".join(f" {fault}" for fault in [*plugins.faults(), *_all().problems])

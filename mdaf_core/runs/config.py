@@ -12,7 +12,7 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.base.validation import Problem, describe_validation_error, problems
 from mdaf_core.data.store.schema import MAX_HISTORY
 from mdaf_core.models.base import ModelSettings
-from mdaf_core.models.registry import ByKind, UnknownModel, models
+from mdaf_core.models.registry import STRICT, ByKind, UnknownModel, models
 from mdaf_core.runs.imported import IMPORTED, ImportedModel, settings_of
 
 LARGEST_SEED = 2**32 - 1
@@ -110,8 +110,8 @@ class RunConfig(BaseModel):
             for path, value in pairs:
                 _assign(raw, path, value)
                 if path.endswith(".kind"):  # the next pairs may set what only the new model has
-                    raw = RunConfig.model_validate(raw).model_dump()
-            return RunConfig.model_validate(raw)._of_known_models()
+                    raw = RunConfig.model_validate(raw, context=STRICT).model_dump()
+            return RunConfig.model_validate(raw, context=STRICT)._of_known_models()
         except ValidationError as error:
             raise InvalidSettings(describe_validation_error(error, raw=raw), problems(error, raw)) from None
 

@@ -141,6 +141,20 @@ def test_stored_configurations_open_without_their_plugin(tmp_path, monkeypatch):
             config.with_overrides(["training.max_epochs=2"])
 
 
+def test_what_was_stored_opens_though_its_plugin_takes_other_settings_now(tmp_path, monkeypatch):
+    file = name(tmp_path / "my.py", monkeypatch)
+    stored = get_preset("share").with_overrides(["model.power=3"]).model_dump_json()
+    nested = get_preset("mdaf-full").with_overrides(["model.sequential.kind=share"]).model_dump_json()
+    file.write_text(SOURCE.replace("power", "exponent").replace("le=4", "le=50"), "utf-8")
+    for text in (stored, nested):
+        config = RunConfig.model_validate_json(text)
+        assert config.model_dump_json() == text
+        with pytest.raises(StudioError, match=r"my\.py takes other settings now: power is not known here"):
+            build_model(config.model, USUAL)
+        with pytest.raises(UsageError, match="power is not known here"):
+            config.with_overrides(["training.max_epochs=2"])
+
+
 def test_weights_are_read_with_the_source_they_were_trained_with(tmp_path, monkeypatch):
     file = name(tmp_path / "my.py", monkeypatch)
     config, batch = get_preset("share").model, random_batch(USUAL, [3, 0, 5])
