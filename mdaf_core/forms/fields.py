@@ -108,8 +108,9 @@ def fields(model: BaseModel | type[BaseModel], prefix: str = "") -> list[Field]:
 
 def _fields(model: BaseModel | type[BaseModel], prefix: str) -> Iterator[Field]:
     own = model if isinstance(model, type) else type(model)
+    before: dict[str, Any] = {}
     for name, info in own.model_fields.items():
-        value = default(info) if isinstance(model, type) else getattr(model, name)
+        value = before[name] = default(info, before) if isinstance(model, type) else getattr(model, name)
         path = f"{prefix}.{name}" if prefix else name
         optional, annotation, limits = _bare(info)
         if isinstance(value, BaseModel):
@@ -149,9 +150,16 @@ def nested(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def default(info: FieldInfo) -> Any:
-    """The default of a field; None where it needs a value."""
-    value = info.get_default(call_default_factory=True, validated_data={})
+def default(info: FieldInfo, before: dict[str, Any] | None = None) -> Any:
+    """The default of a field; None where it needs a value, or where what makes it (somebody's own code) fails.
+
+    Args:
+        before: the values of the fields before it, which a default may be made from.
+    """
+    try:
+        value = info.get_default(call_default_factory=True, validated_data=before or {})
+    except Exception:  # said when the model is made; a form shows the field as empty
+        return None
     return None if value is PydanticUndefined else value
 
 

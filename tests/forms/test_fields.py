@@ -147,6 +147,15 @@ def test_what_is_refused_is_said_at_its_field(given, sentences):
     assert refusals(problems(caught.value, raw), given, fields(Everything)) == sentences
 
 
+def test_a_default_may_be_made_and_one_that_cannot_be_is_empty():
+    class Made(BaseModel):
+        count: int = 3
+        sizes: list[int] = Field(default_factory=lambda before: [before["count"]])
+        broken: float = Field(default_factory=lambda: 1 / 0)
+
+    assert [field.value for field in fields(Made)] == [3, [3], None]
+
+
 def test_what_is_set_in_a_part_leaves_its_other_defaults():
     made = Everything.model_validate({"needed": 1} | nested(Everything, {"tower.kind": "large", "tower.depth": 2}))
     assert made.tower == Large(depth=2)
