@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -115,17 +116,18 @@ def _evaluation_in_training(subject: Subject, where: str) -> Faults:
 
 
 def _sizes(model: nn.Module) -> dict[str, int]:
-    return {
-        f"{name}.{key}" if name else f"self.{key}": len(value)
-        for name, module in model.named_modules()
-        for key, value in vars(module).items()
-        if isinstance(value, list | dict | set | tuple) and not key.startswith("_")
-    } | {
-        f"{name}.{key}" if name else f"self.{key}": len(value)
-        for name, module in model.named_modules()
-        for key, value in vars(module).items()
-        if isinstance(value, list | dict | set) and key.startswith("_") and key not in _TORCHS_OWN
-    }
+    """Entries of every list, dictionary and set that a module, its class or the class's file holds."""
+    found: dict[str, int] = {}
+    for name, module in model.named_modules():
+        held = {
+            f"{name}.{key}" if name else f"self.{key}": v for key, v in vars(module).items() if key not in _TORCHS_OWN
+        }
+        for kind in type(module).__mro__:
+            if kind.__module__.split(".")[0] not in ("builtins", "torch", "mdaf_core"):
+                held |= {f"{kind.__name__}.{key}": value for key, value in vars(kind).items()}
+                held |= {key: v for key, v in vars(sys.modules[kind.__module__]).items() if not key.startswith("__")}
+        found |= {place: len(value) for place, value in held.items() if isinstance(value, list | dict | set)}
+    return found
 
 
 _TORCHS_OWN = frozenset(vars(nn.Module()))

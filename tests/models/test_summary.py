@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.store.schema import FeatureSpec
@@ -16,7 +17,7 @@ from mdaf_core.models.dcnv3 import DCNv3Config
 from mdaf_core.models.mamba4rec import Mamba4RecConfig
 from mdaf_core.models.mdaf import MDAFConfig
 from mdaf_core.models.registry import build_model
-from mdaf_core.models.summary import count_parameters, multiply_adds, training_bytes
+from mdaf_core.models.summary import count_parameters, multiply_adds, training_bytes, uncounted_by_torch
 from mdaf_core.runs.presets import get_preset, preset_names
 from tests.models.batches import RICH, USUAL
 
@@ -83,6 +84,14 @@ def test_multiply_adds_by_hand() -> None:
     bst = length * (96 * 128 + 128 * 256) + 2 * 128 * 128 + 2 * 128 * 512 + 2 * length * 128
     top = (128 + 96 + 48 + 17 * 10) * 256 + 256 * 128 + 128 * 64 + 64
     assert multiply_adds(BSTConfig(), REPORT, 8) == bst + top
+
+
+def test_a_recurrent_layer_is_counted() -> None:
+    """nn.LSTM on the CPU is one fused operator: four gates, each of the input and of the state before."""
+    lstm, steps = torch.nn.LSTM(5, 7, batch_first=True), torch.zeros(3, 11, 5)
+    with FlopCounterMode(display=False, custom_mapping=uncounted_by_torch()) as counter, torch.no_grad():
+        lstm(steps)
+    assert counter.get_total_flops() / 2 == 3 * 11 * 4 * 7 * (5 + 7)
 
 
 def test_memory_covers_weights_and_grows_with_the_batch() -> None:

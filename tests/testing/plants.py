@@ -674,6 +674,17 @@ STATE = [
         "seen",
     ),
     Plant(
+        "a list of the class",
+        "static",
+        "state",
+        {
+            "METHODS": "memory = []",
+            "LOGIT": "self.memory.append(logit.detach().mean())\nlogit = logit - 0.1 * self.memory[0]",
+        },
+        {"METHODS": "memory = [0.5]", "LOGIT": "logit = logit - 0.1 * self.memory[0]"},
+        "Planted.memory",
+    ),
+    Plant(
         "a first batch that sets the scale",
         "static",
         "state",
