@@ -1,5 +1,6 @@
 # make run    set up and open the app
 # make test   set up, check style and types, run all tests
+# make quick  the checks and the fast tests of each part
 # make bench  measure the kernels and an epoch of training (the report's size: generates 1.5 million rows first)
 # make screenshots  run the demo study and photograph every page into docs/images (needs Chromium)
 PYTHON ?= python3
@@ -7,13 +8,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: run test bench screenshots check setup setup-dev clean
+.PHONY: run test quick bench screenshots check setup setup-dev clean
 
 run: setup
 	$(BIN)/streamlit run app.py
 
 test: setup-dev check
 	$(BIN)/pytest -n $(JOBS) --dist loadscope
+
+# What needs no training, no browser and no other process.
+QUICK := tests/test_structure.py tests/test_documented_commands.py tests/base tests/forms tests/metrics \
+	tests/ops/test_segments.py tests/data/test_split.py tests/data/test_times.py tests/models/test_formulas.py \
+	tests/runs/test_config.py tests/analysis/test_significance.py tests/queue/test_job_store.py \
+	tests/queue/test_old_queues.py tests/reporting/test_charts.py
+
+quick: setup-dev check
+	$(BIN)/pytest -n $(JOBS) -m "not slow and not e2e" $(QUICK)
 
 bench: setup-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
