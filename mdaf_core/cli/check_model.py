@@ -19,9 +19,10 @@ def command(
     only: Annotated[list[str] | None, typer.Option("--only", metavar="CHECK", help="Make this check alone.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Examine a model on small generated data: does it learn, leak, depend on its batch, repeat, and cost what is said?
+    """Examine a model, one's own or a built-in one.
 
-    Exits with 0 where every check passes, with 1 where one fails.
+    On small generated data: does it learn, leak, depend on its batch, repeat, and cost what is said? Exits with
+    0 where every check passes, with 1 where one fails.
     """
     from mdaf_core.testing.examination import examined
 
