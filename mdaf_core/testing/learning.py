@@ -195,12 +195,12 @@ def loss(subject: Subject) -> Faults:
             f"constant."
         )
     for name in [n for n in leaves if n not in learns]:
-        if _depends(model, output, leaves, name, target_B):
+        if _depends(model, output, leaves, name, target_B, 0.01):
             found.append(
                 f"{written} reads Output.{name} and nothing learns from it there: that term is detached "
                 f"(detach, item, no_grad)."
             )
-        elif name.startswith("parts["):
+        elif name.startswith("parts[") and not _depends(model, output, leaves, name, target_B, 1.0):
             found.append(
                 f"Output.{name} does not enter {written}: it is made and never used. Add it to the loss, or "
                 f"leave it out."
@@ -226,11 +226,17 @@ def _with(output: Output, leaves: dict[str, Tensor]) -> Output:
     return type(output)(**{**fields, "parts": parts})
 
 
-def _depends(model: CTRModel, output: Output, leaves: dict[str, Tensor], name: str, target_B: Tensor) -> bool:
-    moved = {
-        n: t.detach() + (torch.linspace(0.1, 0.5, t.numel()).view_as(t) if n == name else 0) for n, t in leaves.items()
-    }
-    return _value(model, _with(output, leaves), target_B) != _value(model, _with(output, moved), target_B)
+def _depends(
+    model: CTRModel, output: Output, leaves: dict[str, Tensor], name: str, target_B: Tensor, step: float
+) -> bool:
+    """Whether the loss moves when this tensor does, by up to `step`: a hinge may be flat near by and not far away."""
+    plain = _value(model, _with(output, leaves), target_B)
+    for sign in (-1, 1):
+        move = sign * step * torch.linspace(0.5, 1, leaves[name].numel()).view_as(leaves[name])
+        moved = {n: t.detach() + (move if n == name else 0) for n, t in leaves.items()}
+        if _value(model, _with(output, moved), target_B) != plain:
+            return True
+    return False
 
 
 def _depends_on_target(model: CTRModel, output: Output, target_B: Tensor) -> bool:

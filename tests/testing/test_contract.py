@@ -37,3 +37,8 @@ def different() -> list[str]:
 @pytest.mark.parametrize("preset", different())
 def test_every_preset_keeps_the_contract(preset: str) -> None:
     assert_contract(narrow(get_preset(preset).model))
+
+
+def test_a_term_that_is_flat_here_is_not_detached() -> None:
+    """Tri-BCE has hinges: of DCNv3 as it is, one network's loss is below the whole's on the batch that is looked at."""
+    assert_contract(get_preset("dcnv3").model, "loss")
