@@ -44,7 +44,6 @@ def main() -> None:
 if __name__ == "__main__":  # Streamlit runs this file for a session
     main()
 else:  # `streamlit run` imports it, and serves
-    from starlette.middleware import Middleware
     from streamlit.runtime.pages_manager import PagesManager
 
     import serving
@@ -54,6 +53,6 @@ else:  # `streamlit run` imports it, and serves
     PagesManager.uses_pages_directory = False
     app = st.App(
         __file__,
-        middleware=[Middleware(serving.KnownHosts), Middleware(serving.StaticFiles)],
+        middleware=serving.middleware(),
         lifespan=serving.lifespan,
     )

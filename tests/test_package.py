@@ -48,7 +48,7 @@ def test_it_holds_the_dashboard_and_takes_no_other_name(wheel: Path) -> None:
     assert {name.split("/")[0] for name in names} == {"mdaf.py", "mdaf_core", f"mdaf_studio-{__version__}.dist-info"}
     dashboard = {name.removeprefix("mdaf_core/dashboard/") for name in names if "/dashboard/" in name}
     ours = {str(path.relative_to(ROOT)) for path in (ROOT / "pages").iterdir() if path.suffix in (".py", ".css")}
-    assert dashboard >= {*ours, "app.py", "serving.py", ".streamlit/config.toml"}
+    assert dashboard >= {*ours, "app.py", "serving/speed.py", ".streamlit/config.toml"}
     core = {str(path.relative_to(ROOT)) for path in (ROOT / "mdaf_core").rglob("*.py")}
     assert core <= names and not [name for name in names if "__pycache__" in name]
 

@@ -15,6 +15,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 import app
 import serving
+from serving import hosts, speed
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = Path(st.__file__).parent / "static"
@@ -31,7 +32,7 @@ def _get(path: str, method: str = "GET", times: int = 1) -> list[dict[str, Any]]
         sent.append(message)
 
     async def ask() -> None:
-        files = serving.StaticFiles(_elsewhere)
+        files = speed.StaticFiles(_elsewhere)
         for _ in range(times):
             sent.clear()
             await files({"type": "http", "method": method, "path": path}, None, send)  # type: ignore[arg-type]
@@ -41,12 +42,12 @@ def _get(path: str, method: str = "GET", times: int = 1) -> list[dict[str, Any]]
 
 
 def test_every_file_is_served_as_it_is() -> None:
-    for path in [p for p in (STATIC / "static").rglob("*.*") if p.suffix in serving.TYPES][::20]:
+    for path in [p for p in (STATIC / "static").rglob("*.*") if p.suffix in speed.TYPES][::20]:
         start, body = _get(f"/{path.relative_to(STATIC).as_posix()}", times=2)
         headers = dict(start["headers"])
         assert start["status"] == 200 and body["body"] == path.read_bytes()
         assert int(headers[b"content-length"]) == path.stat().st_size
-        assert headers[b"content-type"].decode() == serving.TYPES[path.suffix]
+        assert headers[b"content-type"].decode() == speed.TYPES[path.suffix]
 
 
 def test_all_else_is_left_to_streamlit() -> None:
@@ -81,7 +82,7 @@ def _delays(lifespan: bool) -> bool:
     async def run() -> bool:
         if not lifespan:
             return await connect()
-        async with serving.without_delay(app.app):
+        async with speed.without_delay(app.app):
             return await connect()
 
     return asyncio.run(run())
@@ -92,7 +93,7 @@ def test_small_messages_are_sent_at_once() -> None:
 
 
 def test_the_server_needs_to_be_told() -> None:
-    """When this fails, asyncio no longer needs `serving.without_delay`."""
+    """When this fails, asyncio no longer needs `speed.without_delay`."""
     assert _delays(lifespan=False)
 
 
@@ -116,47 +117,47 @@ def options(monkeypatch):  # type: ignore[no-untyped-def]
     """Options of the server for a test: the project's own unless changed."""
     chosen: dict[str, Any] = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))["server"]
     chosen = {f"server.{name}": value for name, value in chosen.items()}
-    monkeypatch.setattr(serving.config, "get_option", chosen.get)
+    monkeypatch.setattr(hosts.config, "get_option", chosen.get)
     return chosen
 
 
 @pytest.mark.parametrize("host", OWN)
 def test_this_machine_is_served(options, host: str) -> None:  # type: ignore[no-untyped-def]
-    assert serving.refused(host, None) is None
-    assert serving.refused(host, f"http://{host}") is None
+    assert hosts.refused(host, None) is None
+    assert hosts.refused(host, f"http://{host}") is None
 
 
 @pytest.mark.parametrize("host", FOREIGN)
 def test_a_name_led_to_this_machine_is_refused(options, host: str | None) -> None:  # type: ignore[no-untyped-def]
     """DNS rebinding: Host and Origin agree, and both are the attacker's."""
-    assert serving.refused(host, f"http://{host}")
-    assert serving.refused(host, None)
+    assert hosts.refused(host, f"http://{host}")
+    assert hosts.refused(host, None)
 
 
 @pytest.mark.parametrize(
     "origin", ["http://evil.example", "null", "http://localhost:3000", "https://8.8.8.8", "file://"]
 )
 def test_a_page_of_another_site_is_refused(options, origin: str) -> None:  # type: ignore[no-untyped-def]
-    assert serving.refused("localhost:8501", origin)
+    assert hosts.refused("localhost:8501", origin)
 
 
 def test_the_app_listens_to_this_machine_alone_unless_told(options) -> None:  # type: ignore[no-untyped-def]
-    assert options["server.address"] == "127.0.0.1" and not serving.is_open()
+    assert options["server.address"] == "127.0.0.1" and not hosts.is_open()
     for address, opened in (("0.0.0.0", True), ("::", True), ("10.1.2.3", True), ("::1", False), (None, True)):
         options["server.address"] = address
-        assert serving.is_open() is opened
+        assert hosts.is_open() is opened
 
 
 def test_opened_to_the_network_addresses_and_own_names_are_served(options) -> None:  # type: ignore[no-untyped-def]
     options["server.address"] = "0.0.0.0"
     for host in ("192.168.1.5:8501", f"{socket.gethostname()}:8501", "[fd00::1]:8501", "localhost"):
-        assert serving.refused(host, f"http://{host}") is None
-    assert serving.refused("evil.example", "http://evil.example")
+        assert hosts.refused(host, f"http://{host}") is None
+    assert hosts.refused("evil.example", "http://evil.example")
     options["server.allowedHosts"] = ["studio.example.org", "*.lab.example.org"]
     for host in ("studio.example.org", "a.lab.example.org"):
-        assert serving.refused(host, f"https://{host}") is None
-        assert serving.refused("127.0.0.1:8501", f"https://{host}") is None, "a proxy in front"
-    assert serving.refused("lab.example.org.evil.example", None)
+        assert hosts.refused(host, f"https://{host}") is None
+        assert hosts.refused("127.0.0.1:8501", f"https://{host}") is None, "a proxy in front"
+    assert hosts.refused("lab.example.org.evil.example", None)
 
 
 def _answer(kind: str, headers: dict[str, str]) -> list[dict[str, Any]]:
@@ -175,7 +176,7 @@ def _answer(kind: str, headers: dict[str, str]) -> list[dict[str, Any]]:
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": kind, "method": "PUT", "path": "/_stcore/upload_file", "headers": raw}
-    asyncio.run(serving.KnownHosts(further)(scope, receive, send))  # type: ignore[arg-type]
+    asyncio.run(hosts.KnownHosts(further)(scope, receive, send))  # type: ignore[arg-type]
     assert bool(sent) != bool(passed)
     return sent
 
@@ -193,3 +194,19 @@ def test_font_weights_are_those_the_browser_takes() -> None:
     weights = [value for name, value in theme.items() if name.endswith(("FontWeight", "FontWeights"))]
     for weight in [w for value in weights for w in (value if isinstance(value, list) else [value])]:
         assert weight % 50 == 0 and 100 <= weight <= 900
+
+
+def test_another_streamlit_is_left_as_it_is(monkeypatch, capsys):
+    """What knows the insides of one version is not tried on another; who may reach the app is watched all the same."""
+    assert speed.fits()
+    assert [m.cls for m in serving.middleware()] == [hosts.KnownHosts, speed.StaticFiles]
+    monkeypatch.setattr(st, "__version__", "9.0.0")
+    assert [m.cls for m in serving.middleware()] == [hosts.KnownHosts]
+
+    async def serve() -> bool:
+        before = asyncio.get_running_loop().create_server
+        async with serving.lifespan(None):  # type: ignore[arg-type]
+            return asyncio.get_running_loop().create_server == before
+
+    assert asyncio.run(serve())
+    assert "Streamlit 9.0.0 is not 1.67.x" in capsys.readouterr().err
