@@ -41,10 +41,10 @@ def form(scope: str, config: RunConfig, refused: dict[str, str], training_only: 
     for group, members in groups.items():
         if len(groups) > 1:
             st.caption(f"**{group.replace('.', ', ').capitalize()}**")
-        columns = st.columns(COLUMNS)
-        for i, field in enumerate(members):
-            with columns[i % COLUMNS]:
-                _widget(scope, field, refused.get(field.path))
+        for first in range(0, len(members), COLUMNS):  # row by row: in narrow windows the order stays
+            for column, field in zip(st.columns(COLUMNS), members[first : first + COLUMNS], strict=False):
+                with column:
+                    _widget(scope, field, refused.get(field.path))
     if changes(scope):
         st.button("Undo all changes here", on_click=reset, args=(scope,), icon=":material/undo:", key=f"reset-{scope}")
 

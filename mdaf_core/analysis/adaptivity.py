@@ -125,7 +125,7 @@ def gate_finding(effects: Effects, margin_bp: float | None = None) -> Finding:
         return _finding(
             "one permutation only",
             "These predictions hold one permutation of g, which decides nothing: train again, or ask the trained model "
-            "anew with `gates … --recompute`.",
+            "anew, which the command gates does with --recompute.",
         )
     found = effects.effects
     verdict = _gate_verdict(found, margin_bp)
