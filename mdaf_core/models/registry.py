@@ -6,7 +6,7 @@ A file is a model's where it defines a `ModelSettings` with a `kind`; its `PRESE
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import import_module
@@ -45,6 +45,14 @@ class UnknownModel(ModelSettings):
     @property
     def lacks_gate(self) -> str:
         return f"is of a model that is not known here ({self.kind}), so it is not known whether it has a g"
+
+
+class UnknownGatedModel(UnknownModel):
+    """One whose run left a g behind."""
+
+    @property
+    def lacks_gate(self) -> str:
+        return ""
 
 
 class ByKind:
@@ -189,10 +197,15 @@ def read(value: Any, of: type[ModelSettings] = ModelSettings, strict: bool = Fal
         return UnknownModel.model_validate(value)
 
 
-def recorded(kind: str, settings: dict[str, Any]) -> ModelSettings:
+def recorded(kind: str, settings: dict[str, Any], has_gate: Callable[[], bool] = lambda: False) -> ModelSettings:
     """The model of a run as it was recorded, to be asked what it is: not validated, since other versions of the program
-    may have had other settings. A kind that this version does not know has none of its facts."""
-    return models().get(kind, UnknownModel).model_construct(**{"kind": kind, **settings})
+    may have had other settings. Of a kind that is not known now no fact is known, but what its run left behind.
+
+    Args:
+        has_gate: whether there is a g among that; asked for unknown kinds alone.
+    """
+    found = models().get(kind) or (UnknownGatedModel if has_gate() else UnknownModel)
+    return found.model_construct(**{"kind": kind, **settings})
 
 
 def require_known(config: ModelSettings) -> None:

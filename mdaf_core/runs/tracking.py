@@ -78,7 +78,8 @@ class RunRecord:
             return ImportedModel(of=self.configuration)
         prefix = "model."
         own = {key.removeprefix(prefix): value for key, value in self.config.items() if key.startswith(prefix)}
-        return recorded(self.model, {key: value for key, value in own.items() if "." not in key})
+        settings = {key: value for key, value in own.items() if "." not in key}
+        return recorded(self.model, settings, lambda: self.result is not None and bool(self.result.gate))
 
     @property
     def result(self) -> RunResult | None:
