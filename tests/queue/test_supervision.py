@@ -40,7 +40,7 @@ def test_slots_run_at_once(queue, monkeypatch):
         ("broken", "ValueError: seven is not eight"),
         ("memory", "Ran out of memory"),
         ("leave", "exit code 3"),
-        ("unheard", "KeyError"),
+        ("unheard", "This program knows no jobs of the kind 'unheard'"),
     ],
 )
 def test_the_reason_of_a_failure_is_shown(queue, kind, reason):
@@ -59,7 +59,7 @@ def test_the_traceback_of_a_failure_is_in_the_log(queue):
 
 
 def test_a_killed_worker_is_failed_and_can_be_resumed(queue):
-    (job_id, other) = api.submit([queue.new("until_told"), queue.new()])
+    (job_id, other) = api.submit([queue.new("until_told", resumable=True), queue.new()])
     queue.wait_until(lambda: queue.running(job_id) and store.get_job(job_id).run_id)
     queue.kill(store.get_job(job_id).pid)
     queue.wait_until(lambda: queue.ended(job_id))

@@ -114,8 +114,9 @@ def test_only_known_styles_are_named() -> None:
     """A misspelt style would silently fall back to Vega-Lite's own look."""
     import re
 
-    source = (ROOT / "mdaf_core" / "reporting" / "charts.py").read_text("utf-8")
-    assert set(re.findall(r'style="(\w+)"', source)) <= set(theme.styles("screen"))
+    sources = [path.read_text("utf-8") for path in (ROOT / "mdaf_core" / "reporting").rglob("*.py")]
+    named = {style for source in sources for style in re.findall(r'style="(\w+)"', source)}
+    assert named and named <= set(theme.styles("screen"))
 
 
 def test_frames_stand_beside_the_chart_once() -> None:

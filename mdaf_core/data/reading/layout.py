@@ -45,7 +45,7 @@ class Column:
             good = _INTEGER.fullmatch(value) is not None and -(2**63) <= int(value) < 2**63
         elif self.kind == "float":
             try:
-                good = math.isfinite(float(value))
+                good = "_" not in value and math.isfinite(float(value))  # Python alone takes 1_0 for a number
             except ValueError:
                 good = False
         elif self.kind == "hex":
