@@ -28,7 +28,7 @@ from tests.data.slow_prepare import Event, Input, Refused, Row, slow_prepare, sp
 
 pytestmark = pytest.mark.usefixtures("home")
 random_inputs = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=70, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 DAY = 86400
