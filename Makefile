@@ -14,7 +14,7 @@ run: setup
 	$(BIN)/streamlit run app.py
 
 test: setup-dev check
-	$(BIN)/pytest -n $(JOBS) --dist loadscope
+	$(BIN)/pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 # What needs no training, no browser and no other process.
 QUICK := tests/test_structure.py tests/test_documented_commands.py tests/base tests/forms tests/metrics \
