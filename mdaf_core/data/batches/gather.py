@@ -33,12 +33,27 @@ def match_names(history: tuple[str, ...] | list[str]) -> list[str]:
 
 
 @numba.njit(cache=True)
+def put_match(out_BM, b, field, count, since, age):  # pragma: no cover - compiled
+    """What a row's history says of one field of its target: so many events match, the last of them `since` events from
+    the end (1: the newest) and `age` seconds old."""
+    out_BM[b, 4 * field] = 1.0
+    out_BM[b, 4 * field + 1] = min(1.0, math.log1p(count) / LOG_CAP)
+    out_BM[b, 4 * field + 2] = 1.0 / since
+    out_BM[b, 4 * field + 3] = max(0.0, 1.0 - math.log1p(age) / LOG_MONTH)
+
+
+@numba.njit(cache=True)
+def put_length(out_BM, b, fields, length, age):  # pragma: no cover - compiled
+    """How long a row's history is, and how old its newest event."""
+    out_BM[b, 4 * fields] = min(1.0, math.log1p(length) / LOG_CAP)
+    out_BM[b, 4 * fields + 1] = max(0.0, 1.0 - math.log1p(age) / LOG_MONTH)
+
+
+@numba.njit(cache=True)
 def _match(target_HB, event_HT, age_T, cu, equal_TH, out_BM):  # pragma: no cover - compiled
-    log_cap, log_month = LOG_CAP, LOG_MONTH
     n_fields = event_HT.shape[0]
     for b in range(target_HB.shape[1]):
         start, end = cu[b], cu[b + 1]
-        length = end - start
         for f in range(n_fields):
             count, last = 0, -1
             for t in range(start, end):
@@ -47,13 +62,9 @@ def _match(target_HB, event_HT, age_T, cu, equal_TH, out_BM):  # pragma: no cove
                     count += 1
                     last = t
             if count > 0:
-                out_BM[b, 4 * f] = 1.0
-                out_BM[b, 4 * f + 1] = min(1.0, math.log1p(count) / log_cap)
-                out_BM[b, 4 * f + 2] = 1.0 / (end - last)
-                out_BM[b, 4 * f + 3] = max(0.0, 1.0 - math.log1p(age_T[last]) / log_month)
-        if length > 0:
-            out_BM[b, 4 * n_fields] = min(1.0, math.log1p(length) / log_cap)
-            out_BM[b, 4 * n_fields + 1] = max(0.0, 1.0 - math.log1p(age_T[end - 1]) / log_month)
+                put_match(out_BM, b, f, count, end - last, age_T[last])
+        if end > start:
+            put_length(out_BM, b, n_fields, end - start, age_T[end - 1])
 
 
 def gather(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max_history: int = MAX_HISTORY) -> dict[str, Any]:

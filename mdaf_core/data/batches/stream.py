@@ -18,7 +18,7 @@ import numba
 import numpy as np
 import torch
 
-from mdaf_core.data.batches.gather import LOG_CAP, LOG_MONTH, match_names, own_columns
+from mdaf_core.data.batches.gather import match_names, own_columns, put_length, put_match
 from mdaf_core.data.batches.loader import Batch, BatchLoader, Slices
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
@@ -123,13 +123,6 @@ def _match(identity_TH, target_BH, time_T, time_B, begin_B, end_B, ticks, out_BM
                         count += 1
                         last = t
             if count > 0:
-                out_BM[b, 4 * f] = 1.0
-                out_BM[b, 4 * f + 1] = min(1.0, np.log1p(count) / LOG_CAP)
-                out_BM[b, 4 * f + 2] = 1.0 / (end - last)
-                out_BM[b, 4 * f + 3] = max(
-                    0.0, 1.0 - np.log1p(np.float32((time_B[b] - time_T[last]) / ticks)) / LOG_MONTH
-                )
+                put_match(out_BM, b, f, count, end - last, np.float32((time_B[b] - time_T[last]) / ticks))
         if end > begin:
-            out_BM[b, 4 * fields] = min(1.0, np.log1p(end - begin) / LOG_CAP)
-            age = np.float32((time_B[b] - time_T[end - 1]) / ticks)
-            out_BM[b, 4 * fields + 1] = max(0.0, 1.0 - np.log1p(age) / LOG_MONTH)
+            put_length(out_BM, b, fields, end - begin, np.float32((time_B[b] - time_T[end - 1]) / ticks))
