@@ -200,6 +200,16 @@ LINE = st.one_of(
 ).map(str.encode) | st.just(b"1,0.5,\xff,pv,0123abcd")
 
 
+@pytest.mark.parametrize("line", [b"+6,0.5,a,pv,0123abcd", b"6,0.5,A+B,pv,0123abcd", b"6,+5E-1,FEED,buy,0123abcd"])
+def test_signs_and_capitals_beside_hexadecimal_digits(tmp_path, line):
+    plain = b"6,0.5,a,pv,0123abcd"
+    for content in (line, b"\n".join([line, plain]), b"\n".join([plain] * 50 + [line])):
+        assert set(_read(tmp_path, content, ODD).frame["id"]) == {6}
+    for code in (b"0123ABCD", b"+123abcd", b"+123ABCD"):
+        with pytest.raises(BadInputError, match="code must be 8 lowercase hexadecimal digits"):
+            _read(tmp_path, b"\n".join([line, plain.replace(b"0123abcd", code)]), ODD)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(LINE, min_size=20, max_size=80))
 def test_what_is_left_out_is_what_is_wrong_line_by_line(tmp_path_factory, lines):

@@ -201,14 +201,14 @@ def _parse_fast(block: bytes, layout: Layout) -> pl.DataFrame | None:
     if len(separator) > 1 and _UNIT in block:
         return None
     digits = [column.name for column in layout.columns if column.kind == "hex"]
-    if digits and any(sign in block for sign in b"+ABCDEF"):  # what the conversion below would take, too
-        return None
     schema = {column.name: DTYPES[column.kind] for column in layout.columns} | dict.fromkeys(digits, pl.String)
     nulls = {column.name: column.null for column in layout.columns if column.null}
     try:
         frame = _read(block, separator, schema, null_values=nulls or None)
         if digits:
             whole = pl.col(digits).str.len_bytes() == 8
+            if any(sign in block for sign in b"+ABCDEF"):  # the conversion below would take these, too
+                whole = pl.col(digits).str.contains("^[0-9a-f]{8}$")
             if not frame.select(pl.all_horizontal(whole.all())).item():
                 return None
             frame = frame.with_columns(pl.col(digits).str.to_integer(base=16, dtype=pl.UInt32))
