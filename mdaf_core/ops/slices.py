@@ -15,12 +15,11 @@ import numpy as np
 import torch
 from numba import prange
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.flop_counter import register_flop_formula
 
 from mdaf_core.ops.kernels import arrays, sequence_groups, use_torch_threads
-
-_SUMS = {"reassoc", "contract", "nsz"}
-"""What the compiler may do to a sum: form it in lanes. The order is the same for the same length."""
+from mdaf_core.ops.simd import LANES, LOG2_E, exp2, fill, load, store, total
 
 
 def slice_last(x_TD: Tensor, begin_B: Tensor, end_B: Tensor) -> Tensor:
@@ -40,90 +39,106 @@ def slice_mean(x_TD: Tensor, begin_B: Tensor, end_B: Tensor) -> Tensor:
     return (sum_BD / length_B1).to(x_TD.dtype)
 
 
-@numba.njit(fastmath=_SUMS)
+# Arrays are flat: query, pooled and their gradients [B][D], token [T][D], code [T][H], target [B][H]; D is a multiple
+# of LANES. `log` holds log(1 + 0), log(1 + 1), …; weights have room for whole vectors.
+
+
+@numba.njit
 def _dot(x, at, y, to, size):  # type: ignore[no-untyped-def]
-    total = x.dtype.type(0)
-    for d in range(size):
-        total += x[at + d] * y[to + d]
-    return total
+    products = load(x, at) * load(y, to)
+    for d in range(LANES, size, LANES):
+        products = products + load(x, at + d) * load(y, to + d)
+    return total(products)
 
 
 @numba.njit
 def _scores(  # type: ignore[no-untyped-def]
-    query, token, code, target, equal, recency, nothing, b, begin, end, size, fields, out
+    query, token, code, target, equal, recency, nothing, log, b, begin, end, size, out
 ):
     """Softmax weights of one row's tokens into `out`; returns the weight of "nothing there"."""
-    top = nothing
-    for t in range(begin, end):
-        score = _dot(query, b * size, token, t * size, size)
-        for f in range(fields):
-            if code[t * fields + f] == target[b * fields + f] and target[b * fields + f] > 1:
-                score += equal[f]
-        score -= recency * np.log1p(query.dtype.type(end - 1 - t))
-        out[t - begin] = score
-        top = max(top, score)
+    top, fields, length = nothing, len(equal), end - begin
+    for i in range(length):
+        out[i] = _dot(query, b * size, token, (begin + i) * size, size) - recency * log[length - 1 - i]
+    for f in range(fields):
+        wanted = target[b * fields + f]
+        if wanted > 1:
+            for i in range(length):
+                if code[(begin + i) * fields + f] == wanted:
+                    out[i] += equal[f]
+    for i in range(length):
+        top = max(top, out[i])
+    log2_e = query.dtype.type(LOG2_E)
+    for i in range(0, length, LANES):
+        store(out, i, exp2(fill(log2_e) * (load(out, i) - fill(top))))
     left = np.exp(nothing - top)
-    total = left
-    for i in range(end - begin):
-        out[i] = np.exp(out[i] - top)
-        total += out[i]
-    for i in range(end - begin):
-        out[i] /= total
-    return left / total
+    whole = left
+    for i in range(length):
+        whole += out[i]
+    share = query.dtype.type(1) / whole
+    for i in range(0, length, LANES):
+        store(out, i, load(out, i) * fill(share))
+    return left * share
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def _forward(  # type: ignore[no-untyped-def]
-    query, token, code, target, equal, recency, nothing, begin, end, order, groups, size, fields, longest, pooled, left
+    query, token, code, target, equal, recency, nothing, log, begin, end, order, groups, size, pooled, left
 ):
+    zero = query.dtype.type(0)
     for group in prange(len(groups) - 1):
-        weight = np.empty(longest, query.dtype)
+        weight = np.zeros(len(log) + LANES, query.dtype)
         for place in range(groups[group], groups[group + 1]):
             b = order[place]
-            left[b] = _scores(
-                query, token, code, target, equal, recency, nothing, b, begin[b], end[b], size, fields, weight
-            )
-            for d in range(size):
-                pooled[b * size + d] = 0
-            for t in range(begin[b], end[b]):
-                w = weight[t - begin[b]]
-                for d in range(size):
-                    pooled[b * size + d] += w * token[t * size + d]
+            first, length = begin[b], end[b] - begin[b]
+            left[b] = _scores(query, token, code, target, equal, recency, nothing, log, b, first, end[b], size, weight)
+            for d in range(0, size, LANES):
+                out = fill(zero)
+                for i in range(length):
+                    out = out + fill(weight[i]) * load(token, (first + i) * size + d)
+                store(pooled, b * size + d, out)
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def _backward(  # type: ignore[no-untyped-def]
-    dpooled, dleft, query, token, code, target, equal, recency, nothing, begin, end, order, groups, size, fields,
-    longest, dquery, dtoken, dequal_G, drecency_G, dnothing_G,
+    dpooled, dleft, query, token, code, target, equal, recency, nothing, log, begin, end, order, groups, size,
+    dquery, dtoken, dequal_G, drecency_G, dnothing_G,
 ):  # fmt: skip
+    fields, zero = len(equal), query.dtype.type(0)
     for group in prange(len(groups) - 1):
-        weight, through = np.empty(longest, query.dtype), np.empty(longest, query.dtype)
+        weight, slope = np.zeros(len(log) + LANES, query.dtype), np.zeros(len(log) + LANES, query.dtype)
         for place in range(groups[group], groups[group + 1]):
             b = order[place]
-            first, at = begin[b], b * size
-            left = _scores(query, token, code, target, equal, recency, nothing, b, first, end[b], size, fields, weight)
+            first, length, at = begin[b], end[b] - begin[b], b * size
+            left = _scores(query, token, code, target, equal, recency, nothing, log, b, first, end[b], size, weight)
             inner = left * dleft[b]  # Σ weight · its slope, which the softmax takes away
-            for t in range(first, end[b]):
-                slope = _dot(dpooled, at, token, t * size, size)
-                through[t - first] = slope
-                inner += weight[t - first] * slope
+            for i in range(length):
+                slope[i] = _dot(dpooled, at, token, (first + i) * size, size)
+                inner += weight[i] * slope[i]
             dnothing_G[group] += left * (dleft[b] - inner)
-            for d in range(size):
-                dquery[at + d] = 0
-            for t in range(first, end[b]):
-                w = weight[t - first]
-                dscore = w * (through[t - first] - inner)
-                for d in range(size):
-                    dquery[at + d] += dscore * token[t * size + d]
-                    dtoken[t * size + d] += dscore * query[at + d] + w * dpooled[at + d]
-                for f in range(fields):
-                    if code[t * fields + f] == target[b * fields + f] and target[b * fields + f] > 1:
-                        dequal_G[group * fields + f] += dscore
-                drecency_G[group] -= dscore * np.log1p(query.dtype.type(end[b] - 1 - t))
+            for i in range(0, length, LANES):  # from here on of the scores
+                store(slope, i, load(weight, i) * (load(slope, i) - fill(inner)))
+            for d in range(0, size, LANES):
+                asked, through, out = load(query, at + d), load(dpooled, at + d), fill(zero)
+                for i in range(length):
+                    to = (first + i) * size + d
+                    out = out + fill(slope[i]) * load(token, to)
+                    store(dtoken, to, load(dtoken, to) + fill(slope[i]) * asked + fill(weight[i]) * through)
+                store(dquery, at + d, out)
+            for f in range(fields):
+                wanted = target[b * fields + f]
+                if wanted > 1:
+                    for i in range(length):
+                        if code[(first + i) * fields + f] == wanted:
+                            dequal_G[group * fields + f] += slope[i]
+            for i in range(length):
+                drecency_G[group] -= slope[i] * log[length - 1 - i]
 
 
-def _work(begin: np.ndarray, end: np.ndarray, cu: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Rows in the order of their sequences, first row of each group of whole sequences, and the longest slice.
+def _work(
+    begin: np.ndarray, end: np.ndarray, cu: np.ndarray, dtype: np.dtype
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """log(1 + i) up to the longest slice, rows in the order of their sequences, first row of each group of whole
+    sequences.
 
     The groups depend on the slices alone; only within one group do rows write to the same tokens.
     """
@@ -132,7 +147,16 @@ def _work(begin: np.ndarray, end: np.ndarray, cu: np.ndarray) -> tuple[np.ndarra
     pairs_S = np.bincount(sequence_B, weights=end - begin + 1, minlength=len(cu))
     rows_S = np.r_[0, np.cumsum(np.bincount(sequence_B, minlength=len(cu)))]
     groups = rows_S[sequence_groups(np.r_[0, np.cumsum(pairs_S)])]
-    return order, groups.astype(np.int64), int((end - begin).max(initial=0))
+    log = np.log1p(np.arange((end - begin).max(initial=0))).astype(dtype)
+    return log, order, groups.astype(np.int64)
+
+
+def _check(query: Tensor, token: Tensor) -> None:
+    if query.shape[1] % LANES or query.shape[1:] != token.shape[1:] or query.dtype != token.dtype:
+        raise ValueError(
+            f"Queries and tokens must be equally wide, by whole vectors of {LANES}, and of one type, not "
+            f"{tuple(query.shape)} of {query.dtype} beside {tuple(token.shape)} of {token.dtype}."
+        )
 
 
 @torch.library.custom_op("mdaf::slice_attention", mutates_args=(), device_types="cpu")
@@ -140,15 +164,15 @@ def _attention(
     query: Tensor, token: Tensor, code: Tensor, target: Tensor, equal: Tensor, recency: Tensor, nothing: Tensor,
     begin: Tensor, end: Tensor, cu_seqlens: Tensor,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
+    _check(query, token)
     pooled, left = torch.empty_like(query, memory_format=torch.contiguous_format), query.new_empty(len(query))
     use_torch_threads()
     first, last, cu = arrays(begin, end, cu_seqlens)
-    order, groups, longest = _work(first, last, cu)
     q, x, c, t, e = arrays(query, token, code, target, equal)
     r, n = (value.detach().numpy()[()] for value in (recency, nothing))
-    size, fields = query.shape[1], code.shape[1]
+    log, order, groups = _work(first, last, cu, q.dtype)
     out = pooled.view(-1).numpy(), left.numpy()
-    _forward(q, x, c, t, e, r, n, first, last, order, groups, size, fields, longest, *out)
+    _forward(q, x, c, t, e, r, n, log, first, last, order, groups, query.shape[1], *out)
     return pooled, left
 
 
@@ -164,15 +188,15 @@ def _attention_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     use_torch_threads()
     first, last, cu = arrays(begin, end, cu_seqlens)
-    order, groups, longest = _work(first, last, cu)
     dp, dl, q, x, c, t, e = arrays(dpooled, dleft, query, token, code, target, equal)
     r, n = (value.detach().numpy()[()] for value in (recency, nothing))
-    size, fields, parts = query.shape[1], code.shape[1], len(groups) - 1
+    log, order, groups = _work(first, last, cu, q.dtype)
+    parts = len(groups) - 1
     dquery = torch.empty_like(query, memory_format=torch.contiguous_format)
     dtoken = torch.zeros_like(token, memory_format=torch.contiguous_format)
-    dequal, drecency, dnothing = equal.new_zeros(parts, fields), recency.new_zeros(parts), nothing.new_zeros(parts)
+    dequal, drecency, dnothing = equal.new_zeros(parts, len(equal)), recency.new_zeros(parts), nothing.new_zeros(parts)
     out = (x.view(-1).numpy() for x in (dquery, dtoken, dequal, drecency, dnothing))
-    _backward(dp, dl, q, x, c, t, e, r, n, first, last, order, groups, size, fields, longest, *out)
+    _backward(dp, dl, q, x, c, t, e, r, n, log, first, last, order, groups, query.shape[1], *out)
     return dquery, dtoken, dequal.sum(0), drecency.sum(), dnothing.sum()
 
 
@@ -223,9 +247,13 @@ def slice_attention(
         Differentiable in all float arguments.
     """
     if query_BD.device.type == "cpu":
+        channels = query_BD.shape[1]
+        missing = -channels % LANES
+        if missing:  # channels of zeros, up to a whole vector
+            query_BD, token_TD = F.pad(query_BD, (0, missing)), F.pad(token_TD, (0, missing))
         inputs = (query_BD, token_TD, code_TH, target_BH, equal_H, recency, nothing, begin_B, end_B, cu_seqlens)
         pooled_BD, left_B = _attention(*inputs)
-        return pooled_BD, left_B
+        return pooled_BD[:, :channels] if missing else pooled_BD, left_B
     return slice_attention_reference(query_BD, token_TD, code_TH, target_BH, equal_H, recency, nothing, begin_B, end_B)
 
 

@@ -137,7 +137,7 @@ def test_mean_and_last_are_their_definitions(lengths, seed):
 
 
 def test_the_operator_is_one_of_torchs():
-    x = case([5, 0, 3], 4, 3, 2)
+    x = case([5, 0, 3], 4, 64, 2)
     names = ("query", "token", "code", "target", "equal", "recency", "nothing", "begin", "end", "cu")
     inputs = [x[name].requires_grad_() if x[name].is_floating_point() else x[name] for name in names]
     torch.library.opcheck(torch.ops.mdaf.slice_attention.default, tuple(inputs))
