@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.data.audit.sample import Sample
+from mdaf_core.data.prepare.order import stable_order
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.describe import CLOCK, describe_events, describe_rows, shown_times
@@ -18,6 +19,8 @@ from mdaf_core.data.store.schema import SPLITS, UNKNOWN, FieldSpec, Split
 
 T = TypeVar("T")
 _PIECE = 4_000_000
+_HASHED = 1 << 15
+_MIXED = (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)), (np.uint64(27), np.uint64(0x94D049BB133111EB))
 WORDS = {"train": "training", "val": "validation", "test": "test"}
 EXAMPLES = 20
 
@@ -90,6 +93,15 @@ class Written:
         """Categorical field → code of the missing value, where training rows have one."""
         found = {field.name: self.dataset.vocabulary(field.name).filter(id="") for field in self.categorical}
         return {name: int(table["code"][0]) for name, table in found.items() if len(table)}
+
+    def whole(self, name: str) -> np.ndarray:
+        """A column of all parts, one behind the other."""
+        return np.concatenate([self.rows[split].columns[name] for split in SPLITS])
+
+    @cached_property
+    def by_user(self) -> np.ndarray:
+        """(N,) positions in all parts, by user, then time, then position."""
+        return stable_order(self.whole("timestamp"), self.whole("user_index"))
 
     @cached_property
     def total(self) -> int:
@@ -246,11 +258,19 @@ def rows_text(number: int, one: str, many: str) -> str:
 
 def mixed_hash(columns: list[np.ndarray]) -> np.ndarray:
     """(N,) uint64 hash of the rows of some columns of integers or float32 (splitmix64 between columns)."""
-    key = np.zeros(len(columns[0]), np.uint64)
-    for column in columns:
-        numbers = column.view(np.int32) if column.dtype == np.float32 else column
-        key += numbers.astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-        key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        key ^= key >> np.uint64(31)
-    return key
+    keys = np.zeros(len(columns[0]), np.uint64)
+    for start in range(0, len(keys), _HASHED):  # pieces that stay in the cache while they are mixed
+        key = keys[start : start + _HASHED]
+        other = np.empty_like(key)
+        for column in columns:
+            numbers = column[start : start + _HASHED]
+            numbers = numbers.view(np.int32) if column.dtype == np.float32 else numbers
+            key += numbers.astype(np.int64, copy=False).view(np.uint64)
+            key += np.uint64(0x9E3779B97F4A7C15)
+            for shift, factor in _MIXED:
+                np.right_shift(key, shift, out=other)
+                key ^= other
+                key *= factor
+            np.right_shift(key, np.uint64(31), out=other)
+            key ^= other
+    return keys

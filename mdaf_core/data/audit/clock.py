@@ -134,12 +134,7 @@ def _moments(data: Written) -> tuple[str, float, str]:
     """Rows that share user and time with another, as rows of one page do; and the time since the user's last row."""
     if not data.meta.has_user:
         return "shared moments", 0.0, ""
-    user, time, label = (
-        np.concatenate([data.rows[split].columns[name] for split in SPLITS])
-        for name in ("user_index", "timestamp", "label")
-    )  # fmt: skip
-    order = np.lexsort((time, user))
-    user, time, label = user[order], time[order], label[order]
+    user, time, label = (data.whole(name)[data.by_user] for name in ("user_index", "timestamp", "label"))
     same = user[1:] == user[:-1]
     twin = same & (time[1:] == time[:-1])
     shared = np.append(twin, False) | np.append(False, twin)

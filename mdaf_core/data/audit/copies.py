@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -65,42 +66,43 @@ def _of_user(data: Written, split: Split, user: int) -> np.ndarray:
     return np.flatnonzero(data.rows[split].user == user)[: EXAMPLES // 2]
 
 
-def _rows(data: Written, target: str) -> pl.DataFrame:
-    """All rows with a known target, by user, then time: user, part, key (of target and label)."""
-    parts = []
-    for i, split in enumerate(SPLITS):
-        rows = data.rows[split]
-        ids = identities(rows.columns, target)
-        at = np.flatnonzero(ids > UNKNOWN)
-        key = ids[at].astype(np.int64) * 2 + rows.label[at]
-        parts.append(
-            pl.DataFrame({"user": rows.user[at], "time": rows.timestamp[at], "key": key}).with_columns(
-                part=pl.lit(i, pl.Int8)
-            )
-        )
-    return pl.concat(parts).sort("user", "time", maintain_order=True)
+class _Ordered(NamedTuple):
+    """All rows with a known target, by user, then time, (N,) each: `key` is of target and label."""
+
+    user: np.ndarray
+    part: np.ndarray
+    key: np.ndarray
 
 
-def _sharing(rows: pl.DataFrame) -> pl.DataFrame:
+def _rows(data: Written, target: str) -> _Ordered:
+    ids = np.concatenate([identities(data.rows[split].columns, target) for split in SPLITS])
+    at = data.by_user[(ids > UNKNOWN)[data.by_user]]
+    part = np.repeat(np.arange(len(SPLITS), dtype=np.int8), [len(data.rows[split]) for split in SPLITS])
+    return _Ordered(data.whole("user_index")[at], part[at], ids[at].astype(np.int64) * 2 + data.whole("label")[at])
+
+
+def _sharing(rows: _Ordered) -> pl.DataFrame:
     """Pairs of users (`one`, `other`) that share most of their stretches, and whether these lie in two parts."""
     none = pl.DataFrame(schema={"one": pl.Int32, "other": pl.Int32, "across": pl.Boolean})
-    if len(rows) < 3:
+    key, user = rows.key, rows.user
+    if len(key) < 3:
         return none
-    key, user = rows["key"].to_numpy(), rows["user"].to_numpy()
-    _, number, count = np.unique(key, return_inverse=True, return_counts=True)
-    odds = np.log(count / len(key))[number]
+    odds = np.log(np.maximum(np.bincount(key), 1) / len(key))[key]
     whole = user[2:] == user[:-2]
     rare = odds[2:] + odds[1:-1] + odds[:-2] + 2 * math.log(len(key)) < math.log(_RARE * len(key))
     at = np.flatnonzero(whole & rare)
-    stretches = pl.DataFrame(
-        {
-            "hash": mixed_hash([key[at], key[at + 1], key[at + 2]]),
-            "user": user[at].astype(np.int32),
-            "part": rows["part"].to_numpy()[at],
-        }
-    )
-    held = stretches.group_by("hash", "user").agg(first=pl.col("part").min(), last=pl.col("part").max())
-    size = held.group_by("user").agg(stretches=pl.len())
+    hashes = mixed_hash([key[at], key[at + 1], key[at + 2]])
+    order = np.argsort(hashes)
+    same = hashes[order[1:]] == hashes[order[:-1]]
+    again = order[np.append(same, False) | np.append(False, same)]  # most stretches come once: whose, nobody asks
+    if not len(again):
+        return none
+
+    def stretches(chosen: np.ndarray) -> pl.DataFrame:
+        columns = {"hash": hashes[chosen], "user": user[at[chosen]].astype(np.int32), "part": rows.part[at[chosen]]}
+        return pl.DataFrame(columns)
+
+    held = stretches(again).group_by("hash", "user").agg(first=pl.col("part").min(), last=pl.col("part").max())
     several = held.filter(pl.len().over("hash").is_between(2, _MOST_HOLDERS))
     pairs = several.join(several, on="hash", suffix="_other").filter(pl.col("user") < pl.col("user_other"))
     if pairs.is_empty():
@@ -109,18 +111,22 @@ def _sharing(rows: pl.DataFrame) -> pl.DataFrame:
         shared=pl.len(),
         across=((pl.col("first") != pl.col("last_other")) | (pl.col("last") != pl.col("first_other"))).any(),
     )
+    asked = np.zeros(int(user.max()) + 1, np.bool_)
+    asked[shared["one"].to_numpy()] = asked[shared["other"].to_numpy()] = True
+    size = stretches(np.flatnonzero(asked[user[at]])).group_by("user").agg(stretches=pl.col("hash").n_unique())
     shared = shared.join(size.rename({"user": "one"}), on="one").join(size.rename({"user": "other"}), on="other")
     least = pl.max_horizontal(pl.lit(_FEWEST_SHARED), _SHARED * pl.min_horizontal("stretches", "stretches_right"))
-    return shared.filter(pl.col("shared") >= least).sort("shared", "one", descending=[True, False]).select(
-        "one", "other", "across"
-    )  # fmt: skip
+    found = shared.filter(pl.col("shared") >= least)
+    return found.sort("shared", "one", "other", descending=[True, False, False]).select("one", "other", "across")
 
 
-def _part_of_rows(rows: pl.DataFrame, users: pl.Series) -> dict[str, float]:
+def _part_of_rows(rows: _Ordered, users: pl.Series) -> dict[str, float]:
     """By later part, the share of its rows that these users hold."""
-    held = rows.with_columns(copied=pl.col("user").is_in(users.implode()))
-    shares = held.group_by("part").agg(pl.col("copied").mean()).filter(pl.col("part") > 0)
-    return {SPLITS[part]: share for part, share in shares.rows() if share > 0}
+    if users.is_empty():
+        return {}
+    copied = np.isin(rows.user, users.to_numpy())
+    shares = {split: copied[rows.part == i].mean() for i, split in enumerate(SPLITS) if i and (rows.part == i).any()}
+    return {split: float(share) for split, share in shares.items() if share > 0}
 
 
 @check("rows-again", "Rows that come again", place=80)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mdaf_core.data.audit.base import WORDS, Written
-from mdaf_core.data.audit.keys import Keys, groups_of_ids, groups_of_values, numbers, whole
+from mdaf_core.data.audit.keys import Keys, groups_of_ids, groups_of_values, numbers
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.audit.scatter import FEWEST_GROUPS, PRIORS, function_of, inside, scatter
 from mdaf_core.data.audit.scores import auc, auc_error
@@ -46,7 +46,7 @@ class _Asked:
     def __init__(self, data: Written):
         self.columns = numbers(data)
         self.part = np.repeat(np.arange(len(SPLITS)), [len(data.rows[split]) for split in SPLITS])
-        self.label = whole(data, "label").astype(np.int64)
+        self.label = data.whole("label").astype(np.int64)
         self.known: list[Found] = []
         self.within: dict[str, tuple[float, str]] = {}
 
@@ -129,9 +129,9 @@ def _label_of_the_next_row(data: Written, asked: _Asked) -> list[str]:
     """Numbers that alone tell the label of the user's next row almost surely."""
     if not (data.meta.has_user and data.meta.has_time):
         return []
-    user, time = whole(data, "user_index"), whole(data, "timestamp")
-    order = np.lexsort((time, user))
-    follows = (user[order][1:] == user[order][:-1]) & (time[order][1:] > time[order][:-1])
+    order = data.by_user
+    user, time = data.whole("user_index")[order], data.whole("timestamp")[order]
+    follows = (user[1:] == user[:-1]) & (time[1:] > time[:-1])
     at, after = order[:-1][follows], order[1:][follows]
     label = asked.label[after]
     if min(int(label.sum()), len(label) - int(label.sum())) < 20:

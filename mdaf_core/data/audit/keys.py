@@ -9,7 +9,7 @@ import polars as pl
 
 from mdaf_core.data.audit.base import Written, mixed_hash
 from mdaf_core.data.store.describe import field_word
-from mdaf_core.data.store.schema import FIRST_ID, SPLITS, UNKNOWN
+from mdaf_core.data.store.schema import FIRST_ID, UNKNOWN
 
 _MOST_ROWS = 200_000
 _MOST_NUMBERS, _MOST_KEYS, _MOST_PAIRED = 40, 10, 4
@@ -34,15 +34,10 @@ class Keys:
         self.size = int(self.group.max(initial=-1)) + 1
 
 
-def whole(data: Written, name: str) -> np.ndarray:
-    """A column of all parts, one behind the other."""
-    return np.concatenate([data.rows[split].columns[name] for split in SPLITS])
-
-
 def numbers(data: Written) -> dict[str, np.ndarray]:
     """Numeric inputs, and ids that are fractions or few whole numbers (a rate in steps): (N,) float32 over all parts,
     NaN where not known."""
-    found = {name: whole(data, name) for name in data.meta.numeric[:_MOST_NUMBERS]}
+    found = {name: data.whole(name) for name in data.meta.numeric[:_MOST_NUMBERS]}
     for field in data.categorical:
         if field.role != "context" or field.vocabulary_size < FIRST_ID + _FEWEST_NUMBERS:
             continue
@@ -51,7 +46,7 @@ def numbers(data: Written) -> dict[str, np.ndarray]:
         steps = len(values) <= _MOST_STEPS or bool((values.drop_nulls() % 1 != 0).any())
         if values.null_count() > 0.1 * len(values) or not steps:
             continue
-        codes = whole(data, field.name)
+        codes = data.whole(field.name)
         of_code = np.full(max(int(table["code"].max() or 0), int(codes.max(initial=0))) + 1, np.nan, np.float32)  # type: ignore[arg-type]
         of_code[table["code"].to_numpy()] = values.fill_null(float("nan")).to_numpy()
         found[field.name] = of_code[np.maximum(codes, 0)]
@@ -69,16 +64,16 @@ def groups_of_ids(data: Written) -> tuple[list[Keys], dict[str, tuple[np.ndarray
     for field in fields[:_MOST_KEYS]:
         if field.role == "user" and data.meta.has_user:
             continue
-        codes = whole(data, field.name)
+        codes = data.whole(field.name)
         columns[field_word(field.name)] = codes, codes > UNKNOWN
     if data.meta.has_user:
-        users = whole(data, "user_index")
+        users = data.whole("user_index")
         columns = {"user": (users, users >= 0)} | columns
     found = [Keys(name, [codes], known) for name, (codes, known) in columns.items()]
     paired = {name: columns[name] for name in list(columns)[:_MOST_PAIRED]}
     pairs = dict(paired)
     if data.meta.has_calendar:
-        day = data.meta.seconds(whole(data, "timestamp")) // 86400
+        day = data.meta.seconds(data.whole("timestamp")) // 86400
         pairs["day"] = day, np.ones(len(day), np.bool_)
     names = list(pairs)
     for i, one in enumerate(names):

@@ -5,18 +5,24 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import polars as pl
 
 from mdaf_core.data.audit.base import occurrences
 
 
 def auc(label: np.ndarray, score: np.ndarray) -> float:
     """Probability that a positive's score exceeds a negative's, ties half (Mann-Whitney); missing values lowest."""
-    score = np.nan_to_num(np.asarray(score, np.float64), nan=-np.inf)  # missing values tie, below all others
-    ranks = pl.Series(score).rank("average").to_numpy()
-    positives = int((label == 1).sum())
-    negatives = len(label) - positives
-    return (float(ranks[label == 1].sum()) - positives * (positives + 1) / 2) / (positives * negatives)
+    score = np.asarray(score, np.float64)
+    if not np.isfinite(score).all():
+        score = np.nan_to_num(score, nan=-np.inf)  # missing values tie, below all others
+    positive = label == 1
+    up, down = np.sort(score[positive]), np.sort(score[~positive])
+    pairs = len(up) * len(down)
+    if len(up) <= len(down):
+        wins = int(np.searchsorted(down, up, "left").sum()) + int(np.searchsorted(down, up, "right").sum())
+    else:
+        losses = int(np.searchsorted(up, down, "left").sum()) + int(np.searchsorted(up, down, "right").sum())
+        wins = 2 * pairs - losses
+    return wins / 2 / pairs
 
 
 def auc_error(label: np.ndarray) -> float:

@@ -47,6 +47,7 @@ def written_ids(data: Written) -> Answer | None:
             continue
         table = data.dataset.vocabulary(field.name).filter(pl.col("code") >= FIRST_ID)
         codes = data.rows["train"].columns[field.name][at]
+        table = table.filter(pl.Series(np.isin(table["code"].to_numpy(), codes)))  # few of millions
         size = max(int(table["code"].max() or 0), int(codes.max(initial=0))) + 1  # type: ignore[arg-type]
         for name, aspect in _ASPECTS.items():
             of_code = np.zeros(size, np.int64)

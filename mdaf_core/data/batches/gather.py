@@ -12,8 +12,6 @@ from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.schema import MAX_HISTORY, Split
 
-_CHUNK = 16_384
-"""Rows gathered at once where a whole split is asked for."""
 LOG_CAP = math.log1p(50.0)
 """Of counts and lengths: they saturate at 50 events."""
 LOG_MONTH = math.log1p(30 * 86400.0)
@@ -65,6 +63,28 @@ def _match(target_HB, event_HT, age_T, cu, equal_TH, out_BM):  # pragma: no cove
                 put_match(out_BM, b, f, count, end - last, age_T[last])
         if end > start:
             put_length(out_BM, b, n_fields, end - start, age_T[end - 1])
+
+
+@numba.njit(cache=True)
+def _match_field(event_E, target_B, time_E, start_B, end_B, time_B, ticks, field, out_BM):  # pragma: no cover
+    """As `_match` for one field, from the log itself: nothing is gathered."""
+    for b in range(len(target_B)):
+        count, last = 0, -1
+        if target_B[b] > 1:
+            for t in range(start_B[b], end_B[b]):
+                if event_E[t] == target_B[b]:
+                    count += 1
+                    last = t
+        if count > 0:
+            put_match(out_BM, b, field, count, end_B[b] - last, np.float32(time_B[b] - time_E[last]) / ticks)
+
+
+@numba.njit(cache=True)
+def _match_lengths(time_E, start_B, end_B, time_B, ticks, fields, out_BM):  # pragma: no cover - compiled
+    for b in range(len(end_B)):
+        if end_B[b] > start_B[b]:
+            age = np.float32(time_B[b] - time_E[end_B[b] - 1]) / ticks
+            put_length(out_BM, b, fields, end_B[b] - start_B[b], age)
 
 
 def gather(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max_history: int = MAX_HISTORY) -> dict[str, Any]:
@@ -143,8 +163,13 @@ def match_features(
     """
     rows = dataset.rows(split) if rows is None else rows
     index = np.arange(len(rows)) if index is None else index
-    parts = [
-        gather(dataset, rows, index[start : start + _CHUNK], max_history)["match_BM"]
-        for start in range(0, len(index), _CHUNK)
-    ]
-    return np.concatenate(parts) if parts else np.empty((0, len(match_names(dataset.meta.history_fields))), np.float32)
+    names = dataset.meta.features().history if max_history else ()
+    match_BM = np.zeros((len(index), len(match_names(names))), np.float32)
+    if names:
+        log, end_B = dataset.events, rows.history_end[index]
+        start_B, time_B = np.maximum(rows.history_start[index], end_B - max_history), rows.timestamp[index]
+        slices = log["timestamp"], start_B, end_B, time_B, np.float32(dataset.meta.ticks)
+        for f, name in enumerate(names):
+            _match_field(identities(log, name), identities(rows.columns, name)[index], *slices, f, match_BM)
+        _match_lengths(*slices, len(names), match_BM)
+    return match_BM
