@@ -55,6 +55,11 @@ class TrainingConfig(BaseModel):
         le=1_000_000,
         description="With stream: consecutive rows of a user that are drawn together in training.",
     )
+    precision: Literal["float32", "bf16"] = Field(
+        "float32",
+        description="Matrix products of training steps: float32, or bfloat16 factors with float32 sums (bf16), where "
+        "the processor has such products. All else, evaluation too, is float32.",
+    )
     max_history: int = Field(MAX_HISTORY, ge=1, le=1000, description="Newest events kept of each history.")
     eval_batch_size: int = Field(2048, ge=1, description="Rows a step when evaluating.")
 

@@ -11,6 +11,10 @@ from mdaf_core.data.store.schema import Split
 from mdaf_core.models.base import CTRModel
 from mdaf_core.runs.config import TrainingConfig
 
+EVENTS = 256
+"""Multiple of which a stream batch's events are with bf16: the library that multiplies takes longer to prepare itself
+for a size it has not met than to multiply."""
+
 
 def loader_for(
     model: CTRModel, dataset: PreparedDataset, split: Split, config: TrainingConfig, batch_size: int, **options: Any
@@ -22,7 +26,9 @@ def loader_for(
     """
     events = model.events_read(config.max_history)
     if streams(model, config) and dataset.meta.history_fields:
-        return StreamLoader(dataset, split, batch_size, max_history=events, block=config.stream_block, **options)
+        multiple = EVENTS if config.precision == "bf16" else 1
+        blocks = {"block": config.stream_block, "multiple": multiple}
+        return StreamLoader(dataset, split, batch_size, max_history=events, **blocks, **options)
     return BatchLoader(dataset, split, batch_size, max_history=events, **options)
 
 

@@ -36,6 +36,7 @@ from mdaf_core.runs.split_metrics import split_metrics
 from mdaf_core.training.divergence import require_sense
 from mdaf_core.training.memory import keep_freed_memory, peak_memory_mb
 from mdaf_core.training.neural import CHECKPOINT, EPOCHS, WEIGHTS, device_name, scan_name, train_neural
+from mdaf_core.training.precision import require_products
 from mdaf_core.training.predict import predict
 
 __all__ = ["Cancelled", "Progress", "train"]
@@ -132,6 +133,8 @@ def check_trainable(config: RunConfig, dataset: PreparedDataset) -> None:
     """Raise a StudioError if this model cannot be trained on this data set, with the reason."""
     meta = dataset.meta
     require_known(config.model)
+    if not config.model.grown:
+        require_products(config.training.precision, device_name())
     if config.model.reads_history and not meta.history_fields:
         raise StudioError(f"{config.name} reads the user's history, and data set {meta.name!r} has none.")
     for split in ("train", *EVALUATED):

@@ -25,6 +25,7 @@ from mdaf_core.training.batches import loader_for
 from mdaf_core.training.divergence import require_finite
 from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.optimizer import Adam, build_optimizer, clip_gradients
+from mdaf_core.training.precision import set_products
 
 VALIDATION, TRAIN_SAMPLE = 0, 1
 
@@ -115,6 +116,7 @@ class CTRModule(pl.LightningModule):
         for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
             group["lr"] = learning_rate(epoch, self.config)
         self.model.unknown_rate = self.config.unknown_rate
+        set_products(self.config.precision)
         self._online, self._losses, self._norms = _Scores(), 0.0, 0.0
         self._epoch_start = time.perf_counter()
 
@@ -138,6 +140,7 @@ class CTRModule(pl.LightningModule):
     # Validation ---------------------------------------------------------------------------------------------------
 
     def on_validation_epoch_start(self) -> None:
+        set_products("float32")
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Adam)
         optimizer.finish()

@@ -19,6 +19,7 @@ from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.results import EpochMetrics
 from mdaf_core.runs.schedule import best_epoch, stop_reason
 from mdaf_core.training.module import CTRModule
+from mdaf_core.training.precision import products_as_before
 
 WEIGHTS = "weights.safetensors"
 CHECKPOINT = "checkpoint.ckpt"
@@ -96,7 +97,7 @@ def train_neural(config: RunConfig, dataset: PreparedDataset, seed: int, directo
         reload_dataloaders_every_n_epochs=1,
         default_root_dir=directory,
     )
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), products_as_before():
         warnings.simplefilter("ignore")  # advice on workers of data loaders that are not torch's
         trainer.fit(module, ckpt_path=directory / CHECKPOINT if epochs else None, weights_only=True)
     return module

@@ -41,12 +41,13 @@ class StreamLoader(BatchLoader):
     """As `BatchLoader`, with each event of a batch once.
 
     Rows that read the same log follow each other: a pass in order goes from user to user, not in the order of the
-    split (`order` says which row is where); a shuffled one draws blocks of `block` consecutive rows of a user.
+    split (`order` says which row is where); a shuffled one draws blocks of `block` consecutive rows of a user. Events
+    are filled up to a `multiple` by padding, a last sequence that no row reads.
     """
 
-    def __init__(self, *args: Any, block: int = 1, **options: Any):
+    def __init__(self, *args: Any, block: int = 1, multiple: int = 1, **options: Any):
         super().__init__(*args, **options)
-        self.block = block
+        self.block, self.multiple = block, multiple
         own = np.asarray(self.rows.history_start)[self.indices], np.asarray(self.rows.history_end)[self.indices]
         self.indices = self.indices[np.lexsort(own[::-1])]
 
@@ -66,15 +67,21 @@ class StreamLoader(BatchLoader):
         return self.indices[start + np.arange(len(first))]
 
     def gather(self, index_B: np.ndarray) -> Batch:
-        arrays = gather_stream(self.dataset, self.rows, index_B, self.max_history)
+        arrays = gather_stream(self.dataset, self.rows, index_B, self.max_history, self.multiple)
         history = {name: torch.from_numpy(codes_T) for name, codes_T in arrays.pop("history").items()}
         slices = Slices(**{name: torch.from_numpy(array) for name, array in arrays.pop("slices").items()})
         given: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return Batch(history=history, slices=slices, **given)
 
 
-def gather_stream(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max_history: int) -> dict[str, Any]:
-    """The rows of a split at these positions and the events they read, each once: the arrays of a `loader.Batch`."""
+def gather_stream(
+    dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max_history: int, multiple: int = 1
+) -> dict[str, Any]:
+    """The rows of a split at these positions and the events they read, each once: the arrays of a `loader.Batch`.
+
+    Args:
+        multiple: that many events, or twice so many, …: the rest is padding (code 0), one more sequence.
+    """
     names, events = dataset.meta.features().history, dataset.events
     first_B = np.asarray(rows.history_start)[index_B].astype(np.int64)
     end_B = np.asarray(rows.history_end)[index_B].astype(np.int64)
@@ -98,10 +105,14 @@ def gather_stream(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max
     match_BM = np.zeros((len(index_B), len(match_names(names))), np.float32)
     time_T = np.asarray(events["timestamp"])[event_T].astype(np.int64)
     slices = {"begin_B": begin_B + offset_B, "end_B": end_B + offset_B}
+    padding = -len(event_T) % multiple
     _match(identity_TH, target_BH, time_T, own["timestamp_B"], *slices.values(), dataset.meta.ticks, match_BM)
+    if padding:
+        cu = np.r_[cu, cu[-1] + padding]
+        identity_TH = np.pad(identity_TH, ((0, padding), (0, 0)))
     return own | {
         "cu_seqlens": cu.astype(np.int32),
-        "history": {name: np.asarray(events[name])[event_T].astype(np.int64) for name in names},
+        "history": {name: np.pad(np.asarray(events[name])[event_T].astype(np.int64), (0, padding)) for name in names},
         "history_age_T": np.empty(0, np.float32),
         "equal_TH": np.empty((0, len(names)), np.bool_),
         "match_BM": match_BM,

@@ -1,0 +1,97 @@
+"""Products of bfloat16 factors: of training steps alone, where the processor has them, and refused elsewhere."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.batches.stream import StreamLoader
+from mdaf_core.models.registry import build_model
+from mdaf_core.runs.presets import get_preset
+from mdaf_core.training import module, precision
+from mdaf_core.training.batches import EVENTS, loader_for
+from mdaf_core.training.fit import train
+
+needs_products = pytest.mark.skipif(not precision.has_products(), reason="this processor has no bfloat16 products")
+BF16 = {"training.precision": "bf16", "training.max_epochs": 1, "training.batch_size": 512}
+
+
+def products() -> str:
+    return str(torch.backends.mkldnn.matmul.fp32_precision)
+
+
+@needs_products
+def test_factors_are_rounded_and_sums_are_not():
+    rng = torch.Generator().manual_seed(3)
+    x, weight = torch.randn(200, 320, generator=rng), torch.randn(90, 320, generator=rng)
+    exact = x.double() @ weight.double().T
+    rounded = x.bfloat16().double() @ weight.bfloat16().double().T
+    with precision.products_as_before():
+        precision.set_products("bf16")
+        torch.testing.assert_close(F.linear(x, weight).double(), rounded, rtol=1e-4, atol=1e-4)
+        precision.set_products("float32")
+        torch.testing.assert_close(F.linear(x, weight).double(), exact, rtol=1e-4, atol=1e-4)
+    assert (rounded - exact).abs().max() > 1e-2
+
+
+@needs_products
+def test_a_run_trains_with_them_evaluates_without_and_leaves_none_behind(tiny, monkeypatch):
+    before, seen = products(), {"training": set(), "validation": set()}
+    step, check = module.CTRModule.training_step, module.CTRModule.validation_step
+    monkeypatch.setattr(
+        module.CTRModule, "training_step", lambda self, *a: (seen["training"].add(products()), step(self, *a))[1]
+    )
+    monkeypatch.setattr(
+        module.CTRModule, "validation_step", lambda self, *a: (seen["validation"].add(products()), check(self, *a))[1]
+    )
+    config = get_preset("mdaf-sequential").with_overrides(BF16 | {"training.history_encoding": "stream"})
+    one, two = (train(config, tiny, seed=3) for _ in range(2))
+    assert seen == {"training": {"bf16"}, "validation": {"ieee"}} and products() == before
+    assert one.test == two.test and one.epochs[0].train_loss == two.epochs[0].train_loss
+    single = train(config.with_overrides({"training.precision": "float32"}), tiny, seed=3)
+    assert single.epochs[0].train_loss == pytest.approx(one.epochs[0].train_loss, rel=1e-2)
+    assert single.epochs[0].train_loss != one.epochs[0].train_loss
+
+
+def test_a_failure_leaves_products_as_they_were():
+    before = products()
+    with pytest.raises(KeyError), precision.products_as_before():
+        precision.set_products("bf16")
+        raise KeyError
+    assert products() == before
+
+
+def test_a_processor_without_them_is_told(tiny, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    with pytest.raises(StudioError, match=r"AVX-512 BF16 or AMX.*Use training.precision=float32"):
+        train(get_preset("lr").with_overrides(BF16), tiny, seed=1)
+    precision.require_products("float32", "cpu")
+
+
+def test_another_device_is_told():
+    with pytest.raises(StudioError, match="would train on cuda"):
+        precision.require_products("bf16", "cuda")
+
+
+@torch.inference_mode()
+def test_padding_of_the_events_changes_no_prediction(tiny):
+    config = get_preset("mdaf-full")
+    torch.manual_seed(1)
+    model = build_model(config.model, tiny.meta.features()).eval()
+    training = config.training.model_copy(update={"history_encoding": "stream", "precision": "bf16"})
+    padded = loader_for(model, tiny, "test", training, 64)
+    plain = StreamLoader(tiny, "test", 64, max_history=50)
+    for index in (np.arange(64), np.array([3])):
+        more, less = padded.gather(index), plain.gather(index)
+        events = int(less.cu_seqlens[-1])
+        assert int(more.cu_seqlens[-1]) == len(more.history["item"]) == -(-events // EVENTS) * EVENTS
+        assert torch.equal(more.history["item"][:events], less.history["item"])
+        assert not more.history["item"][events:].any() and int(more.slices.end_B.max()) <= events
+        torch.testing.assert_close(model(more).logit_B, model(less).logit_B, rtol=1e-4, atol=1e-5)
+    none = SimpleNamespace(**vars(padded.gather(np.empty(0, int))))
+    assert len(none.history["item"]) == 0
