@@ -52,3 +52,26 @@ def tiny(home: Path):  # type: ignore[no-untyped-def]
     from mdaf_core.data.prepare.pipeline import prepare
 
     return prepare("synthetic", path=None, name="tiny", options={"size": "tiny"})
+
+
+LONG_LOGS = (1, 2, 55, 250, 1500, 10_500)
+"""Events of each user of `long_logs`."""
+
+
+@pytest.fixture(scope="session")
+def long_logs(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    """A data set of few users with logs of 1 to more than 10,000 events, of a few items; in a folder of its own."""
+    import numpy as np
+
+    from mdaf_core.data.prepare.pipeline import prepare
+
+    rng, folder = np.random.default_rng(5), tmp_path_factory.mktemp("long")
+    user = np.repeat(np.arange(1, len(LONG_LOGS) + 1), LONG_LOGS)
+    item = rng.integers(1, 300, len(user))
+    second = 1511539200 + rng.integers(0, 9 * 86400, len(user))  # 2017-11-25 00:00 in Shanghai
+    kind = np.where(rng.random(len(user)) < 0.05, "buy", "pv")
+    lines = (f"{u},{i},{i % 11},{k},{s}\n" for u, i, k, s in zip(user, item, kind, second, strict=True))
+    (folder / "log.csv").write_text("".join(lines))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MDAF_HOME", str(folder / "home"))
+        return prepare("user-behavior", path=folder / "log.csv", name="long")

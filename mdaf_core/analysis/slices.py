@@ -17,7 +17,7 @@ from mdaf_core.base.cache import cached
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.describe import local_times
-from mdaf_core.data.store.schema import FIRST_ID, Split
+from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, Split
 from mdaf_core.metrics.auc import auc, auc_errors
 from mdaf_core.metrics.jackknife import units_of_rarer_label
 from mdaf_core.metrics.values import Undefined, checked, clusters
@@ -25,6 +25,7 @@ from mdaf_core.runs.predictions import dataset_of, difference_of_rows, imported_
 from mdaf_core.runs.tracking import RunRecord
 
 _LENGTHS = ((0, 0), (1, 2), (3, 5), (6, 10), (11, 20), (21, 50), (51, None))
+_LONG = (*_LENGTHS[:-1], (51, 200), (201, 1000), (1001, 5000), (5001, None))
 _COUNTS = ((0, 0), (1, 2), (3, 9), (10, 29), (30, 99), (100, 999), (1000, None))
 TITLES = {
     "history_length": "History length, events",
@@ -75,13 +76,19 @@ def _training_rows(dataset: PreparedDataset, split: Split, column: str) -> NDArr
     return counts[here]
 
 
+def _longest(run: RunRecord, split: Split) -> int:
+    length = load_predictions(run.run_id, split)["history_length"]
+    return int(length.max() or 0)  # type: ignore[arg-type]
+
+
 def slicings(run: RunRecord, split: Split) -> tuple[dict[str, Slicing], str]:
     """Every partition of the rows that the run's data set allows, by dimension.
 
     Where the data set is gone or has changed, only that by history length, which the predictions hold, and the reason.
     """
     length = load_predictions(run.run_id, split)["history_length"].to_numpy()
-    by_length = {"history_length": _intervals(length, _LENGTHS)} if length.any() else {}
+    bounds = _LENGTHS if length.max(initial=0) <= MAX_HISTORY else _LONG
+    by_length = {"history_length": _intervals(length, bounds)} if length.any() else {}
     try:
         found, reason = by_length | _by_ids(dataset_of(run, split), split), ""
     except StudioError as error:
@@ -176,7 +183,10 @@ def slice_metrics(groups: dict[str, Sequence[RunRecord]], dimension: str, split:
     runs = [run for group in groups.values() for run in group]
     records = []
     if runs:
-        available, reason = slicings(runs[0], split)
+        longest = runs[0]
+        if dimension == "history_length":  # as the configuration reads it that reads most
+            longest = max((group[0] for group in groups.values() if group), key=lambda run: _longest(run, split))
+        available, reason = slicings(longest, split)
         if dimension not in available and reason and dimension in TITLES:
             raise StudioError(reason)
         if dimension not in available:
@@ -191,6 +201,8 @@ def slice_metrics(groups: dict[str, Sequence[RunRecord]], dimension: str, split:
             return _measure(group, available[dimension], split)
 
         key = [dimension, split, [[run.run_id, run.ended, run.fingerprint] for run in group], runs[0].fingerprint]
+        if longest is not runs[0]:
+            key.append(longest.run_id)
         for entry in cached("slices", key, _Slices, measure).slices:
             record = {"configuration": name, "dimension": dimension, **entry.model_dump(), "seeds": len(group)}
             records.append(record)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from mdaf_core.models.base import CTRModel
 
 RESPONSE_POINTS = 21
+_EVENTS_ASKED, _FEWEST_ASKED, _EVENTS_AT_ONCE = 500_000, 50, 50_000
+"""Of a row without each of its events: encoded in all, for at least so many of the newest, and in one batch."""
 STATIC, SEQUENTIAL = "static branch alone", "sequential branch alone"
 SMALL_EFFECT = 0.001
 EXTRAPOLATED = (
@@ -91,7 +93,7 @@ class RowStory(BaseModel):
 
 
 def row_story(run: RunRecord, split: Split, row_id: int) -> RowStory:
-    """Everything about one row; re-predicts it without each of its history events (in one batch) where a model can.
+    """Everything about one row; re-predicts it without each of its newest history events where a model can.
 
     Raises:
         UsageError: the split has no such row, or the run no predictions.
@@ -260,16 +262,20 @@ def _add_occlusion(story: RowStory, run: RunRecord, config: RunConfig, dataset: 
     except StudioError as error:  # a plug-in's model, and its source is not at hand as it was
         story.notes.append(str(error))
         return
-    batch = _without_each_event(model, dataset, story.split, position, config)
+    logits, gates, branches = [], [], None
     with _one_thread(), torch.inference_mode():
-        if isinstance(model, GatedModel):
-            branches = model.branches(batch)
-            output = model.fuse(*branches)
-        else:
-            output = model(batch)
-        logit = output.logit_B.double().numpy()
-        g = None if output.gate_B is None else output.gate_B.double().numpy()
+        for batch in _without_each_event(model, dataset, story.split, position, config):
+            if isinstance(model, GatedModel):
+                vectors = model.branches(batch)
+                output, branches = model.fuse(*vectors), branches or vectors
+            else:
+                output = model(batch)
+            logits.append(output.logit_B)
+            gates.append(output.gate_B)
+        logit = torch.cat(logits).double().numpy()
+        g = None if gates[0] is None else torch.cat(gates).double().numpy()  # type: ignore[arg-type]
         if isinstance(model, GatedModel) and g is not None:
+            assert branches is not None
             grid = torch.linspace(0, 1, RESPONSE_POINTS)
             static_BD, sequential_BD = (branch[:1].expand(len(grid), -1) for branch in branches)
             answers = model.fuse(static_BD, sequential_BD, grid).logit_B
@@ -281,8 +287,9 @@ def _add_occlusion(story: RowStory, run: RunRecord, config: RunConfig, dataset: 
             "machine's arithmetic, are not those of the run."
         )
     probability = sigmoid(logit)
-    for event in story.history:  # newest first; variant 1 + i leaves out the i-th oldest
-        i = 1 + len(story.history) - event.place
+    if len(logit) <= len(story.history):
+        story.notes.append(f"Effects are of the newest {len(logit) - 1:,} events: each takes a history read anew.")
+    for i, event in enumerate(story.history[: len(logit) - 1], start=1):  # newest first; variant i leaves out event i
         event.effect_logit = float(logit[0] - logit[i])
         event.effect_probability = float(probability[0] - probability[i])
         event.effect_g = None if g is None else float(g[0] - g[i])
@@ -311,27 +318,35 @@ def _load_model(weights: Path, _mtime: int, dataset: Path, _plugins: tuple[Plugi
 
 def _without_each_event(
     model: CTRModel, dataset: PreparedDataset, split: Split, position: int, config: RunConfig
-) -> Batch:
-    """A batch of L + 1 rows: the row as it is, then without its oldest event, without the second oldest, …
+) -> Iterator[Batch]:
+    """Batches that hold L + 1 rows: the row as it is, then without its newest event, without the second newest, …
 
-    The variants are rows over an event log made of their histories, so that the usual loader computes all inputs.
+    Of a long history as many of the newest as `_EVENTS_ASKED` allows. The variants are rows over an event log made of
+    their histories, so that the usual loader computes all inputs.
     """
+    from mdaf_core.data.batches.stream import beginnings
     from mdaf_core.data.batches.variants import view_of
     from mdaf_core.training.batches import loader_for
 
     rows = dataset.rows(split)
     end, most = int(rows.history_end[position]), config.training.max_history
     first = int(rows.history_start[position])
-    start = first if config.streams else max(first, end - most)
+    if config.streams:  # from where the shortest variant's encoding begins
+        start = int(beginnings(np.array(first), np.array(max(end - 1, first)), most))
+    else:
+        start = max(first, end - most)
     length = end - start
-    read = range(length - min(length, most), length)
-    kept = [np.arange(length), *(np.delete(np.arange(length), i) for i in read)]
-    bounds = np.cumsum([0, *(len(events) for events in kept)])
-    order = start + np.concatenate(kept)
-    variants = Rows(
-        {name: np.repeat(column[position : position + 1], len(kept)) for name, column in rows.columns.items()}
-        | {"history_start": bounds[:-1], "history_end": bounds[1:]}
-    )
-    log = {name: column[order] for name, column in dataset.events.items()}
-    view = view_of(dataset, variants, log)
-    return loader_for(model, view, split, config.training, len(kept)).gather(np.arange(len(kept)))
+    asked = min(length, most, max(_FEWEST_ASKED, _EVENTS_ASKED // max(length, 1)))
+    kept = [np.arange(length), *(np.delete(np.arange(length), length - i) for i in range(1, asked + 1))]
+    step = max(1, _EVENTS_AT_ONCE // max(length, 1))
+    for begin in range(0, len(kept), step):
+        some = kept[begin : begin + step]
+        bounds = np.cumsum([0, *(len(events) for events in some)])
+        order = start + np.concatenate(some)
+        variants = Rows(
+            {name: np.repeat(column[position : position + 1], len(some)) for name, column in rows.columns.items()}
+            | {"history_start": bounds[:-1], "history_end": bounds[1:]}
+        )
+        log = {name: column[order] for name, column in dataset.events.items()}
+        view = view_of(dataset, variants, log)
+        yield loader_for(model, view, split, config.training, len(some)).gather(np.arange(len(some)))

@@ -13,6 +13,7 @@ from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.cli.output import JsonOption, ProgressLines, emit, table
 from mdaf_core.data.formats import own_names
+from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY
 
 app = typer.Typer(help="Prepare data sets, and see whether they can be trusted.", no_args_is_help=True)
 
@@ -195,6 +196,9 @@ def export_command(
     split: Annotated[str, typer.Option(help="Rows to write: train, val, test, several (val,test) or all.")] = "test",
     without_labels: Annotated[bool, typer.Option("--without-labels", help="Leave the labels out.")] = False,
     history: Annotated[bool, typer.Option("--history", help="With each row's newest events, as lists.")] = False,
+    max_history: Annotated[
+        int, typer.Option(min=1, max=LONGEST_HISTORY, help="Newest events of each row in those lists.")
+    ] = MAX_HISTORY,
     as_json: JsonOption = False,
 ) -> None:
     """Write rows for other programs: row ids, raw ids, labels, fields.
@@ -210,7 +214,8 @@ def export_command(
     if wanted != ["all"] and len(splits) < len(wanted):
         raise UsageError(f"Splits are train, val and test, several parted by commas, or all; got {split!r}.")
     dataset = PreparedDataset.open(name)
-    rows = export_rows(dataset, splits, out, labels=not without_labels, history=history, progress=ProgressLines())
+    how: dict[str, Any] = {"labels": not without_labels, "history": history, "max_history": max_history}
+    rows = export_rows(dataset, splits, out, **how, progress=ProgressLines())
     value = {"data": name, "splits": splits, "rows": rows, "out": str(out), "bytes": out.stat().st_size}
     emit(value, as_json, lambda: f"{out}: {rows:,} rows, {out.stat().st_size / 1e6:,.1f} MB")
 

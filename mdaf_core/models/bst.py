@@ -21,7 +21,7 @@ class BSTConfig(SequenceConfig):
     positions: int = Field(
         50,
         ge=1,
-        le=1000,
+        le=10_000,
         description="Distances to the target with a vector of their own; older events share the last.",
     )
 

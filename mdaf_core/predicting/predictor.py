@@ -183,7 +183,7 @@ def tree_answers(config: RunConfig, file: Path, encodings: Any) -> Callable[[New
     """
     import lightgbm as lgb
 
-    from mdaf_core.data.batches.gather import gather
+    from mdaf_core.data.batches.gather import match_features
     from mdaf_core.training.gbdt import inputs
 
     settings: Any = config.model
@@ -197,8 +197,9 @@ def tree_answers(config: RunConfig, file: Path, encodings: Any) -> Callable[[New
             part = Rows({name: np.asarray(values[index]) for name, values in all_rows.columns.items()})
             matches = None
             if history:
-                most = config.training.max_history
-                matches = gather(rows, all_rows, index, most)["match_BM"]  # type: ignore[arg-type]
+                most, apart = config.training.max_history, config.training.match_events
+                view: Any = rows
+                matches = match_features(view, "test", index, most, all_rows, apart)
             matrix = inputs(settings, rows.meta, part, encodings, matches)
             yield {"logit": np.asarray(booster.predict(matrix, raw_score=True), np.float64)}
 

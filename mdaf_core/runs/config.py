@@ -6,17 +6,20 @@ import json
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.validation import Problem, describe_validation_error, problems
-from mdaf_core.data.store.schema import MAX_HISTORY
+from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY
 from mdaf_core.models.base import ModelSettings
 from mdaf_core.models.registry import STRICT, ByKind, UnknownModel, models
 from mdaf_core.runs.imported import IMPORTED, ImportedModel, settings_of
 
 LARGEST_SEED = 2**32 - 1
 WATCHED = "validation AUC (log loss where validation rows have one label)"
+
+_STORED = {"batch_size", "max_epochs", "learning_rate", "schedule", "patience", "max_history", "eval_batch_size"}
+"""Settings of training that have always been stored, whatever their values."""
 
 
 class TrainingConfig(BaseModel):
@@ -60,8 +63,31 @@ class TrainingConfig(BaseModel):
         description="Matrix products of training steps: float32, or bfloat16 factors with float32 sums (bf16), where "
         "the processor has such products. All else, evaluation too, is float32.",
     )
-    max_history: int = Field(MAX_HISTORY, ge=1, le=1000, description="Newest events kept of each history.")
+    max_history: int = Field(
+        MAX_HISTORY, ge=1, le=LONGEST_HISTORY, description="Newest events kept of each history; 'all' is 10,000."
+    )
+    match_events: int | None = Field(
+        None,
+        ge=MAX_HISTORY,
+        le=LONGEST_HISTORY,
+        description="Events up to which match features tell counts, lengths and recency apart; empty: max history, at "
+        f"least {MAX_HISTORY}.",
+    )
     eval_batch_size: int = Field(2048, ge=1, description="Rows a step when evaluating.")
+
+    @field_validator("max_history", mode="before")
+    @classmethod
+    def _whole(cls, value: Any) -> Any:
+        return LONGEST_HISTORY if value == "all" else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_trained(cls, value: Any) -> Any:
+        """What was stored whole before there was `match_events` was trained with features that end at 50 events."""
+        before = isinstance(value, dict) and "match_events" not in value and value.keys() >= _STORED
+        if before and isinstance(value["max_history"], int) and value["max_history"] > MAX_HISTORY:
+            return value | {"match_events": MAX_HISTORY}
+        return value
 
 
 class InvalidSettings(UsageError):

@@ -25,6 +25,7 @@ def loader_for(
         options: of the loader (`rows`, `shuffle_seed`).
     """
     events = model.events_read(config.max_history)
+    options["match_events"] = config.match_events
     if streams(model, config) and dataset.meta.history_fields:
         multiple = EVENTS if config.precision == "bf16" else 1
         blocks = {"block": config.stream_block, "multiple": multiple}

@@ -43,7 +43,9 @@ def feature_names(config: GBDTConfig, dataset: PreparedDataset) -> list[str]:
     return [*encoded, *spec.numeric, *(match_names(spec.history) if config.match_features else [])]
 
 
-def features(config: GBDTConfig, dataset: PreparedDataset, split: Split, max_history: int) -> np.ndarray:
+def features(
+    config: GBDTConfig, dataset: PreparedDataset, split: Split, max_history: int, match_events: int | None = None
+) -> np.ndarray:
     """Inputs of one split, (N, features) float32.
 
     For each categorical field the smoothed click rate and the log count of the row's id (Micci-Barreca 2001), counted
@@ -53,7 +55,7 @@ def features(config: GBDTConfig, dataset: PreparedDataset, split: Split, max_his
     """
     meta, train = dataset.meta, dataset.rows("train")
     history = bool(config.match_features and meta.history_fields)
-    matches = match_features(dataset, split, max_history=max_history) if history else None
+    matches = match_features(dataset, split, max_history=max_history, match_events=match_events) if history else None
     if split != "train":
         return inputs(config, meta, dataset.rows(split), Encodings.of(dataset), matches)
     prior = _prior(train.label)
@@ -153,9 +155,9 @@ def train_gbdt(
     model = config.model
     assert isinstance(model, GBDTConfig)
     epochs.clear()
-    history = config.training.max_history
+    reads = config.training.max_history, config.training.match_events
     monitor.tick(lambda: Progress(run_id=run_id, phase="encoding"), force=True)
-    x = {split: features(model, dataset, split, history) for split in ("train", "val", "test")}  # type: ignore[arg-type]
+    x = {split: features(model, dataset, split, *reads) for split in ("train", "val", "test")}  # type: ignore[arg-type]
     y = {split: dataset.rows(split).label for split in ("train", "val")}  # type: ignore[arg-type]
     sample = sample_of_training_rows(dataset)
     rounds, total = trees_by_epoch(model.max_rounds)
@@ -231,16 +233,17 @@ def predict_gbdt(
     trees: int | None = None,
 ) -> dict[str, np.ndarray]:
     """What `predict` returns for a neural model, of the first `trees` (all); `inputs`: `features`, where known."""
-    model, rows, history = config.model, dataset.rows(split), config.training.max_history
+    model, rows = config.model, dataset.rows(split)
+    most, apart = config.training.max_history, config.training.match_events
     assert isinstance(model, GBDTConfig)
-    known = features(model, dataset, split, history) if inputs is None else inputs
+    known = features(model, dataset, split, most, apart) if inputs is None else inputs
 
     def ask(matrix: np.ndarray) -> np.ndarray:
         return np.asarray(booster.predict(matrix, raw_score=True, num_iteration=trees), np.float64)
 
     def with_histories(donor: np.ndarray | None) -> np.ndarray:
         given = with_histories_of(rows, donor)
-        matches = match_features(dataset, split, max_history=history, rows=given)
+        matches = match_features(dataset, split, max_history=most, rows=given, match_events=apart)
         return ask(np.concatenate([known[:, : -matches.shape[1]], matches], axis=1))
 
     columns = {"logit": ask(known)}

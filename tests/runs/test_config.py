@@ -48,3 +48,22 @@ def test_bad_overrides_say_what_is_wrong(override: str, message: str) -> None:
 def test_unknown_preset_lists_the_known() -> None:
     with pytest.raises(UsageError, match="mdaf-full"):
         get_preset("mdaf")
+
+
+def test_histories_may_be_ten_thousand_events_long_or_all() -> None:
+    config = get_preset("bst").with_overrides(["training.max_history=all"])
+    assert config.training.max_history == 10_000
+    with pytest.raises(UsageError, match="max_history must be at most 10000; it is 10001"):
+        config.with_overrides(["training.max_history=10001"])
+
+
+@pytest.mark.parametrize(("history", "meaning"), [(50, None), (200, 50), (1000, 50)])
+def test_what_was_stored_before_features_told_more_events_apart_keeps_them_as_they_were(history, meaning) -> None:
+    now = get_preset("mamba4rec-v2").with_overrides({"training.max_history": history})
+    assert now.training.match_events is None
+    stored = now.model_dump(mode="json")
+    del stored["training"]["match_events"]
+    before = RunConfig.model_validate(stored)
+    assert before.training.match_events == meaning
+    assert RunConfig.model_validate_json(before.model_dump_json()) == before
+    assert RunConfig.model_validate_json(now.model_dump_json()) == now

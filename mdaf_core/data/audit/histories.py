@@ -13,9 +13,9 @@ from mdaf_core.data.audit.registry import Answer, check, rows_answer
 from mdaf_core.data.audit.report import GRADES, Status
 from mdaf_core.data.audit.sample import drawn
 from mdaf_core.data.store.columns import identities
-from mdaf_core.data.store.schema import MAX_HISTORY, UNKNOWN, Split
+from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY, UNKNOWN, Split
 
-_TARGETS = 200_000
+_TARGETS, _EVENTS = 200_000, 10_000_000
 _FEWEST = 20
 AGAIN = "Prepare the data set again; if it was not written by this program, see docs/data.md for what a history is."
 
@@ -164,8 +164,12 @@ def _own_event(data: Written, split: Split) -> np.ndarray:
 
 
 def _events_of(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The newest events of each slice, as models read them: position of the slice, and in the log, of each event."""
-    lengths = np.minimum(end - start, MAX_HISTORY)
+    """The newest events of each slice, as models may read them: position of the slice, and in the log, of each event.
+
+    Of fewer slices more events: as many as models can be told to read, while all together stay few.
+    """
+    most = min(max(MAX_HISTORY, _EVENTS // max(len(start), 1)), LONGEST_HISTORY)
+    lengths = np.minimum(end - start, most)
     at = np.repeat(np.arange(len(start)), lengths)
     return at, np.repeat(end - np.cumsum(lengths), lengths) + np.arange(int(lengths.sum()))
 

@@ -12,9 +12,20 @@ from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.schema import MAX_HISTORY, Split
 
-LOG_CAP = math.log1p(50.0)
-"""Of counts and lengths: they saturate at 50 events."""
-LOG_MONTH = math.log1p(30 * 86400.0)
+_MONTH = 30 * 86400.0  # seconds
+Scale = tuple[float, float, float]
+"""Of match features: log(1 + the largest count), the power of recency in events, log(1 + the oldest age)."""
+
+
+def match_scale(most: int) -> Scale:
+    """How match features spread over [0, 1] where they are to tell up to `most` events apart, 50 at least.
+
+    Counts and lengths end at `most`; a match that many events ago has recency 1/50; and ages end at a month for each 50
+    events. At 50 that is log(1 + n) / log(51), 1 / n, and a month.
+    """
+    most = max(most, MAX_HISTORY)
+    power = math.log(MAX_HISTORY) / math.log(most)
+    return math.log1p(float(most)), power, math.log1p(_MONTH * (most / MAX_HISTORY))
 
 
 def match_names(history: tuple[str, ...] | list[str]) -> list[str]:
@@ -22,7 +33,8 @@ def match_names(history: tuple[str, ...] | list[str]) -> list[str]:
 
     For each history field that the target shares: `seen` (0 or 1), `count` (log-scaled to [0, 1]), `recency` in
     events (1 / (1 + events since the last match)) and in time (1 just now, 0 a month ago, log-scaled; 0: never).
-    Then the history's length (log-scaled) and the recency of its last event.
+    Then the history's length (log-scaled) and the recency of its last event. Where more than 50 events are read, as
+    `match_scale` says.
     """
     if not history:
         return []
@@ -31,24 +43,26 @@ def match_names(history: tuple[str, ...] | list[str]) -> list[str]:
 
 
 @numba.njit(cache=True)
-def put_match(out_BM, b, field, count, since, age):  # pragma: no cover - compiled
+def put_match(out_BM, b, field, count, since, age, scale):  # pragma: no cover - compiled
     """What a row's history says of one field of its target: so many events match, the last of them `since` events from
     the end (1: the newest) and `age` seconds old."""
+    log_count, power, log_age = scale
     out_BM[b, 4 * field] = 1.0
-    out_BM[b, 4 * field + 1] = min(1.0, math.log1p(count) / LOG_CAP)
-    out_BM[b, 4 * field + 2] = 1.0 / since
-    out_BM[b, 4 * field + 3] = max(0.0, 1.0 - math.log1p(age) / LOG_MONTH)
+    out_BM[b, 4 * field + 1] = min(1.0, math.log1p(count) / log_count)
+    out_BM[b, 4 * field + 2] = 1.0 / since if power == 1.0 else since**-power
+    out_BM[b, 4 * field + 3] = max(0.0, 1.0 - math.log1p(age) / log_age)
 
 
 @numba.njit(cache=True)
-def put_length(out_BM, b, fields, length, age):  # pragma: no cover - compiled
+def put_length(out_BM, b, fields, length, age, scale):  # pragma: no cover - compiled
     """How long a row's history is, and how old its newest event."""
-    out_BM[b, 4 * fields] = min(1.0, math.log1p(length) / LOG_CAP)
-    out_BM[b, 4 * fields + 1] = max(0.0, 1.0 - math.log1p(age) / LOG_MONTH)
+    log_count, _, log_age = scale
+    out_BM[b, 4 * fields] = min(1.0, math.log1p(length) / log_count)
+    out_BM[b, 4 * fields + 1] = max(0.0, 1.0 - math.log1p(age) / log_age)
 
 
 @numba.njit(cache=True)
-def _match(target_HB, event_HT, age_T, cu, equal_TH, out_BM):  # pragma: no cover - compiled
+def _match(target_HB, event_HT, age_T, cu, scale, equal_TH, out_BM):  # pragma: no cover - compiled
     n_fields = event_HT.shape[0]
     for b in range(target_HB.shape[1]):
         start, end = cu[b], cu[b + 1]
@@ -60,13 +74,13 @@ def _match(target_HB, event_HT, age_T, cu, equal_TH, out_BM):  # pragma: no cove
                     count += 1
                     last = t
             if count > 0:
-                put_match(out_BM, b, f, count, end - last, age_T[last])
+                put_match(out_BM, b, f, count, end - last, age_T[last], scale)
         if end > start:
-            put_length(out_BM, b, n_fields, end - start, age_T[end - 1])
+            put_length(out_BM, b, n_fields, end - start, age_T[end - 1], scale)
 
 
 @numba.njit(cache=True)
-def _match_field(event_E, target_B, time_E, start_B, end_B, time_B, ticks, field, out_BM):  # pragma: no cover
+def _match_field(event_E, target_B, time_E, start_B, end_B, time_B, ticks, scale, field, out_BM):  # pragma: no cover
     """As `_match` for one field, from the log itself: nothing is gathered."""
     for b in range(len(target_B)):
         count, last = 0, -1
@@ -76,22 +90,29 @@ def _match_field(event_E, target_B, time_E, start_B, end_B, time_B, ticks, field
                     count += 1
                     last = t
         if count > 0:
-            put_match(out_BM, b, field, count, end_B[b] - last, np.float32(time_B[b] - time_E[last]) / ticks)
+            age = np.float32(time_B[b] - time_E[last]) / ticks
+            put_match(out_BM, b, field, count, end_B[b] - last, age, scale)
 
 
 @numba.njit(cache=True)
-def _match_lengths(time_E, start_B, end_B, time_B, ticks, fields, out_BM):  # pragma: no cover - compiled
+def _match_lengths(time_E, start_B, end_B, time_B, ticks, scale, fields, out_BM):  # pragma: no cover - compiled
     for b in range(len(end_B)):
         if end_B[b] > start_B[b]:
             age = np.float32(time_B[b] - time_E[end_B[b] - 1]) / ticks
-            put_length(out_BM, b, fields, end_B[b] - start_B[b], age)
+            put_length(out_BM, b, fields, end_B[b] - start_B[b], age, scale)
 
 
-def gather(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max_history: int = MAX_HISTORY) -> dict[str, Any]:
+def gather(
+    dataset: PreparedDataset,
+    rows: Rows,
+    index_B: np.ndarray,
+    max_history: int = MAX_HISTORY,
+    match_events: int | None = None,
+) -> dict[str, Any]:
     """The rows of a split at these positions with their newest events: the arrays of a `loader.Batch`, by name.
 
-    With `max_history` 0 there are no history fields at all: a model that reads them all the same fails instead of
-    taking every history for an empty one.
+    Match features tell `match_events` events apart, or as many as are read. With `max_history` 0 there are no history
+    fields at all: a model that reads them all the same fails instead of taking every history for an empty one.
     """
     features = dataset.meta.features()
     history_fields = features.history if max_history else ()
@@ -119,7 +140,8 @@ def gather(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max_histor
         age_T[:] = np.repeat(timestamp_B, length_B) - events["timestamp"][event_T]
         if dataset.meta.ticks > 1:
             age_T /= dataset.meta.ticks
-        _match(target_HB, event_HT, age_T, cu, equal_TH, match_BM)
+        scale = match_scale(match_events or max_history)
+        _match(target_HB, event_HT, age_T, cu, scale, equal_TH, match_BM)
 
     return own_columns(dataset, rows, index_B) | {
         "cu_seqlens": cu.astype(np.int32),
@@ -155,6 +177,7 @@ def match_features(
     index: np.ndarray | None = None,
     max_history: int = MAX_HISTORY,
     rows: Rows | None = None,
+    match_events: int | None = None,
 ) -> np.ndarray:
     """The match features of these rows (default: all of the split), (N, M) float32; columns as in `match_names`.
 
@@ -168,7 +191,8 @@ def match_features(
     if names:
         log, end_B = dataset.events, rows.history_end[index]
         start_B, time_B = np.maximum(rows.history_start[index], end_B - max_history), rows.timestamp[index]
-        slices = log["timestamp"], start_B, end_B, time_B, np.float32(dataset.meta.ticks)
+        scale = match_scale(match_events or max_history)
+        slices = log["timestamp"], start_B, end_B, time_B, np.float32(dataset.meta.ticks), scale
         for f, name in enumerate(names):
             _match_field(identities(log, name), identities(rows.columns, name)[index], *slices, f, match_BM)
         _match_lengths(*slices, len(names), match_BM)

@@ -101,6 +101,7 @@ class BatchLoader:
         batch_size: rows a batch; the last one may be smaller.
         shuffle_seed: None keeps row order; a tuple of integers (for instance seed, epoch) fixes a permutation.
         max_history: newest events kept of each history.
+        match_events: how many events match features tell apart; None: `max_history`.
         rows: indices to iterate over instead of the whole split.
     """
 
@@ -112,9 +113,11 @@ class BatchLoader:
         shuffle_seed: tuple[int, ...] | None = None,
         max_history: int = MAX_HISTORY,
         rows: np.ndarray | None = None,
+        match_events: int | None = None,
     ):
         self.dataset, self.split = dataset, split
         self.batch_size, self.shuffle_seed, self.max_history = batch_size, shuffle_seed, max_history
+        self.match_events = match_events
         self.rows = dataset.rows(split)
         self.indices = np.arange(len(self.rows)) if rows is None else np.asarray(rows)
 
@@ -140,7 +143,7 @@ class BatchLoader:
 
     def gather(self, index_B: np.ndarray) -> Batch:
         """The batch of these rows (indices into the split)."""
-        arrays = gather(self.dataset, self.rows, index_B, self.max_history)
+        arrays = gather(self.dataset, self.rows, index_B, self.max_history, self.match_events)
         history = {name: torch.from_numpy(codes_T) for name, codes_T in arrays.pop("history").items()}
         given: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return Batch(history=history, **given)

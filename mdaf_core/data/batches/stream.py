@@ -18,7 +18,7 @@ import numba
 import numpy as np
 import torch
 
-from mdaf_core.data.batches.gather import match_names, own_columns, put_length, put_match
+from mdaf_core.data.batches.gather import match_names, match_scale, own_columns, put_length, put_match
 from mdaf_core.data.batches.loader import Batch, BatchLoader, Slices
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
@@ -67,7 +67,7 @@ class StreamLoader(BatchLoader):
         return self.indices[start + np.arange(len(first))]
 
     def gather(self, index_B: np.ndarray) -> Batch:
-        arrays = gather_stream(self.dataset, self.rows, index_B, self.max_history, self.multiple)
+        arrays = gather_stream(self.dataset, self.rows, index_B, self.max_history, self.multiple, self.match_events)
         history = {name: torch.from_numpy(codes_T) for name, codes_T in arrays.pop("history").items()}
         slices = Slices(**{name: torch.from_numpy(array) for name, array in arrays.pop("slices").items()})
         given: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -75,12 +75,18 @@ class StreamLoader(BatchLoader):
 
 
 def gather_stream(
-    dataset: PreparedDataset, rows: Rows, index_B: np.ndarray, max_history: int, multiple: int = 1
+    dataset: PreparedDataset,
+    rows: Rows,
+    index_B: np.ndarray,
+    max_history: int,
+    multiple: int = 1,
+    match_events: int | None = None,
 ) -> dict[str, Any]:
     """The rows of a split at these positions and the events they read, each once: the arrays of a `loader.Batch`.
 
     Args:
         multiple: that many events, or twice so many, …: the rest is padding (code 0), one more sequence.
+        match_events: as of `gather.gather`.
     """
     names, events = dataset.meta.features().history, dataset.events
     first_B = np.asarray(rows.history_start)[index_B].astype(np.int64)
@@ -106,7 +112,8 @@ def gather_stream(
     time_T = np.asarray(events["timestamp"])[event_T].astype(np.int64)
     slices = {"begin_B": begin_B + offset_B, "end_B": end_B + offset_B}
     padding = -len(event_T) % multiple
-    _match(identity_TH, target_BH, time_T, own["timestamp_B"], *slices.values(), dataset.meta.ticks, match_BM)
+    given = time_T, own["timestamp_B"], *slices.values(), dataset.meta.ticks, match_scale(match_events or max_history)
+    _match(identity_TH, target_BH, *given, match_BM)
     if padding:
         cu = np.r_[cu, cu[-1] + padding]
         identity_TH = np.pad(identity_TH, ((0, padding), (0, 0)))
@@ -121,7 +128,7 @@ def gather_stream(
 
 
 @numba.njit(cache=True)
-def _match(identity_TH, target_BH, time_T, time_B, begin_B, end_B, ticks, out_BM):  # pragma: no cover - compiled
+def _match(identity_TH, target_BH, time_T, time_B, begin_B, end_B, ticks, scale, out_BM):  # pragma: no cover - compiled
     """The match features of `gather.match_names`, row by row over its slice."""
     fields = identity_TH.shape[1]
     for b in range(len(begin_B)):
@@ -134,6 +141,6 @@ def _match(identity_TH, target_BH, time_T, time_B, begin_B, end_B, ticks, out_BM
                         count += 1
                         last = t
             if count > 0:
-                put_match(out_BM, b, f, count, end - last, np.float32((time_B[b] - time_T[last]) / ticks))
+                put_match(out_BM, b, f, count, end - last, np.float32((time_B[b] - time_T[last]) / ticks), scale)
         if end > begin:
-            put_length(out_BM, b, fields, end - begin, np.float32((time_B[b] - time_T[end - 1]) / ticks))
+            put_length(out_BM, b, fields, end - begin, np.float32((time_B[b] - time_T[end - 1]) / ticks), scale)

@@ -61,7 +61,7 @@ def describe_rows(
             else pl.Series(field.numbers(values)).round_sig_figs(6)
         )
     if meta.history_fields:
-        columns["history length"] = pl.Series(np.minimum(rows.history_end - rows.history_start, MAX_HISTORY)[at])
+        columns["history length"] = pl.Series((rows.history_end - rows.history_start)[at])
         columns["history"] = pl.Series([_history_text(dataset, rows, int(i), events) for i in at], dtype=pl.String)
     return pl.DataFrame(columns)
 

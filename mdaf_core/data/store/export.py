@@ -29,6 +29,7 @@ def export_rows(
     *,
     labels: bool = True,
     history: bool = False,
+    max_history: int = MAX_HISTORY,
     progress: Callable[[float, str], None] | None = None,
 ) -> int:
     """Write rows in the data set's order, which is the order that scores without ids are imported in.
@@ -36,8 +37,8 @@ def export_rows(
     Columns: row_id; split where several are asked for; user (raw id) where there are users; timestamp (in
     `DatasetMeta.time_unit`) where rows have times; label; each field as its raw id or number, empty where it is missing
     or the data set does not keep it (of some ids that training rows do not have); with `history` a list
-    `history_<field>` of the newest events before the row, oldest first (in CSV as a JSON array). The file appears when
-    it is complete.
+    `history_<field>` of the newest `max_history` events before the row, oldest first (in CSV as a JSON array). The file
+    appears when it is complete.
 
     Args:
         path: its ending says the format: .parquet, .csv or .tsv.
@@ -56,7 +57,7 @@ def export_rows(
         raise UsageError(f"{path} is a folder: name a file.")
     if history and not dataset.meta.history_fields:
         raise UsageError(f"Data set {dataset.name!r} has no histories.")
-    wanted = [split for split in SPLITS if split in splits]
+    wanted, most = [split for split in SPLITS if split in splits], max_history if history else 0
     total, done = sum(dataset.meta.splits[split].rows for split in wanted), 0
     if not wanted:
         raise UsageError("Name the split to export: train, val or test.")
@@ -66,7 +67,7 @@ def export_rows(
         try:
             with _writer(aside, kind) as write:
                 for split in wanted:
-                    for frame in _frames(dataset, split, labels, history, several=len(wanted) > 1):
+                    for frame in _frames(dataset, split, labels, most, several=len(wanted) > 1):
                         write(frame)
                         done += len(frame)
                         if progress:
@@ -77,14 +78,12 @@ def export_rows(
     return done
 
 
-def _frames(
-    dataset: PreparedDataset, split: Split, labels: bool, history: bool, several: bool
-) -> Iterator[pl.DataFrame]:
+def _frames(dataset: PreparedDataset, split: Split, labels: bool, most: int, several: bool) -> Iterator[pl.DataFrame]:
     rows, meta = dataset.rows(split), dataset.meta
     fields = [field for field in meta.fields if not (field.role == "user" and meta.has_user)]
     words = {f.name: _words(dataset, f.name) for f in meta.fields if f.kind == "categorical"}
     users = dataset.users if meta.has_user else None
-    step = min(_CHUNK, max(1, _CELLS // MAX_HISTORY)) if history else _CHUNK
+    step = min(_CHUNK, max(1, _CELLS // most)) if most else _CHUNK
     for start in range(0, max(len(rows), 1), step):
         at = slice(start, start + step)
         columns: dict[str, pl.Series] = {"row_id": pl.Series(np.array(rows.row_id[at]))}
@@ -98,8 +97,8 @@ def _frames(
             columns["label"] = pl.Series(np.array(rows.label[at]))
         for field in fields:
             columns[field.name] = _field(field, rows, at, words)
-        if history:
-            columns |= _histories(dataset, rows, at, words)
+        if most:
+            columns |= _histories(dataset, rows, at, most, words)
         yield pl.DataFrame(columns)
 
 
@@ -127,10 +126,12 @@ def _ids(columns: Mapping[str, np.ndarray], name: str, at: slice | np.ndarray, w
     return words.gather(np.where(codes < len(words), codes, UNKNOWN))
 
 
-def _histories(dataset: PreparedDataset, rows: Rows, at: slice, words: dict[str, pl.Series]) -> dict[str, pl.Series]:
+def _histories(
+    dataset: PreparedDataset, rows: Rows, at: slice, most: int, words: dict[str, pl.Series]
+) -> dict[str, pl.Series]:
     """A list a row and history field: its newest events, oldest first."""
     end = np.array(rows.history_end[at])
-    start = np.maximum(np.array(rows.history_start[at]), end - MAX_HISTORY)
+    start = np.maximum(np.array(rows.history_start[at]), end - most)
     length = end - start
     before = np.concatenate([[0], np.cumsum(length)[:-1]]) if len(length) else length
     position = np.repeat(start - before, length) + np.arange(int(length.sum()))

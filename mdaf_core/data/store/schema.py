@@ -13,6 +13,9 @@ from mdaf_core.data.store.scaling import Scaling
 SCHEMA_VERSION = 1
 PADDING, UNKNOWN, FIRST_ID = 0, 1, 2
 MAX_HISTORY = 50
+"""Newest events of a history that are read where nothing else is asked for."""
+LONGEST_HISTORY = 10_000
+"""The most that can be asked for: "all"."""
 
 IDENTITY = ":identity"
 """Ending of the columns that tell raw ids apart where codes cannot: ids unseen in training share one code."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import keep
-from mdaf_core.data.store.schema import MAX_HISTORY
+from mdaf_core.data.store.schema import LONGEST_HISTORY
 from mdaf_core.metrics.metric import FIRST_DEFINITION
 from mdaf_core.metrics.registry import metrics
 from mdaf_core.runs import tracking
@@ -49,7 +49,7 @@ def record(examined: Examined, config: RunConfig, seed: int, seed_known: bool, s
         for split, part in examined.parts.items():
             path = tracking.run_directory(run_id) / "predictions" / f"{split}.parquet"
             columns = {"logit": part.logit}
-            keep(path, lambda: write_predictions(path, dataset.rows(split), columns, MAX_HISTORY))  # noqa: B023
+            keep(path, lambda: write_predictions(path, dataset.rows(split), columns, LONGEST_HISTORY))  # noqa: B023
         of_splits = {
             split: examined.parts[split].metrics if split in examined.parts else _unknown(WORDS[split])
             for split in EVALUATED
