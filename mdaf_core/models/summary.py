@@ -1,8 +1,9 @@
-"""What a model costs, before it is trained: parameters, multiply-adds a row, memory."""
+"""What a model costs, before it is trained: parameters, multiply-adds a row. Memory: `training/step_memory.py`."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +12,7 @@ from mdaf_core.models.base import ModelSettings
 from mdaf_core.models.registry import build_model
 
 _PROBE_ROWS = 64
-_FLOAT = 4  # bytes
-_FRAGMENTS = 1.45
+_SHORT = 64  # events up to which multiply-adds are counted at the length itself
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ def count_parameters(config: ModelSettings, features: FeatureSpec) -> Parameters
     Raises:
         StudioError: as `build_model`.
     """
-    model = _unallocated(config, features)
+    model = unallocated(config, features)
     total = sum(p.numel() for p in model.parameters())
     embedding = sum(p.numel() for p in model.embedding_parameters())
     return Parameters(total, embedding, total - embedding)
 
 
-def _unallocated(config: ModelSettings, features: FeatureSpec) -> Any:
+def unallocated(config: ModelSettings, features: FeatureSpec) -> Any:
     """The model on torch's meta device: shapes without memory."""
     import torch
 
@@ -44,13 +44,29 @@ def _unallocated(config: ModelSettings, features: FeatureSpec) -> Any:
         return build_model(config, features)
 
 
-def multiply_adds(config: ModelSettings, features: FeatureSpec, history_length: float) -> int:
+def multiply_adds(
+    config: ModelSettings, features: FeatureSpec, history_length: float, encoded: float | None = None
+) -> int:
     """Multiply-adds of one row's forward pass with a history of this many events.
 
     Measured, not restated: a copy of the model with tiny vocabularies (they do not matter here) runs a few rows while
     matrix products and attention are counted; convolution, scan and target attention add their closed forms.
-    Elementwise work and look-ups are left out. A fractional length interpolates between its neighbours.
+    Elementwise work and look-ups are left out. A fractional length interpolates between its neighbours; one above 64
+    goes on from three shorter ones, for nothing that is counted grows faster than the square of the length.
+
+    Args:
+        encoded: events encoded for each row, where rows share them (a stream); None: each row its own.
     """
+    if encoded is not None:
+        return round(_shared_multiply_adds(config, features, history_length, encoded))
+    if history_length > _SHORT:
+        at = (_SHORT // 4, _SHORT // 2, _SHORT)
+        cost = sum(
+            _multiply_adds_at(config, features, own)
+            * math.prod((history_length - other) / (own - other) for other in at if other != own)
+            for own in at
+        )
+        return round(cost)
     low = math.floor(history_length)
     share = history_length - low
     cost = _multiply_adds_at(config, features, low)
@@ -59,67 +75,89 @@ def multiply_adds(config: ModelSettings, features: FeatureSpec, history_length: 
     return round(cost)
 
 
-def training_bytes(
-    config: ModelSettings, features: FeatureSpec, batch_size: int, eval_batch_size: int, history_length: float
-) -> int:
-    """Estimated peak memory of training in bytes: weights, gradients and Adam's two moments (four floats a parameter,
-    three in large tables, whose gradients are kept by rows), and the most that the tensors of a training step take at
-    any moment, and those of an evaluation step, measured on a few rows. The two are added, and multiplied by what
-    fragments and the libraries' own buffers were seen to add: evaluation finds the heap cut to the sizes of training.
-    Interpreter, libraries and data come on top.
-    """
-    from mdaf_core.models.layers import Table
-
-    model = _unallocated(config, features)
-    by_rows = sum(m.weight.numel() for m in model.modules() if isinstance(m, Table) and m.large)
-    floats = 4 * sum(p.numel() for p in model.parameters()) - by_rows
-    length = math.ceil(history_length)
-    step = _peak_bytes(config, features, length, training=True) * batch_size
-    evaluation = _peak_bytes(config, features, length, training=False) * eval_batch_size
-    return round(_FLOAT * floats + _FRAGMENTS * (step + evaluation))
+def _shared_multiply_adds(config: ModelSettings, features: FeatureSpec, length: float, encoded: float) -> float:
+    """Of rows that all read one sequence: so much a row, a token, and a pair of both."""
+    rows, tokens = _PROBE_ROWS // 2, 16
+    once, more_rows, more_tokens = (
+        _counted(config, features, [t], r) for r, t in ((rows, tokens), (2 * rows, tokens), (rows, 2 * tokens))
+    )
+    by_pair = (more_rows + more_tokens - 3 * once) / (rows * tokens)
+    by_row = (more_rows - once) / rows - by_pair * tokens
+    by_token = (more_tokens - once) / tokens - by_pair * rows
+    return by_row + by_token * encoded + by_pair * length
 
 
 def probe(config: ModelSettings, features: FeatureSpec, length: int) -> tuple[Any, Any]:
     """The model with vocabularies of three codes and a batch of `_PROBE_ROWS` rows with `length` events each."""
+    return small_model(config, features), probe_batch(features, [length] * _PROBE_ROWS)
+
+
+def small_model(config: ModelSettings, features: FeatureSpec) -> Any:
+    """The model with vocabularies of three codes."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        return build_model(config, _small(features))
+
+
+def _small(features: FeatureSpec) -> FeatureSpec:
+    return replace(features, categorical={name: min(size, 3) for name, size in features.categorical.items()})
+
+
+def probe_batch(features: FeatureSpec, lengths: Sequence[int], readers: int | None = None) -> Any:
+    """A batch for `small_model`: sequences of these lengths, one a row; with `readers` each is read by so many rows."""
     import torch
 
     from mdaf_core.data.batches.gather import match_names
-    from mdaf_core.data.batches.loader import Batch
+    from mdaf_core.data.batches.loader import Batch, Slices
 
-    small = replace(features, categorical={name: min(size, 3) for name, size in features.categorical.items()})
-    rows, events = _PROBE_ROWS, _PROBE_ROWS * length
-    whole = torch.zeros(rows, dtype=torch.int64)
-    batch = Batch(
+    rows, events = len(lengths) * (readers or 1), sum(lengths)
+    fields, whole = len(features.history), torch.zeros(rows, dtype=torch.int64)
+    cu = torch.tensor([0, *lengths]).cumsum(0)
+    own, slices = events, None
+    if readers is not None:
+        own, within = 0, [cu[:-1].repeat_interleave(readers), cu[1:].repeat_interleave(readers)]
+        ids = (torch.zeros(count, fields, dtype=torch.int64) for count in (events, rows))
+        slices = Slices(*within, *ids)
+    return Batch(
         label_B=torch.zeros(rows),
-        categorical_BF=torch.zeros(rows, len(small.categorical), dtype=torch.int64),
-        numeric_BG=torch.zeros(rows, len(small.numeric)),
-        cu_seqlens=torch.arange(rows + 1, dtype=torch.int32) * length,
-        history={name: torch.zeros(events, dtype=torch.int64) for name in small.history},
-        history_age_T=torch.ones(events),
-        equal_TH=torch.zeros(events, len(small.history), dtype=torch.bool),
-        match_BM=torch.zeros(rows, len(match_names(small.history))),
+        categorical_BF=torch.zeros(rows, len(features.categorical), dtype=torch.int64),
+        numeric_BG=torch.zeros(rows, len(features.numeric)),
+        cu_seqlens=cu.to(torch.int32),
+        history={name: torch.zeros(events, dtype=torch.int64) for name in features.history},
+        history_age_T=torch.ones(own),
+        equal_TH=torch.zeros(own, fields, dtype=torch.bool),
+        match_BM=torch.zeros(rows, len(match_names(features.history))),
         row_id_B=whole,
         user_B=whole,
         timestamp_B=whole,
+        slices=slices,
     )
-    with torch.random.fork_rng(devices=[]):
-        model = build_model(config, small)
-    return model, batch
 
 
 def _multiply_adds_at(config: ModelSettings, features: FeatureSpec, length: int) -> float:
+    return _counted(config, features, [length] * _PROBE_ROWS) / _PROBE_ROWS
+
+
+def _counted(config: ModelSettings, features: FeatureSpec, lengths: Sequence[int], readers: int | None = None) -> float:
+    """Multiply-adds of a forward pass of `probe_batch`."""
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    model, batch = probe(config, features, length)
+    model, batch = small_model(config, features), probe_batch(features, lengths, readers)
     model.train()  # as in training: MDAF's head runs for the branches only where their loss asks for it
+    ran: set[Any] = set()
+    priced = [module for module in model.modules() if hasattr(module, "multiply_adds_per_event")]
+    for module in priced:
+        module.register_forward_hook(lambda module, *_: ran.add(module))
     counter = FlopCounterMode(display=False, custom_mapping=uncounted_by_torch())
     # Attention as plain matrix products: the counter does not know the CPU's fused kernel.
     with torch.random.fork_rng(devices=[]), torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
         model(batch)
-    by_event = sum(m.multiply_adds_per_event() for m in model.modules() if hasattr(m, "multiply_adds_per_event"))
-    return counter.get_total_flops() / 2 / _PROBE_ROWS + by_event * length
+    # What rows share is asked for its closed form where it ran by event; by pair, an operator's own formula counts it.
+    by_event = sum(module.multiply_adds_per_event() for module in priced if readers is None or module in ran)
+    return counter.get_total_flops() / 2 + by_event * sum(lengths)
 
 
 def uncounted_by_torch() -> dict[Any, Any]:
@@ -131,37 +169,3 @@ def uncounted_by_torch() -> dict[Any, Any]:
         return 2 * math.prod(inputs[:-1]) * (math.prod(by_input) + math.prod(by_state))
 
     return {torch.ops.aten.mkldnn_rnn_layer: recurrent}
-
-
-def _peak_bytes(config: ModelSettings, features: FeatureSpec, length: int, training: bool) -> float:
-    """The most that tensors made in a step take at any moment, a row; parameters and their gradients do not count."""
-    import torch
-    from torch.multiprocessing.reductions import StorageWeakRef
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils._pytree import tree_leaves
-
-    class Peak(TorchDispatchMode):
-        def __init__(self) -> None:
-            super().__init__()
-            self.alive: dict[int, tuple[StorageWeakRef, int]] = {}
-            self.most = 0
-
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            out = func(*args, **(kwargs or {}))
-            for tensor in tree_leaves(out):
-                if isinstance(tensor, torch.Tensor) and tensor.untyped_storage().data_ptr() not in outside:
-                    storage = tensor.untyped_storage()
-                    self.alive[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
-            self.alive = {key: entry for key, entry in self.alive.items() if not entry[0].expired()}
-            self.most = max(self.most, sum(size for _, size in self.alive.values()))
-            return out
-
-    model, batch = probe(config, features, length)
-    model.train(training)
-    outside = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    own = sum(p.numel() for p in model.parameters()) * _FLOAT  # gradients, which appear among the tensors
-    with torch.random.fork_rng(devices=[]), torch.set_grad_enabled(training), Peak() as peak:
-        output = model(batch)
-        if training:
-            model.loss(output, batch.label_B).backward()
-    return max(peak.most - (own if training else 0), 0) / _PROBE_ROWS

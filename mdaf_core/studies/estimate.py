@@ -159,6 +159,7 @@ def _request(config: RunConfig, dataset: PreparedDataset) -> dict[str, Any]:
         "model": config.model.model_dump(mode="json"),
         "batches": _batches(config, dataset),
         "max_history": config.training.max_history,
+        **({"stream": config.training.stream_block} if config.streams else {}),
         "dataset": meta.name,
         "fields": [field.model_dump(mode="json") for field in meta.fields],
         "history": meta.history_fields,
@@ -227,23 +228,20 @@ def _start_counting(configs: Sequence[RunConfig], dataset: PreparedDataset) -> N
 
 def count(config: RunConfig, dataset: PreparedDataset) -> Cost:
     """Count now (loads torch)."""
-    import numpy as np
-
-    from mdaf_core.models.summary import count_parameters, multiply_adds, training_bytes
+    from mdaf_core.models.summary import count_parameters
+    from mdaf_core.training.cost import arithmetic, batches_of, memory
 
     if config.model.grown:
         return Cost(note="Trees: no parameters to count before they are grown.")
-    features, rows = dataset.meta.features(), dataset.rows("train")
-    lengths = np.minimum(rows.history_end - rows.history_start, config.training.max_history)
-    mean = float(lengths.mean()) if len(lengths) else 0.0
     try:
-        parameters = count_parameters(config.model, features)
+        parameters = count_parameters(config.model, dataset.meta.features())
+        batches = batches_of(config, dataset)
         return Cost(
             parameters=parameters.total,
             embedding=parameters.embedding,
             dense=parameters.dense,
-            multiply_adds=multiply_adds(config.model, features, mean),
-            training_bytes=training_bytes(config.model, features, *_batches(config, dataset), mean),
+            multiply_adds=arithmetic(config, dataset, batches),
+            training_bytes=memory(config, dataset, batches),
         )
     except StudioError as error:
         return Cost(note=str(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
@@ -14,8 +14,13 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.training.draws import HISTORY_DRAWS, draws_of
 
+if TYPE_CHECKING:
+    from mdaf_core.data.batches.loader import BatchLoader
+
 SIZES = (128, 512)
 """Rows of the steps measured; a full one would take seconds."""
+MOST_EVENTS = 100_000
+"""Events in a batch of them; rows with longer histories are fewer."""
 REPEATS = 3
 ENOUGH_SECONDS = 0.5
 """Of a measurement: one of milliseconds is made again until so many have passed, for other programs disturb it."""
@@ -52,6 +57,7 @@ def measure(config: RunConfig, dataset: PreparedDataset) -> Pace:
     """Train a few small steps and evaluate a few rows, now (loads torch); the quickest of each counts."""
     import torch
 
+    from mdaf_core.data.batches.shapes import shapes_of
     from mdaf_core.models.registry import build_model
     from mdaf_core.ops.kernels import set_threads
     from mdaf_core.training.batches import loader_for
@@ -65,9 +71,11 @@ def measure(config: RunConfig, dataset: PreparedDataset) -> Pace:
     model = build_model(config.model, dataset.meta.features())
     optimizer = build_optimizer(model, config.training)
 
+    def loader(size: int) -> BatchLoader:
+        return loader_for(model, dataset, "train", config.training, size, shuffle_seed=(0, size))
+
     def batches(size: int) -> list[Any]:
-        loader = loader_for(model, dataset, "train", config.training, size, shuffle_seed=(0, size))
-        return [batch for _, batch in zip(range(REPEATS + 1), loader, strict=False)]
+        return [batch for _, batch in zip(range(REPEATS + 1), loader(size), strict=False)]
 
     def train(batch: Any) -> None:
         optimizer.zero_grad()
@@ -76,16 +84,18 @@ def measure(config: RunConfig, dataset: PreparedDataset) -> Pace:
         clip_gradients(model, config.training.gradient_clip)
         optimizer.step()
 
+    events = max((shape.events for shape in shapes_of(loader(SIZES[-1]))), default=0)
+    sizes = [max(1, round(size * min(1.0, MOST_EVENTS / max(events, 1)))) for size in SIZES]
     model.train()
     times, rows = [], []
-    for size in SIZES:
+    for size in sizes:
         some = batches(size)
         times.append(_quickest(train, some))
         rows.append(len(some[0]))
     optimizer.finish()
     model.eval()
     with torch.inference_mode():
-        some = batches(SIZES[-1])
+        some = batches(sizes[-1])
         evaluated = _quickest(model, some) / len(some[0])
     row = (times[1] - times[0]) / max(rows[1] - rows[0], 1) if rows[1] > rows[0] else times[1] / rows[1]
     row = max(row, 0.1 * times[1] / rows[1])

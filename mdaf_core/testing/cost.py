@@ -13,12 +13,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from mdaf_core.data.batches.loader import Batch
+from mdaf_core.data.batches.shapes import Shape
 from mdaf_core.models.layers import Table
-from mdaf_core.models.summary import count_parameters, multiply_adds, probe, training_bytes
+from mdaf_core.models.summary import count_parameters, multiply_adds, probe
 from mdaf_core.testing.base import Faults, check
 from mdaf_core.testing.data import with_lengths
 from mdaf_core.testing.subject import TRAINING, Subject, step_loss
 from mdaf_core.training.optimizer import build_optimizer
+from mdaf_core.training.step_memory import training_bytes
 
 UNCOUNTED = frozenset({
     "mv", "dot", "vdot", "addmv", "addr", "addbmm", "inner", "_trilinear", "_cdist_forward",
@@ -31,8 +33,9 @@ LENGTH = 12
 MEMORY_ROWS = 192
 MEMORY_RATIO = (0.8, 5.0)
 """Between which forecast / measured must lie. Above 1: the forecast adds the evaluation's tensors to the step's, and
-45 % for fragments of the heap (`summary.training_bytes`), neither of which is in the allocator's own count: together up
-to 2.9, more where what does not grow with the rows weighs. Below 1: what operators allocate within themselves."""
+45 % for fragments of the heap (`step_memory.training_bytes`), neither of which is in the allocator's own count:
+together up to 2.9, more where what does not grow with the rows weighs. Below 1: what operators allocate within
+themselves."""
 
 
 @check("cost", "Parameters and multiply-adds are counted.")
@@ -125,7 +128,7 @@ def memory(subject: Subject) -> Faults:
     forecasts, measured = [], []
     length = min(LENGTH, subject.read)
     for rows in (MEMORY_ROWS // 4, MEMORY_ROWS):
-        forecasts.append(training_bytes(subject.config, subject.features, rows, rows, length))  # type: ignore[arg-type]
+        forecasts.append(training_bytes(subject.config, subject.features, *[Shape(rows, rows * length, length)] * 2))  # type: ignore[arg-type]
         measured.append(_measured(subject, rows, length))
     ratio = forecasts[-1] / measured[-1]
     low, high = MEMORY_RATIO

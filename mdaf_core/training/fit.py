@@ -20,7 +20,7 @@ from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.auc import auc
 from mdaf_core.metrics.values import Undefined
 from mdaf_core.models.registry import plugins_of, require_known
-from mdaf_core.models.summary import count_parameters, multiply_adds
+from mdaf_core.models.summary import count_parameters
 from mdaf_core.models.weights import load_model
 from mdaf_core.ops.kernels import set_threads, threads_in_use
 from mdaf_core.plugins import PluginError, blame, kept
@@ -33,6 +33,7 @@ from mdaf_core.runs.provenance import check_same_data, fingerprint
 from mdaf_core.runs.results import EpochMetrics, RunResult, SplitMetrics
 from mdaf_core.runs.schedule import best_epoch, stop_reason
 from mdaf_core.runs.split_metrics import split_metrics
+from mdaf_core.training.cost import arithmetic, batches_of, require_memory
 from mdaf_core.training.divergence import require_sense
 from mdaf_core.training.memory import keep_freed_memory, peak_memory_mb
 from mdaf_core.training.neural import CHECKPOINT, EPOCHS, WEIGHTS, device_name, scan_name, train_neural
@@ -75,6 +76,7 @@ def train(
     meta = dataset.meta
     check_trainable(config, dataset)
     check_data(dataset, study, run_id)
+    require_memory(config, dataset)
     threads = set_threads(get_settings().job_threads)
     keep_freed_memory()
     facts = origin.describe(device_name(), scan_name(), threads) | {
@@ -202,7 +204,7 @@ def _train_and_evaluate(
             columns[split] = predict(model, dataset, split, config.training, evaluating)
         counts = count_parameters(config.model, dataset.meta.features())
         total, embedding, dense = counts.total, counts.embedding, counts.dense
-        operations = multiply_adds(config.model, dataset.meta.features(), _mean_history(dataset, config))
+        operations = arithmetic(config, dataset, batches_of(config, dataset))
 
     metrics: dict[Split, SplitMetrics] = {}
     for split in EVALUATED:
@@ -259,11 +261,6 @@ def _finished_epochs(run_id: str, config: RunConfig) -> list[EpochMetrics]:
 
 def _has_weights(directory: Path) -> bool:
     return (directory / WEIGHTS).exists()
-
-
-def _mean_history(dataset: PreparedDataset, config: RunConfig) -> float:
-    rows = dataset.rows("train")
-    return float(np.minimum(rows.history_end - rows.history_start, config.training.max_history).mean())
 
 
 def _gate_summary(dataset: PreparedDataset, columns: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -269,7 +269,7 @@ def test_occlusion_is_the_prediction_without_the_event(trained):
     torch.manual_seed(1)
     model = build_model(config.model, dataset.meta.features()).eval()
     whole = BatchLoader(dataset, "test", 1).gather(np.array([position]))
-    variants = story._without_each_event(model, dataset, "test", position, config)
+    (variants,) = story._without_each_event(model, dataset, "test", position, config)
     assert torch.equal(variants.match_BM[0], whole.match_BM[0])
     with torch.inference_mode():
         base = model(whole).logit_B.item()
@@ -281,7 +281,7 @@ def test_occlusion_is_the_prediction_without_the_event(trained):
                 history_age_T=whole.history_age_T[keep],
                 equal_TH=whole.equal_TH[keep],
                 cu_seqlens=torch.tensor([0, 6], dtype=torch.int32),
-                match_BM=variants.match_BM[8 - event.place].unsqueeze(0),
+                match_BM=variants.match_BM[event.place].unsqueeze(0),
             )
             assert event.effect_logit == pytest.approx(base - model(cut).logit_B.item(), abs=1e-5)
 
@@ -298,10 +298,10 @@ def test_match_features_forget_the_event(trained):
         if len(same) == 1 and 1 < end - start <= 50:
             break
     seen = 4  # category_seen: after the four features of item
-    variants = story._without_each_event(model, dataset, "test", position, config).match_BM[:, seen]
+    (variants,) = story._without_each_event(model, dataset, "test", position, config)
     expected = np.ones(1 + end - start)
-    expected[1 + same[0]] = 0
-    assert variants.tolist() == expected.tolist()
+    expected[end - start - same[0]] = 0  # the newest event is left out first
+    assert variants.match_BM[:, seen].tolist() == expected.tolist()
 
 
 def test_story_of_a_concatenation_has_effects_but_no_gate(trained):

@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from mdaf_core.base.errors import StudioError
+from mdaf_core.data.batches.shapes import Shape
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.autoint import AutoIntConfig
 from mdaf_core.models.bst import BSTConfig
@@ -17,8 +18,9 @@ from mdaf_core.models.dcnv3 import DCNv3Config
 from mdaf_core.models.mamba4rec import Mamba4RecConfig
 from mdaf_core.models.mdaf import MDAFConfig
 from mdaf_core.models.registry import build_model
-from mdaf_core.models.summary import count_parameters, multiply_adds, training_bytes, uncounted_by_torch
+from mdaf_core.models.summary import count_parameters, multiply_adds, uncounted_by_torch
 from mdaf_core.runs.presets import get_preset, preset_names
+from mdaf_core.training.step_memory import training_bytes
 from tests.models.batches import RICH, USUAL
 
 REPORT = FeatureSpec.from_vocabulary({"item": 335164, "category": 5480, "user": 577482, "hour": 24, "dayofweek": 7})
@@ -101,11 +103,15 @@ def test_memory_covers_weights_and_grows_with_the_batch() -> None:
     large_tables = 64 * sizes["item"] + 16 * (sizes["user"] + sizes["hour"] + sizes["dayofweek"])
     large_tables += 16 * sum(sizes.values())
     weights = 16 * count_parameters(config, REPORT).total - 4 * large_tables
-    small, large = (training_bytes(config, REPORT, rows, rows, 7) for rows in (1024, 4096))
+    small, large = (_bytes(config, rows, rows, 7) for rows in (1024, 4096))
     assert weights < small < large
     assert large - weights == pytest.approx(4 * (small - weights), rel=1e-6)
-    assert training_bytes(config, REPORT, 1024, 1024, 50) > 3 * (small - weights) + weights
-    assert training_bytes(config, REPORT, 1024, 4096, 7) < large
+    assert _bytes(config, 1024, 1024, 50) > 3 * (small - weights) + weights
+    assert _bytes(config, 1024, 4096, 7) < large
+
+
+def _bytes(config: MDAFConfig, rows: int, evaluated: int, length: int) -> int:
+    return training_bytes(config, REPORT, *(Shape(n, n * length, length) for n in (rows, evaluated)))
 
 
 def test_reading_the_registry_does_not_load_torch() -> None:

@@ -141,6 +141,11 @@ class BatchLoader:
             while waiting:
                 yield waiting.popleft().result()
 
+    def events_in(self, index_B: np.ndarray) -> int:
+        """Events in the batch of these rows."""
+        length_B = self.rows.history_end[index_B] - self.rows.history_start[index_B]
+        return int(np.minimum(length_B, self.max_history).sum())
+
     def gather(self, index_B: np.ndarray) -> Batch:
         """The batch of these rows (indices into the split)."""
         arrays = gather(self.dataset, self.rows, index_B, self.max_history, self.match_events)

@@ -66,12 +66,26 @@ class StreamLoader(BatchLoader):
         start = np.repeat(begin[blocks] - np.r_[0, np.cumsum(size)[:-1]], size)
         return self.indices[start + np.arange(len(first))]
 
+    def events_in(self, index_B: np.ndarray) -> int:
+        return int(sequences(self.rows, index_B, self.max_history)[1].sum())
+
     def gather(self, index_B: np.ndarray) -> Batch:
         arrays = gather_stream(self.dataset, self.rows, index_B, self.max_history, self.multiple, self.match_events)
         history = {name: torch.from_numpy(codes_T) for name, codes_T in arrays.pop("history").items()}
         slices = Slices(**{name: torch.from_numpy(array) for name, array in arrays.pop("slices").items()})
         given: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return Batch(history=history, slices=slices, **given)
+
+
+def sequences(rows: Rows, index_B: np.ndarray, max_history: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where in the log the sequences begin that these rows share (S,), how long each is (S,), and which one each row
+    reads (B,)."""
+    first_B = np.asarray(rows.history_start)[index_B].astype(np.int64)
+    end_B = np.asarray(rows.history_end)[index_B].astype(np.int64)
+    begin_S, sequence_B = np.unique(beginnings(first_B, end_B, max_history), return_inverse=True)
+    behind_S = begin_S.copy()
+    np.maximum.at(behind_S, sequence_B, end_B)
+    return begin_S, behind_S - begin_S, sequence_B
 
 
 def gather_stream(
@@ -92,10 +106,7 @@ def gather_stream(
     first_B = np.asarray(rows.history_start)[index_B].astype(np.int64)
     end_B = np.asarray(rows.history_end)[index_B].astype(np.int64)
     begin_B = np.maximum(first_B, end_B - max_history)
-    sequence_S, sequence_B = np.unique(beginnings(first_B, end_B, max_history), return_inverse=True)
-    behind_S = sequence_S.copy()
-    np.maximum.at(behind_S, sequence_B, end_B)
-    length_S = behind_S - sequence_S
+    sequence_S, length_S, sequence_B = sequences(rows, index_B, max_history)
     cu = np.r_[0, np.cumsum(length_S)]
     event_T = np.repeat(sequence_S - cu[:-1], length_S) + np.arange(cu[-1])
     offset_B = (cu[:-1] - sequence_S)[sequence_B]
