@@ -67,7 +67,8 @@ class StreamLoader(BatchLoader):
         return self.indices[start + np.arange(len(first))]
 
     def events_in(self, index_B: np.ndarray) -> int:
-        return int(sequences(self.rows, index_B, self.max_history)[1].sum())
+        events = int(sequences(self.rows, index_B, self.max_history)[1].sum())
+        return events + -events % self.multiple
 
     def gather(self, index_B: np.ndarray) -> Batch:
         arrays = gather_stream(self.dataset, self.rows, index_B, self.max_history, self.multiple, self.match_events)
