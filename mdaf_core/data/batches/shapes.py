@@ -34,9 +34,8 @@ def shapes_of(loader: BatchLoader, most: int = _SAMPLE) -> list[Shape]:
     """Of the batches of one pass, or of `most` of them, evenly spaced; none where there are no rows."""
     order, size = loader.order(), loader.batch_size
     count = -(-len(order) // size)
-    chosen = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)) if count else []
     found = []
-    for batch in chosen:
+    for batch in np.unique(np.linspace(0, max(count - 1, 0), min(count, most)).round().astype(int)):
         index_B = order[batch * size : (batch + 1) * size]
         length_B = np.minimum(loader.rows.history_end[index_B] - loader.rows.history_start[index_B], loader.max_history)
         found.append(Shape(len(index_B), loader.events_in(index_B), int(length_B.max(initial=0))))
