@@ -29,6 +29,7 @@ VIEWS = {  # and the choices above them that they depend on
     "ROC and calibration": ("split",),
     "Slices": ("split",),
     "Cost": ("split", "metric"),
+    "History length": ("split", "metric"),
     "Pair": ("split", "margin"),
     "Reported results": ("margin",),
 }
@@ -71,6 +72,8 @@ def main() -> None:
                 _results(study_id, comparison, metric)
             elif view == "Power":
                 evidence.power(comparison)
+            elif view == "History length":
+                views.history_length(study, runs, comparison)
             else:
                 views.cost(study, runs, comparison)
 

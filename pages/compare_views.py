@@ -116,6 +116,42 @@ def cost(study: Study, runs: list[RunRecord], comparison: StudyComparison) -> No
             )  # fmt: skip
 
 
+def history_length(study: Study, runs: list[RunRecord], comparison: StudyComparison) -> None:
+    from mdaf_core.analysis import costs
+    from mdaf_core.metrics.registry import metric
+    from mdaf_core.reporting.topics import history_length
+
+    if not history_length.of_study(study):
+        st.info(
+            "No two configurations of this study are one model with histories of several lengths. The study "
+            "**history-length** on Launch has them.", icon=":material/info:",
+        )  # fmt: skip
+        return
+    table = history_length.frame(study, costs.of_runs(runs), comparison)
+    if table.is_empty():
+        st.info("None of these configurations has finished yet.", icon=":material/info:")
+        return
+    y_title = f"{metric(comparison.metric).title}, {SPLITS[comparison.split].lower()} rows"
+    shared.show_chart(
+        history_length.chart(table, y_title=y_title), "history-length", table,
+        title="Quality and cost against history length",
+        help="Mean over seeds; line: its 95% interval over other seeds and other users, none with one seed. Speed and "
+             "memory as measured where each run was trained. Logarithmic axis of events.",
+    )  # fmt: skip
+    st.caption(shared.plain(history_length.sentence(table, comparison.split)))
+    number, four = st.column_config.NumberColumn, st.column_config.NumberColumn(format="%.4f")
+    words = history_length.COLUMNS
+    shared.show_table(
+        table.rename(words), "history-lengths", title="Each length",
+        column_config=dict.fromkeys((words["mean"], words["low"], words["high"]), four)
+        | {words["longer"]: number(format="%.1f", help="Of these rows, those whose user has more events than that.")}
+        | dict.fromkeys(
+            (words[name] for name in ("events", "rows_per_second", "multiply_adds", "peak_memory_mb")),
+            number(format="%,.0f"),
+        ),
+    )  # fmt: skip
+
+
 def _ledger_columns() -> dict[str, Any]:
     from mdaf_core.reporting.topics import cost
 

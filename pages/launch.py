@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.schema import LONGEST_HISTORY
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import describe, get_preset, preset_names
 from mdaf_core.studies import launch
-from mdaf_core.studies.definitions import definition_names, get_definition, starting_point
+from mdaf_core.studies.definitions import Definition, configurations, definition_names, get_definition
 from mdaf_core.studies.estimate import known_costs, settled
+from mdaf_core.studies.histories import length_word, parse_lengths
 from mdaf_core.studies.settings_form import apply
 from pages import launch_cost, launch_form, shared
 from pages.study_plan import Chosen, plan_form
@@ -39,11 +42,11 @@ def main() -> None:
             shared.warm()
             dataset = PreparedDataset.open(name)
             acknowledged = _audit(dataset)
-            definition, chosen, reference = _selection(dataset)
-            if not chosen:
+            definition, starts, reference = _selection(dataset)
+            if not starts:
                 st.info("Choose at least one configuration.", icon=":material/info:")
                 return
-            configs, obstacles = _settings(definition, chosen)
+            configs, obstacles = _settings(starts)
         with right:
             _summary(dataset, definition, configs, reference, acknowledged, obstacles)
 
@@ -67,35 +70,58 @@ def _audit(dataset: PreparedDataset) -> list[str] | None:
     return accepted if len(accepted) == len(failed) else None
 
 
-def _selection(dataset: PreparedDataset) -> tuple[str, list[str], str]:
-    """Which study: definition, configurations, reference."""
-    definition = st.selectbox("Study", [*definition_names(), OWN], key="definition", bind="query-params")
-    st.caption("Configurations of your own choice." if definition == OWN else f"{get_definition(definition).title}.")
+def _selection(dataset: PreparedDataset) -> tuple[str, list[RunConfig], str]:
+    """Which study: definition, configurations before any change, reference."""
+    name = st.selectbox("Study", [*definition_names(), OWN], key="definition", bind="query-params")
+    definition = None if name == OWN else get_definition(name)
+    st.caption(f"{definition.title}." if definition else "Configurations of your own choice.")
     possible = launch.possible_presets(dataset, preset_names())
-    wanted = [n for n in (get_definition(definition).presets if definition != OWN else ()) if n in possible]
+    wanted = [preset for preset in (definition.presets if definition else ()) if preset in possible]
     chosen = st.multiselect(
-        "Configurations", possible, wanted, key=f"chosen-{definition}-{dataset.name}", wrap=True,
-        help="  \n".join(f"**{name}**: {describe(name)}" for name in possible),
+        "Configurations", possible, wanted, key=f"chosen-{name}-{dataset.name}", wrap=True,
+        help="  \n".join(f"**{preset}**: {describe(preset)}" for preset in possible),
     )  # fmt: skip
-    left_out = [name for name in preset_names() if name not in possible]
+    left_out = [preset for preset in preset_names() if preset not in possible]
     if left_out:
         st.caption(f"Not offered, because these data have no histories: {', '.join(left_out)}.")
     if not chosen:
-        return definition, [], ""
-    usual = "" if definition == OWN else get_definition(definition).reference
+        return name, [], ""
+    if definition is None:
+        starts = [get_preset(preset) for preset in chosen]
+    else:
+        starts = configurations(definition, chosen, **(_lengths(definition) if definition.histories else {}))
+    if not starts:
+        return name, [], ""
+    usual = launch.usual_reference(definition, starts).name if definition else starts[0].name
+    names = [config.name for config in starts]
     reference = st.selectbox(
-        "Reference", chosen, chosen.index(usual) if usual in chosen else 0, key=f"reference-{definition}",
+        "Reference", names, names.index(usual), key=f"reference-{name}",
         help="The configuration that all others are compared with.",
     )  # fmt: skip
-    return definition, chosen, reference if reference in chosen else chosen[0]
+    return name, starts, reference if reference in names else names[0]
 
 
-def _settings(definition: str, chosen: Sequence[str]) -> tuple[list[RunConfig], list[str]]:
+def _lengths(definition: Definition) -> dict[str, Any]:
+    """With which lengths of history each model is run."""
+    left, right = st.columns(2)
+    usual = ", ".join(length_word(length).replace(",", "") for length in definition.histories)
+    text = left.text_input(
+        "History lengths", usual, key=f"histories-{definition.name}",
+        help="Newest events that a row reads; each model is run with each, and reads every event once where it can.",
+    )  # fmt: skip
+    windows = right.number_input(
+        "Longest window", 1, LONGEST_HISTORY, definition.windows, key=f"windows-{definition.name}",
+        help="Of models that read each row's own events anew (BST, DIN): time and memory grow with rows × events.",
+    )  # fmt: skip
+    return {"histories": parse_lengths(text), "windows": windows}
+
+
+def _settings(starts: Sequence[RunConfig]) -> tuple[list[RunConfig], list[str]]:
     """The chosen configurations with the definition's and the reader's changes, the form to make them, and why some of
     them are not possible."""
     shared.section("Settings", help="Every setting starts at its preset. Changed ones are marked.")
-    scope = st.selectbox("Change", [launch_form.ALL, *chosen], key="scope")
-    starts = [get_preset(n) if definition == OWN else starting_point(get_definition(definition), n) for n in chosen]
+    names = [start.name for start in starts]
+    scope = st.selectbox("Change", [launch_form.ALL, *names], key="scope")
     configs: list[RunConfig] = []
     refused: dict[str, dict[str, str]] = {launch_form.ALL: {}}
     for start in starts:
@@ -105,7 +131,7 @@ def _settings(definition: str, chosen: Sequence[str]) -> tuple[list[RunConfig], 
         refused[start.name] = {path: said for path, said in sentences.items() if path in mine}
         refused[launch_form.ALL] |= {path: said for path, said in sentences.items() if path not in mine}
     own = scope != launch_form.ALL
-    shown = configs[chosen.index(scope)] if own else apply(starts[0], launch_form.changes(scope))[0]
+    shown = configs[names.index(scope)] if own else apply(starts[0], launch_form.changes(scope))[0]
     with st.container(border=True):
         launch_form.form(scope, shown, refused[scope], training_only=not own)
     marked = "setting that is" if len(refused[scope]) == 1 else "settings that are"
@@ -157,7 +183,8 @@ def _launch(
     if time.monotonic() - st.session_state.get("launched", -60.0) < 3:  # a double click is one launch
         return
     st.session_state["launched"] = time.monotonic()
-    whole = definition != OWN and [c.name for c in configs] == list(get_definition(definition).presets)
+    found = None if definition == OWN else get_definition(definition)
+    whole = found and (found.histories or [c.name for c in configs] == list(found.presets))
     try:
         study = launch.run_configurations(
             definition=definition if whole else OWN,
@@ -166,7 +193,7 @@ def _launch(
             seeds=seeds,
             reference=reference,
             title=title,
-            criteria=() if definition == OWN else get_definition(definition).criteria,
+            criteria=found.criteria if found else (),
             acknowledged=acknowledged,
             metric=plan.metric,
             split=plan.split,

@@ -13,9 +13,10 @@ from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.metrics.registry import in_bp, in_results, named
-from mdaf_core.runs.presets import get_preset
+from mdaf_core.runs.config import RunConfig
 from mdaf_core.studies import launch
 from mdaf_core.studies.definitions import definition_names, get_definition
+from mdaf_core.studies.histories import parse_lengths
 from mdaf_core.studies.status import Cell, cells, counts, spread
 from mdaf_core.studies.store import Study, get_study, readable_studies
 from mdaf_core.tasks.follow import follow
@@ -33,6 +34,16 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of every configuration that has it."),
     ] = None,
     only: Annotated[str | None, typer.Option(help="Only these configurations, e.g. mdaf-full,lr.")] = None,
+    models: Annotated[
+        str | None, typer.Option(help="These presets in the place of the definition's, e.g. mdaf-sequential,bst.")
+    ] = None,
+    histories: Annotated[
+        str | None, typer.Option(help="Run each with these lengths of history, e.g. 10,50,200,1000,all.")
+    ] = None,
+    windows: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of models that read each row's own events anew, lengths up to this; 200 usually."),
+    ] = None,
     reference: Annotated[
         str | None, typer.Option(help="Configuration the others are compared with; default: the definition's.")
     ] = None,
@@ -61,6 +72,15 @@ def run(
     Primary metric, rows, margin, reference and seeds are stored as its plan: what is shown later and was not planned is
     marked as chosen after results were seen.
     """
+    configs: dict[str, Any] = {
+        "only": _names(only),
+        "models": _names(models),
+        "histories": parse_lengths(histories) if histories else (),
+        "windows": windows,
+    }
+    found = get_definition(definition)
+    possible = launch.chosen(found, **configs)
+    usual = next((c for c in possible if c.name == reference), launch.usual_reference(found, possible))
     study = launch.run(
         definition,
         data,
@@ -68,11 +88,11 @@ def run(
         overrides=settings or [],
         title=title,
         acknowledged=acknowledge or [],
-        only=[name.strip() for name in only.split(",")] if only else (),
+        **configs,
         reference=reference,
         metric=metric,
         split=split.value,
-        margin=_margin(margin, data, reference or get_definition(definition).reference, metric, split),
+        margin=_margin(margin, data, usual, metric, split),
     )
     if wait:
         say(f"Study {study.id}: {len(study.configurations)} configurations × {len(study.seeds)} seeds.")
@@ -84,12 +104,16 @@ def run(
         raise typer.Exit(1)
 
 
-def _margin(text: str | None, data: str, reference: str, metric: str, split: EvaluatedSplit) -> Margin | None:
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in text.split(",")] if text else []
+
+
+def _margin(text: str | None, data: str, reference: RunConfig, metric: str, split: EvaluatedSplit) -> Margin | None:
     """The margin as it was given; without one it is said what the program would propose, and none is taken."""
     check_margin(None, metric)
     if text is not None and text.strip().lower() != "proposed":
         return parse_margin(text, AT_LAUNCH)
-    found = launch.propose_margin(PreparedDataset.open(data), get_preset(reference), metric, split.value)
+    found = launch.propose_margin(PreparedDataset.open(data), reference, metric, split.value)
     if text is not None:
         return found.margin
     what = f" `--margin proposed` takes it: {found.sentence}" if found.margin else f" {found.sentence}"

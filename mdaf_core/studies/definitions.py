@@ -9,8 +9,10 @@ from typing import Any
 from mdaf_core import plugins
 from mdaf_core.base import notices
 from mdaf_core.base.errors import UsageError
+from mdaf_core.data.store.schema import LONGEST_HISTORY
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset
+from mdaf_core.studies.histories import by_length
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Definition:
         reference: the configuration all others are compared with.
         seeds: used where the user names none.
         overrides: `path=value` settings, changed in every configuration that has them.
+        histories: lengths of history that each preset is run with, `studies.histories`; empty: as the preset says.
+        windows: of a model that reads each row's own events anew, the longest of them.
         criteria: names of criteria presets (`evaluation.criteria`); a study takes those that apply to its data.
     """
 
@@ -34,6 +38,8 @@ class Definition:
     seeds: tuple[int, ...] = (42, 43, 44, 45, 46)
     overrides: tuple[str, ...] = ()
     criteria: tuple[str, ...] = ()
+    histories: tuple[int, ...] = ()
+    windows: int = LONGEST_HISTORY
 
 
 _DEFINITIONS = (
@@ -68,6 +74,15 @@ _DEFINITIONS = (
         reference="dcnv2",
         seeds=(42, 43, 44),
         overrides=("training.batch_size=1024", "model.item_dim=16", "model.category_dim=16", "model.hidden_dim=32"),
+    ),
+    Definition(
+        name="history-length",
+        title="How long a history pays: 10 to all events, each encoded once (stream), and BST, which reads windows",
+        presets=("mdaf-sequential", "mamba4rec-v2", "bst"),
+        reference="mdaf-sequential-50",
+        seeds=(42, 43, 44),
+        histories=(10, 50, 200, 1000, LONGEST_HISTORY),
+        windows=200,
     ),
     Definition(
         name="demo",
@@ -109,9 +124,20 @@ def get_definition(name: str) -> Definition:
     raise UsageError(f"There is no study definition {name!r}. Known: {', '.join(definition_names())}.")
 
 
-def configurations(definition: Definition) -> list[RunConfig]:
-    """The definition's configurations, its overrides applied."""
-    return [starting_point(definition, name) for name in definition.presets]
+def configurations(
+    definition: Definition,
+    presets: Sequence[str] = (),
+    histories: Sequence[int] = (),
+    windows: int | None = None,
+) -> list[RunConfig]:
+    """The definition's configurations, its overrides applied.
+
+    Args:
+        presets, histories, windows: in the place of the definition's own, where given.
+    """
+    starts = [starting_point(definition, name) for name in presets or definition.presets]
+    lengths, longest = histories or definition.histories, definition.windows if windows is None else windows
+    return [config for start in starts for config in (by_length(start, lengths, longest) if lengths else [start])]
 
 
 def starting_point(definition: Definition, preset: str) -> RunConfig:

@@ -17,7 +17,7 @@ from mdaf_core.queue import api as jobs
 from mdaf_core.queue.job import NewJob
 from mdaf_core.runs.config import LARGEST_SEED, RunConfig
 from mdaf_core.runs.presets import get_preset
-from mdaf_core.studies.definitions import configurations, definition_names, get_definition, override_all
+from mdaf_core.studies.definitions import Definition, configurations, definition_names, get_definition, override_all
 from mdaf_core.studies.status import cells, unqueued
 from mdaf_core.studies.store import Study, create_study, get_study, update_study
 from mdaf_core.studies.trainings import training_job
@@ -35,6 +35,9 @@ def run(
     title: str = "",
     acknowledged: Sequence[str] = (),
     only: Sequence[str] = (),
+    models: Sequence[str] = (),
+    histories: Sequence[int] = (),
+    windows: int | None = None,
     reference: str | None = None,
     metric: str = "auc",
     split: Split = "test",
@@ -44,7 +47,7 @@ def run(
 
     Args:
         reference, metric, split, margin: the plan of its comparison; the definition's reference where None is named.
-        only: names of the definition's configurations to run; empty for all.
+        only, models, histories, windows: as of `chosen`.
         overrides: `path=value` settings, applied to every configuration that has them.
         acknowledged: ids of failed audit checks that the user accepts.
 
@@ -52,17 +55,13 @@ def run(
         UsageError: unknown definition, data set or setting, a bad seed, or a failed audit check nobody acknowledged.
     """
     found = get_definition(definition)
-    unknown = [name for name in only if name not in found.presets]
-    if unknown:
-        raise UsageError(f"{found.name} has no {', '.join(unknown)}. It has: {', '.join(found.presets)}.")
-    chosen = [config for config in configurations(found) if not only or config.name in only]
-    usual = found.reference if found.reference in {c.name for c in chosen} else chosen[0].name
+    configs = chosen(found, only, models, histories, windows)
     return run_configurations(
         definition=found.name,
         dataset=dataset,
-        configs=override_all(chosen, overrides),
+        configs=override_all(configs, overrides),
         seeds=found.seeds if seeds is None else seeds,
-        reference=reference or usual,
+        reference=reference or usual_reference(found, configs).name,
         metric=metric,
         split=split,
         margin=margin,
@@ -70,6 +69,38 @@ def run(
         criteria=found.criteria,
         acknowledged=acknowledged,
     )
+
+
+def chosen(
+    definition: Definition,
+    only: Sequence[str] = (),
+    models: Sequence[str] = (),
+    histories: Sequence[int] = (),
+    windows: int | None = None,
+) -> list[RunConfig]:
+    """What is run of a definition.
+
+    Args:
+        only: names of its configurations; empty for all.
+        models: presets in the place of its own; histories, windows: as of `definitions.Definition`, likewise.
+
+    Raises:
+        UsageError: it has no such configuration, or there is no such preset.
+    """
+    configs = configurations(definition, models, histories, windows)
+    names = [config.name for config in configs]
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        raise UsageError(f"{definition.name} has no {', '.join(unknown)}. It has: {', '.join(names)}.")
+    found = [config for config in configs if not only or config.name in only]
+    if not found:
+        raise UsageError("No configuration is left: none of these models reads windows so long. Name other lengths.")
+    return found
+
+
+def usual_reference(definition: Definition, configs: Sequence[RunConfig]) -> RunConfig:
+    """The definition's reference, or the first configuration where it is not among these."""
+    return next((config for config in configs if config.name == definition.reference), configs[0])
 
 
 def run_configurations(

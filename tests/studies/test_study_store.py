@@ -96,8 +96,9 @@ def test_an_unknown_or_damaged_study_is_a_sentence(home):
 def test_every_definition_can_be_built(name):
     definition = get_definition(name)
     configs = configurations(definition)
-    assert [c.name for c in configs] == list(definition.presets)
-    assert definition.reference in definition.presets
+    assert list(dict.fromkeys(c.preset for c in configs)) == list(definition.presets)
+    assert definition.histories or [c.name for c in configs] == list(definition.presets)
+    assert definition.reference in {c.name for c in configs}
     from mdaf_core.analysis.criteria import preset_criteria
 
     for criteria in definition.criteria:
