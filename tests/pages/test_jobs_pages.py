@@ -277,7 +277,7 @@ def test_a_change_that_only_one_configuration_refuses_names_it(tiny):
 
 
 def test_the_form_shows_where_each_study_starts(tiny):
-    from mdaf_core.studies.definitions import definition_names, get_definition, starting_point
+    from mdaf_core.studies.definitions import configurations, definition_names, get_definition
 
     app = open_page("launch", definition="demo")
     key = "set-All configurations-training.max_epochs-0"
@@ -285,10 +285,26 @@ def test_the_form_shows_where_each_study_starts(tiny):
     for name in [*definition_names(), "demo"]:
         app.selectbox(key="definition").set_value(name).run()
         if key in {field.key for field in app.number_input}:
-            definition = get_definition(name)
             shown[name] = app.number_input(key=key).value
-            assert shown[name] == starting_point(definition, definition.presets[0]).training.max_epochs
+            assert shown[name] == configurations(get_definition(name))[0].training.max_epochs
     assert len(set(shown.values())) > 1
+
+
+def test_models_and_lengths_of_history_are_chosen(tiny):
+    app = open_page("launch", definition="history-length")
+    assert button(app, "Launch 39 runs")
+    app.multiselect[0].set_value(["mdaf-sequential", "bst"]).run()
+    app.text_input(key="histories-history-length").set_value("5, 100, all").run()
+    sound(app.number_input(key="windows-history-length").set_value(100).run())
+    sound(button(app, "Launch 15 runs").click().run())
+    study = list_studies()[0]
+    assert study.definition == "history-length" and study.reference == "mdaf-sequential-5"
+    assert study.configuration_names == [
+        "mdaf-sequential-5", "mdaf-sequential-100", "mdaf-sequential-all", "bst-5", "bst-100",
+    ]  # fmt: skip
+    app = open_page("launch", definition="history-length")
+    app.text_input(key="histories-history-length").set_value("5 and 10").run()
+    assert "Lengths of histories look like 10,50,200,1000,all" in words(app)
 
 
 def test_what_is_set_outlives_a_look_at_another_page(tiny):

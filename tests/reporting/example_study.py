@@ -10,6 +10,7 @@ import torch
 
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.runs import tracking
+from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset, preset_names
 from mdaf_core.runs.results import EpochMetrics, RunResult
 from mdaf_core.runs.split_metrics import split_metrics
@@ -18,7 +19,7 @@ from mdaf_core.training.replaced import Fused, answer_columns, branch_columns
 
 
 def make_study(
-    configurations: Sequence[str] = ("mdaf-full", "mdaf-static", "lr"),
+    configurations: Sequence[str | RunConfig] = ("mdaf-full", "mdaf-static", "lr"),
     seeds: Sequence[int] = (42, 43, 44),
     *,
     title: str = "Example",
@@ -32,7 +33,7 @@ def make_study(
     gates: bool = False,
     epochs: int = 5,
 ) -> Study:
-    """Every configuration is a preset, or MDAF under another name; each is noisier than the one before it.
+    """Every configuration is given, a preset, or MDAF under another name; each is noisier than the one before it.
 
     Args:
         dataset: predictions are of its rows; default: of `rows` made-up rows of 50 users.
@@ -41,10 +42,7 @@ def make_study(
         gates: MDAF's predictions have g and what follows from it, as trained gates leave it.
         epochs: of a finished run; the third is the best.
     """
-    configs = [
-        get_preset(name) if name in preset_names() else get_preset("mdaf-full").model_copy(update={"name": name})
-        for name in configurations
-    ]
+    configs = [_config(given) for given in configurations]
     name = dataset.name if dataset else dataset_name
     study = create_study(
         title=title, definition="own", dataset=name, configurations=configs, seeds=seeds, reference=configs[0].name
@@ -70,6 +68,12 @@ def make_study(
                     run_id, config, seed, name, trained, splits, noise=noise, rng=rng, keep=predictions, gated=gated
                 )
     return study
+
+
+def _config(given: str | RunConfig) -> RunConfig:
+    if isinstance(given, RunConfig):
+        return given
+    return get_preset(given) if given in preset_names() else get_preset("mdaf-full").model_copy(update={"name": given})
 
 
 def _rows(dataset: PreparedDataset | None, split: str, rows: int) -> pl.DataFrame:

@@ -64,7 +64,7 @@ def frame(study: Study, ledger: pl.DataFrame, comparison: StudyComparison) -> pl
     placed = pl.DataFrame(place, schema=schema).join(
         found.rename({"configuration": "name"}), on="name", maintain_order="left"
     )
-    return placed.rename({"line": "configuration"}).select(COLUMNS)
+    return placed.rename({"line": "configuration"}).select(*COLUMNS)
 
 
 def _encoding(study: Study, name: str) -> str:
