@@ -52,8 +52,8 @@ def test_figure_and_table_say_how_many_rows_have_so_long_histories(study, tiny):
     share = 100 * np.mean(rows.history_end - rows.history_start > 2)
     for caption in (figure.caption, table.caption):
         assert f"Of the test rows, {share:.1f}% have more than 2, " in caption
-        assert "none have more than 10,000 events before them; for the others nothing changes." in caption
-        assert "bst read each row's events anew (window), the others each event once (stream)." in caption
+        assert "none have more than 10,000 events before them; the others have no more to read." in caption
+        assert "Each row's events are encoded anew (window) by bst, by the others each event once (stream)." in caption
     assert "95% intervals, cover other seeds" in figure.caption
     assert export.render(figure.chart, "svg").startswith(b"<svg")
     assert table.cells["Events"] == ["2", "50", "all", "2", "50"]

@@ -128,7 +128,7 @@ def sentence(data: pl.DataFrame, split: Split) -> str:
         said = [
             f"{_percent(share)} have more than {events:,}" for events, share in known.select("events", "longer").rows()
         ]
-        rows = f"Of the {SPLIT_WORDS[split]} rows, {listed(said)} events before them; for the others nothing changes."
+        rows = f"Of the {SPLIT_WORDS[split]} rows, {listed(said)} events before them; the others have no more to read."
     anew = data.filter(pl.col("encoding") != ONCE)["configuration"].unique(maintain_order=True).to_list()
     if not anew:
         return rows
