@@ -78,9 +78,9 @@ def run(
         "histories": parse_lengths(histories) if histories else (),
         "windows": windows,
     }
-    found = get_definition(definition)
-    possible = launch.chosen(found, **configs)
-    usual = next((c for c in possible if c.name == reference), launch.usual_reference(found, possible))
+    named_study = get_definition(definition)
+    possible = launch.chosen(named_study, **configs)
+    usual = next((c for c in possible if c.name == reference), launch.usual_reference(named_study, possible))
     study = launch.run(
         definition,
         data,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -71,7 +72,7 @@ def _encoding(study: Study, name: str) -> str:
     return ONCE if study.configuration(name).streams else "anew for each row (window)"
 
 
-def _longer(study: Study, split: Split):  # type: ignore[no-untyped-def]
+def _longer(study: Study, split: Split) -> Callable[[int], float | None]:
     """How many percent of the rows have more events than a length, as a function of it."""
     import numpy as np
 
@@ -95,7 +96,7 @@ def chart(data: pl.DataFrame, *, y_title: str) -> alt.TopLevelMixin:
     axis = alt.Axis(values=lengths, labelExpr=f"({json.dumps(words)})[datum.value]", labelOverlap="greedy")
     colour, shape = parts.colour(order, order), parts.shape(order, order)
 
-    def panel(y: str, title: str, x_title: str | None, scale: alt.Scale, pattern: str) -> alt.LayerChart:
+    def panel(y: str, title: str, x_title: str | None, scale: alt.Scale, pattern: str) -> Any:
         x = alt.X("events:Q", scale=alt.Scale(type="log", nice=False, padding=16), axis=axis, title=x_title)
         base = alt.Chart(data).encode(x=x, color=colour)
         value = alt.Y(f"{y}:Q", scale=scale, title=title)
@@ -154,7 +155,7 @@ def _data(material: Material) -> pl.DataFrame:
     return data
 
 
-def _refused(material: Material):  # type: ignore[no-untyped-def]
+def _refused(material: Material) -> list[Any]:
     from mdaf_core.reporting.paper import paragraph
 
     return paragraph.not_comparable(material.comparison)
