@@ -1,6 +1,7 @@
 """The Launch page's forecast against what is then measured: `python -m benchmarks.forecast --data small`.
 
-For each preset: the forecast of memory and of an epoch, then a run of one epoch in a process of its own.
+For each preset: the forecast of memory and of an epoch, then a run of one epoch in a process of its own. Of long
+histories with `--set training.max_history=1000`, and once more with `--set training.history_encoding=stream`.
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ def main() -> None:
     arguments = parser(__doc__, steps=1)
     arguments.add_argument("--data", default="small", help="prepared data set")
     arguments.add_argument("--presets", default="dcnv2,autoint,bst,mamba4rec-v2,mdaf-full")
+    arguments.add_argument("--set", dest="settings", action="append", metavar="KEY=VALUE", help="a setting of all")
     args = arguments.parse_args()
     dataset = PreparedDataset.open(args.data)
-    settings = [f"training.max_epochs={args.steps}"]
+    settings = [f"training.max_epochs={args.steps}", *(args.settings or [])]
     result: dict[str, Any] = {}
     head = ["preset", "forecast, s", "measured, s", "ratio", "forecast, GB", "measured, GB", "ratio"]
     rows: list[list[Any]] = [head]

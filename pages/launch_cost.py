@@ -38,6 +38,9 @@ def costs(dataset: PreparedDataset, configs: list[RunConfig], seeds: int, counte
             )
             rows.append(f"| {shared.plain(config.name)} | {' | '.join(figures)} |")
         st.markdown("\n".join(rows))
+        for config, one in zip(configs, estimates, strict=True):
+            if one is not None and (said := estimate.too_large(config, one)):
+                st.warning(shared.plain(said), icon=":material/warning:")
         ahead = len(api.list_jobs(states=api.ACTIVE))
         jobs = "1 job that is" if ahead == 1 else f"{ahead} jobs that are"
         place = f"behind {jobs} queued or running" if ahead else "at once: the queue is empty"

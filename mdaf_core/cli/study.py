@@ -12,10 +12,11 @@ from mdaf_core.base import notices
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.schema import MAX_HISTORY
 from mdaf_core.metrics.registry import in_bp, in_results, named
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.studies import launch
-from mdaf_core.studies.definitions import definition_names, get_definition
+from mdaf_core.studies.definitions import definition_names, get_definition, override_all
 from mdaf_core.studies.histories import parse_lengths
 from mdaf_core.studies.status import Cell, cells, counts, spread
 from mdaf_core.studies.store import Study, get_study, readable_studies
@@ -80,6 +81,7 @@ def run(
     }
     named_study = get_definition(definition)
     possible = launch.chosen(named_study, **configs)
+    _require_memory(override_all(possible, settings or []), data)
     usual = next((c for c in possible if c.name == reference), launch.usual_reference(named_study, possible))
     study = launch.run(
         definition,
@@ -102,6 +104,17 @@ def run(
     emit(_status(study, found), as_json, lambda: _text(study, found) if wait else _queued(study))
     if wait and any(cell.state != "finished" for cell in found):
         raise typer.Exit(1)
+
+
+def _require_memory(configs: list[RunConfig], data: str) -> None:
+    """Refuse long histories that cannot fit now, not when their jobs begin; short ones are not worth loading torch."""
+    long = [config for config in configs if config.training.max_history > MAX_HISTORY and config.model.reads_history]
+    if long:
+        from mdaf_core.training.cost import require_memory
+
+        dataset = PreparedDataset.open(data)
+        for config in long:
+            require_memory(config, dataset)
 
 
 def _names(text: str | None) -> list[str]:

@@ -26,6 +26,7 @@ from mdaf_core.base.files import write_text
 from mdaf_core.base.locks import try_lock
 from mdaf_core.base.process import environment, module_command
 from mdaf_core.base.settings import get_settings
+from mdaf_core.data.prepare.resources import gigabytes, machine_memory
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.models.registry import plugins_of
 from mdaf_core.queue import api
@@ -115,6 +116,22 @@ def estimate(config: RunConfig, dataset: PreparedDataset, cost: Cost) -> Estimat
     # Three passes a training row (forward, and twice that backward); 20 µs for everything that is not arithmetic.
     seconds = START_SECONDS + rows * epochs * (3 * (cost.multiply_adds or 0) / ROUGH_PACE + 2e-5)
     return Estimate(seconds=seconds, measured=False, memory_bytes=memory)
+
+
+def too_large(config: RunConfig, one: Estimate) -> str:
+    """A sentence where a run is foreseen to need more memory than this machine has, with what to do; else empty."""
+    whole = machine_memory()
+    if one.memory_bytes is None or one.memory_bytes <= whole:
+        return ""
+    ways = ["smaller training.batch_size and training.eval_batch_size"]
+    if config.model.reads_history:
+        ways.append(f"training.max_history below {config.training.max_history:,}")
+        if config.model.causal and not config.streams:
+            ways.insert(0, "training.history_encoding=stream, which encodes the events that rows share once")
+    return (
+        f"{config.name} is foreseen to take {gigabytes(one.memory_bytes)} of memory, and this machine has "
+        f"{gigabytes(whole)}. Set {', or '.join(ways)}."
+    )
 
 
 def _data_bytes(dataset: PreparedDataset) -> int:

@@ -28,6 +28,20 @@ def test_run_list_show(call):
     assert "demo" in call("study", "definitions")[1]
 
 
+def test_models_and_lengths_of_history_are_named(call, monkeypatch):
+    asked = ("study", "run", "history-length", "--data", "tiny", "--models", "mdaf-sequential,bst", "--seeds", "1")
+    code, status, _ = call(*asked, "--histories", "5,100", "--windows", "50", "--json")
+    assert code == 0 and status["reference"] == "mdaf-sequential-5"
+    names = [one["name"] for one in status["configurations"]]
+    assert names == ["mdaf-sequential-5", "mdaf-sequential-100", "bst-5"]
+    code, _, said = call(*asked, "--histories", "5,none")
+    assert code == 2 and "Lengths of histories look like 10,50,200,1000,all" in said
+    monkeypatch.setattr("mdaf_core.training.cost.machine_memory", lambda: 10**6)
+    code, _, said = call(*asked, "--histories", "100", "--windows", "100")
+    assert code != 0 and "and this machine has 1 MB. Set training.batch_size to" in said
+    assert len(call("study", "list", "--json")[1]) == 1
+
+
 def test_jobs_alone_lists_them(call):
     call("study", "run", "demo", "--data", "tiny", "--seeds", "1")
     assert call("jobs", "--json")[1] == call("jobs", "list", "--json")[1]
