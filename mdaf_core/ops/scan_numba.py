@@ -2,8 +2,9 @@
 
 Work is cut into groups of whole sequences, and where one sequence holds much of the batch, into parts of the channels.
 All arithmetic is on vectors of 64 neighbouring channels (`simd`), whose states stay in the first-level cache. The
-backward pass recomputes states chunk by chunk into a small buffer instead of storing them: memory is
-O(tokens × channels). Groups and parts depend on the sequences alone, not on the machine's threads, and so do results.
+forward pass keeps the states before each chunk of `CHUNK` steps but a sequence's first, from which the backward pass
+works out the others, chunk by chunk, in a small buffer: memory is O(tokens × channels). Groups and parts depend on the
+sequences alone, not on the machine's threads, and so do results.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ PARTS = 8
 #   u, delta, z, y and their gradients [T][channels]; B, C [T][states]; skip [channels]
 #   A [channels / LANES][states][LANES], times log2(e), so that a decay is exp2(Δ A)
 #   dB_P, dC_P [parts][T][states]; dA_G as A and dskip_G as skip, one a group
+#   starts [chunks][channels / LANES][states][LANES]: sequence s has those from later[s] on, none of its first chunk
 
 
 @numba.njit
@@ -37,7 +39,9 @@ def _step(delta, at, positive):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
-def _forward(u, delta, A, B, C, skip, z, positive, gated, cu, groups, parts, y):  # type: ignore[no-untyped-def]
+def _forward(  # type: ignore[no-untyped-def]
+    u, delta, A, B, C, skip, z, positive, gated, cu, groups, parts, later, y, starts
+):
     channels = len(skip)
     states, vectors = len(A) // channels, channels // LANES
     for item in prange((len(groups) - 1) * parts):
@@ -48,6 +52,10 @@ def _forward(u, delta, A, B, C, skip, z, positive, gated, cu, groups, parts, y):
                 h[:] = 0
                 for t in range(cu[s], cu[s + 1]):
                     at = t * channels + first
+                    step_of = t - cu[s]
+                    if len(starts) and step_of % CHUNK == 0 and step_of > 0:
+                        place = ((later[s] + step_of // CHUNK - 1) * vectors + first // LANES) * len(h)
+                        starts[place : place + len(h)] = h
                     x, step = load(u, at), _step(delta, at, positive)
                     drive = step * x
                     out = load(skip, first) * x
@@ -64,7 +72,7 @@ def _forward(u, delta, A, B, C, skip, z, positive, gated, cu, groups, parts, y):
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def _backward(  # type: ignore[no-untyped-def]
-    u, delta, A, B, C, skip, z, positive, gated, cu, groups, parts, longest,
+    u, delta, A, B, C, skip, z, positive, gated, cu, groups, parts, later, starts,
     dy, du, ddelta, dA_G, dB_P, dC_P, dskip_G, dz,
 ):  # fmt: skip
     channels = len(skip)
@@ -72,35 +80,26 @@ def _backward(  # type: ignore[no-untyped-def]
     size = states * LANES  # one vector of channels, all states
     zero, one = u.dtype.type(0), u.dtype.type(1)
     ln_2 = u.dtype.type(LN_2)
-    held = min(longest, CHUNK)
     for item in prange((len(groups) - 1) * parts):
         group, part = item // parts, item % parts
         dA, dskip, dB, dC = dA_G[group], dskip_G[group], dB_P[part], dC_P[part]
-        # Of one sequence and vector of channels: states before each chunk; then, of one chunk, states before each step
-        # and after the last, each step's decay, its step size, its output before the gate.
-        starts = np.zeros((longest + CHUNK - 1) // CHUNK * size, u.dtype)
-        hs, decays = np.empty((held + 1) * size, u.dtype), np.empty(held * size, u.dtype)
-        steps, outs = np.empty(held * LANES, u.dtype), np.empty(held * LANES, u.dtype)
+        # Of one chunk of a sequence and vector of channels: states before each step and after the last, each step's
+        # decay, its step size, its output before the gate.
+        hs, decays = np.empty((CHUNK + 1) * size, u.dtype), np.empty(CHUNK * size, u.dtype)
+        steps, outs = np.empty(CHUNK * LANES, u.dtype), np.empty(CHUNK * LANES, u.dtype)
         dh = np.empty(size, u.dtype)
         for s in range(groups[group], groups[group + 1]):
             start, length = cu[s], cu[s + 1] - cu[s]
             chunks = (length + CHUNK - 1) // CHUNK
             for first in range(part * vectors // parts * LANES, (part + 1) * vectors // parts * LANES, LANES):
                 block = first * states
-                for chunk in range(1, chunks):
-                    here = chunk * size
-                    starts[here : here + size] = starts[here - size : here]
-                    for t in range(start + (chunk - 1) * CHUNK, start + chunk * CHUNK):
-                        step = _step(delta, t * channels + first, positive)
-                        drive = step * load(u, t * channels + first)
-                        for n in range(states):
-                            k = here + n * LANES
-                            decay = exp2(step * load(A, block + n * LANES))
-                            store(starts, k, decay * load(starts, k) + fill(B[t * states + n]) * drive)
                 dh[:] = 0
                 for chunk in range(chunks - 1, -1, -1):
                     begin, end = start + chunk * CHUNK, min(start + chunk * CHUNK + CHUNK, start + length)
-                    hs[:size] = starts[chunk * size : (chunk + 1) * size]
+                    hs[:size] = 0
+                    if chunk > 0:
+                        place = ((later[s] + chunk - 1) * vectors + first // LANES) * size
+                        hs[:size] = starts[place : place + size]
                     for t in range(begin, end):
                         at, i = t * channels + first, t - begin
                         x, step = load(u, at), _step(delta, at, positive)
@@ -142,12 +141,13 @@ def _backward(  # type: ignore[no-untyped-def]
                         store(dskip, first, load(dskip, first) + g * x)
 
 
-def _work(cu_seqlens: Tensor, channels: int) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """Boundaries, first sequence of each group, parts of the channels, longest sequence."""
+def _work(cu_seqlens: Tensor, channels: int) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
+    """Boundaries, first sequence of each group, parts of the channels, chunks before each sequence and in all without
+    the first ones."""
     cu = cu_seqlens.numpy().astype(np.int64)
-    longest = int(np.diff(cu).max(initial=0))
-    parts = min(PARTS, channels // LANES) if 4 * longest > cu[-1] else 1
-    return cu, sequence_groups(cu), parts, longest
+    length = np.diff(cu)
+    parts = min(PARTS, channels // LANES) if 4 * length.max(initial=0) > cu[-1] else 1
+    return cu, sequence_groups(cu), parts, np.r_[0, np.cumsum(np.maximum(length - 1, 0) // CHUNK)]
 
 
 def _packed(A_DN: Tensor) -> Tensor:
@@ -169,26 +169,31 @@ def _scan(
     z: Tensor | None,
     cu_seqlens: Tensor,
     softplus: bool,
-) -> Tensor:
+    keep: bool,
+) -> tuple[Tensor, Tensor]:
+    """y and, with `keep`, the states that the backward pass begins chunks with."""
     _check_boundaries(cu_seqlens, len(u))
-    cu, groups, parts, _ = _work(cu_seqlens, u.shape[1])
+    cu, groups, parts, later = _work(cu_seqlens, u.shape[1])
     y = torch.empty_like(u, memory_format=torch.contiguous_format)
+    starts = u.new_empty(len(u) // CHUNK if keep else 0, A.numel())  # at most so many; what is not used costs nothing
     skip = u.new_zeros(u.shape[1]) if D is None else D
     # Without z the kernel gets u in its place and never reads it.
     use_torch_threads()
     inputs = arrays(u, delta, _packed(A), B, C, skip, u if z is None else z)
-    _forward(*inputs, not softplus, z is not None, cu, groups, parts, y.view(-1).numpy())
-    return y
+    _forward(*inputs, not softplus, z is not None, cu, groups, parts, later, *arrays(y, starts))
+    return y, starts
 
 
 @_scan.register_fake
-def _(u, delta, A, B, C, D, z, cu_seqlens, softplus):  # type: ignore[no-untyped-def]
-    return torch.empty_like(u, memory_format=torch.contiguous_format)
+def _(u, delta, A, B, C, D, z, cu_seqlens, softplus, keep):  # type: ignore[no-untyped-def]
+    starts = u.new_empty(len(u) // CHUNK if keep else 0, A.numel())
+    return torch.empty_like(u, memory_format=torch.contiguous_format), starts
 
 
 @torch.library.custom_op("mdaf::selective_scan_backward", mutates_args=(), device_types="cpu")
 def _scan_backward(
     dy: Tensor,
+    starts: Tensor,
     u: Tensor,
     delta: Tensor,
     A: Tensor,
@@ -201,7 +206,9 @@ def _scan_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of u, delta, A, B, C, D, z."""
     (tokens, channels), states = u.shape, A.shape[1]
-    cu, groups, parts, longest = _work(cu_seqlens, channels)
+    cu, groups, parts, later = _work(cu_seqlens, channels)
+    if len(starts) < later[-1]:
+        raise ValueError(f"The backward pass needs the states before {later[-1]} chunks, and has {len(starts)}.")
     du, ddelta = (u.new_empty(tokens, channels) for _ in range(2))
     dz = u.new_empty(0 if z is None else tokens, channels)
     dA_G, dskip_G = u.new_zeros(GROUPS, channels * states), u.new_zeros(GROUPS, channels)
@@ -210,7 +217,7 @@ def _scan_backward(
     use_torch_threads()
     _backward(
         *arrays(u, delta, _packed(A), B, C, skip, u if z is None else z),
-        not softplus, z is not None, cu, groups, parts, longest, *arrays(dy, du, ddelta),
+        not softplus, z is not None, cu, groups, parts, later, *arrays(starts, dy, du, ddelta),
         dA_G.numpy(), dB_P.numpy(), dC_P.numpy(), dskip_G.numpy(), *arrays(du if z is None else dz),
     )  # fmt: skip
     dA = dA_G.sum(0).view(-1, states, LANES).transpose(1, 2).reshape(channels, states).contiguous()
@@ -220,21 +227,23 @@ def _scan_backward(
 
 
 @_scan_backward.register_fake
-def _(dy, u, delta, A, B, C, D, z, cu_seqlens, softplus):  # type: ignore[no-untyped-def]
+def _(dy, starts, u, delta, A, B, C, D, z, cu_seqlens, softplus):  # type: ignore[no-untyped-def]
     dense = [torch.empty_like(x, memory_format=torch.contiguous_format) for x in (u, u, A, B, C)]
     dD = u.new_empty(0) if D is None else torch.empty_like(D)
     return *dense, dD, u.new_empty(0 if z is None else u.shape[0], u.shape[1])
 
 
 def _keep(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
-    *tensors, ctx.softplus = inputs
-    ctx.save_for_backward(*tensors)
+    *tensors, ctx.softplus, _ = inputs
+    starts = output[1]
+    ctx.mark_non_differentiable(starts)
+    ctx.save_for_backward(starts, *tensors)
 
 
-def _differentiate(ctx, dy):  # type: ignore[no-untyped-def]
+def _differentiate(ctx, dy, _):  # type: ignore[no-untyped-def]
     *tensors, D, z, cu_seqlens = ctx.saved_tensors
     *gradients, dD, dz = _scan_backward(dy, *tensors, D, z, cu_seqlens, ctx.softplus)
-    return *gradients, None if D is None else dD, None if z is None else dz, None, None
+    return *gradients, None if D is None else dD, None if z is None else dz, None, None, None
 
 
 _scan.register_autograd(_differentiate, setup_context=_keep)
@@ -286,5 +295,7 @@ def scan(
         A_DN = F.pad(A_DN, (0, 0, 0, missing))
         D_D = None if D_D is None else F.pad(D_D, (0, missing))
         z_TD = None if z_TD is None else F.pad(z_TD, (0, missing))
-    y_TD: Tensor = _scan(u_TD, delta_TD, A_DN, B_TN, C_TN, D_D, z_TD, cu_seqlens, delta_softplus)
+    inputs = u_TD, delta_TD, A_DN, B_TN, C_TN, D_D, z_TD
+    keep = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs)
+    y_TD: Tensor = _scan(*inputs, cu_seqlens, delta_softplus, keep)[0]
     return y_TD[:, :channels] if missing else y_TD

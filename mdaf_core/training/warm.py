@@ -12,7 +12,7 @@ import subprocess
 from mdaf_core.base.process import environment, module_command
 from mdaf_core.ops.compiled import complete
 
-_PRESETS = ("mdaf-full", "autoint")  # between them they use every kernel but the optimiser's
+_PRESETS = ("mdaf-full", "autoint")  # between them they use every kernel but those of slices and the optimiser
 
 
 def compile_kernels() -> None:
@@ -22,6 +22,7 @@ def compile_kernels() -> None:
     from mdaf_core.data.store.schema import FeatureSpec
     from mdaf_core.models.layers import Table
     from mdaf_core.models.summary import probe
+    from mdaf_core.ops.slices import slice_attention
     from mdaf_core.runs.presets import get_preset
     from mdaf_core.training.optimizer import Adam
 
@@ -30,6 +31,11 @@ def compile_kernels() -> None:
             get_preset(preset).model, FeatureSpec.from_vocabulary({"item": 9, "category": 9}), length=3
         )
         model.loss(model.train()(batch), batch.label_B).backward()
+    query, token = (torch.randn(2, 64, requires_grad=True) for _ in range(2))
+    scores, ids = torch.zeros(4, requires_grad=True), torch.ones(2, 2, dtype=torch.int64)
+    begin, end, cu = torch.tensor([0, 0]), torch.tensor([1, 2]), torch.tensor([0, 2])
+    pooled, left = slice_attention(query, token, ids, ids, scores[:2], scores[2], scores[3], begin, end, cu)
+    (pooled.sum() + left.sum()).backward()
     table = Table([9], 4, std=0.1)
     adam = Adam([{"params": [table.weight], "weight_decay": 0.1}], 1e-3, [table])
     for rows in ([1, 2], [2, 3]):

@@ -21,7 +21,7 @@ def scan_arguments(optional: bool) -> tuple[object, ...]:
     tokens, channels, states = sum(LENGTHS), 64, 2
     u, delta, z = leaf(tokens, channels), leaf(tokens, channels), leaf(tokens, channels)
     A, B, C, D = leaf(channels, states), leaf(tokens, states), leaf(tokens, states), leaf(channels)
-    return u, delta, A, B, C, D if optional else None, z if optional else None, CU, True
+    return u, delta, A, B, C, D if optional else None, z if optional else None, CU, True, True
 
 
 def detached(arguments: tuple[object, ...]) -> tuple[object, ...]:
@@ -33,8 +33,15 @@ def test_scan(optional: bool) -> None:
     torch.manual_seed(0)
     arguments = scan_arguments(optional)
     torch.library.opcheck(torch.ops.mdaf.selective_scan.default, arguments)
-    backward = (torch.randn(sum(LENGTHS), 64, dtype=torch.float64), *detached(arguments))
+    backward = (torch.randn(sum(LENGTHS), 64, dtype=torch.float64), torch.empty(0, 128), *detached(arguments)[:-1])
     torch.library.opcheck(torch.ops.mdaf.selective_scan_backward.default, backward)
+
+
+def test_the_backward_scan_refuses_to_go_without_the_states_it_begins_with() -> None:
+    x = torch.randn(130, 64)
+    arguments = (x, x, torch.randn(64, 2), torch.randn(130, 2), torch.randn(130, 2), None, None)
+    with pytest.raises(ValueError, match="states before 2 chunks, and has 0"):
+        scan_numba._scan_backward(x, x.new_empty(0, 128), *arguments, torch.tensor([0, 130]), True)
 
 
 @pytest.mark.parametrize("silu", [True, False])

@@ -10,13 +10,13 @@ from pathlib import Path
 import numba
 
 from mdaf_core.base.settings import PROJECT_ROOT
-from mdaf_core.ops import adam, conv_numba, dropout, field_attention, scan_numba
+from mdaf_core.ops import adam, conv_numba, dropout, field_attention, scan_numba, slices
 from mdaf_core.ops.compiled import compiled_folder, complete
 from mdaf_core.training import warm
 
 KERNELS = {
     (module.__name__.rpartition(".")[2], name)
-    for module in (adam, conv_numba, dropout, field_attention, scan_numba)
+    for module in (adam, conv_numba, dropout, field_attention, scan_numba, slices)
     for name, kernel in vars(module).items()
     if isinstance(kernel, numba.core.registry.CPUDispatcher)
     and kernel.py_func.__module__ == module.__name__
@@ -26,7 +26,7 @@ KERNELS = {
 
 def test_every_parallel_kernel_is_compiled(monkeypatch, tmp_path: Path) -> None:
     """Run in a process of its own, with a copy of the kernels that nobody has compiled."""
-    assert len(KERNELS) >= 9
+    assert len(KERNELS) >= 11
     copy = tmp_path / "mdaf_core"
     shutil.copytree(PROJECT_ROOT / "mdaf_core", copy, ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run([sys.executable, "-m", "mdaf_core.training.warm"], cwd=tmp_path, check=True)
