@@ -210,7 +210,7 @@ def _parts(dataset: PreparedDataset, figures: statistics.Statistics) -> None:
 
 
 def _charts(dataset: PreparedDataset, figures: statistics.Statistics) -> None:
-    lengths = statistics_frames.history_frame(figures)
+    lengths = statistics_frames.history_frame(figures, dataset)
     over_time = statistics_frames.time_frame(figures, dataset.meta.timezone)
     left_out = f" {figures.outside_bins:,} rows far from all others are left out." if figures.outside_bins else ""
     zone = f", in {dataset.meta.timezone}" if dataset.meta.has_calendar else ""
@@ -228,7 +228,7 @@ def _charts(dataset: PreparedDataset, figures: statistics.Statistics) -> None:
         ("by-clock", data_charts.by_clock, clock, "Rows by hour and weekday",
          f"All parts, in {dataset.meta.timezone}. The colour is the positive rate."),
         ("history-lengths", data_charts.history_lengths, lengths, "History lengths",
-         "Events of the same user strictly before the row; 50 stands for more."),
+         "Events of the same user strictly before the row; the last length stands for more."),
         ("popularity", data_charts.popularity, popularity, "Popularity",
          "How many of the training rows the most frequent items and users make up."),
         ("cold-start", data_charts.cold_start, cold, "Cold start",

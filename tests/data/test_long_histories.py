@@ -14,6 +14,10 @@ from mdaf_core.data.batches.stream import GRID, StreamLoader
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.export import export_rows
 from mdaf_core.data.store.schema import LONGEST_HISTORY
+from mdaf_core.data.store.statistics import read_statistics
+from mdaf_core.data.store.statistics_frames import history_frame
+from mdaf_core.reporting import export
+from mdaf_core.reporting.topics.data import history_lengths
 from tests.conftest import LONG_LOGS
 
 MONTH = 30 * 86400
@@ -116,3 +120,14 @@ def test_rows_are_exported_with_as_many_events_as_are_asked_for(long_logs, tmp_p
     export_rows(long_logs, ["test"], tmp_path / "rows.parquet", history=True, max_history=1000)
     lists = pl.read_parquet(tmp_path / "rows.parquet")["history_item"]
     np.testing.assert_array_equal(lists.list.len(), np.minimum(length_of(long_logs), 1000))
+
+
+def test_the_data_page_tells_long_histories_apart(long_logs):
+    figures = read_statistics(long_logs)
+    frame = history_frame(figures, long_logs).filter(part="test")
+    length = length_of(long_logs)
+    for events, at_most in frame.select("events", "at_most").rows():
+        assert at_most == (1.0 if events == LONGEST_HISTORY else pytest.approx(np.mean(length <= events)))
+    assert frame["rows"].sum() == len(length) and frame["events"].max() == LONGEST_HISTORY
+    assert history_frame(figures).filter(part="test")["events"].max() == 50
+    assert export.render(history_lengths(history_frame(figures, long_logs)), "svg").startswith(b"<svg")

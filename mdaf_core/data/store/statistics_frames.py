@@ -7,18 +7,40 @@ import polars as pl
 
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.describe import local_times
-from mdaf_core.data.store.schema import WEEKDAYS
+from mdaf_core.data.store.schema import MAX_HISTORY, WEEKDAYS
 from mdaf_core.data.store.statistics import Statistics
 
+_LONG = (100, 200, 500, 1000, 2000, 5000, 10_000)
 
-def history_frame(statistics: Statistics) -> pl.DataFrame:
+
+def history_frame(statistics: Statistics, dataset: PreparedDataset | None = None) -> pl.DataFrame:
     """Rows by history length. Columns: part, events (50: that many or more), rows, at_most (share of the part's rows
-    with at most so many events)."""
+    with at most so many events).
+
+    Args:
+        dataset: whose rows tell longer histories apart, where there are any: 50 is then 50 alone, 100 is 51 to 100, …,
+            and the last those that are longer still.
+    """
+    longest = {} if dataset is None else {part: _lengths(dataset, part) for part in statistics.history_lengths}
+    long = any(length_N.max(initial=0) > MAX_HISTORY for length_N in longest.values())
     frames = []
     for part, counts in statistics.history_lengths.items():
-        frame = pl.DataFrame({"part": part, "events": range(len(counts)), "rows": counts})
-        frames.append(frame.with_columns(at_most=pl.col("rows").cum_sum() / max(1, sum(counts))))
+        events, rows = list(range(len(counts))), list(counts)
+        if long:
+            bounds = np.array([MAX_HISTORY, *_LONG])
+            place = np.searchsorted(bounds, longest[part], side="left")
+            events += _LONG
+            rows = [*rows[:-1], int((longest[part] == MAX_HISTORY).sum())]
+            rows += [int((place == i).sum()) for i in range(1, len(bounds))]
+            rows[-1] += int((place == len(bounds)).sum())
+        frame = pl.DataFrame({"part": part, "events": events, "rows": rows})
+        frames.append(frame.with_columns(at_most=pl.col("rows").cum_sum() / max(1, sum(rows))))
     return pl.concat(frames) if frames else pl.DataFrame()
+
+
+def _lengths(dataset: PreparedDataset, part: str) -> np.ndarray:
+    rows = dataset.rows(part)  # type: ignore[arg-type]
+    return np.asarray(rows.history_end - rows.history_start)
 
 
 def time_frame(statistics: Statistics, timezone: str) -> pl.DataFrame:

@@ -143,7 +143,7 @@ def history(story: RowStory) -> pl.DataFrame:
 
 
 def occlusion(story: RowStory, over_time: bool = False) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
-    """Effect of each history event on the probability, newest event on the right; and its data.
+    """Effect of each history event that was asked for on the probability, newest event on the right; and its data.
 
     Args:
         over_time: place the events by their time before the row (logarithmic), which takes a history with times; else
@@ -151,9 +151,13 @@ def occlusion(story: RowStory, over_time: bool = False) -> tuple[alt.TopLevelMix
     """
     import altair as alt
 
-    frame = history(story).with_columns(
-        seconds_before=pl.Series([e.seconds_before for e in story.history], dtype=pl.Float64),
-        shares=pl.Series([" and ".join(e.same) or "nothing" for e in story.history], dtype=pl.String),
+    frame = (
+        history(story)
+        .with_columns(
+            seconds_before=pl.Series([e.seconds_before for e in story.history], dtype=pl.Float64),
+            shares=pl.Series([" and ".join(e.same) or "nothing" for e in story.history], dtype=pl.String),
+        )
+        .filter(pl.col("effect_probability").is_not_null())
     )
     fields = list(story.history[0].fields) if story.history else []
     shared = [s for s in dict.fromkeys(frame["shares"].to_list()) if s != "nothing"]
