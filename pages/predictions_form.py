@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import SPLITS
+from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY, SPLITS
 from pages import shared
 
 SCALES = {None: "Recognised", "probability": "Probabilities", "logit": "Log-odds (logits)"}
@@ -29,6 +29,11 @@ def rows(dataset: PreparedDataset) -> None:
         history = bool(dataset.meta.history_fields) and st.checkbox(
             "With histories", key="rows-history", help="Each row's newest events, oldest first, as a list a field."
         )
+        most = 0
+        if history:
+            most = st.number_input(
+                "Newest events", 1, LONGEST_HISTORY, MAX_HISTORY, key="rows-most", help="Of each row."
+            )
         usual = f"{dataset.name}-{split}.{kind}"
         many = dataset.meta.splits[split].rows > DOWNLOAD_ROWS
         typed = st.text_input(
@@ -37,33 +42,33 @@ def rows(dataset: PreparedDataset) -> None:
         ).strip()  # fmt: skip
         if typed or many:
             if st.button("Write", type="primary", key="rows-go", disabled=not typed):
-                _write(dataset, split, Path(typed).expanduser(), labels, history)
+                _write(dataset, split, Path(typed).expanduser(), labels, most)
             return
         if st.button("Make the file", key="rows-make"):
             with shared.guard():
-                content = _content(dataset, split, usual, labels, history)
-                st.session_state["rows-made"] = (usual, labels, history, content)
+                content = _content(dataset, split, usual, labels, most)
+                st.session_state["rows-made"] = (usual, labels, most, content)
         made = st.session_state.get("rows-made")
-        if made and made[:3] == (usual, labels, history):
+        if made and made[:3] == (usual, labels, most):
             st.download_button("Download", made[3], file_name=usual, type="primary", key="rows-download")
 
 
-def _write(dataset: PreparedDataset, split: Any, path: Path, labels: bool, history: bool) -> None:
+def _write(dataset: PreparedDataset, split: Any, path: Path, labels: bool, most: int) -> None:
     from mdaf_core.data.store.export import export_rows
 
     with shared.guard():
-        count = export_rows(dataset, [split], path, labels=labels, history=history)
+        count = export_rows(dataset, [split], path, labels=labels, history=bool(most), max_history=most)
         st.success(f"{count:,} rows written to {shared.plain(str(path))}.", icon=":material/check:")
 
 
-def _content(dataset: PreparedDataset, split: Any, name: str, labels: bool, history: bool) -> bytes:
+def _content(dataset: PreparedDataset, split: Any, name: str, labels: bool, most: int) -> bytes:
     import tempfile
 
     from mdaf_core.data.store.export import export_rows
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
-        export_rows(dataset, [split], path, labels=labels, history=history)
+        export_rows(dataset, [split], path, labels=labels, history=bool(most), max_history=most)
         return path.read_bytes()
 
 
