@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.data.reading import files
@@ -13,6 +16,7 @@ from mdaf_core.data.reading.layout import Layout
 
 BLOCK_BYTES = 32 << 20
 LONGEST = 64 << 20  # bytes of a line
+_COUNTED = 1 << 18  # bytes that stay in the cache
 
 _MAGIC = {
     b"PK\x03\x04": "an archive within an archive: unpack it first",
@@ -83,16 +87,45 @@ def fingerprint_file(path: Path) -> dict[str, Any]:
     return {"bytes": size, "sha256": digest.hexdigest()}
 
 
+class Block(NamedTuple):
+    """Whole lines of a file with '\\n' ends in UTF-8: the number of the first one, how many they are, and how much of
+    the file has been read with them, from 0 to 1."""
+
+    text: bytes
+    first: int
+    lines: int
+    share: float
+
+
+def occurrences(text: bytes, byte: bytes) -> int:
+    """How often a byte occurs: as `text.count`, but as fast where it is frequent."""
+    view, wanted = np.frombuffer(text, np.uint8), ord(byte)
+    return sum(
+        int(np.count_nonzero(view[start : start + _COUNTED] == wanted)) for start in range(0, len(view), _COUNTED)
+    )
+
+
+def ahead(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The same blocks, each read and hashed in a thread while the one before it is used."""
+    following = iter(blocks)
+    with ThreadPoolExecutor(1) as thread:
+        block = thread.submit(next, following, None).result()
+        while block is not None:
+            after = thread.submit(next, following, None)
+            yield block
+            block = after.result()
+
+
 class Blocks:
-    """Iterates over (whole lines with '\\n' ends in UTF-8, number of the first line); hashes the file on the way."""
+    """Iterates over the blocks of a file and hashes it on the way."""
 
     def __init__(self, path: Path, layout: Layout):
         self.path, self.layout = path, layout
         check_file(path, layout.expected or "a text file")
-        self.name, self.share = path.name, 0.0
+        self.name = path.name
         self.fingerprint: dict[str, Any] = {}
 
-    def __iter__(self) -> Iterator[tuple[bytes, int]]:
+    def __iter__(self) -> Iterator[Block]:
         digest, size = hashlib.sha256(), 0
         line = 1
         rest = b""
@@ -105,7 +138,7 @@ class Blocks:
                 data, following = following, opened.read(BLOCK_BYTES) if following else b""
                 digest.update(data)
                 size += len(data)
-                self.share = 1.0 if not following else min(opened.share, 0.999)
+                share = 1.0 if not following else min(opened.share, 0.999)
                 if size == len(data):
                     check_kind(data, self.path, self.layout.expected)
                     data = data.removeprefix(b"\xef\xbb\xbf")
@@ -120,17 +153,19 @@ class Blocks:
                             line,
                         )
                     continue
-                block, rest = self._clean(rest + data[:cut], last=not following), data[cut:]
+                whole = b"".join((rest, memoryview(data)[:cut]))
+                block, rest = self._clean(whole, last=not following), data[cut:]
                 if block and line == 1 and self.layout.header:
                     block = self._check_header(block)
                     line = 2
                 if block:
-                    yield self._pad(block), line
-                    line += block.count(b"\n") + (not block.endswith(b"\n"))
+                    lines = occurrences(block, b"\n") + (not block.endswith(b"\n"))
+                    yield Block(block, line, lines, share)
+                    line += lines
         self.fingerprint = {"bytes": size, "sha256": digest.hexdigest()}
 
     def _clean(self, block: bytes, last: bool) -> bytes:
-        if b"\r\n" in block:
+        if b"\r" in block:
             block = block.replace(b"\r\n", b"\n")
         if last:
             block = block.rstrip(b"\r\n")
@@ -140,18 +175,6 @@ class Blocks:
             except UnicodeDecodeError:
                 block = block.decode("latin-1").encode("utf-8")
         return block
-
-    def _pad(self, block: bytes) -> bytes:
-        """Give lines that lost their empty fields at the end these fields back."""
-        separator, most = self.layout.separator.encode(), len(self.layout.columns) - 1
-        if self.layout.least is None or block.count(separator) == most * (block.count(b"\n") + 1):
-            return block
-        ended = block.endswith(b"\n")
-        lines = block.removesuffix(b"\n").split(b"\n")
-        missing = [most - line.count(separator) for line in lines]
-        allowed = range(1, len(self.layout.columns) - self.layout.least + 1)
-        padded = [line + separator * n if n in allowed else line for line, n in zip(lines, missing, strict=True)]
-        return b"\n".join(padded) + (b"\n" if ended else b"")
 
     def _check_header(self, block: bytes) -> bytes:
         first, _, others = block.partition(b"\n")

@@ -20,7 +20,7 @@ import polars as pl
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.base.progress import Progress
 from mdaf_core.data.reading import stages
-from mdaf_core.data.reading.blocks import Blocks
+from mdaf_core.data.reading.blocks import Blocks, ahead, occurrences
 from mdaf_core.data.reading.layout import DTYPES, Layout, hint, problem
 
 EXAMPLES = 20  # of what is left out
@@ -98,9 +98,9 @@ def read_text(
     bad: list[dict[str, Any]] = []
     skipped = dropped = rows = 0
     start = time.monotonic()
-    for block, line in blocks:
-        numbers = range(line, line + block.count(b"\n") + 1)
-        for piece in _parse(block, numbers, path, layout, skip_bad_rows):
+    for block in ahead(blocks):
+        numbers = range(block.first, block.first + block.lines)
+        for piece in _parse(block.text, numbers, path, layout, skip_bad_rows):
             if isinstance(piece, _Skipped):
                 skipped += 1
                 if len(bad) < EXAMPLES:
@@ -114,7 +114,7 @@ def read_text(
                 kept.add(frame)
         if progress:
             rate = (rows + dropped) / max(time.monotonic() - start, 0.001)
-            progress(blocks.share, f"Reading {blocks.name}: {rows + dropped:,} rows, {rate:,.0f} rows/s")
+            progress(block.share, f"Reading {blocks.name}: {rows + dropped:,} rows, {rate:,.0f} rows/s")
     if not rows and skipped and not dropped:
         raise BadInputError(f"Not one of its {skipped:,} lines could be read. Is it {layout.expected}?", path)
     if not rows and not dropped:
@@ -151,9 +151,12 @@ def _parse(
     block: bytes, numbers: Sequence[int], path: Path, layout: Layout, skip: bool
 ) -> Iterator[pl.DataFrame | _Skipped]:
     """Frames of the good lines in order, and the skipped ones; `numbers` are those of the block's lines."""
-    frame = _parse_fast(block, layout)
+    frame = _parse_fast(block, layout, len(numbers))
     if frame is not None:
         yield frame
+        return
+    if layout.least is not None and (padded := _pad(block, layout)) != block:
+        yield from _parse(padded, numbers, path, layout, skip)
         return
     lines = block.removesuffix(b"\n").split(b"\n")
     if len(lines) <= _LEAF_LINES:
@@ -180,23 +183,35 @@ def _parse_each(
     for line, raw in zip(numbers, lines, strict=True):
         words, text = problem(raw, layout)
         if words is None:
-            alone = _parse_fast(raw, layout)
+            alone = _parse_fast(raw, layout, 1)
             if alone is not None:
                 yield alone
                 continue
             words, text = "The line cannot be read", raw.decode("utf-8", "replace")
-            if layout.rule is not None and _parse_fast(raw, replace(layout, rule=None)) is not None:
+            if layout.rule is not None and _parse_fast(raw, replace(layout, rule=None), 1) is not None:
                 words = layout.rule[1]
         if not skip:
             raise BadInputError(f"{words}. {hint(line, raw, layout)}", path, line, text)
         yield _Skipped(line, words, text[:MOST_TEXT])
 
 
-def _parse_fast(block: bytes, layout: Layout) -> pl.DataFrame | None:
-    """The whole block by Polars, or None where anything about it is not as it should be."""
+def _pad(block: bytes, layout: Layout) -> bytes:
+    """Give lines that lost their empty fields at the end these fields back."""
+    assert layout.least is not None
+    separator, most = layout.separator.encode(), len(layout.columns) - 1
+    ended = block.endswith(b"\n")
+    lines = block.removesuffix(b"\n").split(b"\n")
+    missing = [most - line.count(separator) for line in lines]
+    allowed = range(1, len(layout.columns) - layout.least + 1)
+    padded = [line + separator * n if n in allowed else line for line, n in zip(lines, missing, strict=True)]
+    return b"\n".join(padded) + (b"\n" if ended else b"")
+
+
+def _parse_fast(block: bytes, layout: Layout, lines: int) -> pl.DataFrame | None:
+    """The whole block of so many lines by Polars, or None where anything about it is not as it should be."""
     separator = layout.separator
-    lines = block.count(b"\n") + (not block.endswith(b"\n"))
-    if block.count(separator.encode()) != (len(layout.columns) - 1) * lines or b"\0" in block:
+    parting = block.count(separator.encode()) if len(separator) > 1 else occurrences(block, separator.encode())
+    if parting != (len(layout.columns) - 1) * lines or b"\0" in block:
         return None
     if len(separator) > 1 and _UNIT in block:
         return None
