@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -13,6 +14,8 @@ from mdaf_core.base.progress import Progress, no_progress
 from mdaf_core.data.audit.base import Written
 from mdaf_core.data.audit.registry import all_checks
 from mdaf_core.data.audit.report import Audit, Check
+from mdaf_core.data.audit.together import forest_library
+from mdaf_core.data.batches.history import earlier_ends
 from mdaf_core.data.store.dataset import PreparedDataset
 
 
@@ -44,6 +47,16 @@ def _run_checks(dataset: PreparedDataset, progress: Progress) -> list[Check]:
         if answer is not None:
             found.append(answer)
     return found
+
+
+def load_libraries() -> None:
+    """Load what checks will ask for: numba's first call, and libraries that are imported where they are used."""
+    import scipy.special  # noqa: F401
+
+    all_checks()
+    first_events = np.zeros(1, np.int64)
+    earlier_ends(first_events, first_events, np.empty(0, np.int32), first_events[:0])
+    forest_library()
 
 
 def refresh_audit(dataset: PreparedDataset) -> Audit:

@@ -10,13 +10,14 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import check_name, new_folder, reading, replace_folder, write_json
 from mdaf_core.base.progress import Progress, no_progress, with_time_left
 from mdaf_core.base.settings import get_settings
-from mdaf_core.data.audit.audit import audit_dataset
+from mdaf_core.data.audit.audit import audit_dataset, load_libraries
 from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.formats.base import Source, check_path, parse_options
 from mdaf_core.data.formats.registry import get_source
@@ -74,6 +75,7 @@ def prepare(
     report = with_time_left(progress or no_progress)
 
     report(0.0, f"Looking at {path.name}" if path else "Generating")
+    Thread(target=load_libraries, daemon=True).start()  # while files are read and hashed, the other processor is free
     request = request_of(found, path, chosen, _part(report, 0.0, 0.02))
     same = None if again else prepared_as(request, name)
 

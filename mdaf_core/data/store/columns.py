@@ -14,6 +14,9 @@ from mdaf_core.data.store.schema import IDENTITY
 
 _CHUNK = 4_000_000
 """Rows that are put at once."""
+_DTYPES = {
+    pa.from_numpy_dtype(kind): np.dtype(kind) for kind in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8")
+}
 
 
 def read_columns(path: Path) -> dict[str, np.ndarray]:
@@ -23,8 +26,16 @@ def read_columns(path: Path) -> dict[str, np.ndarray]:
     for name in table.column_names:
         column = table.column(name)
         array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-        out[name] = array.to_numpy(zero_copy_only=False)
+        out[name] = _numbers(array)
     return out
+
+
+def _numbers(array: pa.Array) -> np.ndarray:
+    """The array over the same memory; texts, and what holds nulls, as a copy."""
+    kind = array.type
+    if array.null_count or kind not in _DTYPES:
+        return array.to_numpy(zero_copy_only=False)  # loads pandas
+    return np.frombuffer(array.buffers()[1], _DTYPES[kind])[array.offset : array.offset + len(array)]
 
 
 def write_columns(path: Path, columns: dict[str, np.ndarray]) -> None:
@@ -55,14 +66,14 @@ class ColumnFile:
             for name in dtypes:
                 column = batch.column(name)
                 numbers = column.indices if isinstance(column, pa.DictionaryArray) else column
-                self._columns[name] = numbers.buffers()[1].address - begin, numbers.type.to_pandas_dtype()
+                self._columns[name] = numbers.buffers()[1].address - begin, _DTYPES[numbers.type]
             del batch, column, numbers
         self._file = path.open("r+b")
 
     def put(self, name: str, values: np.ndarray, at: int = 0) -> None:
         """Write `values` to the rows of a column from `at` on."""
         begin, dtype = self._columns[name]
-        self._file.seek(begin + at * np.dtype(dtype).itemsize)
+        self._file.seek(begin + at * dtype.itemsize)
         self._file.write(np.ascontiguousarray(values, dtype).data)
 
     def close(self) -> None:
@@ -125,13 +136,21 @@ class _Sparse(io.RawIOBase):
 
 def _zeros(rows: int, dtype: np.dtype | list[str]) -> np.ndarray | pa.DictionaryArray:
     if isinstance(dtype, list):
-        return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array(dtype, pa.string()))
+        return pa.DictionaryArray.from_arrays(_array(np.zeros(rows, np.int32)), pa.array(dtype, pa.string()))
     return np.zeros(rows, dtype)
+
+
+def _array(values: np.ndarray) -> pa.Array:
+    """The same memory as an array (`pa.array` would load pandas); booleans, which Arrow packs, as a copy."""
+    kind = pa.from_numpy_dtype(values.dtype)
+    if kind not in _DTYPES:
+        return pa.array(values)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
 def _write_batch(sink: Any, columns: Mapping[str, np.ndarray | pa.DictionaryArray]) -> None:
     batch = pa.record_batch(
-        {name: values if isinstance(values, pa.Array) else pa.array(values) for name, values in columns.items()}
+        {name: values if isinstance(values, pa.Array) else _array(values) for name, values in columns.items()}
     )
     with pa.ipc.new_file(sink, batch.schema) as writer:
         writer.write_batch(batch)

@@ -11,8 +11,9 @@ import polars as pl
 
 from mdaf_core.base.files import reading
 from mdaf_core.data.store.dataset import AGAIN, PreparedDataset, Rows
-from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, DatasetMeta, Split, TimeUnit
+from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, TICKS, DatasetMeta, Split, TimeUnit
 
+_MANY = 10_000
 UNKNOWN_WORD = "unknown"
 MISSING_WORD = "missing"
 
@@ -104,7 +105,28 @@ def shown_times(meta: DatasetMeta, timestamp: np.ndarray) -> pl.Series:
 
 def local_times(timestamp: np.ndarray, timezone: str, unit: TimeUnit) -> pl.Series:
     """Unix time in a unit as local datetimes without zone."""
-    moments = pl.from_epoch(pl.Series("time", np.asarray(timestamp, np.int64)), time_unit=unit)
+    ticks = pl.Series("time", np.asarray(timestamp, np.int64))
+    if len(ticks) < _MANY:
+        return _converted(ticks, timezone, unit)
+    quarter = TICKS[unit] * 900
+    quarters = ticks.to_numpy() // quarter
+    low, high = int(quarters.min()), int(quarters.max())
+    if high - low > len(ticks):
+        return _converted(ticks, timezone, unit)
+    # Clocks are rarely set: how far they are from UTC is worked out once a quarter of an hour, at its ends.
+    begins = pl.Series(np.arange(low, high + 1) * quarter)
+    first, last = (
+        (pl.from_epoch(ends, time_unit=unit) - _converted(ends, timezone, unit)).to_numpy()
+        for ends in (begins, begins + (quarter - 1))
+    )
+    if (first != last).any():
+        return _converted(ticks, timezone, unit)
+    quarters -= low
+    return pl.from_epoch(ticks, time_unit=unit) - pl.Series(first[quarters])
+
+
+def _converted(ticks: pl.Series, timezone: str, unit: TimeUnit) -> pl.Series:
+    moments = pl.from_epoch(ticks, time_unit=unit)
     return moments.dt.replace_time_zone("UTC").dt.convert_time_zone(timezone).dt.replace_time_zone(None)
 
 
