@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import numpy as np
@@ -17,6 +18,11 @@ from mdaf_core.data.audit.report import Audit, Check
 from mdaf_core.data.audit.together import forest_library
 from mdaf_core.data.batches.history import earlier_ends
 from mdaf_core.data.store.dataset import PreparedDataset
+
+_AT_ONCE = 2
+"""Checks: most of their work is in libraries that let other threads run."""
+_MANY_ROWS = 10_000_000
+"""One after the other from here on: each may hold several columns."""
 
 
 def audit_dataset(dataset: PreparedDataset, progress: Progress = no_progress) -> Audit:
@@ -41,11 +47,16 @@ def _run_checks(dataset: PreparedDataset, progress: Progress) -> list[Check]:
     """Every check that applies, the gravest questions first."""
     data, asked = Written(dataset), all_checks()
     found = []
-    for i, check in enumerate(asked):
-        progress(i / len(asked), f"Auditing: {check.id.replace('-', ' ')}")
-        answer = check.ask(data)
-        if answer is not None:
-            found.append(answer)
+    pool = ThreadPoolExecutor(_AT_ONCE if data.total <= _MANY_ROWS else 1)
+    try:
+        answers = [pool.submit(check.ask, data) for check in asked]
+        for i, check in enumerate(asked):
+            progress(i / len(asked), f"Auditing: {check.id.replace('-', ' ')}")
+            answer = answers[i].result()
+            if answer is not None:
+                found.append(answer)
+    finally:
+        pool.shutdown(cancel_futures=True)
     return found
 
 

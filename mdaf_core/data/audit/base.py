@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from threading import RLock
 from typing import Any, TypeVar
 
+import numba
 import numpy as np
 import polars as pl
 
@@ -20,7 +22,6 @@ from mdaf_core.data.store.schema import SPLITS, UNKNOWN, FieldSpec, Split
 T = TypeVar("T")
 _PIECE = 4_000_000
 _HASHED = 1 << 15
-_MIXED = (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)), (np.uint64(27), np.uint64(0x94D049BB133111EB))
 WORDS = {"train": "training", "val": "validation", "test": "test"}
 EXAMPLES = 20
 
@@ -33,6 +34,7 @@ class Written:
         self.rows: dict[Split, Rows] = {split: dataset.rows(split) for split in SPLITS}
         self.events = dataset.events if self.meta.history_fields else {}
         self._made: dict[Callable[[Written], Any], Any] = {}
+        self._making = RLock()
 
     @property
     def categorical(self) -> list[FieldSpec]:
@@ -79,8 +81,9 @@ class Written:
 
     def once(self, work: Callable[[Written], T]) -> T:
         """What `work` makes of this data set, worked out for the first check that asks."""
-        if work not in self._made:
-            self._made[work] = work(self)
+        with self._making:
+            if work not in self._made:
+                self._made[work] = work(self)
         made: T = self._made[work]
         return made
 
@@ -258,19 +261,18 @@ def rows_text(number: int, one: str, many: str) -> str:
 
 def mixed_hash(columns: list[np.ndarray]) -> np.ndarray:
     """(N,) uint64 hash of the rows of some columns of integers or float32 (splitmix64 between columns)."""
-    keys = np.zeros(len(columns[0]), np.uint64)
-    for start in range(0, len(keys), _HASHED):  # pieces that stay in the cache while they are mixed
-        key = keys[start : start + _HASHED]
-        other = np.empty_like(key)
-        for column in columns:
-            numbers = column[start : start + _HASHED]
-            numbers = numbers.view(np.int32) if column.dtype == np.float32 else numbers
-            key += numbers.astype(np.int64, copy=False).view(np.uint64)
-            key += np.uint64(0x9E3779B97F4A7C15)
-            for shift, factor in _MIXED:
-                np.right_shift(key, shift, out=other)
-                key ^= other
-                key *= factor
-            np.right_shift(key, np.uint64(31), out=other)
-            key ^= other
-    return keys
+    key = np.zeros(len(columns[0]), np.uint64)
+    for column in columns:
+        numbers = column.view(np.int32) if column.dtype == np.float32 else column
+        for start in range(0, len(key), _HASHED):  # pieces that stay in the cache
+            _mix(key[start : start + _HASHED], numbers[start : start + _HASHED].astype(np.int64))
+    return key
+
+
+@numba.njit(cache=True)
+def _mix(key, numbers):  # pragma: no cover - compiled
+    for i in range(len(key)):
+        mixed = key[i] + np.uint64(numbers[i]) + np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        key[i] = mixed ^ (mixed >> np.uint64(31))

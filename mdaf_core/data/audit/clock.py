@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from mdaf_core.data.audit.base import WORDS, Written
@@ -61,6 +63,7 @@ def _both(label: np.ndarray) -> np.ndarray:
     return chosen
 
 
+@lru_cache(maxsize=1)
 def _halves(size: int) -> tuple[np.ndarray, np.ndarray]:
     order = np.random.default_rng(0).permutation(size)
     return order[: size // 2], order[size // 2 :]

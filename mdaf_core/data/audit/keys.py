@@ -29,7 +29,7 @@ class Keys:
         hashes = mixed_hash(columns)
         share = int(known.sum()) // _MOST_ROWS + 1
         self.words = words
-        self.rows = np.flatnonzero(known & (hashes % np.uint64(share) == 0))
+        self.rows = np.flatnonzero(known if share == 1 else known & (hashes % np.uint64(share) == 0))
         _, self.group = np.unique(hashes[self.rows], return_inverse=True)
         self.size = int(self.group.max(initial=-1)) + 1
 

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -107,10 +108,12 @@ def prepare(
         _rename(folder, name)
         shutil.rmtree(work / "read", ignore_errors=True)
         dataset = PreparedDataset(folder)
-        audit = audit_dataset(dataset, _part(watched, 0.72, 0.95))
-        write_json(folder / "audit.json", audit.model_dump(mode="json"))
-        watched(0.95, "Computing statistics")
-        write_statistics(dataset)
+        with ThreadPoolExecutor(1) as beside:
+            statistics = beside.submit(write_statistics, dataset)
+            audit = audit_dataset(dataset, _part(watched, 0.72, 0.95))
+            write_json(folder / "audit.json", audit.model_dump(mode="json"))
+            watched(0.95, "Computing statistics")
+            statistics.result()
         ask()  # a study may have been launched on it meanwhile
         replace_folder(folder, get_settings().datasets_dir / name)
     report(1.0, f"Prepared {name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mdaf_core.base.errors import StudioError
@@ -11,11 +12,15 @@ from mdaf_core.data.store.dataset import PreparedDataset
 
 def content_hashes(folder: Path) -> dict[str, str]:
     """sha256 of every Arrow file of a prepared data set, by its path inside the folder."""
-    found = {}
-    for path in sorted(folder.rglob("*.arrow")):
-        with path.open("rb") as file:
-            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+    paths = sorted(folder.rglob("*.arrow"))
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(_sha256, paths))
+    return {path.relative_to(folder).as_posix(): digest for path, digest in zip(paths, found, strict=True)}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def altered_files(recorded: dict[str, str], actual: dict[str, str]) -> list[str]:

@@ -1,0 +1,22 @@
+import sys
+from importlib import import_module
+
+import pytest
+
+from mdaf_core.base.imports import lean
+
+
+def test_a_library_without_what_it_loads_by_the_way(tmp_path, monkeypatch):
+    (tmp_path / "heavy_of_a_test.py").write_text("")
+    (tmp_path / "library_of_a_test.py").write_text(
+        "try:\n    import heavy_of_a_test\n    whole = True\nexcept ImportError:\n    whole = False\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    alone = lean("library_of_a_test", "heavy_of_a_test")
+    assert not alone.whole and lean("library_of_a_test", "heavy_of_a_test") is alone
+    assert not {"library_of_a_test", "heavy_of_a_test"} & set(sys.modules)
+    assert import_module("library_of_a_test").whole
+    with pytest.raises(ImportError):
+        lean("no_library_of_a_test")
+    for name in ("library_of_a_test", "heavy_of_a_test"):
+        sys.modules.pop(name, None)

@@ -1,0 +1,94 @@
+"""What preparing works out quickly, against the plain definition."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mdaf_core.data.audit.base import mixed_hash
+from mdaf_core.data.audit.copies import _Ordered, _part_of_rows, _sharing
+from mdaf_core.data.audit.scores import auc
+from mdaf_core.data.batches.gather import gather, match_features
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.reading.blocks import occurrences
+from mdaf_core.data.store.describe import local_times
+from tests.data.raw_files import write_user_behavior
+
+SCORE = st.sampled_from([float("nan"), float("inf"), -float("inf"), -1.0, 0.0, -0.0, 0.5, 0.5000000000000001])
+
+
+@given(st.binary(max_size=300), st.integers(0, 255))
+def test_bytes_are_counted(text, byte):
+    assert occurrences(text, bytes([byte])) == text.count(bytes([byte]))
+
+
+def test_bytes_of_many_pieces_are_counted():
+    text = np.random.default_rng(0).integers(0, 4, 700_001).astype(np.uint8).tobytes()
+    assert occurrences(text, b"\3") == text.count(b"\3")
+
+
+@given(st.lists(st.tuples(st.booleans(), SCORE), min_size=2, max_size=40).filter(lambda x: len({a for a, _ in x}) == 2))
+def test_auc_counts_pairs(rows):
+    def size(score: float) -> float:  # what is missing lies below all numbers
+        return -np.inf if np.isnan(score) else np.nextafter(score, 0) if np.isinf(score) else score
+
+    up, down = ([size(score) for label, score in rows if label is kind] for kind in (True, False))
+    wins = sum((a > b) + (a == b) / 2 for a in up for b in down)
+    label, score = (np.array(column) for column in zip(*rows, strict=True))
+    assert auc(label.astype(np.uint8), score) == wins / (len(up) * len(down))
+
+
+def test_hashes_depend_on_every_column_and_on_no_neighbour():
+    draw = np.random.default_rng(0)
+    columns = [draw.integers(-5, 5, 100_000), draw.integers(0, 3, 100_000).astype(np.int32)]
+    columns.append(draw.choice(np.array([0.5, np.nan, -1], np.float32), 100_000))
+    found = mixed_hash(columns)
+    rows = pl.DataFrame({"a": columns[0], "b": columns[1], "c": columns[2].view(np.int32), "hash": found})
+    assert rows.n_unique() == rows["hash"].n_unique() == rows.n_unique(["a", "b", "c"])
+    assert (mixed_hash([column[70_000:] for column in columns]) == found[70_000:]).all()
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "Europe/Berlin", "Australia/Lord_Howe", "Africa/Monrovia", "UTC"])
+@pytest.mark.parametrize(("unit", "ticks"), [("s", 1), ("ms", 1000)])
+def test_local_times_of_many_rows(zone, unit, ticks):
+    draw = np.random.default_rng(0)
+    for low, high in ((1_711_800_000, 1_711_900_000), (63_590_000, 63_600_000), (-(10**9), 10**9)):
+        times = draw.integers(low, high, 20_000) * ticks + ticks // 3
+        expected = [
+            datetime.fromtimestamp(int(time) // ticks, UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+            for time in times[:300]
+        ]
+        assert local_times(times, zone, unit).dt.truncate("1s")[:300].to_list() == expected
+
+
+@pytest.mark.parametrize("longest", [0, 1, 7, 50])
+def test_match_features_from_the_log_are_those_of_batches(tmp_path, home, longest):
+    write_user_behavior(tmp_path / "UserBehavior.csv")
+    dataset = prepare("user-behavior", path=tmp_path / "UserBehavior.csv", options={"task": "next-click"})
+    rows = dataset.rows("test")
+    index = np.random.default_rng(0).permutation(len(rows))[:400]
+    found = match_features(dataset, "test", index, longest)
+    assert found.tobytes() == gather(dataset, rows, index, longest)["match_BM"].tobytes()
+    assert not longest or found.any()
+
+
+def test_users_that_share_stretches():
+    """Two copies of a user's rows, one in a later part; everyone else is random."""
+    draw = np.random.default_rng(0)
+    key = draw.integers(4, 40_000, 6_000)
+    user = np.repeat(np.arange(200, dtype=np.int32), 30)
+    part = np.repeat(np.arange(200) % 3, 30).astype(np.int8)
+    for copy, original in ((7, 3), (100, 5)):
+        key[copy * 30 : copy * 30 + 30] = key[original * 30 : original * 30 + 30]
+    pairs = _sharing(_Ordered(user, part, key))
+    assert pairs.rows() == [(3, 7, True), (5, 100, True)]
+    shares = _part_of_rows(_Ordered(user, part, key), pl.Series([3, 7, 5, 100], dtype=pl.Int32))
+    assert shares == {"val": 2 / 67, "test": 1 / 66}
+    assert _sharing(_Ordered(user[:2], part[:2], key[:2])).is_empty()
+    assert _part_of_rows(_Ordered(user, part, key), pl.Series([], dtype=pl.Int32)) == {}
