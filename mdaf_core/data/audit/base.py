@@ -22,6 +22,7 @@ from mdaf_core.data.store.schema import SPLITS, UNKNOWN, FieldSpec, Split
 T = TypeVar("T")
 _PIECE = 4_000_000
 _HASHED = 1 << 15
+_BITS = 22
 WORDS = {"train": "training", "val": "validation", "test": "test"}
 EXAMPLES = 20
 
@@ -192,9 +193,7 @@ class Written:
 
         def repeated(split: Split, piece: slice) -> np.ndarray:
             known, found = hashes(split, piece)
-            if not len(shared):
-                return known[:0]
-            return known[shared[np.minimum(np.searchsorted(shared, found), len(shared) - 1)] == found]
+            return known[among(found, shared)]
 
         frames = []
         found_in = self.positions(repeated)
@@ -259,14 +258,35 @@ def rows_text(number: int, one: str, many: str) -> str:
     return f"1 row {one}" if number == 1 else f"{number:,} rows {many}"
 
 
+def among(hashes: np.ndarray, few: np.ndarray) -> np.ndarray:
+    """Positions of those hashes that are among a few, which are sorted: most are told by their first bits."""
+    if not len(few):
+        return np.empty(0, np.int64)
+    begins = np.zeros(1 << _BITS, np.bool_)
+    shift = np.uint64(64 - _BITS)
+    begins[few >> shift] = True
+    at = np.flatnonzero(begins[hashes >> shift])
+    found = hashes[at]
+    return at[few[np.minimum(np.searchsorted(few, found), len(few) - 1)] == found]
+
+
 def mixed_hash(columns: list[np.ndarray]) -> np.ndarray:
     """(N,) uint64 hash of the rows of some columns of integers or float32 (splitmix64 between columns)."""
-    key = np.zeros(len(columns[0]), np.uint64)
-    for column in columns:
-        numbers = column.view(np.int32) if column.dtype == np.float32 else column
-        for start in range(0, len(key), _HASHED):  # pieces that stay in the cache
-            _mix(key[start : start + _HASHED], numbers[start : start + _HASHED].astype(np.int64))
-    return key
+    keys = np.empty(len(columns[0]), np.uint64)
+    for piece, key in hashed(columns):
+        keys[piece] = key
+    return keys
+
+
+def hashed(columns: list[np.ndarray]) -> Iterator[tuple[slice, np.ndarray]]:
+    """As `mixed_hash`, piece by piece: what is worked out of a piece stays in the processor's cache."""
+    numbers = [column.view(np.int32) if column.dtype == np.float32 else column for column in columns]
+    for start in range(0, len(columns[0]), _HASHED):
+        piece = slice(start, min(start + _HASHED, len(columns[0])))
+        key = np.zeros(piece.stop - start, np.uint64)
+        for column in numbers:
+            _mix(key, column[piece].astype(np.int64))
+        yield piece, key
 
 
 @numba.njit(cache=True)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.base import EXAMPLES, WORDS, Written, mixed_hash
+from mdaf_core.data.audit.base import EXAMPLES, WORDS, Written, among, mixed_hash
 from mdaf_core.data.audit.registry import Answer, check
+from mdaf_core.data.prepare.order import stable_order
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.describe import field_word
 from mdaf_core.data.store.schema import SPLITS, UNKNOWN, Split
@@ -91,10 +92,9 @@ def _sharing(rows: _Ordered) -> pl.DataFrame:
     whole = user[2:] == user[:-2]
     rare = odds[2:] + odds[1:-1] + odds[:-2] + 2 * math.log(len(key)) < math.log(_RARE * len(key))
     at = np.flatnonzero(whole & rare)
-    hashes = mixed_hash([key[at], key[at + 1], key[at + 2]])
-    order = np.argsort(hashes)
-    same = hashes[order[1:]] == hashes[order[:-1]]
-    again = order[np.append(same, False) | np.append(False, same)]  # most stretches come once: whose, nobody asks
+    hashes = mixed_hash([key[:-2], key[1:-1], key[2:]])[at]
+    ordered = np.sort(hashes)
+    again = among(hashes, np.unique(ordered[1:][ordered[1:] == ordered[:-1]]))  # most come once: whose, nobody asks
     if not len(again):
         return none
 
@@ -228,7 +228,7 @@ def _keyed(data: Written) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
 def _pairs(key: np.ndarray) -> np.ndarray:
     """(P, 2) positions of rows that follow each other among the rows of one key, where these are few: what many rows
     share is common."""
-    order = np.argsort(key, kind="stable")
+    order = stable_order(key)
     ordered = key[order]
     same = ordered[1:] == ordered[:-1]
     if not same.any():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.base import Written, mixed_hash
+from mdaf_core.data.audit.base import Written, hashed
 from mdaf_core.data.store.describe import field_word
 from mdaf_core.data.store.schema import FIRST_ID, UNKNOWN
 
@@ -26,11 +26,14 @@ class Keys:
     """
 
     def __init__(self, words: str, columns: list[np.ndarray], known: np.ndarray):
-        hashes = mixed_hash(columns)
-        share = int(known.sum()) // _MOST_ROWS + 1
-        self.words = words
-        self.rows = np.flatnonzero(known if share == 1 else known & (hashes % np.uint64(share) == 0))
-        _, self.group = np.unique(hashes[self.rows], return_inverse=True)
+        share = np.uint64(int(known.sum()) // _MOST_ROWS + 1)
+        rows, hashes = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
+        for piece, key in hashed(columns):
+            chosen = np.flatnonzero(known[piece] & (key % share == 0))
+            rows.append(chosen + piece.start)
+            hashes.append(key[chosen])
+        self.words, self.rows = words, np.concatenate(rows)
+        _, self.group = np.unique(np.concatenate(hashes), return_inverse=True)
         self.size = int(self.group.max(initial=-1)) + 1
 
 

@@ -11,7 +11,7 @@ from mdaf_core.data.audit.base import EXAMPLES, WORDS, Written
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.audit.report import GRADES
 from mdaf_core.data.audit.sample import drawn
-from mdaf_core.data.audit.scores import auc, auc_error, rates_of
+from mdaf_core.data.audit.scores import Rates, auc, auc_error, rates_of
 from mdaf_core.data.batches.gather import match_features, match_names
 from mdaf_core.data.store.schema import UNKNOWN, Split
 
@@ -91,7 +91,8 @@ def _rates(data: Written) -> list[dict[str, Any]]:
 def label_leak(data: Written) -> Answer | None:
     """What each input reaches alone: too much is a leak, and the best is what a model has to beat."""
     judged: tuple[Split, ...] = ("val", "test", "train")
-    found = {split: _alone(data, split) for split in judged if len(np.unique(data.rows[split].label)) == 2}
+    learned: dict[str, Rates] = {}
+    found = {split: _alone(data, split, learned) for split in judged if len(np.unique(data.rows[split].label)) == 2}
     aucs = {(split, name): max(auc, 1 - auc) for split, alone in found.items() for name, auc in alone.items()}
     if not aucs:
         return None
@@ -127,9 +128,13 @@ def _both_labels(data: Written, split: Split) -> np.ndarray:
     return np.concatenate([np.flatnonzero(label == value)[: EXAMPLES // 2] for value in (1, 0)])
 
 
-def _alone(data: Written, split: Split) -> dict[str, float]:
+def _alone(data: Written, split: Split, rates: dict[str, Rates]) -> dict[str, float]:
     """AUC of each input as a score: ids, and numbers of few values, by their smoothed positive rate on training rows;
-    numbers as they are, too. One half of the training rows is judged by the rates of the other."""
+    numbers as they are, too. One half of the training rows is judged by the rates of the other.
+
+    Args:
+        rates: of ids over all training rows, added to where they are missing.
+    """
     train, rows = data.rows["train"], data.rows[split]
     learned: np.ndarray | slice = slice(None)
     pick = drawn(len(rows), _SAMPLE if split != "train" else _SAMPLE // 2)
@@ -143,7 +148,11 @@ def _alone(data: Written, split: Split) -> dict[str, float]:
     for field in data.meta.fields:
         values, past = rows.columns[field.name][pick], train.columns[field.name]
         if field.kind == "categorical":
-            found[field.name] = auc(label, rates_of(values, past[learned], known))
+            if split == "train":
+                own = Rates(past[learned], known)
+            else:
+                own = rates[field.name] = rates.get(field.name) or Rates(past, known)
+            found[field.name] = auc(label, own.of(values))
             continue
         found[field.name] = auc(label, values)
         if np.isnan(values).any():  # being missing may tell the label as well

@@ -34,9 +34,20 @@ def auc_error(label: np.ndarray) -> float:
 
 def rates_of(codes: np.ndarray, past: np.ndarray, label: np.ndarray) -> np.ndarray:
     """(N,) positive rate of each code among past rows, smoothed towards that of all."""
-    size, base = 1 + max(int(codes.max(initial=0)), int(past.max(initial=0))), float(label.mean())
-    count, positives = occurrences(past, size), occurrences(past, size, where=label)
-    return ((positives + base) / (count + 1))[codes]
+    return Rates(past, label).of(codes)
+
+
+class Rates:
+    """The positive rate of each code among past rows, smoothed towards that of all; that of all for other codes."""
+
+    def __init__(self, past: np.ndarray, label: np.ndarray):
+        size, base = 1 + int(past.max(initial=0)), float(label.mean())
+        count, positives = occurrences(past, size), occurrences(past, size, where=label)
+        self._table = np.append((positives + base) / (count + 1), base)
+
+    def of(self, codes: np.ndarray) -> np.ndarray:
+        """(N,) rate of each code."""
+        return self._table[np.minimum(codes, len(self._table) - 1)]
 
 
 def cell_auc(order: np.ndarray, count: np.ndarray, positives: np.ndarray) -> float:

@@ -83,13 +83,14 @@ def _match(target_HB, event_HT, age_T, cu, scale, equal_TH, out_BM):  # pragma: 
 def _match_field(event_E, target_B, time_E, start_B, end_B, time_B, ticks, scale, field, out_BM):  # pragma: no cover
     """As `_match` for one field, from the log itself: nothing is gathered."""
     for b in range(len(target_B)):
-        count, last = 0, -1
-        if target_B[b] > 1:
+        count, target = 0, target_B[b]
+        if target > 1:
             for t in range(start_B[b], end_B[b]):
-                if event_E[t] == target_B[b]:
-                    count += 1
-                    last = t
+                count += event_E[t] == target
         if count > 0:
+            last = end_B[b] - 1
+            while event_E[last] != target:
+                last -= 1
             age = np.float32(time_B[b] - time_E[last]) / ticks
             put_match(out_BM, b, field, count, end_B[b] - last, age, scale)
 

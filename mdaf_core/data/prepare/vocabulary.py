@@ -82,7 +82,8 @@ class Vocabulary:
 
         def look_up(values: pl.Series) -> np.ndarray:
             plain = (values.fill_null(low) if values.null_count() else values).to_numpy()
-            codes = table[np.clip(plain.astype(np.int64), low - 1, high + 1) - (low - 1)]
+            places = np.clip(plain, low - 1, high + 1) if plain.dtype == np.int64 else plain.astype(np.int64)
+            codes = table.take(places - (low - 1), mode="clip")
             if values.null_count():
                 codes[values.is_null().to_numpy()] = FIRST_ID if first > FIRST_ID else UNKNOWN
             return codes
