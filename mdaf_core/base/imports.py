@@ -13,7 +13,7 @@ def lean(name: str, *without: str) -> ModuleType:
     """A library, loaded as if others were not installed: it works without them and would load them to no use.
 
     Where the library is loaded already, it is that one. Otherwise this copy is the caller's alone: who imports the
-    library later, in a notebook say, gets it whole.
+    library later, in a notebook say, gets it whole. Name only others that no thread imports meanwhile.
 
     Raises:
         ImportError: the library is not there, or does not work without them.
