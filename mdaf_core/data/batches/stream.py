@@ -23,7 +23,7 @@ from mdaf_core.data.batches.loader import Batch, BatchLoader, Slices
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 
-GRID = 1024
+GRID = 256
 """Events between two places of a long log where encoding begins, at least; as many as a row reads if those are more."""
 
 
