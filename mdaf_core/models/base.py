@@ -49,6 +49,12 @@ class ModelSettings(BaseModel):
         return False
 
     @property
+    def lacks_state(self) -> str:
+        """Why a user's state cannot be kept from event to event, as the end of a sentence; empty where it can
+        (`HistoryEncoder.begin`)."""
+        return "declares no state to keep" if self.reads_history else "reads no history, so there is nothing to keep"
+
+    @property
     def gated(self) -> bool:
         """Whether its network is a `GatedModel`, whose outputs have g."""
         return not self.lacks_gate
@@ -144,6 +150,20 @@ class CTRModel(nn.Module):
     def loss(self, output: Output, target_B: Tensor) -> Tensor:
         """Scalar training loss; `target_B` are (smoothed) targets in [0, 1]. Default: mean binary cross-entropy."""
         return F.binary_cross_entropy_with_logits(output.logit_B, target_B)
+
+    def begin(self) -> Any:
+        """What a model that keeps a state (`ModelSettings.lacks_state`) carries of a user before the first event."""
+        raise NotImplementedError
+
+    def read(self, history: dict[str, Tensor], state: Any) -> Tensor:
+        """What the model makes of a user's next events, (T, D): the outputs that `Batch.kept` takes. `state` moves on
+        behind them; a call costs the same however many events came before. Without gradients.
+
+        Args:
+            history: field → (T,) int64 codes, oldest first.
+            state: of `begin`; each user has one.
+        """
+        raise NotImplementedError
 
     def hide_ids(self, batch: Batch) -> Batch:
         """While training, the batch with some ids replaced by 'unknown', in targets and histories (`unknown_rate`).

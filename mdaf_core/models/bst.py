@@ -25,6 +25,10 @@ class BSTConfig(SequenceConfig):
         description="Distances to the target with a vector of their own; older events share the last.",
     )
 
+    @property
+    def lacks_state(self) -> str:
+        return "puts the target into the sequence, so that every candidate needs all events encoded anew"
+
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
         divides("heads", self.heads, "hidden_dim", self.hidden_dim)

@@ -19,6 +19,10 @@ class DINConfig(SequenceConfig):
     hidden_dim: int = Field(36, ge=1, le=1024, description="Width of the activation unit.")
     hidden_units: HiddenUnits = Field([200, 80], description="MLP on top.")
 
+    @property
+    def lacks_state(self) -> str:
+        return "weighs each event by the target: of the events alone there is nothing to compute ahead"
+
 
 PRESETS = (Preset("din", "Deep Interest Network", DINConfig(), RARE_IDS),)
 

@@ -29,6 +29,7 @@ class SequenceConfig(ModelSettings):
 
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -97,16 +98,30 @@ class HistoryEncoder(nn.Module):
         """The history as one vector a row, (B, pooled_dim); defined for empty histories too."""
         raise NotImplementedError
 
+    def begin(self) -> Any:
+        """See `CTRModel.begin`."""
+        raise NotImplementedError
+
+    def read(self, history: dict[str, Tensor], state: Any) -> Tensor:
+        """See `CTRModel.read`."""
+        raise NotImplementedError
+
+    def embed(self, history: dict[str, Tensor]) -> Tensor:
+        """Embeddings of events alone, (T, event_dim)."""
+        found = [t(history[name].unsqueeze(1)).squeeze(1) for name, t in zip(self.history, self.tables, strict=True)]
+        return torch.cat(found, dim=1)
+
     def look_up(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Embeddings of the events (T, event_dim) and, where the model sees it, of the target (B, event_dim)."""
         events, targets = [], []
         for column, name, table in zip(self.columns, self.history, self.tables, strict=True):
-            codes = batch.history[name]
+            codes, count = batch.history[name], len(batch.history[name])
             if self.target_aware:  # one gather: the backward pass then fills one gradient of the table's size, not two
-                codes = torch.cat([codes, batch.categorical_BF[:, column]])
+                target_B = batch.categorical_BF[:, column]
+                codes = torch.cat([codes, target_B]) if count else target_B
             vectors = table(codes.unsqueeze(1)).squeeze(1)
-            events.append(vectors[: len(batch.history[name])])
-            targets.append(vectors[len(batch.history[name]) :])
+            events.append(vectors[:count])
+            targets.append(vectors[count:])
         return torch.cat(events, dim=1), torch.cat(targets, dim=1) if self.target_aware else None
 
     def forward(self, batch: Batch) -> Tensor:
@@ -137,3 +152,9 @@ class HistoryModel(CTRModel):
 
     def forward(self, batch: Batch) -> Output:
         return Output(self.out(self.encoder(self.hide_ids(batch))).squeeze(1))
+
+    def begin(self) -> Any:
+        return self.encoder.begin()
+
+    def read(self, history: dict[str, Tensor], state: Any) -> Tensor:
+        return self.encoder.read(history, state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -33,6 +33,10 @@ class Mamba4RecConfig(SequenceConfig):
     def causal(self) -> bool:
         return True
 
+    @property
+    def lacks_state(self) -> str:
+        return ""
+
     @model_validator(mode="after")
     def _target_pooling_sees_target(self) -> Self:
         if self.pooling == "target" and not self.target_aware:
@@ -55,15 +59,18 @@ PRESETS = (
 
 
 import math
+from collections.abc import Sequence
+from itertools import zip_longest
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mdaf_core.data.batches.loader import Batch, Slices
+from mdaf_core.data.batches.loader import Batch, Kept, Slices
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.history import HistoryEncoder, event_widths
 from mdaf_core.models.layers import append_token
+from mdaf_core.ops.carried import Carried
 from mdaf_core.ops.causal_conv import causal_conv1d
 from mdaf_core.ops.dropout import Dropout
 from mdaf_core.ops.segments import (
@@ -76,7 +83,7 @@ from mdaf_core.ops.segments import (
     segment_sum,
 )
 from mdaf_core.ops.selective_scan import selective_scan
-from mdaf_core.ops.slices import slice_attention, slice_last, slice_mean
+from mdaf_core.ops.slices import attend_all, slice_attention, slice_last, slice_mean
 
 DELTA_MIN, DELTA_MAX = 1e-3, 1e-1  # steps at the start, as in Mamba's own initialisation
 
@@ -113,14 +120,25 @@ class Mamba(nn.Module):
         """Of convolution and scan, which no matrix product accounts for: K, 4 N and 3 a channel."""
         return len(self.D_D) * (self.conv_DK.shape[1] + 4 * self.state_dim + 3)
 
-    def forward(self, x_TD: Tensor, cu_seqlens: Tensor) -> Tensor:
+    def begin(self) -> Carried:
+        """What it carries from event to event, before the first."""
+        return Carried.begin(self.conv_DK, self.conv_bias_D, -self.A_log_DN.exp(), self.D_D)
+
+    def forward(self, x_TD: Tensor, cu_seqlens: Tensor | None, carried: Carried | None = None) -> Tensor:
+        """Tokens (T, dim) of packed sequences; with `carried` the next ones of one sequence."""
         # Two products instead of one cut in half: each result is contiguous, as the kernels want it.
         u_TD, z_TD = (F.linear(x_TD, weight) for weight in self.in_proj.weight.chunk(2))
-        u_TD = causal_conv1d(u_TD, self.conv_DK, self.conv_bias_D, cu_seqlens, silu=True)
+        if carried is None:
+            assert cu_seqlens is not None
+            u_TD = causal_conv1d(u_TD, self.conv_DK, self.conv_bias_D, cu_seqlens, silu=True)
+        else:
+            u_TD = carried.convolve(u_TD)
         delta, B_TN, C_TN = self.x_proj(u_TD).split([self.rank, self.state_dim, self.state_dim], dim=1)
         if self.dt_proj is not None:
             # Not as a linear layer: with so few inputs, the gradient of its weight takes MKL ten times longer.
             delta = torch.addmm(self.dt_proj.bias, delta, self.dt_proj.weight.t().contiguous())
+        if carried is not None:
+            return self.out_proj(carried.scan(u_TD, delta, B_TN, C_TN, z_TD))
         A_DN = -self.A_log_DN.exp()
         y_TD = selective_scan(u_TD, delta, A_DN, B_TN, C_TN, self.D_D, z_TD, delta_softplus=True, cu_seqlens=cu_seqlens)
         return self.out_proj(y_TD)
@@ -153,8 +171,8 @@ class MambaLayer(nn.Module):
                 Dropout(config.dropout),
             )
 
-    def forward(self, x_TD: Tensor, cu_seqlens: Tensor) -> Tensor:
-        x_TD = x_TD + self.dropout(self.mamba(self.norm(x_TD), cu_seqlens))
+    def forward(self, x_TD: Tensor, cu_seqlens: Tensor | None, carried: Carried | None = None) -> Tensor:
+        x_TD = x_TD + self.dropout(self.mamba(self.norm(x_TD), cu_seqlens, carried))
         return x_TD if self.ffn is None else x_TD + self.ffn(x_TD)
 
 
@@ -182,6 +200,14 @@ class TargetAttention(nn.Module):
     def multiply_adds_per_event(self) -> int:
         """One score and one weighted vector, beside the projections."""
         return 2 * len(self.nothing_D)
+
+    def of_kept(self, kept: Kept, target_BE: Tensor) -> Tensor:
+        """The pooled vector (B, D) where all rows read the same kept outputs."""
+        value_TD = kept.output_TD
+        query_BD = self.query(target_BE) @ self.key.weight / math.sqrt(value_TD.shape[1])
+        scores = self.equal_H, self.recency, self.nothing_score
+        pooled_BD, nothing_B = attend_all(query_BD, value_TD, kept.identity_TH, kept.target_BH, *scores)
+        return pooled_BD + nothing_B.unsqueeze(1) * self.nothing_D
 
     def of_slices(self, slices: Slices, target_BE: Tensor, value_TD: Tensor, cu_seqlens: Tensor) -> Tensor:
         """The pooled vector (B, D) where rows share events; the key's weights act on the few queries instead."""
@@ -239,11 +265,24 @@ class Mamba4RecEncoder(HistoryEncoder):
             self.summarise_attended = nn.Linear(dim, narrow)
             self.summarise_last = nn.Linear(dim, narrow)
 
-    def pool(self, event_TE: Tensor, target_BE: Tensor | None, batch: Batch) -> Tensor:
+    def encode(self, event_TE: Tensor, cu_seqlens: Tensor | None, carried: Sequence[Carried] = ()) -> Tensor:
+        """The outputs (T, D) at events (T, event_dim), of packed sequences or with what each layer carries."""
         x_TD = self.project(event_TE)
-        for layer in self.layers:
-            x_TD = layer(x_TD, batch.cu_seqlens)
-        x_TD = self.norm(x_TD)
+        for layer, own in zip_longest(self.layers, carried):
+            x_TD = layer(x_TD, cu_seqlens, own)
+        return self.norm(x_TD)
+
+    def begin(self) -> list[Carried]:
+        layers: Any = self.layers
+        return [layer.mamba.begin() for layer in layers]
+
+    def read(self, history: dict[str, Tensor], state: list[Carried]) -> Tensor:
+        return self.encode(self.embed(history), None, state)
+
+    def pool(self, event_TE: Tensor, target_BE: Tensor | None, batch: Batch) -> Tensor:
+        if batch.kept is not None:
+            return self.pool_kept(batch.kept, target_BE, len(batch))
+        x_TD = self.encode(event_TE, batch.cu_seqlens)
         slices, empty_B1 = batch.slices, (batch.lengths_B == 0).unsqueeze(1)
         if slices is None:
             pooled_BD = self.pool_events(x_TD, batch.cu_seqlens)
@@ -257,5 +296,22 @@ class Mamba4RecEncoder(HistoryEncoder):
             attended_BD = self.attention(batch.equal_TH.to(x_TD.dtype), target_BE, x_TD, batch.cu_seqlens)
         else:
             attended_BD = self.attention.of_slices(slices, target_BE, x_TD, batch.cu_seqlens)
+        return self.beside_target(pooled_BD, attended_BD, target_BE)
+
+    def pool_kept(self, kept: Kept, target_BE: Tensor | None, rows: int) -> Tensor:
+        """As `pool`, of one user's kept outputs: what is of the history alone is computed once."""
+        x_TD = kept.output_TD
+        if not len(x_TD):
+            pooled_1D = self.norm.bias.unsqueeze(0)
+        else:
+            pooled_1D = x_TD[-1:] if self.pool_events is segment_last else x_TD.mean(0, keepdim=True)
+        if not self.by_target:
+            return pooled_1D.expand(rows, -1)
+        assert target_BE is not None
+        return self.beside_target(pooled_1D, self.attention.of_kept(kept, target_BE), target_BE)
+
+    def beside_target(self, pooled_BD: Tensor, attended_BD: Tensor, target_BE: Tensor) -> Tensor:
+        """Pooling by target from the last output, of each row or of all, and what the target attends to."""
+        last_BN = self.summarise_last(pooled_BD).expand(len(target_BE), -1)
         next_BE = self.predict_next(pooled_BD) * target_BE
-        return torch.cat([next_BE, self.summarise_attended(attended_BD), self.summarise_last(pooled_BD)], dim=1)
+        return torch.cat([next_BE, self.summarise_attended(attended_BD), last_BN], dim=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -42,6 +42,10 @@ class MDAFConfig(ModelSettings):
     @property
     def causal(self) -> bool:
         return self.sequential.causal
+
+    @property
+    def lacks_state(self) -> str:
+        return self.sequential.lacks_state
 
 
 _WITHOUT_MATCH = MDAFConfig(sequential=Mamba4RecConfig(match_features=False))
@@ -144,6 +148,12 @@ class MDAF(GatedModel):
     def forward(self, batch: Batch, gate_B: Tensor | None = None) -> Output:
         """Predict; with `gate_B`, (B,) or (B, fusion_dim), as if g had these values (see `fuse`)."""
         return self.fuse(*self.branches(batch), gate_B)
+
+    def begin(self) -> Any:
+        return self.sequential.begin()
+
+    def read(self, history: dict[str, Tensor], state: Any) -> Tensor:
+        return self.sequential.read(history, state)
 
     def branches(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The static and the sequential branch's vectors, (B, fusion_dim) each."""

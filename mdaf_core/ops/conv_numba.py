@@ -16,7 +16,7 @@ from mdaf_core.ops.simd import LANES, fill, load, sigmoid, store
 
 
 @numba.njit
-def _convolve(x, weight, bias, channels, first, start, t):  # type: ignore[no-untyped-def]
+def convolve_token(x, weight, bias, channels, first, start, t):  # type: ignore[no-untyped-def]
     """bias + Σ_k weight[width−1−k] · x[t−k], for t−k from `start` on."""
     width = len(weight) // channels
     out = load(bias, first)
@@ -32,7 +32,7 @@ def _forward(x, weight, bias, silu, cu, groups, y):  # type: ignore[no-untyped-d
         for s in range(groups[group], groups[group + 1]):
             for t in range(cu[s], cu[s + 1]):
                 for first in range(0, channels, LANES):
-                    out = _convolve(x, weight, bias, channels, first, cu[s], t)
+                    out = convolve_token(x, weight, bias, channels, first, cu[s], t)
                     store(y, t * channels + first, out * sigmoid(out) if silu else out)
 
 
@@ -50,7 +50,7 @@ def _backward(x, weight, bias, silu, cu, groups, longest, dy, dx, dweight_G, dbi
                 for i in range(length):
                     g = load(dy, (start + i) * channels + first)
                     if silu:
-                        out = _convolve(x, weight, bias, channels, first, start, start + i)
+                        out = convolve_token(x, weight, bias, channels, first, start, start + i)
                         share = sigmoid(out)
                         g = g * share * (fill(one) + out * (fill(one) - share))
                     store(before, i * LANES, g)

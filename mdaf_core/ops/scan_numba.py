@@ -38,6 +38,26 @@ def _step(delta, at, positive):  # type: ignore[no-untyped-def]
     return step if positive else softplus(step)
 
 
+@numba.njit(inline="always")
+def scan_token(u, delta, A, B, C, skip, z, positive, gated, t, first, h, begin, y):  # type: ignore[no-untyped-def]
+    """Token t of the 64 channels from `first` on: from the states before it, at `begin` in h, to those behind it."""
+    channels = len(skip)
+    states = len(A) // channels
+    at = t * channels + first
+    x, step = load(u, at), _step(delta, at, positive)
+    drive = step * x
+    out = load(skip, first) * x
+    for n in range(states):
+        decay = exp2(step * load(A, first * states + n * LANES))
+        new = decay * load(h, begin + n * LANES) + fill(B[t * states + n]) * drive
+        store(h, begin + n * LANES, new)
+        out = out + fill(C[t * states + n]) * new
+    if gated:
+        gate = load(z, at)
+        out = out * gate * sigmoid(gate)
+    store(y, at, out)
+
+
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def _forward(  # type: ignore[no-untyped-def]
     u, delta, A, B, C, skip, z, positive, gated, cu, groups, parts, later, y, starts
@@ -51,23 +71,11 @@ def _forward(  # type: ignore[no-untyped-def]
             for first in range(part * vectors // parts * LANES, (part + 1) * vectors // parts * LANES, LANES):
                 h[:] = 0
                 for t in range(cu[s], cu[s + 1]):
-                    at = t * channels + first
                     step_of = t - cu[s]
                     if len(starts) and step_of % CHUNK == 0 and step_of > 0:
                         place = ((later[s] + step_of // CHUNK - 1) * vectors + first // LANES) * len(h)
                         starts[place : place + len(h)] = h
-                    x, step = load(u, at), _step(delta, at, positive)
-                    drive = step * x
-                    out = load(skip, first) * x
-                    for n in range(states):
-                        decay = exp2(step * load(A, first * states + n * LANES))
-                        new = decay * load(h, n * LANES) + fill(B[t * states + n]) * drive
-                        store(h, n * LANES, new)
-                        out = out + fill(C[t * states + n]) * new
-                    if gated:
-                        gate = load(z, at)
-                        out = out * gate * sigmoid(gate)
-                    store(y, at, out)
+                    scan_token(u, delta, A, B, C, skip, z, positive, gated, t, first, h, 0, y)
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
@@ -150,7 +158,7 @@ def _work(cu_seqlens: Tensor, channels: int) -> tuple[np.ndarray, np.ndarray, in
     return cu, sequence_groups(cu), parts, np.r_[0, np.cumsum(np.maximum(length - 1, 0) // CHUNK)]
 
 
-def _packed(A_DN: Tensor) -> Tensor:
+def packed(A_DN: Tensor) -> Tensor:
     """A as the kernels want it, flat."""
     return (A_DN * LOG2_E).reshape(-1, LANES, A_DN.shape[1]).transpose(1, 2).contiguous().view(-1)
 
@@ -179,7 +187,7 @@ def _scan(
     skip = u.new_zeros(u.shape[1]) if D is None else D
     # Without z the kernel gets u in its place and never reads it.
     use_torch_threads()
-    inputs = arrays(u, delta, _packed(A), B, C, skip, u if z is None else z)
+    inputs = arrays(u, delta, packed(A), B, C, skip, u if z is None else z)
     _forward(*inputs, not softplus, z is not None, cu, groups, parts, later, *arrays(y, starts))
     return y, starts
 
@@ -216,7 +224,7 @@ def _scan_backward(
     skip = u.new_zeros(channels) if D is None else D
     use_torch_threads()
     _backward(
-        *arrays(u, delta, _packed(A), B, C, skip, u if z is None else z),
+        *arrays(u, delta, packed(A), B, C, skip, u if z is None else z),
         not softplus, z is not None, cu, groups, parts, later, *arrays(starts, dy, du, ddelta),
         dA_G.numpy(), dB_P.numpy(), dC_P.numpy(), dskip_G.numpy(), *arrays(du if z is None else dz),
     )  # fmt: skip

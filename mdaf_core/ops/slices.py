@@ -257,6 +257,25 @@ def slice_attention(
     return slice_attention_reference(query_BD, token_TD, code_TH, target_BH, equal_H, recency, nothing, begin_B, end_B)
 
 
+def attend_all(
+    query_BD: Tensor,
+    token_TD: Tensor,
+    code_TH: Tensor,
+    target_BH: Tensor,
+    equal_H: Tensor,
+    recency: Tensor,
+    nothing: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """`slice_attention` where every row reads all tokens, so that scores and sums are matrix products."""
+    newer_T = torch.arange(len(token_TD) - 1, -1, -1, device=token_TD.device, dtype=query_BD.dtype)
+    score_BT = torch.addmm(newer_T.log1p() * -recency, query_BD, token_TD.T)
+    for h, equal in enumerate(equal_H):
+        wanted_B1 = target_BH[:, h, None]
+        score_BT = score_BT + equal * ((code_TH[:, h] == wanted_B1) & (wanted_B1 > 1))
+    weight_BT = torch.cat([score_BT, nothing.expand(len(query_BD), 1)], dim=1).softmax(dim=1)
+    return weight_BT[:, :-1] @ token_TD, weight_BT[:, -1]
+
+
 def slice_attention_reference(
     query_BD: Tensor,
     token_TD: Tensor,

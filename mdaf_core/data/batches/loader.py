@@ -33,6 +33,20 @@ class Slices:
 
 
 @dataclass
+class Kept:
+    """What an encoder made of one user's newest T events, in the place of the events: every row reads all of them.
+
+    Attributes:
+        output_TD: the encoder's outputs.
+        identity_TH, target_BH: as of `Slices`.
+    """
+
+    output_TD: Tensor
+    identity_TH: Tensor
+    target_BH: Tensor
+
+
+@dataclass
 class Batch:
     """B rows whose histories, T events in all, lie one after another, oldest first.
 
@@ -41,7 +55,8 @@ class Batch:
     H history fields, M match features.
 
     With `slices`, rows share events: the sequences are those of users, `slices` says what of them a row reads, and what
-    belongs to a row and an event (`history_age_T`, `equal_TH`) is left out.
+    belongs to a row and an event (`history_age_T`, `equal_TH`) is left out. With `kept`, rows are of one user whose
+    events have been encoded before, and there are no events at all.
 
     Attributes:
         label_B: float32, 0 or 1.
@@ -67,6 +82,7 @@ class Batch:
     user_B: Tensor
     timestamp_B: Tensor
     slices: Slices | None = None
+    kept: Kept | None = None
 
     def __len__(self) -> int:
         return len(self.label_B)
@@ -74,6 +90,8 @@ class Batch:
     @property
     def lengths_B(self) -> Tensor:
         """Events in each row's history, int64."""
+        if self.kept is not None:
+            return torch.full((len(self),), len(self.kept.output_TD))
         if self.slices is not None:
             return self.slices.end_B - self.slices.begin_B
         return (self.cu_seqlens[1:] - self.cu_seqlens[:-1]).long()
@@ -84,9 +102,11 @@ class Batch:
             value = getattr(self, field.name)
             if isinstance(value, dict):
                 moved[field.name] = {k: v.to(device, non_blocking=non_blocking) for k, v in value.items()}
-            elif isinstance(value, Slices):
+            elif isinstance(value, Slices | Kept):
                 parts = {part.name: getattr(value, part.name) for part in fields(value)}
-                moved[field.name] = Slices(**{k: v.to(device, non_blocking=non_blocking) for k, v in parts.items()})
+                moved[field.name] = replace(
+                    value, **{k: v.to(device, non_blocking=non_blocking) for k, v in parts.items()}
+                )
             elif value is not None:
                 moved[field.name] = value.to(device, non_blocking=non_blocking)
         return replace(self, **moved)

@@ -33,8 +33,13 @@ def beginnings(first_B: np.ndarray, end_B: np.ndarray, max_history: int) -> np.n
     Args:
         first_B: the user's first event; end_B: behind the last event that the row may read.
     """
-    grid = max(GRID, max_history)
-    return first_B + np.maximum(end_B - first_B - max_history, 0) // grid * grid
+    size = grid(max_history)
+    return first_B + np.maximum(end_B - first_B - max_history, 0) // size * size
+
+
+def grid(max_history: int) -> int:
+    """Events between two places where encoding begins."""
+    return max(GRID, max_history)
 
 
 class StreamLoader(BatchLoader):
@@ -125,7 +130,7 @@ def gather_stream(
     slices = {"begin_B": begin_B + offset_B, "end_B": end_B + offset_B}
     padding = -len(event_T) % multiple
     given = time_T, own["timestamp_B"], *slices.values(), dataset.meta.ticks, match_scale(match_events or max_history)
-    _match(identity_TH, target_BH, *given, match_BM)
+    match_slices(identity_TH, target_BH, *given, match_BM)
     if padding:
         cu = np.r_[cu, cu[-1] + padding]
         identity_TH = np.pad(identity_TH, ((0, padding), (0, 0)))
@@ -140,7 +145,9 @@ def gather_stream(
 
 
 @numba.njit(cache=True)
-def _match(identity_TH, target_BH, time_T, time_B, begin_B, end_B, ticks, scale, out_BM):  # pragma: no cover - compiled
+def match_slices(  # pragma: no cover - compiled
+    identity_TH, target_BH, time_T, time_B, begin_B, end_B, ticks, scale, out_BM
+):
     """The match features of `gather.match_names`, row by row over its slice."""
     fields = identity_TH.shape[1]
     for b in range(len(begin_B)):

@@ -1,0 +1,120 @@
+"""One user at a time: candidates scored from a state that is kept, and that goes on with each event.
+
+A state holds what the model carries behind the last event, and of the newest events that rows read the model's outputs,
+ids and times. Its scores are those of the model's forward pass where `history_encoding` is stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mdaf_core.base.errors import UsageError
+from mdaf_core.data.batches.kept import Events, Newest, gather_kept
+from mdaf_core.data.batches.stream import beginnings, grid
+from mdaf_core.data.store.dataset import PreparedDataset, Rows
+from mdaf_core.models.base import CTRModel
+from mdaf_core.runs.config import RunConfig
+
+
+@dataclass
+class _Reading:
+    """A log as it was read from one event on: what the model carries, and its newest outputs."""
+
+    begin: int
+    carried: Any
+    outputs: Newest
+
+
+@dataclass
+class State:
+    """What is kept of one user. A row's history is encoded from a place that depends on its length
+    (`stream.beginnings`): near the next such place there are two readings, of which the older one is read from.
+
+    Attributes:
+        length: events so far.
+    """
+
+    identity: Newest
+    times: Newest
+    length: int = 0
+    readings: list[_Reading] = field(default_factory=list)
+
+
+def lacks_state(config: RunConfig) -> str:
+    """Why no state of a user can be kept for a run of this configuration, as the end of a sentence; empty where one
+    can."""
+    reason = config.model.lacks_state
+    if not reason and not config.streams:
+        return (
+            "was trained on windows, which begin anew at another event for each row (training.history_encoding=stream "
+            "has a state)"
+        )
+    return reason
+
+
+class Server:
+    """A trained model that answers for one user at a time.
+
+    Args:
+        model: in evaluation mode.
+        dataset: what rows and events are of; rows' histories are not read.
+
+    Raises:
+        UsageError: a state cannot be kept for it, with the reason.
+    """
+
+    def __init__(self, model: CTRModel, config: RunConfig, dataset: PreparedDataset):
+        if reason := lacks_state(config):
+            raise UsageError(f"{config.name} {reason}: no state of a user can be kept.")
+        self.model, self.dataset = model, dataset
+        self.most = model.events_read(config.training.max_history)
+        self.match_events = config.training.match_events or self.most
+
+    @torch.inference_mode()
+    def begin(self, events: Events | None = None) -> State:
+        """A user's state behind these events; None: before the first."""
+        none = Events.of(self.dataset, 0, 0)
+        state = State(Newest(self.most, none.identity_TH), Newest(self.most, none.time_T))
+        self._open(state, 0, none)
+        if events is not None:
+            self.append(state, events)
+        return state
+
+    @torch.inference_mode()
+    def append(self, state: State, events: Events) -> None:
+        """Let a state go on with the user's next events. One costs the same however many came before."""
+        length, size = state.length + len(events), grid(self.most)
+        first = int(beginnings(np.zeros(1, np.int64), np.array([length]), self.most)[0])
+        readings = [reading for reading in state.readings if reading.begin >= first]
+        at = max(state.length, first)
+        state.readings = readings
+        while at < length:
+            if at % size == 0 and not any(reading.begin == at for reading in state.readings):
+                self._open(state, at, events[:0])
+            end = min(length, (at // size + 1) * size)
+            part = events[at - state.length : end - state.length].history
+            for reading in state.readings:
+                reading.outputs.add(self.model.read(part, reading.carried))
+            at = end
+        state.identity.add(events.identity_TH)
+        state.times.add(events.time_T)
+        state.length = length
+
+    def _open(self, state: State, begin: int, none: Events) -> None:
+        carried = self.model.begin()
+        state.readings.append(_Reading(begin, carried, Newest(self.most, self.model.read(none.history, carried))))
+
+    @torch.inference_mode()
+    def score(self, state: State, rows: Rows, index_B: np.ndarray) -> Tensor:
+        """Logits (B,) of these rows as candidates for the user.
+
+        Args:
+            rows: of the data set, or rows made like them: their own fields and times are read.
+        """
+        newest = state.readings[0].outputs.rows(), state.identity.rows(), state.times.rows()
+        return self.model(gather_kept(self.dataset, rows, index_B, *newest, self.match_events)).logit_B
