@@ -11,8 +11,8 @@ from mdaf_core.analysis.plan import planned_margin
 from mdaf_core.metrics import registry
 from mdaf_core.studies import results
 from pages import compare_evidence as evidence
+from pages import compare_speed, conditions, shared, study_plan
 from pages import compare_views as views
-from pages import conditions, shared, study_plan
 from pages.compare_views import SPLITS
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ VIEWS = {  # and the choices above them that they depend on
     "Slices": ("split",),
     "Cost": ("split", "metric"),
     "History length": ("split", "metric"),
+    "Speed": (),
     "Pair": ("split", "margin"),
     "Reported results": ("margin",),
 }
@@ -60,6 +61,8 @@ def main() -> None:
             conditions.show(study_id, split)
         if view == "ROC and calibration":
             views.curves(study, runs, split)
+        elif view == "Speed":
+            compare_speed.draw(study)
         elif view == "Slices":
             views.slices(study, runs, split)
         elif view == "Pair":

@@ -38,6 +38,7 @@ COMMANDS = {
     "reported": ("evaluate:reported", "See what reported figures can show."),
     "criteria": ("evaluate:criteria", "Judge a study by its success criteria."),
     "overfitting": ("evaluate:overfitting", "See how far runs overfit."),
+    "speed": ("speed:command", "Measure how long trained models take to answer."),
     "gates": ("gates:command", "See what the history, the branches and the gate contribute."),
     "export": ("export:command", "Write a study's figures, tables and text."),
     "figure": ("export:figure", "Draw one figure or table of a study again."),

@@ -5,7 +5,8 @@ A token costs the same however many came before. Without gradients: for models t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numba
 import numpy as np
@@ -66,6 +67,10 @@ class Carried:
             constants = (weight_DK.t().contiguous(), bias_D, packed(A_DN), D_D)
             made._flat = tuple(x.detach().reshape(-1).numpy() for x in constants)
         return made
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Carried:
+        """What is carried is copied, the weights are shared."""
+        return replace(self, before_KD=self.before_KD.clone(), h=self.h.clone())
 
     def convolve(self, x_TD: Tensor) -> Tensor:
         """As `causal_conv1d` with SiLU, (T, D), of the next tokens."""

@@ -56,9 +56,17 @@ def _scores(  # type: ignore[no-untyped-def]
     query, token, code, target, equal, recency, nothing, log, b, begin, end, size, out
 ):
     """Softmax weights of one row's tokens into `out`; returns the weight of "nothing there"."""
+    for i in range(end - begin):
+        out[i] = _dot(query, b * size, token, (begin + i) * size, size)
+    return _weights(code, target, equal, recency, nothing, log, b, begin, end, out)
+
+
+@numba.njit
+def _weights(code, target, equal, recency, nothing, log, b, begin, end, out):  # type: ignore[no-untyped-def]
+    """Softmax weights of one row's tokens from ⟨query, token⟩, in place; returns the weight of "nothing there"."""
     top, fields, length = nothing, len(equal), end - begin
     for i in range(length):
-        out[i] = _dot(query, b * size, token, (begin + i) * size, size) - recency * log[length - 1 - i]
+        out[i] -= recency * log[length - 1 - i]
     for f in range(fields):
         wanted = target[b * fields + f]
         if wanted > 1:
@@ -67,17 +75,28 @@ def _scores(  # type: ignore[no-untyped-def]
                     out[i] += equal[f]
     for i in range(length):
         top = max(top, out[i])
-    log2_e = query.dtype.type(LOG2_E)
+    log2_e = out.dtype.type(LOG2_E)
     for i in range(0, length, LANES):
         store(out, i, exp2(fill(log2_e) * (load(out, i) - fill(top))))
     left = np.exp(nothing - top)
     whole = left
     for i in range(length):
         whole += out[i]
-    share = query.dtype.type(1) / whole
+    share = out.dtype.type(1) / whole
     for i in range(0, length, LANES):
         store(out, i, load(out, i) * fill(share))
     return left * share
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _all_weights(score, code, target, equal, recency, nothing, log, left):  # type: ignore[no-untyped-def]
+    """Of all rows over all tokens, in place: score [B][T]."""
+    length = len(log)
+    row = np.zeros(length + LANES, score.dtype)
+    for b in range(len(left)):
+        row[:length] = score[b * length : (b + 1) * length]
+        left[b] = _weights(code, target, equal, recency, nothing, log, b, 0, length, row)
+        score[b * length : (b + 1) * length] = row[:length]
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
@@ -266,14 +285,17 @@ def attend_all(
     recency: Tensor,
     nothing: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """`slice_attention` where every row reads all tokens, so that scores and sums are matrix products."""
-    newer_T = torch.arange(len(token_TD) - 1, -1, -1, device=token_TD.device, dtype=query_BD.dtype)
-    score_BT = torch.addmm(newer_T.log1p() * -recency, query_BD, token_TD.T)
-    for h, equal in enumerate(equal_H):
-        wanted_B1 = target_BH[:, h, None]
-        score_BT = score_BT + equal * ((code_TH[:, h] == wanted_B1) & (wanted_B1 > 1))
-    weight_BT = torch.cat([score_BT, nothing.expand(len(query_BD), 1)], dim=1).softmax(dim=1)
-    return weight_BT[:, :-1] @ token_TD, weight_BT[:, -1]
+    """`slice_attention` where every row reads all tokens, so that scores and sums are matrix products. Without
+    gradients."""
+    if query_BD.device.type != "cpu":
+        begin_B = torch.zeros(len(query_BD), dtype=torch.int64, device=query_BD.device)
+        slices = begin_B, begin_B + len(token_TD)
+        return slice_attention_reference(query_BD, token_TD, code_TH, target_BH, equal_H, recency, nothing, *slices)
+    score_BT, left_B = query_BD @ token_TD.T, query_BD.new_empty(len(query_BD))
+    score, c, t, e, left = arrays(score_BT, code_TH, target_BH, equal_H, left_B)
+    r, n = (value.detach().numpy()[()] for value in (recency, nothing))
+    _all_weights(score, c, t, e, r, n, np.log1p(np.arange(len(token_TD))).astype(score.dtype), left)
+    return score_BT @ token_TD, left_B
 
 
 def slice_attention_reference(

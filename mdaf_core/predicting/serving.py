@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.batches.kept import Events, Newest, gather_kept
-from mdaf_core.data.batches.stream import beginnings, grid
+from mdaf_core.data.batches.stream import grid, unread
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.models.base import CTRModel
 from mdaf_core.runs.config import RunConfig
@@ -89,10 +89,9 @@ class Server:
     def append(self, state: State, events: Events) -> None:
         """Let a state go on with the user's next events. One costs the same however many came before."""
         length, size = state.length + len(events), grid(self.most)
-        first = int(beginnings(np.zeros(1, np.int64), np.array([length]), self.most)[0])
-        readings = [reading for reading in state.readings if reading.begin >= first]
+        first = int(unread(length, self.most))
+        state.readings = [reading for reading in state.readings if reading.begin >= first]
         at = max(state.length, first)
-        state.readings = readings
         while at < length:
             if at % size == 0 and not any(reading.begin == at for reading in state.readings):
                 self._open(state, at, events[:0])

@@ -6,6 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from mdaf_core.queue.kind import Kind
-from mdaf_core.tasks import predictions, prepare, train
+from mdaf_core.tasks import predictions, prepare, speed, train
 
-KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in (train.KIND, prepare.KIND, predictions.KIND)}
+KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in (train.KIND, prepare.KIND, predictions.KIND, speed.KIND)}

@@ -31,6 +31,10 @@ def compile_kernels() -> None:
             get_preset(preset).model, FeatureSpec.from_vocabulary({"item": 9, "category": 9}), length=3
         )
         model.loss(model.train()(batch), batch.label_B).backward()
+        if model.causal:
+            state, one = model.begin(), {name: codes_T[:1] for name, codes_T in batch.history.items()}
+            for part in (batch.history, one):
+                model.eval().read(part, state)
     query, token = (torch.randn(2, 64, requires_grad=True) for _ in range(2))
     scores, ids = torch.zeros(4, requires_grad=True), torch.ones(2, 2, dtype=torch.int64)
     begin, end, cu = torch.tensor([0, 0]), torch.tensor([1, 2]), torch.tensor([0, 2])

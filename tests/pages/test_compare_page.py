@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mdaf_core.predicting.measured import Cell, Measured, SpeedSettings, Subject, keep
+from mdaf_core.queue import api
 from tests.pages.report_store import LONG, open_page, studies, words  # noqa: F401
 
 
@@ -82,6 +84,7 @@ def test_data_that_are_gone_leave_the_slices_that_need_none(open_page) -> None: 
         ("Results", {"split", "metric", "reference", "margin"}),
         ("Slices", {"split"}),
         ("Cost", {"split", "metric"}),
+        ("Speed", set()),
         ("Reported results", {"margin"}),
     ],
 )
@@ -179,3 +182,52 @@ def test_each_sentence_stands_once(open_page) -> None:  # noqa: F811
     assert sum("hosen after results were seen" in line for line in said) == 1
     assert words(app).count("Beside these results") == 1
     assert words(app).count("intervals are not adjusted") == 1
+
+
+def speed_of(study_id: str) -> Measured:
+    """A measurement as the command keeps it: an event from a kept state takes a tenth."""
+    times = {"mdaf-full": {"raw": 0.004, "kept": 0.0004}, "mdaf-static": {"raw": 0.001}, "lr": {"raw": 0.0001}}
+    cells = [
+        Cell(configuration=name, threads=threads, way=way, events=events, rows=rows, p50=seconds, p99=2 * seconds,
+             cpu=seconds, calls=60, rounds=[seconds * (1 + r / 100) for r in range(12)])
+        for name, ways in times.items()
+        for way, seconds in ways.items() for threads in (2, 1) for events in (10, 100) for rows in (1, 100)
+    ]  # fmt: skip
+    reasons = {"mdaf-full": "", "mdaf-static": "reads no history", "lr": "reads no history"}
+    machine = {"cpu": "A processor", "cores": 2, "threads": [2, 1], "torch": "2", "load_before": 0.5, "load_after": 0.7}
+    return Measured(
+        title="Full", dataset="tiny", fingerprint="f" * 64, reference="mdaf-full", cells=cells, machine=machine,
+        settings=SpeedSettings(events=[10, 100], candidates=[1, 100], rounds=12),
+        subjects=[Subject(configuration=n, run_id="r", seed=42, model="m", lacks_state=w) for n, w in reasons.items()],
+        began="2026-01-02T03:04:05", seconds=60.0,
+    )  # fmt: skip
+
+
+def test_speed_that_was_measured(open_page, studies, monkeypatch) -> None:  # noqa: F811
+    monkeypatch.setenv("MDAF_HOME", studies["home"])
+    keep(studies["full"], speed_of(studies["full"]))
+    app = open_page("compare", "full", view="Speed")
+    assert not app.error, app.error[0].value
+    text = words(app)
+    assert "100 candidates of one user, on one thread" in text and "A processor, 2 cores" in text
+    assert "lr (raw) against mdaf-full (raw): faster at 10 and 100 events" in text
+    assert "mdaf-full (kept state) against its own raw history: faster at 10 and 100 events" in text
+    assert "mdaf-static has no kept state: it reads no history" in text
+    times, ratios = (getattr(frame.value, "data", frame.value) for frame in app.dataframe)
+    assert len(times) == 32 and set(times["Asked"]) == {"raw", "kept state"}
+    assert set(ratios["Verdict"]) == {"faster"} and (ratios["High"] < 1).all()
+    other = open_page("compare", "full", view="Speed", speed_reference="lr", speed_candidates="1", speed_threads="2")
+    assert "mdaf-full (raw) against lr (raw): slower at 10 and 100 events" in words(other)
+    assert "one candidate of one user, on 2 threads" in words(other)
+
+
+def test_speed_is_measured_by_a_job(open_page, monkeypatch) -> None:  # noqa: F811
+    monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
+    app = open_page("compare", "single", view="Speed")
+    assert "Not measured yet" in app.info[0].value
+    app.button(key="measure-speed").click().run()
+    assert not app.exception and not app.error
+    (job,) = [job for job in api.list_jobs() if job.kind == "speed"]
+    assert job.state == "queued" and app.button(key="measure-speed").disabled
+    assert f"Job {job.id} is queued" in words(app)
+    api.cancel(job.id)

@@ -92,8 +92,8 @@ def gather_kept(
     own = own_columns(dataset, rows, index_B)
     match_BM = np.zeros((len(index_B), len(match_names(names))), np.float32)
     begin_B, end_B = np.zeros(len(index_B), np.int64), np.full(len(index_B), len(time_T))
-    given = time_T, own["timestamp_B"], begin_B, end_B, dataset.meta.ticks, match_scale(match_events)
-    match_slices(identity_TH, target_BH, *given, match_BM)
+    times = time_T, own["timestamp_B"], begin_B, end_B, dataset.meta.ticks
+    match_slices(identity_TH, target_BH, *times, match_scale(match_events), match_BM)
     none = torch.empty(0, dtype=torch.int64)
     given: dict[str, Any] = {name: torch.from_numpy(array) for name, array in own.items()}
     return Batch(

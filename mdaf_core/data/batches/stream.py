@@ -33,8 +33,13 @@ def beginnings(first_B: np.ndarray, end_B: np.ndarray, max_history: int) -> np.n
     Args:
         first_B: the user's first event; end_B: behind the last event that the row may read.
     """
+    return first_B + unread(end_B - first_B, max_history)
+
+
+def unread(length: Any, max_history: int) -> Any:
+    """Events of a log of this length (a number or an array) before the place where encoding begins."""
     size = grid(max_history)
-    return first_B + np.maximum(end_B - first_B - max_history, 0) // size * size
+    return np.maximum(length - max_history, 0) // size * size
 
 
 def grid(max_history: int) -> int:
