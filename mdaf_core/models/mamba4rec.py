@@ -70,7 +70,7 @@ from mdaf_core.data.batches.loader import Batch, Kept, Slices
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.history import HistoryEncoder, event_widths
 from mdaf_core.models.layers import append_token
-from mdaf_core.ops.carried import Carried
+from mdaf_core.ops.carried import Block, Carried
 from mdaf_core.ops.causal_conv import causal_conv1d
 from mdaf_core.ops.dropout import Dropout
 from mdaf_core.ops.segments import (
@@ -122,10 +122,17 @@ class Mamba(nn.Module):
 
     def begin(self) -> Carried:
         """What it carries from event to event, before the first."""
-        return Carried.begin(self.conv_DK, self.conv_bias_D, -self.A_log_DN.exp(), self.D_D)
+        widen_DR, step_bias_D = torch.ones_like(self.D_D).unsqueeze(1), torch.zeros_like(self.D_D)
+        if self.dt_proj is not None:
+            widen_DR, step_bias_D = self.dt_proj.weight, self.dt_proj.bias
+        conv, scan = (self.conv_DK, self.conv_bias_D), (-self.A_log_DN.exp(), self.D_D)
+        step = self.x_proj.weight, widen_DR, step_bias_D
+        return Carried.begin(Block(self.in_proj.weight, *conv, *step, *scan, self.out_proj.weight))
 
     def forward(self, x_TD: Tensor, cu_seqlens: Tensor | None, carried: Carried | None = None) -> Tensor:
         """Tokens (T, dim) of packed sequences; with `carried` the next ones of one sequence."""
+        if carried is not None and carried.takes(x_TD):
+            return carried.token(x_TD)
         # Two products instead of one cut in half: each result is contiguous, as the kernels want it.
         u_TD, z_TD = (F.linear(x_TD, weight) for weight in self.in_proj.weight.chunk(2))
         if carried is None:

@@ -13,6 +13,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -227,3 +228,12 @@ def _call(builder: Any, name: str, argument: Any, vector: Vector) -> Any:
 def _single(number: float) -> float:
     """The nearest float32, as LLVM's text form of constants wants it."""
     return float(np.float32(number))
+
+
+@numba.njit
+def dot(x, at, y, to, size):  # type: ignore[no-untyped-def]
+    """Sum of the products of `size` numbers, whole vectors, from `at` in x and `to` in y."""
+    products = load(x, at) * load(y, to)
+    for d in range(LANES, size, LANES):
+        products = products + load(x, at + d) * load(y, to + d)
+    return total(products)

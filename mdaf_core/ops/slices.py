@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import register_flop_formula
 
 from mdaf_core.ops.kernels import arrays, sequence_groups, use_torch_threads
-from mdaf_core.ops.simd import LANES, LOG2_E, exp2, fill, load, store, total
+from mdaf_core.ops.simd import LANES, LOG2_E, dot, exp2, fill, load, store
 
 
 def slice_last(x_TD: Tensor, begin_B: Tensor, end_B: Tensor) -> Tensor:
@@ -44,20 +44,12 @@ def slice_mean(x_TD: Tensor, begin_B: Tensor, end_B: Tensor) -> Tensor:
 
 
 @numba.njit
-def _dot(x, at, y, to, size):  # type: ignore[no-untyped-def]
-    products = load(x, at) * load(y, to)
-    for d in range(LANES, size, LANES):
-        products = products + load(x, at + d) * load(y, to + d)
-    return total(products)
-
-
-@numba.njit
 def _scores(  # type: ignore[no-untyped-def]
     query, token, code, target, equal, recency, nothing, log, b, begin, end, size, out
 ):
     """Softmax weights of one row's tokens into `out`; returns the weight of "nothing there"."""
     for i in range(end - begin):
-        out[i] = _dot(query, b * size, token, (begin + i) * size, size)
+        out[i] = dot(query, b * size, token, (begin + i) * size, size)
     return _weights(code, target, equal, recency, nothing, log, b, begin, end, out)
 
 
@@ -131,7 +123,7 @@ def _backward(  # type: ignore[no-untyped-def]
             left = _scores(query, token, code, target, equal, recency, nothing, log, b, first, end[b], size, weight)
             inner = left * dleft[b]  # Σ weight · its slope, which the softmax takes away
             for i in range(length):
-                slope[i] = _dot(dpooled, at, token, (first + i) * size, size)
+                slope[i] = dot(dpooled, at, token, (first + i) * size, size)
                 inner += weight[i] * slope[i]
             dnothing_G[group] += left * (dleft[b] - inner)
             for i in range(0, length, LANES):  # from here on of the scores

@@ -1,7 +1,7 @@
 """One user at a time: candidates scored from a state that is kept, and that goes on with each event.
 
 A state holds what the model carries behind the last event, and of the newest events that rows read the model's outputs,
-ids and times. Its scores are those of the model's forward pass where `history_encoding` is stream.
+ids and times. Its scores are those of the model's forward pass with `history_encoding=stream`.
 """
 
 from __future__ import annotations

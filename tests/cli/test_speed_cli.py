@@ -43,7 +43,7 @@ def test_a_study(call, study) -> None:  # type: ignore[no-untyped-def]
     measured = kept(study.id)
     assert measured is not None and len(measured.cells) == len(found["cells"])
     material = Material(study)
-    figure, table = make_figure(material, "speed"), make_table(material, "speed")
+    figure, table = make_figure(material, "latency"), make_table(material, "speed")
     assert set(figure.data["events"]) == {3, 9} and "4 candidates of one user, on one thread" in figure.caption
     assert table.cells["Verdict"][0] == "reference" and len(table.cells["Events"]) == 4
     code, text, _ = call("speed", study.id, *FEW, "--reference", "lr")
@@ -71,7 +71,7 @@ def test_what_cannot_be_asked(call, study, monkeypatch) -> None:  # type: ignore
         code, _, err = call(*arguments)
         assert code == 2 and said in err
     with pytest.raises(UsageError, match="has not been measured"):
-        make_figure(Material(study), "speed")
+        make_figure(Material(study), "latency")
     monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
     code, found, err = call("speed", study.id, "--rounds", "7", "--queue", "--json")
     assert code == 0, err

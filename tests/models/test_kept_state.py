@@ -25,6 +25,8 @@ CONFIGS = {
     "last": Mamba4RecConfig(pooling="last", ffn=True, blocks=3, **SMALL),
     "mean-target-aware": Mamba4RecConfig(pooling="mean", conv_width=2, state_dim=3, **SMALL),
     "odd-width": Mamba4RecConfig(**SMALL | {"hidden_dim": 20}),
+    "whole-vectors": Mamba4RecConfig(**SMALL | {"hidden_dim": 64}),
+    "whole-vectors-scalar": Mamba4RecConfig(dt_rank="scalar", conv_width=2, **SMALL | {"hidden_dim": 64}),
     "mdaf": MDAFConfig(sequential=Mamba4RecConfig(**SMALL)),
     "mdaf-vector": MDAFConfig(fusion="gate-vector", sequential=Mamba4RecConfig(pooling="mean", **SMALL)),
 }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mdaf_core.predicting.measured import Cell, Measured, SpeedSettings, Subject, keep
+from mdaf_core.predicting.measured import keep
 from mdaf_core.queue import api
 from tests.pages.report_store import LONG, open_page, studies, words  # noqa: F401
+from tests.reporting.example_study import measured_speed
 
 
 def table_of(app):  # type: ignore[no-untyped-def]
@@ -184,31 +185,12 @@ def test_each_sentence_stands_once(open_page) -> None:  # noqa: F811
     assert words(app).count("intervals are not adjusted") == 1
 
 
-def speed_of(study_id: str) -> Measured:
-    """A measurement as the command keeps it: an event from a kept state takes a tenth."""
-    times = {"mdaf-full": {"raw": 0.004, "kept": 0.0004}, "mdaf-static": {"raw": 0.001}, "lr": {"raw": 0.0001}}
-    cells = [
-        Cell(configuration=name, threads=threads, way=way, events=events, rows=rows, p50=seconds, p99=2 * seconds,
-             cpu=seconds, calls=60, rounds=[seconds * (1 + r / 100) for r in range(12)])
-        for name, ways in times.items()
-        for way, seconds in ways.items() for threads in (2, 1) for events in (10, 100) for rows in (1, 100)
-    ]  # fmt: skip
-    reasons = {"mdaf-full": "", "mdaf-static": "reads no history", "lr": "reads no history"}
-    machine = {"cpu": "A processor", "cores": 2, "threads": [2, 1], "torch": "2", "load_before": 0.5, "load_after": 0.7}
-    return Measured(
-        title="Full", dataset="tiny", fingerprint="f" * 64, reference="mdaf-full", cells=cells, machine=machine,
-        settings=SpeedSettings(events=[10, 100], candidates=[1, 100], rounds=12),
-        subjects=[Subject(configuration=n, run_id="r", seed=42, model="m", lacks_state=w) for n, w in reasons.items()],
-        began="2026-01-02T03:04:05", seconds=60.0,
-    )  # fmt: skip
-
-
 def test_speed_that_was_measured(open_page, studies, monkeypatch) -> None:  # noqa: F811
     monkeypatch.setenv("MDAF_HOME", studies["home"])
-    keep(studies["full"], speed_of(studies["full"]))
+    keep(studies["full"], measured_speed(["mdaf-full", "mdaf-static", "lr"]))
     app = open_page("compare", "full", view="Speed")
     assert not app.error, app.error[0].value
-    text = words(app)
+    text = words(app).replace("\\", "")  # what Markdown would take as its own is escaped
     assert "100 candidates of one user, on one thread" in text and "A processor, 2 cores" in text
     assert "lr (raw) against mdaf-full (raw): faster at 10 and 100 events" in text
     assert "mdaf-full (kept state) against its own raw history: faster at 10 and 100 events" in text
@@ -217,7 +199,7 @@ def test_speed_that_was_measured(open_page, studies, monkeypatch) -> None:  # no
     assert len(times) == 32 and set(times["Asked"]) == {"raw", "kept state"}
     assert set(ratios["Verdict"]) == {"faster"} and (ratios["High"] < 1).all()
     other = open_page("compare", "full", view="Speed", speed_reference="lr", speed_candidates="1", speed_threads="2")
-    assert "mdaf-full (raw) against lr (raw): slower at 10 and 100 events" in words(other)
+    assert "mdaf-full (raw) against lr (raw): slower at 10 and 100 events" in words(other).replace("\\", "")
     assert "one candidate of one user, on 2 threads" in words(other)
 
 

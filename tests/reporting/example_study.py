@@ -9,6 +9,7 @@ import polars as pl
 import torch
 
 from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.predicting.measured import Cell, Measured, SpeedSettings, Subject
 from mdaf_core.runs import tracking
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset, preset_names
@@ -187,3 +188,24 @@ def _finish(run_id, config, seed, dataset, epochs, splits, *, noise, rng, keep, 
             peak_memory_mb=600,
         ),
     )
+
+
+def measured_speed(names: Sequence[str]) -> Measured:
+    """A measurement as `speed` keeps it: from a kept state, which the first has, a request takes a tenth; each further
+    model is four times as fast as the one before."""
+    cells = [
+        Cell(configuration=name, threads=threads, way=way, events=events, rows=rows, p50=seconds, p99=2 * seconds,
+             cpu=seconds, calls=60, rounds=[seconds * (1 + r / 100) for r in range(12)])
+        for i, name in enumerate(names)
+        for way, seconds in {"raw": 0.004 / 4**i, **({} if i else {"kept": 0.0004})}.items()
+        for threads in (2, 1) for events in (10, 100) for rows in (1, 100)
+    ]  # fmt: skip
+    machine = {"cpu": "A processor", "cores": 2, "threads": [2, 1], "torch": "2", "load_before": 0.5, "load_after": 0.7}
+    reasons = ["", *["reads no history"] * (len(names) - 1)]
+    return Measured(
+        title="Full", dataset="tiny", fingerprint="f" * 64, reference=names[0], cells=cells, machine=machine,
+        settings=SpeedSettings(events=[10, 100], candidates=[1, 100], rounds=12),
+        subjects=[Subject(configuration=n, run_id="r", seed=42, model="m", lacks_state=w)
+                  for n, w in zip(names, reasons, strict=True)],
+        began="2026-01-02T03:04:05", seconds=60.0,
+    )  # fmt: skip

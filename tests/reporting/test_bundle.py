@@ -17,6 +17,7 @@ from mdaf_core.analysis.comparison import compare_study
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.base.errors import UsageError
 from mdaf_core.metrics.registry import metrics
+from mdaf_core.predicting.measured import keep
 from mdaf_core.reporting.figures import FIGURES, make_figure
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper import bundle
@@ -25,7 +26,7 @@ from mdaf_core.reporting.paper.tables import TABLES, make_table
 from mdaf_core.reporting.topics.comparison import frames
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import results
-from tests.reporting.example_study import make_study
+from tests.reporting.example_study import make_study, measured_speed
 
 
 def test_export_writes_what_it_promises(home: Path, tmp_path: Path) -> None:
@@ -50,6 +51,7 @@ def test_export_writes_what_it_promises(home: Path, tmp_path: Path) -> None:
 
 def test_every_figure_and_table_can_be_made(tiny) -> None:
     study = make_study(["mdaf-full", "mdaf-static", "mamba4rec-v2"], [1, 2], dataset=tiny, gates=True)
+    keep(study.id, measured_speed(study.configuration_names))
     material = Material(study)
     assert not FIGURES.keys() & TABLES.keys(), "`figure STUDY/NAME` finds either by its name"
     left_out = set()

@@ -1,4 +1,4 @@
-"""A batch of one user's candidates where the user's events have been encoded before."""
+"""One user's candidates as a batch where the user's events have been encoded before."""
 
 from __future__ import annotations
 

@@ -184,5 +184,5 @@ def words(measured: Measured, ratios: Sequence[Ratio]) -> list[str]:
     return out
 
 
-FIGURES = {"speed": Kind("Time of a request by history length", "Speed", _figure, of_a_split=False)}
+FIGURES = {"latency": Kind("Time of a request by history length", "Speed", _figure, of_a_split=False)}
 TABLES = {"speed": ("Speed", _table)}
