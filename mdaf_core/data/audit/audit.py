@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,7 @@ from mdaf_core.base.errors import DamagedFileError
 from mdaf_core.base.files import write_json
 from mdaf_core.base.progress import Progress, no_progress
 from mdaf_core.data.audit.base import Written
-from mdaf_core.data.audit.registry import all_checks
+from mdaf_core.data.audit.registry import Registered, all_checks
 from mdaf_core.data.audit.report import Audit, Check
 from mdaf_core.data.audit.together import forest_library
 from mdaf_core.data.batches.history import earlier_ends
@@ -21,8 +22,8 @@ from mdaf_core.data.store.dataset import PreparedDataset
 
 _AT_ONCE = 2
 """Checks: most of their work is in libraries that let other threads run."""
-_MANY_ROWS = 10_000_000
-"""One after the other from here on: each may hold several columns."""
+MANY_ROWS = 10_000_000
+"""One after the other from here on, to save memory: each may hold several columns."""
 
 
 def audit_dataset(dataset: PreparedDataset, progress: Progress = no_progress) -> Audit:
@@ -47,9 +48,16 @@ def _run_checks(dataset: PreparedDataset, progress: Progress) -> list[Check]:
     """Every check that applies, the gravest questions first."""
     data, asked = Written(dataset), all_checks()
     found = []
-    pool = ThreadPoolExecutor(_AT_ONCE if data.total <= _MANY_ROWS else 1)
+
+    def alone(check: Registered) -> Check | None:
+        answer = check.ask(data)
+        data.close()
+        return answer
+
+    few = data.total <= MANY_ROWS
+    pool = ThreadPoolExecutor(_AT_ONCE if few else 1)
     try:
-        answers = [pool.submit(check.ask, data) for check in asked]
+        answers = [pool.submit(partial(check.ask, data) if few else partial(alone, check)) for check in asked]
         for i, check in enumerate(asked):
             progress(i / len(asked), f"Auditing: {check.id.replace('-', ' ')}")
             answer = answers[i].result()

@@ -27,15 +27,47 @@ WORDS = {"train": "training", "val": "validation", "test": "test"}
 EXAMPLES = 20
 
 
+class _Parts(Mapping[Split, Rows]):
+    """The rows of each part; their files are opened when they are asked for."""
+
+    def __init__(self, dataset: PreparedDataset):
+        self._dataset = dataset
+        self._open: dict[Split, Rows] = {}
+
+    def __getitem__(self, split: Split) -> Rows:
+        rows = self._open.get(split)
+        if rows is None:
+            rows = self._open[split] = self._dataset.rows(split)
+        return rows
+
+    def __iter__(self) -> Iterator[Split]:
+        return iter(SPLITS)
+
+    def __len__(self) -> int:
+        return len(SPLITS)
+
+    def close(self) -> None:
+        self._open = {}
+
+
 class Written:
     """A prepared data set as it was written, with what several checks ask of it."""
 
     def __init__(self, dataset: PreparedDataset):
         self.dataset, self.meta = dataset, dataset.meta
-        self.rows: dict[Split, Rows] = {split: dataset.rows(split) for split in SPLITS}
-        self.events = dataset.events if self.meta.history_fields else {}
+        self.rows = _Parts(dataset)
         self._made: dict[Callable[[Written], Any], Any] = {}
         self._making = RLock()
+
+    @property
+    def events(self) -> dict[str, np.ndarray]:
+        """Columns of the event log; none without histories."""
+        return self.dataset.events if self.meta.history_fields else {}
+
+    def close(self) -> None:
+        """Let go of the mapped files, whose pages count as this process's memory: they are opened again when needed."""
+        self.rows.close()
+        self.dataset.__dict__.pop("events", None)
 
     @property
     def categorical(self) -> list[FieldSpec]:
@@ -106,6 +138,14 @@ class Written:
     def by_user(self) -> np.ndarray:
         """(N,) positions in all parts, by user, then time, then position."""
         return stable_order(self.whole("timestamp"), self.whole("user_index"))
+
+    def steps(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Of each row in `by_user` but the first, piece by piece: whether the row before is the same user's, and by how
+        much this one is later."""
+        order, user, time = self.by_user, self.whole("user_index"), self.whole("timestamp")
+        for piece in pieces(len(order) - 1):
+            before, row = order[:-1][piece], order[1:][piece]
+            yield user[row] == user[before], time[row] - time[before]
 
     @cached_property
     def total(self) -> int:

@@ -137,9 +137,9 @@ def _moments(data: Written) -> tuple[str, float, str]:
     """Rows that share user and time with another, as rows of one page do; and the time since the user's last row."""
     if not data.meta.has_user:
         return "shared moments", 0.0, ""
-    user, time, label = (data.whole(name)[data.by_user] for name in ("user_index", "timestamp", "label"))
-    same = user[1:] == user[:-1]
-    twin = same & (time[1:] == time[:-1])
+    same, later = (np.concatenate(parts) for parts in zip(*data.steps(), strict=True))
+    label = data.whole("label")[data.by_user]
+    twin = same & (later == 0)
     shared = np.append(twin, False) | np.append(False, twin)
     positive = label == 1
     if not 0 < positive.sum() < len(label):
@@ -153,11 +153,10 @@ def _moments(data: Written) -> tuple[str, float, str]:
             "row: clicks carry the time of the click, the rest that of the page."
         )  # fmt: skip
     alone = same & ~shared[1:]  # rows of one moment are in no order
-    gap = np.diff(time)[alone]
-    later = label[1:][alone]
-    if 20 <= later.sum() <= len(later) - 20:
-        reached = auc(later, gap)
-        if max(reached, 1 - reached) - 0.5 > max(_GAP_AUC - 0.5, 5 * auc_error(later)):
+    gap, later_label = later[alone], label[1:][alone]
+    if 20 <= later_label.sum() <= len(later_label) - 20:
+        reached = auc(later_label, gap)
+        if max(reached, 1 - reached) - 0.5 > max(_GAP_AUC - 0.5, 5 * auc_error(later_label)):
             return "shared moments", max(reached, 1 - reached), (
                 f"The time since the user's row before alone reaches AUC {max(reached, 1 - reached):.4f}: positives "
                 "and negatives were written at different moments."

@@ -45,8 +45,8 @@ class _Asked:
 
     def __init__(self, data: Written):
         self.columns = numbers(data)
-        self.part = np.repeat(np.arange(len(SPLITS)), [len(data.rows[split]) for split in SPLITS])
-        self.label = data.whole("label").astype(np.int64)
+        self.part = np.repeat(np.arange(len(SPLITS), dtype=np.int8), [len(data.rows[split]) for split in SPLITS])
+        self.label = data.whole("label")
         self.known: list[Found] = []
         self.within: dict[str, tuple[float, str]] = {}
 
@@ -56,7 +56,7 @@ class _Asked:
         values, rows, group = values[there], keys.rows[there], keys.group[there]
         if not _of_the_id(values, group):
             return
-        part, label = self.part[rows], self.label[rows]
+        part, label = self.part[rows], self.label[rows].astype(np.int64)
         counts = _counts(group, keys.size, part, label)
         chance = CHANCE / (len(self.columns) * 20 * len(PRIORS))
         for split in _OVER:
@@ -129,10 +129,8 @@ def _label_of_the_next_row(data: Written, asked: _Asked) -> list[str]:
     """Numbers that alone tell the label of the user's next row almost surely."""
     if not (data.meta.has_user and data.meta.has_time):
         return []
-    order = data.by_user
-    user, time = data.whole("user_index")[order], data.whole("timestamp")[order]
-    follows = (user[1:] == user[:-1]) & (time[1:] > time[:-1])
-    at, after = order[:-1][follows], order[1:][follows]
+    chosen = np.concatenate([same & (later > 0) for same, later in data.steps()])
+    at, after = data.by_user[:-1][chosen], data.by_user[1:][chosen]
     label = asked.label[after]
     if min(int(label.sum()), len(label) - int(label.sum())) < 20:
         return []

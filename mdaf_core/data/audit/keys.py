@@ -77,7 +77,9 @@ def groups_of_ids(data: Written) -> tuple[list[Keys], dict[str, tuple[np.ndarray
     pairs = dict(paired)
     if data.meta.has_calendar:
         day = data.meta.seconds(data.whole("timestamp")) // 86400
-        pairs["day"] = day, np.ones(len(day), np.bool_)
+        small = len(day) and day.min() >= -(2**31) and day.max() < 2**31
+        pairs["day"] = day.astype(np.int32) if small else day, np.ones(len(day), np.bool_)
+        del day
     names = list(pairs)
     for i, one in enumerate(names):
         for other in names[i + 1 :]:

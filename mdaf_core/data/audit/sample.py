@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ class Sample:
         at: split → positions in the part; part: (N,) 0 training, 1 validation, 2 test; label: (N,) 0 or 1.
     """
 
-    def __init__(self, rows: dict[Split, Rows], missing: dict[str, int], most: dict[str, int] | None = None):
+    def __init__(self, rows: Mapping[Split, Rows], missing: dict[str, int], most: dict[str, int] | None = None):
         limits = _MOST if most is None else most
         self._rows, self._missing = rows, missing
         self._coded: dict[str, Coded] = {}

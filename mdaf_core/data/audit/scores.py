@@ -11,9 +11,10 @@ from mdaf_core.data.audit.base import occurrences
 
 def auc(label: np.ndarray, score: np.ndarray) -> float:
     """Probability that a positive's score exceeds a negative's, ties half (Mann-Whitney); missing values lowest."""
-    score = np.asarray(score, np.float64)
+    score = np.asarray(score)
+    score = score if score.dtype == np.float32 else score.astype(np.float64, copy=False)
     if not np.isfinite(score).all():
-        score = np.nan_to_num(score, nan=-np.inf)  # missing values tie, below all others
+        score = np.nan_to_num(score.astype(np.float64), nan=-np.inf)  # missing values tie, below all others
     positive = label == 1
     up, down = np.sort(score[positive]), np.sort(score[~positive])
     pairs = len(up) * len(down)
