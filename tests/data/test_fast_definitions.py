@@ -11,13 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mdaf_core.data.audit import audit
+from mdaf_core.data.audit.audit import audit_dataset
 from mdaf_core.data.audit.base import mixed_hash
 from mdaf_core.data.audit.copies import _Ordered, _part_of_rows, _sharing
+from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.audit.scores import auc
 from mdaf_core.data.batches.gather import gather, match_features
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.reading.blocks import occurrences
 from mdaf_core.data.store.describe import local_times
+from mdaf_core.data.store.statistics import read_statistics
 from tests.data.raw_files import write_user_behavior
 
 SCORE = st.sampled_from([float("nan"), float("inf"), -float("inf"), -1.0, 0.0, -0.0, 0.5, 0.5000000000000001])
@@ -76,6 +80,17 @@ def test_match_features_from_the_log_are_those_of_batches(tmp_path, home, longes
     found = match_features(dataset, "test", index, longest)
     assert found.tobytes() == gather(dataset, rows, index, longest)["match_BM"].tobytes()
     assert not longest or found.any()
+
+
+def test_checks_say_the_same_beside_each_other_and_alone(tmp_path, home, monkeypatch):
+    write_user_behavior(tmp_path / "UserBehavior.csv")
+    dataset = prepare("user-behavior", path=tmp_path / "UserBehavior.csv")
+    together = audit_dataset(dataset)
+    monkeypatch.setattr(audit, "MANY_ROWS", 0)
+    assert audit_dataset(dataset).checks == together.checks
+    again = prepare("user-behavior", path=tmp_path / "UserBehavior.csv", name="alone", again=True)
+    assert stored_audit(again).checks == together.checks
+    assert read_statistics(again) == read_statistics(dataset)
 
 
 def test_users_that_share_stretches():
