@@ -108,7 +108,7 @@ def estimate(config: RunConfig, dataset: PreparedDataset, cost: Cost) -> Estimat
     memory = None if cost.training_bytes is None else PROCESS_BYTES + _data_bytes(dataset) + cost.training_bytes
     if cost.pace is not None:
         return Estimate(seconds=cost.pace.seconds(config, dataset), measured=True, memory_bytes=memory)
-    pace = paces(tracking.store_version()).get(config.model.kind)
+    pace = paces(tracking.store_version()).get((config.model.kind, config.streams))
     if pace is not None:
         seconds, multiply_adds = pace
         scale = cost.multiply_adds / multiply_adds if cost.multiply_adds and multiply_adds else 1.0
@@ -140,15 +140,18 @@ def _data_bytes(dataset: PreparedDataset) -> int:
 
 
 @lru_cache(maxsize=2)
-def paces(version: tuple[Any, ...]) -> dict[str, tuple[float, float]]:
-    """Kind of model → seconds a training row and epoch, evaluation included, and multiply-adds a row (0: unknown).
+def paces(version: tuple[Any, ...]) -> dict[tuple[str, bool], tuple[float, float]]:
+    """Kind of model and whether it streams → seconds a training row and epoch, evaluation included, and multiply-adds a
+    row (0: unknown).
 
     Medians of up to ten latest runs. Of trees, whose epochs are batches of trees, seconds a row of the whole run.
     """
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: dict[tuple[str, bool], list[tuple[float, float]]] = {}
     rows: dict[str, int | None] = {}
     for record in tracking.list_runs():
-        mine = found.setdefault(record.model, [])
+        settings = record.model_settings
+        stream = record.config.get("training.history_encoding") == "stream" and settings.causal
+        mine = found.setdefault((record.model, stream), [])
         if record.state != "finished" or len(mine) >= 10:
             continue
         if record.dataset not in rows:
@@ -159,7 +162,7 @@ def paces(version: tuple[Any, ...]) -> dict[str, tuple[float, float]]:
         result, count = record.result, rows[record.dataset]
         if result is None or not count or not result.epochs or result.wall_seconds is None:
             continue
-        epochs = 1 if record.model_settings.grown else len(result.epochs)
+        epochs = 1 if settings.grown else len(result.epochs)
         mine.append((result.wall_seconds / (count * epochs), float(result.multiply_adds or 0)))
     return {
         kind: (statistics.median(pace for pace, _ in values), statistics.median(adds for _, adds in values))
@@ -169,11 +172,12 @@ def paces(version: tuple[Any, ...]) -> dict[str, tuple[float, float]]:
 
 
 def _request(config: RunConfig, dataset: PreparedDataset) -> dict[str, Any]:
-    """Everything a cost depends on. Batches count as they are, histories by their mean length."""
+    """Everything a cost depends on, with the way of counting: what was kept of another is counted again."""
     meta = dataset.meta
     digests = [plugin.digest for plugin in plugins_of(config.model)]
     return {
         "model": config.model.model_dump(mode="json"),
+        "counted": "by the largest batches",
         "batches": _batches(config, dataset),
         "max_history": config.training.max_history,
         **({"stream": config.training.stream_block} if config.streams else {}),
