@@ -132,12 +132,15 @@ def history_length(study: Study, runs: list[RunRecord], comparison: StudyCompari
         st.info("None of these configurations has finished yet.", icon=":material/info:")
         return
     y_title = f"{metric(comparison.metric).title}, {SPLITS[comparison.split].lower()} rows"
-    shared.show_chart(
-        history_length.chart(table, y_title=y_title), "history-length", table,
-        title="Quality and cost against history length",
-        help="Mean over seeds; line: its 95% interval over other seeds and other users, none with one seed. Speed and "
-             "memory as measured where each run was trained. Logarithmic axis of events.",
-    )  # fmt: skip
+    drawn = {"mean": y_title} | {name: title for name, (title, _) in history_length.PANELS.items()}
+    for column, (name, title) in zip(st.columns(3, gap="medium"), drawn.items(), strict=True):
+        with column:
+            shared.show_chart(
+                history_length.panel(table, name, title), f"history-length-{name.replace('_', '-')}", table,
+                title=title,
+                help="Mean over seeds; line: its 95% interval over other seeds and other users, none with one seed."
+                if name == "mean" else "As measured where each run was trained.",
+            )  # fmt: skip
     st.caption(shared.plain(history_length.sentence(table, comparison.split)))
     number, four = st.column_config.NumberColumn, st.column_config.NumberColumn(format="%.4f")
     words = history_length.COLUMNS

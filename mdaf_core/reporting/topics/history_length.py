@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mdaf_core.data.store.schema import Split
     from mdaf_core.studies.store import Study
 
-PANEL = 150
+PANEL, DODGE = 150, 1.06
 ONCE = "once (stream)"
 COLUMNS = {
     "configuration": "Model",
@@ -40,6 +40,24 @@ COLUMNS = {
     "peak_memory_mb": "Peak memory, MB",
     "name": "Configuration",
 }
+
+X_TITLE = "Newest events read"
+
+
+def _log() -> alt.Scale:
+    import altair as alt
+
+    return alt.Scale(type="log", nice=False, padding=12)
+
+
+def _from_zero() -> alt.Scale:
+    import altair as alt
+
+    return alt.Scale(zero=True, nice=True)
+
+
+PANELS = {"rows_per_second": ("Training, rows/s", _log), "peak_memory_mb": ("Peak memory, MB", _from_zero)}
+"""What a length costs: column, title and scale."""
 
 
 def of_study(study: Study) -> dict[str, dict[int, str]]:
@@ -86,36 +104,49 @@ def _longer(study: Study, split: Split) -> Callable[[int], float | None]:
     return lambda most: 100.0 * float(1 - np.searchsorted(length, most, side="right") / max(len(length), 1))
 
 
-def chart(data: pl.DataFrame, *, y_title: str) -> alt.TopLevelMixin:
-    """Three panels over one logarithmic axis of events: quality with its interval, rows/s, memory."""
+def panel(data: pl.DataFrame, column: str, y_title: str, *, x_title: str | None = X_TITLE) -> Any:
+    """One of `PANELS`, or `mean` with its interval, against the events read (logarithmic), a line a model."""
     import altair as alt
 
     order = data["configuration"].unique(maintain_order=True).to_list()
     lengths = sorted(data["events"].unique())
     words = {str(length): length_word(length) for length in lengths}
-    axis = alt.Axis(values=lengths, labelExpr=f"({json.dumps(words)})[datum.value]", labelOverlap="greedy")
-    colour, shape = parts.colour(order, order), parts.shape(order, order)
+    beside = pl.col("configuration").replace_strict({name: DODGE**i for i, name in enumerate(order)})
+    base = alt.Chart(data.with_columns(at=pl.col("events") * beside.cast(pl.Float64))).encode(
+        x=alt.X(
+            "at:Q",
+            scale=alt.Scale(type="log", nice=False, padding=16),
+            axis=alt.Axis(values=lengths, labelExpr=f"({json.dumps(words)})[datum.value]", labelOverlap="greedy"),
+            title=x_title,
+        ),
+        color=parts.colour(order, order),
+    )
+    mean = column == "mean"
+    scale = alt.Scale(zero=False, nice=True, padding=8) if mean else PANELS[column][1]()
+    value = alt.Y(f"{column}:Q", scale=scale, title=y_title, axis=alt.Axis(tickCount=4))
+    tips = parts.tooltips(
+        configuration="Model", events="Events|,d", longer="Rows with more, %|.1f", encoding="Events are read",
+        **{column: f"{y_title}|{'.4f' if mean else ',.0f'}"},
+        **({"low": "95% low|.4f", "high": "95% high|.4f"} if mean else {}),
+    )  # fmt: skip
+    layers: list[Any] = [
+        base.mark_line(strokeWidth=1.2).encode(y=value),
+        base.mark_point(filled=True).encode(y=value, shape=parts.shape(order, order), tooltip=tips),
+    ]
+    if mean:
+        layers.insert(0, base.mark_rule(strokeWidth=1.3).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q"))
+    return alt.layer(*layers).properties(height=PANEL)
 
-    def panel(y: str, title: str, x_title: str | None, scale: alt.Scale, pattern: str) -> Any:
-        x = alt.X("events:Q", scale=alt.Scale(type="log", nice=False, padding=16), axis=axis, title=x_title)
-        base = alt.Chart(data).encode(x=x, color=colour)
-        value = alt.Y(f"{y}:Q", scale=scale, title=title)
-        tips = parts.tooltips(
-            configuration="Model", events="Events|,d", longer="Rows with more, %|.1f", encoding="Events are read",
-            **{y: f"{title}|{pattern}"}, **({"low": "95% low|.4f", "high": "95% high|.4f"} if y == "mean" else {}),
-        )  # fmt: skip
-        layers = [
-            base.mark_line(strokeWidth=1.2).encode(y=value, strokeDash=parts.dash(order)),
-            base.mark_point(filled=True).encode(y=value, shape=shape, tooltip=tips),
-        ]
-        if y == "mean":
-            layers.insert(0, base.mark_rule(strokeWidth=1.3).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q"))
-        return alt.layer(*layers).properties(height=PANEL)
 
+def chart(data: pl.DataFrame, *, y_title: str) -> alt.TopLevelMixin:
+    """Three panels above one another: quality with its interval, rows/s, memory."""
+    import altair as alt
+
+    *upper, (last, (title, _)) = PANELS.items()
     return alt.vconcat(
-        panel("mean", y_title, None, alt.Scale(zero=False, nice=True, padding=8), ".4f"),
-        panel("rows_per_second", "Training, rows/s", None, alt.Scale(type="log", nice=True), ",.0f"),
-        panel("peak_memory_mb", "Peak memory, MB", "History, events", alt.Scale(zero=True), ",.0f"),
+        panel(data, "mean", y_title, x_title=None),
+        *(panel(data, name, title, x_title=None) for name, (title, _) in upper),
+        panel(data, last, title),
         spacing=14,
     )
 
