@@ -8,12 +8,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 3
 
-.PHONY: run test quick bench screenshots check setup setup-dev clean
+.PHONY: run test quick bench screenshots check kernels setup setup-dev clean
 
 run: setup
 	$(BIN)/streamlit run app.py
 
-test: setup-dev check
+test: setup-dev
+	$(MAKE) -j 2 check kernels
 	$(BIN)/pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 # What needs no training, no browser and no other process.
@@ -39,6 +40,9 @@ check: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+kernels: setup-dev
+	$(BIN)/python -m mdaf_core.training.warm
 
 setup: $(VENV)/.installed
 
