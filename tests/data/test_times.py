@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mdaf_core.analysis.slices import _by_ids
@@ -217,6 +217,7 @@ def test_logs_of_our_days_are_unix_time(start, span, seed):
 @given(  # from 2001 on: "00" of 2000 leaves nothing of a number
     start=st.integers(980_000_000, 1_890_000_000), seed=st.integers(0, 999), format=st.sampled_from(sorted(CALENDARS))
 )
+@example(start=1_020_000_000, seed=2, format="%y%m%d")  # 20428 to 20607: no count of days, which would pass 20432
 @settings(max_examples=80, deadline=None)
 def test_calendars_are_read_back_whatever_the_day(start, seed, format):
     times = pl.Series(start + np.sort(np.random.default_rng(seed).integers(0, 40 * 86400, 200)))
@@ -225,6 +226,12 @@ def test_calendars_are_read_back_whatever_the_day(start, seed, format):
     assert reading.options == {"timestamp_format": format}
     found = read_times(numbers, unit="s", format=format, timezone="UTC")
     assert found.unit == "s" and found.values.equals(times // CALENDARS[format] * CALENDARS[format])
+
+
+def test_dates_of_one_month_may_count_days():
+    for numbers in (range(20401, 20429), [20428, 20502]):
+        assert likely_numbers(pl.Series(list(numbers))).words == "days since 1970, or YYMMDD of 2000 to 2009"
+    assert likely_numbers(pl.Series(list(range(20401, 20607)))).words.startswith("days since 1970 (")
 
 
 def test_formats_of_nothing():

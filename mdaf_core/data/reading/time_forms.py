@@ -36,6 +36,8 @@ _DIGITS = (
 )
 ORDER = {"timestamp_unit": "order"}
 _DAYS_OF_1970 = (10_957, 32_873)  # 2000 to 2060; from there on, days of a spreadsheet
+_ENOUGH_DAYS = 10
+"""Days of several months that are all dates in digits: of numbers that count days, 69 of a hundred are none."""
 _DATES = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y%m%d",
     "%d %b %Y", "%d-%b-%Y", "%d/%b/%Y", "%b %d, %Y", "%b %d %Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y",
@@ -88,7 +90,8 @@ def likely_numbers(numbers: pl.Series) -> Reading:
                 continue
             moments = parse(text.str.zfill(width), format)
             if of_calendar(moments):
-                if longest == 5 and nearly_all(distinct.is_between(*_DAYS_OF_1970)):
+                days = longest == 5 and nearly_all(distinct.is_between(*_DAYS_OF_1970))
+                if days and not (len(distinct) >= _ENOUGH_DAYS and (distinct // 100).n_unique() > 1):
                     return Reading("days since 1970, or YYMMDD of 2000 to 2009", ORDER)
                 if format == "%Y%m" and of_calendar(parse(text, "%y%m%d")):
                     return Reading("YYYYMM or YYMMDD, which these values do not tell apart", ORDER)
