@@ -19,6 +19,7 @@ from benchmarks.measure import parser, report
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.models.registry import build_model
+from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.batches import loader_for
 from mdaf_core.training.losses import smooth_targets
@@ -78,7 +79,7 @@ def main() -> None:
     arguments.add_argument("--data", required=True, help="a prepared data set with histories")
     arguments.add_argument("--presets", default="mdaf-sequential,mdaf-full")
     arguments.add_argument("--histories", default="50", help="history lengths, such as 50,1000")
-    arguments.add_argument("--block", type=int, default=64)
+    arguments.add_argument("--block", type=int, default=TrainingConfig().stream_block, help="stream_block")
     given = arguments.parse_args()
     keep_freed_memory()
     dataset = PreparedDataset.open(given.data)

@@ -53,10 +53,11 @@ class TrainingConfig(BaseModel):
         "once, of whose outputs each row takes a slice (stream).",
     )
     stream_block: int = Field(
-        64,
+        16,
         ge=1,
         le=1_000_000,
-        description="With stream: consecutive rows of a user that are drawn together in training.",
+        description="With stream: consecutive rows of a user that are drawn together in training. More is quicker, "
+        "and mixes users less.",
     )
     precision: Literal["float32", "bf16"] = Field(
         "float32",
