@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from mdaf_core.base.files import write_text
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.describe import local_times
-from mdaf_core.data.store.sample import Sample, sample_of
+from mdaf_core.data.store.sample import Sample, sample_of_counts
 from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, SPLITS, UNKNOWN, Split
 
 _BINS = 72
@@ -106,8 +106,9 @@ def compute_statistics(dataset: PreparedDataset) -> Statistics:
     out = Statistics()
     for split, part in rows.items():
         if meta.has_user:
-            out.users[split] = len(np.unique(part.user))
-            out.samples[split] = sample_of(part.user)
+            of_user = np.bincount(part.user)
+            out.users[split] = int(np.count_nonzero(of_user))
+            out.samples[split] = sample_of_counts(of_user)
         if meta.history_fields:
             lengths = part.history_end - part.history_start
             out.history_lengths[split] = np.bincount(
