@@ -35,6 +35,8 @@ from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.base import CTRModel, Output
 from mdaf_core.models.layers import MLP, FieldVectors, require_fields
+from mdaf_core.ops.crosses import crosses
+from mdaf_core.ops.kernels import multiplies
 
 
 class CrossLayer(nn.Module):
@@ -85,11 +87,19 @@ class DCNv2(CTRModel):
         self.parallel = config.structure == "parallel" and bool(config.hidden_units)
         self.out = nn.Linear(self.tower.out_dim + (dim if self.parallel else 0), 1)
 
-    def forward(self, batch: Batch) -> Output:
-        batch = self.hide_ids(batch)
-        x0_BD = self.fields(batch.categorical_BF, batch.numeric_BG).flatten(1)
+    def cross(self, x0_BD: Tensor) -> Tensor:
+        """All cross layers."""
+        layers = [layer.linear for layer in self.crosses if isinstance(layer, CrossLayer)]
+        if layers and multiplies(x0_BD):
+            return crosses(x0_BD, [layer.weight for layer in layers], [layer.bias for layer in layers])
         x_BD = x0_BD
         for layer in self.crosses:
             x_BD = layer(x0_BD, x_BD)
+        return x_BD
+
+    def forward(self, batch: Batch) -> Output:
+        batch = self.hide_ids(batch)
+        x0_BD = self.fields(batch.categorical_BF, batch.numeric_BG).flatten(1)
+        x_BD = self.cross(x0_BD)
         vector = torch.cat([x_BD, self.tower(x0_BD)], dim=1) if self.parallel else self.tower(x_BD)
         return Output(self.out(vector).squeeze(1))

@@ -40,6 +40,8 @@ from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.base import CTRModel, Output
 from mdaf_core.models.layers import FieldVectors, require_fields
 from mdaf_core.ops.dropout import Dropout
+from mdaf_core.ops.kernels import multiplies
+from mdaf_core.ops.masked_crosses import masked_crosses
 
 
 class CrossNetwork(nn.Module):
@@ -59,6 +61,14 @@ class CrossNetwork(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x0: Tensor) -> Tensor:
+        if multiplies(x0):
+            weights = [linear.weight for linear in self.maps]
+            gains, shifts = [norm.weight for norm in self.norms], [norm.bias for norm in self.norms]
+            dropout = self.dropout.p if self.training else 0.0
+            flat = x0.flatten(0, -2)
+            return masked_crosses(flat, weights, gains, shifts, list(self.biases), self.exponential, dropout).view_as(
+                x0
+            )
         x = x0
         for linear, norm, bias in zip(self.maps, self.norms, self.biases, strict=True):
             half = linear(x)

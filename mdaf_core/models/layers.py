@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.store.schema import FIRST_ID, FeatureSpec
 from mdaf_core.ops.dropout import Dropout
+from mdaf_core.ops.kernels import multiplies
 from mdaf_core.ops.segments import segment_ids
+from mdaf_core.ops.tower import tower
 
 LARGE_TABLE = 4_000_000
 """Weights from which on a table's gradient is kept by rows: below, one of the whole table is as quick."""
@@ -116,6 +118,8 @@ class ReLU(nn.ReLU):
 class MLP(nn.Module):
     """Linear, activation, dropout for each of `hidden`; the identity where there is none.
 
+    With ReLU all of it is one operation on the CPU (`ops.tower`).
+
     Attributes:
         out_dim: width of the output.
     """
@@ -129,10 +133,15 @@ class MLP(nn.Module):
         for narrow, wide in pairwise(widths):
             layers += [nn.Linear(narrow, wide), activation(wide), Dropout(dropout)]
         self.layers = nn.Sequential(*layers)
+        self.linears = [layer for layer in layers if isinstance(layer, nn.Linear)] if activation is ReLU else []
+        self.dropout = dropout
         self.out_dim = widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
+        if not self.linears or not multiplies(x):
+            return self.layers(x)
+        weights, biases = [layer.weight for layer in self.linears], [layer.bias for layer in self.linears]
+        return tower(x, weights, biases, self.dropout if self.training else 0.0)
 
 
 def spread(x: Tensor, knots: int) -> Tensor:

@@ -1,4 +1,7 @@
-"""Adam on rows of an embedding table, with the steps of untouched rows taken later, all at once.
+"""Adam on all tensors of a model in one pass; on rows of an embedding table, the steps of other rows taken later.
+
+A small model spends more time on calling an optimiser's operations tensor by tensor than on its arithmetic: here one
+kernel goes through all of them, as another does for the gradient's norm, summed in pieces of the tensors.
 
 Adam with an L2 penalty moves every row at every step: one that no gradient touches is still moved by the penalty and by
 its moments. But such a row's steps need nothing but the row itself, so they can wait until it is read again, and then
@@ -10,13 +13,20 @@ approximated.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numba
 import numpy as np
+import torch
 from numba import prange
+from torch import Tensor
 
 from mdaf_core.ops import kernels
+from mdaf_core.ops.kernels import array_at
+from mdaf_core.ops.simd import LANES, fill, load, total
 
+_PIECE = 1 << 14
+"""Numbers that one thread takes at once."""
 _ROWS = 1024
 """Rows that one thread takes at once where the whole table is brought up to date."""
 
@@ -80,6 +90,103 @@ def _take(p, m, v, done, rows, gradient, now, numbers, size, scale):  # type: ig
         row = rows[i]
         _move(p[row], m[row], v[row], gradient[i], decay, share1, keep2, share2, size, scale, eps)
         done[row] = now
+
+
+@numba.njit
+def _piece(ends, job):  # type: ignore[no-untyped-def]
+    """The tensor that a piece belongs to, and where in it the piece begins; `ends` counts the pieces up to each."""
+    tensor = np.searchsorted(ends, job, side="right")
+    return tensor, (job - (ends[tensor - 1] if tensor else 0)) * _PIECE
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def _take_all(ps, ms, vs, gs, sizes, ends, numbers, size, scale, like):  # type: ignore[no-untyped-def]
+    decay, share1, keep2, share2, eps = numbers
+    for job in prange(ends[-1]):
+        i, begin = _piece(ends, job)
+        end = min(begin + _PIECE, sizes[i])
+        p, m = array_at(ps[i], sizes[i], like)[begin:end], array_at(ms[i], sizes[i], like)[begin:end]
+        v, g = array_at(vs[i], sizes[i], like)[begin:end], array_at(gs[i], sizes[i], like)[begin:end]
+        _move(p, m, v, g, decay, share1, keep2, share2, size, scale, eps)
+
+
+@numba.njit(parallel=True, cache=True)
+def _squares(gs, sizes, ends, like):  # type: ignore[no-untyped-def]
+    found = np.empty(ends[-1])
+    for job in prange(ends[-1]):
+        i, begin = _piece(ends, job)
+        g, end = array_at(gs[i], sizes[i], like), min(begin + _PIECE, sizes[i])
+        whole = end - (end - begin) % LANES
+        sum_ = fill(like.dtype.type(0))
+        for at in range(begin, whole, LANES):
+            sum_ = sum_ + load(g, at) * load(g, at)
+        rest = total(sum_)
+        for at in range(whole, end):
+            rest += g[at] * g[at]
+        found[job] = rest
+    return found.sum()
+
+
+@numba.njit(parallel=True, cache=True)
+def _multiply(gs, sizes, ends, factor, like):  # type: ignore[no-untyped-def]
+    for job in prange(ends[-1]):
+        i, begin = _piece(ends, job)
+        array_at(gs[i], sizes[i], like)[begin : min(begin + _PIECE, sizes[i])] *= factor
+
+
+def _pieces(tensors: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
+    sizes = np.array([x.numel() for x in tensors], np.int64)
+    return sizes, np.cumsum(-(-sizes // _PIECE))
+
+
+def _like(tensors: Sequence[Tensor]) -> np.ndarray:
+    """An array of their type, which all share."""
+    (dtype,) = {x.dtype for x in tensors}
+    return np.empty(0, np.float64 if dtype == torch.float64 else np.float32)
+
+
+def takes(x: Tensor) -> bool:
+    """Whether these kernels take a tensor."""
+    return kernels.takes(x) and x.is_contiguous()
+
+
+def step_all(
+    weights: Sequence[Tensor],
+    moments: Sequence[tuple[Tensor, Tensor]],
+    gradients: Sequence[Tensor],
+    rate: float,
+    betas: tuple[float, float],
+    eps: float,
+    decay: float,
+    steps: int,
+) -> None:
+    """Adam's step number `steps` (from 1) of all weights, in place.
+
+    Args:
+        weights, gradients: tensors that `takes` says yes to, of one type.
+        moments: Adam's two of each.
+        decay: the L2 penalty, added to the gradient.
+    """
+    like = _like(weights)
+    number = like.dtype.type
+    constants = tuple(number(x) for x in (decay, 1 - betas[0], betas[1], 1 - betas[1], eps))
+    size, scale = number(rate / (1 - betas[0] ** steps)), number(math.sqrt(1 - betas[1] ** steps))
+    given = [kernels.addresses(x) for x in (weights, *zip(*moments, strict=True), gradients)]
+    kernels.use_torch_threads()
+    _take_all(*given, *_pieces(weights), constants, size, scale, like)
+
+
+def norm(tensors: Sequence[Tensor]) -> float:
+    """Of all numbers together; tensors that `takes` says yes to, of one type."""
+    kernels.use_torch_threads()
+    return math.sqrt(_squares(kernels.addresses(tensors), *_pieces(tensors), _like(tensors)))
+
+
+def multiply(tensors: Sequence[Tensor], factor: float) -> None:
+    """All numbers of such tensors, in place."""
+    like = _like(tensors)
+    kernels.use_torch_threads()
+    _multiply(kernels.addresses(tensors), *_pieces(tensors), like.dtype.type(factor), like)
 
 
 class RowAdam:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from mdaf_core.ops.kernels import arrays, use_torch_threads
 
-_PART = 1 << 16
+PART = 1 << 16
 """Elements that one thread takes at once."""
 
 
@@ -31,9 +31,9 @@ def hash32(x):  # type: ignore[no-untyped-def]
 def _mask(x, seed, limit, scale, out):  # type: ignore[no-untyped-def]
     """out = scale · x where the hash is at least `limit`, else 0; flat arrays."""
     zero = x.dtype.type(0)
-    for part in prange(-(-len(x) // _PART)):
-        start = part * _PART
-        here, there = x[start : start + _PART], out[start : start + _PART]
+    for part in prange(-(-len(x) // PART)):
+        start = part * PART
+        here, there = x[start : start + PART], out[start : start + PART]
         first = hash32(np.uint32(np.uint32(seed) ^ hash32(np.uint32(part))))
         second = np.uint32(seed >> np.uint64(32))
         for i in range(len(here)):
@@ -41,13 +41,17 @@ def _mask(x, seed, limit, scale, out):  # type: ignore[no-untyped-def]
             there[i] = here[i] * scale if drawn >= limit else zero
 
 
+def settings(x: Tensor, p: float) -> tuple[np.uint32, np.floating]:
+    """The hash below which an element is dropped, and by what the others grow, for kernels on `x`."""
+    return np.uint32(round(p * 2**32)), x.new_tensor(1 / (1 - p)).numpy()[()]
+
+
 @torch.library.custom_op("mdaf::dropout", mutates_args=(), device_types="cpu")
 def _dropout(x: Tensor, p: float, seed: Tensor) -> Tensor:
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
-    scale = x.new_tensor(1 / (1 - p)).numpy()[()]
     use_torch_threads()
     (flat,) = arrays(x)
-    _mask(flat, np.uint64(seed.item()), np.uint32(round(p * 2**32)), scale, out.view(-1).numpy())
+    _mask(flat, np.uint64(seed.item()), *settings(x, p), out.view(-1).numpy())
     return out
 
 

@@ -16,12 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import register_flop_formula
 
-from mdaf_core.ops.dropout import hash32
+from mdaf_core.ops.dropout import hash32, settings
 from mdaf_core.ops.kernels import arrays, use_torch_threads
-from mdaf_core.ops.simd import LANES, LOG2_E, exp2, fill, load, maximum, store
-
-_TILE = 16
-"""Columns that are turned at once: 64 rows of them fit into the first-level cache."""
+from mdaf_core.ops.lanes import turn, turn_back
+from mdaf_core.ops.simd import LANES, LOG2_E, exp2, fill, load, maximum, store, surviving
 
 # All arrays are flat; their layouts:
 #   qkv and its gradient [B][field][q, k, v][head][dim], mixed and its gradient [B][field][head][dim]
@@ -32,38 +30,31 @@ _TILE = 16
 def _gather(x, width, first, rows, offset, stride, fields, dim, out):  # type: ignore[no-untyped-def]
     """out[field][dim][lane] = x[first + lane][offset + field · stride + dim], lanes from `rows` on zero."""
     for field in range(fields):
-        for begin in range(0, dim, _TILE):
-            end = min(begin + _TILE, dim)
-            for lane in range(rows):
-                at = (first + lane) * width + offset + field * stride
-                for d in range(begin, end):
-                    out[(field * dim + d) * LANES + lane] = x[at + d]
-            for d in range(begin, end):
-                for lane in range(rows, LANES):
-                    out[(field * dim + d) * LANES + lane] = 0
+        here = out[field * dim * LANES : (field + 1) * dim * LANES]
+        turn(x, width, first, rows, offset + field * stride, dim, here)
 
 
 @numba.njit
 def _scatter(x, width, first, rows, offset, stride, fields, dim, out):  # type: ignore[no-untyped-def]
     """The way back."""
     for field in range(fields):
-        for begin in range(0, dim, _TILE):
-            end = min(begin + _TILE, dim)
-            for lane in range(rows):
-                at = (first + lane) * width + offset + field * stride
-                for d in range(begin, end):
-                    out[at + d] = x[(field * dim + d) * LANES + lane]
+        here = x[field * dim * LANES : (field + 1) * dim * LANES]
+        turn_back(here, width, first, rows, offset + field * stride, dim, out)
 
 
 @numba.njit
-def _keep(seed, pair, first, limit, scale, out):  # type: ignore[no-untyped-def]
-    """What dropout multiplies one weight of each lane by: 0 or `scale`, by a hash of seed, pair of fields and row."""
-    zero = out.dtype.type(0)
-    start = hash32(np.uint32(np.uint32(seed) ^ hash32(np.uint32(pair))))
-    second = np.uint32(seed >> np.uint64(32))
+def _rows(first):  # type: ignore[no-untyped-def]
+    places = np.empty(LANES, np.uint32)
     for lane in range(LANES):
-        drawn = hash32(np.uint32(hash32(np.uint32(np.uint32(first + lane) + start)) ^ second))
-        out[lane] = scale if drawn >= limit else zero
+        places[lane] = first + lane
+    return places
+
+
+@numba.njit
+def _keep(values, seed, pair, places, limit, scale):  # type: ignore[no-untyped-def]
+    """Dropout of one weight of each lane, by a hash of seed, pair of fields and row."""
+    start = hash32(np.uint32(np.uint32(seed) ^ hash32(np.uint32(pair))))
+    return surviving(values, places, start, np.uint32(seed >> np.uint64(32)), limit, scale)
 
 
 @numba.njit
@@ -96,7 +87,7 @@ def _forward(qkv, batch, fields, heads, dim, seed, limit, scale, mixed):  # type
         first = block * LANES
         rows = min(LANES, batch - first)
         q, k, v = np.empty(size, qkv.dtype), np.empty(size, qkv.dtype), np.empty(size, qkv.dtype)
-        out, weight, keep = np.empty(size, qkv.dtype), np.empty(fields * LANES, qkv.dtype), np.empty(LANES, qkv.dtype)
+        out, weight, places = np.empty(size, qkv.dtype), np.empty(fields * LANES, qkv.dtype), _rows(first)
         for head in range(heads):
             _gather(qkv, 3 * width, first, rows, head * dim, 3 * heads * dim, fields, dim, q)
             _gather(qkv, 3 * width, first, rows, (heads + head) * dim, 3 * heads * dim, fields, dim, k)
@@ -105,8 +96,8 @@ def _forward(qkv, batch, fields, heads, dim, seed, limit, scale, mixed):  # type
                 _weights(q, k, i, fields, dim, weight)
                 if limit > 0:
                     for j in range(fields):
-                        _keep(seed, (head * fields + i) * fields + j, first, limit, scale, keep)
-                        store(weight, j * LANES, load(weight, j * LANES) * load(keep, 0))
+                        pair = (head * fields + i) * fields + j
+                        store(weight, j * LANES, _keep(load(weight, j * LANES), seed, pair, places, limit, scale))
                 for d in range(dim):
                     sum_ = load(weight, 0) * load(v, d * LANES)
                     for j in range(1, fields):
@@ -124,7 +115,7 @@ def _backward(dmixed, qkv, batch, fields, heads, dim, seed, limit, scale, dqkv):
         rows = min(LANES, batch - first)
         q, k, v = np.empty(size, qkv.dtype), np.empty(size, qkv.dtype), np.empty(size, qkv.dtype)
         dq, dk, dv = np.empty(size, qkv.dtype), np.empty(size, qkv.dtype), np.empty(size, qkv.dtype)
-        dout, keep = np.empty(size, qkv.dtype), np.empty(LANES, qkv.dtype)
+        dout, places = np.empty(size, qkv.dtype), _rows(first)
         weight, slope = np.empty(fields * LANES, qkv.dtype), np.empty(fields * LANES, qkv.dtype)
         for head in range(heads):
             _gather(qkv, 3 * width, first, rows, head * dim, 3 * heads * dim, fields, dim, q)
@@ -138,17 +129,15 @@ def _backward(dmixed, qkv, batch, fields, heads, dim, seed, limit, scale, dqkv):
                 inner = fill(qkv.dtype.type(0))  # Σ_j weight · its slope, which the softmax takes away
                 for j in range(fields):
                     here = load(weight, j * LANES)
-                    if limit > 0:
-                        _keep(seed, (head * fields + i) * fields + j, first, limit, scale, keep)
-                    else:
-                        keep[:] = 1
-                    kept = here * load(keep, 0)
+                    pair = (head * fields + i) * fields + j
+                    kept = _keep(here, seed, pair, places, limit, scale) if limit > 0 else here
                     through = fill(qkv.dtype.type(0))
                     for d in range(dim):
                         upstream, at = load(dout, (i * dim + d) * LANES), (j * dim + d) * LANES
                         through = through + upstream * load(v, at)
                         store(dv, at, load(dv, at) + kept * upstream)
-                    through = through * load(keep, 0)
+                    if limit > 0:
+                        through = _keep(through, seed, pair, places, limit, scale)
                     store(slope, j * LANES, through)
                     inner = inner + here * through
                 for j in range(fields):
@@ -166,7 +155,7 @@ def _backward(dmixed, qkv, batch, fields, heads, dim, seed, limit, scale, dqkv):
 
 
 def _settings(x: Tensor, p: float, seed: Tensor) -> tuple[object, ...]:
-    return np.uint64(seed.item()), np.uint32(round(p * 2**32)), x.new_tensor(1 / (1 - p)).numpy()[()]
+    return np.uint64(seed.item()), *settings(x, p)
 
 
 @torch.library.custom_op("mdaf::field_attention", mutates_args=(), device_types="cpu")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numba
 import numpy as np
 import torch
+from numba import types
+from numba.extending import intrinsic
 from torch import Tensor
 
 from mdaf_core.base.errors import StudioError
@@ -82,6 +84,37 @@ def threads_in_use() -> dict[str, int]:
     """Threads that torch and the kernels compute on, as they say themselves (kernels: at most one a core)."""
     with _torch_keeps_its_threads() as threads:
         return {"torch": threads, "numba": numba.get_num_threads()}
+
+
+def addresses(tensors: Iterable[Tensor]) -> np.ndarray:
+    """Where the numbers of contiguous tensors lie, int64: a kernel takes any number of them so, by `array_at`. The
+    tensors must outlive the call."""
+    return np.array([x.data_ptr() for x in tensors], np.int64)
+
+
+def takes(x: Tensor) -> bool:
+    """Whether a tensor is of a kind that the kernels compute with."""
+    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+
+
+def multiplies(x: Tensor) -> bool:
+    """Whether the kernels' products of a tensor are those asked for, which torch's may be told to round
+    (`training.precision`)."""
+    return takes(x) and torch.backends.mkldnn.matmul.fp32_precision != "bf16"
+
+
+@intrinsic
+def _pointer(typingctx, address, like):  # type: ignore[no-untyped-def]
+    kind = types.CPointer(like.dtype)
+    return kind(address, like), lambda context, builder, sig, args: builder.inttoptr(
+        args[0], context.get_value_type(kind)
+    )
+
+
+@numba.njit
+def array_at(address, size, like):  # type: ignore[no-untyped-def]
+    """The array of so many numbers at an address, of the type of `like`."""
+    return numba.carray(_pointer(address, like), size)
 
 
 def arrays(*tensors: Tensor) -> list[np.ndarray]:

@@ -3,7 +3,7 @@
 `load(array, i)` reads 64 neighbours of a flat contiguous array, `store(array, i, v)` writes them; `fill(x)` repeats a
 number; + - * / work lane by lane, a product and a sum contract to one instruction where the machine has it. 64 float32
 are four registers of AVX-512 and eight of AVX2: LLVM cuts them as the machine needs, and has as many independent
-instructions to keep it busy.
+instructions to keep it busy. `load_quarter` and `fill_quarter` make vectors of 16, for kernels that keep many sums.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, models, overload, register_model
 
 LANES = 64
+QUARTER = 16
 LOG2_E, LN_2 = math.log2(math.e), math.log(2.0)
 _I32 = ir.IntType(32)
 
 
 class Vector(types.Type):
-    """Numba's type of 64 float32 or float64."""
+    """Numba's type of 64, or so many, float32 or float64."""
 
-    def __init__(self, dtype: types.Float):
-        super().__init__(name=f"Vector({dtype})")
-        self.dtype = dtype
+    def __init__(self, dtype: types.Float, lanes: int = LANES):
+        super().__init__(name=f"Vector({dtype}, {lanes})")
+        self.dtype, self.lanes = dtype, lanes
 
     @property
     def llvm(self) -> ir.VectorType:
-        return ir.VectorType(ir.FloatType() if self.dtype == types.float32 else ir.DoubleType(), LANES)
+        return ir.VectorType(ir.FloatType() if self.dtype == types.float32 else ir.DoubleType(), self.lanes)
 
 
 @register_model(Vector)
@@ -51,16 +52,26 @@ def _place(context: Any, builder: Any, array_type: Any, array: Any, index: Any, 
     return builder.bitcast(builder.gep(data, [index]), vector.llvm.as_pointer())
 
 
-@intrinsic
-def load(typingctx, array, index):  # type: ignore[no-untyped-def]
-    """The 64 numbers from `index` on; there must be so many."""
-    vector = Vector(array.dtype)
+def _loader(array: Any, lanes: int) -> Any:
+    vector = Vector(array.dtype, lanes)
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         place = _place(context, builder, sig.args[0], args[0], args[1], vector)
         return builder.load(place, align=array.dtype.bitwidth // 8)
 
     return vector(array, types.intp), codegen
+
+
+@intrinsic
+def load(typingctx, array, index):  # type: ignore[no-untyped-def]
+    """The 64 numbers from `index` on; there must be so many."""
+    return _loader(array, LANES)
+
+
+@intrinsic
+def load_quarter(typingctx, array, index):  # type: ignore[no-untyped-def]
+    """The 16 numbers from `index` on."""
+    return _loader(array, QUARTER)
 
 
 @intrinsic
@@ -78,13 +89,20 @@ def store(typingctx, array, index, values):  # type: ignore[no-untyped-def]
 def _splat(builder: Any, vector: ir.VectorType, number: Any) -> Any:
     one = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.Constant(_I32, 0))
     nowhere = ir.Constant(vector, ir.Undefined)
-    return builder.shuffle_vector(one, nowhere, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES))
+    return builder.shuffle_vector(one, nowhere, ir.Constant(ir.VectorType(_I32, vector.count), [0] * vector.count))
 
 
 @intrinsic
 def fill(typingctx, number):  # type: ignore[no-untyped-def]
     """64 times the same number."""
     vector = Vector(number)
+    return vector(number), lambda context, builder, sig, args: _splat(builder, vector.llvm, args[0])
+
+
+@intrinsic
+def fill_quarter(typingctx, number):  # type: ignore[no-untyped-def]
+    """16 times the same number."""
+    vector = Vector(number, QUARTER)
     return vector(number), lambda context, builder, sig, args: _splat(builder, vector.llvm, args[0])
 
 
@@ -96,6 +114,45 @@ def maximum(typingctx, a, b):  # type: ignore[no-untyped-def]
         return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[0], args[1])
 
     return a(a, b), codegen
+
+
+@intrinsic
+def where_positive(typingctx, gate, values):  # type: ignore[no-untyped-def]
+    """`values` where `gate` is above zero (or no number), else 0: the slope of a ReLU whose result is `gate`."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        zero = ir.Constant(values.llvm, [0.0] * values.lanes)
+        return builder.select(builder.fcmp_unordered(">", args[0], zero), args[1], zero)
+
+    return values(gate, values), codegen
+
+
+@intrinsic
+def surviving(typingctx, values, places, offset, second, limit, scale):  # type: ignore[no-untyped-def]
+    """Dropout of 64 numbers: times `scale` where the hash of place and seed is at least `limit`, else 0.
+
+    The hash is `dropout.hash32(dropout.hash32(places[lane] + offset) ^ second)`, of an array and a number of uint32.
+    """
+    whole = ir.VectorType(_I32, LANES)
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        def constant(number: int) -> Any:
+            return ir.Constant(whole, [number] * LANES)
+
+        def hashed(x: Any) -> Any:
+            for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+                x = builder.mul(builder.xor(x, builder.lshr(x, constant(shift))), constant(factor))
+            return builder.xor(x, builder.lshr(x, constant(16)))
+
+        data = context.make_array(sig.args[1])(context, builder, args[1]).data
+        x = builder.load(builder.bitcast(data, whole.as_pointer()), align=4)
+        x = hashed(builder.add(x, _splat(builder, whole, args[2])))
+        x = hashed(builder.xor(x, _splat(builder, whole, args[3])))
+        kept = builder.icmp_unsigned(">=", x, _splat(builder, whole, args[4]))
+        larger = builder.fmul(args[0], _splat(builder, values.llvm, args[5]))
+        return builder.select(kept, larger, ir.Constant(values.llvm, [0.0] * LANES))
+
+    return values(values, places, types.uint32, types.uint32, types.uint32, values.dtype), codegen
 
 
 def sigmoid(x):  # type: ignore[no-untyped-def]
@@ -111,11 +168,11 @@ def _sigmoid(x):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def total(typingctx, values):  # type: ignore[no-untyped-def]
-    """The sum of the 64 numbers."""
+    """The sum of a vector's numbers."""
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         parts = [args[0]]
-        width = LANES
+        width = values.lanes
         while width > 1:  # halves onto each other
             width //= 2
             low, high = (
@@ -130,6 +187,63 @@ def total(typingctx, values):  # type: ignore[no-untyped-def]
         return builder.extract_element(parts[-1], ir.Constant(_I32, 0))
 
     return values.dtype(values), codegen
+
+
+def _shuffle(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
+    """Lanes of a, and from its number of lanes on of b."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, len(lanes)), lanes))
+
+
+@intrinsic
+def add_totals(typingctx, array, index, a, b, c, d):  # type: ignore[no-untyped-def]
+    """Adds the sums of four quarter vectors to the four numbers from `index` on."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        def halves(x: Any, y: Any, width: int) -> Any:
+            """Pieces of `width` lanes, of x and then of y, with their second half added to their first."""
+            first = [lane for lane in range(2 * QUARTER) if lane % width < width // 2]
+            second = [lane + width // 2 for lane in first]
+            return builder.fadd(_shuffle(builder, x, y, first), _shuffle(builder, x, y, second))
+
+        x = halves(halves(args[2], args[3], 16), halves(args[4], args[5], 16), 8)
+        for step in (2, 1):
+            x = builder.fadd(x, _shuffle(builder, x, x, [lane ^ step for lane in range(QUARTER)]))
+        sums = _shuffle(builder, x, x, [0, 4, 8, 12])
+        place = _place(context, builder, sig.args[0], args[0], args[1], Vector(array.dtype, 4))
+        align = array.dtype.bitwidth // 8
+        builder.store(builder.fadd(builder.load(place, align=align), sums), place, align=align)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, a, b, c, d), codegen
+
+
+@intrinsic
+def turn_square(typingctx, source, begin, step, target, place, target_step):  # type: ignore[no-untyped-def]
+    """A square of 16 × 16 numbers turned: target[place + i · target_step + j] = source[begin + j · step + i]."""
+    vector, intp = Vector(source.dtype, QUARTER), types.intp
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        align = source.dtype.bitwidth // 8
+
+        def at(side: int, i: int) -> Any:
+            moved = builder.mul(args[3 * side + 2], ir.Constant(args[1].type, i))
+            index = builder.add(args[3 * side + 1], moved)
+            return _place(context, builder, sig.args[3 * side], args[3 * side], index, vector)
+
+        rows = [builder.load(at(0, i), align=align) for i in range(QUARTER)]
+        for size in (8, 4, 2, 1):  # squares of this size off the diagonal change places
+            first = [lane if not lane & size else lane - size + QUARTER for lane in range(QUARTER)]
+            second = [lane + size if not lane & size else lane + QUARTER for lane in range(QUARTER)]
+            for i in range(QUARTER):
+                if not i & size:
+                    upper, lower = rows[i], rows[i + size]
+                    rows[i] = _shuffle(builder, upper, lower, first)
+                    rows[i + size] = _shuffle(builder, upper, lower, second)
+        for i, row in enumerate(rows):
+            builder.store(row, at(1, i), align=align)
+        return context.get_dummy_value()
+
+    return types.void(source, intp, intp, target, intp, intp), codegen
 
 
 def _arithmetic(operation: Callable[..., Any], instruction: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from mdaf_core.models.base import CTRModel
 from mdaf_core.models.layers import Table
-from mdaf_core.ops.adam import RowAdam
+from mdaf_core.ops.adam import RowAdam, multiply, norm, step_all, takes
 from mdaf_core.runs.config import TrainingConfig
 
 
 class Adam(torch.optim.Adam):
-    """`torch.optim.Adam`, but of `tables` only the rows that a batch reads are touched at a step (`ops.adam`).
+    """`torch.optim.Adam` in one pass over all weights, but of `tables` a step touches only the rows that a batch reads
+    (`ops.adam`).
 
     The result is that of Adam on the whole table. Their gradients are sparse; a look-up first brings the rows it reads
     up to date, and `finish` all rows: call it before anything else reads the tables.
@@ -27,6 +28,7 @@ class Adam(torch.optim.Adam):
         super().__init__(groups, lr=rate)
         self.tables = {table.weight: table for table in tables}
         self._rows: dict[Tensor, RowAdam] = {}
+        self._taken: dict[Tensor, int] = {}
         for table in tables:
             table.sparse = True
             table.before_lookup = self._before_lookup(table.weight)
@@ -50,9 +52,25 @@ class Adam(torch.optim.Adam):
                     gradient = weight.grad.coalesce()
                     rows, values = gradient.indices().squeeze(0).numpy(), gradient.values().numpy()
                     self._row_adam(weight, group).step(rows, values, group["lr"])
-                    weight.grad = None  # torch's own step passes it over
-        super().step()
+                    weight.grad = None  # what follows passes it over
+        dense = [(group, [w for w in group["params"] if w.grad is not None]) for group in self.param_groups]
+        if all(takes(weight) for _, weights in dense for weight in weights):
+            for group, weights in dense:
+                self._step_dense(group, weights)
+        else:
+            super().step()
         return loss
+
+    def _step_dense(self, group: dict[str, Any], weights: list[Tensor]) -> None:
+        """As `torch.optim.Adam`, one pass over all weights that have taken as many steps, which are usually all."""
+        alike: dict[tuple[int, torch.dtype], list[Tensor]] = defaultdict(list)
+        for weight in weights:
+            self._taken[weight] = self._taken.get(weight, int(self._state(weight)["step"])) + 1
+            alike[self._taken[weight], weight.dtype].append(weight)
+        for (steps, _), some in alike.items():
+            moments = [(self.state[weight]["exp_avg"], self.state[weight]["exp_avg_sq"]) for weight in some]
+            gradients = [weight.grad.contiguous() for weight in some]  # type: ignore[union-attr]
+            step_all(some, moments, gradients, group["lr"], group["betas"], group["eps"], group["weight_decay"], steps)
 
     def finish(self) -> None:
         """Bring every row of every table up to date."""
@@ -61,26 +79,32 @@ class Adam(torch.optim.Adam):
 
     def _row_adam(self, weight: Tensor, group: dict[str, Any]) -> RowAdam:
         if weight not in self._rows:
-            state = self.state[weight]
-            if not state:
-                state["step"] = torch.tensor(0.0)
-                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weight), torch.zeros_like(weight)
+            state = self._state(weight)
             taken = int(state["step"])
             p, m, v = (x.detach().numpy() for x in (weight, state["exp_avg"], state["exp_avg_sq"]))
             done = np.full(len(p), taken, np.int32)
             self._rows[weight] = RowAdam(p, m, v, done, group["betas"], group["eps"], group["weight_decay"], taken)
         return self._rows[weight]
 
+    def _state(self, weight: Tensor) -> dict[str, Any]:
+        """Steps, of which those since are counted apart, and moments."""
+        state: dict[str, Any] = self.state[weight]
+        if not state:
+            state["step"] = torch.tensor(0.0)
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weight), torch.zeros_like(weight)
+        return state
+
     def state_dict(self) -> dict[str, Any]:
         """As `torch.optim.Adam`'s, every row up to date."""
         self.finish()
-        for weight, adam in self._rows.items():
-            self.state[weight]["step"] = torch.tensor(float(adam.steps))
+        for weight, steps in [*self._taken.items(), *((weight, adam.steps) for weight, adam in self._rows.items())]:
+            self.state[weight]["step"] = torch.tensor(float(steps))
         return super().state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
         self._rows.clear()
+        self._taken.clear()
 
 
 def build_optimizer(model: CTRModel, config: TrainingConfig) -> Adam:
@@ -103,8 +127,9 @@ def clip_gradients(model: nn.Module, limit: float | None) -> float:
     for p in sparse:
         p.grad = p.grad.coalesce()  # type: ignore[union-attr]
     values = dense + [p.grad.values() for p in sparse]  # type: ignore[union-attr]
-    norm = nn.utils.get_total_norm(values)
-    if limit is not None and math.isfinite(limit):
-        scale = (limit / (norm + 1e-6)).clamp(max=1.0)
-        torch._foreach_mul_(values, scale)
-    return float(norm)
+    ours = all(takes(x) for x in values) and len({x.dtype for x in values}) == 1
+    found = norm(values) if ours else float(nn.utils.get_total_norm(values))
+    if limit is not None and found + 1e-6 > limit:
+        scale = limit / (found + 1e-6)
+        multiply(values, scale) if ours else torch._foreach_mul_(values, scale)
+    return found

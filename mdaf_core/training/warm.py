@@ -12,7 +12,7 @@ import subprocess
 from mdaf_core.base.process import environment, module_command
 from mdaf_core.ops.compiled import complete
 
-_PRESETS = ("mdaf-full", "autoint")  # between them they use every kernel but those of slices and the optimiser
+_PRESETS = ("mdaf-full", "autoint", "dcnv2")  # every kernel but those of slices and the optimiser
 
 
 def compile_kernels() -> None:
