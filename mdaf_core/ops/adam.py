@@ -127,13 +127,6 @@ def _squares(gs, sizes, ends, like):  # type: ignore[no-untyped-def]
     return found.sum()
 
 
-@numba.njit(parallel=True, cache=True)
-def _multiply(gs, sizes, ends, factor, like):  # type: ignore[no-untyped-def]
-    for job in prange(ends[-1]):
-        i, begin = _piece(ends, job)
-        array_at(gs[i], sizes[i], like)[begin : min(begin + _PIECE, sizes[i])] *= factor
-
-
 def _pieces(tensors: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
     sizes = np.array([x.numel() for x in tensors], np.int64)
     return sizes, np.cumsum(-(-sizes // _PIECE))
@@ -180,13 +173,6 @@ def norm(tensors: Sequence[Tensor]) -> float:
     """Of all numbers together; tensors that `takes` says yes to, of one type."""
     kernels.use_torch_threads()
     return math.sqrt(_squares(kernels.addresses(tensors), *_pieces(tensors), _like(tensors)))
-
-
-def multiply(tensors: Sequence[Tensor], factor: float) -> None:
-    """All numbers of such tensors, in place."""
-    like = _like(tensors)
-    kernels.use_torch_threads()
-    _multiply(kernels.addresses(tensors), *_pieces(tensors), like.dtype.type(factor), like)
 
 
 class RowAdam:

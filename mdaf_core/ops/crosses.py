@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from mdaf_core.ops.kernels import addresses, array_at, arrays, use_torch_threads
-from mdaf_core.ops.lanes import block_of, product, starts, turn, turn_back, weight_gradients
+from mdaf_core.ops.lanes import block_of, new_block, product, starts, turn, turn_back, weight_gradients
 from mdaf_core.ops.simd import LANES, fill, load, store
 
 
@@ -23,13 +23,13 @@ def _forward(x, rows, dim, weights, biases, begin, kept, out):  # type: ignore[n
     for block in prange((rows + LANES - 1) // LANES):
         first = block * LANES
         count = min(LANES, rows - first)
-        x0 = block_of(kept, begin[0], block, dim)
+        x0 = new_block(kept, begin[0], block, dim)
         turn(x, dim, first, count, 0, dim, x0)
         here = x0
         for layer in range(layers):
             bias = array_at(biases[layer], dim, x)
-            there = block_of(kept, begin[layer + 1], block, dim)
-            linear = block_of(kept, begin[layers + layer + 1], block, dim)
+            there = new_block(kept, begin[layer + 1], block, dim)
+            linear = new_block(kept, begin[layers + layer + 1], block, dim)
             product(array_at(weights[layer], dim * dim, x), dim, 1, dim, dim, here, linear)
             for o in range(dim):
                 value = load(linear, o * LANES) + fill(bias[o])

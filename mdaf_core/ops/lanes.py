@@ -53,6 +53,14 @@ def block_of(x, start, block, features):  # type: ignore[no-untyped-def]
     return x[begin : begin + features * LANES]
 
 
+@numba.njit
+def new_block(x, start, block, features):  # type: ignore[no-untyped-def]
+    """The same, to be filled; the feature too many is set to zero."""
+    end = start + (block + 1) * (features + 1) * LANES
+    x[end - LANES : end] = 0
+    return block_of(x, start, block, features)
+
+
 # Rows to lanes and back ----------------------------------------------------------------------------------------------
 
 

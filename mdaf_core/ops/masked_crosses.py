@@ -17,7 +17,17 @@ from torch.utils.flop_counter import register_flop_formula
 
 from mdaf_core.ops.dropout import settings
 from mdaf_core.ops.kernels import addresses, array_at, arrays, use_torch_threads
-from mdaf_core.ops.lanes import begin_draws, block_of, drop, product, starts, turn, turn_back, weight_gradients
+from mdaf_core.ops.lanes import (
+    begin_draws,
+    block_of,
+    drop,
+    new_block,
+    product,
+    starts,
+    turn,
+    turn_back,
+    weight_gradients,
+)
 from mdaf_core.ops.simd import LANES, fill, load, maximum, store, total, where_positive
 
 EPS = 1e-5
@@ -122,12 +132,12 @@ def _forward(x, rows, dim, exponential, weights, gains, shifts, biases, seeds, l
     for block in prange((rows + LANES - 1) // LANES):
         first = block * LANES
         count = min(LANES, rows - first)
-        x0 = block_of(kept, begin[0], block, dim)
+        x0 = new_block(kept, begin[0], block, dim)
         turn(x, dim, first, count, 0, dim, x0)
         here = x0
         for layer in range(layers):
-            there = block_of(kept, begin[layer + 1], block, dim)
-            half = block_of(kept, begin[layers + layer + 1], block, width)
+            there = new_block(kept, begin[layer + 1], block, dim)
+            half = new_block(kept, begin[layers + layer + 1], block, width)
             product(array_at(weights[layer], width * dim, x), dim, 1, width, dim, here, half)
             gain, shift = array_at(gains[layer], width, x), array_at(shifts[layer], width, x)
             base, bias = here if exponential else x0, array_at(biases[layer], dim, x)

@@ -17,7 +17,17 @@ from torch.utils.flop_counter import register_flop_formula
 
 from mdaf_core.ops.dropout import settings
 from mdaf_core.ops.kernels import addresses, array_at, arrays, use_torch_threads
-from mdaf_core.ops.lanes import begin_draws, block_of, drop, product, starts, turn, turn_back, weight_gradients
+from mdaf_core.ops.lanes import (
+    begin_draws,
+    block_of,
+    drop,
+    new_block,
+    product,
+    starts,
+    turn,
+    turn_back,
+    weight_gradients,
+)
 from mdaf_core.ops.simd import LANES, fill, load, maximum, store, where_positive
 
 
@@ -40,11 +50,11 @@ def _forward(x, rows, widths, weights, biases, seeds, limit, scale, begin, kept,
     for block in prange((rows + LANES - 1) // LANES):
         first = block * LANES
         count = min(LANES, rows - first)
-        here = block_of(kept, begin[0], block, widths[0])
+        here = new_block(kept, begin[0], block, widths[0])
         turn(x, widths[0], first, count, 0, widths[0], here)
         for layer in range(len(weights)):
             inner, outs = widths[layer], widths[layer + 1]
-            there = block_of(kept, begin[layer + 1], block, outs)
+            there = new_block(kept, begin[layer + 1], block, outs)
             product(array_at(weights[layer], outs * inner, x), inner, 1, outs, inner, here, there)
             _finish(there, array_at(biases[layer], outs, x), first, seeds[layer], limit, scale)
             here = there

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mdaf_core.models.base import CTRModel
 from mdaf_core.models.layers import Table
-from mdaf_core.ops.adam import RowAdam, multiply, norm, step_all, takes
+from mdaf_core.ops.adam import RowAdam, norm, step_all, takes
 from mdaf_core.runs.config import TrainingConfig
 
 
@@ -58,6 +58,7 @@ class Adam(torch.optim.Adam):
             for group, weights in dense:
                 self._step_dense(group, weights)
         else:
+            self._tell_steps()
             super().step()
         return loss
 
@@ -97,9 +98,14 @@ class Adam(torch.optim.Adam):
     def state_dict(self) -> dict[str, Any]:
         """As `torch.optim.Adam`'s, every row up to date."""
         self.finish()
+        self._tell_steps()
+        return super().state_dict()
+
+    def _tell_steps(self) -> None:
+        """Steps that were counted apart, to where `torch.optim.Adam` counts them."""
         for weight, steps in [*self._taken.items(), *((weight, adam.steps) for weight, adam in self._rows.items())]:
             self.state[weight]["step"] = torch.tensor(float(steps))
-        return super().state_dict()
+        self._taken.clear()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
@@ -130,6 +136,5 @@ def clip_gradients(model: nn.Module, limit: float | None) -> float:
     ours = all(takes(x) for x in values) and len({x.dtype for x in values}) == 1
     found = norm(values) if ours else float(nn.utils.get_total_norm(values))
     if limit is not None and found + 1e-6 > limit:
-        scale = limit / (found + 1e-6)
-        multiply(values, scale) if ours else torch._foreach_mul_(values, scale)
+        torch._foreach_mul_(values, limit / (found + 1e-6))
     return found

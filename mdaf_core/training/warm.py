@@ -1,4 +1,4 @@
-"""Compile the CPU kernels before the first job needs them: about ten seconds of one core, once for each version.
+"""Compile the CPU kernels before the first job needs them: about a minute of one core, once for each version.
 
 Compiled code is kept on disk beside the kernels (`ops.compiled`). The job launcher, which the app's first page starts,
 starts this in a process of its own while it loads its libraries: a first training need not begin with compiling.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -54,7 +55,7 @@ def network(name: str, dim: int) -> Network:
     """The kernel, its definition, and lists of parameters that fit `dim` inputs."""
     if name == "tower":
         widths = [dim, 7, 12, 3]
-        shapes = [[(b, a) for a, b in zip(widths, widths[1:], strict=False)], [(b,) for b in widths[1:]]]
+        shapes = [[(b, a) for a, b in pairwise(widths)], [(b,) for b in widths[1:]]]
         return tower, plain_tower, lists(shapes)  # type: ignore[list-item]
     if name == "crosses":
         return lambda x, w, b, p: crosses(x, w, b), plain_crosses, lists([[(dim, dim)] * 3, [(dim,)] * 3])

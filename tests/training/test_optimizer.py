@@ -11,7 +11,8 @@ from mdaf_core.models import layers
 from mdaf_core.models.registry import build_model
 from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.presets import get_preset
-from mdaf_core.training.optimizer import build_optimizer, clip_gradients
+from mdaf_core.training import optimizer
+from mdaf_core.training.optimizer import Adam, build_optimizer, clip_gradients
 from tests.models.batches import USUAL, random_batch
 
 CONFIG = TrainingConfig(weight_decay=1e-3, embedding_decay=2e-2, learning_rate=0.01)
@@ -75,6 +76,7 @@ def test_state_goes_on_where_it_was(monkeypatch):  # type: ignore[no-untyped-def
 
 
 def test_clipping_is_torchs() -> None:
+    """But for the order in which the norm's squares are summed."""
     torch.manual_seed(0)
     model = build_model(get_preset("dcnv2").model, USUAL)
     batch = random_batch(USUAL, [2, 2])
@@ -83,5 +85,29 @@ def test_clipping_is_torchs() -> None:
     for p, q in zip(model.parameters(), other.parameters(), strict=True):
         q.grad = p.grad.clone()
     norm = clip_gradients(model, 1e-3)
-    assert norm == float(torch.nn.utils.clip_grad_norm_(other.parameters(), 1e-3))
-    assert all(torch.equal(p.grad, q.grad) for p, q in zip(model.parameters(), other.parameters(), strict=True))
+    assert norm == pytest.approx(float(torch.nn.utils.clip_grad_norm_(other.parameters(), 1e-3)), rel=1e-6)
+    for p, q in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, q.grad, rtol=1e-5, atol=0)
+
+
+def test_a_step_is_torchs(monkeypatch):  # type: ignore[no-untyped-def]
+    """Of all weights in one pass, against `torch.optim.Adam` in float64; and where torch has to take it."""
+    torch.manual_seed(0)
+    weights = [torch.randn(n, dtype=torch.float64, requires_grad=True) for n in (1, 70, 40_000)]
+    others = [w.detach().clone().requires_grad_() for w in weights]
+    ours, theirs = (
+        Adam([{"params": weights, "weight_decay": 0.1}], 0.01),
+        torch.optim.Adam(others, 0.01, weight_decay=0.1),
+    )
+    for step in range(6):
+        if step == 4:
+            monkeypatch.setattr(optimizer, "takes", lambda _: False)
+        for i, (w, other) in enumerate(zip(weights, others, strict=True)):
+            w.grad = torch.randn_like(w) if i != 1 or step % 2 else None  # a weight that a step does not use
+            other.grad = None if w.grad is None else w.grad.clone()
+        ours.step()
+        theirs.step()
+        if step == 2:
+            ours.load_state_dict(copy.deepcopy(ours.state_dict()))
+    for w, other in zip(weights, others, strict=True):
+        torch.testing.assert_close(w, other, rtol=1e-12, atol=1e-14)

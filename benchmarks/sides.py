@@ -1,0 +1,137 @@
+"""Training steps of two versions of the program, turn by turn: `python -m benchmarks.sides OTHER --data NAME`.
+
+    python -m benchmarks.sides ../other --data movielens-100k --definition peers --presets dcnv2,autoint,dcnv3
+
+OTHER is a clone or worktree of the other version. Each side is a process of its own, which waits while the other
+measures: whatever else the machine does meets both alike. A turn is some training steps on batches gathered before
+(forward, backward, clipping, optimiser, the loss read); the quickest turn of each side counts, by processor time and by
+the clock, and the median of the turns' ratios.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+HERE = Path(__file__).resolve()
+
+
+def serve(preset: str, definition: str, data: str, threads: int, steps: int) -> None:
+    """One side: a line in, a turn, its seconds out."""
+    import torch
+
+    from mdaf_core.data.store.dataset import PreparedDataset
+    from mdaf_core.models.registry import build_model
+    from mdaf_core.ops.kernels import set_threads
+    from mdaf_core.runs.presets import get_preset
+    from mdaf_core.studies.definitions import get_definition, starting_point
+    from mdaf_core.training.batches import loader_for
+    from mdaf_core.training.losses import smooth_targets
+    from mdaf_core.training.memory import keep_freed_memory, peak_memory_mb
+    from mdaf_core.training.optimizer import build_optimizer, clip_gradients
+
+    keep_freed_memory()
+    set_threads(threads)
+    config = starting_point(get_definition(definition), preset) if definition else get_preset(preset)
+    training, dataset = config.training, PreparedDataset.open(data)
+    torch.manual_seed(0)
+    model = build_model(config.model, dataset.meta.features()).train()
+    optimizer = build_optimizer(model, training)
+    loader = loader_for(model, dataset, "train", training, training.batch_size, shuffle_seed=(0, 0))
+    batches = [batch for _, batch in zip(range(steps), loader, strict=False)]
+
+    def turn() -> None:
+        for batch in batches:
+            optimizer.zero_grad()
+            loss = model.loss(model(batch), smooth_targets(batch.label_B, training.label_smoothing))
+            loss.backward()
+            float(loss.detach())
+            clip_gradients(model, training.gradient_clip)
+            optimizer.step()
+
+    turn()
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        clock, processor = time.perf_counter(), time.process_time()
+        turn()
+        found = {"clock": time.perf_counter() - clock, "processor": time.process_time() - processor}
+        print(json.dumps(found | {"rows": sum(map(len, batches)), "memory": peak_memory_mb()}), flush=True)
+
+
+class Side:
+    def __init__(self, folder: Path, arguments: list[str]):
+        environment = os.environ | {"PYTHONPATH": str(folder)}
+        command = [sys.executable, "-P", str(HERE), "serve", *arguments]
+        self.process = subprocess.Popen(
+            command, cwd=folder, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self.line()
+
+    def line(self) -> str:
+        assert self.process.stdout
+        found = self.process.stdout.readline()
+        if not found:
+            raise SystemExit(f"A side ended with exit code {self.process.wait()}: what it said stands above.")
+        return found
+
+    def turn(self) -> dict[str, float]:
+        assert self.process.stdin
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        found: dict[str, float] = json.loads(self.line())
+        return found
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measure(folders: list[Path], arguments: list[str], turns: int) -> dict[str, float]:
+    sides = [Side(folder, arguments) for folder in folders]
+    found = [[side.turn() for side in sides] for _ in range(turns)]
+    for side in sides:
+        side.close()
+    result: dict[str, float] = {}
+    for what in ("processor", "clock"):
+        here, there = (min(turn[i][what] for turn in found) for i in (0, 1))
+        rows = found[0][0]["rows"]
+        result |= {f"rows a second of {what}, here": rows / here, f"{what}, other": rows / there}
+        result |= {f"{what}, ratio": there / here}
+        result |= {f"{what}, median ratio of turns": median(b[what] / a[what] for a, b in found)}
+    return result | {"memory, here, MB": found[-1][0]["memory"], "memory, other, MB": found[-1][1]["memory"]}
+
+
+def main() -> None:
+    from benchmarks.measure import parser, report
+
+    arguments = parser(__doc__, steps=20)
+    arguments.add_argument("other", type=Path, help="folder of the other version")
+    arguments.add_argument("--data", required=True, help="prepared data set")
+    arguments.add_argument("--definition", default="", help="with the settings of this study definition, e.g. peers")
+    arguments.add_argument("--presets", default="dcnv2,autoint,dcnv3")
+    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--turns", type=int, default=12)
+    args = arguments.parse_args()
+    folders, result = [HERE.parents[1], args.other.resolve()], {}
+    for preset in args.presets.split(","):
+        given = [preset, args.definition, args.data, str(args.threads), str(args.steps)]
+        result[preset] = measure(folders, given, args.turns)
+    tables: dict[str, list[list[Any]]] = {
+        f"{preset}, {args.threads} threads": [["", "measured"], *([name, value] for name, value in found.items())]
+        for preset, found in result.items()
+    }
+    report(result, tables, args.json)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["serve"]:
+        serve(*sys.argv[2:5], *map(int, sys.argv[5:]))  # type: ignore[arg-type]
+    else:
+        main()
