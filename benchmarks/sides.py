@@ -26,33 +26,26 @@ def serve(preset: str, definition: str, data: str, threads: int, steps: int) -> 
     """One side: a line in, a turn, its seconds out."""
     import torch
 
-    from mdaf_core.data.store.dataset import PreparedDataset
-    from mdaf_core.models.registry import build_model
-    from mdaf_core.ops.kernels import set_threads
-    from mdaf_core.runs.presets import get_preset
-    from mdaf_core.studies.definitions import get_definition, starting_point
-    from mdaf_core.training.batches import loader_for
-    from mdaf_core.training.losses import smooth_targets
-    from mdaf_core.training.memory import keep_freed_memory, peak_memory_mb
-    from mdaf_core.training.optimizer import build_optimizer, clip_gradients
+    from benchmarks import epoch as side  # each version's own names for the same things
 
-    keep_freed_memory()
-    set_threads(threads)
-    config = starting_point(get_definition(definition), preset) if definition else get_preset(preset)
-    training, dataset = config.training, PreparedDataset.open(data)
+    side.keep_freed_memory()
+    torch.set_num_threads(threads)
+    config = side.starting_point(side.get_definition(definition), preset) if definition else side.get_preset(preset)
+    training, dataset = config.training, side.PreparedDataset.open(data)
     torch.manual_seed(0)
-    model = build_model(config.model, dataset.meta.features()).train()
-    optimizer = build_optimizer(model, training)
-    loader = loader_for(model, dataset, "train", training, training.batch_size, shuffle_seed=(0, 0))
+    model = side.build_model(config.model, dataset.meta.features()).train()
+    optimizer = side.build_optimizer(model, training)
+    events = model.events_read(training.max_history)
+    loader = side.BatchLoader(dataset, "train", training.batch_size, shuffle_seed=(0, 0), max_history=events)
     batches = [batch for _, batch in zip(range(steps), loader, strict=False)]
 
     def turn() -> None:
         for batch in batches:
             optimizer.zero_grad()
-            loss = model.loss(model(batch), smooth_targets(batch.label_B, training.label_smoothing))
+            loss = model.loss(model(batch), side.smooth_targets(batch.label_B, training.label_smoothing))
             loss.backward()
             float(loss.detach())
-            clip_gradients(model, training.gradient_clip)
+            side.clip_gradients(model, training.gradient_clip)
             optimizer.step()
 
     turn()
@@ -61,12 +54,13 @@ def serve(preset: str, definition: str, data: str, threads: int, steps: int) -> 
         clock, processor = time.perf_counter(), time.process_time()
         turn()
         found = {"clock": time.perf_counter() - clock, "processor": time.process_time() - processor}
-        print(json.dumps(found | {"rows": sum(map(len, batches)), "memory": peak_memory_mb()}), flush=True)
+        memory = side.memory_kib("VmHWM") / 1e3
+        print(json.dumps(found | {"rows": sum(map(len, batches)), "memory": memory}), flush=True)
 
 
 class Side:
-    def __init__(self, folder: Path, arguments: list[str]):
-        environment = os.environ | {"PYTHONPATH": str(folder)}
+    def __init__(self, folder: Path, home: str, arguments: list[str]):
+        environment = os.environ | {"PYTHONPATH": str(folder)} | ({"MDAF_HOME": home} if home else {})
         command = [sys.executable, "-P", str(HERE), "serve", *arguments]
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -93,8 +87,8 @@ class Side:
         self.process.wait()
 
 
-def measure(folders: list[Path], arguments: list[str], turns: int) -> dict[str, float]:
-    sides = [Side(folder, arguments) for folder in folders]
+def measure(folders: dict[Path, str], arguments: list[str], turns: int) -> dict[str, float]:
+    sides = [Side(folder, home, arguments) for folder, home in folders.items()]
     found = [[side.turn() for side in sides] for _ in range(turns)]
     for side in sides:
         side.close()
@@ -113,13 +107,14 @@ def main() -> None:
 
     arguments = parser(__doc__, steps=20)
     arguments.add_argument("other", type=Path, help="folder of the other version")
+    arguments.add_argument("--other-home", default="", help="its MDAF_HOME, where it cannot read this one's data sets")
     arguments.add_argument("--data", required=True, help="prepared data set")
     arguments.add_argument("--definition", default="", help="with the settings of this study definition, e.g. peers")
     arguments.add_argument("--presets", default="dcnv2,autoint,dcnv3")
     arguments.add_argument("--threads", type=int, default=2)
     arguments.add_argument("--turns", type=int, default=12)
     args = arguments.parse_args()
-    folders, result = [HERE.parents[1], args.other.resolve()], {}
+    folders, result = {HERE.parents[1]: "", args.other.resolve(): args.other_home}, {}
     for preset in args.presets.split(","):
         given = [preset, args.definition, args.data, str(args.threads), str(args.steps)]
         result[preset] = measure(folders, given, args.turns)

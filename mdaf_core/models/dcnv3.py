@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -62,13 +62,13 @@ class CrossNetwork(nn.Module):
 
     def forward(self, x0: Tensor) -> Tensor:
         if multiplies(x0):
-            weights = [linear.weight for linear in self.maps]
-            gains, shifts = [norm.weight for norm in self.norms], [norm.bias for norm in self.norms]
+            weights: list[Any] = [linear.weight for linear in self.maps]
+            gains: list[Any] = [norm.weight for norm in self.norms]
+            shifts: list[Any] = [norm.bias for norm in self.norms]
             dropout = self.dropout.p if self.training else 0.0
             flat = x0.flatten(0, -2)
-            return masked_crosses(flat, weights, gains, shifts, list(self.biases), self.exponential, dropout).view_as(
-                x0
-            )
+            y = masked_crosses(flat, weights, gains, shifts, list(self.biases), self.exponential, dropout)
+            return y.view_as(x0)
         x = x0
         for linear, norm, bias in zip(self.maps, self.norms, self.biases, strict=True):
             half = linear(x)

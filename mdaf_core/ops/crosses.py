@@ -113,6 +113,7 @@ def _(dy, weights, kept):  # type: ignore[no-untyped-def]
 
 def _keep(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
     ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(output[1], *inputs[1])
 
 

@@ -6,6 +6,8 @@ and the backward pass draws the same mask again. Results do not depend on the nu
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 import torch
@@ -41,7 +43,7 @@ def _mask(x, seed, limit, scale, out):  # type: ignore[no-untyped-def]
             there[i] = here[i] * scale if drawn >= limit else zero
 
 
-def settings(x: Tensor, p: float) -> tuple[np.uint32, np.floating]:
+def settings(x: Tensor, p: float) -> tuple[np.uint32, Any]:
     """The hash below which an element is dropped, and by what the others grow, for kernels on `x`."""
     return np.uint32(round(p * 2**32)), x.new_tensor(1 / (1 - p)).numpy()[()]
 

@@ -100,7 +100,7 @@ def takes(x: Tensor) -> bool:
 def multiplies(x: Tensor) -> bool:
     """Whether the kernels' products of a tensor are those asked for, which torch's may be told to round
     (`training.precision`)."""
-    return takes(x) and torch.backends.mkldnn.matmul.fp32_precision != "bf16"
+    return takes(x) and torch.backends.mkldnn.matmul.fp32_precision != "bf16"  # type: ignore[attr-defined]
 
 
 @intrinsic

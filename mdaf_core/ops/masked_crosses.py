@@ -254,6 +254,7 @@ def _(dy, weights, gains, shifts, biases, kept, exponential, p, seeds):  # type:
 def _keep(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
     _, *given, ctx.exponential, ctx.p, seeds = inputs
     ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(output[1], seeds, *(x for some in given for x in some))
 
 

@@ -136,6 +136,7 @@ def _(dy, weights, kept, p):  # type: ignore[no-untyped-def]
 def _keep(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
     _, weights, _, ctx.p, _ = inputs
     ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(output[1], *weights)
 
 
