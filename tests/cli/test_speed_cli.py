@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.models.registry import build_model
 from mdaf_core.models.weights import save_weights
-from mdaf_core.predicting.measured import kept
+from mdaf_core.predicting.measured import SpeedSettings, kept
 from mdaf_core.queue import api
 from mdaf_core.reporting.figures import make_figure
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper.tables import make_table
 from mdaf_core.runs.provenance import fingerprint
 from mdaf_core.studies.results import study_runs
+from mdaf_core.tasks.kinds import KINDS
+from mdaf_core.tasks.speed import Measuring
 from tests.reporting.example_study import make_study
 
 FEW = ("--events", "3,9", "--candidates", "1,4", "--threads", "1", "--rounds", "6", "--calls", "1", "--users", "2")
@@ -79,3 +83,14 @@ def test_what_cannot_be_asked(call, study, monkeypatch) -> None:  # type: ignore
     assert (job.kind, job.payload["study"], job.payload["settings"]["rounds"]) == ("speed", study.id, 7)
     code, _, err = call("speed", study.id, "--queue")
     assert code == 2 and "being measured already" in err
+
+
+def test_the_job(study) -> None:  # type: ignore[no-untyped-def]
+    settings = SpeedSettings(events=[3], candidates=[2], threads=[1], rounds=1, calls=1, users=1, bulk_rows=1)
+    told: list[str] = []
+    asked: list[int] = []
+    context = SimpleNamespace(report=lambda stage: told.append(stage.words()), stop_if_asked=lambda: asked.append(1))
+    KINDS["speed"].run(context, Measuring(study=study.id, settings=settings))  # type: ignore[arg-type]
+    measured = kept(study.id)
+    assert measured is not None and measured.settings == settings and len(measured.cells) == 4
+    assert asked and told[0].startswith("On one thread")
