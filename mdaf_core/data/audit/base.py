@@ -141,11 +141,11 @@ class Written:
 
     def steps(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Of each row in `by_user` but the first, piece by piece: whether the row before is the same user's, and by how
-        much this one is later."""
+        much this one is later (32 bits where they hold it)."""
         order, user, time = self.by_user, self.whole("user_index"), self.whole("timestamp")
         for piece in pieces(len(order) - 1):
             before, row = order[:-1][piece], order[1:][piece]
-            yield user[row] == user[before], time[row] - time[before]
+            yield user[row] == user[before], narrow(time[row] - time[before])
 
     @cached_property
     def total(self) -> int:
@@ -296,6 +296,12 @@ def readable(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
 def rows_text(number: int, one: str, many: str) -> str:
     return f"1 row {one}" if number == 1 else f"{number:,} rows {many}"
+
+
+def narrow(numbers: np.ndarray) -> np.ndarray:
+    """Integers in 32 bits where these hold them all."""
+    fit = len(numbers) and numbers.min() >= -(2**31) and numbers.max() < 2**31
+    return numbers.astype(np.int32) if fit else numbers
 
 
 def among(hashes: np.ndarray, few: np.ndarray) -> np.ndarray:

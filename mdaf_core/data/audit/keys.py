@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.base import Written, hashed
+from mdaf_core.data.audit.base import Written, hashed, narrow
 from mdaf_core.data.store.describe import field_word
 from mdaf_core.data.store.schema import FIRST_ID, UNKNOWN
 
@@ -76,10 +76,7 @@ def groups_of_ids(data: Written) -> tuple[list[Keys], dict[str, tuple[np.ndarray
     paired = {name: columns[name] for name in list(columns)[:_MOST_PAIRED]}
     pairs = dict(paired)
     if data.meta.has_calendar:
-        day = data.meta.seconds(data.whole("timestamp")) // 86400
-        small = len(day) and day.min() >= -(2**31) and day.max() < 2**31
-        pairs["day"] = day.astype(np.int32) if small else day, np.ones(len(day), np.bool_)
-        del day
+        pairs["day"] = narrow(data.meta.seconds(data.whole("timestamp")) // 86400), np.ones(data.total, np.bool_)
     names = list(pairs)
     for i, one in enumerate(names):
         for other in names[i + 1 :]:

@@ -12,7 +12,8 @@ from mdaf_core.data.audit.base import occurrences
 def auc(label: np.ndarray, score: np.ndarray) -> float:
     """Probability that a positive's score exceeds a negative's, ties half (Mann-Whitney); missing values lowest."""
     score = np.asarray(score)
-    score = score if score.dtype == np.float32 else score.astype(np.float64, copy=False)
+    if score.dtype not in (np.int32, np.float32):  # as they are, these are in the same order in half the memory
+        score = score.astype(np.float64, copy=False)
     if not np.isfinite(score).all():
         score = np.nan_to_num(score.astype(np.float64), nan=-np.inf)  # missing values tie, below all others
     positive = label == 1
