@@ -50,7 +50,9 @@ def test_export_writes_what_it_promises(home: Path, tmp_path: Path) -> None:
 
 
 def test_every_figure_and_table_can_be_made(tiny) -> None:
-    study = make_study(["mdaf-full", "mdaf-static", "mamba4rec-v2"], [1, 2], dataset=tiny, gates=True)
+    longer = get_preset("mamba4rec-v2").with_overrides(["training.max_history=200"])
+    longer.name = "mamba4rec-v2-200"
+    study = make_study(["mdaf-full", "mdaf-static", "mamba4rec-v2", longer], [1, 2], dataset=tiny, gates=True)
     keep(study.id, measured_speed(study.configuration_names))
     material = Material(study)
     assert not FIGURES.keys() & TABLES.keys(), "`figure STUDY/NAME` finds either by its name"

@@ -47,7 +47,7 @@ def test_one_line_a_model_with_what_each_length_gives_and_costs(study, tiny):
 
 
 def test_figure_and_table_say_how_many_rows_have_so_long_histories(study, tiny):
-    figure, table = (make(Material(study), "history-length") for make in (make_figure, make_table))
+    figure, table = make_figure(Material(study), "quality-history"), make_table(Material(study), "history-length")
     rows = tiny.rows("test")
     share = 100 * np.mean(rows.history_end - rows.history_start > 2)
     for caption in (figure.caption, table.caption):
@@ -62,13 +62,13 @@ def test_figure_and_table_say_how_many_rows_have_so_long_histories(study, tiny):
 
 def test_without_its_data_it_is_said_that_lengths_are_not_known(study, tiny):
     shutil.rmtree(tiny.path)
-    assert "is not known: the data set is no longer here" in make_figure(Material(study), "history-length").caption
+    assert "is not known: the data set is no longer here" in make_figure(Material(study), "quality-history").caption
 
 
 def test_a_study_of_one_length_has_no_such_figure(home):
     material = Material(make_study(["mdaf-full", "lr"], [1]))
     with pytest.raises(UsageError, match="no model with histories of several lengths"):
-        make_figure(material, "history-length")
+        make_figure(material, "quality-history")
 
 
 def open_compare(study_id: str) -> AppTest:

@@ -239,7 +239,7 @@ def _table(material: Material) -> PaperTable:
     )
 
 
-FIGURES = {"history-length": Kind("Quality and cost against history length", "Cost", _figure, of_a_metric=True)}
+FIGURES = {"quality-history": Kind("Quality and cost against history length", "Cost", _figure, of_a_metric=True)}
 
 
 TABLES = {"history-length": ("History length", _table)}
