@@ -12,7 +12,7 @@ import subprocess
 from mdaf_core.base.process import environment, module_command
 from mdaf_core.ops.compiled import complete
 
-_PRESETS = ("mdaf-full", "autoint", "dcnv2")  # every kernel but those of slices and the optimiser
+_PRESETS = ("mdaf-full", "autoint", "dcnv2")  # every kernel but those of slices and large tables
 
 
 def compile_kernels() -> None:
@@ -24,13 +24,16 @@ def compile_kernels() -> None:
     from mdaf_core.models.summary import probe
     from mdaf_core.ops.slices import slice_attention
     from mdaf_core.runs.presets import get_preset
-    from mdaf_core.training.optimizer import Adam
+    from mdaf_core.training.optimizer import Adam, build_optimizer, clip_gradients
 
     for preset in _PRESETS:
         model, batch = probe(
             get_preset(preset).model, FeatureSpec.from_vocabulary({"item": 9, "category": 9}), length=3
         )
+        optimizer = build_optimizer(model, get_preset(preset).training)
         model.loss(model.train()(batch), batch.label_B).backward()
+        clip_gradients(model, 1.0)
+        optimizer.step()
         if model.causal:
             state, one = model.begin(), {name: codes_T[:1] for name, codes_T in batch.history.items()}
             for part in (batch.history, one):

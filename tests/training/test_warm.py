@@ -9,13 +9,25 @@ from pathlib import Path
 import numba
 
 from mdaf_core.base.settings import PROJECT_ROOT
-from mdaf_core.ops import adam, conv_numba, dropout, field_attention, scan_numba, slices
+from mdaf_core.ops import (
+    adam,
+    conv_numba,
+    crosses,
+    dropout,
+    field_attention,
+    lanes,
+    masked_crosses,
+    scan_numba,
+    slices,
+    tower,
+)  # fmt: skip
 from mdaf_core.ops.compiled import compiled_folder, complete
 from mdaf_core.training import warm
 
+MODULES = (adam, conv_numba, crosses, dropout, field_attention, lanes, masked_crosses, scan_numba, slices, tower)
 KERNELS = {
     (module.__name__.rpartition(".")[2], name)
-    for module in (adam, conv_numba, dropout, field_attention, scan_numba, slices)
+    for module in MODULES
     for name, kernel in vars(module).items()
     if isinstance(kernel, numba.core.registry.CPUDispatcher)
     and kernel.py_func.__module__ == module.__name__
@@ -24,10 +36,12 @@ KERNELS = {
 
 
 USED = """
-from mdaf_core.ops import adam, conv_numba, dropout, field_attention, scan_numba, slices
+import sys
+from importlib import import_module
+MODULES = [import_module(name) for name in sys.argv[1:]]
 from mdaf_core.training.warm import compile_kernels
 compile_kernels()
-for module in (adam, conv_numba, dropout, field_attention, scan_numba, slices):
+for module in MODULES:
     for name, kernel in vars(module).items():
         if getattr(kernel, "signatures", None):
             print(module.__name__.rpartition(".")[2], name)
@@ -37,7 +51,8 @@ for module in (adam, conv_numba, dropout, field_attention, scan_numba, slices):
 def test_every_parallel_kernel_is_compiled() -> None:
     """In a process of its own, where nothing but that has called them."""
     assert len(KERNELS) >= 11
-    run = subprocess.run([sys.executable, "-c", USED], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", USED, *(module.__name__ for module in MODULES)]
+    run = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
     assert {tuple(line.split()) for line in run.stdout.splitlines()} >= KERNELS
     assert complete().exists()
 
