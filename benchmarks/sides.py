@@ -60,7 +60,8 @@ def serve(preset: str, definition: str, data: str, threads: int, steps: int) -> 
 
 class Side:
     def __init__(self, folder: Path, home: str, arguments: list[str]):
-        environment = os.environ | {"PYTHONPATH": str(folder)} | ({"MDAF_HOME": home} if home else {})
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MDAF_THREADS"), arguments[3])
+        environment = os.environ | threads | {"PYTHONPATH": str(folder)} | ({"MDAF_HOME": home} if home else {})
         command = [sys.executable, "-P", str(HERE), "serve", *arguments]
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
