@@ -66,7 +66,11 @@ def test_predictions_stand_in_row_order(tiny, name):
     assert stream.keys() == window.keys()
     for column in ("logit", "g", "logit_sequential", "logit_g_median", "logit_no_history", "placement_other_history"):
         if column in window:
-            np.testing.assert_allclose(stream[column], window[column], rtol=1e-3, atol=1e-4)
+            steps = (
+                3 / (tiny.rows("test").label == 0).sum()
+            )  # of a placement, where rounding swaps scores that are alike
+            close = {"rtol": 1e-3, "atol": steps if column.startswith("placement") else 1e-4}
+            np.testing.assert_allclose(stream[column], window[column], **close)
     asked = list(scores(model, loader_for(model, tiny, "test", STREAM, 100)))
     np.testing.assert_allclose(np.concatenate([part["logit"] for part in asked]), stream["logit"], rtol=1e-4, atol=1e-5)
 
