@@ -18,6 +18,10 @@ from mdaf_core.ops.tower import tower
 LARGE_TABLE = 4_000_000
 """Weights from which on a table's gradient is kept by rows: below, one of the whole table is as quick."""
 
+NARROW = 256
+"""Inputs of a tower up to which it is quicker as one operation: of wider ones products are most of it, and a library's
+own are quicker than ours."""
+
 
 class Table(nn.Embedding):
     """Embeddings of one or several fields of one width in a single matrix, so that a batch is one gather.
@@ -118,7 +122,7 @@ class ReLU(nn.ReLU):
 class MLP(nn.Module):
     """Linear, activation, dropout for each of `hidden`; the identity where there is none.
 
-    With ReLU all of it is one operation on the CPU (`ops.tower`).
+    With ReLU and narrow inputs all of it is one operation on the CPU (`ops.tower`).
 
     Attributes:
         out_dim: width of the output.
@@ -138,7 +142,7 @@ class MLP(nn.Module):
         self.out_dim = widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.linears or not multiplies(x):
+        if not self.linears or x.shape[1] > NARROW or not multiplies(x):
             return self.layers(x)
         weights, biases = [layer.weight for layer in self.linears], [layer.bias for layer in self.linears]
         return tower(x, weights, biases, self.dropout if self.training else 0.0)
