@@ -25,6 +25,7 @@ from mdaf_core.training.batches import loader_for
 from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.memory import keep_freed_memory
 from mdaf_core.training.optimizer import build_optimizer, clip_gradients
+from mdaf_core.training.precision import set_products
 
 ENCODINGS = ("window", "stream")
 WARM = 2
@@ -33,9 +34,14 @@ WARM = 2
 class Trial:
     """One encoding of one model: its batches without end, and the time of each."""
 
-    def __init__(self, preset: str, dataset: PreparedDataset, encoding: str, most: int, block: int):
+    def __init__(self, preset: str, dataset: PreparedDataset, encoding: str, most: int, block: int, precision: str):
         config = get_preset(preset).with_overrides(
-            {"training.history_encoding": encoding, "training.max_history": most, "training.stream_block": block}
+            {
+                "training.history_encoding": encoding,
+                "training.max_history": most,
+                "training.stream_block": block,
+                "training.precision": precision,
+            }
         )
         torch.manual_seed(0)
         self.training = config.training
@@ -52,6 +58,7 @@ class Trial:
         """One batch, made and used."""
         start = time.perf_counter()
         batch = next(self.batches[what])
+        set_products(self.training.precision if what == "training" else "float32")
         self.step(batch) if what == "training" else self.ask(batch)
         self.times[what].append((time.perf_counter() - start) / len(batch) * 1e6)
         if what == "training":
@@ -80,6 +87,7 @@ def main() -> None:
     arguments.add_argument("--presets", default="mdaf-sequential,mdaf-full")
     arguments.add_argument("--histories", default="50", help="history lengths, such as 50,1000")
     arguments.add_argument("--block", type=int, default=TrainingConfig().stream_block, help="stream_block")
+    arguments.add_argument("--precision", default="float32", help="of the stream's training steps: bf16")
     given = arguments.parse_args()
     keep_freed_memory()
     dataset = PreparedDataset.open(given.data)
@@ -89,7 +97,10 @@ def main() -> None:
     ]  # fmt: skip
     for preset in given.presets.split(","):
         for most in map(int, given.histories.split(",")):
-            trials = [Trial(preset, dataset, encoding, most, given.block) for encoding in ENCODINGS]
+            trials = [
+                Trial(preset, dataset, encoding, most, given.block, precision)
+                for encoding, precision in zip(ENCODINGS, ("float32", given.precision), strict=True)
+            ]
             for _ in range(given.steps + WARM):
                 for what in ("training", "evaluation"):
                     for trial in trials:
