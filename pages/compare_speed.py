@@ -72,7 +72,7 @@ def _times(study: Study, measured: Measured) -> None:
     ratios = compare_speed(measured, reference)
     shown = [r for r in ratios if (r.threads, r.rows, r.bulk) == (on, candidates, False)]
     if shown:
-        st.markdown("\n".join(f"- {shared.plain(line)}" for line in speed.words(measured, shown)))
+        st.markdown("\n".join(f"- {shared.plain(line)}" for line in speed.words(shown)))
     number = st.column_config.NumberColumn
     shared.show_table(
         speed.frame(measured), "speed-times", title="All times",

@@ -168,20 +168,29 @@ def _ratio(r: Ratio | None) -> str:
     return f"{r.ratio:.2f}" + (f" [{r.low:.2f}, {r.high:.2f}]" if r.low is not None and r.high is not None else "")
 
 
-def words(measured: Measured, ratios: Sequence[Ratio]) -> list[str]:
-    """The verdicts in sentences, a model and way each: at which lengths it is faster, slower, or neither is shown."""
-    out = []
+VERDICTS = ("faster", "slower", "not shown")
+
+
+def words(ratios: Sequence[Ratio]) -> list[str]:
+    """The verdicts in sentences, a model and way each: at which lengths it is faster, slower, or neither is shown.
+
+    Those of which nothing is shown at any length share the last one.
+    """
+    out, nothing = [], []
     for key in dict.fromkeys((r.configuration, r.way, r.against, r.against_way) for r in ratios):
         mine = [r for r in ratios if (r.configuration, r.way, r.against, r.against_way) == key]
-        said = []
-        for verdict in ("faster", "slower", "not shown"):
-            lengths = sorted({r.events for r in mine if r.verdict == verdict})
-            if lengths:
-                said.append(f"{verdict} at {listed([f'{n:,}' for n in lengths])} events")
         name, way, against, other = key
         whom = "its own raw history" if name == against else f"{against} ({SHORT[other]})"
-        out.append(f"{name} ({SHORT[way]}) against {whom}: {'; '.join(said)}.")
-    return out
+        pair = f"{name} ({SHORT[way]}) against {whom}"
+        at = {verdict: sorted({r.events for r in mine if r.verdict == verdict}) for verdict in VERDICTS}
+        said = [
+            f"{verdict} at {listed([f'{n:,}' for n in lengths])} events" for verdict, lengths in at.items() if lengths
+        ]
+        if at["faster"] or at["slower"]:
+            out.append(f"{pair}: {'; '.join(said)}.")
+        else:
+            nothing.append(pair)
+    return [*out, f"Not shown at any length: {'; '.join(nothing)}."] if nothing else out
 
 
 FIGURES = {"latency": Kind("Time of a request by history length", "Speed", _figure, of_a_split=False)}
