@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-from streamlit.testing.v1 import AppTest
-
-from tests.plugins.example import ROOT, name
-from tests.waiting import PATIENT
-
-
-def page(name: str, **query: str) -> AppTest:
-    found = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENT)
-    found.switch_page(f"pages/{name}.py")
-    for key, value in query.items():
-        found.query_params[key] = value
-    found.run()
-    assert not found.exception and not found.error
-    return found
+from tests.plugins.example import name, page
 
 
 def test_the_launch_form_shows_it(tiny, tmp_path, monkeypatch):

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
 from mdaf_core import plugins
@@ -21,21 +20,10 @@ from mdaf_core.queue.supervisor import supervisor_lock_path
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import launch, trainings
-from tests.plugins.example import ROOT, SOURCE, name
-from tests.waiting import PATIENT
+from tests.plugins.example import ROOT, SOURCE, name, page
 
 QUICK = {"training.max_epochs": 1, "training.warmup_epochs": 0, "training.batch_size": 1024}
 FAILING = SOURCE.replace("batch.equal_TH.float()", "batch.equal_TH @ batch.equal_TH")
-
-
-def page(name: str, **query: str) -> AppTest:
-    found = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENT)
-    found.switch_page(f"pages/{name}.py")
-    for key, value in query.items():
-        found.query_params[key] = value
-    found.run()
-    assert not found.exception and not found.error
-    return found
 
 
 LAUNCHER = (
