@@ -204,7 +204,8 @@ def _words(proposal: Proposal, option: str) -> str:
 def _need(source: Source, path: Path | None, options: dict[str, Any]) -> None:
     """What the preparation will need, where that can be said beforehand."""
     try:
-        need = resources.estimate(source, expand(path) if path else None, parse_options(source, options))
+        path = expand(path) if path else None
+        need = resources.estimate(source, path, parse_options(source, options).at(path))
     except StudioError:
         return  # said when it is submitted
     if need is not None:
@@ -219,7 +220,8 @@ def _usual_name(source: Source, path: Path | None, options: dict[str, Any]) -> s
     if source.path_help and path is None:
         return ""
     try:
-        return default_name(source, expand(path) if path else None, parse_options(source, options))
+        path = expand(path) if path else None
+        return default_name(source, path, parse_options(source, options).at(path))
     except (StudioError, OSError):
         return ""
 

@@ -78,20 +78,23 @@ def job(
         BadInputError: there is nothing at the path, or not the files that the source reads.
     """
     from mdaf_core.data.formats.base import check_path, parse_options
+    from mdaf_core.data.formats.parts import absolute_files
     from mdaf_core.data.formats.registry import get_source
     from mdaf_core.data.prepare.pipeline import default_name
 
     found = get_source(source)
-    checked = check_path(found, Path(path) if path else None)
-    absolute = checked.resolve() if checked else None
     chosen = parse_options(found, options or {})
+    checked = check_path(found, Path(path) if path else None, chosen)
+    absolute = checked.resolve() if checked else None
+    chosen = chosen.at(absolute)
+    options = absolute_files(chosen, options or {}, checked)
     if absolute is not None and found.check is not None:
         found.check(absolute, chosen)
     preparation = Preparation(
         source=source,
         path=str(absolute) if absolute else None,
         name=check_name(name or default_name(found, absolute, chosen), "data set name"),
-        options=options or {},
+        options=options,
         memory_limit=memory_limit,
         again=again,
         force=force,

@@ -52,9 +52,10 @@ class RawTable:
         rows: one row an impression, in input order. Columns: `label` (0/1 integer); `timestamp` (integer Unix time in
             `time_unit`; absent: input order is time order); `user` (absent: no users, no histories); one column each of
             `fields`: raw ids of any integer or string type (null is an id of its own, ''), or numbers (null: missing);
-            `user` doubles as the user field. Optional `split` ('train' | 'val' | 'test') if the source assigns it;
-            a split that the user chose wins. Further columns (`true_probability`, a planted segment) are stored with
-            the rows and are never model inputs.
+            `user` doubles as the user field. Optional `split` ('train' | 'val' | 'test', best as `PARTS`) if the files
+            give parts or the source assigns them; a split that the user chose wins. Without 'val', a validation part
+            is made of training rows (`prepare/split.py`). Further columns (`true_probability`, a planted segment) are
+            stored with the rows and are never model inputs.
         fields: the inputs in column order; `vocabulary_size` is filled in by `prepare`.
         history_fields: names of the categorical fields recorded for each event; empty: no histories.
         events: columns `user`, `timestamp`, each history field (same raw ids as in `rows`) and, where known,
@@ -70,7 +71,7 @@ class RawTable:
         timezone: of hours and weekdays; `timezone_assumed` if nothing in the data says so.
         window: first and last+1 second (Unix) the data is said to cover; `outside_window` rows lay outside, and
             `outside_window_kept` says whether they are still in `rows`.
-        inputs: file name → {"bytes", "sha256"}; skipped_rows: bad rows left out on request.
+        inputs: file name → {"bytes", "sha256", "md5"}; skipped_rows: bad rows left out on request.
         examples: the first lines that were `skipped` and the first rows `outside` the window, for people.
         notes: sentences on what in the input deserves a look; the audit warns with them.
         negatives: sample negatives after splitting (all rows must be positive).
@@ -144,6 +145,7 @@ class Source:
             histories, where the source's own files are not at hand.
         numbers: ids that are numbers in such a table, and `from_numbers` what makes ids of them, as vocabularies
             write them.
+        sums: md5 by file name, unpacked, where the publisher gives them for what is at the path.
         size: estimates how large the data set will be; None: cannot say.
         place: where lists show it.
         code: hash of the plug-in that brings it; empty for the program's own.
@@ -158,6 +160,7 @@ class Source:
     files: Callable[[Path, Any], list[Path]] = files_below
     size: Callable[[Path, Any], Size | None] | None = None
     check: Callable[[Path, Any], None] | None = None
+    sums: Callable[[Path, Any], dict[str, str]] = lambda _path, _options: {}
     main_file: Callable[[Path], str] | None = None
     event_rule: Callable[[Any], EventRule] = lambda _options: "none"
     numbers: Callable[[Any], Sequence[str]] = lambda _options: ()
@@ -200,8 +203,8 @@ def expect_files(path: Path, names: Sequence[str], expected: str) -> None:
         raise BadInputError(f"There is no {' and no '.join(missing)} here; expected {expected}.{there}", path)
 
 
-def check_path(source: Source, path: Path | None) -> Path | None:
-    """The path that `source` will read.
+def check_path(source: Source, path: Path | None, options: Any = None) -> Path | None:
+    """The path that `source` will read; where there is none, the training file that its options name.
 
     Raises:
         UsageError: it needs one and there is none, or the other way round.
@@ -211,6 +214,8 @@ def check_path(source: Source, path: Path | None) -> Path | None:
         if path is not None:
             raise UsageError(f"The source {source.name!r} reads no file: leave the path out.")
         return None
+    if path is None and getattr(options, "train_path", None):
+        path = Path(options.train_path)
     if path is None:
         raise UsageError(f"The source {source.name!r} needs a path: {source.path_help}.")
     path = expand(path)

@@ -13,10 +13,12 @@ from pydantic import Field
 
 from mdaf_core.base.progress import Progress
 from mdaf_core.data.formats.base import RawTable, Size, Source, expect_files
-from mdaf_core.data.formats.options import SourceOptions, numeric_scaling
-from mdaf_core.data.reading.files import count_lines, find, inside, open_input
+from mdaf_core.data.formats.options import numeric_scaling
+from mdaf_core.data.formats.parts import PartsOptions, files_of_parts, part_files
+from mdaf_core.data.reading.files import count_lines, open_input
 from mdaf_core.data.reading.layout import Column, Layout
-from mdaf_core.data.reading.text import read_text, shrink
+from mdaf_core.data.reading.parts import read_parts
+from mdaf_core.data.reading.text import Text, read_text, shrink
 from mdaf_core.data.store.scaling import Transform
 from mdaf_core.data.store.schema import FieldSpec
 
@@ -41,7 +43,7 @@ _UNLABELLED = replace(
 )
 
 
-class CriteoOptions(SourceOptions):
+class CriteoOptions(PartsOptions):
     """Options of `criteo`."""
 
     min_count: int = Field(
@@ -56,20 +58,24 @@ class CriteoOptions(SourceOptions):
 
 
 def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTable:
-    """Read train.txt, or what holds it. Rows carry neither user nor time: file order is time order."""
+    """Read train.txt, or what holds it, or files of parts. Rows carry neither user nor time: order is time order."""
     assert path is not None
-    path = inside(path, "train.txt")
+    parts = part_files(path, options, "train.txt")
     buckets = options.counts == "buckets"
     layout = LAYOUT
     if options.new_rows:
-        layout = _UNLABELLED if _lacks_label(path) else LAYOUT.with_optional("label")
+        layout = _UNLABELLED if _lacks_label(parts[0].path) else LAYOUT.with_optional("label")
 
     def keep(block: pl.DataFrame) -> pl.DataFrame:
         label = pl.col("label") if "label" in block.columns else pl.lit(None, pl.String)
         counts = [(bucket(pl.col(name)) if buckets else pl.col(name)).alias(name) for name in NUMERIC]
         return shrink(block.select(label.cast(pl.UInt8).alias("label"), *counts, *CATEGORICAL))
 
-    text = read_text(path, layout, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep, stage="rows")
+    def read_file(file: Path, stage: str, progress: Progress) -> Text:
+        skip = options.skip_bad_rows
+        return read_text(file, layout, skip_bad_rows=skip, progress=progress, keep=keep, stage=stage)
+
+    text, inputs = read_parts(parts, read_file, progress)
     if buckets:
         fields = [FieldSpec(name=name, description="Count, in buckets") for name in NUMERIC]
     else:
@@ -82,7 +88,7 @@ def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTa
         numeric_scaling=options.numeric_scaling,
         as_text=dict.fromkeys(CATEGORICAL, hex_text) | (dict.fromkeys(NUMERIC, bucket_text) if buckets else {}),
         titles=dict.fromkeys(NUMERIC, bucket_titles()) if buckets else {},
-        inputs={text.name: text.fingerprint},
+        inputs=inputs,
         skipped_rows=text.skipped,
         examples=text.examples,
     )
@@ -140,16 +146,18 @@ def bucket_titles() -> pl.DataFrame:
     return pl.DataFrame({"id": ids, "title": titles})
 
 
-def _files(path: Path, _options: CriteoOptions) -> list[Path]:
-    return [find(inside(path, "train.txt")).file]
-
-
-def _size(path: Path, _options: CriteoOptions) -> Size:
-    lines = count_lines(inside(path, "train.txt"))
+def _size(path: Path, options: CriteoOptions) -> Size:
+    lines = sum(count_lines(file) for _, file in part_files(path, options, "train.txt"))
     return Size(lines=lines, read=161, rows=lines, events=0, fields=39, history_fields=0)
 
 
 _EXPECTED = "train.txt, its archive (dac.tar.gz), or its folder"
+
+
+def _check(path: Path, options: CriteoOptions) -> None:
+    if not options.train_path:
+        expect_files(path, ["train.txt"], _EXPECTED)
+    part_files(path, options, "train.txt")
 
 
 SOURCE = Source(
@@ -159,9 +167,9 @@ SOURCE = Source(
     options=CriteoOptions,
     read=read,
     default_name=lambda _path, options: "criteo" if options.counts == "buckets" else "criteo-numbers",
-    files=_files,
+    files=lambda path, options: files_of_parts(part_files(path, options, "train.txt")),
     size=_size,
-    check=lambda path, _options: expect_files(path, ["train.txt"], _EXPECTED),
+    check=_check,
     numbers=lambda options: NUMERIC if options.counts == "buckets" else (),
     from_numbers=lambda counts: _words(bucket(counts.cast(pl.Int64))),
     place=50,

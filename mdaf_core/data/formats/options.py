@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
+from pathlib import Path, PurePath
 from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from mdaf_core.base.validation import problems
 from mdaf_core.data.store.scaling import Transform
@@ -13,9 +16,9 @@ from mdaf_core.forms.fields import fields, nested
 from mdaf_core.forms.refusals import refusals
 from mdaf_core.forms.text import as_list
 
-SplitKind = Literal["time", "last-day", "leave-last-out", "random"]
+SplitKind = Literal["time", "last-day", "leave-last-out", "random", "given"]
 
-RANDOM_SPLIT: dict[str, Any] = {"with": {"split": ["random"]}}
+SEEDED_SPLIT: dict[str, Any] = {"with": {"split": ["random", "given"]}}
 TIME_SPLIT: dict[str, Any] = {"with": {"split": ["time"]}}
 
 
@@ -50,7 +53,9 @@ class SourceOptions(BaseModel):
         "time",
         description="time: earliest rows train, latest test. last-day: the last day is the test, the day before it "
         "validation. leave-last-out: each user's last row is test, the one before validation. random: only to "
-        "reproduce work that did so; the audit marks it.",
+        "reproduce work that did so; the audit marks it. given: the parts that the files give, row for row; where they "
+        "give no validation part, it is the last tenth of the training rows by time, or a tenth of them drawn by "
+        "split_seed where rows carry no time.",
     )
     fractions: tuple[float, float, float] = Field(
         (0.8, 0.1, 0.1),
@@ -67,11 +72,22 @@ class SourceOptions(BaseModel):
         description="Split time: first moment of test, in the data set's timezone, instead of fractions.",
         json_schema_extra=TIME_SPLIT,
     )
-    split_seed: int = Field(42, ge=0, description="Seed of the random split.", json_schema_extra=RANDOM_SPLIT)
+    split_seed: int = Field(
+        42,
+        ge=0,
+        description="Seed of the random split, and of a validation part that is drawn.",
+        json_schema_extra=SEEDED_SPLIT,
+    )
     min_count: int = Field(
         1, ge=1, description="Training rows an id needs to get a code of its own; rarer ids are 'unknown'."
     )
     skip_bad_rows: bool = Field(False, description="Leave out rows that cannot be read, and count them.")
+    expect_md5: list[str] = Field(
+        [], description="What files must be, unpacked: name=md5, comma-separated. Another one is refused."
+    )
+    accept_md5: bool = Field(
+        False, description="Go on with files whose md5 is not the expected one; the data set says so."
+    )
     _new_rows: bool = PrivateAttr(False)
 
     @property
@@ -81,10 +97,37 @@ class SourceOptions(BaseModel):
         return self._new_rows
 
     def for_new_rows(self, skip_bad_rows: bool = False) -> Self:
-        """These options for rows that are to be predicted."""
-        options = self.model_copy(update={"skip_bad_rows": skip_bad_rows})
+        """These options for rows that are to be predicted: they come alone, without parts or published sums."""
+        fresh = {name: field.get_default() for name, field in self.given_files().items()}
+        options = self.model_copy(update={"skip_bad_rows": skip_bad_rows, "expect_md5": []} | fresh)
         options._new_rows = True
         return options
+
+    def at(self, _path: Path | None) -> Self:
+        """These options for the input at a path: with what the path itself decides."""
+        return self
+
+    @classmethod
+    def given_files(cls) -> dict[str, FieldInfo]:
+        """The options that name further files of the input."""
+        extras = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
+        return {
+            name: cls.model_fields[name]
+            for name, extra in extras.items()
+            if isinstance(extra, dict) and "file" in extra
+        }
+
+    def request(self) -> dict[str, Any]:
+        """What of the options decides what is prepared: of files their names, wherever they lie; of options that came
+        later than stored data sets, those that are set."""
+        values = self.model_dump(mode="json")
+        later = {"expect_md5", "accept_md5", *self.given_files()}
+        for name in later:
+            if values[name] == type(self).model_fields[name].get_default():
+                del values[name]
+            elif name in self.given_files():
+                values[name] = PurePath(values[name]).name
+        return values
 
     @classmethod
     def implied(cls, _chosen: dict[str, Any]) -> dict[str, Implied]:
@@ -117,6 +160,14 @@ class SourceOptions(BaseModel):
         if min(value) <= 0 or not (abs(total - 1) < 1e-6 or abs(total - 100) < 1e-6):
             raise ValueError("take three positive shares that add up to 1 (or to 100), for instance 0.8,0.1,0.1")
         return (value[0] / total, value[1] / total, value[2] / total)
+
+    @field_validator("expect_md5")
+    @classmethod
+    def _check_sums(cls, value: list[str]) -> list[str]:
+        wrong = next((one for one in value if not re.fullmatch(r".+=[0-9a-fA-F]{32}", one)), None)
+        if wrong is not None:
+            raise ValueError(f"write a file's name, '=' and its md5 of 32 hexadecimal digits; got {wrong!r}")
+        return value
 
     @model_validator(mode="after")
     def _check_dates(self) -> Self:

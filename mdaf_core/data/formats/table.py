@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from zoneinfo import available_timezones
 
 import polars as pl
@@ -21,10 +21,11 @@ from mdaf_core.data.formats.base import (
     calendar_fields,
     weekday_titles,
 )
-from mdaf_core.data.formats.options import SourceOptions, numeric_scaling
-from mdaf_core.data.reading.blocks import fingerprint_file
+from mdaf_core.data.formats.options import Implied, numeric_scaling
+from mdaf_core.data.formats.parts import PartsOptions, files_of_parts, part_files
 from mdaf_core.data.reading.table_columns import CheckedColumns, without_padding
 from mdaf_core.data.reading.table_file import TableFile, rows_of
+from mdaf_core.data.reading.table_files import TableFiles
 from mdaf_core.data.reading.text import EXAMPLES
 from mdaf_core.data.reading.time_forms import names_a_day
 from mdaf_core.data.reading.times import NumberUnit, check_format
@@ -39,8 +40,8 @@ COLUMN: dict[str, JsonValue] = {"column": True}
 DAY = 86_400
 
 
-class TableOptions(SourceOptions):
-    """Options of `table`. Columns are named as in the file."""
+class TableOptions(PartsOptions):
+    """Options of `table`. Columns are named as in the files."""
 
     names: list[str] = Field(
         [], description="Names of the columns in order, comma-separated, where the file has no header."
@@ -101,6 +102,38 @@ class TableOptions(SourceOptions):
         None, description="Id that only fills the ends of ready-made histories up to one length (often 0): taken away."
     )
     delimiter: str = Field(",", min_length=1, max_length=1, description="Of a CSV file; .tsv files take a tab.")
+    part: str | None = Field(
+        None,
+        json_schema_extra=COLUMN,
+        description="Column that says the part of each row, kept row for row (split given): train, val (valid, "
+        "validation, dev) or test.",
+    )
+    part_values: list[str] = Field(
+        [],
+        description="What the part column calls training, validation and test rows, in this order, comma-separated; "
+        "two values: training and test.",
+    )
+
+    @classmethod
+    def implied(cls, chosen: dict[str, Any]) -> dict[str, Implied]:
+        return super().implied(chosen) or ({"split": Implied("given", "part", False)} if chosen.get("part") else {})
+
+    def at(self, path: Path | None) -> Self:
+        if path is None or not path.is_dir() or self.model_fields_set & {"split", "part"}:
+            return self
+        return self.model_copy(update={"split": "given"})
+
+    @model_validator(mode="after")
+    def _check_part(self) -> Self:
+        if self.part and (self.val_path or self.test_path):
+            raise ValueError("part names a column and val_path and test_path name files of the parts: take one")
+        if self.part_values and not self.part:
+            raise ValueError("part_values needs part, the column that they are of")
+        if self.part_values and (
+            len(self.part_values) not in (2, 3) or len(set(self.part_values)) < len(self.part_values)
+        ):
+            raise ValueError("part_values takes two or three different values: training, validation if any, test")
+        return self
 
     @field_validator("timezone")
     @classmethod
@@ -131,17 +164,21 @@ class TableOptions(SourceOptions):
 
 
 def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTable:
-    """Read one file with the columns that `options` name."""
+    """Read a file, or those of the parts, with the columns that `options` name."""
     assert path is not None
-    used = used_columns(options)
-    file = TableFile(path, options.delimiter, options.skip_bad_rows, options.names)
+    used, parts = used_columns(options), part_files(path, options)
     progress(0.0, f"Reading {path.name}")
+    file = TableFiles([(split, _open(one, options)) for split, one in parts])
     if options.new_rows and options.label not in file.columns():
         used.remove(options.label)
     frame = file.read(used)
     progress(0.6, "Checking columns")
     table = CheckedColumns(frame, file, unlabelled=options.new_rows)
     columns = {"label": table.label(options.label, options.positive_from, options.positive_values)}
+    if options.part and not options.new_rows:
+        columns["split"] = table.parts(options.part, options.part_values)
+    elif (splits := file.splits()) is not None:
+        columns["split"] = splits
     fields: list[FieldSpec] = []
 
     def add(name: str, values: pl.Series, column: str, role: Role = "context") -> None:
@@ -197,8 +234,8 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
         calendar=moments or not options.timestamp,
         timezone=options.timezone,
         timezone_assumed="timezone" not in options.model_fields_set,
-        inputs={path.name: fingerprint_file(path)},
-        skipped_rows=len(file.ragged) + int(table.bad.sum()),
+        inputs=file.fingerprints(),
+        skipped_rows=file.ragged + int(table.bad.sum()),
         examples={"skipped": (file.examples + table.examples.get("skipped", []))[:EXAMPLES]},
         notes=table.notes,
     )
@@ -218,7 +255,7 @@ def used_columns(options: TableOptions) -> list[str]:
     """
     single = (
         options.label, options.user, options.timestamp, options.item, options.category,
-        options.history_item, options.history_category,
+        options.history_item, options.history_category, None if options.new_rows else options.part,
     )  # fmt: skip
     used = [column for column in (*single, *options.categorical, *options.numeric) if column]
     double = next((column for column in used if used.count(column) > 1), None)
@@ -286,8 +323,13 @@ def _events(
 
 def require_columns(path: Path, options: TableOptions) -> None:
     """Refuse a file that is no table, or lacks one of the columns."""
-    file = TableFile(path, options.delimiter, options.skip_bad_rows, options.names)
-    file.require([name for name in used_columns(options) if not (options.new_rows and name == options.label)])
+    needed = [name for name in used_columns(options) if not (options.new_rows and name == options.label)]
+    for _, file in part_files(path, options):
+        _open(file, options).require(needed)
+
+
+def _open(path: Path, options: TableOptions) -> TableFile:
+    return TableFile(path, options.delimiter, options.skip_bad_rows, options.names)
 
 
 def _size(path: Path, options: TableOptions) -> Size | None:
@@ -295,9 +337,10 @@ def _size(path: Path, options: TableOptions) -> Size | None:
     if options.history_item or options.history_category:
         return None
     used = len(used_columns(options))
-    rows, unpacked = rows_of(path)
-    # A column of text takes 20 bytes a value, and the file is there twice while it is parsed; typed ones take 15.
-    held = 15 * used if unpacked is None else 20 * used + 2 * unpacked / rows
+    sizes = [rows_of(file) for _, file in part_files(path, options)]
+    rows = sum(size for size, _ in sizes)
+    # A column of text takes 20 bytes a value, and a file is there twice while it is parsed; typed ones take 15.
+    held = 15 * used if sizes[0][1] is None else 20 * used + 2 * max(unpacked or 0 for _, unpacked in sizes) / rows
     has_history = options.history != "none" and options.user and options.timestamp and options.item
     return Size(
         lines=rows, read=0, rows=rows, events=rows if has_history else 0, fields=used, history_fields=2, held=held
@@ -307,10 +350,11 @@ def _size(path: Path, options: TableOptions) -> Size | None:
 SOURCE = Source(
     name="table",
     title="Any CSV, Parquet or JSON lines file with a column for the label",
-    path_help="a CSV or JSON lines file (plain, .gz or .zip), or a Parquet file",
+    path_help="a CSV or JSON lines file (plain, .gz or .zip), a Parquet file, or a folder with train and test files",
     options=TableOptions,
     read=read,
     default_name=lambda path, _options: _name_of(path),
+    files=lambda path, options: files_of_parts(part_files(path, options)),
     size=_size,
     check=require_columns,
     event_rule=lambda options: options.history,

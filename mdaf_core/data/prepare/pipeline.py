@@ -23,6 +23,7 @@ from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.formats.base import Source, check_path, parse_options
 from mdaf_core.data.formats.registry import get_source
 from mdaf_core.data.prepare import resources
+from mdaf_core.data.prepare.sums import check_sums, expected_sums
 from mdaf_core.data.prepare.work import request_of, work_folder
 from mdaf_core.data.prepare.write import write_dataset
 from mdaf_core.data.reading.stages import stages_in
@@ -68,7 +69,8 @@ def prepare(
     """
     found = get_source(source)
     chosen = parse_options(found, options or {})
-    path = check_path(found, path)
+    path = check_path(found, path, chosen)
+    chosen = chosen.at(path)
     if path is not None and found.check is not None:
         found.check(path, chosen)
     name = check_name(name or default_name(found, path, chosen), "data set name")
@@ -98,6 +100,7 @@ def prepare(
         if not (folder / "dataset.json").exists():
             with stages_in(work / "read"):
                 raw = found.read(path, chosen, _part(watched, 0.02, 0.4))
+            raw.notes += check_sums(expected_sums(found, path, chosen), raw.inputs, path, chosen.accept_md5)
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             meta = write_dataset(folder, name, found, chosen, raw, _part(watched, 0.4, 0.7))
@@ -130,10 +133,10 @@ def default_name(source: Source, path: Path | None, options: Any) -> str:
     implied = type(options).implied(options.model_dump())
     for key, field in type(options).model_fields.items():
         extra = field.json_schema_extra
-        column = isinstance(extra, dict) and "column" in extra
+        named = isinstance(extra, dict) and ("column" in extra or "file" in extra)
         value = getattr(options, key)
         usual = implied[key].value if key in implied else field.get_default()
-        if column or value == usual or value in (None, [], ""):
+        if named or key in ("expect_md5", "accept_md5") or value == usual or value in (None, [], ""):
             continue
         words = as_text(value) if not isinstance(value, bool) else key if value else f"no-{key}"
         word = re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.")

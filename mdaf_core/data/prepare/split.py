@@ -43,6 +43,11 @@ def assign_splits(
     """
     kind = options.split
     parameters: dict[str, Any] = {"kind": kind}
+    if kind == "given":
+        raise UsageError(
+            "The split 'given' needs files, or a column, that say the part of each row: name them (val_path and "
+            "test_path, or part, where the source has these options), or choose another split."
+        )
     if kind == "time":
         if options.val_from is not None and options.test_from is not None:
             if not (has_time and calendar):
@@ -66,13 +71,72 @@ def assign_splits(
         split = stratified(label, options.fractions, options.split_seed)
         parameters |= {"fractions": list(options.fractions), "seed": options.split_seed}
 
+    _refuse_empty(split, kind)
+    return split, parameters
+
+
+def given_parts(
+    given: pl.Series, *, label: np.ndarray, timestamp: np.ndarray, has_time: bool, seed: int
+) -> tuple[np.ndarray, dict[str, Any], list[str]]:
+    """The parts that the source gives; without a validation part, a tenth of the training rows, never of the test's.
+
+    That tenth is the last one by time, where rows carry a time (rows of one moment stay together); else it is drawn
+    with the positive rate kept, as the order of a file need not be that of time and may be that of users or labels.
+
+    Args:
+        given: (N,) 'train', 'val' or 'test'.
+        label, timestamp: (N,), as `assign_splits` takes them.
+        seed: of the draw.
+
+    Returns:
+        (N,) uint8 parts; the split's parameters for `dataset.json`; sentences on what was not given.
+
+    Raises:
+        UsageError: there are no training rows or no test rows, or too few training rows to make a part of.
+    """
+    split = given.cast(pl.Enum(SPLITS)).to_physical().cast(pl.UInt8).to_numpy().copy()
+    parameters: dict[str, Any] = {"kind": "given"}
+    counts = np.bincount(split, minlength=3)
+    if counts[TRAIN] == 0 or counts[TEST] == 0:
+        raise UsageError(
+            f"The files give no {'training' if counts[TRAIN] == 0 else 'test'} rows: name a file that holds them, or "
+            "choose another split; a test part is never made of other rows."
+        )
+    if counts[VAL]:
+        return split, parameters, []
+    train = np.flatnonzero(split == TRAIN)
+    rule = "time" if has_time else "draw"
+    last = _last_tenth(timestamp[train]) if has_time else np.zeros(len(train), np.bool_)
+    if not 0 < np.count_nonzero(last) < len(train):  # all of one moment
+        rule, last = "draw", stratified(label[train], (0.9, 0.1, 0.0), seed) == VAL
+    split[train[last]] = VAL
+    _refuse_empty(split, "given")
+    parameters["validation"] = {"made_of": "train", "by": rule} | ({"seed": seed} if rule == "draw" else {})
+    how = (
+        "the last tenth of the training rows by time"
+        if rule == "time"
+        else f"a tenth of the training rows, drawn by seed {seed} with their positive rate kept,"
+    )
+    size = int(np.count_nonzero(last))
+    return split, parameters, [
+        f"The files give no validation part: {how} became it ({size:,} of {len(train):,}); no test row is in it."
+    ]  # fmt: skip
+
+
+def _last_tenth(timestamp: np.ndarray) -> np.ndarray:
+    """(N,) whether a row is later than the first nine tenths; where none is, whether it is of the last moment."""
+    cut = np.partition(timestamp, at := max(round(0.9 * len(timestamp)), 1) - 1)[at]
+    later: np.ndarray = timestamp > cut
+    return later if later.any() else timestamp == cut
+
+
+def _refuse_empty(split: np.ndarray, kind: str) -> None:
     counts = np.bincount(split, minlength=3)
     if counts.min() == 0:
         shown = ", ".join(f"{name} {count}" for name, count in zip(SPLITS, counts, strict=True))
         raise UsageError(
             f"The split {kind!r} leaves a part without rows ({shown}): choose another split or other cuts."
         )
-    return split, parameters
 
 
 def by_time(timestamp: np.ndarray, fractions: tuple[float, float, float]) -> np.ndarray:

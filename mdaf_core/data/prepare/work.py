@@ -23,9 +23,12 @@ from mdaf_core.base.errors import BadInputError, StudioError, UsageError
 from mdaf_core.base.progress import Progress
 from mdaf_core.base.settings import get_settings
 from mdaf_core.data.formats.base import Source
+from mdaf_core.data.prepare.sums import expected_sums
+from mdaf_core.data.reading.blocks import BLOCK_BYTES, Sums
+from mdaf_core.data.reading.files import is_packed
+from mdaf_core.data.reading.parts import unused
 from mdaf_core.data.store.schema import SCHEMA_VERSION
 
-_BLOCK = 16 << 20
 _KEEP_DAYS = 7
 
 
@@ -33,26 +36,29 @@ def request_of(source: Source, path: Path | None, options: Any, progress: Progre
     """The hash of a request. Reads the input once, at the speed of the disk.
 
     Raises:
-        BadInputError: a file of the input cannot be read.
+        BadInputError: a file of the input cannot be read, or its md5 is not the expected one.
     """
+    expected = expected_sums(source, path, options)
     inputs: dict[str, str] = {}
     # What is missing or no file is for `read` to say.
     read = [file for file in (source.files(path, options) if path is not None else []) if file.is_file()]
     total, done = sum(file.stat().st_size for file in read) or 1, 0
     for file in read:
-        digest = hashlib.sha256()
+        sums = Sums(md5=file.name in expected)
         try:
             with file.open("rb") as content:
-                while block := content.read(_BLOCK):
-                    digest.update(block)
+                while block := content.read(BLOCK_BYTES):
+                    sums.update(block)
                     done += len(block)
                     progress(min(done / total, 1.0), f"Looking whether it is prepared already: {done / total:.0%}")
         except OSError as error:
             raise BadInputError(
                 f"The file cannot be read: {error.strerror}. Allow reading it, or copy it to where you may.", file
             ) from None
-        inputs[file.name] = digest.hexdigest()
-    facts = [SCHEMA_VERSION, source.name, options.model_dump(mode="json"), inputs]
+        if file.name in expected and not is_packed(file):  # of an archive, what is in it tells once it is read
+            expected[file.name].check(file, sums.fingerprint["md5"], options.accept_md5)
+        inputs[unused(inputs, file.name)] = sums.fingerprint["sha256"]
+    facts = [SCHEMA_VERSION, source.name, options.request(), inputs]
     facts += [source.code] if source.code else []
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

@@ -16,7 +16,7 @@ from mdaf_core.data.formats.base import RawTable, Source
 from mdaf_core.data.prepare.event_log import event_log, timestamps
 from mdaf_core.data.prepare.negatives import add_negatives
 from mdaf_core.data.prepare.order import stable_order
-from mdaf_core.data.prepare.split import assign_splits
+from mdaf_core.data.prepare.split import assign_splits, given_parts
 from mdaf_core.data.prepare.vocabulary import Vocabulary
 from mdaf_core.data.store.columns import ColumnFile, OrderedFiles
 from mdaf_core.data.store.scaling import fit
@@ -35,7 +35,7 @@ def write_dataset(
     users = Vocabulary.build(rows["user"]) if has_user else Vocabulary(pl.Series([""]))
 
     progress(0.0, "Splitting")
-    split, split_parameters = _assign(raw, rows, options, users if has_user else None)
+    split, split_parameters, made = _assign(raw, rows, options, users if has_user else None)
     if raw.negatives is not None:
         rows, split = add_negatives(rows, split, raw.negatives)
     label, timestamp = rows["label"].cast(pl.UInt8).to_numpy(), timestamps(rows)
@@ -139,7 +139,7 @@ def write_dataset(
         events=len(log.order) if log else 0,
         skipped_rows=raw.skipped_rows,
         examples=raw.examples,
-        notes=raw.notes,
+        notes=raw.notes + made,
         ready_made_history=bool(log and not log.by_user),
         timezone_assumed=raw.timezone_assumed,
         window=raw.window,
@@ -207,18 +207,20 @@ def _counts(
 
 def _assign(
     raw: RawTable, rows: pl.DataFrame, options: Any, users: Vocabulary | None
-) -> tuple[np.ndarray, dict[str, Any]]:
+) -> tuple[np.ndarray, dict[str, Any], list[str]]:
+    """Parts of the rows, the split's parameters, and sentences on what was made beside what is given."""
     chosen = options.model_fields_set & {"split", "fractions", "val_from", "test_from", "split_seed"}
-    if "split" in rows.columns and not chosen:
-        given = rows["split"].cast(pl.String).replace_strict(dict(zip(SPLITS, range(3), strict=True)))
-        return given.cast(pl.UInt8).to_numpy(), {"kind": "given"}
-    return assign_splits(
+    label, timestamp, has_time = rows["label"].to_numpy(), timestamps(rows), "timestamp" in rows.columns
+    if "split" in rows.columns and (options.split == "given" or not chosen):
+        return given_parts(rows["split"], label=label, timestamp=timestamp, has_time=has_time, seed=options.split_seed)
+    split, parameters = assign_splits(
         options,
-        label=rows["label"].to_numpy(),
-        timestamp=timestamps(rows),
+        label=label,
+        timestamp=timestamp,
         user=users.index(rows["user"]) if users and options.split == "leave-last-out" else None,
-        has_time="timestamp" in rows.columns,
+        has_time=has_time,
         calendar=raw.calendar,
         timezone=raw.timezone,
         unit=raw.time_unit,
     )
+    return split, parameters, []

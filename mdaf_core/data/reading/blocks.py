@@ -78,13 +78,30 @@ def check_kind(start: bytes, path: Path, expected: str) -> None:
 
 
 def fingerprint_file(path: Path) -> dict[str, Any]:
-    """{"bytes", "sha256"} of a file, unpacked."""
-    digest, size = hashlib.sha256(), 0
+    """{"bytes", "sha256", "md5"} of a file, unpacked."""
+    sums = Sums()
     with files.open_input(path) as opened:
         while data := opened.read(BLOCK_BYTES):
+            sums.update(data)
+    return sums.fingerprint
+
+
+class Sums:
+    """The fingerprint of what it has been shown; md5, which is no safeguard, is what publishers give."""
+
+    def __init__(self, md5: bool = True) -> None:
+        self._size, self._sums = 0, {"sha256": hashlib.sha256()}
+        if md5:
+            self._sums["md5"] = hashlib.md5(usedforsecurity=False)
+
+    def update(self, data: bytes) -> None:
+        self._size += len(data)
+        for digest in self._sums.values():
             digest.update(data)
-            size += len(data)
-    return {"bytes": size, "sha256": digest.hexdigest()}
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        return {"bytes": self._size} | {name: digest.hexdigest() for name, digest in self._sums.items()}
 
 
 class Block(NamedTuple):
@@ -126,7 +143,7 @@ class Blocks:
         self.fingerprint: dict[str, Any] = {}
 
     def __iter__(self) -> Iterator[Block]:
-        digest, size = hashlib.sha256(), 0
+        sums, size = Sums(), 0
         line = 1
         rest = b""
         with files.open_input(self.path) as opened:
@@ -136,7 +153,7 @@ class Blocks:
                 raise BadInputError(f"The file is empty; expected {self.layout.expected}.", self.path)
             while following or rest:
                 data, following = following, opened.read(BLOCK_BYTES) if following else b""
-                digest.update(data)
+                sums.update(data)
                 size += len(data)
                 share = 1.0 if not following else min(opened.share, 0.999)
                 if size == len(data):
@@ -162,7 +179,7 @@ class Blocks:
                     lines = occurrences(block, b"\n") + (not block.endswith(b"\n"))
                     yield Block(block, line, lines, share)
                     line += lines
-        self.fingerprint = {"bytes": size, "sha256": digest.hexdigest()}
+        self.fingerprint = sums.fingerprint
 
     def _clean(self, block: bytes, last: bool) -> bytes:
         if b"\r" in block:

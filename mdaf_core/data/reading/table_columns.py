@@ -7,10 +7,12 @@ import re
 import polars as pl
 
 from mdaf_core.base.errors import BadInputError, UsageError
-from mdaf_core.data.reading.table_file import HINT, TableFile
+from mdaf_core.data.reading.parts import PARTS, WORDS
+from mdaf_core.data.reading.table_file import HINT
+from mdaf_core.data.reading.table_files import TableFiles
 from mdaf_core.data.reading.text import EXAMPLES, Examples, add_examples
 from mdaf_core.data.reading.times import NumberUnit, read_times
-from mdaf_core.data.store.schema import TimeUnit
+from mdaf_core.data.store.schema import SPLITS, TimeUnit
 
 _LABELS = {"1": 1, "0": 0, "true": 1, "false": 0}
 _ROUNDED = r"^-?\d\.\d+[eE]\+?(1[5-9]|[2-9]\d)$|^-?\d[eE]\+(1[5-9]|[2-9]\d)$"  # 1.2e+18: fewer digits than an id has
@@ -26,7 +28,7 @@ class CheckedColumns:
         notes: what of that deserves a sentence.
     """
 
-    def __init__(self, frame: pl.DataFrame, file: TableFile, unlabelled: bool = False):
+    def __init__(self, frame: pl.DataFrame, file: TableFiles, unlabelled: bool = False):
         self.frame, self.file = frame.select(_usual(values) for values in frame), file
         self.unlabelled = unlabelled
         self.bad = pl.Series([False]).new_from_index(0, len(frame))
@@ -45,10 +47,10 @@ class CheckedColumns:
             row = int(bad.arg_max() or 0)
             value = text[row]
             shown = None if value is None else str(value)
-            raise BadInputError(f"{problem}. {HINT}", self.file.path, self.file.line(row), shown)
+            raise BadInputError(f"{problem}. {HINT}", *self.file.place(row), shown)
         at = (bad & ~self.bad).arg_true().head(EXAMPLES)
         found = {
-            "record": [self.file.record(row) for row in at],
+            **self.file.records(at),
             "problem": problem,
             "text": text.gather(at).cast(pl.String),
         }
@@ -149,6 +151,20 @@ class CheckedColumns:
         if self.unlabelled and values.dtype == pl.String:
             empty = empty | (values.str.strip_chars() == "").fill_null(False)
         return ~empty if self.unlabelled else pl.Series([True]).new_from_index(0, len(values))
+
+    def parts(self, column: str, named: list[str]) -> pl.Series:
+        """The part of each row, of type `PARTS`; `named`: what the column calls training, (validation) and test rows
+        where not by the usual words."""
+        values = self.frame[column]
+        self._refuse_lists(values, "a part")
+        words = values.cast(pl.String).str.strip_chars()
+        ours = [split for split in SPLITS if len(named) != 2 or split != "val"]
+        known = dict(zip(named, ours, strict=True)) if named else dict(WORDS)
+        words = words if named else words.str.to_lowercase()
+        found = words.replace_strict(known, default=None, return_dtype=PARTS)
+        called = f"one of {', '.join(known)}" if named else "train, val or test (for other words, set part_values)"
+        self.mark(found.is_null(), f"The part {column} must be {called}", values)
+        return found.fill_null("train")
 
     def number(self, column: str) -> pl.Series:
         """Float64, null where missing."""

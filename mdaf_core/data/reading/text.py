@@ -47,7 +47,7 @@ class Text:
         skipped: lines that could not be read.
         dropped: good lines that `keep` left out.
         name: of the file, without the endings of archives.
-        fingerprint: {"bytes", "sha256"} of the text, unpacked.
+        fingerprint: {"bytes", "sha256", "md5"} of the text, unpacked.
         counted: what `keep` counted.
         examples: of lines that were `skipped`, and of what `keep` left out.
     """

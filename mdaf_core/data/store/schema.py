@@ -90,7 +90,7 @@ class DatasetMeta(BaseModel):
     outside_window: int = Field(0, description="Input events outside that period.")
     outside_window_kept: bool = Field(True, description="Whether they are still in the data set.")
     fingerprint: dict[str, Any] = Field(
-        {}, description="`sha256` of all that was written; `inputs`: bytes and sha256 of each file read."
+        {}, description="`sha256` of all that was written; `inputs`: bytes, sha256 and md5 of each file read."
     )
     request: str = Field("", description="Hash of source, options and content of the input: the same is not repeated.")
     versions: dict[str, str] = {}
