@@ -218,7 +218,7 @@ def test_ads_that_nobody_describes_are_kept_and_noted(files):
     assert _raw(dataset, "category", [rows.columns["category"][at]]) == [""]
     assert _raw(dataset, "brand", [rows.columns["brand"][at]]) == [""] and np.isnan(rows.columns["price"][at])
     check = next(c for c in stored_audit(dataset).checks if c.id == "input-notes")
-    assert "does not describe 1 ad of 1 impressions (for instance ad 999)" in check.sentence
+    assert "does not describe 1 ad of 1 rows (for instance ad 999)" in check.sentence
 
 
 @pytest.mark.parametrize(

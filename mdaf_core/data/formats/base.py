@@ -146,6 +146,7 @@ class Source:
         numbers: ids that are numbers in such a table, and `from_numbers` what makes ids of them, as vocabularies
             write them.
         sums: md5 by file name, unpacked, where the publisher gives them for what is at the path.
+        is_own: of a source whose files name columns as its fields: whether a file is one of them, and no plain table.
         size: estimates how large the data set will be; None: cannot say.
         place: where lists show it.
         code: hash of the plug-in that brings it; empty for the program's own.
@@ -165,6 +166,7 @@ class Source:
     event_rule: Callable[[Any], EventRule] = lambda _options: "none"
     numbers: Callable[[Any], Sequence[str]] = lambda _options: ()
     from_numbers: Callable[[pl.Expr], pl.Expr] = lambda numbers: numbers
+    is_own: Callable[[Path], bool] = lambda _path: False
     place: float = 60
     code: str = ""
 

@@ -27,7 +27,7 @@ from mdaf_core.data.reading import files
 from mdaf_core.data.reading.blocks import check_file, check_kind, fingerprint_file
 from mdaf_core.data.reading.layout import ID_RANGE, Column, Layout
 from mdaf_core.data.reading.text import EXAMPLES, Text, read_text, shrink
-from mdaf_core.data.reading.times import TIME_RANGE, check_seconds
+from mdaf_core.data.reading.times import TIME_RANGE, check_published
 from mdaf_core.data.store.schema import FieldSpec
 
 # u.item's genre flags, in the order of its last 19 columns (u.genre).
@@ -255,7 +255,7 @@ def _table(
         pl.col("user").cast(pl.Int64),
         label=(pl.col("rating") >= options.positive_from).cast(pl.UInt8),
     ).join(movies.select("item", "category"), on="item", how="left", maintain_order="left")
-    notes = notes + check_seconds(frame["timestamp"].cast(pl.Int64), path)
+    notes = notes + check_published(frame["timestamp"].cast(pl.Int64), path)
     traits = [] if people is None else ["age", "gender", "occupation"]
     if people is not None:
         frame = frame.join(people, on="user", how="left", maintain_order="left")

@@ -15,7 +15,7 @@ from mdaf_core.data.formats.options import SourceOptions
 from mdaf_core.plugins import Loaded, blame, objects, tell
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_FUNCTIONS = ("read", "default_name", "files", "size", "check", "main_file", "event_rule", "numbers")
+_FUNCTIONS = ("read", "default_name", "files", "size", "check", "main_file", "event_rule", "numbers", "is_own")
 
 
 def plugged(taken: set[str]) -> list[Source]:

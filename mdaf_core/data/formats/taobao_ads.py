@@ -22,6 +22,7 @@ from mdaf_core.data.formats.base import (
     weekday_titles,
 )
 from mdaf_core.data.formats.options import Implied, SourceOptions, numeric_scaling
+from mdaf_core.data.reading.described import undescribed
 from mdaf_core.data.reading.files import count_lines, exists, find, is_folder
 from mdaf_core.data.reading.taobao import BEHAVIORS, TIMEZONE, Behavior
 from mdaf_core.data.reading.taobao_ads_files import WINDOW, AdFiles, ProfileField
@@ -146,7 +147,7 @@ def read(path: Path | None, options: TaobaoAdsOptions, progress: Progress) -> Ra
     inputs = ["category", *(name for name in options.ad_fields if name not in ("price", "pid"))]
     if options.history == "behavior-log" and "brand" not in inputs:
         inputs.append("brand")
-    notes += _undescribed_ads(impressions["item"], found)
+    notes += undescribed("ad_feature.csv", "ad", impressions["item"], found)
     source = {"category": "cate_id", "campaign": "campaign_id"}
     columns = {name: ads[source.get(name, name)].gather(found) for name in inputs}
     if "price" in options.ad_fields:
@@ -236,17 +237,6 @@ def _sampling_notes(total: int, rows: pl.DataFrame, options: TaobaoAdsOptions) -
         parts.append(f"users with at least {options.min_user_rows} of them")
     how = "by the report's protocol" if options.protocol == "report" else "on request"
     return [f"Rows were chosen {how}: {', then '.join(parts)}; {len(rows):,} of {total:,} impressions remain."]
-
-
-def _undescribed_ads(items: pl.Series, position: pl.Series) -> list[str]:
-    if not position.null_count():
-        return []
-    strangers = items.filter(position.is_null())
-    count = strangers.n_unique()
-    return [
-        f"ad_feature.csv does not describe {count:,} ad{'s' if count > 1 else ''} of {len(strangers):,} impressions "
-        f"(for instance ad {strangers[0]}): what it would say of them is 'missing'."
-    ]
 
 
 def _profiles(users: pl.Series, files: AdFiles, fields: list[ProfileField]) -> list[pl.Series]:

@@ -26,7 +26,7 @@ from mdaf_core.data.reading.files import count_lines, find, inside
 from mdaf_core.data.reading.layout import ID_RANGE, Column, Layout
 from mdaf_core.data.reading.taobao import BEHAVIORS, TIMEZONE, Behavior, midnight
 from mdaf_core.data.reading.text import Examples, add_examples, read_text, shrink
-from mdaf_core.data.reading.times import TIME_RANGE, check_seconds
+from mdaf_core.data.reading.times import TIME_RANGE, check_published
 from mdaf_core.data.store.schema import FieldSpec
 
 # The period that the data set's description states: 25 November to 3 December 2017.
@@ -105,9 +105,9 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
     events = text.frame
     notes: list[str] = []
     if drop and events.is_empty():
-        check_seconds(pl.Series([row["timestamp"] for row in outside["outside"]]), path)
+        check_published(pl.Series([row["timestamp"] for row in outside["outside"]]), path)
     elif not drop:
-        notes = check_seconds(events["timestamp"].cast(pl.Int64), path)
+        notes = check_published(events["timestamp"].cast(pl.Int64), path)
     if events.is_empty():
         raise BadInputError(
             "No event lies within 2017-11-25 to 2017-12-03 (Asia/Shanghai), the period of this data set. "

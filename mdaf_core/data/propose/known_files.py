@@ -73,9 +73,9 @@ KNOWN = (
     _known("MovielensLatest (reczoo)", "label user_id item_id tag_id", "It has no time. " + _ONE_FILE),
     _known(
         "Avazu", "id click hour C1 banner_pos site_id app_id device_id device_ip device_model C14",
-        "hour is YYMMDDhh. There is no user: device_id is one value in most rows, and device_ip is an address that "
-        "several "
-        "people share. id is the number of the row.",
+        "The source 'avazu' reads it. hour is YYMMDDHH, in UTC. There is no user: device_id is one value in most rows, "
+        "and device_ip is an address that several people share.",
+        source="avazu",
         never={"id": "the number of the row"},
     ),
     _known(

@@ -30,7 +30,8 @@ def propose(path: Path) -> Proposal:
         proposal.findings.append(f"This looks like {known.name}. {known.note}")
         proposal.source, proposal.runs = known.source, not known.refused
         if known.refused or known.source != "table":
-            proposal.left_out = dict.fromkeys(file.first.columns, "not read as a table")
+            never = {name: why for name, why in known.never.items() if name in file.first.columns}
+            proposal.left_out = never or dict.fromkeys(file.first.columns, "not read as a table")
             return proposal
     _form(file, proposal)
     columns = {name: Look(file.first[name]) for name in file.first.columns[:MOST_COLUMNS]}

@@ -14,10 +14,11 @@ import polars as pl
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.base.progress import Progress
 from mdaf_core.data.reading.blocks import check_file
+from mdaf_core.data.reading.described import positions
 from mdaf_core.data.reading.layout import ID_RANGE, Column, Layout
 from mdaf_core.data.reading.taobao import BEHAVIORS, Behavior, midnight
 from mdaf_core.data.reading.text import EXAMPLES, Examples, Text, add_examples, read_text, shrink
-from mdaf_core.data.reading.times import TIME_RANGE, check_seconds
+from mdaf_core.data.reading.times import TIME_RANGE, check_published
 
 ProfileField = Literal[
     "cms_segid", "cms_group_id", "final_gender_code", "age_level", "pvalue_level", "shopping_level", "occupation",
@@ -142,17 +143,8 @@ class AdFiles:
             BadInputError: it describes an id twice.
         """
         frame = self._read(name).frame
-        known = frame[:, 0]
-        if known.n_unique() < len(known):
-            at = int((~known.is_first_distinct()).arg_max() or 0)
-            raise BadInputError(
-                f"The {known.name} {known[at]} is described twice: remove one of the lines.",
-                self.folder / name,
-                at + 2 if not self.skipped else None,  # below the header
-            )
-        table = known.alias("id").to_frame().with_row_index("position")
-        joined = wanted.alias("id").to_frame().join(table, on="id", how="left", maintain_order="left")
-        return frame, joined["position"]
+        first_line = 2 if not self.skipped else None  # below the header
+        return frame, positions(wanted, frame[:, 0], self.folder / name, first_line)
 
     def log(self, users: pl.Series, behaviors: Sequence[Behavior]) -> tuple[pl.DataFrame, int]:
         """Columns user, timestamp, category, brand of these users' events of these kinds, and how many of them lie
@@ -208,7 +200,7 @@ class AdFiles:
         )
         if period is not None and (len(text.frame) or strays):
             times = text.frame["timestamp"].cast(pl.Int64)
-            self.notes += check_seconds(times if len(times) else pl.concat(strays), self.folder / name)
+            self.notes += check_published(times if len(times) else pl.concat(strays), self.folder / name)
         self._done += size
         self.fingerprints[name] = text.fingerprint
         self.skipped += text.skipped

@@ -147,18 +147,19 @@ def check_unix(numbers: pl.Series, unit: TimeUnit, name: str) -> None:
         raise UsageError(f"The time column {name!r} {wrong[0]} {wrong[1][:1].upper()}{wrong[1][1:]}.")
 
 
-def check_seconds(times: pl.Series, path: Path) -> list[str]:
-    """Notes on unknown ones among the times of a published file, which has Unix seconds.
+def check_published(times: pl.Series, path: Path, unit: TimeUnit = "s") -> list[str]:
+    """Notes on unknown ones among the times of a published file, which has Unix time in `unit`.
 
     Raises:
-        BadInputError: these are no Unix seconds; says what they may be.
+        BadInputError: these are no such times; says what they may be.
     """
-    sample = known_sample(times)
-    most = 2 * int(sample.is_between(EARLIEST, LATEST).sum()) > len(sample)  # some are decades away, as published
-    wrong = None if most else doubt_unix(times)
+    sample, ticks = known_sample(times), TICKS[unit]
+    inside = sample.is_between(EARLIEST * ticks, LATEST * ticks)
+    most = 2 * int(inside.sum()) > len(sample)  # some are decades away, as published
+    wrong = None if most else doubt_unix(times, unit)
     if wrong is not None:
         raise BadInputError(
-            f"The column of times {wrong[0]} The file as published has Unix seconds. Correct it, or take "
+            f"The column of times {wrong[0]} The file as published has Unix time in {unit}. Correct it, or take "
             f"the source 'table' and {wrong[1]}.",
             path,
         )
