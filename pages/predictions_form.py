@@ -13,6 +13,13 @@ from pages import shared
 
 SCALES = {None: "Recognised", "probability": "Probabilities", "logit": "Log-odds (logits)"}
 OF = {None: "Recognised", "test": "Test rows", "val": "Validation rows"}
+FORMATS = {"parquet": "Parquet", "csv": "CSV", "fuxictr": "FuxiCTR", "libsvm": "LIBSVM"}
+FOLDERS = {
+    "fuxictr": "A folder with train.csv, valid.csv, test.csv and both files of settings: FuxiCTR 2.3.10 trains on the "
+    "same rows and inputs as models here.",
+    "libsvm": "A folder with a sparse line a row and index.csv, which says what each index is. Ids are one-hot, "
+    "histories counts of their ids.",
+}
 DOWNLOAD_ROWS = 500_000  # more are written to a path
 
 
@@ -20,20 +27,21 @@ def rows(dataset: PreparedDataset) -> None:
     """Rows of a data set as a file, for programs elsewhere."""
     with st.popover("Export rows", icon=":material/download:", type="tertiary"):
         st.caption(
-            "Row ids, raw ids, labels and fields, for a program elsewhere. Its scores come back under Import "
-            "predictions, matched by row_id."
+            "Row ids, ids, labels and fields, for a program elsewhere. Its scores come back under Import predictions, "
+            "matched by row_id."
         )
+        kind = st.segmented_control(
+            "Format", FORMATS, format_func=FORMATS.__getitem__, default="parquet", required=True, key="rows-kind"
+        )
+        if kind in FOLDERS:
+            _folder(dataset, kind)
+            return
         split = st.segmented_control("Rows of", list(SPLITS), default="test", required=True, key="rows-split")
-        kind = st.segmented_control("Format", ["parquet", "csv"], default="parquet", required=True, key="rows-kind")
         labels = st.checkbox("With labels", value=True, key="rows-labels")
         history = bool(dataset.meta.history_fields) and st.checkbox(
             "With histories", key="rows-history", help="Each row's newest events, oldest first, as a list a field."
         )
-        most = 0
-        if history:
-            most = st.number_input(
-                "Newest events", 1, LONGEST_HISTORY, MAX_HISTORY, key="rows-most", help="Of each row."
-            )
+        most = _most() if history else 0
         usual = f"{dataset.name}-{split}.{kind}"
         many = dataset.meta.splits[split].rows > DOWNLOAD_ROWS
         typed = st.text_input(
@@ -51,6 +59,26 @@ def rows(dataset: PreparedDataset) -> None:
         made = st.session_state.get("rows-made")
         if made and made[:3] == (usual, labels, most):
             st.download_button("Download", made[3], file_name=usual, type="primary", key="rows-download")
+
+
+def _folder(dataset: PreparedDataset, kind: str) -> None:
+    """All parts in a folder, in a form that trains elsewhere."""
+    st.caption(FOLDERS[kind])
+    most = _most() if dataset.meta.history_fields else MAX_HISTORY
+    typed = st.text_input(
+        "Write to", key="rows-folder", placeholder=f"{dataset.name}-{kind}",
+        help="A folder on the machine that runs the app, new or empty.",
+    ).strip()  # fmt: skip
+    if st.button("Write", type="primary", key="rows-go", disabled=not typed):
+        from mdaf_core.data.store.export_folders import FOLDERS as WRITERS
+
+        with shared.guard(), st.spinner("Writing"):
+            count = WRITERS[kind](dataset, Path(typed).expanduser(), max_history=most)
+            st.success(f"{count:,} rows written to {shared.plain(typed)}.", icon=":material/check:")
+
+
+def _most() -> int:
+    return st.number_input("Newest events", 1, LONGEST_HISTORY, MAX_HISTORY, key="rows-most", help="Of each row.")
 
 
 def _write(dataset: PreparedDataset, split: Any, path: Path, labels: bool, most: int) -> None:

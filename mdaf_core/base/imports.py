@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from functools import cache
 from importlib import import_module
+from threading import Lock
 from types import ModuleType
 
+_LOADING = Lock()
 
-@cache
+
 def lean(name: str, *without: str) -> ModuleType:
     """A library, loaded as if others were not installed: it works without them and would load them to no use.
 
@@ -18,6 +20,12 @@ def lean(name: str, *without: str) -> ModuleType:
     Raises:
         ImportError: the library is not there, or does not work without them.
     """
+    with _LOADING:  # else another thread finds half of it in sys.modules
+        return _lean(name, *without)
+
+
+@cache
+def _lean(name: str, *without: str) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     hidden = [other for other in without if other not in sys.modules]

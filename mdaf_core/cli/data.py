@@ -192,32 +192,59 @@ def audit(name: NameArgument, as_json: JsonOption = False) -> None:
 @app.command("export")
 def export_command(
     name: NameArgument,
-    out: Annotated[Path, typer.Option("--out", help="File to write: .parquet, .csv or .tsv.")],
-    split: Annotated[str, typer.Option(help="Rows to write: train, val, test, several (val,test) or all.")] = "test",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="File (.parquet, .csv, .tsv) or folder to write; default: named after the data."),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="parquet, csv, tsv: one file; fuxictr, libsvm: a folder. Default: by --out."),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Rows in a file: train, val, test (default), several (val,test) or all. Folders hold all."),
+    ] = None,
     without_labels: Annotated[bool, typer.Option("--without-labels", help="Leave the labels out.")] = False,
-    history: Annotated[bool, typer.Option("--history", help="With each row's newest events, as lists.")] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="With each row's newest events, as lists; folders always have them.")
+    ] = False,
     max_history: Annotated[
         int, typer.Option(min=1, max=LONGEST_HISTORY, help="Newest events of each row in those lists.")
     ] = MAX_HISTORY,
     as_json: JsonOption = False,
 ) -> None:
-    """Write rows for other programs: row ids, raw ids, labels, fields.
+    """Write rows for other programs: row ids, ids, labels, fields, histories.
 
     Scores of these rows come back with `import predictions`, matched by row_id.
     """
     from mdaf_core.data.store.dataset import PreparedDataset
-    from mdaf_core.data.store.export import export_rows
+    from mdaf_core.data.store.export import KINDS, export_rows
+    from mdaf_core.data.store.export_folders import FOLDERS
     from mdaf_core.data.store.schema import SPLITS
 
-    wanted = [word.strip() for word in split.split(",")]
-    splits = [one for one in SPLITS if one in wanted or wanted == ["all"]]
-    if wanted != ["all"] and len(splits) < len(wanted):
-        raise UsageError(f"Splits are train, val and test, several parted by commas, or all; got {split!r}.")
+    form = form.lower() if form else None
+    if form and form not in (*KINDS, *FOLDERS):
+        raise UsageError(f"Formats are {', '.join((*KINDS, *FOLDERS))}; got {form!r}.")
     dataset = PreparedDataset.open(name)
-    how: dict[str, Any] = {"labels": not without_labels, "history": history, "max_history": max_history}
-    rows = export_rows(dataset, splits, out, **how, progress=ProgressLines())
-    value = {"data": name, "splits": splits, "rows": rows, "out": str(out), "bytes": out.stat().st_size}
-    emit(value, as_json, lambda: f"{out}: {rows:,} rows, {out.stat().st_size / 1e6:,.1f} MB")
+    if form in FOLDERS:
+        if without_labels or split not in (None, "all"):
+            raise UsageError(f"A folder for {form} holds all parts with their labels: leave those options out.")
+        splits, out = list(SPLITS), out or Path(f"{name}-{form}")
+        rows = FOLDERS[form](dataset, out, max_history=max_history, progress=ProgressLines())
+        size = sum(file.stat().st_size for file in out.iterdir())
+    else:
+        wanted = [word.strip() for word in (split or "test").split(",")]
+        splits = [one for one in SPLITS if one in wanted or wanted == ["all"]]
+        if wanted != ["all"] and len(splits) < len(wanted):
+            raise UsageError(f"Splits are train, val and test, several parted by commas, or all; got {split!r}.")
+        out = out or Path(f"{name}-{'-'.join(wanted)}.{form or 'parquet'}")
+        if form and out.suffix.lower() != f".{form}":
+            raise UsageError(f"{out.name} should end in .{form}, as --format says.")
+        how: dict[str, Any] = {"labels": not without_labels, "history": history, "max_history": max_history}
+        rows = export_rows(dataset, splits, out, **how, progress=ProgressLines())
+        size = out.stat().st_size
+    value = {"data": name, "format": form or out.suffix[1:].lower(), "splits": splits, "rows": rows, "out": str(out)}
+    emit(value | {"bytes": size}, as_json, lambda: f"{out}: {rows:,} rows, {size / 1e6:,.1f} MB")
 
 
 @app.command()

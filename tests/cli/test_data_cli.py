@@ -90,6 +90,9 @@ def test_text_for_people(home):
         (("prepare", "synthetic", "--name", "../x"), 2, "cannot be used"),
         (("show", "nothing"), 2, "Prepared: synthetic-tiny"),
         (("audit", "nothing", "--json"), 2, "Prepared: synthetic-tiny"),
+        (("export", "synthetic-tiny", "--format", "arff"), 2, "parquet, csv, tsv, fuxictr, libsvm"),
+        (("export", "synthetic-tiny", "--format", "csv", "--out", "/tmp/x.parquet"), 2, "should end in .csv"),
+        (("export", "synthetic-tiny", "--format", "libsvm", "--split", "test"), 2, "holds all parts"),
         (("prepare",), 2, ""),
     ],
 )
@@ -109,3 +112,11 @@ def test_sources_and_their_options_are_listed(home):
     assert criteo["options"]["min_count"]["default"] == "10"
     assert "numeric_scaling" in _run(home, "sources", "criteo").stdout
     assert "Known: synthetic" in _run(home, "sources", "nope").stderr
+
+
+def test_rows_are_named_after_their_data(home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for options, rows in ((("--format", "csv", "--split", "val"), 3000), (("--format", "libsvm"), 20_000)):
+        done = _run(home, "export", "synthetic-tiny", *options, "--json")
+        assert strict(done.stdout)["rows"] == rows, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["synthetic-tiny-libsvm", "synthetic-tiny-val.csv"]

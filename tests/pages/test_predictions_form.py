@@ -89,3 +89,13 @@ def test_predictions_are_added_to_the_study_that_is_looked_at(scores: Path, tiny
         app.run()
         assert not app.exception, (page, app.exception[0].message)
         assert "failed (" not in words(app), page
+
+
+def test_a_folder_for_another_program_is_written(scores: Path, tmp_path: Path) -> None:
+    app = open_data()
+    app.session_state["rows-kind"] = "libsvm"
+    app.run()
+    app.text_input(key="rows-folder").set_value(str(tmp_path / "out")).run()
+    app.button(key="rows-go").click().run()
+    assert not app.exception and "20,000 rows written" in " ".join(str(element.value) for element in app.success)
+    assert (tmp_path / "out" / "index.csv").exists()

@@ -18,6 +18,7 @@ from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, SPLITS, UNKNOWN, FieldSpec, Split
 
 KINDS = ("parquet", "csv", "tsv")
+"""Endings of one file, which say its format."""
 _CHUNK = 100_000
 _CELLS = 2_000_000  # of a chunk, with its histories
 
@@ -78,14 +79,41 @@ def export_rows(
     return done
 
 
+def check_new(folder: Path) -> None:
+    """Refuse a folder that holds something, which would be lost.
+
+    Raises:
+        UsageError: it does, or is a file.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is there already: name a folder that is new or empty.")
+
+
+def slices(rows: Rows, most: int) -> Iterator[slice]:
+    """Consecutive rows whose columns, each with a history of up to `most` events, are no burden; one at least."""
+    step = min(_CHUNK, max(1, _CELLS // most)) if most else _CHUNK
+    return (slice(start, start + step) for start in range(0, max(len(rows), 1), step))
+
+
+def history_events(rows: Rows, at: slice, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """The newest `most` events of each row at `at`, oldest first.
+
+    Returns:
+        (E,) which of these rows, from 0; (E,) position in the event log.
+    """
+    end = np.array(rows.history_end[at])
+    start = np.maximum(np.array(rows.history_start[at]), end - most)
+    length = end - start
+    before = np.concatenate([[0], np.cumsum(length)[:-1]]) if len(length) else length
+    return np.repeat(np.arange(len(length)), length), np.repeat(start - before, length) + np.arange(int(length.sum()))
+
+
 def _frames(dataset: PreparedDataset, split: Split, labels: bool, most: int, several: bool) -> Iterator[pl.DataFrame]:
     rows, meta = dataset.rows(split), dataset.meta
     fields = [field for field in meta.fields if not (field.role == "user" and meta.has_user)]
     words = {f.name: _words(dataset, f.name) for f in meta.fields if f.kind == "categorical"}
     users = dataset.users if meta.has_user else None
-    step = min(_CHUNK, max(1, _CELLS // most)) if most else _CHUNK
-    for start in range(0, max(len(rows), 1), step):
-        at = slice(start, start + step)
+    for at in slices(rows, most):
         columns: dict[str, pl.Series] = {"row_id": pl.Series(np.array(rows.row_id[at]))}
         if several:
             columns["split"] = pl.Series([split], dtype=pl.String).new_from_index(0, len(columns["row_id"]))
@@ -98,7 +126,7 @@ def _frames(dataset: PreparedDataset, split: Split, labels: bool, most: int, sev
         for field in fields:
             columns[field.name] = _field(field, rows, at, words)
         if most:
-            columns |= _histories(dataset, rows, at, most, words)
+            columns |= {f"history_{name}": lists for name, lists in histories(dataset, rows, at, most, words).items()}
         yield pl.DataFrame(columns)
 
 
@@ -116,32 +144,27 @@ def _words(dataset: PreparedDataset, field: str) -> pl.Series:
 
 def _field(field: FieldSpec, rows: Rows, at: slice, words: dict[str, pl.Series]) -> pl.Series:
     if field.kind == "categorical":
-        return _ids(rows.columns, field.name, at, words[field.name])
+        return words_of(rows.columns, field.name, at, words[field.name])
     return pl.Series(field.numbers(np.array(rows.columns[field.name][at]))).fill_nan(None)
 
 
-def _ids(columns: Mapping[str, np.ndarray], name: str, at: slice | np.ndarray, words: pl.Series) -> pl.Series:
-    """Raw ids of rows or events; of data sets that do not keep unseen ones, null where an id is unseen."""
+def words_of(columns: Mapping[str, np.ndarray], name: str, at: slice | np.ndarray, words: pl.Series) -> pl.Series:
+    """`words` by the code of a field in rows or events; that of unknown ids where there is none."""
     codes = np.array(identities(columns, name)[at])
     return words.gather(np.where(codes < len(words), codes, UNKNOWN))
 
 
-def _histories(
-    dataset: PreparedDataset, rows: Rows, at: slice, most: int, words: dict[str, pl.Series]
+def histories(
+    dataset: PreparedDataset, rows: Rows, at: slice, most: int, words: Mapping[str, pl.Series]
 ) -> dict[str, pl.Series]:
-    """A list a row and history field: its newest events, oldest first."""
-    end = np.array(rows.history_end[at])
-    start = np.maximum(np.array(rows.history_start[at]), end - most)
-    length = end - start
-    before = np.concatenate([[0], np.cumsum(length)[:-1]]) if len(length) else length
-    position = np.repeat(start - before, length) + np.arange(int(length.sum()))
-    row = pl.Series("row", np.repeat(np.arange(len(length)), length))
+    """A list a row of each history field: words of its newest `most` events, oldest first."""
+    row, position = history_events(rows, at, most)
+    every = pl.DataFrame({"row": np.arange(len(rows.label[at]))})
     out = {}
     for name in dataset.meta.history_fields:
-        events = pl.DataFrame({"row": row, "event": _ids(dataset.events, name, position, words[name])})
+        events = pl.DataFrame({"row": row, "event": words_of(dataset.events, name, position, words[name])})
         lists = events.group_by("row", maintain_order=True).agg("event")
-        whole = pl.DataFrame({"row": np.arange(len(length))}).join(lists, on="row", how="left", maintain_order="left")
-        out[f"history_{name}"] = whole["event"].fill_null([])
+        out[name] = every.join(lists, on="row", how="left", maintain_order="left")["event"].fill_null([])
     return out
 
 
