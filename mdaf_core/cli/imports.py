@@ -1,4 +1,4 @@
-"""`import predictions`: models that were trained elsewhere, by their predictions."""
+"""`import predictions`, `import results`: models that were trained elsewhere, by their predictions or figures."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import typer
 
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit
+from mdaf_core.cli.results import results
 
-app = typer.Typer(help="Take in predictions of models that were trained elsewhere.", no_args_is_help=True)
+app = typer.Typer(
+    help="Take in predictions, or tables of results, of models that were trained elsewhere.", no_args_is_help=True
+)
 
 
 class By(StrEnum):
@@ -31,7 +34,7 @@ class Scale(StrEnum):
 
 @app.callback()
 def _group() -> None:
-    """Take in predictions of models that were trained elsewhere."""
+    """Take in predictions, or tables of results, of models that were trained elsewhere."""
 
 
 @app.command()
@@ -112,3 +115,6 @@ def predictions(
             ]
         ),
     )
+
+
+app.command()(results)

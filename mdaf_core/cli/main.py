@@ -32,7 +32,7 @@ COMMANDS = {
     "predict": ("predict:predict", "Predict new rows with a trained run, or with a saved model."),
     "save": ("predict:save", "Save a run's model as a folder that needs no run store."),
     "metrics": ("metrics:command", "List the metrics that configurations can be compared by."),
-    "import": ("imports:app", "Take in predictions of models that were trained elsewhere."),
+    "import": ("imports:app", "Take in predictions, or tables of results, of models that were trained elsewhere."),
     "compare": ("evaluate:compare", "Compare a study's configurations with one of them."),
     "compare-scores": ("scores:command", "Compare models by their scores of the same rows, in a file."),
     "reported": ("evaluate:reported", "See what reported figures can show."),

@@ -1,0 +1,1 @@
+"""Results of others: tables of runs that were trained and evaluated elsewhere, known by their figures alone."""
