@@ -11,10 +11,11 @@ from mdaf_core.base.errors import BadInputError
 from mdaf_core.base.progress import Progress
 from mdaf_core.data.formats.base import RawTable, Size, Source, calendar_columns, calendar_fields, weekday_titles
 from mdaf_core.data.formats.criteo import hex_text
-from mdaf_core.data.formats.options import SourceOptions
-from mdaf_core.data.reading.files import count_lines, exists, find, is_folder, open_input
+from mdaf_core.data.formats.parts import PartsOptions, files_of_parts, part_files
+from mdaf_core.data.reading.files import count_lines, exists, is_folder, open_input
 from mdaf_core.data.reading.layout import ID_RANGE, Column, Layout
-from mdaf_core.data.reading.text import read_text, shrink
+from mdaf_core.data.reading.parts import Part, read_parts
+from mdaf_core.data.reading.text import Text, read_text, shrink
 from mdaf_core.data.store.schema import FieldSpec
 
 NO_DEVICE = "a99f214a"
@@ -52,13 +53,12 @@ _DESCRIPTIONS = {
 }
 
 
-def read(path: Path | None, options: SourceOptions, progress: Progress) -> RawTable:
+def read(path: Path | None, options: PartsOptions, progress: Progress) -> RawTable:
     """Read train.csv, train.gz, or the folder that holds it. Rows carry no user, so there are no histories."""
     assert path is not None
-    path = _file(path)
     layout = LAYOUT
     if options.new_rows:
-        layout = LAYOUT.with_optional("click") if "click" in _header(path) else _UNLABELLED
+        layout = LAYOUT.with_optional("click") if "click" in _header(_file(path)) else _UNLABELLED
 
     def keep(block: pl.DataFrame) -> pl.DataFrame:
         label = pl.col("click") if "click" in block.columns else pl.lit(None, pl.String)
@@ -67,7 +67,11 @@ def read(path: Path | None, options: SourceOptions, progress: Progress) -> RawTa
             block.select(label.cast(pl.UInt8).alias("label"), "timestamp", *_INPUTS, *calendar_columns("UTC"))
         )
 
-    text = read_text(path, layout, skip_bad_rows=options.skip_bad_rows, progress=progress, keep=keep, stage="rows")
+    def read_file(file: Path, stage: str, progress: Progress) -> Text:
+        skip = options.skip_bad_rows
+        return read_text(file, layout, skip_bad_rows=skip, progress=progress, keep=keep, stage=stage)
+
+    text, inputs = read_parts(_parts(path, options), read_file, progress)
     return RawTable(
         rows=text.frame,
         fields=[
@@ -81,7 +85,7 @@ def read(path: Path | None, options: SourceOptions, progress: Progress) -> RawTa
         },
         title="Avazu CTR challenge",
         label="clicked",
-        inputs={text.name: text.fingerprint},
+        inputs=inputs,
         skipped_rows=text.skipped,
         examples=text.examples,
     )
@@ -92,6 +96,10 @@ def _file(path: Path) -> Path:
     if not is_folder(path):
         return path
     return next((path / name for name in ("train.csv", "train") if exists(path / name)), path / "train.csv")
+
+
+def _parts(path: Path, options: PartsOptions) -> list[Part]:
+    return part_files(path, options, _file(path).name)
 
 
 def _header(path: Path) -> list[str]:
@@ -105,18 +113,18 @@ def _is_own(file: Path) -> bool:
     return {"hour", "C1", "banner_pos", "C21"} <= set(_header(file))
 
 
-def _check(path: Path, options: SourceOptions) -> None:
-    file = _file(path)
-    if not exists(file):
-        raise BadInputError(f"There is no train.csv and no train.gz here; expected {_EXPECTED}.", path)
-    if not _is_own(file):
-        raise BadInputError(f"This is another file than Avazu's; expected {LAYOUT.expected}.", file)
-    if "click" not in _header(file) and not options.new_rows:
-        raise BadInputError("The file has no column click, as the challenge's test file: take train.csv.", file)
+def _check(path: Path, options: PartsOptions) -> None:
+    for _, file in _parts(path, options):
+        if not exists(file):
+            raise BadInputError(f"There is no train.csv and no train.gz here; expected {_EXPECTED}.", path)
+        if not _is_own(file):
+            raise BadInputError(f"This is another file than Avazu's; expected {LAYOUT.expected}.", file)
+        if "click" not in _header(file) and not options.new_rows:
+            raise BadInputError("The file has no column click, as the challenge's test file: take train.csv.", file)
 
 
-def _size(path: Path, _options: SourceOptions) -> Size:
-    lines = count_lines(_file(path))
+def _size(path: Path, options: PartsOptions) -> Size:
+    lines = sum(count_lines(file) for _, file in _parts(path, options))
     return Size(lines=lines, read=95, rows=lines, events=0, fields=len(_INPUTS) + 2, history_fields=0)
 
 
@@ -127,10 +135,10 @@ SOURCE = Source(
     name="avazu",
     title="Avazu CTR challenge: ads by the hour, no users, no histories",
     path_help=_EXPECTED,
-    options=SourceOptions,
+    options=PartsOptions,
     read=read,
     default_name=lambda _path, _options: "avazu",
-    files=lambda path, _options: [find(_file(path)).file],
+    files=lambda path, options: files_of_parts(_parts(path, options)),
     size=_size,
     check=_check,
     is_own=_is_own,

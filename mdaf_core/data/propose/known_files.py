@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mdaf_core.data.formats.kuairand import NO_INPUTS
+
 MIND_REFUSED = (
     "it holds a list of impressions a line (N55195-0 N89951-1 …): write one row for each of them, with its label in a "
     "column of its own, before it can be prepared"
@@ -46,13 +48,11 @@ _ONE_FILE = (
 )
 KNOWN = (
     _known(
-        "KuaiRand", "user_id video_id date hourmin time_ms is_click",
-        "The time is time_ms, Unix time in milliseconds; date and hourmin are the same in Asia/Shanghai, hourmin "
-        "alone is "
-        "no time. All columns from is_click to is_profile_enter are known only after the row; duration_ms is the "
-        "video's.",
-        options={"timezone": "Asia/Shanghai"},
-        never={"date": "the day of time_ms", "hourmin": "the hour of time_ms"},
+        "a log of KuaiRand", "user_id video_id date hourmin time_ms is_click is_rand",
+        "The source 'kuairand' reads it alone, or the folder with what is known of users and videos and the log of "
+        "random exposures to test on. time_ms is Unix time in milliseconds, of Asia/Shanghai.",
+        source="kuairand",
+        never={name: why for name, why in NO_INPUTS.items() if name not in ("is_click", "time_ms")},
     ),
     _known(
         "KuaiVideo (reczoo)", "timestamp user_id item_id is_click is_like is_follow pos_items neg_items",
