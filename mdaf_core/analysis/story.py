@@ -214,7 +214,7 @@ def _history(dataset: PreparedDataset, split: Split, position: int, most: int) -
     codes = {name: dataset.events[name][start:end] for name in meta.history_fields}
     texts = {name: readable(dataset, name, values) for name, values in codes.items()}
     stamps = dataset.events["timestamp"][start:end]
-    timed = meta.has_calendar and not meta.ready_made_history
+    timed = meta.has_calendar and meta.has_event_times
     when = local_times(dataset, stamps) if timed and end > start else []
     events = []
     for i in reversed(range(end - start)):

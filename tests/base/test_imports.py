@@ -1,4 +1,5 @@
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
 import pytest
@@ -20,3 +21,11 @@ def test_a_library_without_what_it_loads_by_the_way(tmp_path, monkeypatch):
         lean("no_library_of_a_test")
     for name in ("library_of_a_test", "heavy_of_a_test"):
         sys.modules.pop(name, None)
+
+
+def test_two_threads_get_one_whole_library(tmp_path, monkeypatch):
+    (tmp_path / "slow_of_a_test.py").write_text("import time\ntime.sleep(0.2)\nwhole = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lean, ["slow_of_a_test"] * 2)
+    assert first is second and first.whole

@@ -84,6 +84,10 @@ def test_labels_that_never_scatter_say_nothing_of_a_score():
     """One click on each page."""
     rows, positives = np.full(200, 8), np.ones(200, np.int64)
     assert scatter(np.random.default_rng(0).random(200), rows, positives, 1e-3) == (np.inf, False)
+    few = np.array([15, 5, 15, 15, 9, 5, 15, 9, 9, 9, 9])  # pages of few users, one click on each
+    for seed in range(300):
+        hours = np.random.default_rng(seed).integers(0, 24, len(few)).astype(float)
+        assert scatter(hours, few, np.ones(len(few), np.int64), 1e-6) == (np.inf, False)
 
 
 def test_counts_are_told_from_what_merely_goes_with_them():

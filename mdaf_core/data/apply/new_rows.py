@@ -16,7 +16,7 @@ import polars as pl
 from mdaf_core.data.apply.columns import GrowingColumns
 from mdaf_core.data.apply.histories import merged_log
 from mdaf_core.data.apply.ids import Ids, as_text
-from mdaf_core.data.apply.known import Events, Known
+from mdaf_core.data.apply.known import Events, Known, ranges
 from mdaf_core.data.apply.reading import CALENDAR, SHOWN
 from mdaf_core.data.batches.history import earlier_ends, first_events
 from mdaf_core.data.formats.base import RawTable, calendar_columns
@@ -92,7 +92,7 @@ class Coder:
         for start in range(0, len(raw.rows), _SLICE):
             self._add_rows(raw.rows.slice(start, _SLICE), raw)
         if raw.events is not None and self.meta.history_fields:
-            if "row" in raw.events.columns:
+            if "user" not in raw.events.columns:
                 self._add_ready_made(raw, begin)
             else:
                 for start in range(0, len(raw.events), _SLICE):
@@ -149,12 +149,14 @@ class Coder:
     def _add_ready_made(self, raw: RawTable, begin: int) -> None:
         assert raw.events is not None
         timestamp = timestamps(raw.rows) + (0 if "timestamp" in raw.rows.columns else begin)
-        log = ready_made(raw.events, np.zeros(len(raw.rows), np.int32), timestamp, TICKS[raw.time_unit])
+        shared = raw.rows["history"] if "history" in raw.events.columns else None
+        log = ready_made(raw.events, shared, np.zeros(len(raw.rows), np.int32), timestamp, TICKS[raw.time_unit])
         owner = np.repeat(np.arange(begin, begin + len(raw.rows), dtype=np.int32), log.end - log.first)
-        for start in range(0, len(log.frame), _SLICE):
+        events = ranges(log.first, log.end)
+        for start in range(0, len(owner), _SLICE):
             piece = slice(start, start + _SLICE)
-            part = self._event_columns(log.frame.slice(start, _SLICE), raw)
-            self._events.add(_wide({"user": owner[piece], "timestamp": log.time[piece]}) | part)
+            part = self._event_columns(log.frame[events[piece]], raw)
+            self._events.add(_wide({"user": owner[piece], "timestamp": log.time[events[piece]]}) | part)
 
     def _no_events(self) -> Events:
         names = [ending for name in self.meta.history_fields for ending in (name, name + IDENTITY)]

@@ -27,11 +27,16 @@ def earlier(data: Written) -> Answer | None:
     time, owner = data.events["timestamp"], data.events["user_index"]
     late = {split: float(len(rows)) for split, rows in data.late.items()}
     disorder = np.empty(0, np.int64)
-    if not data.meta.ready_made_history:
-        same = owner[1:] == owner[:-1]
-        disorder = 1 + np.flatnonzero((owner[1:] < owner[:-1]) | (same & (time[1:] < time[:-1])))
+    if data.meta.has_event_times:
+        begins = owner[1:] > owner[:-1]
+        if data.meta.ready_made_history:
+            of_rows = np.zeros(len(time) + 1, np.bool_)
+            for split, rows in data.rows.items():
+                of_rows[rows.history_start[data.slices_sound[split]]] = True
+            begins = of_rows[1:-1]
+        disorder = 1 + np.flatnonzero(~begins & ((owner[1:] != owner[:-1]) | (time[1:] < time[:-1])))
     total = int(sum(late.values()))
-    status: Status = "fail" if total or len(disorder) else "warn" if data.meta.ready_made_history else "pass"
+    status: Status = "fail" if total or len(disorder) else "pass" if data.meta.has_event_times else "warn"
     todo = f"A model would see the future. {AGAIN}"
     if status == "fail":
         sentence = f"{total:,} rows have an event in their history that is not earlier than the row"

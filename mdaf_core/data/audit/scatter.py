@@ -13,7 +13,7 @@ PRIORS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 300.0)
 _KNOTS = 6
 _FEWEST_PAIRS = 200
 _ALIKE = 0.98
-_EXPLAINED = 3.0
+_EXPLAINED, _BOUND = 3.0, 0.5
 _SMALL, _GROUPS_A_COLUMN = 10, 25
 """A curve through few small groups follows their labels by itself."""
 _TOWARDS = 2.0
@@ -42,6 +42,11 @@ def scatter(score: np.ndarray, rows: np.ndarray, positives: np.ndarray, chance: 
         return np.inf, False
     base = k.sum() / n.sum()
     plain = float(((k - n * base) ** 2 / (n * base * (1 - base))).sum())
+    if plain < _BOUND * (len(n) - 1):
+        return (
+            np.inf,
+            False,
+        )  # labels that are bound to each other, as of one click on a page, scatter less than by chance
     curve = _curve(x)
     least, improbable = np.inf, False
     for prior in PRIORS:

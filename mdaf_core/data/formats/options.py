@@ -181,6 +181,11 @@ class SourceOptions(BaseModel):
         return self
 
 
+def given_split() -> Any:
+    """The option `split` of a source whose publisher gives parts. An input without any is split by time."""
+    return Field("given", description=SourceOptions.model_fields["split"].description)
+
+
 def refused_options(options: type[SourceOptions], given: dict[str, Any]) -> dict[str, str]:
     """Why values are not taken, by option, in the words of a form ('': options that do not go together). Options that
     are needed and not given yet are left out: `parse_options` asks for them."""

@@ -26,6 +26,7 @@ class EventLog:
         first: (users + 1,) where each user's events begin; where histories came ready-made (`by_user` is false),
             (N,) where each row's begin.
         end: (N,) where each row's slice ends.
+        timed: whether times are the events' own.
     """
 
     user: np.ndarray
@@ -35,6 +36,7 @@ class EventLog:
     first: np.ndarray
     end: np.ndarray
     by_user: bool = True
+    timed: bool = True
 
     def create(self, path: Path, fields: list[str], told_apart: list[str]) -> OrderedFiles:
         """The file, to be filled with the fields' codes; all else is written and let go."""
@@ -53,13 +55,17 @@ class EventLog:
         return file
 
 
-def event_log(raw: RawTable, users: Vocabulary, user_index: np.ndarray, timestamp: np.ndarray) -> EventLog | None:
-    """The log of the users there are, taken out of `raw`; None where rows have no histories."""
+def event_log(
+    raw: RawTable, rows: pl.DataFrame, users: Vocabulary, user_index: np.ndarray, timestamp: np.ndarray
+) -> EventLog | None:
+    """The log of the users there are, taken out of `raw` (and `history` out of `rows`, where it says which one a row
+    reads); None where rows have no histories."""
     events, raw.events = raw.events, None  # its columns are let go one by one
     if events is None or not raw.history_fields:
         return None
-    if "row" in events.columns:
-        return ready_made(events, user_index, timestamp, TICKS[raw.time_unit])
+    if "user" not in events.columns:
+        shared = rows.drop_in_place("history") if "history" in events.columns else None
+        return ready_made(events, shared, user_index, timestamp, TICKS[raw.time_unit])
     user = users.index(events["user"])
     if user.min(initial=0) < 0:  # of a user without rows
         known = user >= 0
@@ -71,16 +77,39 @@ def event_log(raw: RawTable, users: Vocabulary, user_index: np.ndarray, timestam
     return EventLog(user, time, events.drop("user", "timestamp"), order, first, end)
 
 
-def ready_made(events: pl.DataFrame, user_index: np.ndarray, timestamp: np.ndarray, second: int) -> EventLog:
-    """One block of events a row, in the order of the rows. Their times are unknown: the newest is put one second
-    before its row, the one before it two seconds, and so on, which keeps their order and claims nothing else."""
-    events = events.sort("row", maintain_order=True)
-    row = events["row"].to_numpy().astype(np.int64)
-    counts = np.bincount(row, minlength=len(user_index))
-    end = np.cumsum(counts)
-    order = np.arange(len(row))
-    time = timestamp[row] - second * (end[row] - order)
-    return EventLog(user_index[row], time, events.drop("row"), order, end - counts, end, by_user=False)
+def ready_made(
+    events: pl.DataFrame, shared: pl.Series | None, user_index: np.ndarray, timestamp: np.ndarray, second: int
+) -> EventLog:
+    """One block of events a row, or a number that rows share (see `RawTable.events`), one after another. Where their
+    times are unknown, the newest is put one second before the first of its rows, the one before it two seconds, and so
+    on, which keeps their order and claims nothing else.
+
+    Args:
+        shared: (N,) the number of each row; None: events have `row`, and each row a block of its own.
+        second: in the unit of `timestamp`.
+    """
+    timed, name = "timestamp" in events.columns, "row" if shared is None else "history"
+    events = events.sort(name, *(["timestamp"] if timed else []), maintain_order=True)
+    whose = events.drop_in_place(name).to_numpy().astype(np.int64)
+    block, owner, before = np.arange(len(user_index)), user_index, timestamp
+    if shared is not None:
+        block = shared.to_numpy().astype(np.int64)
+        owner = np.full(1 + max(int(block.max(initial=-1)), int(whose.max(initial=-1))), -1, np.int32)
+        before = np.full(len(owner), np.iinfo(np.int64).max)
+        owner[block] = user_index
+        np.minimum.at(before, block, timestamp)
+        if (owner[whose] < 0).any():  # of no row
+            kept = owner[whose] >= 0
+            events, whose = events.filter(pl.Series(kept)), whose[kept]
+    bounds, order = first_events(whose, len(owner)), np.arange(len(whose))
+    if timed:
+        time = timestamps(events)
+        end = earlier_ends(bounds, time, block, timestamp)
+    else:
+        time = before[whose] - second * (bounds[whose + 1] - order)
+        end = bounds[block + 1]
+    frame = events.drop("timestamp", strict=False)
+    return EventLog(owner[whose], time, frame, order, bounds[block], end, by_user=False, timed=timed)
 
 
 def timestamps(rows: pl.DataFrame) -> np.ndarray:

@@ -33,7 +33,8 @@ class Vocabulary:
             low, counts = counted
             ids = np.flatnonzero(counts >= min_count) + low
             return cls(pl.Series(ids).cast(training.dtype))
-        found = _plain(training).alias("id").to_frame().group_by("id").agg(pl.len().alias("rows"))
+        found = training.alias("id").to_frame().group_by("id").agg(pl.len().alias("rows"))
+        found = found.with_columns(_plain(found["id"])).group_by("id").agg(pl.col("rows").sum())  # null and '' are one
         return cls(found.filter(pl.col("rows") >= min_count)["id"].sort())
 
     @property

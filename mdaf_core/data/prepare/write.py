@@ -47,7 +47,7 @@ def write_dataset(
     user_index = users.index(rows["user"]) if has_user else np.zeros(len(rows), np.int32)
 
     progress(0.08, "Ordering the event log")
-    log = event_log(raw, users, user_index, timestamp)
+    log = event_log(raw, rows, users, user_index, timestamp)
 
     progress(0.3, "Collecting ids")
     training = pl.Series(split == 0)
@@ -141,6 +141,7 @@ def write_dataset(
         examples=raw.examples,
         notes=raw.notes + made,
         ready_made_history=bool(log and not log.by_user),
+        history_times=bool(log and not log.by_user and log.timed),
         timezone_assumed=raw.timezone_assumed,
         window=raw.window,
         outside_window=raw.outside_window,
@@ -210,6 +211,9 @@ def _assign(
 ) -> tuple[np.ndarray, dict[str, Any], list[str]]:
     """Parts of the rows, the split's parameters, and sentences on what was made beside what is given."""
     chosen = options.model_fields_set & {"split", "fractions", "val_from", "test_from", "split_seed"}
+    by_default = options.split == "given" and "split" not in chosen
+    if by_default and ("split" not in rows.columns or chosen - {"split_seed"}):
+        options = options.model_copy(update={"split": "time"})  # no parts here, or shares of others are asked for
     label, timestamp, has_time = rows["label"].to_numpy(), timestamps(rows), "timestamp" in rows.columns
     if "split" in rows.columns and (options.split == "given" or not chosen):
         return given_parts(rows["split"], label=label, timestamp=timestamp, has_time=has_time, seed=options.split_seed)

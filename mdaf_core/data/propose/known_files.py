@@ -10,9 +10,9 @@ from typing import Any
 
 from mdaf_core.data.formats.kuairand import NO_INPUTS
 
-MIND_REFUSED = (
-    "it holds a list of impressions a line (N55195-0 N89951-1 …): write one row for each of them, with its label in a "
-    "column of its own, before it can be prepared"
+_MIND = (
+    "Its lines hold several shown articles each (N55195-0 N89951-1 …): the source 'mind' makes a row of each, with "
+    "categories from news.tsv; take the folder with MINDsmall_train and MINDsmall_dev to have the published parts."
 )
 
 
@@ -85,17 +85,28 @@ KNOWN = (
     ),
     _known(
         "EB-NeRD behaviors", "impression_id article_ids_inview article_ids_clicked",
-        "It cannot be prepared as it is: article_ids_inview holds a list of impressions a row, article_ids_clicked "
-        "those of "
-        "them that were clicked. Write one row for each article in view, with its label in a column of its own.",
-        refused=True,
+        "Its rows hold lists of articles in view and of those clicked: the source 'ebnerd' makes a row of each in view,"
+        " with the histories of history.parquet; take the folder that holds train and validation for the published "
+        "parts. article_id is the page's article, not the target; read_time, scroll_percentage and next_* are known "
+        "only after.",
+        source="ebnerd",
+    ),
+    _known(
+        "EB-NeRD histories", "user_id impression_time_fixed article_id_fixed",
+        "It holds a row a user and no label: the source 'ebnerd' reads it beside behaviors.parquet.", source="ebnerd",
     ),
     _known(
         "Amazon Reviews 2023", "user_id parent_asin rating timestamp",
-        "The timestamp is Unix time in milliseconds. Rows are ratings, so all items were bought or used: a label "
-        "made of "
-        "stars says what was liked, not what was clicked. history holds earlier items joined by blanks; title, text, "
-        "helpful_vote and verified_purchase are known only after.",
+        "The source 'amazon-reviews' reads it, with the published parts beside it. The timestamp is Unix time in "
+        "milliseconds; rows are ratings, so a label made of stars says what was liked, not what was clicked.",
+        source="amazon-reviews",
+    ),
+    _known(
+        "Amazon Reviews 2023, as written by people", "user_id parent_asin rating timestamp title helpful_vote",
+        "The timestamp is Unix time in milliseconds. Rows are ratings, so all items were bought or used: a label made "
+        "of stars says what was liked, not what was clicked. A user may have reviewed a product more than once. title, "
+        "text, helpful_vote and verified_purchase are known only after.",
+        never=dict.fromkeys(("title", "text", "helpful_vote", "verified_purchase", "images"), "known only after"),
     ),
     _known(
         "MovieLens ratings.csv", "userId movieId rating timestamp",
@@ -159,7 +170,7 @@ KNOWN = (
     ),
     _known(
         "MIND impressions", "impression_id user_id time history impressions",
-        f"It cannot be prepared as it is: {MIND_REFUSED}.", refused=True,
+        "As published it has no header: remove that line. " + _MIND, refused=True,
     ),
 )  # fmt: skip
 
@@ -197,10 +208,9 @@ def by_shape(record: list[str], delimiter: str, path: Path) -> Known | None:
         note = "The source 'movielens' reads the folder it is in."
         return headerless("MovieLens ratings", note, source="movielens")
     if len(values) == 5 and re.fullmatch(r"[UN]?\d+", values[1]) and re.search(r"\S+-[01]( |$)", values[4]):
-        return headerless("MIND behaviors.tsv", f"It cannot be prepared as it is: {MIND_REFUSED}.", refused=True)
+        return headerless("MIND behaviors.tsv", _MIND, source="mind")
     if len(values) >= 6 and re.fullmatch(r"N\d+", values[0]) and path.name.startswith("news"):
         return headerless(
-            "MIND news.tsv", "It describes articles and holds no row with a label: prepare the impressions of "
-            "behaviors.tsv, once each is a row of its own.", refused=True,
-        )  # fmt: skip
+            "MIND news.tsv", "It describes articles: the source 'mind' reads it beside behaviors.tsv.", source="mind"
+        )
     return None

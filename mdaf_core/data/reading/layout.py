@@ -22,7 +22,8 @@ _SKIP_HINT = "Correct the line, or prepare with skip_bad_rows=true to leave out 
 @dataclass(frozen=True)
 class Column:
     """One column of the text: what its values must look like. Optional ones may be empty, or the word `null`; `width`
-    is in characters, `between` the lowest and highest number; `hex`: 8 hexadecimal digits, read as a number."""
+    is in characters, `between` the lowest and highest number; `like`: a pattern of whole values, and one of them;
+    `hex`: 8 hexadecimal digits, read as a number."""
 
     name: str
     kind: Literal["int", "float", "text", "hex"] = "int"
@@ -31,6 +32,7 @@ class Column:
     choices: tuple[str, ...] = ()
     width: int | None = None
     between: tuple[float, float] | None = None
+    like: tuple[str, str] | None = None
 
     def problem(self, value: str) -> str | None:
         """What is wrong with a value, or None."""
@@ -40,6 +42,8 @@ class Column:
             return f"The field {self.name} must be one of {', '.join(self.choices)}"
         if self.width and len(value) != self.width:
             return f"The field {self.name} must be {self.width} characters long"
+        if self.like and not re.fullmatch(self.like[0], value):
+            return f"The field {self.name} must be written as {self.like[1]}"
         good = True
         if self.kind == "int":
             good = _INTEGER.fullmatch(value) is not None and -(2**63) <= int(value) < 2**63
@@ -69,6 +73,8 @@ class Column:
             checks.append(values.is_between(*self.between))
         if self.width:
             checks.append(values.str.len_chars() == self.width)
+        if self.like:
+            checks.append(values.str.contains(f"^(?:{self.like[0]})$"))
         return pl.all_horizontal([check.fill_null(True) for check in checks])
 
 

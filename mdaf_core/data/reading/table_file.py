@@ -390,3 +390,19 @@ def rows_of(path: Path) -> tuple[int, int | None]:
         return max(1, int(pa.parquet.read_metadata(path).num_rows)), None
     except (pa.ArrowException, OSError) as error:  # in an archive, too
         raise BadInputError(f"The Parquet file cannot be read ({str(error).rstrip('.')}).", path) from None
+
+
+def values_of(path: Path, column: str) -> int:
+    """How many values the lists of a column of a Parquet file hold, those of empty lists counted as one.
+
+    Raises:
+        BadInputError: it cannot be read, or has no such column.
+    """
+    try:
+        groups = pa.parquet.read_metadata(path)
+        chunks = [
+            groups.row_group(i).column(j) for i in range(groups.num_row_groups) for j in range(groups.num_columns)
+        ]
+    except (pa.ArrowException, OSError) as error:
+        raise BadInputError(f"The Parquet file cannot be read ({str(error).rstrip('.')}).", path) from None
+    return sum(chunk.num_values for chunk in chunks if chunk.path_in_schema.split(".")[0] == column)

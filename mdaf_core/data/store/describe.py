@@ -72,7 +72,7 @@ def describe_history(
 ) -> pl.DataFrame:
     """The history of one row, oldest first.
 
-    Columns: `time` (local; absent where histories came ready-made), `age` (seconds before the row; absent where times
+    Columns: `time` (local; absent where it is not known), `age` (seconds before the row; absent where times
     are a mere order), and each history field as text.
     """
     return _history(dataset, dataset.rows(split), position, limit)
@@ -83,7 +83,7 @@ def describe_events(dataset: PreparedDataset, positions: Sequence[int] | np.ndar
     ready-made), each history field as text, and `positive` where it is known."""
     at, log = np.asarray(positions, np.int64), dataset.events
     columns = {"user": dataset.users.gather(log["user_index"][at])}
-    if not dataset.meta.ready_made_history:
+    if dataset.meta.has_event_times:
         columns["time"] = shown_times(dataset.meta, log["timestamp"][at])
     for name in dataset.meta.history_fields:
         columns[name] = describe_codes(dataset, name, log[name][at])
@@ -134,7 +134,7 @@ def _history(dataset: PreparedDataset, rows: Rows, position: int, limit: int) ->
     end = int(rows.history_end[position])
     start = max(int(rows.history_start[position]), end - limit)
     log, columns = dataset.events, {}
-    if not dataset.meta.ready_made_history:
+    if dataset.meta.has_event_times:
         meta, times = dataset.meta, log["timestamp"][start:end]
         columns["time"] = shown_times(meta, times)
         if meta.has_calendar:

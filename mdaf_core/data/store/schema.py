@@ -84,7 +84,8 @@ class DatasetMeta(BaseModel):
         {}, description="The first lines that were `skipped`, the first rows `outside` the stated period."
     )
     notes: list[str] = Field([], description="What in the input deserves a look, as sentences.")
-    ready_made_history: bool = Field(False, description="Histories came with the rows: events have order, no times.")
+    ready_made_history: bool = Field(False, description="Histories came with the rows, and are no log of all events.")
+    history_times: bool = Field(False, description="Events of ready-made histories have times of their own.")
     timezone_assumed: bool = Field(False, description="Nothing in the data states the timezone.")
     window: tuple[int, int] | None = Field(None, description="Period stated for the data: first, last + 1 second.")
     outside_window: int = Field(0, description="Input events outside that period.")
@@ -95,6 +96,11 @@ class DatasetMeta(BaseModel):
     request: str = Field("", description="Hash of source, options and content of the input: the same is not repeated.")
     versions: dict[str, str] = {}
     created: str = ""
+
+    @property
+    def has_event_times(self) -> bool:
+        """Whether it is known when events were; else timestamps of events keep their order alone."""
+        return self.history_times or not self.ready_made_history
 
     @property
     def has_calendar(self) -> bool:
