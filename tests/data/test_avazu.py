@@ -82,7 +82,9 @@ def test_as_kaggle_ships_it(tmp_path):
     plain, packed = (
         SOURCE.read(path, SOURCE.options(), no_progress) for path in (tmp_path / "train.csv", tmp_path / "gz")
     )
-    assert packed.rows.equals(plain.rows) and SOURCE.files(tmp_path / "gz", None) == [tmp_path / "gz" / "train.gz"]
+    assert packed.rows.equals(plain.rows) and SOURCE.files(tmp_path / "gz", SOURCE.options()) == [
+        tmp_path / "gz" / "train.gz"
+    ]
     assert packed.inputs["train"]["sha256"] == plain.inputs["train.csv"]["sha256"]
 
 
