@@ -172,5 +172,5 @@ SOURCE = Source(
     size=_size,
     check=_check,
     event_rule=lambda options: _EVENT_RULES.get(options.history, "none"),
-    place=44,
+    place=48,
 )

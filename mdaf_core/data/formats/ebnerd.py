@@ -273,6 +273,11 @@ def _size(path: Path, options: EbnerdOptions) -> Size:
     return Size(rows, 0, rows, events, fields=fields, history_fields=2, held=held)
 
 
+def _is_own(file: Path) -> bool:
+    table = TableFile(file)
+    return table.kind == "parquet" and _IN_VIEW in table.columns()
+
+
 SOURCE = Source(
     name="ebnerd",
     title="EB-NeRD: page views of news with the articles in view, and click histories with times",
@@ -284,5 +289,6 @@ SOURCE = Source(
     size=_size,
     check=lambda path, options: _parts(path, options) and None,
     main_file=lambda _path: ROWS,
-    place=43,
+    is_own=_is_own,
+    place=47,
 )

@@ -204,5 +204,5 @@ SOURCE = Source(
     check=lambda path, options: _parts(path, options) and None,
     main_file=lambda _path: ROWS,
     event_rule=lambda options: "positives" if options.history == "clicks" else "none",
-    place=42,
+    place=46,
 )
