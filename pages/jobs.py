@@ -10,6 +10,7 @@ import streamlit as st
 
 from mdaf_core.queue import api
 from mdaf_core.queue.job import Job
+from mdaf_core.queue.slots import job_threads, sharing_words, threads_words
 from mdaf_core.tasks.describe import progress_text, share_done
 from pages import shared
 
@@ -41,6 +42,7 @@ def _live() -> None:
         queued = [job for job in jobs if job.state == "queued"]
         ended = [job for job in jobs if job.state not in api.ACTIVE]
         shared.section("Running")
+        st.caption(sharing_words())
         if not running:
             st.caption("Starting the next job …" if queued else "Nothing is running.")
         for job in running:
@@ -91,6 +93,7 @@ def _running(job: Job) -> None:
             )  # fmt: skip
         st.progress(share_done(job) or 0.0, shared.plain(_sentence(progress_text(job))))
         facts = [f"running for {shared.fmt_time(time.time() - (job.started or time.time()))}"]
+        facts.append(f"on {threads_words(job_threads(job.threads))}")
         if job.progress.get("seconds_left") is not None:
             facts.append(f"at most {shared.fmt_time(job.progress['seconds_left'])} left")
         if job.progress.get("val_auc") is not None:

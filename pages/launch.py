@@ -161,11 +161,11 @@ def _summary(
     plan = plan_form(dataset, by_name.get(reference))
     if plan.problem:
         obstacles.append(plan.problem)
-    counted = settled(configs, dataset, known_costs(configs, dataset))
+    runs = len(configs) * len(seeds)
+    counted = settled(configs, dataset, known_costs(configs, dataset, runs), runs)
     st.fragment(launch_cost.costs, run_every=None if counted else POLL_SECONDS)(dataset, configs, len(seeds), counted)
     for obstacle in obstacles:
         st.warning(shared.plain(obstacle), icon=":material/warning:")
-    runs = len(configs) * len(seeds)
     st.button(
         f"Launch {runs} {'run' if runs == 1 else 'runs'}", type="primary", icon=":material/rocket_launch:",
         disabled=bool(obstacles) or not runs, key="launch", on_click=_launch,

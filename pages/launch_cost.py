@@ -6,7 +6,7 @@ import streamlit as st
 
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue import api
-from mdaf_core.queue.slots import slot_count
+from mdaf_core.queue.slots import at_once, job_threads, threads_for, threads_words
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import estimate
@@ -18,8 +18,9 @@ MEASURED, ROUGH = "≤", "\\~"
 def costs(dataset: PreparedDataset, configs: list[RunConfig], seeds: int, counted: bool) -> None:
     """Parameters, time and memory of each configuration; polls until all are counted."""
     with shared.guard():
-        counts = estimate.known_costs(configs, dataset)
-        if not counted and estimate.settled(configs, dataset, counts):
+        runs = len(configs) * seeds
+        counts = estimate.known_costs(configs, dataset, runs)
+        if not counted and estimate.settled(configs, dataset, counts, runs):
             st.rerun()
         estimates = [
             None if cost is None else estimate.estimate(config, dataset, cost)
@@ -46,11 +47,12 @@ def costs(dataset: PreparedDataset, configs: list[RunConfig], seeds: int, counte
         place = f"behind {jobs} queued or running" if ahead else "at once: the queue is empty"
         known = [one for one in estimates if one is not None]
         if len(known) == len(configs):
-            slots = slot_count()
-            total = sum(one.seconds for one in known) * seeds / slots
+            threads = threads_for(runs)
+            together = min(at_once(threads), runs)
+            total = sum(one.seconds for one in known) * seeds / together
             st.caption(
-                f"All {len(configs) * seeds} runs: about **{_coarse(total)}** on {slots} "
-                f"{'slot' if slots == 1 else 'slots'} if none stops early. "
+                f"All {runs} runs: about **{_coarse(total)}** with {together} at a time on {threads_words(job_threads(threads))} "
+                "each, if none stops early. "
                 "≤: from steps measured here, or earlier runs of this kind of model; \\~: rough, neither is known yet."
             )
         st.caption(f"They start {place}.")

@@ -7,8 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ByteSize, Field
+from pydantic import ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mdaf_core.base.errors import UsageError
+from mdaf_core.base.validation import problems
 
 PACKAGE = Path(__file__).resolve().parents[1]
 PROJECT_ROOT = PACKAGE.parent
@@ -24,17 +27,17 @@ def _usual_home() -> Path:
 class Settings(BaseSettings):
     """Read afresh by `get_settings()` at each use, so that tests and workers see their own environment."""
 
-    model_config = SettingsConfigDict(env_prefix="MDAF_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="MDAF_", extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(default_factory=_usual_home, description="Folder for everything the program writes.")
     scan: Literal["auto", "reference", "numba", "parallel", "mamba_ssm"] = Field(
         "auto", description="Implementation of the selective scan."
     )
     slots: int | None = Field(
-        None, ge=1, description="How many training jobs run at once; default: one a GPU, else one."
+        None, ge=1, description="How many jobs run at once; default: one a GPU, else as many as share the cores."
     )
     executor: Literal["local"] = Field("local", description="Where training jobs are executed.")
-    threads: int | None = Field(None, ge=1, description="CPU threads a training job uses; default: all cores / slots.")
+    threads: int | None = Field(None, ge=1, description="CPU threads a training uses; default: all cores, or a share of them.")
 
     data_memory_limit: ByteSize | None = Field(
         None, description="Memory a preparation of data may use, such as 4GB; default: half of the machine's."
@@ -85,7 +88,11 @@ _NAMES = tuple(f"MDAF_{name.upper()}" for name in Settings.model_fields)
 
 
 def get_settings() -> Settings:
-    """The settings of this process, from the environment as it is now; `home` is absolute."""
+    """The settings of this process, from the environment as it is now; `home` is absolute. Empty variables are unset.
+
+    Raises:
+        UsageError: a variable says what its setting cannot be.
+    """
     named = os.environ.get("MDAF_HOME")
     settled = IN_CLONE if named is None else named.startswith(("/", "~"))
     return _read(tuple(os.environ.get(name) for name in _NAMES), None if settled else Path.cwd())
@@ -94,6 +101,10 @@ def get_settings() -> Settings:
 @lru_cache(maxsize=8)
 def _read(_environment: tuple[str | None, ...], _working_folder: Path | None) -> Settings:
     """Parsed once for each state of the environment: paths are asked for thousands of times."""
-    settings = Settings()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problem = problems(error)[0]
+        raise UsageError(problem.sentence(f"The environment variable MDAF_{problem.path[0].upper()}")) from None
     settings.home = settings.home.expanduser().resolve()
     return settings

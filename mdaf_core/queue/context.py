@@ -59,6 +59,20 @@ class Context:
             self._asked = time.monotonic()
         return self._stop
 
+    def wait_for_memory(self, memory: int, together: int) -> None:
+        """Wait until `memory` bytes fit beside what other jobs take (`store.reserve`).
+
+        Raises:
+            Stopped: the job was asked to stop meanwhile.
+        """
+        said = False
+        while not store.reserve(self.job, memory, together):
+            if not said:
+                notices.log("Waits until other jobs leave enough memory.")
+                said = True
+            self.stop_if_asked()
+            time.sleep(ASK_EVERY)
+
     def _reachable(self) -> bool:
         return time.monotonic() >= self._not_before
 

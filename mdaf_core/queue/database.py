@@ -13,7 +13,7 @@ from mdaf_core.base.files import full_sentence, is_full, nearly_full
 from mdaf_core.base.locks import exclusive
 from mdaf_core.base.settings import get_settings
 
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = """
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -39,7 +39,9 @@ CREATE TABLE jobs (
     token TEXT,
     slot INTEGER,
     pid INTEGER,
-    settling TEXT
+    settling TEXT,
+    threads INTEGER,
+    memory INTEGER
 );
 CREATE INDEX jobs_state ON jobs(state);
 CREATE UNIQUE INDEX jobs_key ON jobs(kind, key) WHERE key IS NOT NULL;
@@ -55,12 +57,20 @@ INSERT INTO jobs SELECT
         json_extract(payload, CASE kind WHEN 'train' THEN '$.dataset' ELSE '$.name' END)
     END,
     payload, state, reason, position, depends_on, blocked, created, started, ended, attempts,
-    kind = 'train', resume, run_id, progress, cancel_requested, token, slot, pid, settling
+    kind = 'train', resume, run_id, progress, cancel_requested, token, slot, pid, settling,
+    NULL, NULL
 FROM jobs_1;
 DROP TABLE jobs_1;
 PRAGMA user_version = {_VERSION};
 """
 """From the first form of the file, whose columns named a study, a configuration and a seed."""
+_FROM_2 = f"""
+ALTER TABLE jobs ADD COLUMN threads INTEGER;
+ALTER TABLE jobs ADD COLUMN memory INTEGER;
+PRAGMA user_version = {_VERSION};
+"""
+"""From the second, whose jobs all ran alone or in equal slots."""
+_STEPS = {1: _FROM_1, 2: _FROM_2}
 
 
 class QueueError(StudioError):
@@ -133,12 +143,12 @@ def _brought_up(connection: sqlite3.Connection, path: Path, write: bool) -> sqli
     if write or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         with exclusive(path.with_name(".create.lock")):
             if _version(connection) < _VERSION:  # nobody was faster
-                connection.executescript(f"BEGIN IMMEDIATE; {_FROM_1} COMMIT;")
+                connection.executescript(f"BEGIN IMMEDIATE; {_STEPS[_version(connection)]} COMMIT;")
         return connection
     copy = sqlite3.connect(":memory:", isolation_level=None)
     connection.backup(copy)
     connection.close()
-    copy.executescript(_FROM_1)
+    copy.executescript(_STEPS[_version(copy)])
     return copy
 
 

@@ -34,6 +34,8 @@ class Job:
         progress: what the worker last reported, as its kind's `Progress` writes it.
         cancel_requested: when a running job was asked to stop.
         token: the current claim; it fences off every earlier one.
+        threads: CPU threads it computes on, beside other jobs; None: all there are, alone (see `slots`).
+        memory: bytes it has said it will take, see `store.reserve`.
     """
 
     id: int
@@ -59,6 +61,8 @@ class Job:
     token: str | None
     slot: int | None
     pid: int | None
+    threads: int | None = None
+    memory: int | None = None
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -98,6 +102,7 @@ class NewJob:
     key: str | None = None
     resource: str | None = None
     resumable: bool = False
+    threads: int | None = None
     after: int | NewJob | None = None
 
 

@@ -1,4 +1,9 @@
-"""How many jobs run at once, and on which GPU each: found without loading torch."""
+"""How many jobs run at once, on how many threads and on which GPU each: found without loading torch.
+
+Where `MDAF_SLOTS` is set or there are GPUs, each job has a slot, and the slots have equal shares of the cores. Otherwise
+jobs share the cores by the threads that each was queued with: trainings of a study compute on few threads each, as many
+at once as there are cores, for two processes of one thread train more rows a second than one process of two.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +25,58 @@ def gpus() -> list[str]:
     )
 
 
+def cores() -> int:
+    return os.cpu_count() or 1
+
+
+def share_cores() -> bool:
+    """Whether jobs share the cores by their threads: nobody has set slots or threads, and there is no GPU."""
+    settings = get_settings()
+    return settings.slots is None and settings.threads is None and not gpus()
+
+
 def slot_count() -> int:
-    """`MDAF_SLOTS`, else one a GPU, else one."""
-    return get_settings().slots or max(1, len(gpus()))
+    """Most jobs at once: `MDAF_SLOTS`, else one a GPU, else one a core, or one where `MDAF_THREADS` is set alone."""
+    return get_settings().slots or len(gpus()) or (cores() if share_cores() else 1)
 
 
-def slot_environment(slot: int, slots: int) -> dict[str, str]:
-    """Environment variables of a worker in this slot: its GPU, its share of the cores."""
-    environment = {}
+def threads_for(jobs: int) -> int | None:
+    """Threads of each of so many trainings that are launched together, as `Job.threads`: all cores are at work, on as
+    many jobs at once as there are. None for one alone, and where slots decide."""
+    return max(1, cores() // jobs) if jobs > 1 and share_cores() else None
+
+
+def at_once(threads: int | None) -> int:
+    """How many jobs of so many threads run at once."""
+    if not share_cores():
+        return slot_count()
+    return 1 if threads is None else max(1, cores() // threads)
+
+
+def job_threads(threads: int | None) -> int:
+    """CPU threads that a job with these `Job.threads` computes on: `MDAF_THREADS`, else its own, else its slot's share
+    of the cores."""
+    equal = 1 if share_cores() else slot_count()
+    return get_settings().threads or threads or max(1, cores() // equal)
+
+
+def threads_words(threads: int) -> str:
+    return "1 thread" if threads == 1 else f"{threads} threads"
+
+
+def sharing_words() -> str:
+    """How jobs share this machine, as a sentence."""
+    if share_cores():
+        return (
+            f"Trainings that were launched together share the {cores()} cores: as many at once as there are cores, each "
+            "on its part of them. A single one computes on all."
+        )
+    at_most = "One job runs at a time" if slot_count() == 1 else f"At most {slot_count()} jobs run at a time"
+    return f"{at_most}, each on {threads_words(job_threads(None))}."
+
+
+def slot_environment(slot: int, threads: int | None = None) -> dict[str, str]:
+    """Environment variables of the worker of a job with these `Job.threads` in this slot: its GPU, its threads."""
     devices = gpus()
-    if devices:
-        environment["CUDA_VISIBLE_DEVICES"] = devices[slot % len(devices)]
-    if get_settings().threads is None:
-        environment["MDAF_THREADS"] = str(max(1, (os.cpu_count() or 1) // slots))
-    return environment
+    environment = {"CUDA_VISIBLE_DEVICES": devices[slot % len(devices)]} if devices else {}
+    return environment | {"MDAF_THREADS": str(job_threads(threads))}

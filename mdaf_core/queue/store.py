@@ -99,10 +99,10 @@ def add(jobs: list[NewJob], ahead_of: str | None = None) -> list[int]:
         for i, job in enumerate(jobs):
             after = ids[id(job.after)] if isinstance(job.after, NewJob) else job.after
             db.execute(
-                "INSERT INTO jobs (kind, title, key, resource, resumable, payload, position, depends_on, created) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                "INSERT INTO jobs (kind, title, key, resource, resumable, threads, payload, position, depends_on, "
+                "created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (
-                    *(job.kind, job.title, job.key, job.resource, job.resumable),
+                    *(job.kind, job.title, job.key, job.resource, job.resumable, job.threads),
                     *(json.dumps(job.payload, allow_nan=False), first + i * step, after, time.time()),
                 ),
             )
@@ -180,7 +180,7 @@ def requeue(job_id: int, resume: bool) -> Job:
 def _requeue(db: sqlite3.Connection, job_id: int, resume: bool) -> None:
     db.execute(
         "UPDATE jobs SET state = 'queued', reason = '', blocked = 0, started = NULL, ended = NULL, progress = NULL, "
-        "cancel_requested = NULL, token = NULL, slot = NULL, pid = NULL, resume = ?, "
+        "memory = NULL, cancel_requested = NULL, token = NULL, slot = NULL, pid = NULL, resume = ?, "
         "run_id = CASE WHEN ? THEN run_id END, position = (SELECT MAX(position) + 1 FROM jobs) "
         "WHERE id = ? AND state IN ('failed', 'cancelled')",
         (int(resume), int(resume), job_id),
@@ -209,27 +209,53 @@ def move(job_id: int, where: Literal["up", "down", "first"]) -> Job:
     return get_job(job_id)
 
 
+# What a worker does before it takes much memory
+
+
+def reserve(job: Job, memory: int, together: int) -> bool:
+    """Note that a running job will take `memory` bytes; False where it has to wait.
+
+    With what other running jobs have noted it must not be more than `together`, unless none has noted anything.
+    """
+    with transaction() as db:
+        others = db.execute(
+            "SELECT COALESCE(SUM(memory), 0) FROM jobs WHERE state = 'running' AND id <> ?", (job.id,)
+        ).fetchone()[0]
+        fits = not others or others + memory <= together
+        if fits:
+            db.execute("UPDATE jobs SET memory = ? WHERE id = ? AND token = ?", (memory, job.id, job.token))
+    return fits
+
+
 # What the supervisor does
 
 
-def claim(slots: int) -> Job | None:
-    """Reserve a free slot for the next job that may start, under a new token; None where no slot or no job is free."""
+def claim(slots: int, share_cores: bool = False) -> Job | None:
+    """Reserve a free slot for the next job that may start, under a new token; None where no slot or no job is free.
+
+    Args:
+        slots: most jobs at once.
+        share_cores: a slot is a core, and a job takes as many as it has threads, or all; where the next job finds too few
+            free, those behind it wait too.
+    """
     with transaction() as db:
         taken = {
-            r[0]
-            for r in db.execute(
-                "SELECT slot FROM jobs WHERE state = 'running' OR (state = 'queued' AND token IS NOT NULL)"
+            slot: threads
+            for slot, threads in db.execute(
+                "SELECT slot, threads FROM jobs WHERE state = 'running' OR (state = 'queued' AND token IS NOT NULL)"
             )
         }
         free = [slot for slot in range(slots) if slot not in taken]
         if not free or len(taken) >= slots:
             return None
         row = db.execute(
-            "SELECT j.id FROM jobs j LEFT JOIN jobs d ON d.id = j.depends_on "
+            "SELECT j.id, j.threads FROM jobs j LEFT JOIN jobs d ON d.id = j.depends_on "
             "WHERE j.state = 'queued' AND j.token IS NULL AND j.settling IS NULL "
             "AND (j.depends_on IS NULL OR d.state = 'finished') ORDER BY j.position LIMIT 1"
         ).fetchone()
         if row is None:
+            return None
+        if share_cores and taken and sum(t or slots for t in [*taken.values(), row["threads"]]) > slots:
             return None
         token = secrets.token_hex(8)
         db.execute("UPDATE jobs SET token = ?, slot = ? WHERE id = ?", (token, free[0], row["id"]))

@@ -27,7 +27,7 @@ from mdaf_core.base.settings import get_settings
 from mdaf_core.queue import memory, store
 from mdaf_core.queue.database import QueueError
 from mdaf_core.queue.job import Job, lock_path
-from mdaf_core.queue.slots import slot_count, slot_environment
+from mdaf_core.queue.slots import share_cores, slot_count, slot_environment
 
 IDLE_SECONDS = 300.0
 TICK = 0.2
@@ -216,10 +216,10 @@ class Supervisor:
         slots = slot_count()
         if sum(job.token is not None for job in jobs) >= slots:
             return
-        while (job := store.claim(slots)) is not None:
+        while (job := store.claim(slots, share_cores())) is not None:
             assert job.token and job.slot is not None
             self.sent[job.token] = time.monotonic()
-            environment = slot_environment(job.slot, slots)
+            environment = slot_environment(job.slot, job.threads)
             if not self.launcher.send(do="run", job=job.id, token=job.token, environment=environment):
                 break  # it just died: the claim is taken back when that is noticed
 

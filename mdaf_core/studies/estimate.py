@@ -30,6 +30,7 @@ from mdaf_core.data.prepare.resources import gigabytes, machine_memory
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.models.registry import plugins_of
 from mdaf_core.queue import api
+from mdaf_core.queue.slots import job_threads, threads_for
 from mdaf_core.runs import tracking
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.studies.pace import START_SECONDS, Pace, machine, measure
@@ -61,28 +62,41 @@ class Estimate(BaseModel):
     memory_bytes: float | None
 
 
-def known_costs(configs: Sequence[RunConfig], dataset: PreparedDataset) -> list[Cost | None]:
-    """The costs known so far, in order; what is missing is found out in the background."""
+def known_costs(configs: Sequence[RunConfig], dataset: PreparedDataset, runs: int = 1) -> list[Cost | None]:
+    """The costs known so far, in order; what is missing is found out in the background.
+
+    Args:
+        runs: how many are to be launched together, which decides the threads of each.
+    """
+    threads = _threads(runs)
     requests = [_request(config, dataset) for config in configs]
     known: list[Cost | None] = []
     missing = []
     idle = _idle()
     for config, request in zip(configs, requests, strict=True):
-        cost, pace = _stored(_path(request), Cost), _stored(_pace_path(request), Pace)
+        cost, pace = _stored(_path(request), Cost), _stored(_pace_path(request, threads), Pace)
         known.append(None if cost is None else cost.model_copy(update={"pace": pace}))
-        if cost is None or (idle and _wants_pace(cost) and not _pace_path(request).exists()):
+        if cost is None or (idle and _wants_pace(cost) and not _pace_path(request, threads).exists()):
             missing.append(config)
     if missing:
-        _start_counting(missing, dataset)
+        _start_counting(missing, dataset, threads)
     return known
 
 
-def settled(configs: Sequence[RunConfig], dataset: PreparedDataset, costs: Sequence[Cost | None]) -> bool:
-    """Nothing more will become known by waiting."""
+def settled(
+    configs: Sequence[RunConfig], dataset: PreparedDataset, costs: Sequence[Cost | None], runs: int = 1
+) -> bool:
+    """Nothing more will become known by waiting; `runs` as of `known_costs`."""
     if any(cost is None for cost in costs):
         return False
     unmeasured = [c for c, cost in zip(configs, costs, strict=True) if cost and not cost.pace and _wants_pace(cost)]
-    return not unmeasured or not _idle() or all(_gave_up(_pace_path(_request(c, dataset))) for c in unmeasured)
+    return not unmeasured or not _idle() or all(
+        _gave_up(_pace_path(_request(c, dataset), _threads(runs))) for c in unmeasured
+    )
+
+
+def _threads(runs: int) -> int:
+    return job_threads(threads_for(runs))
 
 
 def _gave_up(path: Path) -> bool:
@@ -105,7 +119,7 @@ def estimate(config: RunConfig, dataset: PreparedDataset, cost: Cost) -> Estimat
     """
     rows = dataset.meta.splits["train"].rows
     epochs = 1 if config.model.grown else config.training.max_epochs
-    memory = None if cost.training_bytes is None else PROCESS_BYTES + _data_bytes(dataset) + cost.training_bytes
+    memory = None if cost.training_bytes is None else _with_process(dataset, cost.training_bytes)
     if cost.pace is not None:
         return Estimate(seconds=cost.pace.seconds(config, dataset), measured=True, memory_bytes=memory)
     pace = paces(tracking.store_version()).get((config.model.kind, config.streams))
@@ -116,6 +130,27 @@ def estimate(config: RunConfig, dataset: PreparedDataset, cost: Cost) -> Estimat
     # Three passes a training row (forward, and twice that backward); 20 µs for everything that is not arithmetic.
     seconds = START_SECONDS + rows * epochs * (3 * (cost.multiply_adds or 0) / ROUGH_PACE + 2e-5)
     return Estimate(seconds=seconds, measured=False, memory_bytes=memory)
+
+
+def needed_memory(config: RunConfig, dataset: PreparedDataset) -> int:
+    """Bytes that a process that trains this will take: counted before, or now (loads torch).
+
+    Of trees, which are not forecast, what their matrices of numbers take.
+    """
+    from mdaf_core.training.cost import batches_of, memory
+
+    known = _stored(_path(_request(config, dataset)), Cost)
+    if known is not None and known.training_bytes is not None:
+        own = known.training_bytes
+    elif config.model.grown:
+        own = 3 * _data_bytes(dataset)
+    else:
+        own = memory(config, dataset, batches_of(config, dataset))
+    return int(_with_process(dataset, own))
+
+
+def _with_process(dataset: PreparedDataset, training_bytes: int) -> float:
+    return PROCESS_BYTES + _data_bytes(dataset) + training_bytes
 
 
 def too_large(config: RunConfig, one: Estimate) -> str:
@@ -201,8 +236,8 @@ def _path(request: dict[str, Any]) -> Path:
     return get_settings().cache_dir / "costs" / f"{digest[:40]}.json"
 
 
-def _pace_path(request: dict[str, Any]) -> Path:
-    return _path({**request, **machine()}).with_suffix(".pace.json")
+def _pace_path(request: dict[str, Any], threads: int) -> Path:
+    return _path({**request, **machine(threads)}).with_suffix(".pace.json")
 
 
 def _stored(path: Path, kind: type[_Kept]) -> _Kept | None:
@@ -220,7 +255,7 @@ def _read(path: Path, _mtime: int, kind: type[_Kept]) -> _Kept | None:
         return None
 
 
-def _start_counting(configs: Sequence[RunConfig], dataset: PreparedDataset) -> None:
+def _start_counting(configs: Sequence[RunConfig], dataset: PreparedDataset, threads: int) -> None:
     """One counting process at a time: it inherits the lock and frees it when it ends."""
     _children[:] = [child for child in _children if child.poll() is None]
     try:
@@ -239,7 +274,9 @@ def _start_counting(configs: Sequence[RunConfig], dataset: PreparedDataset) -> N
         )
         assert child.stdin
         child.stdin.write(
-            json.dumps({"dataset": dataset.name, "configs": [c.model_dump(mode="json") for c in configs]}).encode()
+            json.dumps(
+                {"dataset": dataset.name, "threads": threads, "configs": [c.model_dump(mode="json") for c in configs]}
+            ).encode()
         )
         child.stdin.close()
         _children.append(child)
@@ -271,7 +308,7 @@ def count(config: RunConfig, dataset: PreparedDataset) -> Cost:
 def main() -> None:
     """Count what stdin asks for, one configuration after another; then measure, where nothing else runs."""
     asked = json.load(sys.stdin)
-    dataset = PreparedDataset.open(asked["dataset"])
+    dataset, threads = PreparedDataset.open(asked["dataset"]), asked["threads"]
     os.nice(10)
     costs = []
     for raw in asked["configs"]:
@@ -281,9 +318,10 @@ def main() -> None:
         write_text(_path(request), cost.model_dump_json())
         costs.append((config, request, cost))
     for config, request, cost in costs:
-        if _wants_pace(cost) and _idle() and not _pace_path(request).exists():
-            write_text(_pace_path(request), "{}")  # begun: should it fail, nobody tries again and again
-            write_text(_pace_path(request), measure(config, dataset).model_dump_json())
+        path = _pace_path(request, threads)
+        if _wants_pace(cost) and _idle() and not path.exists():
+            write_text(path, "{}")  # begun: should it fail, nobody tries again and again
+            write_text(path, measure(config, dataset, threads).model_dump_json())
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import Split
 from mdaf_core.queue import api as jobs
 from mdaf_core.queue.job import NewJob
+from mdaf_core.queue.slots import threads_for
 from mdaf_core.runs.config import LARGEST_SEED, RunConfig
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies.definitions import Definition, configurations, definition_names, get_definition, override_all
@@ -144,6 +145,7 @@ def run_configurations(
         metric=metric,
         split=split,
         margin=margin,
+        threads=threads_for(len(configs) * len(seeds)),
     )
     _queue(study, study.pairs, after)
     return study
@@ -229,7 +231,7 @@ def _queue(study: Study, pairs: Sequence[tuple[str, int]], after: NewJob | int |
     early."""
     provenance: dict[str, Any] = {"study": study.id, "acknowledged": study.acknowledged}
     trainings = [
-        training_job(study.id, config, study.dataset, seed, provenance, after)
+        training_job(study.id, config, study.dataset, seed, provenance, after, study.threads)
         for seed in study.seeds
         for config in study.trained
         if (config.name, seed) in set(pairs)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
-from mdaf_core.base.settings import get_settings
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.training.draws import HISTORY_DRAWS, draws_of
@@ -29,7 +28,7 @@ START_SECONDS = 0.5
 
 
 class Pace(BaseModel):
-    """Seconds of training one configuration on one data set, on this machine, with the threads of a job."""
+    """Seconds of training one configuration on one data set, on this machine, on some threads."""
 
     step: float = Field(description="A training step, whatever its rows.")
     row: float = Field(description="Each row of a training step.")
@@ -48,13 +47,14 @@ class Pace(BaseModel):
         return START_SECONDS + config.training.max_epochs * epoch + last
 
 
-def machine() -> dict[str, Any]:
-    """What a pace holds for: this machine, and a job's threads on it."""
-    return {"node": platform.node(), "machine": platform.machine(), "threads": get_settings().job_threads}
+def machine(threads: int) -> dict[str, Any]:
+    """What a pace holds for: this machine, and so many threads of it."""
+    return {"node": platform.node(), "machine": platform.machine(), "threads": threads}
 
 
-def measure(config: RunConfig, dataset: PreparedDataset) -> Pace:
-    """Train a few small steps and evaluate a few rows, now (loads torch); the quickest of each counts."""
+def measure(config: RunConfig, dataset: PreparedDataset, threads: int) -> Pace:
+    """Train a few small steps and evaluate a few rows, now, on so many threads (loads torch); the quickest of each
+    counts."""
     import torch
 
     from mdaf_core.data.batches.shapes import shapes_of
@@ -65,7 +65,7 @@ def measure(config: RunConfig, dataset: PreparedDataset) -> Pace:
     from mdaf_core.training.memory import keep_freed_memory
     from mdaf_core.training.optimizer import build_optimizer, clip_gradients
 
-    set_threads(get_settings().job_threads)
+    set_threads(threads)
     keep_freed_memory()
     torch.manual_seed(0)
     model = build_model(config.model, dataset.meta.features())

@@ -40,6 +40,9 @@ class Study(BaseModel):
     plan: Plan | None = Field(None, description="What was to be compared, stored at launch; None: none was stored.")
     extensions: list[Extension] = Field([], description="Seeds added later; they are among `seeds`.")
     given_up: list[GivenUp] = Field([], description="Planned runs that will not be finished.")
+    threads: int | None = Field(
+        None, description="CPU threads of each training, beside others; None: all cores, or as slots have it."
+    )
     imported: list[ImportedSeed] = Field([], description="Seeds of imported configurations: they have none of `seeds`.")
 
     @model_validator(mode="after")
@@ -117,11 +120,13 @@ def create_study(
     split: Split = "test",
     margin: Margin | None = None,
     imported: Sequence[ImportedSeed] = (),
+    threads: int | None = None,
 ) -> Study:
     """Write a new study under the next free id, `<definition>-<dataset>-<n>`, with the plan of its comparison.
 
     Args:
         metric, split, margin: what configurations are compared by, on which rows, and what counts as parity.
+        threads: CPU threads of each training, whenever it is queued.
         imported: seeds of imported configurations. A study of those alone has no plan: what was chosen before their
             results were seen is not known.
 
@@ -149,6 +154,7 @@ def create_study(
                 criteria=list(criteria),
                 acknowledged=list(acknowledged),
                 imported=list(imported),
+                threads=threads,
                 plan=None
                 if all(config.imported for config in configurations)
                 else Plan(

@@ -38,9 +38,14 @@ def training_job(
     seed: int,
     provenance: dict[str, Any] | None = None,
     after: int | NewJob | None = None,
+    threads: int | None = None,
 ) -> NewJob:
     """A job that trains `config` on the prepared data set `dataset`, as part of `study`; there is one for each
-    configuration and seed."""
+    configuration and seed.
+
+    Args:
+        threads: as of `Job.threads`.
+    """
     training = Training(
         config=config, dataset=check_name(dataset, "data set name"), seed=seed, provenance=provenance or {}
     )
@@ -51,6 +56,7 @@ def training_job(
         key=key(Place(check_name(study, "study"), config.name, seed)),
         resource=training.dataset,
         resumable=True,
+        threads=threads,
         after=after,
     )
 

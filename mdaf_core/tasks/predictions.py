@@ -91,6 +91,7 @@ def predict_job(run: RunRecord, path: Path, *, beside: Path | None = None, skip_
             out=str(get_settings().home / "predictions" / name),
             skip_bad_rows=skip_bad_rows,
         ).model_dump(),
+        threads=1,  # beside trainings: somebody waits for it
     )
 
 

@@ -104,6 +104,7 @@ def job(
         title=f"prepare {preparation.name}",
         payload=preparation.model_dump(),
         resource=preparation.name,
+        threads=1,  # beside trainings: somebody waits for it
     )
 
 

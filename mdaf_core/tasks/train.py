@@ -49,14 +49,19 @@ class TrainProgress(progress.Progress, kind.Progress):
 def run(context: Context, training: Training) -> None:
     """Train; a job that goes on continues its run."""
     from mdaf_core.base import notices
+    from mdaf_core.data.prepare.resources import machine_memory
     from mdaf_core.data.store.dataset import PreparedDataset
+    from mdaf_core.studies.estimate import needed_memory
     from mdaf_core.tasks import summaries
 
     job = context.job
     place = trainings.place(job)
+    dataset = PreparedDataset.open(training.dataset)
+    if job.threads is not None:  # others may run beside it
+        context.wait_for_memory(needed_memory(training.config, dataset), machine_memory() // 2)
     summaries.train(
         training.config,
-        PreparedDataset.open(training.dataset),
+        dataset,
         training.seed,
         study=place.study if place else "",
         run_id=job.run_id if job.resume else None,

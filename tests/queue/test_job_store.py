@@ -57,6 +57,46 @@ def test_jobs_start_in_order_and_never_more_than_slots(home):
     assert (third.id, third.slot) == (ids[2], first.slot)
 
 
+def test_jobs_that_share_the_cores_start_while_their_threads_fit(home):
+    ids = store.add([new(threads=n) for n in (1, 2, 2, 1, None, 1)])
+
+    def start() -> store.Job:
+        job = store.claim(4, share_cores=True)
+        confirmed = job and store.confirm(job.id, job.token, 1)
+        assert confirmed, "nothing may start"
+        return confirmed
+
+    one, two = start(), start()
+    assert [one.threads, two.threads] == [1, 2]
+    assert store.claim(4, share_cores=True) is None  # 1 + 2 + 2; the 1 behind it waits for its turn
+    store.end(one, "finished")
+    third = start()
+    assert third.id == ids[2] and store.claim(4, share_cores=True) is None
+    store.end(two, "finished")
+    fourth = start()
+    assert fourth.threads == 1 and store.claim(4, share_cores=True) is None  # the next is alone
+    for job in (third, fourth):
+        store.end(job, "finished")
+    alone = start()
+    assert alone.id == ids[4] and store.claim(4, share_cores=True) is None
+    store.end(alone, "finished")
+    assert start().id == ids[5]
+
+
+def test_memory_is_kept_for_jobs_that_run(home):
+    a, b = store.add([new(), new()])
+    first, second = begin(2), begin(2)
+    assert store.reserve(first, 900, together=800)  # alone it may
+    assert not store.reserve(second, 1, together=800)
+    assert store.reserve(first, 500, together=800)
+    assert store.reserve(second, 300, together=800) and not store.reserve(second, 301, together=800)
+    assert (store.get_job(a).memory, store.get_job(b).memory) == (500, 300)
+    store.end(first, "failed")
+    assert store.reserve(second, 2_000, together=800)
+    store.settled(a)
+    assert store.requeue(a, resume=False).memory is None
+
+
 def test_a_claim_alone_takes_a_slot_and_is_not_running(home):
     store.add([new(), new()])
     job = store.claim(1)

@@ -164,6 +164,18 @@ def test_an_old_and_a_new_queue_have_one_form(old: Path, tmp_path: Path, monkeyp
     assert form(Path(brought_up)) == form(queue_path())
 
 
+def test_one_of_the_second_form_gets_what_the_third_has(home: Path) -> None:
+    store.add([store.NewJob("train", "lr, seed 1", {}, key="s-1/lr/1", threads=1)])
+    db = sqlite3.connect(queue_path())
+    db.executescript(
+        "ALTER TABLE jobs DROP COLUMN threads; ALTER TABLE jobs DROP COLUMN memory; PRAGMA user_version = 2;"
+    )
+    db.close()
+    (job,) = store.list_jobs()
+    assert (job.title, job.threads, job.memory) == ("lr, seed 1", None, None)
+    assert store.reserve(store.confirm(1, store.claim(1).token, 7), 5, together=9)
+
+
 def test_a_newer_queue_is_left_alone_in_words(old: Path) -> None:
     db = sqlite3.connect(old)
     db.execute("PRAGMA user_version = 99")

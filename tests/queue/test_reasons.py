@@ -90,10 +90,30 @@ def test_slots(home, monkeypatch):
     assert slots.gpus() == ["2", "GPU-abc"]
     assert slots.slot_count() == 2
     monkeypatch.setattr("os.cpu_count", lambda: 12)
-    assert slots.slot_environment(1, 2) == {"CUDA_VISIBLE_DEVICES": "GPU-abc", "MDAF_THREADS": "6"}
-    assert slots.slot_environment(4, 5)["CUDA_VISIBLE_DEVICES"] == "2"
+    assert slots.slot_environment(1) == {"CUDA_VISIBLE_DEVICES": "GPU-abc", "MDAF_THREADS": "6"}
+    assert slots.slot_environment(4)["CUDA_VISIBLE_DEVICES"] == "2"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert slots.slot_count() == 1 and "CUDA_VISIBLE_DEVICES" not in slots.slot_environment(0, 1)
+    assert slots.threads_for(0) is None and "CUDA_VISIBLE_DEVICES" not in slots.slot_environment(0)
     monkeypatch.setenv("MDAF_SLOTS", "3")
     monkeypatch.setenv("MDAF_THREADS", "2")
-    assert slots.slot_count() == 3 and slots.slot_environment(0, 3) == {}
+    assert slots.slot_count() == 3 and slots.slot_environment(0) == {"MDAF_THREADS": "2"}
+
+
+def test_trainings_launched_together_share_the_cores(home, monkeypatch):
+    for name in ("MDAF_SLOTS", "MDAF_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr("os.cpu_count", lambda: 12)
+    assert slots.slot_count() == 12
+    assert [slots.threads_for(n) for n in (1, 2, 3, 5, 12, 30)] == [None, 6, 4, 2, 1, 1]
+    assert [slots.at_once(slots.threads_for(n)) for n in (1, 2, 3, 5, 12, 30)] == [1, 2, 3, 6, 12, 12]
+    assert slots.slot_environment(0, 4) == {"MDAF_THREADS": "4"} and slots.slot_environment(3) == {"MDAF_THREADS": "12"}
+    assert "share the 12 cores" in slots.sharing_words()
+    monkeypatch.setenv("MDAF_SLOTS", "3")
+    assert (slots.threads_for(30), slots.at_once(None), slots.slot_environment(0)) == (None, 3, {"MDAF_THREADS": "4"})
+    assert slots.slot_environment(0, 1) == {"MDAF_THREADS": "1"}  # launched before that was set: as it began
+    assert slots.sharing_words() == "At most 3 jobs run at a time, each on 4 threads."
+    monkeypatch.delenv("MDAF_SLOTS")
+    monkeypatch.setenv("MDAF_THREADS", "12")
+    assert (slots.slot_count(), slots.threads_for(30)) == (1, None)
+    assert slots.sharing_words() == "One job runs at a time, each on 12 threads."
