@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
 from mdaf_core.base.process import environment, module_command
 from mdaf_core.ops.compiled import complete
 
+_BEHIND = "--behind"  # what people do meanwhile goes first
 _PRESETS = ("mdaf-full", "autoint", "dcnv2")  # every kernel but those of slices and large tables
 
 
@@ -58,12 +60,13 @@ def start() -> None:
     if complete().exists():
         return
     subprocess.Popen(
-        module_command(__name__),
+        [*module_command(__name__), _BEHIND],
         env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
 
 
 if __name__ == "__main__":
-    os.nice(5)
+    if _BEHIND in sys.argv:
+        os.nice(5)
     compile_kernels()
