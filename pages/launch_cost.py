@@ -51,8 +51,8 @@ def costs(dataset: PreparedDataset, configs: list[RunConfig], seeds: int, counte
             together = min(at_once(threads), runs)
             total = sum(one.seconds for one in known) * seeds / together
             st.caption(
-                f"All {runs} runs: about **{_coarse(total)}** with {together} at a time on {threads_words(job_threads(threads))} "
-                "each, if none stops early. "
+                f"All {runs} runs: about **{_coarse(total)}** with {together} at a time, each on "
+                f"{threads_words(job_threads(threads))}, if none stops early. "
                 "≤: from steps measured here, or earlier runs of this kind of model; \\~: rough, neither is known yet."
             )
         st.caption(f"They start {place}.")

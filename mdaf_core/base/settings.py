@@ -37,7 +37,9 @@ class Settings(BaseSettings):
         None, ge=1, description="How many jobs run at once; default: one a GPU, else as many as share the cores."
     )
     executor: Literal["local"] = Field("local", description="Where training jobs are executed.")
-    threads: int | None = Field(None, ge=1, description="CPU threads a training uses; default: all cores, or a share of them.")
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads a training uses; default: all cores, or a share of them."
+    )
 
     data_memory_limit: ByteSize | None = Field(
         None, description="Memory a preparation of data may use, such as 4GB; default: half of the machine's."

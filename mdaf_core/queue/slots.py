@@ -1,7 +1,7 @@
 """How many jobs run at once, on how many threads and on which GPU each: found without loading torch.
 
-Where `MDAF_SLOTS` is set or there are GPUs, each job has a slot, and the slots have equal shares of the cores. Otherwise
-jobs share the cores by the threads that each was queued with: trainings of a study compute on few threads each, as many
+Where `MDAF_SLOTS` is set or there are GPUs, each job has a slot, and slots have equal shares of the cores; else jobs
+share the cores by the threads that each was queued with: trainings of a study compute on few threads each, as many
 at once as there are cores, for two processes of one thread train more rows a second than one process of two.
 """
 
@@ -68,8 +68,8 @@ def sharing_words() -> str:
     """How jobs share this machine, as a sentence."""
     if share_cores():
         return (
-            f"Trainings that were launched together share the {cores()} cores: as many at once as there are cores, each "
-            "on its part of them. A single one computes on all."
+            f"Trainings that were launched together share the {cores()} cores: as many at once as there are cores, "
+            "each on its part of them. A single one computes on all."
         )
     at_most = "One job runs at a time" if slot_count() == 1 else f"At most {slot_count()} jobs run at a time"
     return f"{at_most}, each on {threads_words(job_threads(None))}."

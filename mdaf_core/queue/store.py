@@ -235,8 +235,8 @@ def claim(slots: int, share_cores: bool = False) -> Job | None:
 
     Args:
         slots: most jobs at once.
-        share_cores: a slot is a core, and a job takes as many as it has threads, or all; where the next job finds too few
-            free, those behind it wait too.
+        share_cores: a slot is a core, and a job takes as many as it has threads, or all; where the next job finds too
+            few free, those behind it wait too.
     """
     with transaction() as db:
         taken = {

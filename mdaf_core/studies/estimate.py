@@ -90,8 +90,10 @@ def settled(
     if any(cost is None for cost in costs):
         return False
     unmeasured = [c for c, cost in zip(configs, costs, strict=True) if cost and not cost.pace and _wants_pace(cost)]
-    return not unmeasured or not _idle() or all(
-        _gave_up(_pace_path(_request(c, dataset), _threads(runs))) for c in unmeasured
+    return (
+        not unmeasured
+        or not _idle()
+        or all(_gave_up(_pace_path(_request(c, dataset), _threads(runs))) for c in unmeasured)
     )
 
 
