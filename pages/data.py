@@ -57,7 +57,8 @@ def _dataset(dataset: PreparedDataset) -> None:
     st.markdown(f"**{shared.plain(meta.title)}**. A label of 1: {shared.plain(meta.label)}.")
     facts = [
         f"source {meta.source}",
-        f"split {SPLIT_WORDS.get(meta.split.get('kind', ''), 'unknown')}",
+        f"split {SPLIT_WORDS.get(meta.split.get('kind', ''), 'unknown')}"
+        + (", validation made of a tenth of training" if "validation" in meta.split else ""),
         f"times in {meta.timezone}"
         if meta.has_calendar
         else "times: an order without a calendar"

@@ -8,7 +8,7 @@ import streamlit as st
 
 from mdaf_core.data.formats.options import SourceOptions, refused_options
 from mdaf_core.forms.fields import Field, fields
-from pages import shared
+from pages import path_browser, shared
 from pages.fields import draw
 
 WIDE = 3
@@ -27,7 +27,7 @@ def options_form(
         columns: columns of the chosen file, offered where an option names one.
         proposed: values to begin with, instead of the defaults.
     """
-    own = set(options.__annotations__)
+    own = {*options.__annotations__, *options.given_files()}
     form = {field.path: field for field in fields(options)}
     groups = {
         "What to read": [field for path, field in form.items() if path.partition(".")[0] in own],
@@ -54,6 +54,8 @@ def options_form(
                 help = f"{field.help} {'Decided' if locked else 'Begun'} by {implied.by}."
             with cells.pop(0):
                 value = draw(field, place, value=start, help=help, locked=locked, columns=of_column)
+                if field.extra.get("file"):
+                    path_browser.browse(place)
                 below[name] = st.empty()
             shown[name] = value
             if locked or (of_column == [] and not value):  # no file is named yet

@@ -160,7 +160,7 @@ def _table(path: Path | None) -> Proposal:
     path = expand(path)
     if not exists(path) or not path.exists():  # in an archive: seen when it is read
         return Proposal()
-    changed = path.stat().st_mtime_ns
+    changed = max(path.stat().st_mtime_ns, path.parent.stat().st_mtime_ns)  # files beside it may be its parts
     try:
         proposal = _proposal(str(path), changed)
     except StudioError as error:

@@ -102,7 +102,9 @@ def prepare(
 
 @app.command()
 def propose(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A CSV, Parquet or JSON lines file.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A CSV, Parquet or JSON lines file, or a folder of parts.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Propose what the columns of a table are.
@@ -302,7 +304,10 @@ def _show_text(name: str) -> str:
     from mdaf_core.data.store.sample import Sample, users_words
 
     facts = _facts(name)
-    lines = [f"{facts['name']}: {facts['title']}", f"label 1: {facts['label']}", ""]
+    split = facts["split"]
+    made = ", the validation part made of training rows" if "validation" in split else ""
+    lines = [f"{facts['name']}: {facts['title']}", f"label 1: {facts['label']}"]
+    lines += [f"split: {split.get('kind', 'unknown')}{made}", ""]
     parts = [
         (
             split,

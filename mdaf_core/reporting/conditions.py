@@ -84,7 +84,8 @@ def split_words(meta: DatasetMeta | None) -> str:
     kind = meta.split.get("kind", "")
     if kind in ("time", "last-day") and not meta.has_time:
         return "split in the order of the file, as rows carry no time"
-    return SPLIT_KINDS.get(kind, "split unknown")
+    made = ", the validation part made of a tenth of its training rows" if "validation" in meta.split else ""
+    return SPLIT_KINDS.get(kind, "split unknown") + made
 
 
 def _data(study: Study, runs: Sequence[RunRecord]) -> tuple[DatasetMeta | None, Audit | None]:

@@ -251,3 +251,34 @@ def test_criteo_in_three_files(tmp_path):
         list(range(60)), list(range(60, 70)), list(range(70, 90)),
     ]  # fmt: skip
     assert get_source("criteo").size(tmp_path, get_source("criteo").options(**options)).lines == 90
+
+
+JUDGED = {  # random-split, split-times, user-interleaved
+    "random": ("warn", "warn", "fail"),
+    "time": (None, "pass", "pass"),
+    "last": (None, "warn", "pass"),
+    "half": (None, "fail", "fail"),
+}
+
+
+@pytest.mark.parametrize("given_as", JUDGED)
+def test_the_audit_judges_given_parts_as_others(tmp_path, given_as):
+    frame = _frame(1500).sort("t").with_row_index("at")
+    last = pl.len().over("uid") - 1 - pl.int_range(pl.len()).over("uid")
+    test = {
+        "random": pl.col("at") % 5 == 0,
+        "time": pl.col("at") >= 1200,
+        "last": last < 40,
+        "half": (pl.col("at") >= 700) & (pl.col("at") % 3 == 0),
+    }[given_as]
+    fold = pl.when(test).then(pl.lit("test")).otherwise(pl.lit("train"))
+    frame.with_columns(fold=fold).write_csv(tmp_path / "all.csv")
+    dataset = prepare("table", path=tmp_path / "all.csv", options=COLUMNS | {"part": "fold"})
+    found = {check.id: check.status for check in stored_audit(dataset).checks}
+    assert tuple(map(found.get, ("random-split", "split-times", "user-interleaved"))) == JUDGED[given_as]
+
+
+def test_the_audit_knows_what_nothing_says(folder):
+    options = {name: value for name, value in COLUMNS.items() if name != "timestamp"}
+    checks = {check.id: check for check in stored_audit(prepare("table", path=folder, options=options)).checks}
+    assert checks["split-times"].status == "warn" and "nothing says whether" in checks["split-times"].sentence

@@ -11,29 +11,69 @@ from mdaf_core.data.audit.base import EXAMPLES, Written, rows_text
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.store.schema import SPLITS, Split
 
+_FEWEST_TO_JUDGE = 50
+_QUANTILES = 1000
 _BUT_CHANCE = ", but for what chance explains"
 
 
 @check("random-split", "Random split", place=40)
 def random_split(data: Written) -> Answer | None:
-    if _kind(data) != "random":
+    if data.once(_kind) != "random":
         return None
+    given = data.meta.split.get("kind") == "given"
+    said = (
+        "The given test rows lie in time as rows drawn at random from all would"
+        if given
+        else "Rows were assigned to the parts at random"
+    )
     return Answer(
         "warn",
         1,
-        "Rows were assigned to the parts at random: results say how well a model fills gaps in the past, not how well "
-        "it predicts.",
+        f"{said}: results say how well a model fills gaps in the past, not how well it predicts.",
         todo="Use it only to reproduce work that did so; else split by time.",
     )
 
 
 def _kind(data: Written) -> str:
-    return str(data.meta.split.get("kind", "unknown"))
+    """The kind of split; of given parts the one they look like: random, leave-last-out, or given still."""
+    kind = str(data.meta.split.get("kind", "unknown"))
+    if kind != "given" or not data.meta.has_time:
+        return kind
+    if _drawn_from_all(data):
+        return "random"
+    last_of_users = data.meta.has_user and not any(map(len, data.once(_interleaved)[0].values()))
+    return "leave-last-out" if last_of_users else kind
+
+
+def _drawn_from_all(data: Written) -> bool:
+    """Whether the test rows' times are distributed as those of the rows before them (Kolmogorov and Smirnov's distance,
+    at the thousandth level)."""
+    made = "validation" in data.meta.split  # of training rows
+    earlier = [data.rows[split].timestamp for split in (("train", "val") if made else ("train",))]
+    test = data.rows["test"].timestamp
+    size = sum(map(len, earlier))
+    if min(size, len(test)) < _FEWEST_TO_JUDGE:
+        return False
+    at = test[np.linspace(0, len(test) - 1, _QUANTILES).astype(np.int64)]  # parts are in order of time
+    distances = [
+        sum(np.searchsorted(times, at, side) for times in earlier) / size - np.searchsorted(test, at, side) / len(test)
+        for side in ("left", "right")
+    ]
+    return bool(np.abs(distances).max() < max(0.01, 1.95 * np.sqrt(1 / size + 1 / len(test))))
 
 
 @check("split-times", "Order of the parts in time", place=41)
 def split_times(data: Written) -> Answer:
-    kind = _kind(data)
+    kind = data.once(_kind)
+    if kind == "given" and not data.meta.has_time:
+        return Answer(
+            "warn",
+            0,
+            "Rows carry no time: nothing says whether the given parts follow each other in time or were drawn at "
+            "random.",
+            todo="Look up how the publisher parted them, and say so beside results.",
+            title="Order of the given parts",
+        )
     found: dict[Split, np.ndarray] = {}
     latest = np.iinfo(np.int64).min
     for split in SPLITS:
@@ -70,20 +110,12 @@ def split_times(data: Written) -> Answer:
 def interleaved(data: Written) -> Answer | None:
     if not (data.meta.has_user and data.meta.has_time):
         return None
-    users = 1 + max(int(rows.user.max(initial=0)) for rows in data.rows.values())
-    latest = np.full(users, np.iinfo(np.int64).min)
-    mixed = np.zeros(users, bool)
-    found: dict[Split, np.ndarray] = {}
-    for split in SPLITS:
-        rows = data.rows[split]
-        found[split] = np.flatnonzero(rows.timestamp < latest[rows.user])
-        mixed[rows.user[found[split]]] = True
-        np.maximum.at(latest, rows.user, rows.timestamp)
+    found, latest = data.once(_interleaved)
 
     def later(split: Split, at: np.ndarray) -> dict[str, Any]:
         return {"a row in an earlier part at": data.local(latest[data.rows[split].user[at]])}
 
-    count = int(mixed.sum())
+    count = len(np.unique(np.concatenate([data.rows[split].user[at] for split, at in found.items()])))
     return Answer(
         "fail" if count else "pass",
         count,
@@ -94,6 +126,17 @@ def interleaved(data: Written) -> Answer | None:
         todo="Split by time or leave the last rows out, unless you reproduce work that did not.",
         examples=lambda: data.examples(found, later),
     )
+
+
+def _interleaved(data: Written) -> tuple[dict[Split, np.ndarray], np.ndarray]:
+    """Positions of rows that happened before a row of their user in an earlier part; each user's last time."""
+    latest = np.full(1 + max(int(rows.user.max(initial=0)) for rows in data.rows.values()), np.iinfo(np.int64).min)
+    found: dict[Split, np.ndarray] = {}
+    for split in SPLITS:
+        rows = data.rows[split]
+        found[split] = np.flatnonzero(rows.timestamp < latest[rows.user])
+        np.maximum.at(latest, rows.user, rows.timestamp)
+    return found, latest
 
 
 @check("rows-across-splits", "Rows in two parts", place=60)

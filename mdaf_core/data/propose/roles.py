@@ -12,6 +12,7 @@ from mdaf_core.data.propose.known_files import Known
 from mdaf_core.data.propose.label import find_label
 from mdaf_core.data.propose.look import Look
 from mdaf_core.data.propose.proposal import Proposal
+from mdaf_core.data.reading.parts import WORDS
 
 _SENTINEL = 0.2  # of the rows
 _FAR_MORE = 2  # than any other
@@ -34,6 +35,7 @@ class Roles:
                 self.plain.pop(name, None)
                 self.lists.pop(name, None)
                 proposal.left_out[name] = why
+        self._part()
         find_label(self.plain, proposal, self._find)
         self._time()
         self._user()
@@ -59,6 +61,13 @@ class Roles:
                 found[look.core] = name
                 found["".join(look.tokens)] = name
         return next((found[name] for name in names if name in found), None)
+
+    def _part(self) -> None:
+        for name, look in self.plain.items():
+            said = look.size > 0 and bool(look.text.str.to_lowercase().is_in(list(WORDS)).all())
+            if said and (look.distinct > 1 or words.PARTS.intersection(look.tokens)):
+                self._take("part", name, "its values are the words for parts")
+                return
 
     def _time(self) -> None:
         proposal = self.proposal

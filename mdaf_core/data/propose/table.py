@@ -9,19 +9,22 @@ from mdaf_core.data.propose.known_files import by_header, by_shape
 from mdaf_core.data.propose.look import Look
 from mdaf_core.data.propose.proposal import Proposal
 from mdaf_core.data.propose.roles import Roles
+from mdaf_core.data.reading.parts import parts_beside, parts_in
 from mdaf_core.data.reading.table_file import TableFile, read_head
+from mdaf_core.data.store.schema import Split
 
 ROWS = 1000
 MOST_COLUMNS = 1000
 
 
 def propose(path: Path) -> Proposal:
-    """Propose options for a file.
+    """Propose options for a file, or for a folder with the files of the parts.
 
     Raises:
         BadInputError: it cannot be read as a table.
     """
-    file = read_head(path, ROWS)
+    parts = parts_in(path) if path.is_dir() else parts_beside(path)
+    file = read_head(parts["train"] if path.is_dir() else path, ROWS)
     proposal = Proposal(rows=file.first)
     known = by_header(file.first.columns)
     if file.names:
@@ -52,7 +55,33 @@ def propose(path: Path) -> Proposal:
                 ]
             else:
                 proposal.take(option, value, f"as {known.name} has it")
+    _parts(path, parts, proposal)
     return proposal
+
+
+def _parts(path: Path, parts: dict[Split, Path], proposal: Proposal) -> None:
+    """The files beside a training file that are its parts by their names."""
+    if not parts or "part" in proposal.options:
+        return
+    if not path.is_dir() and parts["train"] != path:
+        proposal.findings.append(
+            f"By its name this is a part of {parts['train'].name}: prepare that file, or the folder, to keep the parts."
+        )
+        return
+    label = proposal.options.get("label", TableOptions.model_fields["label"].default)
+    if label not in read_head(parts["test"], 1).first.columns:
+        proposal.findings.append(
+            f"{parts['test'].name} has no column {label}: its rows are to be predicted, and are no test part."
+        )
+        return
+    if path.is_dir():
+        proposal.take("split", "given", f"the files {', '.join(file.name for file in parts.values())}")
+    else:
+        for split in ("val", "test"):
+            if split in parts:
+                proposal.take(f"{split}_path", parts[split].name, "it lies beside, called that part")  # type: ignore[index]
+    if "val" not in parts:
+        proposal.findings.append("There is no validation file: a tenth of the training rows becomes it, none of test.")
 
 
 def _form(file: TableFile, proposal: Proposal) -> None:

@@ -50,6 +50,7 @@ TIME_TOKENS = frozenset(
         "createdat 时间 日期 時間 日時 日付 時刻 时间戳"
     )
 )
+PARTS = frozenset(_words("split part fold set subset partition phase"))
 PAST = frozenset(
     _words(
         "his hist history histories seq seqs sequence sequences list lists past prev previous recent clicked bought "
