@@ -5,6 +5,7 @@ over one month); its example, 1650485801301 on 20220421 at 400, gives millisecon
 """
 
 import csv
+import tarfile
 from datetime import datetime, timedelta, timezone
 
 import numpy as np
@@ -157,6 +158,17 @@ def test_ordinary_splits_leave_the_random_log_out(files):
     _write(mixed, LOG, [*lines[:50], *raw["log_random_4_22_to_5_08"]])
     alone = _read(mixed)
     assert len(alone.rows) == 50 and "250 rows that chance chose (is_rand is 1) were left out" in " ".join(alone.notes)
+
+
+def test_as_the_site_ships_it(files):
+    folder, _ = files
+    packed = folder.with_name("KuaiRand-1K.tar.gz")
+    with tarfile.open(packed, "w:gz") as archive:
+        archive.add(folder, "KuaiRand-1K")
+    assert _read(packed, split="given").rows.equals(_read(folder, split="given").rows)
+    options = SOURCE.options().at(packed)
+    assert options.user_fields and SOURCE.files(packed, options) == [packed]
+    assert SOURCE.size(packed, options) == SOURCE.size(folder, options)
 
 
 def test_statistics_know_the_future(files):

@@ -290,7 +290,8 @@ def _files(path: Path, options: KuaiRandOptions) -> list[Path]:
         )
         if names
     ]
-    return [find(file).file for file in (*_logs(path, options), *(f for stem in stems for f in find_all(path, stem)))]
+    files = [*_logs(path, options), *(file for stem in stems for file in find_all(path, stem))]
+    return list(dict.fromkeys(find(file).file for file in files))
 
 
 def _default_name(path: Path | None, _options: KuaiRandOptions) -> str:

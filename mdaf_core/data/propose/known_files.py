@@ -125,8 +125,10 @@ KNOWN = (
     ),
     _known(
         "Yambda", "uid item_id timestamp is_organic played_ratio_pct",
-        "The timestamp counts seconds from a start that is not published, to 5 s: an order, no calendar. "
-        "played_ratio_pct is known only after; a label can be made of it with positive_from.",
+        "The source 'yambda' reads it, with the official split. The timestamp counts seconds from a start that is not "
+        "published, to 5 s: an order, no calendar. played_ratio_pct is known only after: the label is made of it.",
+        source="yambda",
+        never={"played_ratio_pct": "known only after; the label is made of it"},
     ),
     _known(
         "Criteo's attribution data", "timestamp uid campaign conversion attribution click cost cpo",

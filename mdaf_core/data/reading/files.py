@@ -87,13 +87,20 @@ class Input:
     """An open input.
 
     Attributes:
-        name: of the unpacked file.
+        name: of the unpacked file; unpacked: its size, where the archive says it.
     """
 
     def __init__(
-        self, name: str, stream: IO[bytes] | gzip.GzipFile, size: int, position: Callable[[], int], path: Path
+        self,
+        name: str,
+        stream: IO[bytes] | gzip.GzipFile,
+        size: int,
+        position: Callable[[], int],
+        path: Path,
+        unpacked: int | None = None,
     ):
         self.name, self._stream, self._size, self._position, self._path = name, stream, size, position, path
+        self.unpacked = unpacked
 
     def read(self, size: int) -> bytes:
         """The next `size` bytes, fewer at the end only.
@@ -140,12 +147,13 @@ def open_input(path: Path) -> Iterator[Input]:
                 archive = zipfile.ZipFile(raw)
                 info = _member(found, [i for i in archive.infolist() if not i.is_dir()], "filename")
                 with archive.open(info) as stream:
-                    yield Input(PurePosixPath(info.filename).name, stream, info.file_size, stream.tell, found.file)
+                    name, whole = PurePosixPath(info.filename).name, info.file_size
+                    yield Input(name, stream, whole, stream.tell, found.file, whole)
             elif kind == "tar":
                 wanted = found.member or found.file.name.removesuffix(".tgz").removesuffix(".tar.gz")
                 with tarfile.open(fileobj=raw, mode="r|gz") as packed:
-                    stream = _tar_member(packed, wanted, found.file)
-                    yield Input(wanted, stream, size, raw.tell, found.file)
+                    member, stream = _tar_member(packed, wanted, found.file)
+                    yield Input(wanted, stream, size, raw.tell, found.file, member.size)
             elif kind == "gzip":
                 name = found.file.name.removesuffix(".gz")
                 with gzip.open(raw, "rb") as unpacked:
@@ -161,11 +169,10 @@ def unpacked_size(path: Path) -> int:
     found = find(path)
     kind = _kind(found.file)
     packed = found.file.stat().st_size
-    if kind == "zip":
+    if kind:
         with open_input(path) as opened:
-            return opened._size
-    if kind in ("gzip", "tar"):
-        with open_input(path) as opened:
+            if opened.unpacked is not None:
+                return opened.unpacked
             read = len(opened.read(16 << 20))
             position = opened._position()
         return read if position >= packed else int(read / max(position, 1) * packed)
@@ -220,14 +227,14 @@ def _member(found: Found, members: list[Any], attribute: str) -> Any:
     )
 
 
-def _tar_member(packed: tarfile.TarFile, wanted: str, file: Path) -> IO[bytes]:
+def _tar_member(packed: tarfile.TarFile, wanted: str, file: Path) -> tuple[tarfile.TarInfo, IO[bytes]]:
     seen = []
     for member in packed:
         name = PurePosixPath(member.name).name
         if member.isfile() and name == wanted:
             stream = packed.extractfile(member)
             assert stream is not None
-            return stream
+            return member, stream
         seen.append(member.name)
     raise BadInputError(f"The archive holds no file named {wanted!r}. It holds: {', '.join(seen[:10])}.", file)
 
