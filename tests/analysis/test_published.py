@@ -90,7 +90,7 @@ def test_lines_in_any_order_say_the_same():
     runs = list(whole.runs)
     random.Random(1).shuffle(runs)
     again = table(runs)
-    again = Published(again.runs, whole.metrics, source=whole.source)
+    again = Published(again.runs, whole.metrics, source=whole.source, lines=whole.lines)
     assert audit(again, margin="proposed").model_dump_json() == audit(whole, margin="proposed").model_dump_json()
     assert again.digest == whole.digest
 

@@ -83,7 +83,13 @@ def test_percent_failed_repeated_and_empty_lines_are_said(tmp_path):
     )
     assert len(found.runs) == 6 and found.runs[0].test == {"accuracy": 0.8}
     said = " ".join(found.notes)
-    for words in ("1 failed", "1 line is the same", "'OOM' (1)", "1 line is without a figure left out", "in percent"):
+    for words in (
+        "1 failed",
+        "1 line is the same as another",
+        "'OOM' (1)",
+        "1 line is without a figure left out",
+        "in percent",
+    ):
         assert words in said, (words, said)
 
 

@@ -72,6 +72,7 @@ def audit(
         )
     return Audit(
         source=published.source,
+        lines=published.lines,
         runs=len(published.runs),
         metrics=list(published.metrics.values()),
         kinds=_kinds(every),
@@ -111,6 +112,8 @@ def _kinds(cells: Sequence[Cell]) -> Kinds:
             out.repeated += 1
         elif basis == "one run":
             out.one_run += 1
+        elif basis == "a mean, as given":
+            out.given_means += 1
         elif any(one.kind == "lines" for one in cell.groups):
             out.unknown += 1
         else:

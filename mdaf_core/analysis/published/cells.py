@@ -81,7 +81,7 @@ class Cell:
         if len(best.values) > 1:
             return best, "mean over seeds" if best.kind == "seeds" else "mean over repeats"
         if len(among) == 1:
-            return best, "one run"
+            return best, "a mean, as given" if best.runs[0].is_mean else "one run"
         return best, "best on validation" if on_validation else "best on test"
 
     @property
@@ -138,6 +138,11 @@ def _alone(group: Group) -> list[Group]:
     if group.kind != "lines":
         return [group]
     return [Group(group.setting, [run], group.metric, "one") for run in group.runs]
+
+
+def in_bp(metric: ReportedMetric, difference: float, figure: float) -> float:
+    """A difference in bp: 1e-4 of the metric, of one in its own unit 1e-4 of the figure."""
+    return 1e4 * difference / (1.0 if metric.in_bp else abs(figure) or 1.0)
 
 
 def mean(values: Sequence[float]) -> float:

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from mdaf_core.analysis.published.cells import Cell, prints_as
+from mdaf_core.analysis.published.cells import Cell, in_bp, prints_as
 from mdaf_core.analysis.published.found import BestOfSeeds, ChosenOnTest, DataSetFound, Selection, ShownSeed
 from mdaf_core.runs.published.table import Run
 
@@ -36,14 +36,22 @@ def best_of_seeds(cells: Sequence[Cell]) -> BestOfSeeds:
         common, count = min(fits.items(), key=lambda item: (-item[1], item[0]))
         if count > 1:
             out.seed, out.seed_in = common, count
-    rounded = sum(group.is_ != "neither" and prints_mean(group, cell) for group, cell in _with_cells(groups, seeded))
-    if rounded > out.seed_in:  # means are shown: where a seed is printed alike it is the mean all the same
+    rounded = sum(prints_mean(group, cell) for group, cell in _with_cells(groups, seeded))
+    means = rounded > out.seed_in  # means are shown: where a seed is printed alike it is the mean all the same
+    if means:
         out.seed, out.seed_in = None, 0
+    told = any(len(group.prints_as) < group.seeds for group in groups)
     for group, cell in _with_cells(groups, seeded):
-        is_mean = prints_mean(group, cell) and (not group.prints_as or rounded > out.seed_in)
-        group.is_ = "the mean" if is_mean else "a seed" if group.prints_as else "neither"
+        is_mean = prints_mean(group, cell) and (not group.prints_as or means)
+        all_alike = len(group.prints_as) == group.seeds and (not told or out.seed is None)
+        group.is_ = (
+            "cannot be told" if all_alike else "the mean" if is_mean else "a seed" if group.prints_as else "neither"
+        )
         if group.is_ == "a seed":
             _judge(group, cell, out.seed)
+    if not told:
+        out.seed, out.seed_in = None, 0
+    out.untold = sum(group.is_ == "cannot be told" for group in groups)
     single = [group for group in groups if group.is_ == "a seed"]
     out.of_a_seed, out.means = len(single), sum(group.is_ == "the mean" for group in groups)
     if single:
@@ -55,8 +63,8 @@ def best_of_seeds(cells: Sequence[Cell]) -> BestOfSeeds:
         largest = min(known, key=lambda g: (-(g.optimism_bp or 0.0), g.data_set, g.model))
         out.optimism_bp = math.fsum(group.optimism_bp or 0.0 for group in known) / len(known)
         out.largest_bp, out.largest = largest.optimism_bp, f"{largest.model} on {largest.data_set}"
-    added = [_best_minus_mean(cell) for cell in seeded if cell.metric.in_bp]
-    out.best_would_add_bp = 1e4 * math.fsum(added) / len(added) if added else None
+    added = [in_bp(cell.metric, _best_minus_mean(cell), cell.chosen[0].mean) for cell in seeded]
+    out.best_would_add_bp = math.fsum(added) / len(added) if added else None
     return out
 
 
@@ -103,7 +111,7 @@ def _judge(group: ShownSeed, cell: Cell, common: str | None) -> None:
         alike = sum(prints_as(value, best, cell.shown[1]) for value in values.values())
         group.best, group.chance = any(values[seed] == best for seed in group.prints_as), alike / len(values)
     group.optimism = direction * (figure - group.mean)
-    group.optimism_bp = 1e4 * group.optimism if cell.metric.in_bp else None
+    group.optimism_bp = in_bp(cell.metric, group.optimism, group.mean)
 
 
 def _best_minus_mean(cell: Cell) -> float:
@@ -140,10 +148,9 @@ def chosen_on_test(cells: Sequence[Cell], data_sets: Sequence[DataSetFound]) -> 
     said = Counter(found.shown_is for found in out.selections)
     out.shown_best_on_test, out.shown_best_on_validation = said["best on test"], said["best on validation"]
     out.shown_neither = said["neither"]
-    gains = [found for found in out.selections if found.gain_bp is not None]
-    if gains:
-        largest = min(gains, key=lambda g: (-(g.gain_bp or 0.0), g.data_set, g.model))
-        out.gain_bp = math.fsum(found.gain_bp or 0.0 for found in gains) / len(gains)
+    if out.selections:
+        largest = min(out.selections, key=lambda g: (-g.gain_bp, g.data_set, g.model))
+        out.gain_bp = math.fsum(found.gain_bp for found in out.selections) / len(out.selections)
         out.largest_gain_bp, out.largest_gain = largest.gain_bp, f"{largest.model} on {largest.data_set}"
     return out
 
@@ -163,7 +170,7 @@ def _selection(cell: Cell, runs: Sequence[Run]) -> Selection | None:
         runs=len(runs),
         best_on_validation=on_validation,
         best_on_test=on_test,
-        gain_bp=1e4 * direction * (on_test - on_validation) if cell.metric.in_bp else None,
+        gain_bp=in_bp(cell.metric, direction * (on_test - on_validation), on_validation),
     )
     if cell.shown is not None:
         shown, digits = cell.shown

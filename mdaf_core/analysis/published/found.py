@@ -9,7 +9,12 @@ from pydantic import BaseModel, Field
 from mdaf_core.analysis.significance import Difference, Equivalence, Verdict
 from mdaf_core.runs.published.metric import ReportedMetric
 
-Basis = Literal["mean over seeds", "mean over repeats", "one run", "best on validation", "best on test"]
+Basis = Literal[
+    "mean over seeds", "mean over repeats", "one run", "a mean, as given", "best on validation", "best on test"
+]
+
+
+BP_WORDS = "In bp: 1e-4 of the metric, of a metric in its own unit (RMSE) 1e-4 of the figure."
 
 
 class Entry(BaseModel):
@@ -92,13 +97,13 @@ class ShownSeed(BaseModel):
     seeds: int
     shown: float
     mean: float
-    is_: Literal["a seed", "the mean", "neither"] = Field(serialization_alias="is")
+    is_: Literal["a seed", "the mean", "neither", "cannot be told"] = Field(serialization_alias="is")
     prints_as: list[str] = Field(description="Seeds whose figure is printed so.")
     seed: str | None = None
     best: bool | None = Field(None, description="Whether it is the best of its seeds.")
     chance: float | None = Field(None, description="That a seed chosen blindly is.")
     optimism: float | None = Field(None, description="The seed's figure minus the mean, above 0 where it flatters.")
-    optimism_bp: float | None = None
+    optimism_bp: float | None = Field(None, description=BP_WORDS)
 
 
 class BestOfSeeds(BaseModel):
@@ -109,6 +114,7 @@ class BestOfSeeds(BaseModel):
     seed_in: int = 0
     of_a_seed: int = 0
     means: int = 0
+    untold: int = Field(0, description="Figures with so few decimals that every seed is printed alike.")
     best: int = 0
     expected: float = Field(0.0, description="How many would be the best of theirs by chance.")
     chance: float | None = Field(None, description="Of as many or more, had seeds been chosen blindly.")
@@ -129,7 +135,7 @@ class Selection(BaseModel):
     runs: int
     best_on_validation: float = Field(description="Test figure of the run that is best on validation.")
     best_on_test: float
-    gain_bp: float | None = Field(description="Of choosing on test; None where the metric has no bp.")
+    gain_bp: float = Field(description=f"Of choosing on test. {BP_WORDS}")
     shown: float | None = None
     shown_is: Literal["best on test", "best on validation", "neither"] | None = None
 
@@ -158,6 +164,7 @@ class Kinds(BaseModel):
     seeded: dict[int, int] = Field({}, description="Seeds of the compared setting → models on data sets.")
     repeated: int = 0
     one_run: int = 0
+    given_means: int = Field(0, description="By figures that the table gives with a spread.")
     several_settings: int = Field(0, description="One run each of several settings, without seeds.")
     unknown: int = Field(0, description="Several lines that name neither seed nor setting.")
     conflicting: list[str] = Field([], description="The same seed with different figures.")
@@ -168,6 +175,7 @@ class Audit(BaseModel):
 
     reported: Literal[True] = True
     source: str = ""
+    lines: int = Field(description="Of the table, with those that were left out or are there twice.")
     runs: int
     metrics: list[ReportedMetric]
     kinds: Kinds

@@ -47,6 +47,7 @@ def paragraph(audit: Audit) -> list[Sentence]:
 
 def _runs(audit: Audit) -> list[Sentence]:
     source = f" ({audit.source})" if audit.source else ""
+    source += f" in {audit.lines:,} lines" if audit.lines > audit.runs else ""
     kinds = audit.kinds
     parts = [f"{count:,} by {words.plural(seeds, 'seed')} each" for seeds, count in sorted(kinds.seeded.items())]
     parts += [
@@ -54,6 +55,7 @@ def _runs(audit: Audit) -> list[Sentence]:
         for count, what in (
             (kinds.repeated, "repeats without seeds"),
             (kinds.one_run, "one run"),
+            (kinds.given_means, "a mean that is given with a spread"),
             (kinds.several_settings, "one run each of several settings"),
             (kinds.unknown, "several lines that name neither seed nor setting"),
         )
@@ -65,7 +67,7 @@ def _runs(audit: Audit) -> list[Sentence]:
             f"data set, {words.plural(len(audit.data_sets), 'data set')}. The figures are reported, not computed here.",
             "the table's lines",
         ),
-        Sentence(f"Of the pairs {words.listed(parts)} are known.", "the table's lines"),
+        Sentence(f"Of these pairs are known: {words.listed(parts)}.", "the table's lines"),
     ]
     if kinds.conflicting:
         out.append(
@@ -96,14 +98,18 @@ def _seeds(found: BestOfSeeds) -> list[Sentence]:
     counts = {group.seeds for group in found.groups}
     pairs = f"pairs with {words.seeds(list(counts))}"
     if not found.of_a_seed:
-        text = (
-            f"Of {total} {pairs} the shown figure is the mean in {found.means}, and no seed's in {total - found.means}."
-        )
+        told = [f"the mean in {found.means}"] * bool(found.means)
+        told += [f"too short to tell the seeds apart in {found.untold}"] * bool(found.untold)
+        neither = total - found.means - found.untold
+        told += [f"no seed's and not the mean in {neither}"] * bool(neither)
+        text = f"Of {total} {pairs} the shown figure is {words.listed(told)}."
         return [Sentence(text + added, _SHOWN)]
     same = f"that of seed {found.seed}" if found.seed_in == found.of_a_seed else "that of one seed"
     most = f" (in {found.seed_in} that of seed {found.seed})" if 0 < found.seed_in < found.of_a_seed else ""
     rest = [f"the mean in {found.means}"] * bool(found.means)
-    rest += [f"neither in {total - found.of_a_seed - found.means}"] * (total > found.of_a_seed + found.means)
+    rest += [f"printed like every seed in {found.untold}"] * bool(found.untold)
+    neither = total - found.of_a_seed - found.means - found.untold
+    rest += [f"neither in {neither}"] * bool(neither)
     out = [
         Sentence(
             f"In {found.of_a_seed} of {total} {pairs} the shown figure is {same}{most}"
@@ -146,8 +152,8 @@ def _test(found: ChosenOnTest) -> list[Sentence]:
     if others:
         out.append(
             Sentence(
-                f"{words.plural(others, 'line')} of other data sets {'has' if others == 1 else 'have'} validation "
-                "figures equal to the test figures.",
+                f"{others:,} of {found.lines - found.identical_in_sets:,} {'other ' * bool(found.identical_sets)}lines "
+                f"{'has' if others == 1 else 'have'} validation figures equal to the test figures.",
                 "validation and test figures, line by line",
             )
         )

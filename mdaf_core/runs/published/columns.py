@@ -68,6 +68,8 @@ _REPEATS = _names(
     "repeat repetition rep replicate replication fold run trial run_id run_idx split_id repeat_id fold_id trial_id"
 )
 _STATES = ("state", "status")
+YES = _words("true yes 1 x y")
+_YES_NO = YES | _words("false no 0 n")
 FINISHED = _words("finished ok success succeeded done complete completed true 1")
 FAILED = _words("failed crashed running killed scheduled error cancelled canceled preempted queued pending oom false 0")
 _LONG_METRICS = _names("metric metric_name measure metrics evaluation_metric eval_metric metric_key scoring scorer")
@@ -94,6 +96,9 @@ class Columns(BaseModel):
     state: str | None = None
     metric: str | None = None
     part: str | None = None
+    flag: str | None = Field(None, description="Says of a line that its figures are those that are shown.")
+    spread: list[str] = Field([], description="Spreads beside figures: a line that has one is a mean.")
+    seed_in_model: bool = Field(False, description="Whether models are named with their seed: `dcn_seed1`.")
     val: dict[str, str] = Field({}, description="Metric → column of validation figures.")
     test: dict[str, str] = {}
     shown: dict[str, str] = {}
@@ -151,6 +156,8 @@ def propose(frame: pl.DataFrame) -> Columns:
     used = {out.data_set, out.state, out.metric, out.part, *(c for p in PARTS for c in out.figures(p).values())}
     out.model = _named({c: n for c, n in names.items() if c not in used and c not in numeric}, _MODELS)
     out.model = out.model or _named({c: n for c, n in names.items() if c not in used}, _MODELS)
+    out.flag = next((c for c in frame.columns if c not in used and _is_flag(c, frame[c])), None)
+    used.add(out.flag)
     _guess_names(out, frame, numeric, used)
     used |= {out.model, out.data_set}
     left = [column for column in frame.columns if column not in used and column not in constant]
@@ -162,13 +169,30 @@ def propose(frame: pl.DataFrame) -> Columns:
     _propose_settings(out, frame, [*named, *texts])
     taken = {*used, *out.seed, *out.setting}
     out.unused = [c for c in frame.columns if c not in taken]
-    spreads = [c for c in out.unused if _SPREAD & set(tokens(c))]
-    if spreads:
-        out.guesses.append(
-            f"The columns {', '.join(spreads)} give spreads, so that lines may be means over several trainings, not "
-            "single runs; they are taken as they are."
-        )
+    out.spread = [c for c in out.unused if c in numeric and _SPREAD & set(tokens(c))]
+    if out.model and not out.seed:
+        named = frame[out.model].drop_nulls().unique().to_list()
+        out.seed_in_model = 5 * sum(bool(SEED_IN_NAME.search(name)) for name in named) >= 4 * max(len(named), 1)
+        if out.seed_in_model:
+            out.guesses.append("Models are named with their seed, which is taken from their names.")
     return out
+
+
+SEED_IN_NAME = re.compile(r"[-_. (]*seed[-_=. ]?(\d+)\)?", re.IGNORECASE)
+"""A seed inside the name of a run."""
+
+
+def without_seed(name: str) -> tuple[str, str]:
+    """A run's name without the seed in it, and that seed ('' where there is none)."""
+    found = SEED_IN_NAME.search(name)
+    return (SEED_IN_NAME.sub("", name).strip("-_. ") or name, found[1]) if found else (name, "")
+
+
+def _is_flag(column: str, values: pl.Series) -> bool:
+    """Whether a column marks the lines whose figures are shown."""
+    words = set(tokens(column))
+    said = {value.lower() for value in values.drop_nulls().unique().to_list()}
+    return bool(words & (_OF_PART["shown"] | {"selected", "chosen"})) and 0 < len(said) <= len(said & _YES_NO) <= 2
 
 
 def with_choices(proposed: Columns, frame: pl.DataFrame, **chosen: object) -> Columns:
@@ -195,7 +219,7 @@ def with_choices(proposed: Columns, frame: pl.DataFrame, **chosen: object) -> Co
             if column not in frame.columns:
                 raise UsageError(f"There is no column {column!r}. Columns: {', '.join(frame.columns[:60])}.")
         taken = set(wanted)
-        for other in ("data_set", "model", "state", "metric", "part"):
+        for other in ("data_set", "model", "state", "metric", "part", "flag"):
             if getattr(out, other) in taken:
                 setattr(out, other, None)
         for other in ("seed", "setting"):
@@ -204,7 +228,8 @@ def with_choices(proposed: Columns, frame: pl.DataFrame, **chosen: object) -> Co
             for part in PARTS:
                 setattr(out, part, {m: c for m, c in out.figures(part).items() if c not in taken})
         setattr(out, field, value)
-    used = {out.data_set, out.model, out.state, out.metric, out.part, *out.seed, *out.setting}
+    out.seed_in_model = out.seed_in_model and not out.seed and out.model == proposed.model
+    used = {out.data_set, out.model, out.state, out.metric, out.part, out.flag, *out.seed, *out.setting}
     used |= {c for part in PARTS for c in out.figures(part).values()}
     out.unused = [c for c in frame.columns if c not in used]
     return out
@@ -278,10 +303,19 @@ def _guess_names(out: Columns, frame: pl.DataFrame, numeric: set[str], used: set
     texts = [
         c for c in frame.columns if c not in used and c not in numeric and _few(frame, c) and frame[c].n_unique() > 1
     ]
-    texts.sort(key=lambda c: (_is_setting(c), -frame[c].n_unique()))
+    texts.sort(
+        key=lambda c: (_is_setting(c), not normal(c).startswith(("model", "algo", "meth")), -frame[c].n_unique())
+    )
     if out.model is None and texts:
         out.model = texts.pop(0)
         out.guesses.append(f"No column is called like a model; {out.model!r} is taken for it, by its values.")
+    others = [c for c in texts if c not in (out.model, FILE) and not _is_setting(c)]
+    if out.data_set is None and out.model is not None:
+        each = {c: frame.group_by(out.model).agg(pl.col(c).n_unique().alias("n"))["n"] for c in others}
+        crossed = [c for c in others if 2 * (each[c] > 1).sum() >= len(each[c])]
+        out.data_set = min(crossed, key=lambda c: (not normal(c).startswith("dat"), others.index(c)), default=None)
+        if out.data_set is not None:
+            out.guesses.append(f"No column is called like a data set; {out.data_set!r} is taken for it, by its values.")
     if out.data_set is None and out.model != FILE and FILE in frame.columns and frame[FILE].n_unique() > 1:
         out.data_set = FILE
         out.guesses.append("No column is called like a data set; the file a line is from is taken for it.")
@@ -345,6 +379,8 @@ def described(columns: Columns) -> list[str]:
     for words, part in (("Validation", "val"), ("Test", "test"), ("Shown", "shown")):
         found = columns.figures(part)  # type: ignore[arg-type]
         out.append(f"{words}: {', '.join(f'{c} ({m})' for m, c in found.items()) if found else 'no column'}.")
+    if columns.flag:
+        out.append(f"Marks the lines that are shown: {columns.flag}.")
     if columns.unused:
         more = len(columns.unused) - 12
         out.append(f"Not used: {', '.join(columns.unused[:12])}{f' and {more} more' if more > 0 else ''}.")

@@ -32,6 +32,7 @@ class _Document(BaseModel):
     about: About
     metrics: list[ReportedMetric]
     notes: list[str] = []
+    lines: int = 0
     runs: list[Run]
 
 
@@ -39,7 +40,11 @@ def keep(published: Published, name: str) -> About:
     """Store a table; the same figures a second time replace the name alone."""
     about = About(id=published.digest, name=name[:200], source=published.source, imported=time.time())
     document = _Document(
-        about=about, metrics=list(published.metrics.values()), notes=published.notes, runs=published.runs
+        about=about,
+        metrics=list(published.metrics.values()),
+        notes=published.notes,
+        lines=published.lines,
+        runs=published.runs,
     )
     write_text(_path(about.id), document.model_dump_json() + "\n")
     return about
@@ -68,7 +73,7 @@ def load(id: str) -> tuple[About, Published]:
         raise UsageError(f"There is no imported table {id[:40]!r}. There are: {known or 'none'}.")
     found = _read(_path(id))
     metrics = {metric.key: metric for metric in found.metrics}
-    return found.about, Published(found.runs, metrics, found.notes, found.about.source)
+    return found.about, Published(found.runs, metrics, found.notes, found.about.source, found.lines)
 
 
 def remove(id: str) -> None:

@@ -14,7 +14,17 @@ import polars as pl
 
 from mdaf_core.base.errors import BadInputError, UsageError
 from mdaf_core.metrics.registry import titles
-from mdaf_core.runs.published.columns import FINISHED, NO_FIGURE, PART_WORDS, PARTS, Columns, Part, number
+from mdaf_core.runs.published.columns import (
+    FINISHED,
+    NO_FIGURE,
+    PART_WORDS,
+    PARTS,
+    YES,
+    Columns,
+    Part,
+    number,
+    without_seed,
+)
 from mdaf_core.runs.published.metric import ReportedMetric, key_of, likeness, metric_of, tokens
 
 _DROPPED = 2  # zeros at the end of a figure, at most
@@ -39,6 +49,8 @@ class Run:
     shown: dict[str, float] = field(default_factory=dict)
     digits: dict[str, int] = field(default_factory=dict)
     """Decimals of a shown figure."""
+    is_mean: bool = False
+    """Whether the table gives a spread beside its figures, so that they are means of an unknown number of runs."""
 
     def figures(self, part: Part) -> dict[str, float]:
         return {"val": self.val, "test": self.test, "shown": self.shown}[part]
@@ -47,7 +59,7 @@ class Run:
     def key(self) -> tuple[Any, ...]:
         """All of it, to sort by: what is said never depends on the order of lines."""
         parts = (tuple(sorted(self.figures(part).items())) for part in PARTS)
-        return (self.data_set, self.model, self.setting, _natural(self.seed), *parts)
+        return (self.data_set, self.model, self.setting, _natural(self.seed), *parts, self.is_mean)
 
 
 @dataclass(frozen=True)
@@ -57,12 +69,14 @@ class Published:
     Attributes:
         notes: what was left out or taken as what, a sentence each.
         source: where the figures are from, in a line.
+        lines: how many the table has, with those that were left out.
     """
 
     runs: list[Run]
     metrics: dict[str, ReportedMetric]
     notes: list[str] = field(default_factory=list)
     source: str = ""
+    lines: int = 0
 
     @property
     def digest(self) -> str:
@@ -85,7 +99,13 @@ def build(frame: pl.DataFrame, columns: Columns, lower: Iterable[str] = (), high
             f"No column holds figures of a metric. Name one: --test METRIC=COLUMN. Columns: {_some(frame.columns, 40)}."
         )
     notes: list[str] = []
+    read = len(frame)
+    frame = frame.unique()
     lines = list(frame.iter_rows(named=True))
+    if any("fold" in tokens(column) for column in columns.seed):
+        notes.append(
+            "Folds stand for seeds: they share training rows, so that p values over them are rather too small."
+        )
     if columns.state:
         lines = _finished(lines, columns, notes)
     raw = [_Line(line, columns) for line in lines]
@@ -112,13 +132,14 @@ def build(frame: pl.DataFrame, columns: Columns, lower: Iterable[str] = (), high
     if words:
         notes.append(f"{sum(words.values()):,} cells hold words, not a figure, and are left out: {_counted(words)}.")
     runs = _printed(runs)
-    once = [run for i, run in enumerate(runs) if i == 0 or run.key != runs[i - 1].key]
-    if len(once) < len(runs):
-        notes.append(f"{_lines(len(runs) - len(once))} the same as another in everything read, and counted once.")
+    # Without a seed, figures of two trainings may well agree; a seed is run once.
+    once = [run for i, run in enumerate(runs) if i == 0 or not run.seed or run.key != runs[i - 1].key]
+    if again := read - len(frame) + len(runs) - len(once):
+        notes.append(f"{_lines(again)} the same as another, and counted once.")
     percent = [metric.title for metric in metrics.values() if metric.percent]
     if percent:
         notes.append(f"Given in percent, and divided by 100: {', '.join(percent)}.")
-    return Published(once, metrics, notes)
+    return Published(once, metrics, notes, lines=read)
 
 
 class _Line:
@@ -131,6 +152,9 @@ class _Line:
         self.data_set = text(columns.data_set) or ALL
         self.model = text(columns.model) or ALL
         self.seed = ", ".join(_whole(text(column)) for column in columns.seed if text(column))
+        if columns.seed_in_model:
+            self.model, self.seed = without_seed(self.model)
+        self.is_mean = any(number(text(column)) is not None for column in columns.spread)
         self.setting = ", ".join(_assigned(c, text(c), len(columns.setting)) for c in columns.setting if text(c))
         self.figures: dict[Part, dict[str, float]] = {"val": {}, "test": {}, "shown": {}}
         self.digits: dict[str, int] = {}
@@ -148,9 +172,11 @@ class _Line:
                     if cell and cell.strip().lower() not in NO_FIGURE:
                         self.words.append(repr(cell.strip()[:40]))
                     continue
-                self.figures[into][named or metric] = value
-                if into == "shown":
-                    self.digits[named or metric] = _digits(cell or "")
+                key = _key(named, metric) if named else metric
+                self.is_mean |= own != "shown" and bool(re.search(r"±|\+/?-", cell or ""))
+                self.figures[into][key] = value
+                if into == "shown" or (into == "test" and text(columns.flag).lower() in YES):
+                    self.figures["shown"][key], self.digits[key] = value, _digits(cell or "")
 
     @property
     def of(self) -> str:
@@ -166,7 +192,13 @@ class _Line:
             for part, values in self.figures.items()
         }
         digits = {m: d + 2 * metrics[m].percent for m, d in self.digits.items()}
-        return Run(self.data_set, self.model, self.setting, self.seed, digits=digits, **scaled)
+        return Run(self.data_set, self.model, self.setting, self.seed, digits=digits, is_mean=self.is_mean, **scaled)
+
+
+def _key(named: str, own: str) -> str:
+    """The metric of a figure whose line names one: `error` of accuracy is not accuracy."""
+    wrong_way = metric_of(own, own, []).direction < metric_of(named, named, []).direction
+    return named if not wrong_way or own in ("value", "score") else f"{named}_{own}"
 
 
 def _joined(lines: list[_Line]) -> list[_Line]:
@@ -187,6 +219,7 @@ def _joined(lines: list[_Line]) -> list[_Line]:
                             "(--seed or --setting)."
                         )
             first.digits |= line.digits
+            first.is_mean |= line.is_mean
             first.words += line.words
         out.append(first)
     return out

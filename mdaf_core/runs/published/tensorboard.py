@@ -18,10 +18,9 @@ from pathlib import Path
 import polars as pl
 
 from mdaf_core.base.errors import BadInputError
-from mdaf_core.runs.published.columns import part_and_metric
+from mdaf_core.runs.published.columns import part_and_metric, without_seed
 from mdaf_core.runs.published.metric import metric_of
 
-_SEED = re.compile(r"[-_. ]*seed[-_=. ]?(\d+)", re.IGNORECASE)
 _NAME = re.compile(r"(?:run-)?(.*?)[-_]tag-(.*)", re.DOTALL)
 Series = dict[int, float]
 
@@ -50,9 +49,8 @@ def read(files: Sequence[Path], root: Path) -> tuple[pl.DataFrame, list[str]]:
         runs["" if folder == "." else folder, found[1]][found[2]] = _series(file)
     rows = []
     for (folder, run), tags in sorted(runs.items()):
-        seed = _SEED.search(run)
-        row: dict[str, str | None] = {"model": _SEED.sub("", run).strip("-_. ") or run}
-        row |= {"seed": seed[1] if seed else None, "data_set": folder or None}
+        model, seed = without_seed(run)
+        row: dict[str, str | None] = {"model": model, "seed": seed or None, "data_set": folder or None}
         rows.append(row | {tag: repr(value) for tag, value in _figures(tags).items()})
     columns = dict.fromkeys(name for row in rows for name in row)
     note = (
