@@ -11,7 +11,7 @@ from mdaf_core.analysis.plan import planned_margin
 from mdaf_core.metrics import registry
 from mdaf_core.studies import results
 from pages import compare_evidence as evidence
-from pages import compare_speed, conditions, shared, study_plan
+from pages import compare_published, compare_speed, conditions, shared, study_plan
 from pages import compare_views as views
 from pages.compare_views import SPLITS
 
@@ -32,8 +32,9 @@ VIEWS = {  # and the choices above them that they depend on
     "History length": ("split", "metric"),
     "Speed": (),
     "Pair": ("split", "margin"),
-    "Reported results": ("margin",),
+    "Results of others": (),
 }
+OTHERS = "Results of others"  # the one view that needs no study
 SORTS = {"mean": "Best mean first", "difference": "Difference", "sd": "Spread over seeds", "name": "Name"}
 
 
@@ -42,16 +43,18 @@ def main() -> None:
     with shared.guard():
         columns = st.columns([4, 2, 2, 3, 2], vertical_alignment="bottom")
         study_id = shared.study_picker(columns[0])
-        if study_id is None:
-            return
         from mdaf_core.studies.store import get_study
 
-        study = get_study(study_id)
-        view = st.segmented_control("View", list(VIEWS), default="Results", required=True, key="view",
-                                    bind="query-params", label_visibility="collapsed")  # fmt: skip
-        split, metric, reference, margin = _choices(columns[1:], study, VIEWS[view])
-        if view == "Reported results":
-            evidence.reported(study, margin_bp(margin))
+        study = None if study_id is None else get_study(study_id)
+        view = st.segmented_control("View", list(VIEWS) if study else [OTHERS], default="Results" if study else OTHERS,
+                                    required=True, key="view", bind="query-params",
+                                    label_visibility="collapsed")  # fmt: skip
+        if study is not None:
+            split, metric, reference, margin = _choices(columns[1:], study, VIEWS[view])
+        if view == OTHERS:
+            compare_published.draw(study)
+            return
+        if study is None or study_id is None:
             return
         runs = shared.finished_runs(study_id)
         if not runs:
@@ -130,17 +133,6 @@ def _over_items(view: str) -> bool:
         help="Intervals and verdicts cover other items as well as other users and seeds, where rows have both. "
              "They only ever become wider.",
     )  # fmt: skip
-
-
-def margin_bp(text: str) -> float | None:
-    """The margin of reported results, whose gain over the base rate is not theirs to share: in bp."""
-    margin = parse_margin(text)
-    if margin is not None and margin.unit != "bp":
-        st.info(
-            "Reported results take a margin in bp of AUC; without one parity is not tested.", icon=":material/info:"
-        )
-        return None
-    return margin.size if margin else None
 
 
 # ---- results ---------------------------------------------------------------------------------------------------------

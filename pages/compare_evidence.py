@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from mdaf_core.base.errors import StudioError
+from mdaf_core.base.errors import StudioError, UsageError
 from pages import shared
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ COLUMNS = {
 }
 
 
-def reported(study: Study, margin: float | None) -> None:
+def reported(study: Study | None) -> None:
+    """What figures known only by an AUC and its rows can show; stored with the study, where there is one."""
     st.markdown(
         "Results known only by their figures: somebody's table, or your own from before. "
         "They are **reported**, not computed here."
@@ -80,7 +81,7 @@ def reported(study: Study, margin: float | None) -> None:
     usual = next((name for name in PRESET_REFERENCES.values() if name in names), names[0])
     if st.session_state.get("reported_reference") not in names:
         st.session_state.pop("reported_reference", None)
-    columns = st.columns([3, 2, 2, 3], vertical_alignment="bottom")
+    columns = st.columns([3, 2, 2, 2], vertical_alignment="bottom")
     reference = columns[0].selectbox(
         "Reported reference",
         names,
@@ -95,6 +96,13 @@ def reported(study: Study, margin: float | None) -> None:
     difference = columns[2].number_input(
         "Difference to be shown, bp", 0.1, 1000.0, 5.0, 5.0, format="%.4g", key="show_bp", bind="query-params"
     )
+    text = columns[3].text_input(
+        "Margin, bp",
+        key="reported_margin",
+        placeholder="none",
+        help="What counts as parity; without one it is not tested.",
+    )
+    margin = _bp(text)
     found = compare_reported(results, reference, correlation=correlation, margin_bp=margin, difference_bp=difference)
     bp = number(format="%+.1f")
     shared.show_table(
@@ -126,14 +134,25 @@ def reported(study: Study, margin: float | None) -> None:
         )  # fmt: skip
 
 
-def _editor(study: Study) -> list[ReportedResult] | None:
+def _bp(text: str) -> float | None:
+    """A margin of reported results, whose gain over the base rate is not theirs to share: in bp."""
+    from mdaf_core.analysis.margins import parse_margin
+
+    margin = parse_margin(text)
+    if margin is not None and margin.unit != "bp":
+        raise UsageError("Reported results take a margin in bp of AUC, such as 2; without one parity is not tested.")
+    return margin.size if margin else None
+
+
+def _editor(study: Study | None) -> list[ReportedResult] | None:
     """The table as edited, or None where it is empty or a row is not valid (then the reason is shown)."""
     import pandas as pd
 
     from mdaf_core.analysis.reported_results import preset_results, read_results
 
-    draft, version = f"reported-rows-{study.id}", f"reported-version-{study.id}"
-    rows: list[dict[str, Any]] = st.session_state.get(draft, study.reported)
+    of, stored = (study.id, study.reported) if study else ("", [])
+    draft, version = f"reported-rows-{of}", f"reported-version-{of}"
+    rows: list[dict[str, Any]] = st.session_state.get(draft, stored)
     st.session_state.setdefault(version, 0)
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(
         {"name": "object", "source": "object"} | dict.fromkeys(("auc", "sd"), "Float64")
@@ -141,7 +160,7 @@ def _editor(study: Study) -> list[ReportedResult] | None:
     )  # fmt: skip
     edited = st.data_editor(
         table, num_rows="dynamic", hide_index=True, column_config=COLUMNS, height="content", placeholder="",
-        key=f"reported-editor-{study.id}-{st.session_state[version]}",
+        key=f"reported-editor-{of}-{st.session_state[version]}",
     )  # fmt: skip
     current = shared.edited_rows(edited)
 
@@ -155,7 +174,7 @@ def _editor(study: Study) -> list[ReportedResult] | None:
         from mdaf_core.studies.store import update_study
 
         try:
-            update_study(study.id, reported=[r.model_dump(exclude_none=True) for r in read_results(current)])
+            update_study(of, reported=[r.model_dump(exclude_none=True) for r in read_results(current)])
         except StudioError as error:
             st.toast(shared.plain(str(error)), icon=":material/error:")
             return
@@ -164,7 +183,7 @@ def _editor(study: Study) -> list[ReportedResult] | None:
 
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Add the report's table", icon=":material/playlist_add:", key="add-reported", on_click=add_preset)
-        changed = current != shared.edited_rows(pd.DataFrame(study.reported, columns=list(COLUMNS)))
+        changed = study is not None and current != shared.edited_rows(pd.DataFrame(stored, columns=list(COLUMNS)))
         st.button(
             "Save with the study", icon=":material/save:", key="save-reported", on_click=save, disabled=not changed
         )

@@ -10,7 +10,7 @@ from mdaf_core.analysis.margins import check_margin, parse_margin
 from mdaf_core.analysis.plan import planned_margin
 from mdaf_core.metrics.registry import titles
 from mdaf_core.studies import results
-from pages import export_use, shared
+from pages import export_use, published, shared
 from pages.compare_views import SPLITS
 from pages.study_plan import margin_help
 
@@ -35,6 +35,7 @@ def main() -> None:
     with shared.guard():
         columns = st.columns([4, 2, 2, 2, 2, 2], vertical_alignment="bottom")
         study_id = shared.study_picker(columns[0])
+        published.export()
         if study_id is None:
             return
         study = _study(study_id)

@@ -86,7 +86,7 @@ def test_data_that_are_gone_leave_the_slices_that_need_none(open_page) -> None: 
         ("Slices", {"split"}),
         ("Cost", {"split", "metric"}),
         ("Speed", set()),
-        ("Reported results", {"margin"}),
+        ("Results of others", set()),
     ],
 )
 def test_choices_without_an_effect_on_a_view_are_disabled(open_page, view: str, used: set[str]) -> None:  # noqa: F811
@@ -140,11 +140,11 @@ def test_power_of_a_difference_that_the_reader_chooses(open_page) -> None:  # no
 def test_reported_results_are_not_shown_and_kept_with_the_study(open_page, studies) -> None:  # noqa: F811
     from mdaf_core.studies.store import get_study, update_study
 
-    app = open_page("compare", "empty", view="Reported results")  # also without any run
+    app = open_page("compare", "empty", view="Results of others")  # also without any run
     assert "Enter a row" in words(app)
     app.button(key="add-reported").click().run()
     assert not app.exception and not app.error
-    shown = app.dataframe[1].value.set_index("Reported")
+    shown = next(f.value for f in app.dataframe if "Reported" in f.value).set_index("Reported")
     assert shown.loc["Mamba4Rec v2", "Verdict"] == "● not shown"
     assert not any(word in " ".join(shown["Verdict"]) for word in ("parity", "better"))
     assert shown.loc["Mamba4Rec v2", "Rows for 5 bp"] > 10**8
@@ -152,7 +152,7 @@ def test_reported_results_are_not_shown_and_kept_with_the_study(open_page, studi
     app.button(key="save-reported").click().run()
     stored = get_study(studies["empty"]).reported
     assert [row["auc"] for row in stored][:2] == [0.5716, 0.5711]
-    assert open_page("compare", "empty", view="Reported results").button(key="save-reported").disabled
+    assert open_page("compare", "empty", view="Results of others").button(key="save-reported").disabled
     update_study(studies["empty"], reported=[])
 
 
