@@ -38,14 +38,14 @@ def roles(frame: pl.DataFrame, columns: Columns) -> list[dict[str, Any]]:
     out = []
     for name in frame.columns:
         examples = frame[name].drop_nulls().unique(maintain_order=True).head(MOST_EXAMPLES).to_list()
-        key = metric.get(name)
+        of = metric.get(name)
         out.append(
             {
                 "column": name,
                 "example": ", ".join(text[:24] for text in examples),
                 "role": own.get(name, NOT_USED),
-                "metric": key,
-                "better": None if key is None else BETTER[metric_of(key, key, []).direction < 0],
+                "metric": of,
+                "better": None if of is None else BETTER[metric_of(of, of, []).direction < 0],
             }
         )
     return out
