@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -154,3 +155,48 @@ def histories(dataset, split: str) -> list[list[str | None]]:  # type: ignore[no
         [names.get(int(code)) for code in codes[start:end]]
         for start, end in zip(rows.history_start, rows.history_end, strict=True)
     ]
+
+
+def write_ali_ccp(folder: Path, rows: int = 150, users: int = 20, seed: int = 0) -> dict[str, list[dict[str, Any]]]:
+    """The four files of Ali-CCP: no header; each feature a field, an id and a value, parted and joined by control
+    characters, those of the users in files of their own, in another order and named by an index. Returns the
+    impressions of each part as dicts, the features as id → value by field."""
+    draw, made = np.random.default_rng(seed), {}
+    folder.mkdir(parents=True)
+
+    def some(low: int, high: int, size: int) -> dict[int, float]:
+        ids = (low + draw.choice(high - low, size, replace=False)).tolist()
+        return {id: round(float(draw.random() * 3), 5) for id in ids}
+
+    def written(features: dict[str, dict[int, float]]) -> str:
+        found = [f"{field}\x02{id}\x03{value}" for field, ids in features.items() for id, value in ids.items()]
+        return f"{len(found)},{chr(1).join(found[i] for i in draw.permutation(len(found)))}"
+
+    for part in ("train", "test"):
+        common = {}
+        for user in range(users):
+            single = {f: {100_000 + 100 * i + user % (i + 2): 1.0} for i, f in enumerate(("121", "122", "124", "125"))}
+            single |= {"101": {2_000_000 + user: 1.0}, "127": {3_864_885 + user % 3: 1.0}}
+            lists = {f: some(5_000, 5_030, int(draw.integers(0, 8))) for f in ("109_14", "110_14", "127_14", "150_14")}
+            common[f"{user + (part == 'test') * 5:016x}"] = single | lists
+        impressions = []
+        for sample in range(rows if part == "train" else rows // 3):
+            click = int(draw.random() < 0.2)
+            bought = int(draw.random() < (0.3 if click else 0.05))
+            features = {"205": {4_000_000 + int(draw.integers(0, 40)): 1.0}, "206": some(8_000, 8_009, 1)}
+            features |= {"207": some(1, 30, 1), "301": {9_351_665 + int(draw.integers(0, 3)): 1.0}}
+            features |= {"210": dict.fromkeys(some(1, 30, int(draw.integers(0, 3))), 1.0), "508": some(1, 9, 1)}
+            features |= {"853": some(1, 30, int(draw.integers(0, 3)))}
+            index = str(draw.choice(list(common)))
+            impressions.append(
+                {"sample": sample, "click": click, "conversion": bought, "index": index, "own": features}
+            )
+        made[part] = [one | {"features": one["own"] | common[one["index"]]} for one in impressions]
+        lines = [
+            f"{i['sample']},{i['click']},{i['conversion']},{i['index']},{written(i['own'])}\n" for i in impressions
+        ]
+        (folder / f"sample_skeleton_{part}.csv").write_text("".join(lines))
+        (folder / f"common_features_{part}.csv").write_text(
+            "".join(f"{index},{written(features)}\n" for index, features in common.items())
+        )
+    return made
