@@ -33,7 +33,7 @@ ROWS, NEWS = "behaviors.tsv", "news.tsv"
 HISTORY = ("item", "category", "subcategory")
 EXPECTED = f"a folder with {ROWS} and {NEWS}, or one with MINDsmall_train and MINDsmall_dev (or of MINDlarge)"
 _FORMAT = "%m/%d/%Y %I:%M:%S %p"
-_MOMENT = "(0?[1-9]|1[0-2])/(0?[1-9]|[12][0-9]|3[01])/(19|20)[0-9]{2} (0?[1-9]|1[0-2]):[0-5][0-9]:[0-5][0-9] [AP]M"
+MOMENT = "(0?[1-9]|1[0-2])/(0?[1-9]|[12][0-9]|3[01])/(19|20)[0-9]{2} (0?[1-9]|1[0-2]):[0-5][0-9]:[0-5][0-9] [AP]M"
 _ID = "[0-9A-Za-z_]+"
 
 
@@ -43,7 +43,7 @@ def _layout(labelled: bool) -> Layout:
         (
             Column("impression", "text"),
             Column("user", "text"),
-            Column("time", "text", like=(_MOMENT, "11/9/2019 7:21:07 PM")),
+            Column("time", "text", like=(MOMENT, "11/9/2019 7:21:07 PM")),
             Column("history", "text", optional=True, like=(f"{_ID}( {_ID})*", "N40766 N26917 …")),
             Column("impressions", "text", like=(shown, "N55195-0 N89951-1 …")),
         ),
@@ -163,7 +163,7 @@ def _labelled(folder: Path) -> bool:
     with open_input(folder / ROWS) as opened:
         values = opened.read(1 << 20).split(b"\n", 1)[0].decode("utf-8", "replace").rstrip("\r").split("\t")
     # Lines that are none of MIND's are for the reader to refuse.
-    return len(values) != 5 or not re.fullmatch(_MOMENT, values[2]) or "-" in values[4]
+    return len(values) != 5 or not re.fullmatch(MOMENT, values[2]) or "-" in values[4]
 
 
 def _parts(path: Path, options: MindOptions) -> tuple[list[Part], list[str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mdaf_core.data.formats.kuairand import NO_INPUTS
+from mdaf_core.data.formats.mind import MOMENT
 
 _MIND = (
     "Its lines hold several shown articles each (N55195-0 N89951-1 …): the source 'mind' makes a row of each, with "
@@ -87,8 +88,18 @@ KNOWN = (
         "EB-NeRD behaviors", "impression_id article_ids_inview article_ids_clicked",
         "Its rows hold lists of articles in view and of those clicked: the source 'ebnerd' makes a row of each in view,"
         " with the histories of history.parquet; take the folder that holds train and validation for the published "
-        "parts. article_id is the page's article, not the target; read_time, scroll_percentage and next_* are known "
-        "only after.",
+        "parts.",
+        source="ebnerd",
+        never={
+            "article_id": "the page that is open (null: the front page), not the target; an input with context=page",
+            "session_id": "an id of a few rows",
+        }
+        | dict.fromkeys(("read_time", "scroll_percentage"), "of the page that is open, known only after")
+        | dict.fromkeys(("next_read_time", "next_scroll_percentage"), "of the click, known only after"),
+    ),
+    _known(
+        "EB-NeRD articles", "article_id category_str published_time total_pageviews",
+        "It describes articles and holds no label: the source 'ebnerd' reads it with the folders train and validation.",
         source="ebnerd",
     ),
     _known(
@@ -209,10 +220,16 @@ def by_shape(record: list[str], delimiter: str, path: Path) -> Known | None:
     if numbers and delimiter in ("\t", ":") and parts[2] in "12345" and len(parts[3]) in (9, 10):
         note = "The source 'movielens' reads the folder it is in."
         return headerless("MovieLens ratings", note, source="movielens")
-    if len(values) == 5 and re.fullmatch(r"[UN]?\d+", values[1]) and re.search(r"\S+-[01]( |$)", values[4]):
-        return headerless("MIND behaviors.tsv", _MIND, source="mind")
-    if len(values) >= 6 and re.fullmatch(r"N\d+", values[0]) and path.name.startswith("news"):
+    if len(values) == 5 and re.fullmatch(MOMENT, values[2]):
+        if re.search(r"-[01]( |$)", values[4]):
+            return headerless("MIND behaviors.tsv", _MIND, source="mind")
         return headerless(
-            "MIND news.tsv", "It describes articles: the source 'mind' reads it beside behaviors.tsv.", source="mind"
-        )
+            "MIND behaviors.tsv, of the published test part", "Its lists have no labels, so it can be no part of a "
+            "data set: prepare the training and dev parts with the source 'mind', and predict this one.", refused=True,
+        )  # fmt: skip
+    if len(values) == 8 and re.fullmatch(r"N\d+", values[0]):
+        return headerless("MIND news.tsv", "The source 'mind' reads it beside behaviors.tsv.", source="mind")
+    if "\x02" in values[-1] and "\x03" in values[-1] and len(values) in (3, 6):
+        note = "The source 'ali-ccp' reads the folder: impressions, and the users' features that they name by an index."
+        return headerless("Ali-CCP", note, source="ali-ccp")
     return None

@@ -27,14 +27,15 @@ def propose(path: Path) -> Proposal:
     file = read_head(parts["train"] if path.is_dir() else path, ROWS)
     proposal = Proposal(rows=file.first)
     known = by_header(file.first.columns)
-    if file.names:
-        known = by_shape(file.first_records(1)[0], file.delimiter, path)
+    if file.text and (file.names or known is None):  # quotes in published files without a header mean nothing
+        known = by_shape(file.first_line().rstrip("\r\n").split(file.delimiter), file.delimiter, path)
     if known is not None:
         proposal.findings.append(f"This looks like {known.name}. {known.note}")
         proposal.source, proposal.runs = known.source, not known.refused
         if known.refused or known.source != "table":
             never = {name: why for name, why in known.never.items() if name in file.first.columns}
-            proposal.left_out = never or dict.fromkeys(file.first.columns, "not read as a table")
+            named = file.first.columns if known.columns or file.names else []  # else values taken for names
+            proposal.left_out = never or dict.fromkeys(named, "not read as a table")
             return proposal
     _form(file, proposal)
     columns = {name: Look(file.first[name]) for name in file.first.columns[:MOST_COLUMNS]}
