@@ -114,7 +114,7 @@ def save_known(dataset: PreparedDataset, folder: Path, with_log: bool) -> None:
         with_log: without it, histories of new rows hold new events alone, and raw users are not written.
     """
     meta = dataset.meta
-    write_json(folder / "dataset.json", meta.model_dump(mode="json"))
+    write_json(folder / "dataset.json", meta.model_dump(mode="json") | {"path": ""})  # whose disk is nobody's business
     for name in meta.categorical:
         for kind, frame in (("vocabulary", dataset.vocabulary(name)), ("unseen", dataset.unseen(name))):
             if kind == "vocabulary" or len(frame):

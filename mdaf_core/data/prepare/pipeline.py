@@ -106,6 +106,7 @@ def prepare(
             meta = write_dataset(folder, name, found, chosen, raw, _part(watched, 0.4, 0.7))
             watched(0.7, "Taking fingerprints")
             meta.fingerprint, meta.request = _fingerprint(folder, raw.inputs), request
+            meta.path = str(path.resolve()) if path else ""
             del raw
             write_json(folder / "dataset.json", meta.model_dump(mode="json"))
         _rename(folder, name)

@@ -65,6 +65,7 @@ class DatasetMeta(BaseModel):
     name: str
     source: str
     options: dict[str, Any] = {}
+    path: str = Field("", description="Where the input lay when it was prepared; empty: nowhere, or not recorded.")
     title: str = ""
     fields: list[FieldSpec]
     history_fields: list[str] = Field([], description="Fields recorded for each history event; empty: no histories.")
