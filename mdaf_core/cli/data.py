@@ -1,4 +1,4 @@
-"""`data export | sources | prepare | propose | list | show | audit | delete`."""
+"""`data sources | prepare | twin | propose | list | show | audit | export | delete`."""
 
 from __future__ import annotations
 
@@ -98,6 +98,38 @@ def prepare(
         may_replace=partial(refuse_replacing, force=force),
     )
     emit(_facts(dataset.name), as_json, lambda: _show_text(dataset.name))
+
+
+@app.command()
+def twin(
+    data: NameArgument,
+    path: Annotated[Path | None, typer.Option(help="Where its input lies now, if it was moved.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the twin; default: NAME-by-time.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a data set of that name even if studies or runs refer to it.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Prepare a split by time beside another one.
+
+    The same input with the same options; its parts have the same shares of the rows. `study run … --twin` runs on both,
+    and `twins STUDY` says which conclusions survive.
+    """
+    from mdaf_core.data.prepare.pipeline import prepare as run
+    from mdaf_core.data.prepare.twins import twin_request
+    from mdaf_core.data.store.dataset import PreparedDataset
+    from mdaf_core.studies.data_sets import refuse_replacing
+
+    wanted = twin_request(PreparedDataset.open(data).meta, path, name)
+    dataset = run(
+        wanted.source,
+        path=wanted.path,
+        name=wanted.name,
+        options=wanted.options,
+        progress=ProgressLines(),
+        may_replace=partial(refuse_replacing, force=force),
+    )
+    emit(_facts(dataset.name) | {"twin_of": data}, as_json, lambda: _show_text(dataset.name))
 
 
 @app.command()

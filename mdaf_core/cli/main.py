@@ -34,6 +34,7 @@ COMMANDS = {
     "metrics": ("metrics:command", "List the metrics that configurations can be compared by."),
     "import": ("imports:app", "Take in predictions, or tables of results, of models that were trained elsewhere."),
     "compare": ("evaluate:compare", "Compare a study's configurations with one of them."),
+    "twins": ("twins:command", "See which conclusions survive on another split of the same input."),
     "compare-scores": ("scores:command", "Compare models by their scores of the same rows, in a file."),
     "reported": ("evaluate:reported", "See what reported figures can show."),
     "criteria": ("evaluate:criteria", "Judge a study by its success criteria."),

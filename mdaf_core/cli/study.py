@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +22,7 @@ from mdaf_core.studies.histories import parse_lengths
 from mdaf_core.studies.status import Cell, cells, counts, spread
 from mdaf_core.studies.store import Study, get_study, readable_studies
 from mdaf_core.tasks.follow import follow
+from mdaf_core.tasks.twins import run_twin
 
 app = typer.Typer(help="Studies: a data set × named configurations × seeds.", no_args_is_help=True)
 
@@ -63,6 +65,9 @@ def run(
     acknowledge: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Accept a failed audit check by its id.")
     ] = None,
+    twin: Annotated[
+        bool, typer.Option("--twin", help="And the same study on a split by time of the same input, see `study twin`.")
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until all jobs have ended; exit with 1 if one failed.")
     ] = False,
@@ -96,13 +101,45 @@ def run(
         split=split.value,
         margin=_margin(margin, data, usual, metric, split),
     )
+    _launched([study, *([run_twin(study)] if twin else [])], wait, as_json)
+
+
+@app.command("twin")
+def twin_command(
+    study: Annotated[str, typer.Argument(help="A study's id.")],
+    path: Annotated[Path | None, typer.Option(help="Where the input of its data lies now, if it was moved.")] = None,
+    acknowledge: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Accept a failed audit check of the twin by its id.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Stay until all jobs have ended.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the same study on a split by time of the same input.
+
+    Prepares that split where it is not there (`data twin`). `twins STUDY` then says which conclusions survive.
+    """
+    _launched([run_twin(get_study(study), path, acknowledge or ())], wait, as_json)
+
+
+def _launched(studies: list[Study], wait: bool, as_json: bool) -> None:
+    """Follow studies that were just queued, if that is wanted; the first is told whole, its twin named beside it."""
     if wait:
-        say(f"Study {study.id}: {len(study.configurations)} configurations × {len(study.seeds)} seeds.")
-        for line in follow(study):
-            say(line)
-    found = cells(study)
-    emit(_status(study, found), as_json, lambda: _text(study, found) if wait else _queued(study))
-    if wait and any(cell.state != "finished" for cell in found):
+        for study in studies:
+            say(f"Study {study.id}: {len(study.configurations)} configurations × {len(study.seeds)} seeds.")
+            for line in follow(study):
+                say(line)
+    found = [cells(study) for study in studies]
+    value = _status(studies[0], found[0])
+    if len(studies) > 1:
+        value["twin"] = _status(studies[1], found[1])
+    emit(
+        value,
+        as_json,
+        lambda: "\n\n".join(
+            _text(study, state) if wait else _queued(study) for study, state in zip(studies, found, strict=True)
+        ),
+    )
+    if wait and any(cell.state != "finished" for state in found for cell in state):
         raise typer.Exit(1)
 
 
