@@ -11,7 +11,7 @@ from mdaf_core.analysis.plan import planned_margin
 from mdaf_core.metrics import registry
 from mdaf_core.studies import results
 from pages import compare_evidence as evidence
-from pages import compare_published, compare_speed, conditions, shared, study_plan
+from pages import compare_published, compare_speed, compare_twins, conditions, shared, study_plan
 from pages import compare_views as views
 from pages.compare_views import SPLITS
 
@@ -32,6 +32,7 @@ VIEWS = {  # and the choices above them that they depend on
     "History length": ("split", "metric"),
     "Speed": (),
     "Pair": ("split", "margin"),
+    "Another split": ("split", "metric", "reference", "margin"),
     "Results of others": (),
 }
 OTHERS = "Results of others"  # the one view that needs no study
@@ -66,6 +67,8 @@ def main() -> None:
             views.curves(study, runs, split)
         elif view == "Speed":
             compare_speed.draw(study)
+        elif view == "Another split":
+            compare_twins.draw(study, split, metric, reference, margin)
         elif view == "Slices":
             views.slices(study, runs, split)
         elif view == "Pair":

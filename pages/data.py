@@ -9,11 +9,13 @@ import polars as pl
 import streamlit as st
 
 from mdaf_core.data.audit import audit, report
+from mdaf_core.data.prepare.twins import BY_TIME
 from mdaf_core.data.store import describe, statistics, statistics_frames
 from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.store.schema import SPLITS
 from mdaf_core.reporting.topics import data as data_charts
-from mdaf_core.studies import data_sets, launch
+from mdaf_core.studies import data_sets, launch, twins
+from mdaf_core.tasks.twins import prepare_twin
 from pages import predictions_form, prepare_form, prepare_progress, shared
 
 STATUS = {
@@ -70,6 +72,7 @@ def _dataset(dataset: PreparedDataset) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(shared.plain(" · ".join(facts)), width="stretch")
         predictions_form.rows(dataset)
+        _twin(dataset)
         _delete(dataset)
     with st.container(horizontal=True, gap="medium"):
         _metric("Rows", shared.fmt_count(rows))
@@ -99,6 +102,29 @@ def _dataset(dataset: PreparedDataset) -> None:
     )
     _alone(dataset)
     _sample(dataset)
+
+
+def _twin(dataset: PreparedDataset) -> None:
+    """A split by time beside another one: the way to it, or the button that prepares it."""
+    meta = dataset.meta
+    if meta.split.get("kind") in BY_TIME or not meta.has_time:
+        return
+    there = twins.time_twin(dataset.name)
+    if there is not None:
+        st.page_link(
+            "pages/data.py", label="Split by time", icon=":material/schedule:", query_params={"dataset": there}
+        )
+        return
+    st.button(
+        "Split by time", icon=":material/schedule:", type="tertiary", key="twin-go",
+        on_click=shared.act, args=(_prepare_twin, dataset.name),
+        help="Prepares the same input with the same options and shares of rows, split by time. Compare then says which "
+        "conclusions survive (view: Another split).",
+    )  # fmt: skip
+
+
+def _prepare_twin(name: str) -> None:
+    st.session_state[prepare_progress.JOB] = prepare_twin(name)
 
 
 def _delete(dataset: PreparedDataset) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mdaf_core.analysis.compared import StudyComparison
 from mdaf_core.analysis.twins import TwinComparison, compare_twins
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.prepare.twins import BY_TIME, twins_of
@@ -99,14 +100,22 @@ def twin_study(study: Study, other: str | None = None) -> Study:
 
 
 def compare(study: Study, other: Study) -> TwinComparison:
-    """Both studies by the choices of the first one's plan, each on its own rows, with its own margin.
+    """Both studies by the first one's plan, each on its own rows.
 
     Raises:
         UsageError: as `studies.results.compare`.
     """
     first = results.compare(study)
-    second = results.compare(other, reference=first.reference, split=first.split, metric=first.metric)
-    same = {config.name: config.settings() for config in study.configurations}
-    differ = [c.name for c in other.configurations if c.name in same and c.settings() != same[c.name]]
-    kept = [c for c in second.configurations if c.configuration not in differ]
+    second = results.compare(
+        other, reference=first.reference, split=first.split, metric=first.metric, margin=first.margin
+    )
+    return held(study, other, first, second)
+
+
+def held(study: Study, other: Study, first: StudyComparison, second: StudyComparison) -> TwinComparison:
+    """Two studies' comparisons with the same choices against each other; configurations of one name that were set
+    otherwise are in one study alone."""
+    settings = {config.name: config.settings() for config in study.configurations}
+    differ = {c.name for c in other.configurations if c.name in settings and c.settings() != settings[c.name]}
+    kept = [entry for entry in second.configurations if entry.configuration not in differ]
     return compare_twins(first, second.model_copy(update={"configurations": kept}))
