@@ -167,7 +167,7 @@ def test_the_words_of_two_studies_from_command_and_page(here: Path, monkeypatch,
     found = twins.compare(get_study(first.id), second)
     sentences = twins_sentences(found, first, second)
     assert [fate.configuration for fate in found.fates] == ["mdaf-static", "lr"]
-    assert "given (split as its source gives it)" in sentences[0] and "given-by-time (split by time)" in sentences[0]
+    assert "given (split as its source gives it" in sentences[0] and "given-by-time (split by time)" in sentences[0]
 
     from mdaf_core.cli.main import main
 
