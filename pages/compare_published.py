@@ -43,12 +43,12 @@ def _audited(chosen: str, places: list[st.delta_generator.DeltaGenerator]) -> Au
             st.session_state.pop(key, None)
     titles = {key: metric.title for key, metric in table.metrics.items()}
     metric = places[0].selectbox(
-        "Metric", [None, *titles], format_func=lambda key: titles.get(key, "as shown"), key="published_metric",
+        "Metric", ["", *titles], format_func=lambda key: titles.get(key, "as shown"), key="published_metric",
         help="As shown: of each data set the metric whose figures are shown, else the likeliest.",
     )  # fmt: skip
     models = sorted({run.model for run in table.runs if run.seed})
     reference = places[1].selectbox(
-        "Reference", [None, *models], format_func=lambda name: name or "best mean", key="published_reference",
+        "Reference", ["", *models], format_func=lambda name: name or "best mean", key="published_reference",
         help="The model that others are compared with, where it has seeds.",
     )  # fmt: skip
     margin = places[2].text_input(
@@ -56,7 +56,7 @@ def _audited(chosen: str, places: list[st.delta_generator.DeltaGenerator]) -> Au
         help="What counts as parity: bp (2), a share of the gain over the base rate (1%), or `proposed`: as narrow as "
         "the seeds can resolve, at most a quarter of the way from the best to the median figure. None: not tested.",
     )  # fmt: skip
-    return published.audited(chosen, metric, reference, margin)
+    return published.audited(chosen, metric or None, reference or None, margin)
 
 
 def _findings(found: Audit) -> None:
@@ -121,9 +121,6 @@ def _models(one: DataSetFound) -> None:
     from mdaf_core.reporting.topics.published import table
 
     frame = table(one)
-    frame = frame.select(
-        c for c in frame.columns if frame[c].null_count() < len(frame) and (c != "Settings" or (frame[c] > 1).any())
-    )
     size = "%+.1f" if one.metric.in_bp else "%+.4g"
     shares = [c for c in frame.columns if c in ("p", "Holm", "p of parity")]
     shared.show_table(

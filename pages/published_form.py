@@ -46,6 +46,7 @@ def _recognised(path: Path, name: str) -> None:
         key=f"published-roles-{path}",
         hide_index=True,
         height="content",
+        placeholder="",
         disabled=["column", "example"],
         column_config={
             "column": column.TextColumn("Column"),

@@ -162,9 +162,6 @@ def _table(found: DataSetFound) -> str:
     from mdaf_core.reporting.words import p_value, signed
 
     shown = frame(found)
-    hidden = {c for c in shown.columns if shown[c].null_count() == len(shown)}
-    hidden |= {c for c in ("Settings", "Runs") if (shown[c] == 1).all()}
-    shown = shown.drop(*hidden)
     unit = (lambda v: signed(v, 1)) if found.metric.in_bp else (lambda v: signed(v, 4))
     write = {c: unit for c in shown.columns if c.split(",")[0] in ("Lead", "Low", "High", "Shown flatters")}
     write |= dict.fromkeys(("p", "Holm", "p of parity"), p_value)

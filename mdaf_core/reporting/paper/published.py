@@ -326,8 +326,6 @@ def scientific(p: float | None) -> str:
 def paper_table(found: DataSetFound) -> PaperTable:
     """The table of one data set for LaTeX, Markdown and CSV."""
     data = table(found)
-    kept = [column for column in data.columns if column != "Setting" or data["Setting"].n_unique() > 1]
-    data = data.select(kept)
     cells = {column: [_cell(value, column) for value in data[column]] for column in data.columns}
     reference = (
         f" Leads are of {found.reference}; p values are over seeds, Holm over {len(found.leads)} comparisons."

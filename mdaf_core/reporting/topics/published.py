@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from mdaf_core.analysis.published.found import Audit, DataSetFound, Entry
 
-KINDS = {"one run": "one run", "mean over seeds": "mean over seeds", "shown figure": "shown figure"}
+RUN = "one run"
+POINTS = {"mean over seeds": "circle", "shown figure": "diamond"}
+"""What is drawn of a model beside its runs → its shape."""
 MOST_DRAWN = 20  # models of a data set without seeds
 
 
@@ -39,7 +41,10 @@ def overview(audit: Audit) -> pl.DataFrame:
 
 
 def table(found: DataSetFound) -> pl.DataFrame:
-    """The models of a data set as people read them, best first; differences in bp, or in the metric's own unit."""
+    """The models of a data set as people read them, best first; differences in bp, or in the metric's own unit.
+
+    Columns that say nothing are left out.
+    """
     leads = {lead.model: lead for lead in found.leads}
     unit = f", {found.unit}" if found.unit else ""
     rows = []
@@ -64,7 +69,12 @@ def table(found: DataSetFound) -> pl.DataFrame:
         f"High{unit}": pl.Float64,
         "p": pl.Float64, "Holm": pl.Float64, "p of parity": pl.Float64,
     }  # fmt: skip
-    return pl.DataFrame(rows, schema=columns, orient="row")
+    frame = pl.DataFrame(rows, schema=columns, orient="row")
+    return frame.select(c for c in columns if frame[c].null_count() < len(frame) and _tells(frame[c]))
+
+
+def _tells(column: pl.Series) -> bool:
+    return column.name not in ("Runs", "Settings") or bool((column > 1).any())
 
 
 def basis(entry: Entry) -> str:
@@ -85,7 +95,7 @@ def dots_frame(found: DataSetFound) -> pl.DataFrame:
     for entry in found.entries:
         if entry.model not in shown:
             continue
-        rows += [(entry.model, "one run", value, None, None, seed) for seed, value in entry.values.items()]
+        rows += [(entry.model, RUN, value, None, None, seed) for seed, value in entry.values.items()]
         if entry.seeds > 1:
             rows.append((entry.model, "mean over seeds", entry.figure, entry.low, entry.high, None))
         if entry.shown is not None:
@@ -108,26 +118,19 @@ def dots(frame: pl.DataFrame, *, x_title: str) -> alt.TopLevelMixin:
     order = frame["configuration"].unique(maintain_order=True).to_list()
     y = parts.names(order)
     scale = alt.Scale(zero=False, nice=True, padding=8)
-    x = alt.X("value:Q", scale=scale, title=x_title)
-    present = [word for word in KINDS if word in set(frame["what"])]
-    marks = alt.Scale(domain=list(KINDS), range=["stroke", "circle", "diamond"])
+    x = alt.X("value:Q", scale=scale, title=x_title, axis=alt.Axis(tickCount=alt.ExprRef("width / (6 * em)")))
+    present = [word for word in POINTS if word in set(frame["what"])]
+    legend = alt.Legend(title=None, columns=parts.columns(present), values=present, symbolOpacity=1)
+    shape = alt.Shape("what:N", scale=alt.Scale(domain=list(POINTS), range=list(POINTS.values())), legend=legend)
+    colour = alt.Color("what:N", scale=alt.Scale(domain=list(POINTS)), legend=legend)
     tooltip = parts.tooltips(
         configuration="Model", what="What", value="Figure", seed="Seed", low="95% low", high="95% high"
     )
-    runs, points = frame.filter(pl.col("what") == "one run"), frame.filter(pl.col("what") != "one run")
-    legend = alt.Legend(
-        title=None, values=[word for word in present if word != "one run"], columns=parts.columns(present)
-    )
-    shape = alt.Shape("what:N", scale=marks, legend=legend)
+    runs, points = frame.filter(pl.col("what") == RUN), frame.filter(pl.col("what") != RUN)
     return alt.layer(
         alt.Chart(runs).mark_tick(style="muted", height=10, thickness=1.2).encode(y=y, x=x, tooltip=tooltip),
         alt.Chart(points)
         .mark_rule(style="interval")
         .encode(y=y, x=alt.X("low:Q", scale=scale, title=x_title), x2="high:Q"),
-        alt.Chart(points.filter(pl.col("what") == "mean over seeds"))
-        .mark_point(style="dot")
-        .encode(y=y, x=x, shape=shape, tooltip=tooltip),
-        alt.Chart(points.filter(pl.col("what") == "shown figure"))
-        .mark_point(style="accent", filled=True)
-        .encode(y=y, x=x, shape=shape, tooltip=tooltip),
+        alt.Chart(points).mark_point(style="dot").encode(y=y, x=x, shape=shape, color=colour, tooltip=tooltip),
     ).properties(height=alt.Step(parts.ROW))
