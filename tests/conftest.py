@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from mdaf_core.data.store.dataset import PreparedDataset
 
 # A busy machine is slow: no example is timed.
 settings.register_profile("patient", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
@@ -46,12 +51,60 @@ def shared_data() -> Path:
     return folder
 
 
-@pytest.fixture
-def tiny(home: Path):  # type: ignore[no-untyped-def]
-    """The embedded data set `synthetic tiny`, prepared in this test's artifacts folder."""
-    from mdaf_core.data.prepare.pipeline import prepare
+@pytest.fixture(scope="session")
+def give_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], PreparedDataset]:
+    """Puts the embedded data set `synthetic tiny`, named `tiny`, into an artifacts folder, which is MDAF_HOME.
 
-    return prepare("synthetic", path=None, name="tiny", options={"size": "tiny"})
+    Preparing it takes half a second, copying it none.
+    """
+    from mdaf_core.data.prepare.pipeline import prepare
+    from mdaf_core.data.store.dataset import PreparedDataset
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MDAF_HOME", str(tmp_path_factory.mktemp("tiny")))
+        made = prepare("synthetic", path=None, name="tiny", options={"size": "tiny"}).path
+
+    def give(home: Path) -> PreparedDataset:
+        shutil.copytree(made, home / "datasets" / "tiny")
+        return PreparedDataset.open("tiny")
+
+    return give
+
+
+@pytest.fixture
+def tiny(home: Path, give_tiny: Callable[[Path], PreparedDataset]) -> PreparedDataset:
+    """The embedded data set `synthetic tiny` in this test's artifacts folder."""
+    return give_tiny(home)
+
+
+@pytest.fixture(scope="session")
+def _folders() -> dict[str, tuple[Path, Any]]:
+    return {}
+
+
+@pytest.fixture
+def made_once(
+    home: Path,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    _folders: dict[str, tuple[Path, Any]],
+) -> Callable[[Callable[[], Any]], Any]:
+    """Gives what a function makes in the artifacts folder: made for a module's first test, copied for the others."""
+    name = request.module.__name__
+
+    def give(make: Callable[[], Any]) -> Any:
+        if name not in _folders:
+            kept = tmp_path_factory.mktemp("made") / "artifacts"
+            shutil.copytree(home, kept)
+            with monkeypatch.context() as patch:
+                patch.setenv("MDAF_HOME", str(kept))
+                _folders[name] = kept, make()
+        kept, found = _folders[name]
+        shutil.copytree(kept, home, dirs_exist_ok=True)
+        return found
+
+    return give
 
 
 LONG_LOGS = (1, 2, 55, 250, 1500, 10_500)

@@ -23,6 +23,7 @@ import pytest
 from mdaf_core.analysis.criteria import preset_criteria
 from mdaf_core.cli import main as cli
 from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue import api, store
 from mdaf_core.queue.job import log_path
 from mdaf_core.runs import tracking
@@ -77,9 +78,8 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 class Folder:
     """An artifacts folder with two studies, their jobs and data, and what reading it left in caches."""
 
-    def __init__(self, home: Path):
+    def __init__(self, home: Path, tiny: PreparedDataset):
         self.home = home
-        tiny = prepare("synthetic", path=None, name="tiny", options={"size": "tiny"})
         prepare("synthetic", path=None, name="spare", options={"size": "tiny", "seed": 3})
         self.study = make_study(["mdaf-full", "lr"], SEEDS, title="Mine", dataset=tiny, gates=True).id
         self.other = make_study(["lr"], [1], title="Other").id
@@ -140,13 +140,13 @@ class Folder:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
+def folder(tmp_path_factory: pytest.TempPathFactory, give_tiny: Callable[[Path], PreparedDataset]) -> Iterator[Folder]:
     home = tmp_path_factory.mktemp("damaged") / "artifacts"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MDAF_HOME", str(home))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.setattr(api, "ensure_supervisor", lambda: None)
-        made = Folder(home)
+        made = Folder(home, give_tiny(home))
         for name in made.commands:  # fills the caches
             code, out, err = call(made.commands[name], patch)
             assert code == 0 and not err, (name, out, err)

@@ -55,8 +55,12 @@ def _token(x, project, weight, bias, select, widen, step_bias, A, skip, out, bef
     states = len(A) // channels
     both, joined = np.empty(2 * channels, x.dtype), np.empty(earlier + channels, x.dtype)
     _times(project, x, both)
-    joined[:earlier], joined[earlier:] = before, both[:channels]
-    before[:] = joined[channels:]
+    for i in range(earlier):  # one by one: what numba would say of parts that do not fit takes seconds to compile
+        joined[i] = before[i]
+    for c in range(channels):
+        joined[earlier + c] = both[c]
+    for i in range(earlier):
+        before[i] = joined[channels + i]
     u, delta, mixed = np.empty(channels, x.dtype), np.empty(channels, x.dtype), np.empty(channels, x.dtype)
     _convolve(joined, weight, bias, earlier // channels, u)
     chosen = np.empty(len(select) // channels, x.dtype)

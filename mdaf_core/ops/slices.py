@@ -86,9 +86,11 @@ def _all_weights(score, code, target, equal, recency, nothing, log, left):  # ty
     length = len(log)
     row = np.zeros(length + LANES, score.dtype)
     for b in range(len(left)):
-        row[:length] = score[b * length : (b + 1) * length]
+        for i in range(length):  # one by one: see `carried._token`
+            row[i] = score[b * length + i]
         left[b] = _weights(code, target, equal, recency, nothing, log, b, 0, length, row)
-        score[b * length : (b + 1) * length] = row[:length]
+        for i in range(length):
+            score[b * length + i] = row[i]
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")

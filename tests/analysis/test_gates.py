@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 from mdaf_core.analysis import adaptivity, gates, rows, slices, story
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.batches.loader import BatchLoader
-from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.metrics.auc import auc
 from mdaf_core.models.mamba4rec import Mamba4RecConfig
@@ -29,12 +28,13 @@ SMALL = {"item_dim": 8, "category_dim": 8, "hidden_dim": 16, "static_dim": 4, "h
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, give_tiny):
     """An MDAF as it is initialised (a training adds nothing to these tests), its predictions, and its data set."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MDAF_HOME", str(tmp_path_factory.mktemp("artifacts")))
+        home = tmp_path_factory.mktemp("artifacts")
+        patch.setenv("MDAF_HOME", str(home))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        dataset = prepare("synthetic", options={"size": "tiny"})
+        dataset = give_tiny(home)
         runs = {}
         for fusion in ("gate", "fixed", "concat"):
             runs[fusion] = _write_run(dataset, fusion, f"{len(runs):032x}")

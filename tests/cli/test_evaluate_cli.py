@@ -10,8 +10,8 @@ from tests.reporting.example_study import make_study
 
 
 @pytest.fixture
-def study(home):
-    return make_study(["mdaf-full", "mdaf-static", "lr"], [42, 43, 44])
+def study(made_once):
+    return made_once(lambda: make_study(["mdaf-full", "mdaf-static", "lr"], [42, 43, 44]))
 
 
 def test_compare(call, study):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.queue import api, store
 
 
 @pytest.fixture(autouse=True)
-def tiny_and_no_supervisor(home, monkeypatch):
+def tiny_and_no_supervisor(home, tiny, monkeypatch):
     """Commands find the data set `tiny`; nobody serves the queue."""
     monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
-    prepare("synthetic", path=None, name="tiny", options={"size": "tiny"})
 
 
 def test_run_list_show(call):

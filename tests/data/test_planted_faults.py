@@ -10,13 +10,13 @@ import polars as pl
 import pytest
 
 from mdaf_core.data.audit.audit import audit_dataset as run_audit
-from mdaf_core.data.audit.report import Audit, example_frame, stored_audit
+from mdaf_core.data.audit.report import Audit, example_frame
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.dataset import PreparedDataset
 from tests.data.planting import change, impressions, prepare_table
 from tests.data.raw_files import TAOBAO_START, write_taobao_ads
 
-pytestmark = pytest.mark.usefixtures("home")
+pytestmark = pytest.mark.usefixtures("audited_by_the_test")
 
 # Each plants its fault if told to, and does all else alike.
 
@@ -196,7 +196,7 @@ def test_examples_are_rows_as_people_read_them(tmp_path):
     dataset = contradicting_duplicates(tmp_path, planted=True)
     frame = impressions()
     pairs = {tuple(row) for row in frame[::40].select("uid", "ad").cast(pl.String).rows()}
-    check = next(check for check in stored_audit(dataset).checks if check.id == "contradicting-rows")
+    check = next(check for check in _audit(dataset).checks if check.id == "contradicting-rows")
     assert check.number == 2 * len(frame[::40]) and len(check.examples) == 20
     for row in check.examples:
         assert (row["user"], row["item"]) in pairs and row["part"] in ("training", "validation", "test")

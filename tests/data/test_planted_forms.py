@@ -9,7 +9,7 @@ from mdaf_core.data.audit.audit import audit_dataset
 from mdaf_core.data.prepare.pipeline import prepare
 from tests.data.leaks.base import BASE, MAPPING, log
 
-pytestmark = pytest.mark.usefixtures("home")
+pytestmark = pytest.mark.usefixtures("audited_by_the_test")
 
 
 def _status(tmp_path, frame: pl.DataFrame, options: dict, id: str) -> str:

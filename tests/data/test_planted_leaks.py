@@ -11,7 +11,7 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from tests.data.leaks import CLEAN, LEAKS, Leak
 from tests.data.leaks.base import BASE, MAPPING, log
 
-pytestmark = pytest.mark.usefixtures("home")
+pytestmark = pytest.mark.usefixtures("audited_by_the_test")
 
 
 @pytest.mark.parametrize("leak", [leak for leak in LEAKS if leak.quick], ids=str)

@@ -28,7 +28,7 @@ from tests.data.raw_files import (
     write_user_behavior,
 )
 
-pytestmark = pytest.mark.usefixtures("home")
+pytestmark = pytest.mark.usefixtures("audited_by_the_test")
 DAY = 86400
 Columns = dict[str, np.ndarray]
 Plant = Callable[[Path], PreparedDataset]

@@ -22,6 +22,20 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
+# `streamlit run`, with a demo study whose trainings end after two epochs: what is clicked on is the same.
+STREAMLIT = """
+import sys
+from dataclasses import replace
+from streamlit.web.cli import main
+from mdaf_core.studies import definitions as here
+
+def short(one):
+    return replace(one, overrides=(*one.overrides, "training.max_epochs=2")) if one.name == "demo" else one
+
+here._DEFINITIONS = tuple(map(short, here._DEFINITIONS))
+sys.exit(main())
+"""
+
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
@@ -46,7 +60,7 @@ def app(home: Path) -> Iterator[str]:
     environment = os.environ | {"MDAF_HOME": str(home)}
     environment.pop("MLFLOW_TRACKING_URI", None)
     log = (home.parent / "app.log").open("w")
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
+    command = [sys.executable, "-c", STREAMLIT, "run", "app.py", "--server.headless=true"]
     command += [f"--server.port={port}", "--server.address=127.0.0.1"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"

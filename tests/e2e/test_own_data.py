@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 LEFT_OUT = ["mdaf-static", "mdaf-sequential"]  # of the demo study
 RUNS = ["mdaf-full", "dcnv2", "lr"]
-EPOCHS = 3
+EPOCHS = 2
 FOLDERS = {"user-behavior": "userbehavior", "movielens": "ml-100k"}
 TITLES = {"user-behavior": "Taobao UserBehavior, conversion", "movielens": "MovieLens-100K"}
 

@@ -52,11 +52,28 @@ class AverageEncoder(HistoryEncoder):
 '''
 
 
+# What a process does: each command's output as a line of JSON.
+COMMANDS = """
+import contextlib, io, json, sys
+from mdaf_core.cli.main import main
+for words in json.loads(sys.argv[1]):
+    sys.argv[1:], out = words, io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out):
+            main()
+    except SystemExit as end:
+        assert not end.code, words
+    print(json.dumps(out.getvalue()))
+"""
+
+
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the library with one model more, and a data set whose clicks follow from the history."""
+    """A copy of the library with one model more, and a log of clicks that follow from the history."""
     folder = tmp_path_factory.mktemp("recipe")
-    shutil.copytree(ROOT / "mdaf_core", folder / "mdaf_core", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "mdaf_core", folder / "mdaf_core", ignore=shutil.ignore_patterns("__pycache__", "ops"))
+    (folder / "mdaf_core" / "ops").mkdir()  # stays where it is, beside its compiled code
+    (folder / "mdaf_core" / "ops" / "__init__.py").write_text(f"__path__ = [{str(ROOT / 'mdaf_core' / 'ops')!r}]\n")
     (folder / "mdaf_core" / "models" / "average.py").write_text(MODEL, "utf-8")
 
     draw = np.random.default_rng(0)
@@ -74,41 +91,45 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "time": 1_700_000_000 + 3_600 * np.arange(users * steps),
         }
     ).write_csv(folder / "log.csv")
-    done = run(folder, "data", "prepare", "table", "--path", "log.csv", "--name", "log", "--json",
-               *("--set", "user=user"), *("--set", "item=item"), *("--set", "timestamp=time"))  # fmt: skip
-    assert done.returncode == 0, done.stderr
     return folder
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *commands: list[str]) -> list[str]:
+    """What the copy's commands print, one after the other in one process."""
     environment = {**os.environ, "MDAF_HOME": str(folder / "artifacts"), "MDAF_THREADS": "1", "PYTHONPATH": str(folder)}
-    command = [sys.executable, "-m", "mdaf_core", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-
-
-def trained(folder: Path, *settings: str) -> dict:
-    pairs = [part for setting in settings for part in ("--set", setting)]
-    short = ("training.max_epochs=4", "training.batch_size=128", "training.warmup_epochs=0", 
-             "training.learning_rate=0.01")  # fmt: skip
-    pairs += [part for setting in short for part in ("--set", setting)]
-    done = run(folder, "train", "average", "--data", "log", "--seed", "1", "--json", *pairs)
+    done = subprocess.run([sys.executable, "-c", COMMANDS, json.dumps(commands)], cwd=folder, env=environment,
+                          capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def chosen(*pairs: str) -> list[str]:
+    return [word for pair in pairs for word in ("--set", pair)]
 
 
 def test_a_new_history_model_is_given_its_history(library: Path) -> None:
-    seeing, blind = trained(library), trained(library, "model.blind=true")
+    prepare = ["data", "prepare", "table", "--path", "log.csv", "--name", "log"]
+    train = ["train", "average", "--data", "log", "--seed", "1", "--json",
+             *chosen("training.max_epochs=4", "training.batch_size=128", "training.warmup_epochs=0",
+                     "training.learning_rate=0.01")]  # fmt: skip
+    _, *trained = run(
+        library,
+        prepare + chosen("user=user", "item=item", "timestamp=time"),
+        train,
+        train + chosen("model.blind=true"),
+    )
+    seeing, blind = (json.loads(text) for text in trained)
     assert blind["test"]["auc"] < 0.6
     assert seeing["test"]["auc"] > blind["test"]["auc"] + 0.15
 
-    shown = run(library, "gates", seeing["run_id"])
-    assert shown.returncode == 0 and "History: helps." in shown.stdout, shown.stdout + shown.stderr
-    assert "Another user's history" in shown.stdout and "Empty history" in shown.stdout
-
     folder = library / "artifacts" / "runs" / seeing["run_id"] / "artifacts"
     rows = pl.read_parquet(folder / "predictions" / "test.parquet").filter(pl.col("history_length") >= 10)
-    row = rows["row_id"][0]
-    story = json.loads(run(library, "gates", seeing["run_id"], "--row", str(row), "--json").stdout)
+    asked = ["gates", seeing["run_id"]]
+    shown, told = run(library, asked, [*asked, "--row", str(rows["row_id"][0]), "--json"])
+    assert "History: helps." in shown
+    assert "Another user's history" in shown and "Empty history" in shown
+
+    story = json.loads(told)
     effects = [abs(event["effect_logit"]) for event in story["history"]]
     assert len(effects) >= 10 and max(effects) > 1e-4
     assert not any("does not read the history" in note for note in story["notes"])

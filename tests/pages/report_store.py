@@ -14,10 +14,9 @@ from tests.waiting import PATIENT
 LONG = "mdaf_variant-with-a-rather-long-name_and_50%-dropout"
 
 
-@pytest.fixture(scope="module")
-def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+@pytest.fixture(scope="session")
+def studies(tmp_path_factory: pytest.TempPathFactory, give_tiny) -> dict[str, str]:  # type: ignore[no-untyped-def]
     """Ids of studies: `full` (three seeds, on prepared data), `single` (one seed), `failed`, `empty` (nothing run)."""
-    from mdaf_core.data.prepare.pipeline import prepare
     from mdaf_core.runs.presets import get_preset
     from mdaf_core.studies.store import create_study
 
@@ -25,7 +24,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MDAF_HOME", str(folder))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        tiny = prepare("synthetic", path=None, name="tiny", options={"size": "tiny"})
+        tiny = give_tiny(folder)
         found = {
             "full": make_study(["mdaf-full", "mdaf-static", "lr"], [42, 43, 44], title="Full", dataset=tiny).id,
             "single": make_study(["mdaf-full", "lr"], [42], title="Single").id,

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.runs.predictions import load_predictions
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies.store import create_study
@@ -21,14 +20,15 @@ SMALL = {"item_dim": 8, "category_dim": 8, "hidden_dim": 16, "blocks": 1}
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def study(tmp_path_factory, give_tiny):
     """A study of an MDAF and a logistic regression, one seed each, trained for two epochs; with its runs by name."""
     from mdaf_core.training.fit import train
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MDAF_HOME", str(tmp_path_factory.mktemp("artifacts")))
+        home = tmp_path_factory.mktemp("artifacts")
+        patch.setenv("MDAF_HOME", str(home))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        dataset = prepare("synthetic", options={"size": "tiny"})
+        dataset = give_tiny(home)
         small = {f"model.sequential.{name}": value for name, value in SMALL.items()}
         configs = [get_preset("mdaf-full").with_overrides(QUICK | small), get_preset("lr").with_overrides(QUICK)]
         study = create_study(

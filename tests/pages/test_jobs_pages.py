@@ -9,7 +9,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mdaf_core.base.files import write_json
-from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.queue import api, store
 from mdaf_core.queue.job import log_path
 from mdaf_core.runs import tracking
@@ -30,8 +29,8 @@ def quiet(home, monkeypatch):
 
 
 @pytest.fixture
-def tiny(quiet):
-    return prepare("synthetic", path=None, name="tiny", options={"size": "tiny"})
+def tiny(quiet, give_tiny):
+    return give_tiny(quiet)
 
 
 def open_page(page: str, **query: str) -> AppTest:

@@ -40,9 +40,11 @@ def acknowledge(home, study, *ids: str):
 
 
 @pytest.fixture
-def burdened(home, tiny):
+def burdened(home, tiny, made_once):
     """A study on synthetic data split at random, with a failed and a warned check, and trainings cut short."""
-    study = make_study(["mdaf-full", "mdaf-static", "lr"], [1, 2], dataset=tiny, gates=True, epochs=3)
+    study = made_once(
+        lambda: make_study(["mdaf-full", "mdaf-static", "lr"], [1, 2], dataset=tiny, gates=True, epochs=3)
+    )
     change_meta(tiny, split={"kind": "random"})
     audited(
         tiny,

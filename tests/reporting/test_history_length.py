@@ -23,9 +23,9 @@ LENGTHS = (2, 50, 10_000)
 
 
 @pytest.fixture
-def study(tiny):
+def study(tiny, made_once):
     configs = configurations(get_definition("history-length"), ["mdaf-sequential", "bst", "lr"], LENGTHS, 50)
-    return make_study(configs, [1, 2, 3], dataset=tiny)
+    return made_once(lambda: make_study(configs, [1, 2, 3], dataset=tiny))
 
 
 def test_one_line_a_model_with_what_each_length_gives_and_costs(study, tiny):

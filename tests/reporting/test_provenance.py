@@ -27,8 +27,8 @@ ODD = "a+b=c/d@e, ü"
 
 
 @pytest.fixture
-def study(home: Path):  # type: ignore[no-untyped-def]
-    return make_study(["mdaf-full", "lr", ODD], [1, 2])
+def study(made_once):  # type: ignore[no-untyped-def]
+    return made_once(lambda: make_study(["mdaf-full", "lr", ODD], [1, 2]))
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ ODD = "mdaf_variant & 50% #1 {a}^b ~c \\d $e"
 
 
 @pytest.fixture
-def study(home):
-    return make_study(["mdaf-full", "lr", ODD], [1, 2, 3])
+def study(made_once):
+    return made_once(lambda: make_study(["mdaf-full", "lr", ODD], [1, 2, 3]))
 
 
 @pytest.fixture

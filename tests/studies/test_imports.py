@@ -23,9 +23,9 @@ from tests.reporting.example_study import make_study
 
 
 @pytest.fixture
-def study(tiny):  # type: ignore[no-untyped-def]
-    names = ["mdaf-full", "lr"]
-    return make_study(names, [1, 2, 3], dataset=tiny, fingerprints=dict.fromkeys(names, fingerprint(tiny)))
+def study(tiny, made_once):  # type: ignore[no-untyped-def]
+    given = dict.fromkeys(["mdaf-full", "lr"], fingerprint(tiny))
+    return made_once(lambda: make_study([*given], [1, 2, 3], dataset=tiny, fingerprints=given))
 
 
 def own(study, configuration: str, seed: int, split: str = "test") -> pl.DataFrame:

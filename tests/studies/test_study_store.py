@@ -9,7 +9,6 @@ import pytest
 
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import write_json
-from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue import api, store
 from mdaf_core.runs.presets import get_preset
@@ -29,8 +28,8 @@ def quiet(home, monkeypatch):
 
 
 @pytest.fixture
-def tiny(quiet):
-    return prepare("synthetic", path=None, name="tiny", options={"size": "tiny"})
+def tiny(quiet, give_tiny):
+    return give_tiny(quiet)
 
 
 def create(**changes):

@@ -42,20 +42,30 @@ def submit(*training: object) -> int:
     return api.submit([trainings.training_job(*training)])[0]  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def served(home, monkeypatch):
+@pytest.fixture(scope="module")
+def supervised(tmp_path_factory):
     """An artifacts folder with `tiny`, served by the program's own supervisor."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MDAF_HOME", str(tmp_path_factory.mktemp("artifacts")))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setenv("MDAF_THREADS", "1")
+        (job_id,) = api.submit([prepare.job("synthetic", None, "tiny", {"size": "tiny"})])
+        wait_for(lambda: ended(job_id))
+        assert store.get_job(job_id).state == "finished", store.get_job(job_id).reason
+        yield get_settings().home
+        for job in store.list_jobs(states=["running"]):
+            if job.pid:
+                os.killpg(job.pid, signal.SIGKILL)
+        for child in api._children:
+            child.terminate()
+            child.wait()
+
+
+@pytest.fixture
+def served(supervised, monkeypatch):
+    monkeypatch.setenv("MDAF_HOME", str(supervised))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("MDAF_THREADS", "1")
-    (job_id,) = api.submit([prepare.job("synthetic", None, "tiny", {"size": "tiny"})])
-    wait_for(lambda: ended(job_id))
-    assert store.get_job(job_id).state == "finished", store.get_job(job_id).reason
-    yield home
-    for job in store.list_jobs(states=["running"]):
-        if job.pid:
-            os.killpg(job.pid, signal.SIGKILL)
-    for child in api._children:
-        child.terminate()
-        child.wait()
 
 
 @pytest.mark.slow

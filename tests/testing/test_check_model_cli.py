@@ -16,6 +16,7 @@ from tests.testing.models import written
 from tests.testing.plants import PLANTS
 
 BY_NAME = {plant.name: plant for plant in PLANTS}
+BY_PROCESS = BY_NAME["the order of a set of names"]
 
 
 def called(path: Path, *more: str):  # type: ignore[no-untyped-def]
@@ -35,8 +36,14 @@ def test_a_bug_is_a_line_and_an_exit_code(model: Path, home: Path) -> None:
     assert "1 check fails: gradients." in done.stdout
 
 
-def test_a_clean_model_is_kept_by_its_content(model: Path, home: Path) -> None:
-    model.write_text(written("static", {}), "utf-8")
+def test_what_depends_on_the_process_is_named(model: Path, home: Path) -> None:
+    """The order of a set of texts is another one in another process."""
+    model.write_text(BY_PROCESS.source(), "utf-8")
+    assert called(model, "--only", "process").exit_code == 1
+
+
+def test_its_clean_twin_passes_all_and_is_kept_by_its_content(model: Path, home: Path) -> None:
+    model.write_text(BY_PROCESS.source(clean=True), "utf-8")
     done = called(model, "--json")
     assert done.exit_code == 0, done.stdout
     found = json.loads(done.stdout)
@@ -46,15 +53,6 @@ def test_a_clean_model_is_kept_by_its_content(model: Path, home: Path) -> None:
     assert stored is not None and stored.passed
     model.write_text(model.read_text("utf-8") + "\n# changed\n", "utf-8")
     assert kept(sha256(model.read_bytes()).hexdigest(), "planted") is None
-
-
-def test_what_depends_on_the_process_is_named(model: Path, home: Path) -> None:
-    """The order of a set of texts is another one in another process."""
-    plant = BY_NAME["the order of a set of names"]
-    model.write_text(plant.source(), "utf-8")
-    assert called(model, "--only", "process").exit_code == 1
-    model.write_text(plant.source(clean=True), "utf-8")
-    assert called(model, "--only", "process").exit_code == 0
 
 
 def test_an_exception_is_a_sentence_with_its_line(model: Path, home: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
 from mdaf_core.base.errors import StudioError
+from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.metrics.auc import auc
 from mdaf_core.models import layers
@@ -18,8 +20,10 @@ from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.fit import Cancelled, train
 from mdaf_core.training.predict import predict
+from tests.data.raw_files import write_ml_100k
 
-FAST = ["training.batch_size=2048", "training.max_epochs=3"]
+FAST = ["training.batch_size=2048", "training.max_epochs=3", "training.max_history=8"]
+BRIEF = "training.batch_size=256"
 SMALL = {
     "mdaf-full": ["model.sequential.hidden_dim=16", "model.sequential.blocks=1"],
     "mamba4rec-v2": ["model.hidden_dim=16", "model.blocks=1"],
@@ -38,32 +42,39 @@ def comparable(result) -> dict:  # type: ignore[no-untyped-def]
     return keep
 
 
+@pytest.fixture
+def few(home: Path, tmp_path: Path) -> PreparedDataset:
+    """1,600 training rows with histories."""
+    write_ml_100k(tmp_path / "ml-100k", 2000)
+    return prepare("movielens", path=tmp_path / "ml-100k", name="few")
+
+
 @pytest.mark.parametrize("preset", ["mdaf-full", "gbdt"])
-def test_repeats_are_bit_identical(tiny: PreparedDataset, preset: str) -> None:
-    first, second = (train(fast(preset), tiny, seed=7) for _ in range(2))
+def test_repeats_are_bit_identical(few: PreparedDataset, preset: str) -> None:
+    first, second = (train(fast(preset, BRIEF), few, seed=7) for _ in range(2))
     assert comparable(first) == comparable(second)
     predictions = [pl.read_parquet(tracking.artifact(r.run_id, "predictions/test.parquet")) for r in (first, second)]
     assert predictions[0].equals(predictions[1])
-    assert comparable(train(fast(preset), tiny, seed=8)) != comparable(first)
+    assert comparable(train(fast(preset, BRIEF), few, seed=8)) != comparable(first)
 
 
 @pytest.mark.parametrize(("stop_after", "large"), [(1, 4_000_000), (2, 0)])
 def test_a_resumed_run_equals_an_uninterrupted_one(
-    tiny: PreparedDataset, stop_after: int, large: int, monkeypatch: pytest.MonkeyPatch
+    few: PreparedDataset, stop_after: int, large: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layers, "LARGE_TABLE", large)  # 0: tables whose untouched rows take their steps later
-    config = fast("mdaf-full", "training.max_epochs=4")
-    whole = train(config, tiny, seed=3)
+    config = fast("mdaf-full", "training.max_epochs=4", BRIEF)
+    whole = train(config, few, seed=3)
 
     def enough() -> bool:
         running = [r for r in tracking.list_runs() if r.state == "running"]
         return bool(running) and len(running[0].epochs) >= stop_after
 
     with pytest.raises(Cancelled):
-        train(config, tiny, seed=3, should_stop=enough)
+        train(config, few, seed=3, should_stop=enough)
     stopped = next(r for r in tracking.list_runs() if r.state == "cancelled")
     assert len(stopped.epochs) == stop_after
-    resumed = train(config, tiny, seed=3, run_id=stopped.run_id)
+    resumed = train(config, few, seed=3, run_id=stopped.run_id)
     assert resumed.run_id == stopped.run_id
     assert comparable(resumed) == comparable(whole)
     assert tracking.get_run(stopped.run_id).state == "finished"
@@ -81,7 +92,7 @@ def test_what_a_run_keeps(tiny: PreparedDataset) -> None:
     assert result.test.oracle_auc is not None and result.test.oracle_auc > result.test.auc
     assert frame["g"].is_between(0, 1).all()
     np.testing.assert_allclose(frame["probability"], 1 / (1 + np.exp(-frame["logit"].to_numpy())))
-    assert frame["history_length"].max() <= 50
+    assert frame["history_length"].max() == 8
 
     model = load_model(config.model, tiny.meta.features(), tracking.artifact(result.run_id, "weights.safetensors"))
     np.testing.assert_array_equal(predict(model, tiny, "test", config.training)["logit"], frame["logit"].to_numpy())

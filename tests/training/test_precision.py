@@ -18,7 +18,7 @@ from mdaf_core.training.batches import EVENTS, loader_for
 from mdaf_core.training.fit import train
 
 needs_products = pytest.mark.skipif(not precision.has_products(), reason="this processor has no bfloat16 products")
-BF16 = {"training.precision": "bf16", "training.max_epochs": 1, "training.batch_size": 512}
+BF16 = {"training.precision": "bf16", "training.max_epochs": 1, "training.batch_size": 1024}
 
 
 def products() -> str:
@@ -49,7 +49,9 @@ def test_a_run_trains_with_them_evaluates_without_and_leaves_none_behind(tiny, m
     monkeypatch.setattr(
         module.CTRModule, "validation_step", lambda self, *a: (seen["validation"].add(products()), check(self, *a))[1]
     )
-    config = get_preset("mdaf-sequential").with_overrides(BF16 | {"training.history_encoding": "stream"})
+    config = get_preset("mdaf-sequential").with_overrides(
+        BF16 | {"training.history_encoding": "stream", "model.blocks": 1}
+    )
     one, two = (train(config, tiny, seed=3) for _ in range(2))
     assert seen == {"training": {"bf16"}, "validation": {"ieee"}} and products() == before
     assert one.test == two.test and one.epochs[0].train_loss == two.epochs[0].train_loss

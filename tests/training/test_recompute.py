@@ -8,7 +8,6 @@ from safetensors.torch import load_file, save_file
 
 from mdaf_core.analysis.adaptivity import contributions
 from mdaf_core.base.errors import StudioError
-from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.fit import train
@@ -21,11 +20,12 @@ OLD = ["row_id", "user", "label", "timestamp", "history_length", "logit", "proba
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, give_tiny):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MDAF_HOME", str(tmp_path_factory.mktemp("artifacts")))
+        home = tmp_path_factory.mktemp("artifacts")
+        patch.setenv("MDAF_HOME", str(home))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        dataset = prepare("synthetic", options={"size": "tiny"})
+        dataset = give_tiny(home)
         config = get_preset("mdaf-bst").with_overrides(QUICK | {f"model.sequential.{k}": v for k, v in SMALL.items()})
         yield tracking.get_run(train(config, dataset, 1).run_id)
 

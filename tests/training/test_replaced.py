@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from mdaf_core.analysis.adaptivity import describe
 from mdaf_core.analysis.effects import effects_of
 from mdaf_core.analysis.margins import Margin
-from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.metrics.auc import placements
 from mdaf_core.metrics.values import pairs_within
 from mdaf_core.models.bst import BSTConfig
@@ -136,10 +135,11 @@ class Direction(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
+def tiny(tmp_path_factory, give_tiny):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MDAF_HOME", str(tmp_path_factory.mktemp("artifacts")))
-        yield prepare("synthetic", options={"size": "tiny"})
+        home = tmp_path_factory.mktemp("artifacts")
+        patch.setenv("MDAF_HOME", str(home))
+        yield give_tiny(home)
 
 
 def frame_of(dataset, columns) -> pl.DataFrame:

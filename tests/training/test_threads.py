@@ -31,7 +31,8 @@ def seen(result):
     }
 
 config = get_preset("mdaf-full").with_overrides(
-    {"training.max_epochs": 1, "training.warmup_epochs": 0, "training.batch_size": 512, "model.sequential.blocks": 1}
+    {"training.max_epochs": 1, "training.warmup_epochs": 0, "training.batch_size": 512, "training.max_history": 8,
+     "model.sequential.blocks": 1}
 )
 dataset = PreparedDataset.open("tiny")
 out = []
