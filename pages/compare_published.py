@@ -76,7 +76,10 @@ def _findings(found: Audit) -> None:
         table.select(c for c in table.columns if table[c].null_count() < len(table)), "published-overview",
         title=TOPICS["survives"], help="Comparisons with the best mean over seeds, after Holm.",
         column_config={
-            "Rank correlation": number(format="%+.2f", help="Spearman's, of the shown order and that of the means."),
+            "Rank correlation": number(
+                format="%+.2f",
+                help="Spearman's, of the shown order and that of the means (or of what is best on validation).",
+            ),
             "With seeds": number(help="Models with two seeds or more: only these can be told apart."),
             "Survive Holm": st.column_config.TextColumn(help="Of the comparisons with the best mean over seeds."),
             "Validation = test": st.column_config.TextColumn(

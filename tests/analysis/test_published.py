@@ -260,3 +260,22 @@ def test_bad_requests_are_sentences():
     ):
         with pytest.raises(UsageError, match=words):
             audit(runs, **asked)
+
+
+def test_shown_figures_of_settings_without_seeds():
+    """Three models of three settings each: two show the best on test, one a figure of none of its runs."""
+    test = {"a": [0.70, 0.71, 0.72], "b": [0.60, 0.62, 0.61], "c": [0.5, 0.51, 0.52]}
+    shown = {"a": 0.72, "b": 0.62, "c": 0.9}
+    runs = [
+        Run("d", m, f"s{i}", "", {"auc": 0.9 - i / 10}, {"auc": v}, {"auc": shown[m]}, {"auc": 4})
+        for m, values in test.items()
+        for i, v in enumerate(values)
+    ]
+    found = audit(table(runs))
+    chosen, one = found.chosen_on_test, of(found, "d")
+    assert (chosen.shown_best_on_test, chosen.shown_neither, chosen.chance) == (2, 1, 0.25)
+    assert (chosen.shown_cells, chosen.all_best_on_test, chosen.of_no_run) == (3, 2, 1)
+    assert (one.ranked, one.ranked_by) == (3, "figures chosen on validation")
+    assert one.rank_correlation == pytest.approx(stats.spearmanr([0.72, 0.62, 0.9], [0.70, 0.60, 0.5]).statistic)
+    assert found.kinds.several_settings == 3 and not one.leads
+    assert "figures chosen on validation: d −0.50 (3 models)" in " ".join(s.text for s in paragraph(found))

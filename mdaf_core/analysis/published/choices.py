@@ -142,12 +142,20 @@ def chosen_on_test(cells: Sequence[Cell], data_sets: Sequence[DataSetFound]) -> 
         if len(runs) < 2 or len(runs) < len(cell.runs) or all(identical(run) for run in runs):
             continue
         out.cells += 1
-        found = _selection(cell, runs)
-        if found is not None:
-            out.selections.append(found)
+        on_validation, on_test = _both(cell, runs)
+        if on_validation != on_test:
+            out.selections.append(_selection(cell, len(runs), on_validation, on_test))
+        if cell.shown is not None:
+            shown, digits = cell.shown
+            out.all_best_on_test += prints_as(on_test, shown, digits)
+            out.all_best_on_validation += prints_as(on_validation, shown, digits)
+            out.shown_cells += 1
+            out.of_no_run += not any(prints_as(run.test[cell.metric.key], shown, digits) for run in runs)
     said = Counter(found.shown_is for found in out.selections)
     out.shown_best_on_test, out.shown_best_on_validation = said["best on test"], said["best on validation"]
     out.shown_neither = said["neither"]
+    either = out.shown_best_on_test + out.shown_best_on_validation
+    out.chance = at_least(out.shown_best_on_test, [0.5] * either) if either else None
     if out.selections:
         largest = min(out.selections, key=lambda g: (-g.gain_bp, g.data_set, g.model))
         out.gain_bp = math.fsum(found.gain_bp for found in out.selections) / len(out.selections)
@@ -155,22 +163,24 @@ def chosen_on_test(cells: Sequence[Cell], data_sets: Sequence[DataSetFound]) -> 
     return out
 
 
-def _selection(cell: Cell, runs: Sequence[Run]) -> Selection | None:
+def _both(cell: Cell, runs: Sequence[Run]) -> tuple[float, float]:
+    """Test figures of the run best on validation (of several the best), and of the run best on test."""
     key, direction = cell.metric.key, cell.metric.direction
-    best_val = max(direction * run.val[key] for run in runs)
-    on_validation = max(
-        (run.test[key] for run in runs if direction * run.val[key] == best_val), key=lambda v: direction * v
+    best = max(direction * run.val[key] for run in runs)
+    return (
+        direction * max(direction * run.test[key] for run in runs if direction * run.val[key] == best),
+        direction * max(direction * run.test[key] for run in runs),
     )
-    on_test = max((run.test[key] for run in runs), key=lambda v: direction * v)
-    if on_validation == on_test:
-        return None
+
+
+def _selection(cell: Cell, runs: int, on_validation: float, on_test: float) -> Selection:
     out = Selection(
         data_set=cell.data_set,
         model=cell.model,
-        runs=len(runs),
+        runs=runs,
         best_on_validation=on_validation,
         best_on_test=on_test,
-        gain_bp=in_bp(cell.metric, direction * (on_test - on_validation), on_validation),
+        gain_bp=in_bp(cell.metric, cell.metric.direction * (on_test - on_validation), on_validation),
     )
     if cell.shown is not None:
         shown, digits = cell.shown

@@ -65,10 +65,9 @@ class DataSetFound(BaseModel):
     margin_note: str = ""
     pairs: int = Field(0, description="Pairs of models with seeds.")
     pairs_survive: int = Field(0, description="Of those, how many differ after Holm over all of them.")
-    rank_correlation: float | None = Field(
-        None, description="Spearman's, of the shown figures and the means over seeds."
-    )
+    rank_correlation: float | None = Field(None, description="Spearman's, of the shown figures and those below.")
     ranked: int = Field(0, description="Models behind it.")
+    ranked_by: Literal["means over seeds", "figures chosen on validation"] = "means over seeds"
     noise_floor: float | None = Field(None, description="Pooled standard deviation over seeds.")
     neighbours: int = Field(0, description="Steps from one shown figure to the next lower.")
     within_noise: int = Field(0, description="Of those, how many are smaller than the noise floor.")
@@ -148,10 +147,17 @@ class ChosenOnTest(BaseModel):
     identical_sets: list[str] = Field([], description="Data sets all of whose lines are.")
     identical_in_sets: int = Field(0, description="Lines of those.")
     cells: int = Field(0, description="Models with several runs, on one data set, that have both figures.")
+    shown_cells: int = Field(0, description="Of these, with a shown figure.")
+    all_best_on_test: int = Field(0, description="Of those, whose shown figure is printed like the best on test.")
+    all_best_on_validation: int = Field(0, description="… like that of the run best on validation (or both).")
+    of_no_run: int = Field(0, description="… like that of none of its runs.")
     selections: list[Selection] = Field([], description="Of these, where choosing on test gives another figure.")
     shown_best_on_test: int = 0
     shown_best_on_validation: int = 0
     shown_neither: int = 0
+    chance: float | None = Field(
+        None, description="Of as many best on test, had it been either of both with equal chance."
+    )
     gain_bp: float | None = Field(None, description="Of choosing on test, mean over the selections.")
     largest_gain_bp: float | None = None
     largest_gain: str | None = None

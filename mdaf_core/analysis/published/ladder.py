@@ -181,6 +181,9 @@ def _proposed(out: DataSetFound, base: Entry) -> tuple[float | None, str]:
 
 def _shown_order(out: DataSetFound, seeded: Sequence[Entry]) -> None:
     both = [one for one in seeded if one.shown is not None]
+    if len(both) < 3:
+        both = [one for one in out.entries if one.shown is not None and one.basis == "best on validation"]
+        out.ranked_by = "figures chosen on validation"
     out.ranked = len(both)
     out.rank_correlation = spearman([one.shown or 0.0 for one in both], [one.figure for one in both])
 

@@ -170,7 +170,22 @@ def _test(found: ChosenOnTest) -> list[Sentence]:
             Sentence(
                 f"In {words.plural(told, 'pair')} the run best on validation and the run best on test differ in what "
                 f"would be shown: the shown figure is the best on test in {found.shown_best_on_test}, that best on "
-                f"validation in {found.shown_best_on_validation}, neither in {found.shown_neither}.",
+                f"validation in {found.shown_best_on_validation}, neither in {found.shown_neither}"
+                + (
+                    f" ({scientific(found.chance)} by chance, were both as likely)."
+                    if found.chance is not None
+                    else "."
+                ),
+                _SHOWN,
+            )
+        )
+    if found.shown_cells:
+        none = f", like that of none of its runs in {found.of_no_run}" if found.of_no_run else ""
+        out.append(
+            Sentence(
+                f"Of {words.plural(found.shown_cells, 'pair')} with several runs the shown figure is printed like the "
+                f"best on test in {found.all_best_on_test}, like that of the run best on validation in "
+                f"{found.all_best_on_validation}{none}.",
                 _SHOWN,
             )
         )
@@ -189,6 +204,12 @@ def _test(found: ChosenOnTest) -> list[Sentence]:
 
 def _survives(data_sets: Sequence[DataSetFound]) -> list[Sentence]:
     out = [Sentence(of_data_set(found), _TESTS) for found in data_sets if found.leads]
+    ranked = [found for found in data_sets if not found.leads and found.rank_correlation is not None]
+    if ranked:
+        each = "; ".join(f"{found.name} {_correlation(found)} ({found.ranked} models)" for found in ranked)
+        out.append(
+            Sentence(f"Rank correlation of the shown order and the order of {ranked[0].ranked_by}: {each}.", _SHOWN)
+        )
     alone = [found.name for found in data_sets if not found.leads]
     if alone:
         several = "each" if len(alone) > 1 else "it"
@@ -223,8 +244,8 @@ def of_data_set(found: DataSetFound) -> str:
         head += f" Parity within {found.margin_words}: {words.listed(parity)}."
     if found.rank_correlation is not None:
         head += (
-            f" The shown order has rank correlation {words.signed(found.rank_correlation, 2).removeprefix('+')} with "
-            f"the order of the means ({found.ranked} models)."
+            f" The shown order has rank correlation {_correlation(found)} with the order of the "
+            f"{'means' if found.ranked_by == 'means over seeds' else found.ranked_by} ({found.ranked} models)."
         )
     if found.pairs > len(found.leads):
         head += f" Of all {found.pairs} pairs of them {found.pairs_survive} differ after Holm over all."
@@ -234,6 +255,10 @@ def of_data_set(found: DataSetFound) -> str:
             f"model over seeds ({size(found.noise_floor, found).removeprefix('+')})."
         )
     return f"{head} {found.margin_note}".rstrip()
+
+
+def _correlation(found: DataSetFound) -> str:
+    return words.signed(found.rank_correlation, 2).removeprefix("+")
 
 
 def lead_words(lead: Lead, found: DataSetFound) -> str:

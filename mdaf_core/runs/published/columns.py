@@ -67,6 +67,9 @@ _SEEDS = _words("seed seeds random_state rng")
 _REPEATS = _names(
     "repeat repetition rep replicate replication fold run trial run_id run_idx split_id repeat_id fold_id trial_id"
 )
+_RUN_NAMES = _words(
+    "exp_id exp experiment experiment_id experiment_name config_id run_name run_id run trial trial_id version"
+)
 _STATES = ("state", "status")
 YES = _words("true yes 1 x y")
 _YES_NO = YES | _words("false no 0 n")
@@ -164,9 +167,14 @@ def propose(frame: pl.DataFrame) -> Columns:
     out.seed = [column for column in left if _SEEDS & set(tokens(column)) or names[column] in _SEEDS]
     repeats = [c for c in left if names[c] in _REPEATS and c not in out.seed]
     named = [c for c in left if c not in (*out.seed, *repeats) and _is_setting(c)]
-    out.seed += [c for c in repeats if _repeats(frame, out, c, named)]
+    numbers = [c for c in repeats if _repeats(frame, out, c, named)]
+    out.seed += numbers
+    if numbers:
+        out.guesses.append(f"Runs are told apart, and paired, by {', '.join(numbers)}, as by a seed.")
     texts = [c for c in left if c not in (*out.seed, *repeats, *named) and c not in numeric and _few(frame, c)]
     _propose_settings(out, frame, [*named, *texts])
+    if not (out.seed or out.setting):  # what names a run may name its setting
+        out.setting = [c for c in left if names[c] in _RUN_NAMES and _varies(frame, [out.data_set, out.model], c)][:1]
     taken = {*used, *out.seed, *out.setting}
     out.unused = [c for c in frame.columns if c not in taken]
     out.spread = [c for c in out.unused if c in numeric and _SPREAD & set(tokens(c))]
@@ -357,7 +365,9 @@ def _propose_settings(out: Columns, frame: pl.DataFrame, candidates: Sequence[st
         out.setting.append(column)
 
 
-def _varies(frame: pl.DataFrame, cell: Sequence[str], column: str) -> bool:
+def _varies(frame: pl.DataFrame, of: Sequence[str | None], column: str) -> bool:
+    """Whether a column has several values within some group of these columns."""
+    cell = [c for c in of if c]
     if not cell:
         return frame[column].n_unique() > 1
     return bool((frame.group_by(cell).agg(pl.col(column).n_unique().alias("n"))["n"] > 1).any())
