@@ -11,7 +11,7 @@ from mdaf_core.data.audit.base import EXAMPLES, Written, rows_text
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.store.schema import SPLITS, Split
 
-_FEWEST_TO_JUDGE = 50
+_FEWEST_TO_JUDGE = 20
 _QUANTILES = 1000
 _BUT_CHANCE = ", but for what chance explains"
 

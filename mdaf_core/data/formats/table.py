@@ -23,6 +23,7 @@ from mdaf_core.data.formats.base import (
 )
 from mdaf_core.data.formats.options import Implied, numeric_scaling
 from mdaf_core.data.formats.parts import PartsOptions, files_of_parts, part_files
+from mdaf_core.data.reading.reczoo_sets import misread
 from mdaf_core.data.reading.table_columns import CheckedColumns, without_padding
 from mdaf_core.data.reading.table_file import TableFile, rows_of
 from mdaf_core.data.reading.table_files import TableFiles
@@ -174,6 +175,8 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
     frame = file.read(used)
     progress(0.6, "Checking columns")
     table = CheckedColumns(frame, file, unlabelled=options.new_rows)
+    if not options.new_rows:
+        table.notes += misread(file.columns(), _roles(options), options.timestamp_unit == "order")
     columns = {"label": table.label(options.label, options.positive_from, options.positive_values)}
     if options.part and not options.new_rows:
         columns["split"] = table.parts(options.part, options.part_values)
@@ -266,6 +269,13 @@ def used_columns(options: TableOptions) -> list[str]:
     if options.history_category and not options.category:
         raise UsageError("history_category needs category: histories share the codes of the target's category.")
     return used
+
+
+def _roles(options: TableOptions) -> dict[str, list[str]]:
+    """What columns were taken for, by option; the label and the part are left out."""
+    single = ("user", "timestamp", "item", "category", "history_item", "history_category")
+    named = {name: [getattr(options, name)] for name in single if getattr(options, name)}
+    return named | {"categorical": options.categorical, "numeric": options.numeric}
 
 
 def _field_names(columns: list[str]) -> dict[str, str]:
