@@ -340,7 +340,7 @@ def _check(path: Path, options: ReczooOptions) -> None:
 def _size(path: Path, options: ReczooOptions) -> Size:
     parts = _parts(path, options)
     published = _set_of(parts[0].path, options)
-    rows = sum(count_lines(file) for _, file in parts)
+    rows = sum(max(1, count_lines(file) - 1) for _, file in parts)
     if published.quoted:  # read whole, as a table is: see `table`
         used = len(published.columns)
         held = 20 * used + 2 * max(unpacked_size(file) for _, file in parts) / rows

@@ -43,9 +43,8 @@ def _known(name: str, columns: str, note: str, **more: Any) -> Known:
 
 
 _ONE_FILE = (
-    "The published split is in files of their own (train, valid, test); one file is read here and split anew, so "
-    "results "
-    "are not those of the published split."
+    "The published split is in files of their own, which the source 'reczoo' reads from their folder; one file is "
+    "split anew, so results are not those of the published split."
 )
 KNOWN = (
     _known(

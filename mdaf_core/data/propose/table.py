@@ -9,12 +9,15 @@ from mdaf_core.data.propose.known_files import by_header, by_shape
 from mdaf_core.data.propose.look import Look
 from mdaf_core.data.propose.proposal import Proposal
 from mdaf_core.data.propose.roles import Roles
+from mdaf_core.data.reading.blocks import fingerprint_file
 from mdaf_core.data.reading.parts import parts_beside, parts_in
+from mdaf_core.data.reading.reczoo_sets import FILES, Published, by_columns
 from mdaf_core.data.reading.table_file import TableFile, read_head
 from mdaf_core.data.store.schema import Split
 
 ROWS = 1000
 MOST_COLUMNS = 1000
+_HASHED_AT_ONCE = 64 << 20  # bytes
 
 
 def propose(path: Path) -> Proposal:
@@ -29,6 +32,9 @@ def propose(path: Path) -> Proposal:
     known = by_header(file.first.columns)
     if file.text and (file.names or known is None):  # quotes in published files without a header mean nothing
         known = by_shape(file.first_line().rstrip("\r\n").split(file.delimiter), file.delimiter, path)
+    published = by_columns(file.first.columns) if parts and (path.is_dir() or parts["train"] == path) else None
+    if published is not None:
+        return _published(published, parts, proposal)
     if known is not None:
         proposal.findings.append(f"This looks like {known.name}. {known.note}")
         proposal.source, proposal.runs = known.source, not known.refused
@@ -57,6 +63,18 @@ def propose(path: Path) -> Proposal:
             else:
                 proposal.take(option, value, f"as {known.name} has it")
     _parts(path, parts, proposal)
+    return proposal
+
+
+def _published(published: Published, parts: dict[Split, Path], proposal: Proposal) -> Proposal:
+    """A folder of reczoo's: its source knows the columns."""
+    proposal.source = "reczoo"
+    proposal.findings = [f"This looks like {published.name} of reczoo: the source 'reczoo' reads it.", *published.notes]
+    proposal.left_out = {name: published.columns[name].why for name in published.of("never")}
+    for split, path in parts.items():
+        wanted = published.md5.get(FILES[split])
+        if path.stat().st_size < _HASHED_AT_ONCE and fingerprint_file(path)["md5"] != wanted:
+            proposal.take("accept_md5", True, f"{path.name} is not the published file, by its md5")
     return proposal
 
 
