@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 from pydantic import Field
 
-from mdaf_core.base.errors import UsageError
+from mdaf_core.base.errors import BadInputError, UsageError
 from mdaf_core.base.progress import Progress
 from mdaf_core.data.formats.base import (
     EventRule,
@@ -111,8 +112,7 @@ def _repeated(rows: pl.DataFrame) -> list[str]:
 
 def _layout(file: Path, options: AmazonReviewsOptions) -> Layout:
     """Of this file: the scripts that make the files write no header, the published ones have one."""
-    with open_input(file) as opened:
-        first = opened.read(1 << 16).split(b"\n", 1)[0].decode("utf-8-sig", "replace").rstrip("\r")
+    first = _first_line(file)
     columns = _COLUMNS
     if first.endswith(",history") or first.count(",") == len(_COLUMNS):
         columns = (*columns, _HISTORY)
@@ -122,6 +122,11 @@ def _layout(file: Path, options: AmazonReviewsOptions) -> Layout:
         )
     layout = Layout(columns, header="user_id" in first, expected=EXPECTED)
     return layout.with_optional("rating") if options.new_rows else layout
+
+
+def _first_line(file: Path) -> str:
+    with open_input(file) as opened:
+        return opened.read(1 << 16).split(b"\n", 1)[0].decode("utf-8-sig", "replace").rstrip("\r")
 
 
 def _parts(path: Path, options: AmazonReviewsOptions) -> list[Part]:
@@ -145,6 +150,10 @@ def _category(file: Path) -> str:
 def _check(path: Path, options: AmazonReviewsOptions) -> None:
     for _, file in _parts(path, options):
         _layout(file, options)
+        named = [column.name for column in _COLUMNS]
+        first = _first_line(file).split(",")
+        if first[: len(named)] != named and not (options.new_rows or re.fullmatch(r"[\d.]+,\d+", ",".join(first[2:4]))):
+            raise BadInputError(f"This is another file than Amazon Reviews 2023's; expected {EXPECTED}.", file)
 
 
 def _size(path: Path, options: AmazonReviewsOptions) -> Size:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from mdaf_core.base.errors import StudioError
+from mdaf_core.data.formats.base import Source
+from mdaf_core.data.formats.registry import sources
 from mdaf_core.data.formats.table import TableOptions
 from mdaf_core.data.propose.known_files import by_header, by_shape
 from mdaf_core.data.propose.look import Look
@@ -18,14 +24,17 @@ from mdaf_core.data.store.schema import Split
 ROWS = 1000
 MOST_COLUMNS = 1000
 _HASHED_AT_ONCE = 64 << 20  # bytes
+_BY_COLUMNS = ("table", "reczoo")  # sources that know a folder by the columns of its files
 
 
 def propose(path: Path) -> Proposal:
-    """Propose options for a file, or for a folder with the files of the parts.
+    """Propose options for a file, or for a folder: of a published data set, or with the files of the parts.
 
     Raises:
         BadInputError: it cannot be read as a table.
     """
+    if path.is_dir() and (of_folder := published_folders(path)):
+        return _of_folder(of_folder)
     parts = parts_in(path) if path.is_dir() else parts_beside(path)
     file = read_head(parts["train"] if path.is_dir() else path, ROWS)
     proposal = Proposal(rows=file.first)
@@ -64,6 +73,25 @@ def propose(path: Path) -> Proposal:
                 proposal.take(option, value, f"as {known.name} has it")
     _parts(path, parts, proposal)
     return proposal
+
+
+def published_folders(folder: Path) -> list[Source]:
+    """The sources that find the files of a published data set in a folder, by their own checks."""
+    found = []
+    for source in sources().values():
+        if source.check is None or source.name in _BY_COLUMNS:
+            continue
+        with suppress(StudioError, ValidationError):
+            source.check(folder, source.options())
+            found.append(source)
+    return found
+
+
+def _of_folder(sources: list[Source]) -> Proposal:
+    first, *others = sources
+    findings = [f"The source {first.name!r} finds its files in this folder: {first.title}."]
+    findings += [f"So does the source {other.name!r}: {other.title}." for other in others]
+    return Proposal(findings=findings, source=first.name)
 
 
 def _published(published: Published, parts: dict[Split, Path], proposal: Proposal) -> Proposal:
