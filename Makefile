@@ -8,13 +8,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 3
 
-.PHONY: run test quick bench screenshots check kernels setup setup-dev clean
+.PHONY: run test tested quick bench screenshots check kernels setup setup-dev clean
 
 run: setup
 	$(BIN)/streamlit run app.py
 
 test: setup-dev
-	$(MAKE) -j 2 check kernels
+	$(MAKE) -j 2 check tested
+
+tested: kernels
 	$(BIN)/pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 # What needs no training, no browser and no other process.
@@ -53,9 +55,10 @@ $(VENV)/.installed: requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
+# Python compiles what it imports: most of the time that pip takes is for modules that nobody does.
 $(VENV)/.installed-dev: requirements.txt requirements-dev.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -r requirements-dev.txt
 	touch $(VENV)/.installed $@
 
 clean:

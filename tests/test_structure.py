@@ -24,6 +24,43 @@ RANK = {part: rank for rank, part in enumerate(reversed(PARTS))}
 MODULE = re.compile(r"mdaf_core(\.\w+)+(:\w*)?")
 HEAVY = ("torch", "lightning", "mlflow", "sklearn", "statsmodels", "lightgbm", "scipy")
 
+# Modules that no test imports, by the tests that come to them through others.
+TESTED_IN = {
+    "analysis/test_published.py": "mdaf_core.analysis.published.found",
+    "cli": "mdaf_core.__main__ mdaf_core.cli: data evaluate gates imports jobs metrics output predict results scores "
+    "speed store study twins",
+    "data/test_export_folders.py": "mdaf_core.data.store: export_fuxictr export_libsvm",
+    "data/test_formats.py": "mdaf_core.data.formats: criteo parts table mdaf_core.data.reading: described json_lines "
+    "part_folders parts table_columns table_files",
+    "data/test_going_on.py": "mdaf_core.data.prepare: sums write mdaf_core.data.reading: stages",
+    "data/test_kuairand.py": "mdaf_core.data.reading: kuairand_files",
+    "data/test_new_rows.py": "mdaf_core.data.apply: columns known new_rows",
+    "data/test_planted_variants.py": "mdaf_core.data.audit: clock encodings files histories keys labels lists scales "
+    "source splits texts together",
+    "data/test_plugged_sources.py": "mdaf_core.data.formats: plugged",
+    "data/test_sources.py": "mdaf_core.data.formats: movielens synthetic user_behavior",
+    "data/test_table_proposal.py": "mdaf_core.data.propose: known_files label look proposal roles words",
+    "data/test_taobao_ads.py": "mdaf_core.data.formats: taobao_ads mdaf_core.data.reading: taobao taobao_ads_files",
+    "models/test_all_models.py": "mdaf_core.base: two_steps mdaf_core.models: history",
+    "ops/test_selective_scan.py": "mdaf_core.ops: kernels parallel_scan",
+    "pages": "pages: compare compare_evidence compare_published compare_speed compare_twins compare_views conditions "
+    "criteria curves data export gate_rows gates jobs known launch launch_cost launch_form overview path_browser "
+    "predictions_form prepare_form prepare_progress published published_form study_plan",
+    "plugins/test_plugins.py": "mdaf_core.plugins: load",
+    "reporting/test_bundle.py": "mdaf_core.reporting: captions figure words mdaf_core.reporting.paper: text "
+    "mdaf_core.reporting.topics: published slices mdaf_core.reporting.topics.comparison: figures pairs reported "
+    "mdaf_core.reporting.topics.curves: figures table mdaf_core.reporting.topics.gates: figures frames table",
+    "runs/test_importing.py": "mdaf_core.runs: groups imported mdaf_core.runs.importing: keys matching positions "
+    "record scores table",
+    "runs/test_published.py": "mdaf_core.runs.published: fuxictr tensorboard",
+    "runs/test_run_store.py": "mdaf_core.runs: database files restore mdaf_core.studies: rebuild",
+    "studies/test_study_store.py": "mdaf_core.studies: contributions pace",
+    "tasks/test_training_jobs.py": "mdaf_core.tasks: __main__ follow train",
+    "testing": "mdaf_core.cli: check_model mdaf_core.testing: base capabilities configuration data elsewhere "
+    "examination learning padding places repeats rows subject trees",
+    "training/test_fit.py": "mdaf_core.training: draws neural",
+}
+
 
 def imported(path: Path) -> set[str]:
     """Names of all modules a file imports, anywhere in it."""
@@ -69,6 +106,24 @@ def named(path: Path) -> set[str]:
     """Modules of the core that a file's strings name, such as those that are loaded or started by name."""
     texts = (node.value for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Constant))
     return {text.partition(":")[0] for text in texts if isinstance(text, str) and MODULE.fullmatch(text)}
+
+
+def test_every_module_is_tested() -> None:
+    """A test imports it, or it is named in `TESTED_IN`."""
+    named: set[str] = set()
+    for tests, modules in TESTED_IN.items():
+        assert (ROOT / "tests" / tests).exists(), tests
+        inside = ""
+        for word in modules.split():
+            if word.endswith(":"):
+                inside = word.removesuffix(":") + "."
+            else:
+                named.add(word if "." in word else inside + word)
+    files = {module: path for module, path in (CORE_FILES | APP_FILES).items() if path.name != "__init__.py"}
+    assert named <= files.keys(), f"TESTED_IN names what is not there: {sorted(named - files.keys())}"
+    reached = set().union(*map(imported, (ROOT / "tests").rglob("*.py"))) | named
+    missing = sorted(files.keys() - reached - {"app", "mdaf"})
+    assert not missing, f"No test imports {missing}: write one, or say in TESTED_IN which tests come to it."
 
 
 def test_every_module_is_of_a_part() -> None:

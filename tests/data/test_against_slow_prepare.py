@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mdaf_core.base.errors import StudioError
-from mdaf_core.data.audit.report import Audit
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset
@@ -26,9 +24,9 @@ from mdaf_core.data.store.schema import SPLITS
 from tests.data.raw_files import PROFILE_FIELDS, TAOBAO_START, USER_BEHAVIOR_START
 from tests.data.slow_prepare import Event, Input, Refused, Row, slow_prepare, split_of, with_negatives
 
-pytestmark = pytest.mark.usefixtures("home")
+pytestmark = pytest.mark.usefixtures("audited_by_the_test")  # here: not at all
 random_inputs = settings(
-    max_examples=70, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 DAY = 86400
@@ -67,15 +65,6 @@ def splits(start: int, timezone: str) -> st.SearchStrategy[dict[str, Any]]:
     )
     counts = st.one_of(st.just({}), st.builds(lambda least: {"min_count": least}, st.integers(1, 3)))
     return st.builds(lambda kind, count: kind | count, kinds, counts)
-
-
-@pytest.fixture(autouse=True)
-def without_audit(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Only what is written is judged here."""
-    unaudited = Audit(dataset="data", created="", checks=[])
-    monkeypatch.setattr("mdaf_core.data.prepare.pipeline.audit_dataset", lambda *_: unaudited)
-    monkeypatch.setattr("mdaf_core.data.prepare.pipeline.write_statistics", lambda _: None)
-    yield
 
 
 @pytest.fixture
