@@ -27,7 +27,7 @@ def options_form(
         columns: columns of the chosen file, offered where an option names one.
         proposed: values to begin with, instead of the defaults.
     """
-    own = {*options.__annotations__, *options.given_files()}
+    own = options.model_fields.keys() - SourceOptions.model_fields.keys()
     form = {field.path: field for field in fields(options)}
     groups = {
         "What to read": [field for path, field in form.items() if path.partition(".")[0] in own],

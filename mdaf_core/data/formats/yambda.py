@@ -215,7 +215,7 @@ def _size(path: Path, options: YambdaOptions) -> Size:
     rows = sum(rows_of(file)[0] for file in _files(path, options))
     events = 0 if options.history == "none" else rows
     # What is read and the rows made of it, once more where parts are taken, and the events.
-    return Size(lines=rows, read=0, rows=rows, events=events, fields=4, history_fields=1, held=65)
+    return Size(lines=rows, read=0, rows=rows, events=events, fields=4, history_fields=1, held=40)
 
 
 _EXPECTED = "listens.parquet or multi_event.parquet of Yambda's flat files, or the folder flat/50m"
