@@ -8,6 +8,7 @@ import gzip
 from datetime import UTC, datetime
 
 import numpy as np
+import polars as pl
 import pytest
 
 from mdaf_core.base.errors import BadInputError, UsageError
@@ -136,3 +137,11 @@ def test_the_proposal_names_the_source(tmp_path):
     proposal = propose(tmp_path / "train.csv")
     assert proposal.source == "avazu" and "id" in proposal.left_out
     assert proposal.command("train.csv")[-3:] == ["avazu", "--path", "train.csv"]
+
+
+def test_an_excerpt_is_read_as_a_table(tmp_path):
+    write_avazu(tmp_path / "train.csv", n=300)
+    pl.read_csv(tmp_path / "train.csv", schema_overrides={"id": pl.UInt64}).write_parquet(tmp_path / "train.parquet")
+    proposal = propose(tmp_path / "train.parquet")
+    assert (proposal.source, proposal.options["label"], "user" in proposal.options) == ("table", "click", False)
+    assert propose(tmp_path).source == "avazu"  # a folder

@@ -22,10 +22,12 @@ from mdaf_core.data.formats.base import (
     weekday_titles,
 )
 from mdaf_core.data.formats.options import SourceOptions, SplitKind, numeric_scaling
+from mdaf_core.data.reading.blocks import check_header
 from mdaf_core.data.reading.described import positions, undescribed
 from mdaf_core.data.reading.files import count_lines, find, is_folder
 from mdaf_core.data.reading.kuairand_files import (
     AFTER,
+    LOG,
     RANDOM,
     STANDARD,
     STATISTICS,
@@ -275,6 +277,8 @@ def _check(path: Path, options: KuaiRandOptions) -> None:
     if not _logs(path, options):
         random = f" There is {RANDOM} alone, which is there to test on." if find_all(path, RANDOM) else ""
         raise BadInputError(f"There is no log of KuaiRand here; expected {_EXPECTED}.{random}", path)
+    if not is_folder(path):
+        check_header(path, LOG)
     for stem, option in ((USERS, "user_fields"), (VIDEOS, "video_fields"), (STATISTICS, "statistics")):
         if option in options.model_fields_set and getattr(options, option) and not find_all(path, stem):
             raise BadInputError(f"There is no file {stem}_…csv beside the logs, which {option} needs: add it.", path)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mdaf_core.data.formats.avazu import LAYOUT as AVAZU
 from mdaf_core.data.formats.kuairand import NO_INPUTS
 from mdaf_core.data.formats.mind import MOMENT
+from mdaf_core.data.reading.kuairand_files import LOG
 
 _MIND = (
     "Its lines hold several shown articles each (N55195-0 N89951-1 …): the source 'mind' makes a row of each, with "
@@ -46,13 +48,30 @@ _ONE_FILE = (
     "The published split is in files of their own, which the source 'reczoo' reads from their folder; one file is "
     "split anew, so results are not those of the published split."
 )
+_AVAZU = (
+    "hour is YYMMDDHH, in UTC. There is no user: device_id is one value in most rows, and device_ip is an address that "
+    "several people share."
+)
+_YAMBDA = (
+    "The timestamp counts seconds from a start that is not published, to 5 s: an order, no calendar. played_ratio_pct "
+    "is known only after; a label can be made of it (positive_from)."
+)
 KNOWN = (
     _known(
-        "a log of KuaiRand", "user_id video_id date hourmin time_ms is_click is_rand",
-        "The source 'kuairand' reads it alone, or the folder with what is known of users and videos and the log of "
-        "random exposures to test on. time_ms is Unix time in milliseconds, of Asia/Shanghai.",
+        "KuaiRand", " ".join(column.name for column in LOG.columns),
+        "The source 'kuairand' reads this log alone, or the folder with what is known of users and videos and the log "
+        "of random exposures to test on. time_ms is Unix time in milliseconds, of Asia/Shanghai.",
         source="kuairand",
         never={name: why for name, why in NO_INPUTS.items() if name not in ("is_click", "time_ms")},
+    ),
+    _known(
+        "KuaiRand", "user_id video_id date hourmin time_ms is_click",
+        "The time is time_ms, Unix time in milliseconds; date and hourmin are the same in Asia/Shanghai, hourmin "
+        "alone is "
+        "no time. All columns from is_click to is_profile_enter are known only after the row; duration_ms is the "
+        "video's.",
+        options={"timezone": "Asia/Shanghai"},
+        never={"date": "the day of time_ms", "hourmin": "the hour of time_ms"},
     ),
     _known(
         "KuaiVideo (reczoo)", "timestamp user_id item_id is_click is_like is_follow pos_items neg_items",
@@ -72,10 +91,13 @@ KNOWN = (
     ),
     _known("MovielensLatest (reczoo)", "label user_id item_id tag_id", "It has no time. " + _ONE_FILE),
     _known(
-        "Avazu", "id click hour C1 banner_pos site_id app_id device_id device_ip device_model C14",
-        "The source 'avazu' reads it. hour is YYMMDDHH, in UTC. There is no user: device_id is one value in most rows, "
-        "and device_ip is an address that several people share.",
+        "Avazu", " ".join(column.name for column in AVAZU.columns),
+        "The source 'avazu' reads it. " + _AVAZU,
         source="avazu",
+        never={"id": "the number of the row"},
+    ),
+    _known(
+        "Avazu", "id click hour C1 banner_pos site_id app_id device_id device_ip device_model C14", _AVAZU,
         never={"id": "the number of the row"},
     ),
     _known(
@@ -134,12 +156,12 @@ KNOWN = (
         "one history in ten columns, which is not read.",
     ),
     _known(
-        "Yambda", "uid item_id timestamp is_organic played_ratio_pct",
-        "The source 'yambda' reads it, with the official split. The timestamp counts seconds from a start that is not "
-        "published, to 5 s: an order, no calendar. played_ratio_pct is known only after: the label is made of it.",
+        "Yambda", "uid item_id timestamp is_organic played_ratio_pct track_length_seconds",
+        "The source 'yambda' reads it, with the official split. " + _YAMBDA,
         source="yambda",
         never={"played_ratio_pct": "known only after; the label is made of it"},
     ),
+    _known("Yambda", "uid item_id timestamp is_organic played_ratio_pct", _YAMBDA),
     _known(
         "Criteo's attribution data", "timestamp uid campaign conversion attribution click cost cpo",
         "The timestamp is seconds since the first row: an order, no calendar. conversion, attribution, cpo and "
@@ -187,9 +209,11 @@ KNOWN = (
 )  # fmt: skip
 
 
-def by_header(names: Sequence[str]) -> Known | None:
-    """The published file with these columns; the one that most of its columns tell."""
-    found = [known for known in KNOWN if known.columns <= set(names)]
+def by_header(names: Sequence[str], native: bool = True) -> Known | None:
+    """The published file with these columns; the one that most of its columns tell. Not `native`: of those that the
+    source `table` reads."""
+    held = set(names)
+    found = [known for known in KNOWN if known.columns <= held and (native or known.source == "table")]
     return max(found, key=lambda known: len(known.columns), default=None)
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.formats.base import Source
-from mdaf_core.data.formats.registry import sources
+from mdaf_core.data.formats.registry import get_source, sources
 from mdaf_core.data.formats.table import TableOptions
 from mdaf_core.data.propose.known_files import by_header, by_shape
 from mdaf_core.data.propose.look import Look
@@ -39,6 +39,8 @@ def propose(path: Path) -> Proposal:
     file = read_head(parts["train"] if path.is_dir() else path, ROWS)
     proposal = Proposal(rows=file.first)
     known = by_header(file.first.columns)
+    if known is not None and known.source != "table" and not _finds(get_source(known.source), path):
+        known = by_header(file.first.columns, native=False) or known  # written otherwise, as Parquet, say
     if file.text and (file.names or known is None):  # quotes in published files without a header mean nothing
         known = by_shape(file.first_line().rstrip("\r\n").split(file.delimiter), file.delimiter, path)
     published = by_columns(file.first.columns) if parts and (path.is_dir() or parts["train"] == path) else None
@@ -76,15 +78,17 @@ def propose(path: Path) -> Proposal:
 
 
 def published_folders(folder: Path) -> list[Source]:
-    """The sources that find the files of a published data set in a folder, by their own checks."""
-    found = []
-    for source in sources().values():
-        if source.check is None or source.name in _BY_COLUMNS:
-            continue
-        with suppress(StudioError, ValidationError):
-            source.check(folder, source.options())
-            found.append(source)
-    return found
+    """The sources that find the files of a published data set in a folder."""
+    return [source for source in sources().values() if source.name not in _BY_COLUMNS and _finds(source, folder)]
+
+
+def _finds(source: Source, path: Path) -> bool:
+    """Whether a source finds its files there, by its own check."""
+    with suppress(StudioError, ValidationError):
+        if source.check is not None:
+            source.check(path, source.options())
+            return True
+    return False
 
 
 def _of_folder(sources: list[Source]) -> Proposal:

@@ -205,3 +205,12 @@ class Blocks:
                 first.decode("utf-8", "replace"),
             )
         return others
+
+
+def check_header(path: Path, layout: Layout) -> None:
+    """Refuse a file that does not begin with the header of `layout`.
+
+    Raises:
+        BadInputError: says which columns it must name.
+    """
+    next(iter(Blocks(path, layout)))
