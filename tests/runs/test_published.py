@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 
+import numpy as np
 import pytest
 
 from mdaf_core.base.errors import BadInputError, UsageError
@@ -103,6 +104,7 @@ def test_mlflow_and_wandb_exports(tmp_path):
             for m in ("fm", "lr") for lr in (0.1, 0.2) for s in (1, 2)
         ),
         "x,1,FAILED,2024-01-01,,,,fm,criteo,0.1,3",
+        "y,1,FINISHED,2024-01-01,1.7976931348623157e+308,1.7976931348623157e+308,1,fm,criteo,0.1,4",  # its infinity
     )  # fmt: skip
     columns, found = read(path)
     assert (columns.model, columns.data_set, columns.seed) == ("params.model", "params.dataset", ["params.seed"])
@@ -145,12 +147,13 @@ def test_tensorboards_scalars(tmp_path):
     for seed in (1, 2):
         write(
             tmp_path / f"run-dcn_seed{seed}-tag-val_auc.csv",
-            "Wall time,Step,Value", "1.0,1,0.70", f"2.0,2,0.7{seed + 5}", "3.0,3,0.71",
+            "Wall time,Step,Value", "1.0,1,0.70", f"2.0,2,{float(np.float32(0.75 + seed / 100))!r}", "3.0,3,0.71",
         )  # fmt: skip
-        points = [[1.0, 1, 0.6], [2.0, 2, 0.65 + seed / 100], [3.0, 3, 0.69]]
+        points = [[1.0, 1, "NaN"], [2.0, 2, 0.65 + seed / 100], [3.0, 3, 0.69]]
         (tmp_path / f"run-dcn_seed{seed}-tag-test_auc.json").write_text(json.dumps(points))
     _, found = read(tmp_path)
     assert [(run.model, run.seed, run.test["auc"]) for run in found.runs] == [("dcn", "1", 0.66), ("dcn", "2", 0.67)]
+    assert [run.val["auc"] for run in found.runs] == [0.76, 0.77], "of float32, as they were logged"
     write(tmp_path / "scalars.csv", "Wall time,Step,Value", "1,1,1")
     with pytest.raises(BadInputError, match="run-RUN-tag-TAG"):
         read_runs(tmp_path)

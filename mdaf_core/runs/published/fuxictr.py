@@ -64,7 +64,7 @@ def _run(line: str, file: Path, number: int, root: Path) -> dict[str, str | None
             line[:200],
         )
     data_set = _HASH.sub("", found["dataset_id"])
-    seed = re.match(r'\W*seed\s*=\s*"?(\d+)', line)
+    seed = re.match(r"\W*seed\s*=\W*(\d+)", line) or re.search(r"--seed[ =](\d+)", found.get("command", ""))
     config = re.search(r"--config\s+(\S+)", found.get("command", ""))
     model, experiment = _model(found["exp_id"], data_set, config[1] if config else "", file, root)
     row: dict[str, str | None] = {"data_set": data_set, "model": model}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -27,6 +26,7 @@ from mdaf_core.runs.published.columns import (
 )
 from mdaf_core.runs.published.metric import ReportedMetric, key_of, likeness, metric_of, tokens
 
+_INFINITE = 1e300  # MLflow's infinity is the largest double
 _DROPPED = 2  # zeros at the end of a figure, at most
 ALL = "all runs"
 """The data set, or the model, of a table that does not tell several apart."""
@@ -168,8 +168,8 @@ class _Line:
             for metric, column in columns.figures(own).items():
                 cell = line[column]
                 value = number(cell)
-                if value is None or not math.isfinite(value):
-                    if cell and cell.strip().lower() not in NO_FIGURE:
+                if value is None or not abs(value) < _INFINITE:
+                    if value is None and cell and cell.strip().lower() not in NO_FIGURE:
                         self.words.append(repr(cell.strip()[:40]))
                     continue
                 key = _key(named, metric) if named else metric

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from mdaf_core.base.errors import BadInputError
@@ -87,4 +88,9 @@ def _series(file: Path) -> Series:
         found = {int(float(row[1])): float(row[2]) for row in rows if row}
     except (ValueError, IndexError, TypeError, csv.Error) as error:
         raise BadInputError(f"These are no scalars of TensorBoard ({error}): download them again.", file) from None
-    return {step: value for step, value in found.items() if math.isfinite(value)}
+    return {step: _as_logged(value) for step, value in found.items() if math.isfinite(value)}
+
+
+def _as_logged(value: float) -> float:
+    """The figure that was logged: TensorBoard keeps float32, which it prints with the digits of a double."""
+    return float(str(np.float32(value))) if float(np.float32(value)) == value else value
