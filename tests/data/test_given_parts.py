@@ -189,6 +189,15 @@ def test_another_file_is_refused_with_both_sums(folder):
         prepare("table", path=folder, options=COLUMNS | {"expect_md5": f"other.csv={wrong}"})
 
 
+def test_one_file_for_two_parts_is_said(folder):
+    shutil.copy(folder / "test.csv", folder / "valid.csv")  # as BARS' settings of four data sets have it
+    dataset = prepare("table", path=folder, options=COLUMNS)
+    assert dataset.meta.notes == [
+        "valid.csv and test.csv are the same file: what is chosen on the rows of one is chosen on those of the other."
+    ]
+    assert {check.id: check.status for check in stored_audit(dataset).checks}["rows-across-splits"] == "fail"
+
+
 def test_all_files_are_the_request(folder, tmp_path):
     options = COLUMNS | {"val_path": str(folder / "valid.csv"), "test_path": "test.csv"}
     first = prepare("table", path=folder / "train.csv", options=options)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -37,10 +38,32 @@ class Keys:
         self.size = int(self.group.max(initial=-1)) + 1
 
 
-def numbers(data: Written) -> dict[str, np.ndarray]:
-    """Numeric inputs, and ids that are fractions or few whole numbers (a rate in steps): (N,) float32 over all parts,
-    NaN where not known."""
-    found = {name: data.whole(name) for name in data.meta.numeric[:_MOST_NUMBERS]}
+class Numbers(Mapping[str, np.ndarray]):
+    """Columns of numbers by name, (N,) float32 over all parts, each made when it is asked for, and kept until the next
+    one is: all of them at once would take gigabytes."""
+
+    def __init__(self, makers: dict[str, Callable[[], np.ndarray]]):
+        self._makers = makers
+        self._last: tuple[str, np.ndarray] | None = None
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if self._last is None or self._last[0] != name:
+            self._last = None
+            self._last = name, self._makers[name]()
+        return self._last[1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+def numbers(data: Written) -> Numbers:
+    """Numeric inputs, and ids that are fractions or few whole numbers (a rate in steps), NaN where not known."""
+    found: dict[str, Callable[[], np.ndarray]] = {
+        name: partial(data.whole, name) for name in data.meta.numeric[:_MOST_NUMBERS]
+    }
     for field in data.categorical:
         if field.role != "context" or field.vocabulary_size < FIRST_ID + _FEWEST_NUMBERS:
             continue
@@ -49,10 +72,15 @@ def numbers(data: Written) -> dict[str, np.ndarray]:
         steps = len(values) <= _MOST_STEPS or bool((values.drop_nulls() % 1 != 0).any())
         if values.null_count() > 0.1 * len(values) or not steps:
             continue
-        codes = data.whole(field.name)
-        of_code = np.full(max(int(table["code"].max() or 0), int(codes.max(initial=0))) + 1, np.nan, np.float32)  # type: ignore[arg-type]
-        of_code[table["code"].to_numpy()] = values.fill_null(float("nan")).to_numpy()
-        found[field.name] = of_code[np.maximum(codes, 0)]
+        found[field.name] = partial(_of_ids, data, field.name, table["code"].to_numpy(), values)
+    return Numbers(found)
+
+
+def _of_ids(data: Written, name: str, ids: np.ndarray, values: pl.Series) -> np.ndarray:
+    codes = data.whole(name)
+    of_code = np.full(max(int(ids.max(initial=0)), int(codes.max(initial=0))) + 1, np.nan, np.float32)
+    of_code[ids] = values.fill_null(float("nan")).to_numpy()
+    found: np.ndarray = of_code[np.maximum(codes, 0)]
     return found
 
 
@@ -63,17 +91,21 @@ def groups_of_ids(data: Written) -> tuple[list[Keys], dict[str, tuple[np.ndarray
     fields = sorted(
         (field for field in data.categorical if field.name not in ("hour", "dayofweek")), key=lambda f: roles[f.role]
     )
-    columns: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for field in fields[:_MOST_KEYS]:
-        if field.role == "user" and data.meta.has_user:
-            continue
-        codes = data.whole(field.name)
-        columns[field_word(field.name)] = codes, codes > UNKNOWN
+    found: list[Keys] = []
+    paired: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def add(words: str, codes: np.ndarray, known: np.ndarray) -> None:
+        found.append(Keys(words, [codes], known))
+        if len(paired) < _MOST_PAIRED:
+            paired[words] = codes, known
+
     if data.meta.has_user:
         users = data.whole("user_index")
-        columns = {"user": (users, users >= 0)} | columns
-    found = [Keys(name, [codes], known) for name, (codes, known) in columns.items()]
-    paired = {name: columns[name] for name in list(columns)[:_MOST_PAIRED]}
+        add("user", users, users >= 0)
+    for field in fields[:_MOST_KEYS]:
+        if field.role != "user" or not data.meta.has_user:
+            codes = data.whole(field.name)
+            add(field_word(field.name), codes, codes > UNKNOWN)
     pairs = dict(paired)
     if data.meta.has_calendar:
         pairs["day"] = narrow(data.meta.seconds(data.whole("timestamp")) // 86400), np.ones(data.total, np.bool_)

@@ -208,8 +208,10 @@ def _table(frame: pl.DataFrame, published: Published, lists: dict[str, str]) -> 
     notes = _words(published, frame) if lists else []
     if {-1, 0} <= set(frame["label"].unique()):
         raise UsageError("Labels are 1, 0 and -1, of which -1 and 0 both say no: write one of them.")
-    frame = frame.with_columns(pl.col("label").replace(-1, 0).cast(pl.UInt8)).drop("odd", strict=False)
-    if "timestamp" in frame.columns:
+    frame = frame.drop("odd", strict=False)
+    if -1 in frame["label"]:  # a new column would copy the others
+        frame = frame.with_columns(pl.col("label").replace(-1, 0))
+    if "timestamp" in frame.columns and not frame["timestamp"].dtype.is_integer():
         found = read_times(frame["timestamp"], unit="order", format=None, timezone="UTC")
         if found.values.is_null().any():
             raise UsageError("The timestamp must be a number in every row: correct the files.")

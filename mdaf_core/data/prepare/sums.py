@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +44,7 @@ def expected_sums(source: Source, path: Path | None, options: Any) -> dict[str, 
 def check_sums(
     expected: dict[str, Expected], inputs: dict[str, dict[str, Any]], path: Path | None, accept: bool
 ) -> list[str]:
-    """Sentences on files that were read and are not the expected ones.
+    """Sentences on files that were read and are not the expected ones, or the same file twice.
 
     Raises:
         BadInputError: there is one, and it is not to be accepted.
@@ -58,5 +59,10 @@ def check_sums(
         one.check(folder / name, inputs[name]["md5"], accept)
         for name, one in expected.items()
         if "md5" in inputs.get(name, {})
+    ]
+    found += [
+        f"{one} and {other} are the same file: what is chosen on the rows of one is chosen on those of the other."
+        for one, other in combinations(inputs, 2)
+        if inputs[one]["sha256"] == inputs[other]["sha256"]
     ]
     return [sentence for sentence in found if sentence]

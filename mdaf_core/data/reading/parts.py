@@ -73,10 +73,12 @@ def unused(taken: Collection[str], name: str) -> str:
 
 
 def with_part(frame: pl.DataFrame, split: Split | None) -> pl.DataFrame:
-    """The frame with its part in the column `split`."""
+    """The frame with its part in the column `split`, in pieces as its other columns have: else they would be copied."""
     if split is None:
         return frame
-    return frame.with_columns(pl.Series("split", [split], dtype=PARTS).new_from_index(0, len(frame)))
+    lengths = frame.to_series(0).chunk_lengths() if frame.width else [frame.height]
+    pieces = [pl.Series("split", [split], dtype=PARTS).new_from_index(0, length) for length in lengths]
+    return frame.with_columns(pl.concat(pieces, rechunk=False))
 
 
 def read_parts(
