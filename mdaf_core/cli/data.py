@@ -232,16 +232,19 @@ def export_command(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", help="parquet, csv, tsv: one file; fuxictr, libsvm: a folder. Default: by --out."),
+        typer.Option(
+            "--format",
+            help="All there is, as parquet, csv, tsv (one file), fuxictr or libsvm (a folder). Without it: test rows, "
+            "in the format that --out ends in.",
+        ),
     ] = None,
     split: Annotated[
-        str | None,
-        typer.Option(help="Rows in a file: train, val, test (default), several (val,test) or all. Folders hold all."),
+        str | None, typer.Option(help="Rows in a file: train, val, test, several (val,test) or all.")
     ] = None,
     without_labels: Annotated[bool, typer.Option("--without-labels", help="Leave the labels out.")] = False,
     history: Annotated[
-        bool, typer.Option("--history", help="With each row's newest events, as lists; folders always have them.")
-    ] = False,
+        bool | None, typer.Option("--history/--no-history", help="With each row's newest events, as lists.")
+    ] = None,
     max_history: Annotated[
         int, typer.Option(min=1, max=LONGEST_HISTORY, help="Newest events of each row in those lists.")
     ] = MAX_HISTORY,
@@ -261,20 +264,21 @@ def export_command(
         raise UsageError(f"Formats are {', '.join((*KINDS, *FOLDERS))}; got {form!r}.")
     dataset = PreparedDataset.open(name)
     if form in FOLDERS:
-        if without_labels or split not in (None, "all"):
-            raise UsageError(f"A folder for {form} holds all parts with their labels: leave those options out.")
+        if without_labels or split not in (None, "all") or history is False:
+            raise UsageError(f"A folder for {form} holds all parts, labels and histories: leave those options out.")
         splits, out = list(SPLITS), out or Path(f"{name}-{form}")
         rows = FOLDERS[form](dataset, out, max_history=max_history, progress=ProgressLines())
         size = sum(file.stat().st_size for file in out.iterdir())
     else:
-        wanted = [word.strip() for word in (split or "test").split(",")]
+        wanted = [word.strip() for word in (split or ("all" if form else "test")).split(",")]
         splits = [one for one in SPLITS if one in wanted or wanted == ["all"]]
         if wanted != ["all"] and len(splits) < len(wanted):
             raise UsageError(f"Splits are train, val and test, several parted by commas, or all; got {split!r}.")
         out = out or Path(f"{name}-{'-'.join(wanted)}.{form or 'parquet'}")
         if form and out.suffix.lower() != f".{form}":
             raise UsageError(f"{out.name} should end in .{form}, as --format says.")
-        how: dict[str, Any] = {"labels": not without_labels, "history": history, "max_history": max_history}
+        listed = bool(form and dataset.meta.history_fields) if history is None else history
+        how: dict[str, Any] = {"labels": not without_labels, "history": listed, "max_history": max_history}
         rows = export_rows(dataset, splits, out, **how, progress=ProgressLines())
         size = out.stat().st_size
     value = {"data": name, "format": form or out.suffix[1:].lower(), "splits": splits, "rows": rows, "out": str(out)}

@@ -2,6 +2,7 @@ import io
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 
+import polars as pl
 import pytest
 
 from mdaf_core.cli.main import main
@@ -116,7 +117,14 @@ def test_sources_and_their_options_are_listed(home):
 
 def test_rows_are_named_after_their_data(home, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for options, rows in ((("--format", "csv", "--split", "val"), 3000), (("--format", "libsvm"), 20_000)):
+    asked = {
+        "synthetic-tiny-val.csv": (("--format", "csv", "--split", "val", "--no-history"), 3000),
+        "synthetic-tiny-all.parquet": (("--format", "parquet"), 20_000),
+        "synthetic-tiny-libsvm": (("--format", "libsvm"), 20_000),
+    }
+    for name, (options, rows) in asked.items():
         done = _run(home, "export", "synthetic-tiny", *options, "--json")
-        assert strict(done.stdout)["rows"] == rows, done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["synthetic-tiny-libsvm", "synthetic-tiny-val.csv"]
+        assert (strict(done.stdout)["rows"], strict(done.stdout)["out"]) == (rows, name), done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == set(asked)
+    names = pl.read_parquet_schema("synthetic-tiny-all.parquet")
+    assert "history_item" in names and "split" in names
