@@ -18,9 +18,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from benchmarks import raw_data, raw_parts
 from benchmarks.measure import memory_kib, parser, report
-from benchmarks.raw_data import WRITERS
 
+WRITERS: dict[str, Callable[..., Path]] = raw_data.WRITERS | {
+    "mind": raw_parts.write_mind,
+    "ebnerd": raw_parts.write_ebnerd,
+    "ali-ccp": raw_parts.write_ali_ccp,
+    "amazon-reviews": raw_parts.write_amazon_reviews,
+}
 NO_LIMIT = 1 << 60
 
 
@@ -209,7 +215,7 @@ def main() -> None:
 
         result: dict[str, Any] = {"source": args.source, "options": options, "raw rows": args.rows}
         path = raw(args.rows)
-        result["raw bytes"] = sum(file.stat().st_size for file in path.iterdir())
+        result["raw bytes"] = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         for _ in range(args.steps):
             home = Path(tempfile.mkdtemp(dir=temporary))
             found = alone(ours, args.source, path, home, options)

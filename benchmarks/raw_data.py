@@ -181,11 +181,17 @@ WRITERS: dict[str, Callable[..., Path]] = {
 
 
 def _write(
-    path: Path, rows: int, chunk: Callable[[int, int], pl.DataFrame], *, separator: str = ",", header: bool = False
+    path: Path,
+    rows: int,
+    chunk: Callable[[int, int], pl.DataFrame],
+    *,
+    separator: str = ",",
+    header: bool = False,
+    at_once: int = CHUNK,
 ) -> None:
     with path.open("wb") as file:
-        for first in range(0, rows, CHUNK):
-            frame = chunk(first, min(CHUNK, rows - first))
+        for first in range(0, rows, at_once):
+            frame = chunk(first, min(at_once, rows - first))
             _append(file, frame, separator, header and first == 0)
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.base.errors import BadInputError
+from mdaf_core.base.errors import BadInputError, UsageError
 from mdaf_core.base.progress import no_progress
 from mdaf_core.data.audit.report import stored_audit
+from mdaf_core.data.formats.base import parse_options
 from mdaf_core.data.formats.ebnerd import SOURCE, EbnerdOptions
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.schema import SPLITS
@@ -87,6 +88,14 @@ def test_the_page_is_no_target(folder):
     pages = [row["view"]["article_id"] for row in expected]
     assert table.rows["page"].to_list() == pages and None in pages
     assert table.rows["item"].to_list() == [row["item"] for row in expected]
+
+
+@pytest.mark.parametrize("late", ["read_time", "next_read_time", "next_scroll_percentage"])
+def test_what_is_known_later_is_no_input(late):
+    with pytest.raises(UsageError, match=f"{late} is of .*known only .*: it is no input"):
+        parse_options(SOURCE, {"context": f"gender,{late}"})
+    with pytest.raises(UsageError, match="total_pageviews is of the week after"):
+        parse_options(SOURCE, {"article_fields": ["total_pageviews"]})
 
 
 def test_all_clicks_that_are_earlier(folder):

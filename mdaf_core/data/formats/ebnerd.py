@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.base.progress import Progress
@@ -32,6 +32,13 @@ from mdaf_core.data.store.schema import TICKS, FieldSpec, TimeUnit
 ROWS, HISTORY, ARTICLES = "behaviors.parquet", "history.parquet", "articles.parquet"
 EXPECTED = f"the folder with {ARTICLES} and the folders train and validation, each with {ROWS} and {HISTORY}"
 _IN_VIEW, _CLICKED = "article_ids_inview", "article_ids_clicked"
+_LATE = dict.fromkeys(("read_time", "scroll_percentage"), "of the page that is open, known only when it is left")
+_LATE |= dict.fromkeys(("next_read_time", "next_scroll_percentage"), "of what was clicked, known only after the click")
+_LATE |= dict.fromkeys(
+    ("total_inviews", "total_pageviews", "total_read_time"), "of the week after the article was published"
+)
+"""Columns that are no inputs, and why."""
+
 ContextField = Literal["device_type", "is_sso_user", "is_subscriber", "gender", "postcode", "age", "page"]
 ArticleField = Literal["article_type", "premium", "sentiment_label"]
 _WORDS: dict[str, str] = {
@@ -74,6 +81,15 @@ class EbnerdOptions(SourceOptions):
         description="Further inputs of the article. Its total_inviews, total_pageviews and total_read_time are of the "
         "week after it was published, and none.",
     )
+
+    @field_validator("context", "article_fields", mode="before")
+    @classmethod
+    def _refuse_what_is_known_later(cls, value: Any) -> Any:
+        names = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
+        late = next((name for name in (str(one).strip() for one in names) if name in _LATE), None)
+        if late is not None:
+            raise ValueError(f"{late} is {_LATE[late]}: it is no input")
+        return value
 
 
 def read(path: Path | None, options: EbnerdOptions, progress: Progress) -> RawTable:

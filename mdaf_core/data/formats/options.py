@@ -183,7 +183,8 @@ class SourceOptions(BaseModel):
 
 def given_split() -> Any:
     """The option `split` of a source whose publisher gives parts. An input without any is split by time."""
-    return Field("given", description=SourceOptions.model_fields["split"].description)
+    words = SourceOptions.model_fields["split"].description
+    return Field("given", description=f"{words} An input without parts is split by time unless another is chosen.")
 
 
 def refused_options(options: type[SourceOptions], given: dict[str, Any]) -> dict[str, str]:
