@@ -141,7 +141,9 @@ def test_the_proposal_names_the_source(tmp_path):
 
 def test_an_excerpt_is_read_as_a_table(tmp_path):
     write_avazu(tmp_path / "train.csv", n=300)
-    pl.read_csv(tmp_path / "train.csv", schema_overrides={"id": pl.UInt64}).write_parquet(tmp_path / "train.parquet")
+    frame = pl.read_csv(tmp_path / "train.csv")  # Polars makes 128 bits of the ids
+    assert frame.schema["id"] == pl.Int128
+    frame.write_parquet(tmp_path / "train.parquet")
     proposal = propose(tmp_path / "train.parquet")
     assert (proposal.source, proposal.options["label"], "user" in proposal.options) == ("table", "click", False)
     assert propose(tmp_path).source == "avazu"  # a folder

@@ -264,7 +264,7 @@ class TableFile:
 
     def _parquet_columns(self) -> list[str]:
         with self._parquet_errors_in_words():
-            return list(pa.parquet.read_schema(self._open()).names)
+            return list(pl.read_parquet_schema(self._open()))  # pyarrow knows no integers beyond 64 bits
 
     def _read_parquet(self, used: list[str] | None, rows: int | None = None) -> pl.DataFrame:
         with self._parquet_errors_in_words():
