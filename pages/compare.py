@@ -44,6 +44,8 @@ def main() -> None:
     with shared.guard():
         columns = st.columns([4, 2, 2, 3, 2], vertical_alignment="bottom")
         study_id = shared.study_picker(columns[0])
+        if study_id is None and "study" in st.query_params:  # one that is gone
+            return
         from mdaf_core.studies.store import get_study
 
         study = None if study_id is None else get_study(study_id)
