@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 
+from mdaf_core.base.locks import try_lock
 from mdaf_core.base.process import environment, module_command
 from mdaf_core.ops.compiled import complete
 
@@ -55,6 +56,14 @@ def compile_kernels() -> None:
         complete().touch()
 
 
+def alone() -> bool:
+    """Whether no other process compiles in the background, for as long as this one lives."""
+    try:
+        return try_lock(complete().with_name(".compiling.lock")) is not None
+    except OSError:  # installed where one may not write: numba keeps its code elsewhere
+        return True
+
+
 def start() -> None:
     """`compile_kernels` in the background; nothing where this version's have all been compiled before."""
     if complete().exists():
@@ -69,4 +78,5 @@ def start() -> None:
 if __name__ == "__main__":
     if _BEHIND in sys.argv:
         os.nice(5)
-    compile_kernels()
+    if _BEHIND not in sys.argv or alone():
+        compile_kernels()

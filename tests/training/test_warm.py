@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numba
 
+from mdaf_core.base import locks
 from mdaf_core.base.settings import PROJECT_ROOT
 from mdaf_core.ops import (
     adam,
@@ -71,3 +73,14 @@ def test_the_folder_follows_the_source() -> None:
     assert complete().parent == compiled_folder()
     assert compiled_folder().parent.parent == PROJECT_ROOT / "mdaf_core" / "ops"
     assert str(compiled_folder()) == numba.config.CACHE_DIR
+
+
+def test_one_process_compiles_in_the_background(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(warm, "complete", lambda: tmp_path / "numba" / "complete")
+    lock = locks.try_lock(tmp_path / "numba" / ".compiling.lock")
+    assert lock is not None and not warm.alone()
+    os.close(lock)
+    assert warm.alone()
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(warm, "complete", lambda: tmp_path / "file" / "complete")  # no folder can be made there
+    assert warm.alone()
