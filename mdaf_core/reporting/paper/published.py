@@ -9,6 +9,7 @@ from mdaf_core.analysis.significance import LEVEL
 from mdaf_core.reporting import words
 from mdaf_core.reporting.paper.paragraph import Sentence
 from mdaf_core.reporting.paper.table import PaperTable
+from mdaf_core.reporting.topics.comparison.frames import VERDICT_MARKS
 from mdaf_core.reporting.topics.published import table
 
 if TYPE_CHECKING:
@@ -372,6 +373,8 @@ def paper_table(found: DataSetFound) -> PaperTable:
 def _cell(value: object, column: str) -> str:
     if value is None:
         return words.MISSING
+    if column == "Verdict":  # print has no fonts for some of the screen's marks
+        return str(value).lstrip("".join(mark[0] for mark in VERDICT_MARKS.values())).strip()
     if column in ("p", "Holm", "p of parity"):
         return words.p_value(float(value))  # type: ignore[arg-type]
     if isinstance(value, float):
