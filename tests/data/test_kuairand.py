@@ -153,6 +153,11 @@ def test_ordinary_splits_leave_the_random_log_out(files):
     assert table.rows["label"].to_list() == [line[11] for line in lines]
     assert table.rows["timestamp"].to_list() == [line[4] for line in lines] == table.events["timestamp"].to_list()
     assert "log_random_4_22_to_5_08_1k.csv" not in table.inputs and "split" not in table.rows.columns
+    assert "log_random_4_22_to_5_08_1k.csv is not read: it is there to test on" in " ".join(table.notes)
+    for file in (folder / "data").iterdir():  # without the size in its name, as the README has some
+        file.rename(file.with_name(file.name.replace("_1k", "")))
+    options = {"label": "long_view", "history": "rows", "user_fields": "onehot_feat4,register_days_range"}
+    assert _read(folder, **options).rows.equals(table.rows)
     assert {"register_days_range", "onehot_feat4"} <= {field.name for field in table.fields}
     mixed = folder / "mixed.csv"  # of both logs, under any name
     _write(mixed, LOG, [*lines[:50], *raw["log_random_4_22_to_5_08"]])

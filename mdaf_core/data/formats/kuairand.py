@@ -192,10 +192,13 @@ def _rows(shown: pl.DataFrame, path: Path, options: KuaiRandOptions) -> tuple[pl
                 "standard logs, with split=given.",
                 path,
             )
+        notes = [f"{log.name} is not read: it is there to test on (split=given)." for log in find_all(path, RANDOM)]
+        if not count:
+            return shown, notes if is_folder(path) else []
         note = (
             f"{count:,} rows that chance chose (is_rand is 1) were left out: they are there to test on (split=given)."
         )
-        return (shown.filter(~random), [note]) if count else (shown, [])
+        return shown.filter(~random), [note]
     begin = shown["timestamp"].filter(random).min()
     if begin is None:
         raise BadInputError(

@@ -20,7 +20,7 @@ from mdaf_core.data.reading.times import TIME_RANGE, check_published
 STANDARD = ("log_standard_4_08_to_4_21", "log_standard_4_22_to_5_08")
 RANDOM = "log_random_4_22_to_5_08"
 USERS, VIDEOS, STATISTICS = "user_features", "video_features_basic", "video_features_statistic"
-_SIZES = ("pure", "1k", "27k")
+_SIZES = ("_pure", "_1k", "_27k", "")
 _HOUR_MS = 3_600_000
 _OFFSET = 8  # hours of Asia/Shanghai, which has no summer time
 
@@ -45,11 +45,11 @@ def find_all(path: Path, stem: str) -> list[Path]:
     """The file whose name begins so, or its parts; none where there is none. In `path`, its folder `data`, or in those
     of the one folder it holds."""
     for folder in _folders(path):
-        for size in sorted(_SIZES, key=lambda size: size not in path.name.lower()):
-            whole = folder / f"{stem}_{size}.csv"
+        for size in sorted(_SIZES, key=lambda size: size[1:] not in path.name.lower()):
+            whole = folder / f"{stem}{size}.csv"
             if exists(whole):
                 return [whole]
-            parts = [folder / f"{stem}_{size}_part{number}.csv" for number in (1, 2, 3)] if size == "27k" else []
+            parts = [folder / f"{stem}{size}_part{number}.csv" for number in (1, 2, 3)] if size == "_27k" else []
             if found := [part for part in parts if exists(part)]:
                 return found
     return []
@@ -60,8 +60,8 @@ def _folders(path: Path) -> list[Path]:
         return [path.parent]
     if not path.is_dir():  # an archive: files are found by their names
         return [path]
-    inside = sorted(child for child in path.iterdir() if child.is_dir())
-    return [path, *inside, *(child / "data" for child in inside)]
+    inside = [child for child in sorted(path.iterdir()) if child.is_dir()]
+    return [path, path / "data", *(inside + [child / "data" for child in inside] if len(inside) == 1 else [])]
 
 
 def read_log(
