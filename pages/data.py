@@ -110,21 +110,19 @@ def _twin(dataset: PreparedDataset) -> None:
     if meta.split.get("kind") in BY_TIME or not meta.has_time:
         return
     there = twins.time_twin(dataset.name)
-    if there is not None:
-        st.page_link(
-            "pages/data.py", label="Split by time", icon=":material/schedule:", query_params={"dataset": there}
-        )
-        return
     st.button(
         "Split by time", icon=":material/schedule:", type="tertiary", key="twin-go",
-        on_click=shared.act, args=(_prepare_twin, dataset.name),
-        help="Prepares the same input with the same options and shares of rows, split by time. Compare then says which "
-        "conclusions survive (view: Another split).",
+        on_click=shared.act, args=(_by_time, dataset.name, there),
+        help=f"{'Shows' if there else 'Prepares'} the same input with the same options and shares of rows, split by "
+        "time. Compare then says which conclusions survive (view: Another split).",
     )  # fmt: skip
 
 
-def _prepare_twin(name: str) -> None:
-    st.session_state[prepare_progress.JOB] = prepare_twin(name)
+def _by_time(name: str, there: str | None) -> None:
+    if there:
+        st.query_params["dataset"] = there
+    else:
+        st.session_state[prepare_progress.JOB] = prepare_twin(name)
 
 
 def _delete(dataset: PreparedDataset) -> None:

@@ -363,3 +363,11 @@ def test_the_form_says_what_a_file_is(monkeypatch, store, tmp_path):
     text = _text(app)
     assert "This looks like KuaiRand" in text and "play_time_ms (known only after the row was shown" in text
     assert app.selectbox(key="prepare-table-timestamp_unit").value == "ms"
+
+
+def test_a_split_by_time_is_one_click_away(monkeypatch, store) -> None:
+    app = _page(monkeypatch, store, dataset="random")
+    app.button(key="twin-go").click().run()
+    assert not app.exception and app.query_params["dataset"] == "views"
+    for name in ("views", "criteo"):  # split by time already; without times
+        assert "twin-go" not in [button.key for button in _page(monkeypatch, store, dataset=name).button]
