@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 3
 
-.PHONY: run test tested quick bench screenshots check kernels setup setup-dev clean
+.PHONY: run test tested quick quickly bench screenshots check kernels setup setup-dev clean
 
 run: setup
 	$(BIN)/streamlit run app.py
@@ -21,11 +21,14 @@ tested: kernels
 
 # What needs no training, no browser and no other process.
 QUICK := tests/test_structure.py tests/test_documented_commands.py tests/base tests/forms tests/metrics \
-	tests/ops/test_segments.py tests/data/test_split.py tests/data/test_times.py tests/models/test_formulas.py \
+	tests/ops/test_segments.py tests/data/test_split.py tests/data/test_times.py \
 	tests/runs/test_config.py tests/analysis/test_significance.py tests/queue/test_job_store.py \
 	tests/queue/test_old_queues.py tests/reporting/test_charts.py
 
-quick: setup-dev check
+quick: setup-dev
+	$(MAKE) -j 2 check quickly
+
+quickly: setup-dev
 	$(BIN)/pytest -n $(JOBS) -m "not slow and not e2e" $(QUICK)
 
 bench: setup-dev

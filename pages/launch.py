@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import LONGEST_HISTORY
+from mdaf_core.models.registry import plugged
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import describe, get_preset, preset_names
 from mdaf_core.studies import launch
@@ -19,6 +21,7 @@ from mdaf_core.studies.definitions import Definition, configurations, definition
 from mdaf_core.studies.estimate import known_costs, settled
 from mdaf_core.studies.histories import length_word, parse_lengths
 from mdaf_core.studies.settings_form import apply
+from mdaf_core.testing.report import kept
 from pages import launch_cost, launch_form, shared
 from pages.study_plan import Chosen, plan_form
 
@@ -46,6 +49,7 @@ def main() -> None:
             if not starts:
                 st.info("Choose at least one configuration.", icon=":material/info:")
                 return
+            _examinations(starts)
             configs, obstacles = _settings(starts)
         with right:
             _summary(dataset, definition, configs, reference, acknowledged, obstacles)
@@ -99,6 +103,23 @@ def _selection(dataset: PreparedDataset) -> tuple[str, list[RunConfig], str]:
         help="The configuration that all others are compared with.",
     )  # fmt: skip
     return name, starts, reference if reference in names else names[0]
+
+
+def _examinations(starts: Sequence[RunConfig]) -> None:
+    """What an examination found of the chosen models that come from plug-ins, or how to make one."""
+    for kind, plugin in {kind: found for start in starts for kind, found in plugged(start.model).items()}.items():
+        found, file = kept(plugin.digest, kind), shared.plain(plugin.file.name)
+        if found is not None and found.passed:
+            st.caption(f"`{kind}` of {file} was examined: all checks pass.")
+            continue
+        if found is not None:
+            st.warning(
+                f"`{kind}` of {file} fails {', '.join(found.failed)} of its examination.", icon=":material/labs:"
+            )
+        else:
+            st.caption(f"`{kind}` of {file} was not examined as it is now. This does, in under a minute:")
+        command = ["python", "-m", "mdaf_core", "check-model", str(plugin.file)]
+        st.code(shlex.join(command), language="sh", wrap_lines=True)
 
 
 def _lengths(definition: Definition) -> dict[str, Any]:

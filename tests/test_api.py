@@ -1,4 +1,4 @@
-"""The Python API: loaded when asked for, typed as it is, and docs/api.md runs as the notebook it is."""
+"""The Python API: loaded when asked for, typed as it is, taught by docs/api.md (which `e2e/test_notebook.py` runs)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,6 @@ from mdaf_core import api
 from mdaf_core.base.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def cells() -> list[str]:
-    """The code of docs/api.md."""
-    return re.findall(
-        r"^```python\n(.*?)^```$", (ROOT / "docs" / "api.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
-    )
 
 
 @pytest.mark.parametrize("name", api.__all__)
@@ -102,22 +95,3 @@ def test_margins_are_words(scores: pl.DataFrame) -> None:
         mdaf.compare(scores, margin="wide")
     with pytest.raises(UsageError, match="study"):
         mdaf.compare("no-such-study")
-
-
-def test_the_page_runs_as_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a kernel of its own, in an empty folder, against an artifacts folder of its own."""
-    nbclient = pytest.importorskip("nbclient", reason="nbclient and ipykernel are not installed")
-    from nbformat import v4
-
-    monkeypatch.setenv("MDAF_HOME", str(tmp_path / "artifacts"))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert sum(len(cell.splitlines()) for cell in cells()) <= 45
-    notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells()])
-    client = nbclient.NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(tmp_path)}})
-    client.execute()
-    shown = [[*output.get("data", {})] for cell in notebook.cells for output in cell.outputs]
-    assert sum("text/html" in kinds for kinds in shown) == 5  # three frames, two charts
-    told = "".join(output.get("text", "") for cell in notebook.cells for output in cell.outputs)
-    assert told.count("finished") >= 4 and "95% intervals cover other seeds and other users" in told
-    assert (tmp_path / "paper" / "manifest.json").is_file()

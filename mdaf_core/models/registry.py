@@ -104,9 +104,14 @@ def presets() -> dict[str, Preset]:
 
 def plugins_of(config: ModelSettings) -> list[plugins.Plugin]:
     """The plug-ins that a model, or a part of it, comes from."""
+    return [plugin for plugin in plugins.loaded() if plugin in plugged(config).values()]
+
+
+def plugged(config: ModelSettings) -> dict[str, plugins.Plugin]:
+    """The kinds of a model and of its parts that come from plug-ins, with the plug-in of each."""
     kinds = [config.kind, *(part.kind for _, part in config if isinstance(part, ModelSettings))]
-    files = {_all().files.get(kind) for kind in kinds}
-    return [plugin for plugin in plugins.loaded() if plugin.file in files]
+    by_file, files = {plugin.file: plugin for plugin in plugins.loaded()}, _all().files
+    return {kind: by_file[files[kind]] for kind in kinds if files.get(kind) in by_file}
 
 
 def _all() -> _All:

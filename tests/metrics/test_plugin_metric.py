@@ -137,6 +137,7 @@ def test_commands_know_it(call, plugin: Path, monkeypatch) -> None:  # noqa: F81
     assert listed[-1]["key"] == "lift10" and listed[-1]["better"] == "higher" and listed[0]["key"] == "auc"
 
 
+@pytest.mark.slow
 def test_the_page_offers_and_shows_it(open_page, plugin: Path) -> None:  # noqa: F811
     app = open_page("compare", "full", metric="Lift at the first decile")
     assert not app.error and not app.exception

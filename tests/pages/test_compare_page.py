@@ -161,7 +161,7 @@ def test_numbers_below_zero_have_a_minus_sign_on_the_screen_and_stay_numbers() -
     import polars as pl
     import streamlit as st
 
-    from pages.shared import _with_minus_signs
+    from pages.drawn import _with_minus_signs
 
     signed = dict(st.column_config.NumberColumn(format="%+.1f"))
     frame = pl.DataFrame({"name": ["a", "b", "c"], "gap": [-1.25, 2.0, None], "up": [1.0, 2.0, 3.0]})
