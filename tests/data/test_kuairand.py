@@ -17,6 +17,7 @@ from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.formats.base import parse_options
 from mdaf_core.data.formats.kuairand import SOURCE
 from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.prepare.resources import estimate
 from mdaf_core.data.propose.table import propose
 from mdaf_core.data.store.schema import SPLITS
 
@@ -239,3 +240,21 @@ def test_the_proposal_names_the_source(files):
     proposal = propose(log)
     assert proposal.command(log)[3:] == ["prepare", "kuairand", "--path", str(log)]
     assert {"is_like", "play_time_ms", "hourmin", "date"} <= proposal.left_out.keys()
+
+
+def test_the_largest_comes_in_parts_and_is_estimated(files):
+    folder, raw = files
+    data = folder / "data"
+    lines = (data / "log_standard_4_08_to_4_21_1k.csv").read_text().splitlines(keepends=True)
+    for file in data.glob("log_*"):
+        file.unlink()
+    for number, part in ((1, lines[1:100]), (2, lines[100:])):
+        (data / f"log_standard_4_08_to_4_21_27k_part{number}.csv").write_text(lines[0] + "".join(part))
+    table = _read(folder)
+    assert table.rows["timestamp"].to_list() == [line[4] for line in raw["log_standard_4_08_to_4_21"]]
+    for number in (1, 2):  # as large as published, with holes in place of most of it
+        with (data / f"log_standard_4_08_to_4_21_27k_part{number}.csv").open("w") as file:
+            file.write(lines[0] + "".join(lines[1:]) * 500)
+            file.truncate(4_800_000_000)
+    need = estimate(SOURCE, folder, SOURCE.options().at(folder))
+    assert 100e6 < need.rows < 160e6 and need.memory > 10e9
