@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mdaf_core.studies.store import Study
 
 OfData = Literal["data", "synthetic", "split", "audit-failed", "audit-warned"]
-OfRuns = Literal["seeds", "users", "plan", "diverged", "unfinished", "imported"]
+OfRuns = Literal["seeds", "sources", "users", "plan", "diverged", "unfinished", "imported"]
 SPLIT_KINDS = {
     "time": "split by time",
     "last-day": "the last day as test, the day before as validation",
@@ -180,6 +180,23 @@ def _seeds(facts: _Facts) -> Iterator[Condition]:
         yield Condition(kind="seeds", sentence=f"{seeds(counts).capitalize()} of each configuration.")
 
 
+def _sources(facts: _Facts) -> Iterator[Condition]:
+    """Configurations whose seeds were trained by different sources of a plug-in: perhaps not seeds of one model."""
+    trained: dict[str, dict[frozenset[str], list[int]]] = {}
+    for run in facts.runs:
+        if run.result is not None:
+            sources = frozenset(one["sha256"] for one in run.result.provenance.get("plugins", []))
+            trained.setdefault(run.configuration, {}).setdefault(sources, []).append(run.seed)
+    for name, by_source in trained.items():
+        if len(by_source) > 1:
+            groups = " against ".join(", ".join(map(str, seeds_)) for seeds_ in by_source.values())
+            sentence = (
+                f"The plug-in of {name} was changed between its seeds ({groups}): they may be of different models. "
+                "Train those of the older source again."
+            )
+            yield Condition(kind="sources", sentence=sentence, grave=True)
+
+
 def _diverged(facts: _Facts) -> Iterator[Condition]:
     for found in diverged(facts.runs, facts.split):
         yield Condition(kind="diverged", sentence=found.sentence, grave=True)
@@ -217,6 +234,7 @@ def _plan(facts: _Facts) -> Iterator[Condition]:
 _OF_DATA: tuple[Callable[[_Facts], Iterator[Condition]], ...] = (_known, _synthetic, _split, _failed_checks, _warnings)
 _OF_RUNS: tuple[Callable[[_Facts], Iterator[Condition]], ...] = (
     _seeds,
+    _sources,
     _users,
     _plan,
     _diverged,

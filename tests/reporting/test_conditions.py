@@ -138,6 +138,21 @@ def test_data_prepared_anew_are_not_taken_for_those_of_the_runs(home, tiny) -> N
     assert [condition.kind for condition in Material(study).conditions] == ["data", "seeds", "users"]
 
 
+def test_seeds_of_different_sources_of_a_plug_in_are_marked(home) -> None:
+    study = make_study(["lr", "dcnv2"], [1, 2, 3])
+
+    def said(*digests: str) -> list[str]:
+        runs = [run for run in Material(study).runs if run.configuration == "lr"]
+        for run, digest in zip(sorted(runs, key=lambda run: run.seed), digests, strict=True):
+            path = run.directory / "result.json"
+            write_json(path, json.loads(path.read_text()) | {"provenance": {"plugins": [{"sha256": digest}]}})
+        return [one.sentence for one in Material(study).conditions if one.kind == "sources" and one.grave]
+
+    assert not said("a", "a", "a")
+    (sentence,) = said("a", "b", "a")
+    assert "plug-in of lr was changed between its seeds (1, 3 against 2)" in sentence
+
+
 def test_rows_that_hang_on_one_user_are_said_in_captions(home) -> None:
     study = make_study(["mdaf-full", "lr"], [1, 2])
     material = Material(study)
