@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import random
 
 import numpy as np
 import pytest
@@ -85,21 +84,11 @@ def test_what_the_leaderboards_of_bars_hold():
     assert "No margin was set, so parity was not tested" in text and "reported" in text
 
 
-def test_lines_in_any_order_say_the_same():
-    whole = preset("bars")
-    runs = list(whole.runs)
-    random.Random(1).shuffle(runs)
-    again = table(runs)
-    again = Published(again.runs, whole.metrics, source=whole.source, lines=whole.lines)
-    assert audit(again, margin="proposed").model_dump_json() == audit(whole, margin="proposed").model_dump_json()
-    assert again.digest == whole.digest
-
-
 # ---- against SciPy ---------------------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.lists(st.integers(0, 10_000), min_size=5, max_size=5), min_size=3, max_size=6, unique_by=tuple))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_leads_are_paired_t_tests_with_holms_adjustment(figures):
     models = {f"m{i}": [0.5 + value / 1e5 for value in row] for i, row in enumerate(figures)}
     found = of(audit(table(made(models))), "d")
@@ -130,7 +119,7 @@ def test_without_common_seeds_two_groups_are_compared():
 
 
 @given(st.lists(st.floats(0, 1), max_size=9), st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_the_chance_of_so_many_is_counted_over_all_outcomes(chances, successes):
     total = sum(
         math.prod(c if hit else 1 - c for c, hit in zip(chances, hits, strict=True))
@@ -141,7 +130,7 @@ def test_the_chance_of_so_many_is_counted_over_all_outcomes(chances, successes):
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_rank_correlation_is_scipys(pairs):
     a, b = zip(*pairs, strict=True)
     mine = spearman(a, b)
@@ -152,7 +141,7 @@ def test_rank_correlation_is_scipys(pairs):
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=1, max_size=6), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_equal_budgets_are_the_mean_over_all_draws(figures, data):
     budget = data.draw(st.integers(1, len(figures)))
     runs = [Run("d", "m", f"s{i}", "", {"auc": v / 10}, {"auc": t / 10}) for i, (v, t) in enumerate(figures)]

@@ -19,7 +19,8 @@ def bars(folder, seed=None):
 
 
 def test_the_same_bytes_in_any_order_and_kept_once(call, tmp_path):
-    found = [call("import", "results", str(bars(tmp_path, seed)), "--json") for seed in (None, 5)]
+    files = [str(bars(tmp_path, seed)) for seed in (None, 5)]
+    found = [call("import", "results", file, "--json", "--margin", "proposed") for file in files]
     assert found[0][1] == found[1][1] and found[0][0] == 0
     document = found[0][1]
     assert document["best_of_seeds"]["best"] == 18 and document["read_as"][0] == "Read as a table with a header."

@@ -37,6 +37,8 @@ def test_what_ships_is_shown_first_and_own_tables_come_beside_it(home, table) ->
     app = open_page("compare")  # there is no study
     assert "In 31 of 31 pairs with 5 seeds the shown figure is that of seed 2021" in words(app)
     assert any("Survive Holm" in frame.value for frame in app.dataframe)
+    app.text_input(key="published-path").set_value(str(table.with_name("absent.csv"))).run()
+    assert not app.exception and "absent.csv" in app.error[0].value
     app.text_input(key="published-path").set_value(str(table)).run()
     assert "6 runs, 2 pairs" in words(app)
     app.button(key="published-go").click().run()
@@ -45,14 +47,6 @@ def test_what_ships_is_shown_first_and_own_tables_come_beside_it(home, table) ->
     assert about.name == "runs.csv" and "2 of 2 pairs with 3 seeds" in words(app)
     app.button(key="published-remove").click().run()
     assert kept() == [] and "seed 2021" in words(app)
-
-
-def test_a_file_that_is_none_is_a_sentence(home, tmp_path) -> None:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENT)
-    app.switch_page("pages/compare.py")
-    app.run()
-    app.text_input(key="published-path").set_value(str(tmp_path / "absent.csv")).run()
-    assert not app.exception and "absent.csv" in app.error[0].value
 
 
 def test_columns_are_corrected_as_a_list(table) -> None:

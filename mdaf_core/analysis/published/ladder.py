@@ -31,6 +31,8 @@ from mdaf_core.runs.published.metric import ReportedMetric
 
 LADDER = 0.25
 """Of the distance from the best figure to the median one: the most that is proposed as parity."""
+MOST_PAIRED = 150
+"""Models with seeds up to which all pairs of them are tested, too: seconds, not minutes."""
 _OF_ANY_RATE = ("auc", "gauc")
 """Metrics whose gain over knowing nothing does not depend on the base rate."""
 
@@ -85,7 +87,8 @@ def climb(out: DataSetFound, cells: Sequence[Cell], reference: str | None, margi
     for lead, p_one, p_parity in zip(out.leads, p, parity, strict=True):
         lead.p_holm, lead.p_parity_holm = p_one, p_parity
         lead.verdict = verdict(-lead.difference.estimate, p_one, p_parity, lead.seeds)
-    pairs = [_lead(a, b, out.metric, paired) for a, b in itertools.combinations(seeded, 2)]
+    among = seeded if len(seeded) <= MOST_PAIRED else []
+    pairs = [_lead(a, b, out.metric, paired) for a, b in itertools.combinations(among, 2)]
     out.pairs = len(pairs)
     out.pairs_survive = sum(q is not None and q < 1 - LEVEL for q in holm([pair.difference.p for pair in pairs]))
     if out.noise_floor is not None:
