@@ -29,7 +29,7 @@ def draw(study: Study | None) -> None:
     if chosen is not None:
         found = _audited(chosen, places[1:])
         _findings(found)
-        _data_set(found)
+        _data_set(found, chosen)
     with st.expander("One published AUC: what it can carry"), shared.guard():
         evidence.reported(study)
 
@@ -39,7 +39,7 @@ def _audited(chosen: str, places: list[st.delta_generator.DeltaGenerator]) -> Au
     table = published.table_of(chosen)
     if st.session_state.get("published_of") != chosen:
         st.session_state["published_of"] = chosen
-        for key in ("published_metric", "published_reference", "published_margin", "reported_set"):
+        for key in ("published_metric", "published_reference", "published_margin"):
             st.session_state.pop(key, None)
     titles = {key: metric.title for key, metric in table.metrics.items()}
     metric = places[0].selectbox(
@@ -89,11 +89,11 @@ def _findings(found: Audit) -> None:
     )  # fmt: skip
 
 
-def _data_set(found: Audit) -> None:
+def _data_set(found: Audit, chosen: str) -> None:
     from mdaf_core.reporting.paper.published import TOPICS, of_data_set, sentences
     from mdaf_core.reporting.topics import published as topic
 
-    one = published.data_set_picker(found)
+    one = published.data_set_picker(found, chosen)
     if one.leads:
         st.markdown(shared.plain(of_data_set(one)))
     else:

@@ -44,14 +44,12 @@ def _audited(chosen: str, metric: str | None, reference: str | None, margin: str
     return audit(table_of(chosen), metric=metric, reference=reference, margin=margin)
 
 
-def data_set_picker(found: Audit) -> DataSetFound:
+def data_set_picker(found: Audit, chosen: str) -> DataSetFound:
     """Choose one of the table's data sets; at first one whose models have seeds."""
     names = {one.name: one for one in found.data_sets}
     first = next((i for i, one in enumerate(found.data_sets) if one.leads), 0)
-    if st.session_state.get("reported_set") not in names:
-        st.session_state.pop("reported_set", None)
-    chosen = st.selectbox("Data set", list(names), index=first, key="reported_set", width=320)
-    return names[chosen]
+    name = st.selectbox("Data set", list(names), index=first, key=f"reported-set-{chosen}", width=320)
+    return names[name]
 
 
 def for_paper(found: Audit, one: DataSetFound) -> None:
@@ -76,4 +74,4 @@ def export() -> None:
     with part, shared.guard():
         if part.open and (chosen := picker()) is not None:
             found = audited(chosen, None, None, "")
-            for_paper(found, data_set_picker(found))
+            for_paper(found, data_set_picker(found, chosen))

@@ -27,10 +27,16 @@ def draw() -> None:
             "File or folder", key="published-path", help="On the machine that runs the app."
         ).strip()
         name = left.text_input("Name", key="published-name", placeholder="as the file is called").strip()
-        uploads = right.file_uploader("or upload", key="published-upload", accept_multiple_files=True)
+        version = st.session_state.setdefault("published-version", 0)  # another one is empty
+        uploads = right.file_uploader("or upload", key=f"published-upload-{version}", accept_multiple_files=True)
         if typed or uploads:
             path = Path(typed) if typed else _saved(uploads)
-            _recognised(path, name or (path.name if typed else ", ".join(one.name for one in uploads)))
+            _recognised(path, name or (path.name if typed else _called(uploads)))
+
+
+def _called(uploads: list[Any]) -> str:
+    first = min(one.name for one in uploads)
+    return first if len(uploads) == 1 else f"{first} and {len(uploads) - 1} more"
 
 
 def _recognised(path: Path, name: str) -> None:
@@ -118,6 +124,8 @@ def _keep(published: Any, name: str, path: Path) -> None:
         return
     discard(path)
     st.session_state.pop("published-read", None)
+    st.session_state["published-path"] = st.session_state["published-name"] = ""
+    st.session_state["published-version"] += 1
     st.session_state["last_reported"] = about.id
     st.query_params["reported"] = about.id
     st.session_state["published-done"] = f"{about.name} is imported, and shown below."

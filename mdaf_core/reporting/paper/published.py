@@ -236,10 +236,9 @@ def of_data_set(found: DataSetFound) -> str:
         more = f"; and {len(sure) - 6} more" if len(sure) > 6 else ""
         head += f"{len(sure)} of {count} with {best}, survive Holm, by how much it leads: {listed}{more}."
     else:
-        smallest = min((lead.p_holm for lead in found.leads if lead.p_holm is not None), default=None)
-        head += (
-            f"no model differs from {best}, after Holm over {count} (smallest adjusted p {words.p_value(smallest)})."
-        )
+        known_p = [lead.p_holm for lead in found.leads if lead.p_holm is not None]
+        why = f"smallest adjusted p {words.p_value(min(known_p))}" if known_p else "no difference varies over seeds"
+        head += f"no model differs from {best}, after Holm over {count} ({why})."
     parity = [lead.model for lead in found.leads if lead.verdict == "parity"]
     if parity:
         head += f" Parity within {found.margin_words}: {words.listed(parity)}."
