@@ -354,11 +354,11 @@ def _size(path: Path, options: ReczooOptions) -> Size:
     fields = len(_fields(published)) + (2 if published.name == "Avazu_x4" else 0)
     return Size(
         lines=rows, read=read, rows=rows, events=events, fields=fields, history_fields=len(lists),
-        held=_HELD * events / rows,
+        held=_HELD[published.columns[next(iter(lists))].kind] * events / rows if lists else 0,
     )  # fmt: skip
 
 
-_HELD = 40
+_HELD = {"int": 20, "text": 60}
 """Bytes an event of ready-made lists takes while they are put one after another."""
 
 
