@@ -26,6 +26,7 @@ WRITERS: dict[str, Callable[..., Path]] = raw_data.WRITERS | {
     "ebnerd": raw_parts.write_ebnerd,
     "ali-ccp": raw_parts.write_ali_ccp,
     "amazon-reviews": raw_parts.write_amazon_reviews,
+    "reczoo": raw_parts.write_reczoo,
 }
 NO_LIMIT = 1 << 60
 
@@ -104,7 +105,7 @@ def ours(source: str, path: Path, home: Path, options: dict[str, Any]) -> dict[s
     found = watch.result()
     rows = sum(counts.rows for counts in dataset.meta.splits.values())
     audit = stored_audit(dataset)
-    chosen = parse_options(get_source(source), options)
+    chosen = parse_options(get_source(source), options).at(path)
     need = estimate(get_source(source), path, chosen)
     return found | {
         "estimated memory, GB": need.memory / 1e9 if need else None,

@@ -1,4 +1,4 @@
-"""Raw files of data sets that come in parts, of any size: MIND, EB-NeRD, Ali-CCP, Amazon Reviews 2023.
+"""Raw files of data sets that come in parts, of any size: MIND, EB-NeRD, Ali-CCP, Amazon Reviews 2023, Criteo_x1.
 
 Lengths of lists, shares of clicks and numbers of ids are about those that publishers state or readers of the files
 report.
@@ -204,4 +204,25 @@ def write_amazon_reviews(folder: Path, rows: int, seed: int = 0) -> Path:
         )
 
     _write(folder / "Toys_and_Games.csv", rows, chunk, header=True)
+    return folder
+
+
+_CRITEO_IDS = (
+    1400, 550, 430_000, 160_000, 300, 24, 12_000, 630, 3, 90_000, 5600, 350_000, 3100, 27, 13_000, 250_000, 10, 5500,
+    2100, 4, 300_000, 17, 15, 120_000, 100, 85_000,
+)  # fmt: skip
+"""Ids of C1 to C26: 1.8 million in all."""
+
+
+def write_reczoo(folder: Path, rows: int, seed: int = 0) -> Path:
+    """Criteo_x1 of reczoo, in its shares: fractions, and codes that are unique over all columns."""
+    draw, begin = np.random.default_rng(seed), 13 + np.cumsum((0, *_CRITEO_IDS))
+
+    def chunk(_first: int, size: int) -> pl.DataFrame:
+        numbers = {f"I{i}": draw.integers(0, 100_000, size) / 100_000 for i in range(1, 14)}
+        ids = {f"C{i + 1}": begin[i] + _ranks(draw, size, most, 3.0) for i, most in enumerate(_CRITEO_IDS)}
+        return pl.DataFrame({"label": (draw.random(size) < 0.256).astype(np.int8)} | numbers | ids)
+
+    for name, share in (("train", 0.72), ("valid", 0.18), ("test", 0.1)):
+        _write(folder / f"{name}.csv", round(share * rows), chunk, header=True)
     return folder

@@ -67,7 +67,7 @@ def prepare(
             metavar="SOURCE", help=f"{', '.join(own_names())}, or a plug-in's; `data sources` says what each is."
         ),
     ],
-    path: Annotated[Path | None, typer.Option(help="The file or folder to read.")] = None,
+    path: Annotated[Path | None, typer.Option(help="The file or folder to read; parts: --set test_path=….")] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the prepared data set; default: made of the source.")
     ] = None,

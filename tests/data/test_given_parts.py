@@ -124,6 +124,22 @@ def test_files_of_other_types_are_one_table(folder, tmp_path):
     assert skipped.meta.examples["skipped"][0]["file"] == "valid.csv"
 
 
+def test_types_that_cannot_be_one_are_refused(tmp_path):
+    """A column that one file lacks, and lists in one beside single values in another."""
+    frame = pl.DataFrame({"y": [0, 1] * 10, "iid": ["a", "b"] * 10, "past": [["a"]] * 20})
+    source = get_source("table")
+    options = source.options(label="y", item="iid", history_item="past", test_path="test.parquet")
+    frame.write_parquet(tmp_path / "train.parquet")
+    frame.drop("past").write_parquet(tmp_path / "test.parquet")
+    with pytest.raises(BadInputError, match=r"test\.parquet.*There is no column 'past'"):
+        source.read(tmp_path / "train.parquet", options, no_progress)
+    frame.with_columns(past=pl.lit("a")).write_parquet(tmp_path / "test.parquet")
+    with pytest.raises(BadInputError, match=r"test\.parquet.*The column 'past' is of another type"):
+        source.read(tmp_path / "train.parquet", options, no_progress)
+    frame.with_columns(past=pl.lit(None)).write_parquet(tmp_path / "test.parquet")
+    assert len(source.read(tmp_path / "train.parquet", options, no_progress).events) == 20
+
+
 @pytest.mark.parametrize("timed", [True, False])
 def test_validation_rows_come_from_training_rows(folder, timed):
     (folder / "valid.csv").unlink()

@@ -44,17 +44,19 @@ class TableFiles:
         if len(frames) == 1:
             return frames[0]
         for column in used:
-            dtypes = [frame.schema[column] for frame in frames]
-            if len(set(dtypes)) == 1:
+            held = {at: frame.schema[column] for at, frame in enumerate(frames) if frame.schema[column] != pl.Null}
+            first = next(iter(held.values()), pl.Null())
+            if all(frame.schema[column] == first for frame in frames):
                 continue
-            odd = next(i for i, dtype in enumerate(dtypes) if dtype != dtypes[0])
-            if any(dtype.is_nested() != dtypes[0].is_nested() for dtype in dtypes) or dtypes[0].is_temporal():
+            odd = next((at for at, dtype in held.items() if dtype.is_nested() != first.is_nested()), None)
+            odd = next((at for at, dtype in held.items() if dtype.is_temporal() and dtype != first), odd)
+            if odd is not None:
                 raise BadInputError(
-                    f"The column {column!r} is of another type ({dtypes[odd]}) than in {self.path.name} ({dtypes[0]}): "
-                    "write both alike.",
+                    f"The column {column!r} is of another type ({held[odd]}) than in {self.path.name} ({first}): write "
+                    "both alike.",
                     self._files[odd].path,
                 )
-            common = _common(dtypes)
+            common = _common(list(held.values()))
             frames = [frame.with_columns(pl.col(column).cast(common)) for frame in frames]
         return pl.concat(frames, rechunk=False)
 
