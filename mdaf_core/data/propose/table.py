@@ -33,7 +33,8 @@ def propose(path: Path) -> Proposal:
     Raises:
         BadInputError: it cannot be read as a table.
     """
-    if path.is_dir() and (of_folder := published_folders(path)):
+    in_parts = path.is_dir() and _finds(get_source("reczoo"), path)  # of files of other publishers, too
+    if path.is_dir() and not in_parts and (of_folder := published_folders(path)):
         return _of_folder(of_folder)
     parts = parts_in(path) if path.is_dir() else parts_beside(path)
     file = read_head(parts["train"] if path.is_dir() else path, ROWS)
