@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mdaf_core.analysis.adaptivity import Contributions
     from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.analysis.margins import Margin
+    from mdaf_core.analysis.published.audit import audit_file as audit_results
     from mdaf_core.analysis.scores import Kind
     from mdaf_core.data.store.dataset import PreparedDataset
     from mdaf_core.data.store.dataset import list_datasets as list_datasets
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from mdaf_core.tasks.summaries import train as train
 
 ELSEWHERE = {
+    "audit_results": "mdaf_core.analysis.published.audit:audit_file",
     "extend_study": "mdaf_core.studies.launch:extend",
     "get_preset": "mdaf_core.runs.presets:get_preset",
     "get_run": "mdaf_core.runs.tracking:get_run",
@@ -58,6 +60,7 @@ ELSEWHERE = {
 }
 
 __all__ = [
+    "audit_results",
     "chart",
     "compare",
     "export",

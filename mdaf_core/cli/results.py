@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,6 @@ from mdaf_core.cli.output import JsonOption, emit, number, say, table
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.published.found import Audit, DataSetFound
-    from mdaf_core.runs.published.table import Published
 
 _FIGURES = "Column of {what} figures of a metric; may be repeated. Default: recognised by its name."
 
@@ -90,6 +89,7 @@ def results(
     """
     from mdaf_core.analysis.published.audit import audit
     from mdaf_core.runs.published import kept as store
+    from mdaf_core.runs.published.opened import open_runs
     from mdaf_core.runs.published.presets import preset as shipped
 
     if sum(given is not None for given in (path, preset, kept)) != 1:
@@ -106,7 +106,7 @@ def results(
             "test": _pairs("--test", test), "shown": _pairs("--shown", shown),
             "metric": metric_column, "part": part_column,
         }  # fmt: skip
-        published, read = _imported(path, chosen, lower, higher, source)
+        published, read = open_runs(path, lower, higher, source, **chosen)
     found = audit(published, metric=metric, reference=reference, margin=margin, repeats=repeats)
     value = {**found.model_dump(mode="json", by_alias=True), "read_as": read, "findings": _said(found)}
     if path is not None and not dry_run:
@@ -117,26 +117,6 @@ def results(
         _write(found, out)
         say(f"Tables and text are in {out}.")
     emit(value, as_json, lambda: _text(found, read))
-
-
-def _imported(
-    path: Path, chosen: dict[str, Any], lower: Sequence[str], higher: Sequence[str], source: str
-) -> tuple[Published, list[str]]:
-    """The runs of a file, and what was read as what."""
-    from dataclasses import replace
-
-    from mdaf_core.runs.published.columns import described, propose, with_choices
-    from mdaf_core.runs.published.read import read_runs
-    from mdaf_core.runs.published.table import build
-
-    raw = read_runs(path)
-    columns = with_choices(propose(raw.frame), raw.frame, **chosen)
-    published = build(raw.frame, columns, lower, higher)
-    published = replace(published, notes=[*raw.notes, *published.notes], source=source)
-    directions = ", ".join(
-        f"{metric.title} {'higher' if metric.direction > 0 else 'lower'}" for metric in published.metrics.values()
-    )
-    return published, [f"Read as {raw.form}.", *described(columns), f"Better: {directions}."]
 
 
 def _said(found: Audit) -> dict[str, list[str]]:

@@ -24,6 +24,10 @@ def test_the_same_bytes_in_any_order_and_kept_once(call, tmp_path):
     assert found[0][1] == found[1][1] and found[0][0] == 0
     document = found[0][1]
     assert document["best_of_seeds"]["best"] == 18 and document["read_as"][0] == "Read as a table with a header."
+    import mdaf_core
+
+    alone = mdaf_core.audit_results(files[1], margin="proposed")
+    assert alone.best_of_seeds.model_dump(mode="json", by_alias=True) == document["best_of_seeds"]
     code, text, err = call("import", "results", "--kept", document["id"])
     assert code == 0 and "In 31 of 31 pairs with 5 seeds the shown figure is that of seed 2021" in text and not err
 

@@ -217,3 +217,12 @@ def test_tables_are_kept_by_their_figures_alone(tmp_path, home):
             kept.load(wrong)
     kept.remove(about.id)
     assert kept.kept() == []
+
+
+def test_columns_that_are_seeds_become_lines(tmp_path):
+    path = write(tmp_path / "t.csv", "model,test_auc_seed1,test_auc_seed2,mean", "a,0.7,0.8,0.75", "b,0.6,,0.6")
+    columns, found = read(path)
+    assert (columns.seed, columns.test) == (["seed"], {"auc": "test_auc"})
+    assert [(r.model, r.seed, r.test["auc"]) for r in found.runs] == [("a", "1", 0.7), ("a", "2", 0.8), ("b", "1", 0.6)]
+    _, found = read(write(tmp_path / "u.csv", "method,Run 1,Run 2", "a,71.5,72.5", "b,61,62"))
+    assert [(r.model, r.seed) for r in found.runs] == [("a", "1"), ("a", "2"), ("b", "1"), ("b", "2")]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from mdaf_core.analysis.margins import Margin, parse_margin
 from mdaf_core.analysis.published.cells import Cell, cells_of
@@ -12,6 +14,7 @@ from mdaf_core.analysis.published.found import Audit, DataSetFound, Kinds
 from mdaf_core.analysis.published.ladder import climb, entry
 from mdaf_core.base.errors import UsageError
 from mdaf_core.runs.published.metric import ReportedMetric, key_of, tokens
+from mdaf_core.runs.published.opened import open_runs
 from mdaf_core.runs.published.table import Published, Run
 
 PROPOSED = "proposed"
@@ -82,6 +85,24 @@ def audit(
         margin="none" if wanted is None else wanted if isinstance(wanted, str) else wanted.text,
         notes=notes,
     )
+
+
+def audit_file(
+    path: Path | str,
+    *,
+    metric: str | None = None,
+    reference: str | None = None,
+    margin: str | None = None,
+    repeats: bool = False,
+    lower: Sequence[str] = (),
+    higher: Sequence[str] = (),
+    **columns: Any,
+) -> Audit:
+    """`audit` of the runs of a file or folder; nothing is kept. See `open_runs` for `columns`, and for errors."""
+    published, read = open_runs(path, lower, higher, **columns)
+    found = audit(published, metric=metric, reference=reference, margin=margin, repeats=repeats)
+    found.notes = [*read, *found.notes]
+    return found
 
 
 def _metric(published: Published, runs: Sequence[Run], wanted: str | None) -> ReportedMetric | None:

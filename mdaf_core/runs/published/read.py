@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,14 @@ from mdaf_core.base.errors import BadInputError
 from mdaf_core.data.reading.blocks import check_file
 from mdaf_core.data.reading.table_file import TableFile, delimiter_of
 from mdaf_core.runs.published import fuxictr, tensorboard
-from mdaf_core.runs.published.columns import FILE
+from mdaf_core.runs.published.columns import FILE, number
 
 EXPECTED = "a CSV, TSV, JSON lines or Parquet table of runs, FuxiCTR's result lines, or TensorBoard's scalars"
 _ENDINGS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet")
+_SEED_COLUMN = re.compile(
+    r"(?:(?P<before>.*?)[\s_.-]+)?(?P<word>seed|run|fold|rep|repeat|trial)[\s_.#=-]*(?P<number>\d+)(?P<after>[\s_.-].*)?",
+    re.IGNORECASE,
+)
 _MOST_FILES, _MOST_LINES = 5000, 1_000_000
 
 
@@ -96,7 +101,27 @@ def _tables(files: Sequence[Path], root: Path) -> tuple[pl.DataFrame, list[str]]
     notes = []
     if len(heads) > 1:
         notes.append(f"The {len(files):,} files have {len(heads)} different headers; a column a file lacks is empty.")
-    return pl.concat(frames.values(), how="diagonal"), notes
+    whole, told = _seeds_as_lines(pl.concat(frames.values(), how="diagonal"))
+    return whole, notes + told
+
+
+def _seeds_as_lines(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """A table whose columns are seeds (`auc_seed1`, `auc_seed2`; `run 1`, `run 2`) with a line for each of them."""
+    found = {column: match for column in frame.columns if (match := _SEED_COLUMN.fullmatch(column.strip()))}
+    numbers = sorted({match["number"] for match in found.values()}, key=lambda n: (len(n), n))
+    if len(numbers) < 2 or not all(any(number(v) is not None for v in frame[column]) for column in found):
+        return frame, []
+    name = next(iter(found.values()))["word"].lower()
+    others = [column for column in frame.columns if column not in found]
+    parts = []
+    for seed in numbers:
+        own = {
+            c: f"{m['before'] or ''} {m['after'] or ''}".strip(" _-.") for c, m in found.items() if m["number"] == seed
+        }
+        renamed = [pl.col(column).alias(metric or "score") for column, metric in own.items()]
+        parts.append(frame.select(*others, pl.lit(seed).alias(name), *renamed))
+    which = f"{', '.join(list(found)[:4])}{' …' * (len(found) > 4)}"
+    return pl.concat(parts, how="diagonal"), [f"The columns {which} are taken as {len(numbers)} {name}s of each line."]
 
 
 def _needs_file(files: Sequence[Path], frame: pl.DataFrame) -> bool:
