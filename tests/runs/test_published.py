@@ -12,6 +12,7 @@ from mdaf_core.base.errors import BadInputError, UsageError
 from mdaf_core.runs.published import kept
 from mdaf_core.runs.published.columns import number, part_and_metric, propose, with_choices
 from mdaf_core.runs.published.metric import metric_of
+from mdaf_core.runs.published.opened import open_runs
 from mdaf_core.runs.published.read import read_runs
 from mdaf_core.runs.published.table import build
 
@@ -19,6 +20,8 @@ from mdaf_core.runs.published.table import build
 def read(path, **chosen):
     raw = read_runs(path)
     columns = with_choices(propose(raw.frame), raw.frame, **chosen)
+    opened, said = open_runs(path, **chosen)
+    assert opened.runs == build(raw.frame, columns).runs and said[0].startswith("Read as")
     return columns, build(raw.frame, columns)
 
 
