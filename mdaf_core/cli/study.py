@@ -22,7 +22,7 @@ from mdaf_core.studies.histories import parse_lengths
 from mdaf_core.studies.status import Cell, cells, counts, spread
 from mdaf_core.studies.store import Study, get_study, readable_studies
 from mdaf_core.tasks.follow import follow
-from mdaf_core.tasks.twins import run_twin
+from mdaf_core.tasks.twins import require_twin, run_twin
 
 app = typer.Typer(help="Studies: a data set × named configurations × seeds.", no_args_is_help=True)
 
@@ -87,6 +87,8 @@ def run(
     named_study = get_definition(definition)
     possible = launch.chosen(named_study, **configs)
     _require_memory(override_all(possible, settings or []), data)
+    if twin:
+        require_twin(data, acknowledge or ())
     usual = next((c for c in possible if c.name == reference), launch.usual_reference(named_study, possible))
     study = launch.run(
         definition,

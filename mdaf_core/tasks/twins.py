@@ -8,6 +8,7 @@ from pathlib import Path
 from mdaf_core.data.prepare.twins import twin_request
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.studies import twins
+from mdaf_core.studies.launch import check_audit, failed_checks
 from mdaf_core.studies.store import Study
 from mdaf_core.tasks import prepare
 
@@ -20,6 +21,22 @@ def prepare_twin(dataset: str, path: Path | None = None, name: str | None = None
     """
     wanted = twin_request(PreparedDataset.open(dataset).meta, path, name)
     return prepare.submit(wanted.source, wanted.path, wanted.name, wanted.options)
+
+
+def require_twin(dataset: str, acknowledged: Sequence[str] = ()) -> None:
+    """Refuse what `run_twin` would refuse of this data set, before a study is queued on it.
+
+    Args:
+        acknowledged: ids of failed audit checks that the user accepts, of either data set.
+
+    Raises:
+        UsageError: there can be no twin, or its audit failed and that is not accepted.
+    """
+    found = twins.time_twin(dataset)
+    if found is None:
+        twin_request(PreparedDataset.open(dataset).meta)
+    else:
+        check_audit(found, [check.id for check in failed_checks(found) if check.id in acknowledged])
 
 
 def run_twin(study: Study, path: Path | None = None, acknowledged: Sequence[str] = ()) -> Study:

@@ -25,7 +25,7 @@ from mdaf_core.reporting.topics.comparison.twins import twins_sentences
 from mdaf_core.studies import twins
 from mdaf_core.studies.store import get_study
 from mdaf_core.tasks.prepare import Preparation
-from mdaf_core.tasks.twins import run_twin
+from mdaf_core.tasks.twins import require_twin, run_twin
 from tests.conftest import ROOT
 from tests.reporting.example_study import make_study
 from tests.waiting import PATIENT
@@ -94,6 +94,9 @@ def test_what_has_no_twin_is_said(here: Path, store: Path, tmp_path: Path) -> No
         twin_request(gone)
     with pytest.raises(UsageError, match="not recorded"):
         twin_request(given.model_copy(update={"path": ""}))
+    with pytest.raises(UsageError, match="split by time already"):
+        require_twin("given-by-time")
+    require_twin("given")
     assert twin_request(gone, store / "in" / "train.csv", "other").name == "other"
 
 
