@@ -235,7 +235,7 @@ def later_clicks(data: Written) -> Answer | None:
             "place": np.concatenate([np.arange(size) for size in sizes]),
         }
     ).sort("user", "time", maintain_order=True)
-    first = pl.int_range(pl.len()).over("user", "item") == 0
+    first = pl.struct("user", "item").is_first_distinct()
     new = pl.when((pl.col("label") == 1) & first).then("item")
     frame = frame.with_columns(next=new.shift(-1).backward_fill().over("user"))
     frame = frame.filter(pl.col("sound") & (pl.col("end") > pl.col("start")) & pl.col("next").is_not_null())

@@ -220,15 +220,18 @@ def _picked(
     wanted = "|".join(_FEATURES[name].id for name in names)
     found = features.alias("found").to_frame().with_row_index("row")
     found = found.with_columns(pl.col("found").str.extract_all(rf"(^|\x01)({wanted})\x02[^\x03]+\x03[^\x01]+"))
-    parts = pl.col("found").str.strip_chars_start("\x01").str.extract_groups(r"^([^\x02]+)\x02([^\x03]+)\x03(.+)$")
-    found = found.explode("found").drop_nulls().select("row", parts.struct.rename_fields(["id", "feature", "value"]))
-    found = found.unnest("found").with_columns(pl.col("feature").cast(pl.Int64), pl.col("value").cast(pl.Float64))
-    found = found.sort("row", "value", descending=[False, True], maintain_order=True)
-    by_id = found.partition_by("id", as_dict=True, include_key=False)
+    parts = pl.col("found").str.strip_chars_start("\x01").str.split_exact("\x02", 1)
+    found = found.explode("found").drop_nulls().select("row", parts.struct.rename_fields(["id", "feature"]))
+    by_id = found.unnest("found").partition_by("id", as_dict=True, include_key=False)
     columns = []
     for name in names:
-        own = by_id.get((_FEATURES[name].id,), found.clear().drop("id"))
-        own = own.with_columns(nth=pl.int_range(pl.len()).over("row"))
+        own = by_id.get((_FEATURES[name].id,), pl.DataFrame(schema={"row": pl.UInt32, "feature": pl.String}))
+        own = own.with_columns(pl.col("feature").str.split_exact("\x03", 1).struct.rename_fields(["feature", "value"]))
+        own = own.unnest("feature").with_columns(pl.col("feature").cast(pl.Int64), pl.col("value").cast(pl.Float64))
+        repeats = (own["row"].diff() == 0).any()
+        if repeats:
+            own = own.sort("row", "value", descending=[False, True], maintain_order=True)
+        own = own.with_columns(nth=pl.int_range(pl.len()).over("row") if repeats else pl.lit(0))
         counted[name] += int((own["nth"] == 1).sum())
 
         def nth(n: int, column: str, name: str, own: pl.DataFrame = own) -> pl.Series:
@@ -301,7 +304,8 @@ def _size(path: Path, options: AliCcpOptions) -> Size:
     names = [*_ALWAYS, *options.fields, *(name for name in options.lists for _ in range(options.list_ids))]
     of_users = sum(_FEATURES[name].common for name in names)
     read = 5 + 4 * (len(names) - of_users)
-    return Size(rows, read, rows, 0, fields=len(names) + len(options.values), history_fields=0, held=14 + of_users)
+    held = 14 + of_users + 250_000_000 / rows  # what a block of lists of features becomes, however many rows there are
+    return Size(rows, read, rows, 0, fields=len(names) + len(options.values), history_fields=0, held=held)
 
 
 SOURCE = Source(
