@@ -13,20 +13,28 @@ from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.describe import describe_codes
 from mdaf_core.data.store.schema import FIRST_ID, SPLITS, UNKNOWN, Split
 
-_LISTS = 100_000
+_LISTS, _EVENTS = 100_000, 15_000_000
 _AT_ENDS, _OF_LISTS, _FEWEST = 0.99, 0.05, 50
 _NEXT, _FEWEST_ROWS = 0.6, 100
 
 
 def _bounds(data: Written) -> tuple[np.ndarray, np.ndarray]:
-    """(L,) first event and last event + 1 of the lists of some rows."""
+    """(L,) first event and last event + 1 of the lists of some rows, each list once."""
     starts, ends = [], []
     for split, rows in data.rows.items():
         at = drawn(len(rows), _LISTS)
         sound = data.slices_sound[split][at] & (rows.history_end[at] > rows.history_start[at])
         starts.append(rows.history_start[at][sound])
         ends.append(rows.history_end[at][sound])
-    return np.concatenate(starts), np.concatenate(ends)
+    start, once = np.unique(np.concatenate(starts), return_index=True)  # rows may share a list
+    end = np.concatenate(ends)[once]
+    some = drawn(len(start), _most(end - start))
+    return start[some], end[some]
+
+
+def _most(sizes: np.ndarray) -> int:
+    """How many lists of these lengths are looked at: many short ones, or fewer long ones."""
+    return min(_LISTS * len(SPLITS), int(_EVENTS / max(1.0, float(sizes.mean()) if len(sizes) else 1.0)))
 
 
 @check("history-padding", "What fills up histories", place=30)
@@ -105,7 +113,7 @@ def later_targets(data: Written) -> Answer | None:
     )
     asked = frame.filter(pl.col("sound") & (pl.col("end") > pl.col("start")) & pl.col("new") & pl.col("later"))
     asked = asked.filter((pl.col("next") > UNKNOWN) & (pl.col("next") != pl.col("item")))
-    asked = asked[drawn(len(asked), _LISTS)]
+    asked = asked[drawn(len(asked), min(_LISTS, _most((asked["end"] - asked["start"]).to_numpy())))]
     share, holds = 0.0, np.zeros(len(asked), np.bool_)
     if len(asked) >= _FEWEST_ROWS:
         start, size = asked["start"].to_numpy(), (asked["end"] - asked["start"]).to_numpy()

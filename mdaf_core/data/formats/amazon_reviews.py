@@ -164,7 +164,7 @@ def _size(path: Path, options: AmazonReviewsOptions) -> Size:
         with open_input(files[-1]) as opened:
             sample = opened.read(1 << 20)
         events = round(rows * sample.count(b" ") / max(1, sample.count(b"\n"))) + rows
-    return Size(rows, 17 + 4 * events / rows, rows, events, fields=4, history_fields=1, held=35 + 12 * events / rows)
+    return Size(rows, 17 + 4 * events / rows, rows, events, fields=4, history_fields=1, held=90 + 12 * events / rows)
 
 
 _EVENT_RULES: dict[str, EventRule] = {"reviews": "rows", "liked": "positives"}

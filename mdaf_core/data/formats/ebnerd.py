@@ -285,7 +285,7 @@ def _size(path: Path, options: EbnerdOptions) -> Size:
     rows = sum(values_of(folder / ROWS, _IN_VIEW) for folder in folders)
     events = sum(values_of(folder / HISTORY, "article_id_fixed") for folder in folders)
     fields = 5 + len(options.context) + len(options.article_fields)
-    held = 50 + 4 * fields + 28 * events / max(1, rows)
+    held = 100 + 4 * fields + 28 * events / max(1, rows)
     return Size(rows, 0, rows, events, fields=fields, history_fields=2, held=held)
 
 

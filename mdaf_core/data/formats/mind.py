@@ -189,7 +189,7 @@ def _size(path: Path, options: MindOptions) -> Size:
     read = 20 + (5 * rows + 4 * events) / max(1, lines)
     if options.history == "clicks":
         events = lines * 1.5
-    return Size(int(lines), read, int(rows), int(events), fields=6, history_fields=3, held=100 + 30 * events / rows)
+    return Size(int(lines), read, int(rows), int(events), fields=6, history_fields=3, held=115 + 30 * events / rows)
 
 
 SOURCE = Source(
