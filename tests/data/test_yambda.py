@@ -150,6 +150,7 @@ def test_what_is_asked_for_is_not_there(listens):
     with pytest.raises(BadInputError, match="likes needs likes and dislikes"):
         SOURCE.check(folder / "likes.parquet", parse_options(SOURCE, {"task": "likes"}))
     frame.with_columns(pl.col("timestamp") + 2).write_parquet(folder / "listens.parquet")
+    assert SOURCE.is_own(folder / "listens.parquet")  # rows to predict, and no table with the names of the fields
     assert any("no multiples of 5 s" in note for note in _read(folder / "listens.parquet", split="time").notes)
 
 

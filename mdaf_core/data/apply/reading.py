@@ -96,12 +96,12 @@ class NewFile:
 
     def _is_plain(self) -> bool:
         """Whether the file is a table whose columns are named as the fields: half of the names tell."""
+        if self.source.is_own(self.path):
+            return False
         with open_input(self.path) as opened:
             start = opened.read(65536)
         if start.startswith(b"PAR1") or looks_like_json_lines(start):
             return True
-        if self.source.is_own(self.path):
-            return False
         return len(set(self._columns()).intersection(_header(start))) >= max(1, len(self._columns()) / 2)
 
     def _plain_options(self) -> table.TableOptions:

@@ -28,6 +28,7 @@ VAL_FROM, VAL_TO = TEST_FROM - GAP - DAY, TEST_FROM - GAP
 _STEP = 5
 _ALL = "multi_event.parquet"
 _FILES = {"listens": ("listens.parquet",), "likes": ("likes.parquet", "dislikes.parquet")}
+_COLUMNS = ("uid", "timestamp", "item_id", "is_organic")
 _PLAYED, _LENGTH = "played_ratio_pct", "track_length_seconds"
 
 
@@ -100,7 +101,7 @@ def _read(file: Path, options: YambdaOptions, raw: RawTable) -> pl.DataFrame:
     """
     source = TableFiles([(None, TableFile(file, skip_bad_rows=options.skip_bad_rows))])
     held, listens = source.columns(), options.task == "listens"
-    wanted = ["uid", "timestamp", "item_id", "is_organic", *(["event_type"] if "event_type" in held else [])]
+    wanted = [*_COLUMNS, *(["event_type"] if "event_type" in held else [])]
     wanted += [_LENGTH] if listens else []
     wanted += [_PLAYED] if listens and not (options.new_rows and _PLAYED not in held) else []
     table = CheckedColumns(source.read(wanted), source)
@@ -204,7 +205,7 @@ def _files(path: Path, options: YambdaOptions) -> list[Path]:
 def _check(path: Path, options: YambdaOptions) -> None:
     for file in _files(path, options):
         columns = TableFile(file).columns()
-        missing = [name for name in ("uid", "timestamp", "item_id", "is_organic") if name not in columns]
+        missing = [name for name in _COLUMNS if name not in columns]
         if missing:
             raise BadInputError(f"The file has no column {missing[0]!r}, so it is none of Yambda's flat files.", file)
         if file == path and options.task == "likes" and "event_type" not in columns:
@@ -231,6 +232,7 @@ SOURCE = Source(
     files=lambda path, options: [find(file).file for file in _files(path, options)],
     size=_size,
     check=_check,
+    is_own=lambda path: {*_COLUMNS} <= {*TableFile(path).columns()},
     event_rule=lambda options: options.history,
     place=44,
 )
