@@ -354,10 +354,12 @@ def _size(path: Path, options: ReczooOptions) -> Size:
     fields = len(_fields(published)) + (2 if published.name == "Avazu_x4" else 0)
     return Size(
         lines=rows, read=read, rows=rows, events=events, fields=fields, history_fields=len(lists),
-        held=_HELD[published.columns[next(iter(lists))].kind] * events / rows if lists else 0,
+        held=_AUDITED + (_HELD[published.columns[next(iter(lists))].kind] * events / rows if lists else 0),
     )  # fmt: skip
 
 
+_AUDITED = 25
+"""Bytes a row that the audit holds of numbers and ids, as measured on 33 million rows of Criteo_x1."""
 _HELD = {"int": 20, "text": 60}
 """Bytes an event of ready-made lists takes while they are put one after another."""
 
