@@ -166,3 +166,5 @@ def test_the_official_test_set_has_no_labels(tmp_path):
         SOURCE.check(tmp_path / "all" / "test", EbnerdOptions())
     new = SOURCE.read(tmp_path / "all" / "test", EbnerdOptions().for_new_rows(), no_progress)
     assert new.rows["label"].null_count() == len(new.rows) > 0
+    assert SOURCE.is_own(tmp_path / "all" / "test" / "behaviors.parquet")  # and no plain table of new rows
+    assert not SOURCE.is_own(tmp_path / "all" / "articles.parquet")

@@ -127,7 +127,7 @@ class AliCcpOptions(SourceOptions):
 def read(path: Path | None, options: AliCcpOptions, progress: Progress) -> RawTable:
     """Read the parts: of each the impressions, and the users' features, which impressions name by an index."""
     assert path is not None
-    parts, counted = _parts(path), Counter[str]()
+    parts, counted = _parts(path, options), Counter[str]()
     names = [*_ALWAYS, *options.fields, *options.lists]
 
     def text_of(layout: Layout, file: Path, stage: str, share: Progress) -> Text:
@@ -271,13 +271,19 @@ def _layout(options: AliCcpOptions) -> Layout:
     return _IMPRESSIONS.with_optional("click", "conversion") if options.new_rows else _IMPRESSIONS
 
 
-def _parts(path: Path) -> list[Part]:
+def _parts(path: Path, options: AliCcpOptions) -> list[Part]:
     """The files of impressions, each beside that of its users; as the archives unpack, and one below the other.
 
     Raises:
         BadInputError: there is none, or one without its users.
     """
     folder = path if is_folder(path) else path.parent
+    if options.new_rows and folder != path:  # this file alone
+        if not path.name.startswith(_OTHER[0]) or not exists(folder / path.name.replace(*_OTHER)):
+            raise BadInputError(
+                f"New rows are a file {ROWS.format('…')} beside its {COMMON.format('…')}: name and place it so.", path
+            )
+        return [Part(None, path)]
     parts = []
     for part in ("train", "test"):
         places = [folder, folder / f"sample_{part}", folder / f"sample_{part}.tar.gz", folder / part]
@@ -291,16 +297,20 @@ def _parts(path: Path) -> list[Part]:
     return parts if len(parts) == 2 else [Part(None, parts[0].path)]
 
 
-def _check(path: Path, _options: AliCcpOptions) -> None:
-    _parts(path)
+def _check(path: Path, options: AliCcpOptions) -> None:
+    _parts(path, options)
 
 
-def _files(path: Path, _options: AliCcpOptions) -> list[Path]:
-    return [find(Path(str(part.path).replace(*names))).file for part in _parts(path) for names in (("", ""), _OTHER)]
+def _files(path: Path, options: AliCcpOptions) -> list[Path]:
+    return [
+        find(Path(str(part.path).replace(*names))).file
+        for part in _parts(path, options)
+        for names in (("", ""), _OTHER)
+    ]
 
 
 def _size(path: Path, options: AliCcpOptions) -> Size:
-    rows = sum(count_lines(part.path) for part in _parts(path))
+    rows = sum(count_lines(part.path) for part in _parts(path, options))
     names = [*_ALWAYS, *options.fields, *(name for name in options.lists for _ in range(options.list_ids))]
     of_users = sum(_FEATURES[name].common for name in names)
     read = 5 + 4 * (len(names) - of_users)
@@ -318,6 +328,5 @@ SOURCE = Source(
     files=_files,
     size=_size,
     check=_check,
-    main_file=lambda _path: ROWS.format("train"),
     place=32,
 )
