@@ -1,5 +1,6 @@
 """reczoo's folders: read as their columns are, and what a good guess gets wrong is refused or said."""
 
+import zipfile
 from hashlib import md5
 
 import polars as pl
@@ -61,6 +62,11 @@ def test_wrong_files_are_refused_with_both_sums(tmp_path):
         BadInputError, match=f"md5 is {found}, and its publisher gives ba7306e6c4fc19dd2cd84f2f0596d158"
     ):
         prepare("reczoo", path=tmp_path)
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for file in ("train.csv", "valid.csv", "test.csv"):
+            archive.write(tmp_path / file, f"Frappe_x1/{file}")
+    with pytest.raises(BadInputError, match=rf"set\.zip/train\.csv.*its md5 is {found}"):
+        prepare("reczoo", path=tmp_path / "set.zip")
 
 
 @pytest.mark.parametrize("name", ["KuaiVideo_x1", "Criteo_x4"])

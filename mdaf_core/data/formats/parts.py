@@ -77,8 +77,8 @@ def part_files(path: Path, options: PartsOptions, main: str | None = None) -> li
 
 
 def files_of_parts(parts: list[Part]) -> list[Path]:
-    """Where the bytes of these files are."""
-    return [find(path).file for _, path in parts]
+    """Where the bytes of these files are; an archive of several once."""
+    return list(dict.fromkeys(find(path).file for _, path in parts))
 
 
 def absolute_files(options: SourceOptions, given: dict[str, Any], path: Path | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from mdaf_core.base.errors import BadInputError, UsageError
 from mdaf_core.data.formats.base import Source
+from mdaf_core.data.reading.files import is_folder
 
 
 class Expected(NamedTuple):
@@ -54,7 +55,7 @@ def check_sums(
     strange = [name for name, one in expected.items() if name not in inputs and one.by == "expect_md5"]
     if strange:
         raise UsageError(f"expect_md5 names {strange[0]!r}, which is no file that was read. Read: {read or 'none'}.")
-    folder = Path() if path is None else path if path.is_dir() else path.parent
+    folder = Path() if path is None else path if is_folder(path) else path.parent
     found = [
         one.check(folder / name, inputs[name]["md5"], accept)
         for name, one in expected.items()
