@@ -290,3 +290,9 @@ def test_a_fault_of_the_program_leaves_nothing(raw, monkeypatch):
     with pytest.raises(OverflowError):
         prepare("user-behavior", path=raw)
     assert not list_datasets() and not _work()
+
+
+def test_a_split_that_is_asked_for_is_not_the_generated_one_of_the_same_name(tiny) -> None:  # type: ignore[no-untyped-def]
+    asked = prepare("synthetic", name="asked", options={"size": "tiny", "split": "time"})
+    assert asked.meta.request != tiny.meta.request and asked.meta.splits != tiny.meta.splits
+    assert prepare("synthetic", name="again", options={"size": "tiny"}).meta.splits == tiny.meta.splits

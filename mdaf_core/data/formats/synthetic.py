@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -73,6 +73,10 @@ class SyntheticOptions(SourceOptions):
         "vocabulary sizes and click rate.",
     )
     seed: int = Field(0, ge=0, description="Seed of the generator.")
+
+    def request(self) -> dict[str, Any]:
+        """Its own split is another one than that of the same name, once somebody asks for it."""
+        return super().request() | ({"own_split": False} if "split" in self.model_fields_set else {})
 
 
 def read(_path: Path | None, options: SyntheticOptions, progress: Progress) -> RawTable:
