@@ -12,9 +12,7 @@ from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit
 from mdaf_core.cli.results import results
 
-app = typer.Typer(
-    help="Take in predictions, or tables of results, of models that were trained elsewhere.", no_args_is_help=True
-)
+app = typer.Typer(help="Take in predictions or results of models trained elsewhere.", no_args_is_help=True)
 
 
 class By(StrEnum):
@@ -34,7 +32,7 @@ class Scale(StrEnum):
 
 @app.callback()
 def _group() -> None:
-    """Take in predictions, or tables of results, of models that were trained elsewhere."""
+    """Take in predictions or results of models trained elsewhere."""
 
 
 @app.command()

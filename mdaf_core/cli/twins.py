@@ -16,7 +16,7 @@ def command(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """See which conclusions survive on another split of the same input.
+    """See which conclusions survive on another split.
 
     Verdict by verdict, each study on its own rows, by the first one's plan. `study twin STUDY` runs the other one.
     """
