@@ -2,7 +2,7 @@
 
 Where `MDAF_SLOTS` is set or there are GPUs, each job has a slot, and slots have equal shares of the cores; else jobs
 share the cores by the threads that each was queued with: trainings of a study compute on few threads each, as many
-at once as there are cores, for two processes of one thread train more rows a second than one process of two.
+at once as there are cores, for small steps gain little from a second thread.
 """
 
 from __future__ import annotations
