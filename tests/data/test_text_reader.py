@@ -26,7 +26,8 @@ def test_reads_and_fingerprints(tmp_path):
     content = "\n".join(GOOD) + "\n"
     found = _read(tmp_path, content)
     assert found.frame.rows() == [(1, "x", 0.5), (2, "y", None), (-3, "x", 1000.0)]
-    assert found.fingerprint == {"bytes": len(content), "sha256": hashlib.sha256(content.encode()).hexdigest()}
+    sums = {name: hashlib.new(name, content.encode()).hexdigest() for name in ("sha256", "md5")}
+    assert found.fingerprint == {"bytes": len(content), **sums}
 
 
 @pytest.mark.parametrize(
