@@ -105,7 +105,7 @@ def table(data: pl.DataFrame) -> PaperTable:
         caption="Cost of each configuration: embedding and dense parameters, multiply-adds a row at the mean history "
         "length; training speed, epochs and wall time of a run (means over its seeds); largest peak memory; and how "
         "many settings of this kind of model were tried on the same data. Speed, time and memory as measured where "
-        "each run was trained.",
+        "each run was trained, beside whatever else ran there.",
         cells={
             "Configuration": data["configuration"].to_list(),
             "Embedding": [_count(v) for v in data["parameters_embedding"]],
@@ -131,7 +131,7 @@ FIGURES = {
     "quality-speed": Kind(
         "Quality against speed",
         "Cost",
-        _cost("rows_per_second", "Training speed, rows/s", "training speed"),
+        _cost("rows_per_second", "Training speed, rows/s", "training speed beside whatever else ran"),
         of_a_metric=True,
     ),
 }

@@ -204,7 +204,7 @@ def _figure(material: Material) -> Drawn:
         f"{captions.metric(material)} on {captions.rows(material)}{captions.lower_is_better(material)}, training speed "
         f"and largest peak memory of a run, against the newest events that a row reads (logarithmic); "
         f"{captions.each(runs)}. {captions.of_means(means, 'Lines, 95% intervals,')} {sentence(data, material.split)} "
-        "Speed and memory as measured where each run was trained."
+        "Speed and memory as measured where each run was trained, beside whatever else ran there."
         f"{captions.not_compared(material)}"
     )
     return drawn, data, caption
