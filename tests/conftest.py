@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mdaf_core.data.store.dataset import PreparedDataset
 
 # A busy machine is slow: no example is timed.
-settings.register_profile("patient", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("patient", deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
