@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from mdaf_core.base.files import below
+
 STILL = 300.0
 """Seconds without any change after which a wait is in vain."""
 MOST = 3 * 3600.0
@@ -34,18 +36,5 @@ def wait_until(
 
 
 def traces(home: Path) -> Callable[[], object]:
-    """What can be seen of the jobs of an artifacts folder: the sizes and times of their logs, runs and databases."""
-
-    def look() -> object:
-        found = []
-        for pattern in ("*.db*", "jobs/**/*", "runs/*/artifacts/*", "work/**/*", "datasets/*/*", "cache/*/*", "*.log"):
-            for path in home.glob(pattern):
-                try:
-                    stat = path.stat()
-                except OSError:  # renamed meanwhile
-                    continue
-                if path.is_file():
-                    found.append((str(path), stat.st_size, stat.st_mtime_ns))
-        return hash(tuple(sorted(found)))
-
-    return look
+    """What can be seen of the jobs of an artifacts folder: the sizes and times of its files."""
+    return lambda: hash(tuple(sorted((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in below(home))))

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +57,26 @@ def reading(path: Path, remedy: str) -> Iterator[None]:
         if type(error).__name__ != "PanicException":  # how libraries written in Rust (Polars) end on wild bytes
             raise
         raise DamagedFileError(path, "not in its format", remedy) from error
+
+
+def is_gone(damage: DamagedFileError) -> bool:
+    """Whether the file is not damaged but was removed between being listed and being read: by another process."""
+    return isinstance(damage.__cause__, FileNotFoundError)
+
+
+def below(folder: Path) -> list[tuple[Path, os.stat_result]]:
+    """The files below a folder, those of its folders too. What others remove meanwhile is left out."""
+    found = []
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                found.append((path := Path(parent, name), path.stat()))
+    return found
+
+
+def size_below(folder: Path) -> int:
+    """Bytes of the files below a folder."""
+    return sum(stat.st_size for _, stat in below(folder))
 
 
 def read_json(path: Path, remedy: str) -> Any:

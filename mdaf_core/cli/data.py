@@ -11,6 +11,7 @@ import typer
 
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.files import size_below
 from mdaf_core.cli.output import JsonOption, ProgressLines, emit, table
 from mdaf_core.data.formats import own_names
 from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY
@@ -268,7 +269,7 @@ def export_command(
             raise UsageError(f"A folder for {form} holds all parts, labels and histories: leave those options out.")
         splits, out = list(SPLITS), out or Path(f"{name}-{form}")
         rows = FOLDERS[form](dataset, out, max_history=max_history, progress=ProgressLines())
-        size = sum(file.stat().st_size for file in out.iterdir())
+        size = size_below(out)
     else:
         wanted = [word.strip() for word in (split or ("all" if form else "test")).split(",")]
         splits = [one for one in SPLITS if one in wanted or wanted == ["all"]]

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mdaf_core.base.errors import UsageError
+from mdaf_core.base.files import size_below
 from mdaf_core.cli.output import JsonOption, ProgressLines, emit
 
 RunArgument = Annotated[
@@ -76,7 +77,7 @@ def save(
     from mdaf_core.predicting.saved import save_run
 
     index = save_run(find_run(run, configuration, seed), folder, with_log=not without_log)
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    size = size_below(folder)
     value = {"folder": str(folder), "bytes": size} | index.model_dump(mode="json")
     emit(value, as_json, lambda: f"{folder}: {len(index.files) + 1} files, {size / 1e6:,.1f} MB. See its README.md.")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.files import size_below
 from mdaf_core.base.settings import get_settings
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue import api as jobs
@@ -77,7 +78,7 @@ def delete_dataset(name: str, *, force: bool = False) -> int:
             f"{found} refer to data set {name!r}. Their results stay, but what needs its rows (gates, slices, stories "
             "of rows, resuming, further seeds) would be lost. Delete it with --force if that is what you want."
         )
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    size = size_below(path)
     try:
         aside = Path(tempfile.mkdtemp(dir=get_settings().datasets_dir, prefix=f".{name}.deleted."))
         path.replace(aside / name)  # gone at once, whatever happens to the rest

@@ -13,7 +13,7 @@ from mdaf_core.analysis.margins import Margin, check_margin
 from mdaf_core.analysis.plan import Extension, GivenUp, ImportedSeed, Plan
 from mdaf_core.base import notices
 from mdaf_core.base.errors import DamagedFileError, UsageError
-from mdaf_core.base.files import check_name, reading, write_text
+from mdaf_core.base.files import check_name, is_gone, reading, write_text
 from mdaf_core.base.locks import exclusive
 from mdaf_core.base.settings import get_settings
 from mdaf_core.base.validation import describe_validation_error
@@ -249,7 +249,8 @@ def readable_studies() -> tuple[list[Study], list[DamagedFileError]]:
         try:
             studies.append(_read(path))
         except DamagedFileError as damage:
-            damaged.append(damage)
+            if not is_gone(damage):
+                damaged.append(damage)
     return sorted(studies, key=lambda study: (study.created, study.id), reverse=True), damaged
 
 

@@ -181,6 +181,13 @@ def _hours(rows: list[dict[str, Any]], timezone: str) -> None:
         row["hour"], row["dayofweek"] = local.hour, local.isoweekday()
 
 
+def _calendar(rows: list[dict[str, Any]], timezone: str) -> list[str]:
+    """The hour is a field unless the rows span a day and every one is of the same hour, or of midnight in UTC."""
+    times = [row["time"] for row in rows]
+    days = all(time % DAY == 0 for time in times) or len({row["hour"] for row in rows}) == 1
+    return ["dayofweek"] if days and max(times) - min(times) >= DAY else ["hour", "dayofweek"]
+
+
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
@@ -354,7 +361,7 @@ def test_table(tmp_path, drawn, form, lines, bad, skip):
     fields = [name for name in ("item", "category", "user", "device") if name in columns]
     if form["time"]:
         _hours(rows, form["timezone"])
-        fields += ["hour", "dayofweek"] if form["calendar"] else []
+        fields += _calendar(rows, form["timezone"]) if form["calendar"] else []
     else:
         rows = [{name: value for name, value in row.items() if name != "time"} for row in rows]
     if "user" not in columns:

@@ -297,3 +297,25 @@ def test_ids_and_labels_of_odd_types(home, tmp_path):
     dataset = prepare("table", path=tmp_path / "t.parquet", name="odd", options={"item": "item"})
     assert sorted(dataset.vocabulary("item")["id"].to_list()) == ["18446744073709551615", "5"]
     assert sum(counts.positives for counts in dataset.meta.splits.values()) == 50
+
+
+@pytest.mark.parametrize(
+    ("seconds", "timezone", "sentence"),
+    [
+        ([0, 1, 2, 3], "UTC", "The times name days without an hour (column when)"),
+        ([0, 1, 2, 3], "Asia/Shanghai", "midnight in UTC: in Asia/Shanghai they may be of the day before"),
+        ([0.75, 1.75, 2.75, 3.75], "UTC", "All times are of the hour 18 of the day"),
+        ([2 / 3, 5 / 3, 8 / 3, 11 / 3], "Asia/Shanghai", "The times name days without an hour (column when)"),
+        ([0, 1, 2, 3.5], "UTC", ""),
+        ([0, 0.9, 0.95, 0.97], "UTC", ""),
+    ],
+)
+def test_an_hour_that_says_nothing_is_no_field_and_why_is_said(tmp_path, seconds, timezone, sentence):
+    lines = [f"{i % 2},{i},{round(1_600_000_000 // 86400 * 86400 + day * 86400)}" for i, day in enumerate(seconds)]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(["y,item,when", *lines]) + "\n")
+    options = {"label": "y", "item": "item", "timestamp": "when", "timezone": timezone, "fractions": (0.5, 0.25, 0.25)}
+    meta = prepare("table", path=path, name="data", options=options).meta
+    assert ("hour" in meta.categorical) == (not sentence)
+    said = " ".join(meta.notes)
+    assert sentence in said and ("hour" in said) == bool(sentence)

@@ -13,6 +13,7 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue import api, store
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import launch, trainings
+from mdaf_core.studies import store as store_module
 from mdaf_core.studies.definitions import configurations, definition_names, get_definition
 from mdaf_core.studies.status import cells, counts, next_step, spread
 from mdaf_core.studies.store import create_study, get_study, list_studies
@@ -89,6 +90,19 @@ def test_an_unknown_or_damaged_study_is_a_sentence(home):
     (home / "studies" / f"{study.id}.json").write_text("{")
     with pytest.raises(StudioError, match="cannot be read"):
         get_study(study.id)
+
+
+def test_a_study_deleted_while_studies_are_listed_is_no_damage(home, monkeypatch):
+    first, second = create(), create()
+    plain = store_module._read
+
+    def read(path):
+        path.unlink() if path.stem == first.id else None
+        return plain(path)
+
+    monkeypatch.setattr(store_module, "_read", read)
+    studies, damaged = store_module.readable_studies()
+    assert [study.id for study in studies] == [second.id] and damaged == []
 
 
 @pytest.mark.parametrize("name", definition_names())

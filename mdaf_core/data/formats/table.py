@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import time
 from pathlib import Path
 from typing import Any, Literal, Self
 from zoneinfo import available_timezones
@@ -215,9 +216,9 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
     if moments and options.calendar:
         rows = rows.with_columns(calendar_columns(options.timezone, time_unit))
         fields += calendar_fields()
-        if rows["hour"].n_unique() == 1 and rows["timestamp"].max() - rows["timestamp"].min() >= DAY * TICKS[time_unit]:  # type: ignore[operator]
+        if why := _no_hour(rows, TICKS[time_unit], options.timezone):
             rows, fields = rows.drop("hour"), [field for field in fields if field.name != "hour"]
-            table.notes.append(f"The time {options.timestamp} names days without an hour: there is no field hour.")
+            table.notes.append(f"{why} (column {options.timestamp}): there is no field hour.")
         if options.timestamp_format and not names_a_day(options.timestamp_format):
             rows, fields = rows.drop("dayofweek"), [field for field in fields if field.name != "dayofweek"]
             table.notes.append(f"The time {options.timestamp} names months without a day: there is no field dayofweek.")
@@ -290,6 +291,29 @@ def _field_names(columns: list[str]) -> dict[str, str]:
         taken.add(name.lower())
         names[column] = name
     return names
+
+
+def _no_hour(rows: pl.DataFrame, ticks: int, timezone: str) -> str:
+    """Why the hour says nothing although the rows span a day or more; empty where it does.
+
+    Args:
+        ticks: of `timestamp` in a second.
+    """
+    times, hours = rows["timestamp"], rows["hour"].to_numpy()
+    day = DAY * ticks
+    if (times.max() - times.min()) < day:  # type: ignore[operator]
+        return ""
+    if not (times % day).to_numpy().any():
+        named = "The times name days without an hour"
+        if not hours.any():
+            return named
+        return f"{named}, midnight in UTC: in {timezone} they may be of the day before; timezone=UTC keeps the days"
+    if (hours != hours[0]).any():
+        return ""
+    local = pl.from_epoch(times // ticks).dt.replace_time_zone("UTC").dt.convert_time_zone(timezone).dt.time()
+    if (local == time(0)).all():
+        return "The times name days without an hour"
+    return f"All times are of the hour {hours[0]:02d} of the day"
 
 
 def _histories(table: CheckedColumns, options: TableOptions) -> dict[str, pl.Series]:

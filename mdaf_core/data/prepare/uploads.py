@@ -8,10 +8,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.files import size_below
 from mdaf_core.base.settings import get_settings
 
 KEPT_SECONDS = 24 * 3600  # uploads that nobody prepared
@@ -66,12 +68,13 @@ def _root() -> Path:
 def _remove_old(root: Path, in_use: Collection[Path]) -> None:
     used = {path.relative_to(root).parts[0] for path in in_use if path != root and path.is_relative_to(root)}
     for folder in root.iterdir():
-        if folder.name not in used and time.time() - folder.stat().st_mtime > KEPT_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # prepared and removed meanwhile
+            if folder.name not in used and time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_room(root: Path, size: int) -> None:
-    stored = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    stored = size_below(root)
     limit, free = get_settings().upload_limit, shutil.disk_usage(root).free
     if stored + size <= limit and size <= free:
         return

@@ -145,7 +145,7 @@ def list_datasets() -> list[str]:
                 continue
             if (folder / "dataset.json").exists():
                 found.append(folder.name)
-            else:
+            elif folder.exists():  # not deleted meanwhile
                 notices.add(DamagedFileError(folder / "dataset.json", "there is none", AGAIN))
     return found
 

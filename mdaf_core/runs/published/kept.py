@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from mdaf_core.base import notices
 from mdaf_core.base.errors import DamagedFileError, UsageError
-from mdaf_core.base.files import reading, write_text
+from mdaf_core.base.files import is_gone, reading, write_text
 from mdaf_core.base.settings import get_settings
 from mdaf_core.runs.published.metric import ReportedMetric
 from mdaf_core.runs.published.table import Published, Run
@@ -57,7 +57,8 @@ def kept() -> list[About]:
         try:
             found.append(_read(path).about)
         except DamagedFileError as error:
-            notices.add(error)
+            if not is_gone(error):
+                notices.add(error)
     return sorted(found, key=lambda one: (-one.imported, one.id))
 
 
