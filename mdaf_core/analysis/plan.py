@@ -48,6 +48,14 @@ class Extension(BaseModel):
     results_seen: bool = Field(description="Whether a run of the study had finished by then.")
 
 
+class AddedConfiguration(BaseModel):
+    """A configuration added to a study later."""
+
+    configuration: str
+    added: str = Field(description="ISO 8601, UTC.")
+    results_seen: bool = Field(description="Whether a run of the study had finished by then.")
+
+
 class ImportedSeed(BaseModel):
     """Predictions that were imported into a study: one training of a configuration that was trained elsewhere."""
 

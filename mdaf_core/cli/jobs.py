@@ -10,6 +10,7 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.cli.output import JsonOption, emit, table
 from mdaf_core.queue import api
 from mdaf_core.queue.job import Job
+from mdaf_core.studies.store import get_study
 from mdaf_core.tasks.describe import standing, to_dict
 
 app = typer.Typer(help="The queue of jobs; alone it lists them.", invoke_without_command=True)
@@ -30,14 +31,30 @@ def list_jobs(as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def cancel(job_id: JobId, as_json: JsonOption = False) -> None:
-    """Cancel a job.
+def cancel(
+    job_ids: Annotated[list[int] | None, typer.Argument(metavar="ID…", min=1, help="Numbers of jobs.")] = None,
+    study: Annotated[str | None, typer.Option(help="All queued and running jobs of this study.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel jobs.
 
     A running one stops within seconds and keeps its finished epochs.
     """
-    job = api.cancel(job_id)
-    text = f"Job {job_id} was asked to stop." if job.state == "running" else f"Job {job_id} is {job.state}."
-    emit(to_dict(job), as_json, lambda: text)
+    if bool(job_ids) == (study is not None):
+        raise UsageError("Name the jobs by their numbers, or a study with --study.")
+    ids = job_ids or [job.id for job in api.list_jobs(api.ACTIVE, group=study)]
+    if study is not None and not ids:
+        get_study(study)
+    for job_id in ids:  # a number that is mistyped cancels nothing
+        api.get_job(job_id)
+    done = [api.cancel(job_id) for job_id in ids]
+    texts = [f"Job {j.id} was asked to stop." if j.state == "running" else f"Job {j.id} is {j.state}." for j in done]
+    one = job_ids is not None and len(done) == 1
+    emit(
+        to_dict(done[0]) if one else [to_dict(job) for job in done],
+        as_json,
+        lambda: "\n".join(texts) or f"No job of study {study} is queued or running.",
+    )
 
 
 @app.command()

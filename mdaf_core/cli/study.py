@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from mdaf_core.analysis.margins import AT_LAUNCH, Margin, check_margin, parse_margin
-from mdaf_core.analysis.plan import NO_PLAN
-from mdaf_core.base import notices
+from mdaf_core.analysis.plan import NO_PLAN, AddedConfiguration, Extension
+from mdaf_core.base.errors import UsageError
+from mdaf_core.cli import shelf
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.data.store.dataset import PreparedDataset
@@ -20,11 +21,12 @@ from mdaf_core.studies import launch
 from mdaf_core.studies.definitions import definition_names, get_definition, override_all
 from mdaf_core.studies.histories import parse_lengths
 from mdaf_core.studies.status import Cell, cells, counts, spread
-from mdaf_core.studies.store import Study, get_study, readable_studies
+from mdaf_core.studies.store import Study, get_study
 from mdaf_core.tasks.follow import follow
 from mdaf_core.tasks.twins import require_twin, run_twin
 
 app = typer.Typer(help="Studies: a data set × named configurations × seeds.", no_args_is_help=True)
+shelf.register(app)
 
 
 @app.command()
@@ -176,20 +178,40 @@ def _margin(text: str | None, data: str, reference: RunConfig, metric: str, spli
 @app.command()
 def extend(
     study: Annotated[str, typer.Argument(help="A study's id.")],
-    seeds: Annotated[str, typer.Option(help="Seeds to add, e.g. 47,48.")],
+    seeds: Annotated[str | None, typer.Option(help="Seeds to add, e.g. 47,48.")] = None,
+    add: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Add a configuration: a preset, or one of the study's, changed.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Its name; default: as what it starts from.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change its setting.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Add seeds to a study and queue their runs.
+    """Add seeds or a configuration to a study and queue their runs.
 
-    It is recorded when they were added and whether results had been seen, and said beside every verdict.
+    It is recorded when they were added and whether results had been seen, and said beside verdicts.
     """
-    found = launch.extend(study, launch.parse_seeds(seeds))
-    added = found.extensions[-1]
+    if (seeds is None) == (add is None):
+        raise UsageError("Name the seeds to add (--seeds 47,48) or a configuration (--add NAME).")
+    if add is None and (name or settings):
+        raise UsageError("--name and --set are of a configuration to add: name what it starts from (--add NAME).")
+    if add is not None:
+        start = launch.starting_configuration(study, add)
+        config = start.with_overrides(settings or []).model_copy(update={"name": name or start.name})
+        found = launch.add_configuration(study, config)
+        added: Extension | AddedConfiguration = found.added[-1]
+        runs = len(found.seeds)
+    else:
+        new = launch.parse_seeds(seeds or "")
+        found = launch.extend(study, new)
+        added = found.extensions[-1]
+        runs = len(new) * len(found.trained)
     emit(
-        {"study": study, "seeds": found.seeds, "extension": added},
+        {"study": study, "seeds": found.seeds, "configurations": found.configuration_names, "extension": added},
         as_json,
         lambda: (
-            f"{len(added.seeds) * len(found.trained)} runs queued; recorded as added "
+            f"{runs} runs queued; recorded as added "
             f"{'after results were seen' if added.results_seen else 'before any result was seen'}."
         ),
     )
@@ -211,35 +233,6 @@ def give_up(
         {"study": study, "given_up": gone},
         as_json,
         lambda: "Given up: " + "; ".join(f"{run.configuration} seed {run.seed} ({run.reason})" for run in gone),
-    )
-
-
-@app.command("list")
-def list_all(as_json: JsonOption = False) -> None:
-    """List the studies, newest first."""
-    rows: list[dict[str, Any]] = []
-    studies, damaged = readable_studies()
-    for study in studies:
-        state = counts(cells(study))
-        rows.append(
-            {"id": study.id, "title": study.title, "dataset": study.dataset, "created": study.created, "runs": state}
-        )
-    for damage in damaged:
-        notices.add(damage)
-    emit(
-        [*rows, *({"id": damage.path.stem, "problem": str(damage)} for damage in damaged)],
-        as_json,
-        lambda: (
-            table(
-                [
-                    (r["id"], r["title"], r["dataset"], ", ".join(f"{n} {s}" for s, n in r["runs"].items()))
-                    for r in rows
-                ],
-                ("study", "title", "data set", "runs"),
-            )
-            if rows
-            else "No studies yet. `python -m mdaf_core study run DEFINITION --data NAME` begins one."
-        ),
     )
 
 
@@ -279,6 +272,10 @@ def _status(study: Study, found: list[Cell]) -> dict[str, Any]:
     return {
         "study": study.id,
         "title": study.title,
+        "note": study.note,
+        "tags": study.tags,
+        "archived": study.archived,
+        "cloned_from": study.cloned_from,
         "definition": study.definition,
         "dataset": study.dataset,
         "seeds": study.seeds,
@@ -286,6 +283,7 @@ def _status(study: Study, found: list[Cell]) -> dict[str, Any]:
         "acknowledged": study.acknowledged,
         "plan": study.plan,
         "extensions": study.extensions,
+        "added": study.added,
         "given_up": study.given_up,
         "states": counts(found),
         "configurations": configurations,
@@ -315,7 +313,10 @@ def _text(study: Study, found: list[Cell]) -> str:
         "seeds",
     )
     plan = f"Planned: {study.plan.words}." if study.plan else f"{NO_PLAN[0].upper()}{NO_PLAN[1:]}."
-    lines = [f"{study.title} ({study.id}), data set {study.dataset}", plan, "", table(rows, header)]
+    said = [f"Cloned from {study.cloned_from}."] if study.cloned_from else []
+    said += [f"Tags: {', '.join(study.tags)}."] if study.tags else []
+    said += ["", study.note] if study.note else []
+    lines = [f"{study.title} ({study.id}), data set {study.dataset}", plan, *said, "", table(rows, header)]
     if any(" (" in value for row in rows for value in row[1:-1]):
         lines += ["", "In brackets: standard deviation over seeds, which says nothing of other users; `compare` does."]
     reasons = [

@@ -60,6 +60,15 @@ def list_jobs(
     return [from_row(row) for row in rows]
 
 
+def states(kind: str) -> list[tuple[str, JobState]]:
+    """Key and state of every job of a kind that has a key."""
+    if not queue_path().exists():
+        return []
+    with transaction(write=False) as db:
+        rows = db.execute("SELECT key, state FROM jobs WHERE kind = ? AND key IS NOT NULL", (kind,)).fetchall()
+    return [(row["key"], row["state"]) for row in rows]
+
+
 def get_job(job_id: int) -> Job:
     """One job.
 

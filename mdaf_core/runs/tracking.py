@@ -13,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Iterable
@@ -23,17 +25,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mdaf_core.base import notices
 from mdaf_core.base.errors import UsageError
-from mdaf_core.base.files import best_effort, with_patience, write_json
+from mdaf_core.base.files import best_effort, with_patience, write_json, writing
 from mdaf_core.base.settings import get_settings
 from mdaf_core.data.store.schema import Split
 from mdaf_core.models.base import ModelSettings
 from mdaf_core.models.registry import recorded
-from mdaf_core.runs import database, files
+from mdaf_core.runs import database, files, rows
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.database import StoreError, sentences
 from mdaf_core.runs.files import SINGLE_RUNS, RunFacts, RunState, run_directory
 from mdaf_core.runs.imported import IMPORTED, ImportedModel
 from mdaf_core.runs.results import EpochMetrics, RunResult, SplitMetrics
+from mdaf_core.runs.rows import RunRow, Standing
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -122,7 +125,6 @@ def _client() -> MlflowClient:
         if _opened.setdefault((uri, os.getpid()), file) != file:
             client._tracking_client.store.engine.dispose()  # its connections are to the file that was there before
             _cached_client.cache_clear()
-            _known.pop(uri, None)
             client = _cached_client(uri, os.getpid())
             _opened[uri, os.getpid()] = file
     return client
@@ -329,6 +331,23 @@ def close_run(run_id: str, state: Literal["failed", "cancelled"], reason: str) -
         client.set_terminated(run_id, _TO_MLFLOW[state], end_time=round(ended * 1000))
 
 
+def delete_run(run_id: str) -> int:
+    """Delete a run from the store, and its files from this machine; returns their bytes.
+
+    Raises:
+        StudioError: the store cannot be used, or a file stayed.
+    """
+    _check_free()
+    with sentences(get_settings().tracking_uri):
+        _client().delete_run(run_id)
+    folder = run_directory(run_id).parent
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    with writing(folder):
+        if folder.exists():
+            shutil.rmtree(folder)
+    return size
+
+
 def close_or_finish(run_id: str, state: Literal["failed", "cancelled"], reason: str) -> RunState:
     """Close a run whose process is gone: as finished if its files say that it was, else as `close_run` does.
 
@@ -362,19 +381,26 @@ def store_version() -> tuple[Any, ...]:
 
 def list_runs(study: str | None = None) -> list[RunRecord]:
     """All runs, newest first, or those of one study. Deleted runs are left out."""
-    records = _all_runs(store_version())
-    return [r for r in records if study is None or r.study == study]
+    version = store_version()
+    return list(_all_runs(version) if study is None else _runs_of(version, study))
 
 
 @lru_cache(maxsize=2)
 def _all_runs(version: tuple[Any, ...]) -> list[RunRecord]:
-    uri = version[0]
-    path = database.database_path(uri)
-    if path is not None and not path.exists() and not database.stored_runs(path):
-        return []
-    client = _client()
-    with _known_lock, sentences(uri):
-        return _known.setdefault(uri, _Known()).read(client)
+    store = (version[0], version[1][-1] if isinstance(version[1], tuple) else 0)  # another file is another store
+    with _known_lock:
+        return _known.setdefault(store, _Known()).read()
+
+
+@lru_cache(maxsize=64)
+def _runs_of(version: tuple[Any, ...], study: str) -> list[RunRecord]:
+    if database.database_path(version[0]) is None:
+        return [record for record in _all_runs(version) if record.study == study]
+    return _newest_first(_read(study=study))
+
+
+def _newest_first(records: Iterable[RunRecord]) -> list[RunRecord]:
+    return sorted(records, key=lambda record: -record.started)
 
 
 class _Known:
@@ -385,32 +411,64 @@ class _Known:
         self.records: dict[str, RunRecord] = {}
         self.complete = -math.inf  # when everything was read, by the monotonic clock
 
-    def read(self, client: MlflowClient) -> list[RunRecord]:
+    def read(self) -> list[RunRecord]:
         """All runs, newest first."""
-        names = {e.experiment_id: e.name for e in client.search_experiments(max_results=10000)}
         if time.monotonic() - self.complete > READ_ALL_SECONDS:
             self.complete = time.monotonic()
-            found = _search(client, names)
+            found = _read()
             self.records.clear()
         else:
             newest = max((r.ended or r.started for r in self.records.values()), default=0)
-            since = round((newest - CLOCKS_SECONDS) * 1000)
-            found = [
-                *_search(client, names, "attributes.status = 'RUNNING'"),
-                *_search(client, names, f"attributes.end_time >= {since}"),
-            ]
+            found = _read(since=round((newest - CLOCKS_SECONDS) * 1000))
             self.records = {id: record for id, record in self.records.items() if record.state != "running"}
-        for run in found:
-            if "mdaf.configuration" in run.data.tags:
-                self.records[run.info.run_id] = _record(run, names[run.info.experiment_id])
-        return sorted(self.records.values(), key=lambda record: -record.started)
+        self.records |= {record.run_id: record for record in found}
+        return _newest_first(self.records.values())
 
 
 READ_ALL_SECONDS = 60.0
 CLOCKS_SECONDS = 60.0
 """How far the clocks of machines that share a store may differ."""
-_known: dict[str, _Known] = {}
+_known: dict[tuple[str, int], _Known] = {}
 _known_lock = threading.Lock()
+
+
+def _read(study: str | None = None, beginning: str | None = None, since: int | None = None) -> list[RunRecord]:
+    """Runs of the store; which, is as of `rows.read`. MLflow itself is asked where there is no file to read, or one
+    that cannot be read as it is."""
+    uri = get_settings().tracking_uri
+    path = database.database_path(uri)
+    found: list[RunRow] | None = None
+    if path is not None:
+        if not path.exists() and not database.stored_runs(path):
+            return []
+        with contextlib.suppress(sqlite3.Error):
+            found = rows.read(path, study=study, beginning=beginning, since=since)
+    if found is None:
+        found = [
+            run for run in _asked(uri, since)
+            if (study is None or run.study == study) and (beginning is None or run.run_id.startswith(beginning))
+        ]  # fmt: skip
+    return [_record(run) for run in found if "mdaf.configuration" in run.tags]
+
+
+def _asked(uri: str, since: int | None) -> list[RunRow]:
+    """Of all runs, or of those that run or ended at this moment or later, what MLflow's client tells.
+
+    Raises:
+        StoreError: the store cannot be used.
+    """
+    client = _client()
+    with sentences(uri):
+        names = {e.experiment_id: e.name for e in client.search_experiments(max_results=10000)}
+        conditions = [""] if since is None else ["attributes.status = 'RUNNING'", f"attributes.end_time >= {since}"]
+        found = [run for condition in conditions for run in _search(client, names, condition)]
+    return [
+        RunRow(
+            run.info.run_id, names[run.info.experiment_id], run.info.status, run.info.start_time, run.info.end_time,
+            run.data.tags, run.data.params,
+        )
+        for run in found
+    ]  # fmt: skip
 
 
 def _search(client: MlflowClient, experiments: Iterable[str], condition: str = "") -> list[Any]:
@@ -425,23 +483,46 @@ def _search(client: MlflowClient, experiments: Iterable[str], condition: str = "
     return runs
 
 
-def _record(run: Any, study: str) -> RunRecord:
-    tags, info = run.data.tags, run.info
+def _record(run: RunRow) -> RunRecord:
+    tags = run.tags
     return RunRecord(
-        run_id=info.run_id,
-        study=study,
+        run_id=run.run_id,
+        study=run.study,
         configuration=tags["mdaf.configuration"],
         preset=tags.get("mdaf.preset", ""),
         model=tags.get("mdaf.model", ""),
         seed=int(tags.get("mdaf.seed", 0)),
         dataset=tags.get("mdaf.dataset", ""),
         fingerprint=tags.get("mdaf.fingerprint", ""),
-        state=_FROM_MLFLOW[info.status],  # type: ignore[arg-type]
+        state=_FROM_MLFLOW[run.status],  # type: ignore[arg-type]
         reason=tags.get("mdaf.reason", ""),
-        started=info.start_time / 1000,
-        ended=info.end_time / 1000 if info.end_time else None,
-        config=dict(run.data.params),
+        started=run.started / 1000,
+        ended=run.ended / 1000 if run.ended else None,
+        config=dict(run.parameters),
     )
+
+
+def standings() -> list[Standing]:
+    """How every run stands, oldest first, for lists of studies: without its settings, so that it takes no time."""
+    uri = get_settings().tracking_uri
+    path = database.database_path(uri)
+    if path is not None and path.exists():
+        with contextlib.suppress(sqlite3.Error):
+            return [run._replace(seed=int(run.seed), state=_FROM_MLFLOW[run.state]) for run in rows.standings(path)]
+    return [
+        Standing(run.study, run.configuration, run.seed, run.state, run.result.val.auc if run.result else None)
+        for run in reversed(list_runs())
+    ]
+
+
+def studies_on(fingerprints: Iterable[str]) -> set[str]:
+    """Studies with a run on data of one of these fingerprints."""
+    wanted = sorted(set(fingerprints))
+    path = database.database_path(get_settings().tracking_uri)
+    if path is not None and path.exists():
+        with contextlib.suppress(sqlite3.Error):
+            return rows.studies_on(path, wanted)
+    return {run.study for run in list_runs() if run.fingerprint in wanted}
 
 
 def get_run(run_id: str) -> RunRecord:
@@ -450,7 +531,7 @@ def get_run(run_id: str) -> RunRecord:
     Raises:
         UsageError: no such run, or several.
     """
-    found = [r for r in list_runs() if r.run_id.startswith(run_id)] if run_id else []
+    found = _newest_first(_read(beginning=run_id)) if run_id else []
     if len(found) != 1:
         problem = "There is no run" if not found else f"{len(found)} runs begin with"
         raise UsageError(f"{problem} {run_id!r}. `python -m mdaf_core study show STUDY` lists runs with their ids.")

@@ -8,16 +8,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mdaf_core.analysis.margins import Margin
-from mdaf_core.analysis.plan import Extension, GivenUp
+from mdaf_core.analysis.plan import AddedConfiguration, Extension, GivenUp
 from mdaf_core.base.entries import whole_number
 from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.files import check_name
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import Split
 from mdaf_core.queue import api as jobs
 from mdaf_core.queue.job import NewJob
 from mdaf_core.queue.slots import threads_for
 from mdaf_core.runs.config import LARGEST_SEED, RunConfig
-from mdaf_core.runs.presets import get_preset
+from mdaf_core.runs.presets import get_preset, preset_names
 from mdaf_core.studies.definitions import Definition, configurations, definition_names, get_definition, override_all
 from mdaf_core.studies.status import cells, unqueued
 from mdaf_core.studies.store import Study, create_study, get_study, update_study
@@ -118,6 +119,7 @@ def run_configurations(
     metric: str = "auc",
     split: Split = "test",
     margin: Margin | None = None,
+    cloned_from: str | None = None,
 ) -> Study:
     """Create a study of these configurations and queue all its jobs.
 
@@ -146,6 +148,7 @@ def run_configurations(
         split=split,
         margin=margin,
         threads=threads_for(len(configs) * len(seeds)),
+        cloned_from=cloned_from,
     )
     _queue(study, study.pairs, after)
     return study
@@ -175,6 +178,90 @@ def extend(study_id: str, seeds: Sequence[int]) -> Study:
     study = update_study(study_id, add_seeds=Extension(seeds=list(seeds), added=_now(), results_seen=seen))
     _queue(study, [(config.name, seed) for config in study.trained for seed in seeds], None)
     return study
+
+
+def add_configuration(study_id: str, config: RunConfig) -> Study:
+    """Add a configuration to a study and queue it with all of the study's seeds; when, and whether results had been
+    seen, is recorded.
+
+    Raises:
+        UsageError: its name is taken or no good, its data are gone or lack what it reads.
+    """
+    study = get_study(study_id)
+    check_audit(study.dataset, study.acknowledged)
+    check_histories(study.dataset, [config])
+    check_name(config.name, "configuration")
+    seen = any(cell.state == "finished" for cell in cells(study))
+    added = AddedConfiguration(configuration=config.name, added=_now(), results_seen=seen)
+    study = update_study(study_id, add_configuration=(config, added))
+    _queue(study, [(config.name, seed) for seed in study.seeds], None)
+    return study
+
+
+def starting_configuration(study_id: str, name: str) -> RunConfig:
+    """What a configuration to add starts from: one of the study's, or a preset.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    study = get_study(study_id)
+    known = {config.name: config for config in study.trained}
+    if name in known:
+        return known[name]
+    if name not in preset_names():
+        raise UsageError(
+            f"Study {study_id} trains no {name!r}, and no preset is called so. It trains: {', '.join(known)}; presets: "
+            f"{', '.join(preset_names())}."
+        )
+    return get_preset(name)
+
+
+def clone(
+    study_id: str,
+    *,
+    overrides: Iterable[str] = (),
+    seeds: Sequence[int] | None = None,
+    dataset: str | None = None,
+    only: Sequence[str] = (),
+    title: str = "",
+    acknowledged: Sequence[str] = (),
+) -> Study:
+    """A new study like another one, with changes, queued: its trained configurations, seeds, plan and criteria.
+
+    What the other one showed is known to whoever clones it: comparisons that are the same there as here, on the same
+    data, are marked as seen before (docs/statistics.md).
+
+    Args:
+        overrides: `path=value` settings, applied to every configuration that has them.
+        seeds, dataset, title, acknowledged: in the place of the other's; only: of its configurations, by name.
+
+    Raises:
+        UsageError: as `run`; all its configurations were imported.
+    """
+    other = get_study(study_id)
+    if not other.trained:
+        raise UsageError(f"All configurations of study {study_id} were imported: none can be trained here.")
+    known = [config.name for config in other.trained]
+    unknown = [name for name in only if name not in known]
+    if unknown:
+        raise UsageError(f"Study {study_id} trains no {', '.join(unknown)}. It trains: {', '.join(known)}.")
+    configs = override_all([c for c in other.trained if not only or c.name in only], overrides)
+    names = [config.name for config in configs]
+    plan = other.plan
+    return run_configurations(
+        definition="own" if only else other.definition,
+        dataset=dataset or other.dataset,
+        configs=configs,
+        seeds=seeds or (plan.seeds if plan else other.seeds),
+        reference=other.reference if other.reference in names else names[0],
+        title=title or f"{other.title}, changed"[:120],
+        criteria=get_definition(other.definition).criteria if other.definition in definition_names() else (),
+        acknowledged=acknowledged or (other.acknowledged if dataset in (None, other.dataset) else ()),
+        metric=plan.metric if plan else "auc",
+        split=plan.split if plan else "test",
+        margin=plan.margin if plan else None,
+        cloned_from=other.id,
+    )
 
 
 def give_up(study_id: str, seeds: Sequence[int] | None = None) -> list[GivenUp]:

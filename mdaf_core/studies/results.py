@@ -11,6 +11,7 @@ from mdaf_core.metrics.registry import metric as known_metric
 from mdaf_core.runs import tracking
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.tracking import RunRecord
+from mdaf_core.studies.shelf import binned
 from mdaf_core.studies.status import cells
 from mdaf_core.studies.store import Study, list_studies
 
@@ -114,6 +115,12 @@ def _conditions(
         else:
             out.recorded.append(f"{text}, before any result was seen")
     reasons: dict[str, list[str]] = {}
+    for added in study.added:
+        text = f"added on {added.added[:10]}"
+        if added.results_seen:
+            reasons.setdefault(added.configuration, []).append(f"{text}, after results were seen")
+        else:
+            out.recorded.append(f"{added.configuration} was {text}, before any result was seen")
     for name, text, results_seen in _imports(study):
         if results_seen:
             reasons.setdefault(name, []).append(f"{text}, after results were seen")
@@ -189,8 +196,10 @@ def _compared_before(study: Study, comparison: StudyComparison, finished: Sequen
     prints = {run.fingerprint for run in finished}
     wanted = [c.configuration for c in comparison.configurations if c.configuration != comparison.reference]
     out: dict[str, str] = {}
-    for other in sorted(list_studies(), key=lambda s: s.created):
-        if other.id == study.id or other.created > study.created:
+    on_these_data = tracking.studies_on(prints)
+    earlier = [*list_studies(), *binned()]  # what was seen in a study stays seen when that is deleted
+    for other in sorted(earlier, key=lambda s: s.created):
+        if other.id == study.id or other.created > study.created or other.id not in on_these_data:
             continue
         names = {_settings(config): config.name for config in other.configurations}
         base = names.get(settings[comparison.reference])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from mdaf_core.analysis.margins import Margin, check_margin
-from mdaf_core.analysis.plan import Extension, GivenUp, ImportedSeed, Plan
+from mdaf_core.analysis.plan import AddedConfiguration, Extension, GivenUp, ImportedSeed, Plan
 from mdaf_core.base import notices
 from mdaf_core.base.errors import DamagedFileError, UsageError
 from mdaf_core.base.files import check_name, is_gone, reading, write_text
@@ -19,6 +21,8 @@ from mdaf_core.base.settings import get_settings
 from mdaf_core.base.validation import describe_validation_error
 from mdaf_core.data.store.schema import Split
 from mdaf_core.runs.config import LARGEST_SEED, RunConfig
+
+REMEDY = "Put it back from a copy, or remove it; its runs are kept."
 
 
 class Study(BaseModel):
@@ -44,6 +48,11 @@ class Study(BaseModel):
         None, description="CPU threads of each training, beside others; None: all cores, or as slots have it."
     )
     imported: list[ImportedSeed] = Field([], description="Seeds of imported configurations: they have none of `seeds`.")
+    added: list[AddedConfiguration] = Field([], description="Configurations added later; `configurations` has them.")
+    cloned_from: str | None = Field(None, description="Id of the study that it is a changed copy of.")
+    note: str = Field("", description="What its people say of it, Markdown.")
+    tags: list[str] = Field([], description="Words to find it by.")
+    archived: bool = Field(False, description="Whether lists leave it out until they are asked for it.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -121,6 +130,7 @@ def create_study(
     margin: Margin | None = None,
     imported: Sequence[ImportedSeed] = (),
     threads: int | None = None,
+    cloned_from: str | None = None,
 ) -> Study:
     """Write a new study under the next free id, `<definition>-<dataset>-<n>`, with the plan of its comparison.
 
@@ -129,6 +139,7 @@ def create_study(
         threads: CPU threads of each training, whenever it is queued.
         imported: seeds of imported configurations. A study of those alone has no plan: what was chosen before their
             results were seen is not known.
+        cloned_from: the study it is a changed copy of.
 
     Raises:
         UsageError: no configuration or seed, one named twice, a reference that is not among them, an unknown metric, or
@@ -139,8 +150,8 @@ def create_study(
     stem = check_name(f"{check_name(definition, 'definition')}-{check_name(dataset, 'data set name')}"[:70], "study")
     with exclusive(folder / ".lock"):
         number = 1
-        while (folder / f"{stem}-{number}.json").exists():
-            number += 1
+        while any((place / f"{stem}-{number}.json").exists() for place in (folder, bin_folder())):
+            number += 1  # its runs and jobs bear the id of a study that is in the bin, or was
         try:
             study = Study(
                 id=f"{stem}-{number}",
@@ -155,6 +166,7 @@ def create_study(
                 acknowledged=list(acknowledged),
                 imported=list(imported),
                 threads=threads,
+                cloned_from=cloned_from,
                 plan=None
                 if all(config.imported for config in configurations)
                 else Plan(
@@ -180,6 +192,8 @@ def update_study(
     add_seeds: Extension | None = None,
     give_up: Sequence[GivenUp] = (),
     imported: tuple[RunConfig, ImportedSeed] | None = None,
+    add_configuration: tuple[RunConfig, AddedConfiguration] | None = None,
+    **described: Any,
 ) -> Study:
     """Change what may change after launch; None and nothing leave it as it is. The plan stays.
 
@@ -187,9 +201,11 @@ def update_study(
         criteria, reported: replace those there are.
         add_seeds, give_up: are added; `studies.launch.extend` and `give_up` decide whether they may be.
         imported: a seed of an imported configuration, which is added where the study does not have it.
+        add_configuration: is added; `studies.launch.add_configuration` queues its runs.
+        described: title, note, tags, archived, as of `Study`.
 
     Raises:
-        UsageError, StudioError: as `get_study`.
+        UsageError, StudioError: as `get_study`; a name that the study has.
     """
     with exclusive(get_settings().studies_dir / ".lock"):
         study = get_study(study_id)
@@ -211,8 +227,21 @@ def update_study(
                 study.configurations = [*study.configurations, config]
             if (seed.configuration, seed.seed) not in study.pairs:
                 study.imported = [*study.imported, seed]
+        if add_configuration is not None:
+            config, added = add_configuration
+            if config.name in study.configuration_names:
+                raise UsageError(f"Study {study_id} has a configuration {config.name!r} already. Give it another name.")
+            study.configurations = [*study.configurations, config]
+            study.added = [*study.added, added]
+        study = study.model_copy(update=described)
         write_text(get_settings().studies_dir / f"{study.id}.json", study.model_dump_json(indent=2) + "\n")
     return study
+
+
+def bin_folder() -> Path:
+    """Where studies lie that were deleted, until they are put back. An empty file there is one that is gone for good:
+    its id is not given again."""
+    return get_settings().studies_dir / ".bin"
 
 
 def get_study(study_id: str) -> Study:
@@ -224,6 +253,9 @@ def get_study(study_id: str) -> Study:
     """
     path = get_settings().studies_dir / f"{check_name(study_id, 'study')}.json"
     if not path.exists():
+        thrown = bin_folder() / path.name
+        if thrown.exists() and thrown.stat().st_size:
+            raise UsageError(f"Study {study_id} is in the bin: `python -m mdaf_core study restore {study_id}`.")
         known = ", ".join(study.id for study in list_studies()[:20]) or "none yet"
         raise UsageError(f"There is no study {study_id!r}. Studies: {known}.")
     return _read(path)
@@ -237,25 +269,51 @@ def list_studies() -> list[Study]:
     return studies
 
 
-def readable_studies() -> tuple[list[Study], list[DamagedFileError]]:
-    """All studies, newest first, and what is wrong with files that hold none."""
-    folder = get_settings().studies_dir
+def readable_studies(folder: Path | None = None) -> tuple[list[Study], list[DamagedFileError]]:
+    """All studies, newest first, and what is wrong with files that hold none. They are not to be changed: a file that
+    has not changed is read once.
+
+    Args:
+        folder: of those in the bin, `bin_folder`.
+    """
+    folder = folder or get_settings().studies_dir
     if not folder.exists():
         return [], []
     studies, damaged = [], []
     with reading(folder, "Allow reading it."):
-        paths = sorted(path for path in folder.iterdir() if path.suffix == ".json" and not path.name.startswith("."))
+        paths = [entry.path for entry in os.scandir(folder) if _is_study(entry.name)]
     for path in paths:
         try:
-            studies.append(_read(path))
+            study = _if_changed(path)
         except DamagedFileError as damage:
             if not is_gone(damage):
                 damaged.append(damage)
-    return sorted(studies, key=lambda study: (study.created, study.id), reverse=True), damaged
+        else:
+            studies += [study] if study else []
+    studies.sort(key=lambda study: (study.created, study.id), reverse=True)
+    return studies, sorted(damaged, key=lambda damage: damage.path)
+
+
+def _is_study(name: str) -> bool:
+    return name.endswith(".json") and not name.startswith(".")
+
+
+def _if_changed(path: str) -> Study | None:
+    """The study in a file; None in an empty one, of a study that is gone for good."""
+    with reading(Path(path), REMEDY):
+        stat = Path(path).stat()
+    if not stat.st_size and Path(path).parent == bin_folder():
+        return None
+    return _kept(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+@lru_cache(maxsize=10_000)
+def _kept(path: str, mtime: int, size: int, inode: int) -> Study:
+    return _read(Path(path))
 
 
 def _read(path: Path) -> Study:
-    with reading(path, "Put it back from a copy, or remove it; its runs are kept."):
+    with reading(path, REMEDY):
         study = Study.model_validate_json(path.read_bytes())
         if study.id != path.stem:
             raise ValueError(f"it holds the study {study.id!r}")

@@ -40,6 +40,45 @@ def test_models_and_lengths_of_history_are_named(call, monkeypatch):
     assert len(call("study", "list", "--json")[1]) == 1
 
 
+def test_studies_are_managed(call):
+    study, other = "demo-tiny-1", "demo-tiny-2"
+    call("study", "run", "demo", "--data", "tiny", "--seeds", "1", "--only", "lr,dcnv2", "--title", "First")
+    code, cloned, _ = call("study", "clone", study, "--set", "training.max_epochs=2", "--title", "Second", "--json")
+    assert code == 0 and cloned == {"study": other, "cloned_from": study, "title": "Second", "runs": 2}
+    assert "is now: Better words" in call("study", "rename", study, "Better words")[1]
+    assert (
+        call("study", "note", study, "Try **more**.")[1].strip()
+        == "Try **more**."
+        == call("study", "note", study)[1].strip()
+    )
+    assert call("study", "note", study, "x", "--clear")[0] == 2
+    assert call("study", "tag", study, "paper", "old", "--json")[1]["tags"] == ["paper", "old"]
+    assert call("study", "tag", study, "--remove", "old")[1].strip() == "paper"
+    shown = call("study", "show", study)[1]
+    assert "Better words" in shown and "Tags: paper." in shown and "Try **more**." in shown
+    assert f"Cloned from {study}." in call("study", "show", other)[1]
+    assert [one["id"] for one in call("study", "list", "words more", "--tag", "paper", "--json")[1]] == [study]
+    assert call("study", "list", "--since", "2999-01-01")[1].strip() == "No study fits."
+    assert "takes a day" in call("study", "list", "--since", "soon")[2]
+    assert call("study", "archive", study, "nothing")[0] == 2 and call("study", "archive", study)[0] == 0
+    assert [one["id"] for one in call("study", "list", "--json")[1]] == [other]
+    assert len(call("study", "list", "--all", "--json")[1]) == 2
+    code, done, _ = call(
+        "study", "extend", study, "--add", "lr", "--name", "lr-2", "--set", "training.max_epochs=2", "--json"
+    )
+    assert code == 0 and done["configurations"] == ["dcnv2", "lr", "lr-2"]
+    assert "Name the seeds to add" in call("study", "extend", study)[2]
+    assert call("jobs", "cancel", "1", "--study", study)[0] == 2 and call("jobs", "cancel", "--study", "none")[0] == 2
+    assert "cancel them first" in call("study", "delete", study)[2]
+    assert [job["state"] for job in call("jobs", "cancel", "--study", study, "--json")[1]] == ["cancelled"] * 3
+    assert "No job of study" in call("jobs", "cancel", "--study", study)[1]
+    assert call("study", "delete", study)[0] == 0 and study in call("study", "bin")[1]
+    assert call("study", "restore", study)[0] == 0 and "empty" in call("study", "bin")[1]
+    call("study", "delete", study)
+    assert "Add --yes" in call("study", "empty-bin")[2]
+    assert call("study", "empty-bin", "--yes", "--json")[1]["studies"] == [study]
+
+
 def test_jobs_alone_lists_them(call):
     call("study", "run", "demo", "--data", "tiny", "--seeds", "1")
     assert call("jobs", "--json")[1] == call("jobs", "list", "--json")[1]

@@ -1,11 +1,12 @@
 """The run store: what is read again after a change, and what is not."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from mdaf_core.base import notices
-from mdaf_core.runs import tracking
+from mdaf_core.runs import rows, tracking
 from mdaf_core.runs.presets import get_preset
 from tests.reporting.example_study import make_study
 
@@ -44,24 +45,48 @@ def test_what_others_delete_is_gone_within_a_minute(monkeypatch: pytest.MonkeyPa
     run = start(1)
     tracking.close_run(run, "failed", "")
     start(2)
-    assert set(states()) == {1, 2}
+    assert set(states()) == {1, 2} == {run.seed for run in tracking.list_runs()}
     tracking._client().delete_run(run)
-    monkeypatch.setattr(tracking, "READ_ALL_SECONDS", 0.0)
     assert set(states()) == {2}
+    monkeypatch.setattr(tracking, "READ_ALL_SECONDS", 0.0)
+    assert [run.seed for run in tracking.list_runs()] == [2]
 
 
-def test_only_what_may_have_changed_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_all_runs_only_what_may_have_changed_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "CLOCKS_SECONDS", 0.0)
     for seed in range(4):
         tracking.close_run(start(seed), "failed", "")
     last = start(4)
-    assert len(states()) == 5
+    assert len(tracking.list_runs()) == 5
     read = []
     record = tracking._record
-    monkeypatch.setattr(tracking, "_record", lambda run, study: read.append(run.info.run_id) or record(run, study))
+    monkeypatch.setattr(tracking, "_record", lambda run: read.append(run.run_id) or record(run))
     tracking.close_run(last, "failed", "")
-    assert len(states()) == 5
+    assert len(tracking.list_runs()) == 5
     assert last in read and len(set(read)) <= 2
+
+
+def test_mlflow_tells_the_same_as_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file cannot be read as it is, MLflow is asked; both give equal records."""
+    make_study(["lr"], [1, 2], failed=[("lr", 2)])
+    study = make_study(["lr", "dcnv2"], [3], running=[("dcnv2", 3)])
+    beginning = tracking.list_runs()[0].run_id
+
+    def everything() -> list[object]:
+        tracking._known.clear()
+        for cache in (tracking._all_runs, tracking._runs_of):
+            cache.cache_clear()
+        found = [tracking.list_runs(), tracking.list_runs(study.id), tracking.get_run(beginning), tracking.standings()]
+        return [*found, tracking.studies_on(["f" * 64]), tracking.studies_on(["another"])]
+
+    from_file = everything()
+    assert len(from_file[0]) == 4 and len(from_file[1]) == 2 and from_file[5] == set()
+
+    def refuse(path: Path) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(rows, "_open", refuse)
+    assert everything() == from_file
 
 
 def test_epochs_without_their_file_are_those_of_the_result(home: Path) -> None:

@@ -1,0 +1,220 @@
+"""`study list`, `rename`, `note`, `tag`, `archive`, `delete`, `clone`, …: many studies, and what people say of them."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mdaf_core.base import notices
+from mdaf_core.base.errors import UsageError
+from mdaf_core.base.files import reading
+from mdaf_core.cli.output import JsonOption, emit, number, table
+from mdaf_core.studies import launch, shelf
+from mdaf_core.studies.store import get_study, readable_studies
+
+StudyId = Annotated[str, typer.Argument(metavar="STUDY", help="A study's id.")]
+StudyIds = Annotated[list[str], typer.Argument(metavar="STUDY…", help="Ids of studies.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the group `study`."""
+    for command in (rename, note, tag, archive, clone, delete, restore):
+        app.command()(command)
+    app.command("list")(list_all)
+    app.command("bin")(show_bin)
+    app.command("empty-bin")(empty_bin)
+
+
+def list_all(
+    text: Annotated[str, typer.Argument(help="Words that stand in title, id, data set, note, tags, names.")] = "",
+    tags: Annotated[list[str] | None, typer.Option("--tag", help="With this tag; may be repeated.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="On this data set.")] = None,
+    state: Annotated[str | None, typer.Option(help=f"One of: {', '.join(shelf.STATES)}.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DAY", help="Made on this day (2026-01-31) or later.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="DAY", help="Made on this day or before.")] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="The archived ones.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Archived ones too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the studies, newest first."""
+    wanted = shelf.Wanted(
+        text, tags or (), data, state, _day(since, "--since"), _day(until, "--until"), None if all_ else archived
+    )
+    found = shelf.find(wanted)
+    damaged = readable_studies()[1]
+    for damage in damaged:
+        notices.add(damage)
+    none = "No study fits." if readable_studies()[0] else ""
+    emit(
+        [*(one.to_dict() for one in found), *({"id": d.path.stem, "problem": str(d)} for d in damaged)],
+        as_json,
+        lambda: (
+            _table(found)
+            if found
+            else none or "No studies yet. `python -m mdaf_core study run DEFINITION --data NAME` begins one."
+        ),
+    )
+
+
+def _table(found: list[shelf.Standing]) -> str:
+    rows = [
+        (
+            *(one.study.id, one.study.title, one.study.dataset, one.study.created[:10]),
+            *(", ".join(f"{n} {s}" for s, n in one.counts.items()), ", ".join(one.study.tags)),
+            *(one.best or "", number(one.best_auc)),
+        )
+        for one in found
+    ]
+    return table(rows, ("study", "title", "data set", "made", "runs", "tags", "best mean", "validation AUC"))
+
+
+def _day(text: str | None, option: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise UsageError(f"{option} takes a day such as 2026-01-31; got {text!r}.") from None
+
+
+def rename(
+    study: StudyId, title: Annotated[str, typer.Argument(help="Its new title.")], as_json: JsonOption = False
+) -> None:
+    """Give a study another title; its id stays."""
+    found = shelf.rename(study, title)
+    emit({"id": found.id, "title": found.title}, as_json, lambda: f"Study {found.id} is now: {found.title}")
+
+
+def note(
+    study: StudyId,
+    text: Annotated[str | None, typer.Argument(help="The note, Markdown; '-' reads it from stdin.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Take the note from this file.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the note.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a study's note, or replace it."""
+    given = [text is not None, file is not None, clear]
+    if sum(given) > 1:
+        raise UsageError("Give the note, a file, or --clear: one of them.")
+    found = get_study(study)
+    if file is not None:
+        with reading(file, "Name a text file."):
+            text = file.read_text("utf-8")
+    elif text == "-":
+        text = sys.stdin.read()
+    if any(given):
+        found = shelf.write_note(study, text or "")
+    emit({"id": found.id, "note": found.note}, as_json, lambda: found.note or "No note.")
+
+
+def tag(
+    study: StudyId,
+    add: Annotated[list[str] | None, typer.Argument(metavar="TAG…", help="Tags to add.")] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="A tag to take away; may be repeated.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add tags to a study, and take others away; alone it shows them."""
+    found = shelf.retag(study, add or (), remove or ()) if add or remove else get_study(study)
+    emit({"id": found.id, "tags": found.tags}, as_json, lambda: ", ".join(found.tags) or "No tags.")
+
+
+def archive(
+    studies: StudyIds,
+    undo: Annotated[bool, typer.Option("--undo", help="Take them back into the lists.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Leave studies out of lists; their links and results stay."""
+    _known(studies)
+    found = [shelf.archive(study, not undo) for study in studies]
+    what = "in the lists again" if undo else "archived"
+    emit([{"id": s.id, "archived": s.archived} for s in found], as_json, lambda: f"{_studies(found)} {what}.")
+
+
+def delete(studies: StudyIds, as_json: JsonOption = False) -> None:
+    """Put studies into the bin.
+
+    `study restore` takes them out again; `study empty-bin` deletes them, their runs and files for good.
+    """
+    _known(studies)
+    for study in studies:
+        shelf.discard(study)
+    emit(
+        {"binned": studies},
+        as_json,
+        lambda: f"{_studies(studies)} in the bin. `python -m mdaf_core study restore {' '.join(studies)}` undoes it.",
+    )
+
+
+def restore(studies: StudyIds, as_json: JsonOption = False) -> None:
+    """Take studies out of the bin."""
+    found = [shelf.restore(study).id for study in studies]
+    emit({"restored": found}, as_json, lambda: f"{_studies(found)} back.")
+
+
+def show_bin(as_json: JsonOption = False) -> None:
+    """List the studies in the bin."""
+    found = shelf.standings(shelf.binned())
+    emit([one.to_dict() for one in found], as_json, lambda: _table(found) if found else "The bin is empty.")
+
+
+def empty_bin(
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False, as_json: JsonOption = False
+) -> None:
+    """Delete the studies in the bin for good, with their runs and files."""
+    found = shelf.binned()
+    if found and not yes:
+        names = ", ".join(study.id for study in found)
+        raise UsageError(f"This deletes for good, with all runs and their files: {names}. Add --yes to do it.")
+    done = shelf.empty_bin()
+    emit(
+        done,
+        as_json,
+        lambda: f"Studies deleted: {len(done.studies)}; runs: {done.runs}; {done.bytes / 1e6:,.1f} MB are free again.",
+    )
+
+
+def clone(
+    study: StudyId,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of every configuration that has it."),
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="Other seeds, e.g. 42,43.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Another prepared data set.")] = None,
+    only: Annotated[str | None, typer.Option(help="Only these configurations, e.g. mdaf-full,lr.")] = None,
+    title: Annotated[str, typer.Option(help="Its title.")] = "",
+    acknowledge: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Accept a failed audit check of other data by its id.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Queue a new study like another one, with changes.
+
+    It takes the other's configurations, seeds, plan and criteria. What the other one showed was seen before: where both
+    compare the same settings on the same data, verdicts say so.
+    """
+    found = launch.clone(
+        study,
+        overrides=settings or (),
+        seeds=launch.parse_seeds(seeds) if seeds is not None else None,
+        dataset=data,
+        only=[name.strip() for name in only.split(",")] if only else (),
+        title=title,
+        acknowledged=acknowledge or (),
+    )
+    value: dict[str, Any] = {"study": found.id, "cloned_from": study, "title": found.title, "runs": len(found.pairs)}
+    emit(value, as_json, lambda: f"Study {found.id}, {found.title}: {len(found.pairs)} runs queued.")
+
+
+def _known(studies: list[str]) -> None:
+    """All or none: a name that is mistyped changes nothing."""
+    for study in studies:
+        get_study(study)
+
+
+def _studies(found: list[Any]) -> str:
+    return "1 study is" if len(found) == 1 else f"{len(found)} studies are"
