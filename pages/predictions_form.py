@@ -9,8 +9,9 @@ import streamlit as st
 
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY, SPLITS
-from pages import shared
+from pages import shared, uploading
 
+UPLOAD = "import-upload"
 SCALES = {None: "Recognised", "probability": "Probabilities", "logit": "Log-odds (logits)"}
 OF = {None: "Recognised", "test": "Test rows", "val": "Validation rows"}
 FORMATS = {"parquet": "Parquet", "csv": "CSV", "fuxictr": "FuxiCTR", "libsvm": "LIBSVM"}
@@ -127,15 +128,15 @@ def draw(data: str, study: str | None = None) -> None:
             )  # fmt: skip
             typed = st.text_input("Path", key="import-path", help="On the machine that runs the app.").strip()
         with right:
-            upload = st.file_uploader("or upload", key="import-upload")
+            chosen = uploading.uploads(st, UPLOAD)
             with st.container(horizontal=True):
                 of = st.selectbox("File is of", list(OF), format_func=OF.__getitem__, key="import-of")
                 scale = st.selectbox("Scores are", list(SCALES), format_func=SCALES.__getitem__, key="import-scale")
                 score = st.text_input("Column of scores", key="import-score", placeholder="recognised").strip()
-        if not (typed or upload):
+        if not (typed or chosen):
             return
         with shared.guard():
-            path, shown = (Path(typed), None) if typed else (_saved(upload), upload.name)  # type: ignore[union-attr]
+            path, shown = (Path(typed), None) if typed else (uploading.stored(chosen, UPLOAD), chosen[0].name)
             found = _examined(path, shown, data, of, scale, score or None)
             st.markdown("\n".join(f"- {shared.plain(sentence)}" for sentence in found.sentences()))
             st.button(
@@ -144,18 +145,6 @@ def draw(data: str, study: str | None = None) -> None:
             )  # fmt: skip
             if not name:
                 st.caption("Give the model a name first.")
-
-
-def _saved(upload: Any) -> Path:
-    """Where an upload was stored; once a file."""
-    from mdaf_core.data.prepare.uploads import save_uploads
-    from mdaf_core.tasks.prepare import inputs_in_use
-
-    saved = st.session_state.setdefault("import-uploads", {})
-    if upload.file_id not in saved or not saved[upload.file_id].exists():
-        saved[upload.file_id] = save_uploads([(upload.name, upload)], inputs_in_use())
-    found: Path = saved[upload.file_id]
-    return found
 
 
 def _examined(path: Path, shown: str | None, data: str, of: Any, scale: Any, score: str | None) -> Any:
@@ -177,14 +166,14 @@ def _examined(path: Path, shown: str | None, data: str, of: Any, scale: Any, sco
 def _keep(found: Any, data: str, study: str | None, name: str, seed: str, path: Path) -> None:
     from mdaf_core.base.entries import whole_number
     from mdaf_core.base.errors import UsageError
-    from mdaf_core.data.prepare.uploads import discard
     from mdaf_core.studies.imports import keep_in_study, target_study
 
     number = whole_number(seed) if seed.strip() else None
     if seed.strip() and number is None:
         raise UsageError(f"A seed is a whole number; got {seed[:40]!r}. Leave it empty where it is not known.")
     kept = keep_in_study(found, target_study(data, study), name, number)
-    discard(path)
+    uploading.used(path, UPLOAD)
+    st.session_state["import-path"] = ""
     st.session_state.pop("import-examined", None)
     st.session_state["import-done"] = {
         "study": kept.study.id,

@@ -13,7 +13,6 @@ from mdaf_core.data.formats.base import Source, parse_options
 from mdaf_core.data.formats.registry import sources
 from mdaf_core.data.prepare import resources
 from mdaf_core.data.prepare.pipeline import default_name
-from mdaf_core.data.prepare.uploads import save_uploads
 from mdaf_core.data.propose.proposal import Proposal
 from mdaf_core.data.propose.table import propose
 from mdaf_core.data.reading.files import exists, expand
@@ -23,7 +22,7 @@ from mdaf_core.forms.text import as_text
 from mdaf_core.queue.job import Job
 from mdaf_core.studies import data_sets
 from mdaf_core.tasks import prepare
-from pages import path_browser, prepare_progress, shared
+from pages import path_browser, prepare_progress, shared, uploading
 from pages.options_form import options_form
 
 OPEN = "prepare-open"
@@ -121,21 +120,17 @@ def _path(source: Source) -> Path | None:
             help="On the machine that runs the app. For large files take this rather than an upload.",
         ).strip()
         path_browser.browse(key)
-    files = right.file_uploader("or upload", accept_multiple_files=True, key=f"prepare-upload-{source.name}",
-                                help="One file, or all files of a folder.")  # fmt: skip
+    upload = f"prepare-upload-{source.name}"
+    files = uploading.uploads(right, upload, several=True, help="One file, or all files of a folder.")
     if typed:
         return Path(typed)
     if not files:
         return None
-    uploaded = tuple(file.file_id for file in files)
-    saved = st.session_state.setdefault("prepare-uploads", {})
-    if uploaded not in saved or not Path(saved[uploaded]).exists():  # emptied once it is prepared
-        try:
-            saved[uploaded] = save_uploads([(file.name, file) for file in files], prepare.inputs_in_use())
-        except StudioError as error:
-            st.error(shared.plain(str(error)), icon=":material/error:")
-            return None
-    return Path(saved[uploaded])
+    try:
+        return uploading.stored(files, upload)
+    except StudioError as error:
+        st.error(shared.plain(str(error)), icon=":material/error:")
+        return None
 
 
 def _found(path: Path) -> None:

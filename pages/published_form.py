@@ -8,8 +8,9 @@ from typing import Any
 import streamlit as st
 
 from mdaf_core.base.errors import StudioError
-from pages import shared
+from pages import shared, uploading
 
+UPLOAD = "published-upload"
 column = st.column_config
 
 
@@ -27,10 +28,9 @@ def draw() -> None:
             "File or folder", key="published-path", help="On the machine that runs the app."
         ).strip()
         name = left.text_input("Name", key="published-name", placeholder="as the file is called").strip()
-        version = st.session_state.setdefault("published-version", 0)  # another one is empty
-        uploads = right.file_uploader("or upload", key=f"published-upload-{version}", accept_multiple_files=True)
+        uploads = uploading.uploads(right, UPLOAD, several=True)
         if typed or uploads:
-            path = Path(typed) if typed else _saved(uploads)
+            path = Path(typed) if typed else uploading.stored(uploads, UPLOAD)
             _recognised(path, name or (path.name if typed else _called(uploads)))
 
 
@@ -100,21 +100,7 @@ def _read(path: Path) -> tuple[Any, list[dict[str, Any]], list[str]]:
     return kept[1]
 
 
-def _saved(uploads: list[Any]) -> Path:
-    """Where uploads were stored; once for the same files."""
-    from mdaf_core.data.prepare.uploads import save_uploads
-    from mdaf_core.tasks.prepare import inputs_in_use
-
-    saved = st.session_state.setdefault("published-uploads", {})
-    key = tuple(sorted(one.file_id for one in uploads))
-    if key not in saved or not saved[key].exists():
-        saved[key] = save_uploads([(one.name, one) for one in uploads], inputs_in_use())
-    found: Path = saved[key]
-    return found
-
-
 def _keep(published: Any, name: str, path: Path) -> None:
-    from mdaf_core.data.prepare.uploads import discard
     from mdaf_core.runs.published.kept import keep
 
     try:
@@ -122,10 +108,9 @@ def _keep(published: Any, name: str, path: Path) -> None:
     except StudioError as error:
         st.session_state[shared.REFUSAL] = str(error)
         return
-    discard(path)
+    uploading.used(path, UPLOAD)
     st.session_state.pop("published-read", None)
     st.session_state["published-path"] = st.session_state["published-name"] = ""
-    st.session_state["published-version"] += 1
     st.session_state["last_reported"] = about.id
     st.query_params["reported"] = about.id
     st.session_state["published-done"] = f"{about.name} is imported, and shown below."

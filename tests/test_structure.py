@@ -45,7 +45,7 @@ TESTED_IN = {
     "ops/test_selective_scan.py": "mdaf_core.ops: kernels parallel_scan",
     "pages": "pages: compare compare_evidence compare_published compare_speed compare_twins compare_views conditions "
     "criteria curves data export gate_rows gates jobs known launch launch_cost launch_form overview path_browser "
-    "predictions_form prepare_form prepare_progress published published_form shared study_plan",
+    "predictions_form prepare_form prepare_progress published published_form shared study_plan uploading",
     "plugins/test_plugins.py": "mdaf_core.plugins: load",
     "reporting/test_bundle.py": "mdaf_core.reporting: captions figure words mdaf_core.reporting.paper: text "
     "mdaf_core.reporting.topics: published slices mdaf_core.reporting.topics.comparison: figures pairs reported "

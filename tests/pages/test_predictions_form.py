@@ -99,3 +99,17 @@ def test_a_folder_for_another_program_is_written(scores: Path, tmp_path: Path) -
     app.button(key="rows-go").click().run()
     assert not app.exception and "20,000 rows written" in " ".join(str(element.value) for element in app.success)
     assert (tmp_path / "out" / "index.csv").exists()
+
+
+def test_an_upload_is_stored_once_and_gone_when_it_is_imported(scores: Path, home: Path) -> None:
+    app = open_data()
+    app.text_input(key="import-name").set_value("uploaded")
+    app.file_uploader(key="import-upload-0").set_value(("scores.csv", scores.read_bytes(), "text/csv"))
+    app.run()
+    assert not app.exception and "matched by row id" in words(app)
+    app.text_input(key="import-seed").set_value("7").run()
+    assert len(list((home / "uploads").iterdir())) == 1
+    app.button(key="import-go").click().run()
+    assert not app.exception and list_studies()[0].seeds_of("uploaded (imported)") == [7]
+    app.run()
+    assert not list((home / "uploads").iterdir()) and "matched by row id" not in words(app)

@@ -135,7 +135,7 @@ def _kinds(cells: Sequence[Cell]) -> Kinds:
             out.one_run += 1
         elif basis == "a mean, as given":
             out.given_means += 1
-        elif any(one.kind == "lines" for one in cell.groups):
+        elif any(one.unexplained for one in cell.groups):
             out.unknown += 1
         else:
             out.several_settings += 1

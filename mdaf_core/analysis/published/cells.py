@@ -32,10 +32,20 @@ class Group:
     kind: Kind
     conflict: bool = False
 
+    @property
+    def seeded(self) -> bool:
+        """Whether each figure is of a seed that is named."""
+        return self.kind == "seeds"
+
+    @property
+    def unexplained(self) -> bool:
+        """Whether figures differ by something that no column names."""
+        return self.kind == "lines"
+
     @cached_property
     def values(self) -> dict[str, float]:
         """Seed, or number of the repeat → test figure."""
-        if self.kind == "seeds":
+        if self.seeded:
             return {run.seed: run.test[self.metric] for run in self.runs}
         return {str(i): run.test[self.metric] for i, run in enumerate(self.runs, 1)}
 
@@ -79,7 +89,7 @@ class Cell:
         order = sorted(range(len(among)), key=lambda i: (-self.metric.direction * (by[i] or 0.0), among[i].setting))
         best = among[order[0]]
         if len(best.values) > 1:
-            return best, "mean over seeds" if best.kind == "seeds" else "mean over repeats"
+            return best, "mean over seeds" if best.seeded else "mean over repeats"
         if len(among) == 1:
             return best, "a mean, as given" if best.runs[0].is_mean else "one run"
         return best, "best on validation" if on_validation else "best on test"
@@ -135,7 +145,7 @@ def _group(setting: str, runs: list[Run], metric: str, repeats: bool) -> Group:
 
 
 def _alone(group: Group) -> list[Group]:
-    if group.kind != "lines":
+    if not group.unexplained:
         return [group]
     return [Group(group.setting, [run], group.metric, "one") for run in group.runs]
 

@@ -28,7 +28,7 @@ def best_of_seeds(cells: Sequence[Cell]) -> BestOfSeeds:
     Where one seed is behind most figures it is taken wherever it fits, with all its decimals; elsewhere a figure counts
     as the best seed's if it is printed like it.
     """
-    seeded = [cell for cell in cells if cell.chosen[0].kind == "seeds" and len(cell.chosen[0].values) > 1]
+    seeded = [cell for cell in cells if cell.chosen[0].seeded and len(cell.chosen[0].values) > 1]
     groups = [found for cell in seeded if (found := _shown_seed(cell)) is not None]
     out = BestOfSeeds(groups=groups, all_groups=len(seeded))
     fits = Counter(seed for group in groups for seed in group.prints_as)

@@ -77,7 +77,7 @@ def climb(out: DataSetFound, cells: Sequence[Cell], reference: str | None, margi
     out.chosen = base is None
     base = base or seeded[0]
     out.reference = base.model
-    paired = {cell.model for cell in cells if cell.chosen[0].kind == "seeds"}
+    paired = {cell.model for cell in cells if cell.chosen[0].seeded}
     out.leads = [_lead(base, one, out.metric, paired) for one in seeded if one is not base]
     _margin(out, base, margin)
     p = holm([lead.difference.p for lead in out.leads])
