@@ -12,6 +12,7 @@ PAGES = {
     "Understand": [("compare", "Compare", "balance"), ("gates", "Gates", "call_split")],
     "Publish": [("export", "Export", "file_export")],
 }
+LINKED = {"run": "Run"}  # reached by links alone
 
 
 def main() -> None:
@@ -30,7 +31,8 @@ def main() -> None:
                 for file, title, icon in pages
             ]
             for section, pages in PAGES.items()
-        },
+        }
+        | {"": [st.Page(f"pages/{file}.py", title=title, visibility="hidden") for file, title in LINKED.items()]},
         expanded=True,
     )
     st.set_page_config(page_title=f"{navigation.title} · MDAF Studio")

@@ -74,8 +74,10 @@ def _all(label: str, icon: str, help: str, action: Callable[[list[Job]], None], 
 
 
 def _name(job: Job) -> str:
+    """Its number and what it is, a link to its run where it has one."""
+    title = f"[{shared.plain(job.title)}](run?run={job.run_id})" if job.run_id else shared.plain(job.title)
     study = f" :gray[{shared.plain(job.group)}]" if job.group else ""
-    return f"**{job.id}** {shared.plain(job.title)}{study}"
+    return f"**{job.id}** {title}{study}"
 
 
 def _sentence(text: str) -> str:
@@ -153,9 +155,14 @@ def _ended(ended: list[Job]) -> None:
                 "Study": [job.group or shared.MISSING for job in finished],
                 "Ended": [shared.fmt_when(job.ended) for job in finished],
                 "Took": [shared.fmt_time((job.ended or 0) - (job.started or 0)) for job in finished],
+                "Run": [f"run?run={job.run_id}" if job.run_id else None for job in finished],
             },
             hide_index=True,
-            column_config={"Job": st.column_config.NumberColumn(width="small")},
+            column_config={
+                "Job": st.column_config.NumberColumn(width="small"),
+                "Run": st.column_config.LinkColumn(display_text="See its run"),
+            },
+            placeholder=shared.MISSING,
             height=min(38 * len(finished) + 40, 300),
             key="finished",
         )

@@ -136,7 +136,7 @@ def _matrix(study: Study, found: list[Cell], split: str) -> None:
     shared.section(
         "Configurations × seeds",
         help=f"{SPLITS[split]} of each run, their mean, and the standard deviation over seeds, which says nothing of "
-        "other users: Compare has intervals that do.",
+        "other users: Compare has intervals that do. Each value is a link to its run.",
     )
     rows = [["Configuration", *(f"Seed\u00a0{seed}" for seed in study.all_seeds), "Mean", "Sd\u00a0over\u00a0seeds"]]
     rows.append([":---", *("---:" for _ in study.all_seeds), "---:", "---:"])
@@ -162,6 +162,12 @@ def _matrix(study: Study, found: list[Cell], split: str) -> None:
 
 
 def _cell(cell: Cell, split: str) -> str:
+    """Its value or state, as a link to its run."""
+    text = _shown(cell, split)
+    return f"[{text}](run?run={cell.run_id})" if cell.run_id else text
+
+
+def _shown(cell: Cell, split: str) -> str:
     label = shared.state_label(cell.state)
     if cell.state == "finished" and (auc := cell.metric(split, "auc")) is not None:  # type: ignore[arg-type]
         return shared.fmt_auc(auc)

@@ -26,9 +26,10 @@ HEAVY = ("torch", "lightning", "mlflow", "sklearn", "statsmodels", "lightgbm", "
 
 # Modules without a file of tests of their name that no test imports, by the tests that come to them through others.
 TESTED_IN = {
+    "analysis/test_one_run.py": "mdaf_core.cli: run pages: run",
     "analysis/test_published.py": "mdaf_core.analysis.published.found",
     "cli": "mdaf_core.__main__ mdaf_core.cli: data evaluate gates imports jobs metrics output predict results scores "
-    "speed store study twins",
+    "shelf speed store study twins",
     "data/test_export_folders.py": "mdaf_core.data.store: export_fuxictr export_libsvm",
     "data/test_formats.py": "mdaf_core.data.formats: criteo parts table mdaf_core.data.reading: described json_lines "
     "part_folders parts table_columns table_files",

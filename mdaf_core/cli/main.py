@@ -27,6 +27,7 @@ COMMANDS = {
     "train": ("train:train", "Train one preset in the foreground."),
     "check-model": ("check_model:command", "Examine a model, one's own or a built-in one."),
     "study": ("study:app", "Studies: a data set × named configurations × seeds."),
+    "run": ("run:app", "One run: settings, metrics, log, files, predictions."),
     "jobs": ("jobs:app", "The queue of jobs; alone it lists them."),
     "store": ("store:app", "The run store, MLflow's database of all runs."),
     "predict": ("predict:predict", "Predict new rows with a trained run, or with a saved model."),

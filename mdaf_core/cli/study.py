@@ -182,7 +182,7 @@ def extend(
     add: Annotated[
         str | None, typer.Option(metavar="NAME", help="Add a configuration: a preset, or one of the study's, changed.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Its name; default: as what it starts from.")] = None,
+    name: Annotated[str | None, typer.Option(help="Its name; default: that of what it starts from.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change its setting.")
     ] = None,
@@ -197,9 +197,7 @@ def extend(
     if add is None and (name or settings):
         raise UsageError("--name and --set are of a configuration to add: name what it starts from (--add NAME).")
     if add is not None:
-        start = launch.starting_configuration(study, add)
-        config = start.with_overrides(settings or []).model_copy(update={"name": name or start.name})
-        found = launch.add_configuration(study, config)
+        found = launch.add_configuration(study, launch.changed_configuration(study, add, settings or [], name))
         added: Extension | AddedConfiguration = found.added[-1]
         runs = len(found.seeds)
     else:

@@ -216,6 +216,26 @@ def starting_configuration(study_id: str, name: str) -> RunConfig:
     return get_preset(name)
 
 
+def changed_configuration(
+    study_id: str, start: str, overrides: Iterable[str] | dict[str, Any], name: str | None = None
+) -> RunConfig:
+    """A configuration to add: what it starts from (`starting_configuration`), changed, under a name that is free.
+
+    Raises:
+        UsageError: nothing is changed, or a change is not allowed.
+    """
+    begun = starting_configuration(study_id, start)
+    config = begun.with_overrides(overrides)
+    taken = get_study(study_id).configuration_names
+    if config == begun and begun.name in taken:
+        raise UsageError(f"{start} has these settings already: change one.")
+    number = 2
+    while name is None and f"{start}-{number}" in taken:
+        number += 1
+    free = start if start not in taken else f"{start}-{number}"
+    return config.model_copy(update={"name": name or free})
+
+
 def clone(
     study_id: str,
     *,

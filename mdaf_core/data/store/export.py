@@ -68,7 +68,7 @@ def export_rows(
         try:
             with _writer(aside, kind) as write:
                 for split in wanted:
-                    for frame in _frames(dataset, split, labels, most, several=len(wanted) > 1):
+                    for frame in frames(dataset, split, labels, most, several=len(wanted) > 1):
                         write(frame)
                         done += len(frame)
                         if progress:
@@ -108,7 +108,12 @@ def history_events(rows: Rows, at: slice, most: int) -> tuple[np.ndarray, np.nda
     return np.repeat(np.arange(len(length)), length), np.repeat(start - before, length) + np.arange(int(length.sum()))
 
 
-def _frames(dataset: PreparedDataset, split: Split, labels: bool, most: int, several: bool) -> Iterator[pl.DataFrame]:
+def frames(dataset: PreparedDataset, split: Split, labels: bool, most: int, several: bool) -> Iterator[pl.DataFrame]:
+    """The columns of `export_rows` for all rows of a split, in parts; at least one part, though it be empty.
+
+    Args:
+        most: events of each history; 0 for none. several: whether a column names the split.
+    """
     rows, meta = dataset.rows(split), dataset.meta
     fields = [field for field in meta.fields if not (field.role == "user" and meta.has_user)]
     words = {f.name: _words(dataset, f.name) for f in meta.fields if f.kind == "categorical"}

@@ -1,0 +1,139 @@
+"""`run show`, `run predictions`, `run again`: one trained model."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mdaf_core.base.errors import UsageError
+from mdaf_core.cli.gates import EvaluatedSplit
+from mdaf_core.cli.output import JsonOption, emit, number, table
+from mdaf_core.runs.files import SINGLE_RUNS
+
+app = typer.Typer(help="One run: settings, metrics, log, files, predictions.", no_args_is_help=True)
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or its beginning.")]
+
+
+@app.command()
+def show(run: RunId, as_json: JsonOption = False) -> None:
+    """Show all of a run.
+
+    Settings and how they differ from its preset, data, code and machine, metrics with intervals over other users, a
+    line an epoch, files.
+    """
+    from mdaf_core.analysis import one_run
+    from mdaf_core.runs.tracking import get_run
+
+    record = get_run(run)
+    result = record.result
+    epochs = record.epochs
+    value: dict[str, Any] = {
+        "run_id": record.run_id,
+        "study": record.study,
+        "configuration": record.configuration,
+        "preset": record.preset,
+        "seed": record.seed,
+        "dataset": record.dataset,
+        "fingerprint": record.fingerprint,
+        "state": record.state,
+        "reason": record.reason,
+        "started": record.started,
+        "ended": record.ended,
+        "stopped": result.stopped if result else None,
+        "best_epoch": result.best_epoch if result else None,
+        "settings": one_run.settings(record),
+        "changes": one_run.changes(record),
+        "provenance": one_run.provenance(record),
+        "metrics": one_run.metrics_of(record),
+        "epochs": epochs,
+        "files": [{"name": name, "bytes": size} for name, size in one_run.files_of(record)],
+    }
+    lines = one_run.epoch_lines(epochs, value["best_epoch"])
+    emit(value, as_json, lambda: _text(value, lines))
+
+
+def _text(value: dict[str, Any], epochs: list[str]) -> str:
+    ended = f", {value['ended'] - value['started']:,.0f} s" if value["ended"] else ""
+    began = time.strftime("%Y-%m-%d %H:%M", time.localtime(value["started"]))
+    lines = [
+        f"Run {value['run_id']}",
+        f"{value['configuration']}, seed {value['seed']}, study {value['study']}, data set {value['dataset']}",
+        f"{value['state']}, began {began}{ended}. {value['reason'] or value['stopped'] or ''}".rstrip(),
+        "",
+    ]
+    if value["metrics"]:
+        rows = [
+            (m.split, m.title, number(m.value), *(number(v) for v in (m.low, m.high)), m.covers)
+            for m in value["metrics"]
+        ]
+        lines += [table(rows, ("rows", "metric", "value", "low", "high", "the 95% interval covers")), ""]
+    changed = value["changes"]
+    if changed is None:
+        lines += [f"There is no preset {value['preset']!r} here to compare its settings with.", ""]
+    elif changed:
+        rows = [(c.setting, _word(c.preset), _word(c.value)) for c in changed]
+        lines += [f"Other than preset {value['preset']}:", table(rows, ("setting", "preset", "this run")), ""]
+    else:
+        lines += [f"All settings are those of preset {value['preset']}.", ""]
+    lines += [table([(k, _word(v)) for k, v in value["settings"].items()], ("setting", "value")), ""]
+    known = value["provenance"]
+    about = [(key, known[key]) for key in ("code", "platform", "processor", "cores", "device", "scan") if key in known]
+    about += [(name, version) for name, version in known.get("versions", {}).items()]
+    lines += [table([("data", f"{value['dataset']} ({value['fingerprint']})"), *about], ("recorded", "")), ""]
+    lines += [*epochs, ""] if epochs else []
+    lines += [table([(f["name"], f"{f['bytes']:,}") for f in value["files"]], ("file", "bytes"))]
+    return "\n".join(lines)
+
+
+def _word(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
+@app.command()
+def predictions(
+    run: RunId,
+    out: Annotated[Path, typer.Option(help="File to write: .csv or .parquet.")],
+    split: Annotated[EvaluatedSplit, typer.Option(help="Rows.")] = EvaluatedSplit.test,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a run's predictions.
+
+    Row, user, label, probability, logit, g where the model has one, and the fields' values.
+    """
+    from mdaf_core.analysis.one_run import write_predicted_rows
+    from mdaf_core.runs.tracking import get_run
+
+    rows = write_predicted_rows(get_run(run), split.value, out)
+    emit({"file": str(out), "rows": rows}, as_json, lambda: f"{rows:,} rows written to {out}.")
+
+
+@app.command()
+def again(
+    run: RunId,
+    settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="What is changed.")],
+    name: Annotated[str | None, typer.Option(help="Name of the changed configuration.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a configuration again with a change.
+
+    It becomes a further configuration of the run's study, with the study's seeds, so that the two can be compared.
+    """
+    from mdaf_core.runs.tracking import get_run
+    from mdaf_core.studies import launch
+
+    record = get_run(run)
+    if record.study == SINGLE_RUNS:
+        raise UsageError(
+            f"Run {record.run_id[:8]} belongs to no study. `python -m mdaf_core train {record.preset} --data "
+            f"{record.dataset} --seed {record.seed} --set …` trains it again."
+        )
+    config = launch.changed_configuration(record.study, record.configuration, settings, name)
+    study = launch.add_configuration(record.study, config)
+    emit(
+        {"study": study.id, "configuration": config.name, "seeds": study.seeds},
+        as_json,
+        lambda: f"{config.name} is a configuration of study {study.id} now: {len(study.seeds)} runs queued.",
+    )
