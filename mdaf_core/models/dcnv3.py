@@ -1,4 +1,5 @@
-"""DCNv3: linear and exponential cross networks trained with Tri-BCE (Li et al. 2024, arXiv:2407.13349)."""
+"""DCNv3, published as FCN (KDD 2026): linear and exponential cross networks trained with Tri-BCE (Li et al. 2024,
+arXiv:2407.13349)."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from mdaf_core.models.base import RARE_IDS, DropoutRate, ModelSettings, Preset, 
 
 
 class DCNv3Config(ModelSettings):
-    """DCNv3 (Li et al. 2024, arXiv:2407.13349): linear and exponential cross networks trained with Tri-BCE."""
+    """DCNv3, or FCN (Li et al. 2024, arXiv:2407.13349): linear and exponential cross networks trained with Tri-BCE."""
 
     network = "DCNv3"
     reads_history = False
@@ -28,7 +29,7 @@ class DCNv3Config(ModelSettings):
         return self
 
 
-PRESETS = (Preset("dcnv3", "DCNv3 with Tri-BCE", DCNv3Config(), RARE_IDS),)
+PRESETS = (Preset("dcnv3", "DCNv3 (published as FCN) with Tri-BCE", DCNv3Config(), RARE_IDS),)
 
 
 import torch

@@ -76,6 +76,17 @@ _DEFINITIONS = (
         overrides=("training.batch_size=1024", "model.item_dim=16", "model.category_dim=16", "model.hidden_dim=32"),
     ),
     Definition(
+        name="static-models",
+        title="All models that read no history, at equal settings: embeddings of 16, batches of 1,024, Adam at 0.001",
+        presets=(
+            *("dcnv2", "dcnv3", "deepfm", "xdeepfm", "autoint", "masknet", "gdcn", "finalmlp", "finalnet", "wukong"),
+            "lr",
+        ),
+        reference="dcnv2",
+        seeds=(42, 43, 44),
+        overrides=("training.batch_size=1024", "model.embedding_dim=16"),
+    ),
+    Definition(
         name="history-length",
         title="How long a history pays: 10 to all events, each encoded once (stream), and BST, which reads windows",
         presets=("mdaf-sequential", "mamba4rec-v2", "bst"),

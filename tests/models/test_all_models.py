@@ -15,7 +15,9 @@ from mdaf_core.models.base import CTRModel, ModelSettings
 from mdaf_core.models.bst import BSTConfig
 from mdaf_core.models.dcnv2 import DCNv2Config
 from mdaf_core.models.dcnv3 import DCNv3Config
+from mdaf_core.models.gdcn import GDCNConfig
 from mdaf_core.models.mamba4rec import Mamba4RecConfig
+from mdaf_core.models.masknet import MaskNetConfig
 from mdaf_core.models.mdaf import MDAFConfig
 from mdaf_core.models.registry import build_model
 from mdaf_core.runs.presets import get_preset, preset_names
@@ -38,6 +40,8 @@ CONFIGS |= {
     "dcnv2-low-rank": DCNv2Config(low_rank=4),
     "dcnv2-no-tower": DCNv2Config(hidden_units=[]),
     "dcnv3-heads": DCNv3Config(num_heads=4),
+    "gdcn-stacked": GDCNConfig(structure="stacked"),
+    "masknet-serial": MaskNetConfig(structure="serial"),
     "bst-deep": BSTConfig(blocks=2, match_features=False, positions=5),
     "mamba4rec-ffn-last": Mamba4RecConfig(ffn=True, pooling="last"),
     "mamba4rec-scalar-target": Mamba4RecConfig(dt_rank="scalar", hidden_units=[]),

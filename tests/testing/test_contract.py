@@ -10,7 +10,8 @@ from mdaf_core.testing import assert_contract
 from mdaf_core.testing.settings import limits, with_setting
 
 NARROW = {"hidden_dim": 16, "fusion_dim": 16, "gate_hidden": 8, "hidden_units": [16], "item_dim": 8, "category_dim": 8,
-          "attention_dim": 16, "state_dim": 4, "blocks": 1, "embedding_dim": 8, "static_dim": 8}  # fmt: skip
+          "attention_dim": 16, "state_dim": 4, "blocks": 1, "embedding_dim": 8, "static_dim": 8,
+          "second_hidden_units": [16], "fm_hidden_units": [16], "block_dim": 16}  # fmt: skip
 """What makes a model quick where it has such a setting."""
 
 
