@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 PAGES = {
-    "Study": [("overview", "Overview", "dashboard")],
+    "Study": [("studies", "Studies", "folder_open"), ("overview", "Overview", "dashboard")],
     "Set up": [("data", "Data", "database"), ("launch", "Launch", "rocket_launch")],
     "Watch": [("jobs", "Jobs", "list_alt"), ("curves", "Curves", "show_chart")],
     "Understand": [("compare", "Compare", "balance"), ("gates", "Gates", "call_split")],

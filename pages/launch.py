@@ -22,7 +22,7 @@ from mdaf_core.studies.estimate import known_costs, settled
 from mdaf_core.studies.histories import length_word, parse_lengths
 from mdaf_core.studies.settings_form import apply
 from mdaf_core.testing.report import kept
-from pages import launch_cost, launch_form, shared
+from pages import launch_clone, launch_cost, launch_form, shared
 from pages.study_plan import Chosen, plan_form
 
 OWN = "own"
@@ -37,6 +37,7 @@ def main() -> None:
         st.switch_page("pages/overview.py", query_params={"study": study_id})
     shared.header("Launch", "What do I run?")
     with shared.guard():
+        source = launch_clone.source()
         left, right = st.columns([5, 4], gap="large")
         with left:
             name = shared.dataset_picker()
@@ -45,7 +46,7 @@ def main() -> None:
             shared.warm()
             dataset = PreparedDataset.open(name)
             acknowledged = _audit(dataset)
-            definition, starts, reference = _selection(dataset)
+            definition, starts, reference = launch_clone.selection(dataset, source) if source else _selection(dataset)
             if not starts:
                 st.info("Choose at least one configuration.", icon=":material/info:")
                 return
@@ -204,7 +205,7 @@ def _launch(
     if time.monotonic() - st.session_state.get("launched", -60.0) < 3:  # a double click is one launch
         return
     st.session_state["launched"] = time.monotonic()
-    found = None if definition == OWN else get_definition(definition)
+    found = get_definition(definition) if definition in definition_names() else None
     whole = found and (found.histories or [c.name for c in configs] == list(found.presets))
     try:
         study = launch.run_configurations(
@@ -219,6 +220,7 @@ def _launch(
             metric=plan.metric,
             split=plan.split,
             margin=plan.margin,
+            cloned_from=launch_clone.asked(),
         )
     except StudioError as error:
         st.session_state["launch_refused"] = str(error)

@@ -11,7 +11,7 @@ from mdaf_core.studies.store import Study, get_study, list_studies
 from mdaf_core.studies.visits import begin_visit, changes_since
 from mdaf_core.tasks import demo
 from mdaf_core.tasks.describe import progress_text, share_done
-from pages import conditions, criteria, predictions_form, shared, study_plan
+from pages import conditions, criteria, predictions_form, shared, study_manage, study_plan
 
 POLL_SECONDS = 2.0
 MANY_SEEDS = 3  # more make a table that needs the page's width
@@ -22,6 +22,7 @@ PAGES = {"jobs": "pages/jobs.py", "compare": "pages/compare.py"}
 def main() -> None:
     shared.header("Overview", "Where does the study stand?")
     with shared.guard():
+        study_manage.undo_bin()
         if not list_studies():
             _first_start()
             return
@@ -31,11 +32,15 @@ def main() -> None:
                 "Shown", list(SPLITS), format_func=SPLITS.__getitem__, default="val", required=True, key="shown",
                 bind="query-params", help="AUC of the best epoch's weights, the epoch chosen on validation.",
             )  # fmt: skip
+            manage = st.container(width="content")
         if study_id is None:
             return
         study = get_study(study_id)
         previous = _previous_visit(study_id)
         live = shared.is_live(study_id)
+        with manage:
+            study_manage.menu(study)
+        study_manage.about(study)
         st.fragment(_body, run_every=POLL_SECONDS if live else None)(study, split, previous, live)
         predictions_form.draw(study.dataset, study.id)
         criteria.editor(study)

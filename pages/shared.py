@@ -209,14 +209,17 @@ def warm() -> None:
 
 
 def study_picker(place: Any = None) -> str | None:
-    """Choose a study (newest first); None, with a way out, where there is none. In the link as `study`.
+    """Choose a study (newest first, archived ones only by a link); None, with a way out, where there is none. In the
+    link as `study`.
 
     Args:
         place: a column for the select box; the way out is too wide for one.
     """
     from mdaf_core.studies.store import list_studies
 
-    titles = {study.id: study.title or study.id for study in list_studies()}
+    asked = st.query_params.get("study") or st.session_state.get("last_study")
+    shown = [study for study in list_studies() if not study.archived or study.id == asked]
+    titles = {study.id: study.title or study.id for study in shown}
     if not titles:
         empty(
             "There is no study yet. A study is a data set, named configurations and seeds.",

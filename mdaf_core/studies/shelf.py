@@ -121,6 +121,11 @@ class Wanted:
     archived: bool | None = False
 
 
+def select(wanted: Wanted) -> list[Study]:
+    """The studies that are looked for, newest first, in whatever state."""
+    return [study for study in list_studies() if _wanted(study, wanted)]
+
+
 def find(wanted: Wanted) -> list[Standing]:
     """The studies that are looked for, newest first.
 
@@ -129,7 +134,7 @@ def find(wanted: Wanted) -> list[Standing]:
     """
     if wanted.state is not None and wanted.state not in STATES:
         raise UsageError(f"A study is {', '.join(STATES[:-1])} or {STATES[-1]}; got {wanted.state!r}.")
-    found = standings([study for study in list_studies() if _wanted(study, wanted)])
+    found = standings(select(wanted))
     return [one for one in found if wanted.state is None or one.state == wanted.state]
 
 
