@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from mdaf_core.analysis.sequential import UntilDecided
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.store.dataset import PreparedDataset
@@ -22,7 +23,7 @@ from mdaf_core.studies.estimate import known_costs, settled
 from mdaf_core.studies.histories import length_word, parse_lengths
 from mdaf_core.studies.settings_form import apply
 from mdaf_core.testing.report import kept
-from pages import launch_clone, launch_cost, launch_form, shared
+from pages import launch_clone, launch_cost, launch_form, shared, study_plan
 from pages.study_plan import Chosen, plan_form
 
 OWN = "own"
@@ -169,29 +170,36 @@ def _summary(
     """What will run, what it costs, and the button, locked while there are obstacles."""
     shared.section("This study")
     seeds_text = st.text_input("Seeds", "42, 43, 44", key="seeds_text", help=SEEDS_HELP)
+    until = study_plan.until_form()
     title = st.text_input(
         "Title", "", max_chars=120, key="study_title", placeholder="Shown in lists; may be left empty"
     )
     try:
         seeds = launch.parse_seeds(seeds_text)
+        if until is not None:
+            seeds = launch.seeds_to_try(until, seeds)
+            study_plan.until_words(until, seeds)
     except UsageError as error:
         seeds = []
         obstacles.append(str(error))
     if acknowledged is None:
         obstacles.append("The audit of this data set failed: accept each failed check by its name, or prepare it anew.")
+    if until is not None and len(configs) < 2:
+        obstacles.append("Seeds until decided takes a reference and a configuration to compare with it.")
     by_name = {config.name: config for config in configs}
     plan = plan_form(dataset, by_name.get(reference))
     if plan.problem:
         obstacles.append(plan.problem)
-    runs = len(configs) * len(seeds)
+    at_first = len(seeds[: until.first] if until else seeds)
+    runs = len(configs) * at_first
     counted = settled(configs, dataset, known_costs(configs, dataset, runs), runs)
-    st.fragment(launch_cost.costs, run_every=None if counted else POLL_SECONDS)(dataset, configs, len(seeds), counted)
+    st.fragment(launch_cost.costs, run_every=None if counted else POLL_SECONDS)(dataset, configs, at_first, counted)
     for obstacle in obstacles:
         st.warning(shared.plain(obstacle), icon=":material/warning:")
     st.button(
         f"Launch {runs} {'run' if runs == 1 else 'runs'}", type="primary", icon=":material/rocket_launch:",
         disabled=bool(obstacles) or not runs, key="launch", on_click=_launch,
-        args=(dataset, definition, configs, seeds, reference, title, acknowledged or [], plan),
+        args=(dataset, definition, configs, seeds, reference, title, acknowledged or [], plan, until),
     )  # fmt: skip
     if refusal := st.session_state.pop("launch_refused", None):
         st.error(shared.plain(refusal), icon=":material/error:")
@@ -200,7 +208,7 @@ def _summary(
 
 def _launch(
     dataset: PreparedDataset, definition: str, configs: list[RunConfig], seeds: list[int], reference: str, title: str,
-    acknowledged: list[str], plan: Chosen,
+    acknowledged: list[str], plan: Chosen, until: UntilDecided | None,
 ) -> None:  # fmt: skip
     if time.monotonic() - st.session_state.get("launched", -60.0) < 3:  # a double click is one launch
         return
@@ -221,6 +229,7 @@ def _launch(
             split=plan.split,
             margin=plan.margin,
             cloned_from=launch_clone.asked(),
+            until=until,
         )
     except StudioError as error:
         st.session_state["launch_refused"] = str(error)

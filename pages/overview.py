@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mdaf_core.queue import api
-from mdaf_core.studies import launch
+from mdaf_core.studies import until
 from mdaf_core.studies.status import Cell, cells, counts, next_step, spread
 from mdaf_core.studies.store import Study, get_study, list_studies
 from mdaf_core.studies.visits import begin_visit, changes_since
@@ -107,7 +107,7 @@ def _summary(study: Study, found: list[Cell], previous: float | None) -> None:
         st.markdown(f"**Next:** {step.sentence}", width="content")
         if step.target == "complete":
             st.button(
-                step.label, on_click=shared.act, args=(launch.queue_missing, study), key="complete",
+                step.label, on_click=shared.act, args=(until.complete, study.id), key="complete",
                 icon=":material/playlist_add:",
             )  # fmt: skip
         else:

@@ -12,6 +12,7 @@ from pages.compare_views import SPLITS
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.margins import Margin, Proposal
+    from mdaf_core.analysis.sequential import UntilDecided
     from mdaf_core.data.store.dataset import PreparedDataset
     from mdaf_core.data.store.schema import Split
     from mdaf_core.runs.config import RunConfig
@@ -84,6 +85,35 @@ def _proposal(dataset: str, preset: str, metric: str, split: Split, version: tup
     return launch.propose_margin(PreparedDataset.open(dataset), get_preset(preset), metric, split)
 
 
+UNTIL_HELP = (
+    "These seeds: every configuration is trained with each, and verdicts are given when all have finished. Until "
+    "decided: all begin with three; after each further one those stop whose verdict is given, or that further seeds "
+    "cannot decide. Verdicts keep their 5% although one looks after every seed; a difference that is small beside the "
+    "spread over seeds takes more of them to be shown."
+)
+
+
+def until_form() -> UntilDecided | None:
+    """Fixed seeds, or seeds until decided and how many at most."""
+    from mdaf_core.analysis.sequential import MOST_SEEDS, UntilDecided
+
+    how, most = st.columns([3, 2], vertical_alignment="bottom")
+    chosen = how.segmented_control(
+        "How many", ["fixed", "decided"], default="fixed", required=True, key="plan_until", help=UNTIL_HELP,
+        format_func={"fixed": "These seeds", "decided": "Until decided"}.get,
+    )  # fmt: skip
+    if chosen != "decided":
+        return None
+    return UntilDecided(most=most.number_input("Seeds at most", 3, MOST_SEEDS, 20, key="plan_most_seeds"))
+
+
+def until_words(until: UntilDecided, seeds: list[int]) -> None:
+    """Which seeds are trained first, and which may follow."""
+    first, later = ", ".join(map(str, seeds[: until.first])), seeds[until.first :]
+    more = f"; then one at a time up to {later[-1]}, where the verdict is open" if later else ""
+    st.caption(f"Each configuration begins with seeds {first}{more}.")
+
+
 def more_seeds(study: Study, broken: int) -> None:
     """Add seeds to a study, or go on without the runs that failed; what is done is recorded and said beside words."""
     from mdaf_core.studies import launch
@@ -93,6 +123,9 @@ def more_seeds(study: Study, broken: int) -> None:
         st.session_state["added_seeds"] = ""
         launch.extend(study.id, seeds)
 
+    if study.plan is not None and study.plan.until is not None:
+        _give_up(study, broken)
+        return
     with st.popover("Add seeds", icon=":material/add:", type="tertiary"):
         st.caption(
             "Every configuration runs once more with each. It is recorded when they were added and whether results had "
@@ -106,13 +139,23 @@ def more_seeds(study: Study, broken: int) -> None:
             args=(add,),
             disabled=not st.session_state.get("added_seeds"),
         )
+    _give_up(study, broken)
+
+
+def _give_up(study: Study, broken: int) -> None:
+    from mdaf_core.studies import launch, until
+
+    def give_up() -> None:
+        launch.give_up(study.id)
+        until.go_on(study.id)
+
     if broken:
         with st.popover("Go on without the failed runs", icon=":material/skip_next:", type="tertiary"):
             st.caption(
                 "Verdicts wait for all planned seeds. Failed runs can be retried on Jobs. Given up, they are left out "
                 "for good; every verdict of their configurations then says so."
             )
-            st.button("Give them up", key="give-up", on_click=shared.act, args=(launch.give_up, study.id))
+            st.button("Give them up", key="give-up", on_click=shared.act, args=(give_up,))
 
 
 def words(study: Study) -> str:

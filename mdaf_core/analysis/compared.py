@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from mdaf_core.analysis.items import Items
 from mdaf_core.analysis.margins import Margin, margin_words
 from mdaf_core.analysis.plan import MARKS, Conditions, marked
+from mdaf_core.analysis.sequential import Look, UntilDecided
 from mdaf_core.analysis.signed_rank import SignedRank
 from mdaf_core.analysis.significance import BP, LEVEL, Difference, Equivalence, Estimate, SeedSummary, Verdict
 from mdaf_core.data.store.sample import Sample
@@ -27,6 +28,7 @@ class ComparedConfiguration(BaseModel):
     shared_seeds: list[int] = []
     seed_differences: dict[int, float] = {}
     difference: Difference | None = None
+    looks: list[Look] = Field([], description="Where seeds are added until decided: the test after each.")
     difference_seeds: Difference | None = None
     difference_rows: Difference | None = None
     p_adjusted: float | None = None
@@ -59,6 +61,7 @@ class StudyComparison(BaseModel):
     sample: Sample | None = Field(None, description="Rows, users, how many alike they are worth, the largest's share.")
     items: Items | None = Field(None, description="Of the rows compared.")
     over_items: bool = Field(False, description="Whether intervals cover other items, too.")
+    until: UntilDecided | None = Field(None, description="Seeds are added until decided: tests are of all looks.")
     noise_floor: float | None = None
     tests: int = 0
     configurations: list[ComparedConfiguration]

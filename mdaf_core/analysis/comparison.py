@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from itertools import takewhile
 
 import numpy as np
 
 from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison
 from mdaf_core.analysis.convergence import diverged
 from mdaf_core.analysis.items import items_note, items_of
+from mdaf_core.analysis.looks import look_again
 from mdaf_core.analysis.margins import Margin, check_margin
 from mdaf_core.analysis.sampling import mean_over_seeds, row_sampling
+from mdaf_core.analysis.sequential import UntilDecided
 from mdaf_core.analysis.signed_rank import signed_rank
 from mdaf_core.analysis.significance import (
     Estimate,
@@ -74,9 +77,19 @@ def _compare(
     metric: str,
     margin_bp: float | None,
     over_items: bool,
+    until: UntilDecided | None = None,
+    order: Sequence[int] = (),
 ) -> None:
-    """Fill in the differences of `entry`; p values are adjusted later, over all of them."""
-    paired = _paired(entry, mine, reference, reference_values)
+    """Fill in the differences of `entry`; p values are adjusted later, over all of them.
+
+    Args:
+        until, order: seeds are added until decided, and are looked at in this order; no order: all that are paired.
+    """
+    if until is not None and order:
+        both = entry.values.keys() & reference_values.keys()
+        paired = {seed: seed for seed in takewhile(both.__contains__, order)}
+    else:
+        paired = _paired(entry, mine, reference, reference_values)
     seeds = entry.shared_seeds = list(paired)
     if not seeds:
         return
@@ -118,7 +131,11 @@ def _compare(
         )
         entry.equivalence = None if margin_bp is None else equivalence(entry.difference, margin_bp)
     note = few_seeds(len(seeds))
-    if len(seeds) == 2 and sampling.shared is not None:
+    if until is not None:
+        look_again(
+            entry, until, [(mine[s], reference[t]) for s, t in paired.items()], split, metric, margin_bp, over_items
+        )
+    elif len(seeds) == 2 and sampling.shared is not None:
         note += f"; where seeds and {what} matter alike it covers up to 98%, not 95%, and less is found"
     if note:
         entry.notes.append(note)
@@ -159,6 +176,8 @@ def compare_study(
     margin: Margin | None = None,
     planned: Mapping[str, Sequence[int]] | None = None,
     over_items: bool = False,
+    until: UntilDecided | None = None,
+    undecided: Collection[str] = (),
 ) -> StudyComparison:
     """Every configuration against `reference`, over seeds. Of a study with a plan: `studies.results.compare`.
 
@@ -176,6 +195,7 @@ def compare_study(
         margin: what counts as parity; None: parity is not tested, and no word says it.
         planned: seeds each planned configuration is to finish; None: those there are.
         over_items: intervals cover other items as well as other users, where the rows have both.
+        until: seeds are added until decided; tests are then of all looks. `undecided`: who may still get some.
 
     Raises:
         UsageError: unknown metric, or a margin that has no meaning for it.
@@ -183,7 +203,9 @@ def compare_study(
     known = known_metric(metric)
     check_margin(margin, metric)
     groups = by_configuration(runs)
-    out = StudyComparison(reference=reference, split=split, metric=metric, margin=margin, configurations=[])
+    out = StudyComparison(
+        reference=reference, split=split, metric=metric, margin=margin, until=until, configurations=[]
+    )
     asked, over_items = over_items, _look_at_items(out, groups, over_items)
     for name, group in groups.items():
         first = next(iter(group.values()))
@@ -203,7 +225,10 @@ def compare_study(
         elif entry.values:
             entry.summary = seed_summary(list(entry.values.values()))
             entry.mean = mean_of(group, split, metric, over_items)
-        if planned is not None:
+        if until is not None:
+            open_ = {name, reference} & set(undecided)
+            entry.interim = f"{len(entry.values)} of at most {until.most} seeds" if open_ else None
+        elif planned is not None:
             entry.interim = interim_look(planned, groups, name, reference)
         out.configurations.append(entry)
 
@@ -219,7 +244,11 @@ def compare_study(
             if entry is base or entry.summary is None:
                 continue
             group = groups[entry.configuration]
-            _compare(entry, group, groups[reference], base.values, split, metric, out.margin_bp, over_items)
+            expected = planned or {}
+            theirs = set(expected.get(reference, ()))
+            order = [seed for seed in expected.get(entry.configuration, ()) if seed in theirs]
+            at = (split, metric, out.margin_bp, over_items, until, order)
+            _compare(entry, group, groups[reference], base.values, *at)
     whose = next((c for c in (base, *out.configurations) if c is not None and c.summary), None)
     if whose is not None:
         group = groups[whose.configuration]
@@ -232,7 +261,10 @@ def compare_study(
             out.notes += filter(None, [groups_words(units, out.rows, what)])
     if out.items is not None:
         out.notes += filter(None, [items_note(out.items, asked)])
-    decide(out, waiting=len([name for name in planned or () if name not in groups and name != reference]))
+    begun = set(groups)
+    if until is not None:  # the number of tests must not grow from look to look
+        begun = {c.configuration for c in out.configurations if c.difference_seeds is not None}
+    decide(out, waiting=len([name for name in planned or () if name not in begun and name != reference]))
     _name_diverged(out, runs)
     out.chance = chance_notes(groups, {name: _mean_auc(group, split) for name, group in groups.items()}, split)
     out.notes += filter(None, [known.note])

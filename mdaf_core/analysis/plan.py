@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pydantic import BaseModel, Field
 
 from mdaf_core.analysis.margins import AFTERWARDS, BY_HAND, Margin
+from mdaf_core.analysis.sequential import UntilDecided
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.registry import metric_words
 
@@ -28,16 +29,17 @@ class Plan(BaseModel):
     margin: Margin | None = Field(None, description="Of the primary metric. None: parity is not tested.")
     reference: str
     configurations: list[str]
-    seeds: list[int]
+    seeds: list[int] = Field(description="All that are to be trained, or with `until` all that may be, in their order.")
+    until: UntilDecided | None = Field(None, description="Seeds are added until decided; None: all are trained.")
 
     @property
     def words(self) -> str:
         """In one line, for pages: metric, rows, margin, reference, seeds."""
         margin = f"margin {self.margin.text} ({self.margin.origin})" if self.margin else "no margin"
-        return (
-            f"{metric_words(self.metric)} on {_SPLITS[self.split]} against {self.reference}, {margin}, "
-            f"{'seed' if len(self.seeds) == 1 else 'seeds'} {', '.join(map(str, self.seeds))}"
-        )
+        seeds = f"{'seed' if len(self.seeds) == 1 else 'seeds'} {', '.join(map(str, self.seeds))}"
+        if self.until is not None:
+            seeds = f"seeds from {self.seeds[0]} until decided, {self.until.first} to {self.until.most}"
+        return f"{metric_words(self.metric)} on {_SPLITS[self.split]} against {self.reference}, {margin}, {seeds}"
 
 
 class Extension(BaseModel):
@@ -54,6 +56,15 @@ class AddedConfiguration(BaseModel):
     configuration: str
     added: str = Field(description="ISO 8601, UTC.")
     results_seen: bool = Field(description="Whether a run of the study had finished by then.")
+
+
+class Stop(BaseModel):
+    """Where a configuration of a study whose seeds are added until decided got its last seed, and why."""
+
+    configuration: str
+    seeds: int = Field(description="How many of the study's seeds it was looked at with.")
+    why: str = Field(description="The word, or why no further seed can give one.")
+    when: str = Field(description="ISO 8601, UTC.")
 
 
 class ImportedSeed(BaseModel):
@@ -87,6 +98,7 @@ class Conditions(BaseModel):
     interim: dict[str, str] = Field({}, description="Configuration → `3 of 5 planned seeds`.")
     missing: list[str] = []
     recorded: list[str] = Field([], description="Changes before any result was seen: no mark, but said.")
+    looks: list[str] = Field([], description="Of seeds that are added until decided: how, and where each stopped.")
 
     def marks(self, configuration: str) -> list[str]:
         """Why the word of a configuration is not the planned one; empty: it is."""
@@ -110,12 +122,12 @@ class Conditions(BaseModel):
         if self.interim:
             counts = [f"{', '.join(names)} {count}" for count, names in _by_value(self.interim).items()]
             out.append(
-                f"Interim look, so no verdict yet: {'; '.join(counts)}. Intervals and p values are not adjusted for "
-                f"looking early."
+                f"Interim look, so no verdict yet: {'; '.join(counts)}."
+                + ("" if self.looks else " Intervals and p values are not adjusted for looking early.")
             )
         if self.missing:
             out.append(f"Planned runs that have not finished: {'; '.join(self.missing)}.")
-        return out + [f"{text[0].upper()}{text[1:]}." for text in self.recorded]
+        return [*out, *self.looks, *(f"{text[0].upper()}{text[1:]}." for text in self.recorded)]
 
 
 def departures(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mdaf_core.analysis.compared import StudyComparison
+from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison
 from mdaf_core.analysis.margins import margin_notes
 from mdaf_core.analysis.plan import seeds_done
 from mdaf_core.analysis.significance import BP, LEVEL, ONE_SEED, Estimate, holm, verdict
@@ -39,17 +39,24 @@ def fit_margin(out: StudyComparison, value: float, reference: dict[int, RunRecor
 
 
 def decide(out: StudyComparison, waiting: int) -> None:
-    """Adjust over all comparisons, then give each its word. `waiting`: planned ones without a finished run."""
+    """Adjust over all comparisons, then give each its word. `waiting`: planned ones without a finished run.
+
+    Where seeds are added until decided, p values hold at every look, so that a word is given as soon as it is shown;
+    elsewhere one that waits for seeds gets none.
+    """
     tested = [c for c in out.configurations if c.difference_seeds is not None and c.difference is not None]
     decidable = sum(not c.undecided for c in tested)
     out.tests = decidable + (waiting if decidable else 0)
 
+    def waits(c: ComparedConfiguration) -> bool:
+        return bool(c.interim) and out.until is None
+
     def adjusted(p: list[float | None]) -> list[float | None]:
         """Holm's; those that wait for seeds count as p = 1 for the others, and themselves get the whole factor."""
-        known: list[float | None] = [1.0 if c.interim else value for c, value in zip(tested, p, strict=True)]
+        known: list[float | None] = [1.0 if waits(c) else value for c, value in zip(tested, p, strict=True)]
         found = holm([*known, *[1.0] * waiting])
         return [
-            f if not c.interim or v is None else min(1.0, v * out.tests)
+            f if not waits(c) or v is None else min(1.0, v * out.tests)
             for c, v, f in zip(tested, p, found, strict=False)
         ]
 
@@ -63,11 +70,12 @@ def decide(out: StudyComparison, waiting: int) -> None:
         entry.p_seeds_adjusted, entry.p_signed_rank_adjusted = p_seeds, p_ranks
         improvement = metric(out.metric).direction * entry.difference.estimate
         entry.verdict = verdict(improvement, p, p_parity, len(entry.shared_seeds))
-        shown = not entry.interim and entry.verdict in ("better", "worse")
+        shown = not waits(entry) and entry.verdict in ("better", "worse")
         if shown and p_parity is not None and p_parity < 1 - LEVEL:
             entry.notes.append(f"the difference is shown, and shown to be smaller than {out.margin_words}")
     for entry in out.configurations:
-        if entry.interim and entry.verdict in ("better", "worse", "parity", "not shown", ONE_SEED):
+        given = ("better", "worse", "parity") if out.until is None else ()
+        if entry.interim and entry.verdict in (*given, "not shown", ONE_SEED):
             entry.verdict = "interim"
         if entry.difference is not None and out.noise_floor is not None:
             entry.below_noise_floor = abs(entry.difference.estimate) < out.noise_floor

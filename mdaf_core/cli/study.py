@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from mdaf_core.analysis.margins import AT_LAUNCH, Margin, check_margin, parse_margin
 from mdaf_core.analysis.plan import NO_PLAN, AddedConfiguration, Extension
+from mdaf_core.analysis.sequential import MOST_SEEDS, UntilDecided
 from mdaf_core.base.errors import UsageError
 from mdaf_core.cli import shelf
 from mdaf_core.cli.gates import EvaluatedSplit
@@ -22,8 +24,17 @@ from mdaf_core.studies.definitions import definition_names, get_definition, over
 from mdaf_core.studies.histories import parse_lengths
 from mdaf_core.studies.status import Cell, cells, counts, spread
 from mdaf_core.studies.store import Study, get_study
+from mdaf_core.studies.until import complete as queue_and_go_on
+from mdaf_core.studies.until import go_on
 from mdaf_core.tasks.follow import follow
 from mdaf_core.tasks.twins import require_twin, run_twin
+
+
+class Until(StrEnum):
+    """When no further seeds are added."""
+
+    decided = "decided"
+
 
 app = typer.Typer(help="Studies: a data set × named configurations × seeds.", no_args_is_help=True)
 shelf.register(app)
@@ -70,6 +81,15 @@ def run(
     twin: Annotated[
         bool, typer.Option("--twin", help="And the same study on a split by time of the same input, see `study twin`.")
     ] = False,
+    until: Annotated[
+        Until | None,
+        typer.Option(
+            help="Add seeds one at a time, from the third only where the verdict is open; words hold at every look."
+        ),
+    ] = None,
+    max_seeds: Annotated[
+        int, typer.Option(min=3, max=MOST_SEEDS, help="With --until: seeds of each configuration at most.")
+    ] = 20,
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until all jobs have ended; exit with 1 if one failed.")
     ] = False,
@@ -104,6 +124,7 @@ def run(
         metric=metric,
         split=split.value,
         margin=_margin(margin, data, usual, metric, split),
+        until=UntilDecided(most=max_seeds) if until else None,
     )
     _launched([study, *([run_twin(study)] if twin else [])], wait, as_json)
 
@@ -129,9 +150,11 @@ def _launched(studies: list[Study], wait: bool, as_json: bool) -> None:
     """Follow studies that were just queued, if that is wanted; the first is told whole, its twin named beside it."""
     if wait:
         for study in studies:
-            say(f"Study {study.id}: {len(study.configurations)} configurations × {len(study.seeds)} seeds.")
+            further = " to begin with" if study.undecided else ""
+            say(f"Study {study.id}: {len(study.configurations)} configurations × {len(study.seeds)} seeds{further}.")
             for line in follow(study):
                 say(line)
+        studies = [get_study(study.id) for study in studies]
     found = [cells(study) for study in studies]
     value = _status(studies[0], found[0])
     if len(studies) > 1:
@@ -227,6 +250,7 @@ def give_up(
     then given without them, and say so.
     """
     gone = launch.give_up(study, launch.parse_seeds(seeds) if seeds is not None else None)
+    go_on(study)
     emit(
         {"study": study, "given_up": gone},
         as_json,
@@ -248,7 +272,7 @@ def show(study: Annotated[str, typer.Argument(help="A study's id.")], as_json: J
 @app.command()
 def complete(study: Annotated[str, typer.Argument(help="A study's id.")], as_json: JsonOption = False) -> None:
     """Queue the runs of a study that were never queued."""
-    ids = launch.queue_missing(get_study(study))
+    ids = queue_and_go_on(study)
     emit({"study": study, "jobs": ids}, as_json, lambda: f"{len(ids)} jobs queued.")
 
 
@@ -283,6 +307,8 @@ def _status(study: Study, found: list[Cell]) -> dict[str, Any]:
         "extensions": study.extensions,
         "added": study.added,
         "given_up": study.given_up,
+        "stopped": study.stopped,
+        "undecided": study.undecided,
         "states": counts(found),
         "configurations": configurations,
         "runs": [cell.to_dict() for cell in found],
@@ -290,8 +316,10 @@ def _status(study: Study, found: list[Cell]) -> dict[str, Any]:
 
 
 def _queued(study: Study) -> str:
-    runs = len(study.pairs)
-    return f"Study {study.id}: {runs} runs queued. `python -m mdaf_core study show {study.id}` tells where it stands."
+    runs = f"{len(study.pairs)} runs queued"
+    if study.undecided:
+        runs += "; further seeds follow where the verdict is open"
+    return f"Study {study.id}: {runs}. `python -m mdaf_core study show {study.id}` tells where it stands."
 
 
 def _text(study: Study, found: list[Cell]) -> str:
@@ -315,6 +343,9 @@ def _text(study: Study, found: list[Cell]) -> str:
     said += [f"Tags: {', '.join(study.tags)}."] if study.tags else []
     said += ["", study.note] if study.note else []
     lines = [f"{study.title} ({study.id}), data set {study.dataset}", plan, *said, "", table(rows, header)]
+    if study.stopped or study.undecided:
+        stops = [f"{one.configuration} after {one.seeds} seeds: {one.why}" for one in study.stopped]
+        lines += ["", "; ".join([*stops, *(f"{name}: open" for name in study.undecided)]) + "."]
     if any(" (" in value for row in rows for value in row[1:-1]):
         lines += ["", "In brackets: standard deviation over seeds, which says nothing of other users; `compare` does."]
     reasons = [

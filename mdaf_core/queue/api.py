@@ -100,17 +100,22 @@ def wake() -> None:
             ensure_supervisor()
 
 
-def submit(jobs: list[NewJob], ahead_of: str | None = None) -> list[int]:
+def submit(jobs: list[NewJob], ahead_of: str | None = None, serve: bool = True) -> list[int]:
     """Queue all of `jobs`, or none (see `store.add`), and see to it that someone serves them; returns their ids.
 
     The plug-ins that are named here are theirs too.
+
+    Args:
+        serve: False for a job that queues others: who serves it serves them, and a supervisor that it started would
+            have its threads and its GPU.
     """
     named = [str(file) for file in plugins.files()]
     for job in jobs:
         if named:
             job.payload["plugins"] = named
     ids = store.add(jobs, ahead_of)
-    ensure_supervisor()
+    if serve:
+        ensure_supervisor()
     return ids
 
 

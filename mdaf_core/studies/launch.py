@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.analysis.plan import AddedConfiguration, Extension, GivenUp
+from mdaf_core.analysis.sequential import UntilDecided
 from mdaf_core.base.entries import whole_number
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import check_name
@@ -44,10 +45,12 @@ def run(
     metric: str = "auc",
     split: Split = "test",
     margin: Margin | None = None,
+    until: UntilDecided | None = None,
 ) -> Study:
     """Create a study from a definition and queue all its jobs.
 
     Args:
+        until: seeds are added until decided, from the first of `seeds`; None: all are trained.
         reference, metric, split, margin: the plan of its comparison; the definition's reference where None is named.
         only, models, histories, windows: as of `chosen`.
         overrides: `path=value` settings, applied to every configuration that has them.
@@ -63,6 +66,7 @@ def run(
         dataset=dataset,
         configs=override_all(configs, overrides),
         seeds=found.seeds if seeds is None else seeds,
+        until=until,
         reference=reference or usual_reference(found, configs).name,
         metric=metric,
         split=split,
@@ -120,18 +124,24 @@ def run_configurations(
     split: Split = "test",
     margin: Margin | None = None,
     cloned_from: str | None = None,
+    until: UntilDecided | None = None,
 ) -> Study:
     """Create a study of these configurations and queue all its jobs.
 
     Args:
         metric, split, margin: with `reference` and `seeds` the plan of its comparison, see `analysis.plan`.
         after: the preparation of its data, where they are not there yet; they are not checked then.
+        until: as of `run`.
 
     Raises:
         UsageError: as `run`.
     """
     from mdaf_core.analysis.criteria import applicable
 
+    if until is not None:
+        seeds = seeds_to_try(until, seeds)
+        if len(configs) < 2:
+            raise UsageError("Seeds until decided takes a reference and a configuration to compare with it.")
     if after is None:
         check_audit(dataset, acknowledged)
         check_histories(dataset, configs)
@@ -149,17 +159,34 @@ def run_configurations(
         margin=margin,
         threads=threads_for(len(configs) * len(seeds)),
         cloned_from=cloned_from,
+        until=until,
     )
     _queue(study, study.pairs, after)
     return study
 
 
-def queue_missing(study: Study) -> list[int]:
+def seeds_to_try(until: UntilDecided, seeds: Sequence[int]) -> list[int]:
+    """The seeds that may be trained until decided: those named, then the numbers after the last, to the most.
+
+    Raises:
+        UsageError: no seed is named, or they would be too large.
+    """
+    named = list(dict.fromkeys(seeds))[: until.most]
+    if not named:
+        raise UsageError("Name a seed to begin with, such as 42.")
+    following = range(max(named) + 1, max(named) + 1 + until.most - len(named))
+    if following and following[-1] > LARGEST_SEED:
+        raise UsageError(f"{until.most} seeds from {max(named)} on would be above {LARGEST_SEED}: begin lower.")
+    return [*named, *following]
+
+
+def queue_missing(study: Study, serve: bool = True) -> list[int]:
     """Queue every configuration and seed that has neither a job nor a run; returns the jobs' ids.
 
     It completes a study whose launch was interrupted. Two who call it together queue nothing twice.
     """
-    return _queue(study, [(cell.configuration, cell.seed) for cell in unqueued(study, cells(study))], None)
+    missing = [(cell.configuration, cell.seed) for cell in unqueued(study, cells(study))]
+    return _queue(study, missing, None, serve) if missing else []
 
 
 def extend(study_id: str, seeds: Sequence[int]) -> Study:
@@ -171,6 +198,11 @@ def extend(study_id: str, seeds: Sequence[int]) -> Study:
     if not seeds:
         raise UsageError("Name the seeds to add, such as 47,48.")
     study = get_study(study_id)
+    if study.plan is not None and study.plan.until is not None:
+        raise UsageError(
+            f"Seeds of study {study_id} are added until decided, at most {study.plan.until.most}, and its words hold "
+            "for those alone. Launch another study for more."
+        )
     if not study.trained:
         raise UsageError(f"All configurations of study {study_id} were imported: import the predictions of more seeds.")
     check_audit(study.dataset, study.acknowledged)
@@ -280,6 +312,7 @@ def clone(
         metric=plan.metric if plan else "auc",
         split=plan.split if plan else "test",
         margin=plan.margin if plan else None,
+        until=plan.until if plan else None,
         cloned_from=other.id,
     )
 
@@ -333,7 +366,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _queue(study: Study, pairs: Sequence[tuple[str, int]], after: NewJob | int | None) -> list[int]:
+def _queue(study: Study, pairs: Sequence[tuple[str, int]], after: NewJob | int | None, serve: bool = True) -> list[int]:
     """Queue these configurations and seeds, all or none; all configurations of one seed first: a comparison stands
     early."""
     provenance: dict[str, Any] = {"study": study.id, "acknowledged": study.acknowledged}
@@ -344,7 +377,7 @@ def _queue(study: Study, pairs: Sequence[tuple[str, int]], after: NewJob | int |
         if (config.name, seed) in set(pairs)
     ]
     first = [after] if isinstance(after, NewJob) else []
-    return jobs.submit([*first, *trainings])[len(first) :]
+    return jobs.submit([*first, *trainings], serve=serve)[len(first) :]
 
 
 def source_of(dataset: str) -> str | None:

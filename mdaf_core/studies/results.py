@@ -81,7 +81,10 @@ def compare(
     base, rows, by, width = choices(study, reference=reference, split=split, metric=metric, margin=margin)
     study.configuration(base)
     finished = [run for run in (study_runs(study) if runs is None else runs) if run.state == "finished"]
-    found = compare_study(finished, base, rows, by, width, study.expected_seeds, over_items)
+    until = study.plan.until if study.plan else None
+    found = compare_study(
+        finished, base, rows, by, width, study.expected_seeds, over_items, until=until, undecided=study.undecided
+    )
     found.conditions = _conditions(study, found, finished, only)
     return found
 
@@ -111,9 +114,10 @@ def _conditions(
         were = "was" if len(extension.seeds) == 1 else "were"
         text = f"{_seeds_words(extension.seeds)} {were} added on {extension.added[:10]}"
         if extension.results_seen:
-            out.chosen_after.append(f"{text} after results were seen")
+            out.chosen_after.append(f"{text} after results were seen (optional stopping: words do not keep their 5%)")
         else:
             out.recorded.append(f"{text}, before any result was seen")
+    out.looks = _looks(study)
     reasons: dict[str, list[str]] = {}
     for added in study.added:
         text = f"added on {added.added[:10]}"
@@ -142,6 +146,21 @@ def _conditions(
     for name, earlier in _compared_before(study, comparison, finished).items():
         reasons.setdefault(name, []).append(earlier)
     out.of_configurations = reasons
+    return out
+
+
+def _looks(study: Study) -> list[str]:
+    """How seeds are added until decided, and where each configuration stopped."""
+    until = study.plan.until if study.plan else None
+    if until is None:
+        return []
+    out = [
+        f"Seeds are added until decided, with a look after {until.first} seeds and after each further one, at most "
+        f"{until.most}: p values and intervals of differences hold at every look, intervals of means do not."
+    ]
+    if study.stopped:
+        stops = "; ".join(f"{one.configuration} after {one.seeds} ({one.why})" for one in study.stopped)
+        out.append(f"Seeds at which each stopped: {stops}.")
     return out
 
 

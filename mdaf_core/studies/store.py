@@ -12,7 +12,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from mdaf_core.analysis.margins import Margin, check_margin
-from mdaf_core.analysis.plan import AddedConfiguration, Extension, GivenUp, ImportedSeed, Plan
+from mdaf_core.analysis.plan import AddedConfiguration, Extension, GivenUp, ImportedSeed, Plan, Stop
+from mdaf_core.analysis.sequential import UntilDecided
 from mdaf_core.base import notices
 from mdaf_core.base.errors import DamagedFileError, UsageError
 from mdaf_core.base.files import check_name, is_gone, reading, write_text
@@ -44,6 +45,7 @@ class Study(BaseModel):
     plan: Plan | None = Field(None, description="What was to be compared, stored at launch; None: none was stored.")
     extensions: list[Extension] = Field([], description="Seeds added later; they are among `seeds`.")
     given_up: list[GivenUp] = Field([], description="Planned runs that will not be finished.")
+    stopped: list[Stop] = Field([], description="Where seeds are added until decided: who gets no further ones.")
     threads: int | None = Field(
         None, description="CPU threads of each training, beside others; None: all cores, or as slots have it."
     )
@@ -78,7 +80,16 @@ class Study(BaseModel):
         """The seeds of one configuration: the study's, or of an imported one those that were imported."""
         if self.configuration(configuration).imported:
             return [one.seed for one in self.imported if one.configuration == configuration]
-        return self.seeds
+        stop = next((one for one in self.stopped if one.configuration == configuration), None)
+        return self.seeds if stop is None else self.seeds[: stop.seeds]
+
+    @property
+    def undecided(self) -> list[str]:
+        """Of a study whose seeds are added until decided: configurations that may still get some."""
+        if self.plan is None or self.plan.until is None:
+            return []
+        gone = {self.plan.reference, *(one.configuration for one in self.stopped)}
+        return [config.name for config in self.trained if config.name not in gone]
 
     @property
     def pairs(self) -> list[tuple[str, int]]:
@@ -131,12 +142,14 @@ def create_study(
     imported: Sequence[ImportedSeed] = (),
     threads: int | None = None,
     cloned_from: str | None = None,
+    until: UntilDecided | None = None,
 ) -> Study:
     """Write a new study under the next free id, `<definition>-<dataset>-<n>`, with the plan of its comparison.
 
     Args:
         metric, split, margin: what configurations are compared by, on which rows, and what counts as parity.
         threads: CPU threads of each training, whenever it is queued.
+        until: `seeds` are those that may be trained; the study begins with the first of them.
         imported: seeds of imported configurations. A study of those alone has no plan: what was chosen before their
             results were seen is not known.
         cloned_from: the study it is a changed copy of.
@@ -159,7 +172,7 @@ def create_study(
                 definition=definition,
                 dataset=dataset,
                 configurations=list(configurations),
-                seeds=list(seeds),
+                seeds=list(seeds)[: until.first] if until else list(seeds),
                 reference=reference,
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
                 criteria=list(criteria),
@@ -176,6 +189,7 @@ def create_study(
                     reference=reference,
                     configurations=[config.name for config in configurations],
                     seeds=list(seeds),
+                    until=until,
                 ),
             )
         except ValidationError as error:
@@ -191,6 +205,8 @@ def update_study(
     reported: Sequence[dict[str, Any]] | None = None,
     add_seeds: Extension | None = None,
     give_up: Sequence[GivenUp] = (),
+    stop: Sequence[Stop] = (),
+    next_seed: int | None = None,
     imported: tuple[RunConfig, ImportedSeed] | None = None,
     add_configuration: tuple[RunConfig, AddedConfiguration] | None = None,
     **described: Any,
@@ -200,6 +216,8 @@ def update_study(
     Args:
         criteria, reported: replace those there are.
         add_seeds, give_up: are added; `studies.launch.extend` and `give_up` decide whether they may be.
+        stop, next_seed: of a study whose seeds are added until decided, see `studies.until`: who gets no further seed
+            (those that stopped already stay), and the planned seed to add, where it is not there.
         imported: a seed of an imported configuration, which is added where the study does not have it.
         add_configuration: is added; `studies.launch.add_configuration` queues its runs.
         described: title, note, tags, archived, as of `Study`.
@@ -221,6 +239,10 @@ def update_study(
             study.seeds = [*study.seeds, *add_seeds.seeds]
             study.extensions = [*study.extensions, add_seeds]
         study.given_up = [*study.given_up, *give_up]
+        there = {one.configuration for one in study.stopped}
+        study.stopped = [*study.stopped, *(one for one in stop if one.configuration not in there)]
+        if next_seed is not None and next_seed not in study.seeds and study.undecided:
+            study.seeds = [*study.seeds, next_seed]
         if imported is not None:
             config, seed = imported
             if config.name not in study.configuration_names:
@@ -259,6 +281,11 @@ def get_study(study_id: str) -> Study:
         known = ", ".join(study.id for study in list_studies()[:20]) or "none yet"
         raise UsageError(f"There is no study {study_id!r}. Studies: {known}.")
     return _read(path)
+
+
+def is_stored(study_id: str) -> bool:
+    """Whether there is a study of that id: runs of others stand in the run store alone."""
+    return bool(study_id) and (get_settings().studies_dir / f"{check_name(study_id, 'study')}.json").exists()
 
 
 def list_studies() -> list[Study]:

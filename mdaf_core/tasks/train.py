@@ -70,6 +70,8 @@ def run(context: Context, training: Training) -> None:
         should_stop=context.should_stop,
         provenance={**training.provenance, "job": job.id},
     )
+    if place is not None:
+        _go_on(place.study)
 
 
 def epoch_line(epoch: EpochMetrics) -> str:
@@ -98,7 +100,18 @@ def settle(job: Job, state: Literal["failed", "cancelled"], reason: str) -> bool
         if left == "running":
             left = tracking.close_or_finish(record.run_id, state, reason)
         finished = finished or (record.run_id == job.run_id and left == "finished")
+    if finished:  # it may have died before it looked whether its study is decided
+        _go_on(place.study)
     return finished
+
+
+def _go_on(study_id: str) -> None:
+    """Add the next seed of a study whose seeds are added until decided, where its runs so far are done."""
+    from mdaf_core.studies.store import is_stored
+    from mdaf_core.studies.until import go_on
+
+    if is_stored(study_id):
+        go_on(study_id, serve=False)
 
 
 KIND = kind.Kind(name=trainings.KIND, payload=Training, progress=TrainProgress, run=run, settle=settle)

@@ -205,6 +205,18 @@ def test_launch_a_definition(tiny):
     assert len(store.list_jobs(group=study.id)) == 10
 
 
+def test_launch_with_seeds_until_decided(tiny):
+    app = open_page("launch", definition="demo")
+    app.text_input(key="seeds_text").set_value("7").run()
+    app.segmented_control(key="plan_until").set_value("decided").run()
+    app.number_input(key="plan_most_seeds").set_value(6).run()
+    assert "begins with seeds 7, 8, 9; then one at a time up to 12" in words(app)
+    sound(button(app, "Launch 15 runs").click().run())
+    (study,) = list_studies()
+    assert (study.seeds, study.plan.seeds, study.plan.until.most) == ([7, 8, 9], [7, 8, 9, 10, 11, 12], 6)
+    assert len(store.list_jobs(group=study.id)) == 15
+
+
 def test_launch_own_selection_with_changes(tiny):
     app = open_page("launch", definition="own")
     assert "Choose at least one configuration" in words(app)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from mdaf_core.analysis.sequential import UntilDecided
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.predicting.measured import Cell, Measured, SpeedSettings, Subject
 from mdaf_core.runs import tracking
@@ -33,6 +34,8 @@ def make_study(
     fingerprints: dict[str, str] | None = None,
     gates: bool = False,
     epochs: int = 5,
+    until: UntilDecided | None = None,
+    noises: Sequence[float] = (),
 ) -> Study:
     """Every configuration is given, a preset, or MDAF under another name; each is noisier than the one before it.
 
@@ -42,15 +45,18 @@ def make_study(
         failed, running: configurations and seeds whose run did not finish; they have two epochs.
         gates: MDAF's predictions have g and what follows from it, as trained gates leave it.
         epochs: of a finished run; the third is the best.
+        until: of the seeds, only those of the first look have runs.
+        noises: of each configuration's predictions, in the place of 1.0, 1.3, ….
     """
     configs = [_config(given) for given in configurations]
     name = dataset.name if dataset else dataset_name
     study = create_study(
-        title=title, definition="own", dataset=name, configurations=configs, seeds=seeds, reference=configs[0].name
-    )
+        title=title, definition="own", dataset=name, configurations=configs, seeds=seeds, reference=configs[0].name,
+        until=until,
+    )  # fmt: skip
     splits = {split: _rows(dataset, split, rows) for split in ("val", "test")}
     for i, config in enumerate(configs):
-        for seed in seeds:
+        for seed in study.seeds:
             rng = np.random.default_rng(1000 * i + seed)
             run_id = tracking.start_run(
                 config, seed, name, (fingerprints or {}).get(config.name, "f" * 64), study=study.id
@@ -64,11 +70,27 @@ def make_study(
             if (config.name, seed) in failed:
                 tracking.close_run(run_id, "failed", "The process was killed (signal 9).")
             elif not stopped:
-                noise = 1.0 + 0.3 * i
+                noise = noises[i] if noises else 1.0 + 0.3 * i
                 _finish(
                     run_id, config, seed, name, trained, splits, noise=noise, rng=rng, keep=predictions, gated=gated
                 )
     return study
+
+
+def add_runs(
+    study: Study, seeds: Sequence[int], names: Sequence[str], *, rows: int = 400, noises: Sequence[float] = ()
+) -> None:
+    """Finished runs of further seeds of a study on made-up rows, as `make_study` leaves those of the first."""
+    splits = {split: _rows(None, split, rows) for split in ("val", "test")}
+    for i, name in enumerate(names):
+        config = study.configuration(name)
+        for seed in seeds:
+            rng = np.random.default_rng(1000 * i + seed)
+            run_id = tracking.start_run(config, seed, study.dataset, "f" * 64, study=study.id)
+            trained = [_epoch(e, 0.68, rng) for e in range(1, 6)]
+            tracking.log_epoch(run_id, trained)
+            noise = noises[i] if noises else 1.0
+            _finish(run_id, config, seed, study.dataset, trained, splits, noise=noise, rng=rng, keep=True, gated=False)
 
 
 def _config(given: str | RunConfig) -> RunConfig:
