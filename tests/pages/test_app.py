@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from tests.conftest import ROOT
 from tests.waiting import PATIENT
 
-PAGES = ["overview", "data", "launch", "jobs", "curves", "compare", "gates", "export"]
+PAGES = ["studies", "overview", "run", "data", "launch", "jobs", "curves", "compare", "gates", "export"]
 
 
 @pytest.mark.parametrize("page", PAGES)
