@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from serving import back
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -52,7 +54,7 @@ class StaticFiles:
 
 
 def _response(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    body = path.read_bytes()
+    body = back.patched(path.read_bytes())
     kind = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     headers = {b"content-type": kind.encode(), b"content-length": b"%d" % len(body), b"cache-control": FOREVER}
     start = {"type": "http.response.start", "status": 200, "headers": list(headers.items())}

@@ -15,7 +15,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 import app
 import serving
-from serving import hosts, speed
+from serving import back, hosts, speed
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = Path(st.__file__).parent / "static"
@@ -45,9 +45,20 @@ def test_every_file_is_served_as_it_is() -> None:
     for path in [p for p in (STATIC / "static").rglob("*.*") if p.suffix in speed.TYPES][::20]:
         start, body = _get(f"/{path.relative_to(STATIC).as_posix()}", times=2)
         headers = dict(start["headers"])
-        assert start["status"] == 200 and body["body"] == path.read_bytes()
-        assert int(headers[b"content-length"]) == path.stat().st_size
+        assert start["status"] == 200 and body["body"] == back.patched(path.read_bytes())
+        assert int(headers[b"content-length"]) == len(body["body"])
         assert headers[b"content-type"].decode() == speed.TYPES[path.suffix]
+
+
+def test_one_place_is_changed_so_that_back_is_one_page() -> None:
+    """Of all scripts one, at one place; what is no such script stays."""
+    scripts = {path.name: path.read_bytes() for path in (STATIC / "static" / "js").glob("*.js")}
+    changed = [name for name, script in scripts.items() if back.patched(script) != script]
+    assert len(changed) == 1 and changed[0].startswith("index.")
+    script = scripts[changed[0]]
+    served = back.patched(script)
+    assert served.count(back.ADDS) == 1 and served.replace(b"&&!" + back.ADDS, b"") == script
+    assert back.patched(back.THEIRS * 2) == back.THEIRS * 2
 
 
 def test_all_else_is_left_to_streamlit() -> None:
