@@ -147,7 +147,7 @@ def measure_mambapy(config: RunConfig, dataset: PreparedDataset, count: int, row
     torch.manual_seed(0)
     model = build_model(config.model, dataset.meta.features())
     for layer in model.encoder.layers:  # type: ignore[union-attr]
-        layer.mamba = PaddedBlock(config.model.hidden_dim, config.model.state_dim, 50)  # type: ignore[union-attr]
+        layer.mixer = PaddedBlock(config.model.hidden_dim, config.model.state_dim, 50)  # type: ignore[union-attr]
     loader = BatchLoader(dataset, "train", rows, shuffle_seed=(0, 0))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=config.training.weight_decay)
     return steps(model, optimizer, loader, config.training.label_smoothing, count)

@@ -40,7 +40,7 @@ class PaddedBlock(nn.Module):
         self.block = MambaBlock(MambaConfig(d_model=dim, n_layers=1, d_state=state_dim))
         self.length = length
 
-    def forward(self, x_TD: Tensor, cu_seqlens: Tensor) -> Tensor:
+    def forward(self, x_TD: Tensor, cu_seqlens: Tensor, *_: object) -> Tensor:
         row_T, place_T = segment_ids(cu_seqlens), positions(cu_seqlens)
         padded_BLD = x_TD.new_zeros(len(lengths(cu_seqlens)), self.length, x_TD.shape[1])
         return self.block(padded_BLD.index_put((row_T, place_T), x_TD))[row_T, place_T]

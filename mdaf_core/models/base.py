@@ -155,12 +155,13 @@ class CTRModel(nn.Module):
         """What a model that keeps a state (`ModelSettings.lacks_state`) carries of a user before the first event."""
         raise NotImplementedError
 
-    def read(self, history: dict[str, Tensor], state: Any) -> Tensor:
+    def read(self, history: dict[str, Tensor], gap_T: Tensor, state: Any) -> Tensor:
         """What the model makes of a user's next events, (T, D): the outputs that `Batch.kept` takes. `state` moves on
         behind them; a call costs the same however many events came before. Without gradients.
 
         Args:
             history: field → (T,) int64 codes, oldest first.
+            gap_T: as `Batch.gap_T`; 0 for the first event after `begin`.
             state: of `begin`; each user has one.
         """
         raise NotImplementedError

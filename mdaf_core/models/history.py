@@ -102,7 +102,7 @@ class HistoryEncoder(nn.Module):
         """See `CTRModel.begin`."""
         raise NotImplementedError
 
-    def read(self, history: dict[str, Tensor], state: Any) -> Tensor:
+    def read(self, history: dict[str, Tensor], gap_T: Tensor, state: Any) -> Tensor:
         """See `CTRModel.read`."""
         raise NotImplementedError
 
@@ -156,5 +156,5 @@ class HistoryModel(CTRModel):
     def begin(self) -> Any:
         return self.encoder.begin()
 
-    def read(self, history: dict[str, Tensor], state: Any) -> Tensor:
-        return self.encoder.read(history, state)
+    def read(self, history: dict[str, Tensor], gap_T: Tensor, state: Any) -> Tensor:
+        return self.encoder.read(history, gap_T, state)

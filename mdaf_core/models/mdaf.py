@@ -152,8 +152,8 @@ class MDAF(GatedModel):
     def begin(self) -> Any:
         return self.sequential.begin()
 
-    def read(self, history: dict[str, Tensor], state: Any) -> Tensor:
-        return self.sequential.read(history, state)
+    def read(self, history: dict[str, Tensor], gap_T: Tensor, state: Any) -> Tensor:
+        return self.sequential.read(history, gap_T, state)
 
     def branches(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The static and the sequential branch's vectors, (B, fusion_dim) each."""

@@ -126,6 +126,7 @@ def probe_batch(features: FeatureSpec, lengths: Sequence[int], readers: int | No
         cu_seqlens=cu.to(torch.int32),
         history={name: torch.zeros(events, dtype=torch.int64) for name in features.history},
         history_age_T=torch.ones(own),
+        gap_T=torch.ones(events),
         equal_TH=torch.zeros(own, fields, dtype=torch.bool),
         match_BM=torch.zeros(rows, len(match_names(features.history))),
         row_id_B=whole,

@@ -26,6 +26,20 @@ def positions(cu_seqlens: Tensor) -> Tensor:
     return torch.arange(len(start_T), device=cu_seqlens.device) - start_T
 
 
+def by_step(cu_seqlens: Tensor) -> tuple[Tensor, Tensor]:
+    """Tokens in the order in which a recurrence takes them: the first of each sequence, then the second of each that
+    has one, …, longest sequences first.
+
+    Returns:
+        (T,) int64, the token at each place; (L,) int64 on the CPU, how many sequences have a first, second, … token.
+    """
+    length_S = lengths(cu_seqlens)
+    rank_S = torch.argsort(torch.argsort(length_S, descending=True, stable=True))
+    place_T = positions(cu_seqlens)
+    order_T = torch.argsort(place_T * len(length_S) + rank_S[segment_ids(cu_seqlens)])
+    return order_T, torch.bincount(place_T).cpu()
+
+
 def segment_sum(x_TD: Tensor, cu_seqlens: Tensor) -> Tensor:
     """Sum over each sequence, (S, D); zeros for an empty one."""
     out_SD = x_TD.new_zeros(len(cu_seqlens) - 1, *x_TD.shape[1:])

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mdaf_core.base.errors import UsageError
+from mdaf_core.data.batches.gather import gaps
 from mdaf_core.data.batches.kept import Events, Newest, gather_kept
 from mdaf_core.data.batches.stream import grid, unread
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
@@ -92,13 +93,17 @@ class Server:
         first = int(unread(length, self.most))
         state.readings = [reading for reading in state.readings if reading.begin >= first]
         at = max(state.length, first)
+        time_T = np.concatenate([state.times.rows()[-1:], events.time_T])
+        gap_T = torch.from_numpy(gaps(time_T, np.array([0, len(time_T)]), self.dataset.meta.ticks)[-len(events) :])
         while at < length:
             if at % size == 0 and not any(reading.begin == at for reading in state.readings):
                 self._open(state, at, events[:0])
             end = min(length, (at // size + 1) * size)
-            part = events[at - state.length : end - state.length].history
+            part = slice(at - state.length, end - state.length)
             for reading in state.readings:
-                reading.outputs.add(self.model.read(part, reading.carried))
+                own_T = gap_T[part].clone()
+                own_T[: int(at == reading.begin)] = 0  # nothing before it
+                reading.outputs.add(self.model.read(events[part].history, own_T, reading.carried))
             at = end
         state.identity.add(events.identity_TH)
         state.times.add(events.time_T)
@@ -106,7 +111,8 @@ class Server:
 
     def _open(self, state: State, begin: int, none: Events) -> None:
         carried = self.model.begin()
-        state.readings.append(_Reading(begin, carried, Newest(self.most, self.model.read(none.history, carried))))
+        outputs = self.model.read(none.history, torch.empty(0), carried)
+        state.readings.append(_Reading(begin, carried, Newest(self.most, outputs)))
 
     @torch.inference_mode()
     def score(self, state: State, rows: Rows, index_B: np.ndarray) -> Tensor:

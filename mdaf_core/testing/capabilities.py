@@ -22,7 +22,7 @@ def history(subject: Subject) -> Faults:
     nobody = torch.zeros(len(rows), dtype=torch.bool)
     replaced = others_replaced(rows, nobody, subject.features.categorical)
     other = clone(rows, history=replaced.history, history_age_T=replaced.history_age_T, equal_TH=replaced.equal_TH,
-                  match_BM=replaced.match_BM)  # fmt: skip
+                  gap_T=replaced.gap_T, match_BM=replaced.match_BM)  # fmt: skip
     if subject.config.reads_history:
         before = ask(model, rows)
         if any(_apart(before, ask(model, given)) for given in (other, without_histories(rows))):

@@ -172,6 +172,7 @@ def take(batch: Batch, rows: list[int]) -> Batch:
         cu_seqlens=ends,
         history={name: codes_T[events] for name, codes_T in batch.history.items()},
         history_age_T=batch.history_age_T[events],
+        gap_T=batch.gap_T[events],
         equal_TH=batch.equal_TH[events],
     )
 
@@ -195,6 +196,7 @@ def others_replaced(batch: Batch, kept_B: Tensor, sizes: dict[str, int], seed: i
     changed.numeric_BG[gone_B] = 30 + 30 * torch.rand(changed.numeric_BG[gone_B].shape, generator=draw)
     for name, codes_T in changed.history.items():
         codes_T[gone_T] = _codes(int(gone_T.sum()), sizes[name], draw)
+    changed.gap_T[gone_T] = changed.gap_T[gone_T] * 50 + 1e6
     changed.history_age_T[gone_T] = changed.history_age_T[gone_T] * 50 + 1e6
     changed.equal_TH[gone_T] = ~changed.equal_TH[gone_T]
     changed.match_BM[gone_B] = 1 - changed.match_BM[gone_B]
@@ -215,6 +217,7 @@ def without_histories(batch: Batch) -> Batch:
         cu_seqlens=torch.zeros_like(batch.cu_seqlens),
         history={name: codes_T[:0] for name, codes_T in batch.history.items()},
         history_age_T=batch.history_age_T[:0],
+        gap_T=batch.gap_T[:0],
         equal_TH=batch.equal_TH[:0],
         match_BM=torch.zeros_like(batch.match_BM),
     )
@@ -230,5 +233,6 @@ def with_lengths(batch: Batch, length: int) -> Batch:
         cu_seqlens=torch.arange(len(batch) + 1, dtype=torch.int32) * length,
         history={name: codes_T[events] for name, codes_T in batch.history.items()},
         history_age_T=batch.history_age_T[events],
+        gap_T=batch.gap_T[events],
         equal_TH=batch.equal_TH[events],
     )

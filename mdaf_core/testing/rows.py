@@ -104,6 +104,7 @@ def later(subject: Subject) -> Faults:
         for name, codes_T in nearest.history.items():
             codes_T[last] = 2 + (codes_T[last] - 1) % (sizes[name] - 2)
         nearest.history_age_T[last] = 1.0
+        nearest.gap_T[last] += 1e6
         nearest.equal_TH[last] = ~nearest.equal_TH[last]
         nearest.match_BM[half:] = 1 - nearest.match_BM[half:]
         if not found and (gap := _apart(before[:half], ask(model, nearest)[:half])):
@@ -148,6 +149,7 @@ def causal(subject: Subject) -> Faults:
         for name, codes_T in changed.history.items():
             codes_T[end:] = 2 + (codes_T[end:] - 1) % (sizes[name] - 2)
         changed.slices.identity_TH[end:] += 1
+        changed.gap_T[end:] += 1e6
         if gap := _apart(before[row : row + 1], ask(model, changed)[row : row + 1]):
             place = place_of_difference(model, shared, changed, torch.arange(len(chosen)) == row)
             found.append(

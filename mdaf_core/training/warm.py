@@ -15,7 +15,7 @@ from mdaf_core.base.process import environment, module_command
 from mdaf_core.ops.compiled import complete
 
 _BEHIND = "--behind"  # what people do meanwhile goes first
-_PRESETS = ("mdaf-full", "autoint", "dcnv2")  # every kernel but those of slices and large tables
+_PRESETS = ("mdaf-full", "autoint", "dcnv2", "mean")  # every kernel but those of slices and large tables
 
 
 def compile_kernels() -> None:
@@ -39,8 +39,8 @@ def compile_kernels() -> None:
         optimizer.step()
         if model.causal:
             state, one = model.begin(), {name: codes_T[:1] for name, codes_T in batch.history.items()}
-            for part in (batch.history, one):
-                model.eval().read(part, state)
+            for part, events in ((batch.history, len(batch.gap_T)), (one, 1)):
+                model.eval().read(part, batch.gap_T[:events], state)
     query, token = (torch.randn(2, 64, requires_grad=True) for _ in range(2))
     scores, ids = torch.zeros(4, requires_grad=True), torch.ones(2, 2, dtype=torch.int64)
     begin, end, cu = torch.tensor([0, 0]), torch.tensor([1, 2]), torch.tensor([0, 2])

@@ -47,6 +47,7 @@ def random_batch(features: FeatureSpec, lengths: list[int], seed: int = 0, first
         numeric_BG=numeric,
         cu_seqlens=torch.tensor([0, *lengths]).cumsum(0).to(torch.int32) * (1 if has_history else 0),
         history=history,
+        gap_T=gaps(lengths if has_history else [], torch.Generator().manual_seed(seed)),
         history_age_T=torch.rand(events if has_history else 0, generator=draw) * 1e5 + 1,
         equal_TH=torch.stack(equal, dim=1) if equal else torch.zeros(0, 0, dtype=torch.bool),
         match_BM=torch.rand(rows, len(match_names(features.history)), generator=draw),
@@ -54,6 +55,14 @@ def random_batch(features: FeatureSpec, lengths: list[int], seed: int = 0, first
         user_B=torch.arange(rows),
         timestamp_B=torch.arange(rows),
     )
+
+
+def gaps(lengths: list[int], draw: torch.Generator) -> torch.Tensor:
+    """Seconds since the event before, from seconds to weeks; 0 for the first of a history."""
+    gap_T = torch.exp(torch.rand(sum(lengths), generator=draw) * 14).round()
+    begin_B = torch.tensor([0, *lengths]).cumsum(0)[:-1]
+    gap_T[begin_B[torch.tensor(lengths, dtype=torch.int64) > 0]] = 0
+    return gap_T
 
 
 def take(batch: Batch, rows: list[int]) -> Batch:
@@ -68,6 +77,7 @@ def take(batch: Batch, rows: list[int]) -> Batch:
         cu_seqlens=lengths.cumsum(0).to(torch.int32),
         history={name: codes[events] for name, codes in batch.history.items()},
         history_age_T=batch.history_age_T[events],
+        gap_T=batch.gap_T[events],
         equal_TH=batch.equal_TH[events] if batch.history else batch.equal_TH,
         match_BM=batch.match_BM[rows],
         row_id_B=batch.row_id_B[rows],

@@ -11,9 +11,10 @@ import torch
 from mdaf_core.models.autoint import AutoIntConfig
 from mdaf_core.models.dcnv2 import DCNv2Config
 from mdaf_core.models.dcnv3 import DCNv3Config, tri_bce
+from mdaf_core.models.layered import TargetAttention
 from mdaf_core.models.layers import append_token, spread
 from mdaf_core.models.lr import LRConfig
-from mdaf_core.models.mamba4rec import Mamba, Mamba4RecConfig, Mamba4RecEncoder, TargetAttention
+from mdaf_core.models.mamba4rec import Mamba, Mamba4RecConfig, Mamba4RecEncoder
 from mdaf_core.models.registry import build_model
 from tests.models.batches import RICH, USUAL, random_batch
 

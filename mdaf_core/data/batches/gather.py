@@ -127,7 +127,7 @@ def gather(
     timestamp_B = rows.timestamp[index_B]
 
     history = {name: np.empty(0, np.int64) for name in history_fields}
-    age_T = np.zeros(len(event_T), np.float32)
+    age_T, gap_T = np.zeros(len(event_T), np.float32), np.zeros(len(event_T), np.float32)
     equal_TH = np.zeros((len(event_T), len(history_fields)), np.bool_)
     match_BM = np.zeros((len(index_B), len(match_names(history_fields))), np.float32)
     if history_fields:
@@ -138,9 +138,11 @@ def gather(
             history[name] = events[name][event_T].astype(np.int64)
             event_HT[h] = identities(events, name)[event_T]
             target_HB[h] = identities(columns, name)[index_B]
-        age_T[:] = np.repeat(timestamp_B, length_B) - events["timestamp"][event_T]
+        time_T = events["timestamp"][event_T]
+        age_T[:] = np.repeat(timestamp_B, length_B) - time_T
         if dataset.meta.ticks > 1:
             age_T /= dataset.meta.ticks
+        gap_T = gaps(time_T, cu, dataset.meta.ticks)
         scale = match_scale(match_events or max_history)
         _match(target_HB, event_HT, age_T, cu, scale, equal_TH, match_BM)
 
@@ -148,9 +150,22 @@ def gather(
         "cu_seqlens": cu.astype(np.int32),
         "history": history,
         "history_age_T": age_T,
+        "gap_T": gap_T,
         "equal_TH": equal_TH,
         "match_BM": match_BM,
     }
+
+
+def gaps(time_T: np.ndarray, cu: np.ndarray, ticks: int) -> np.ndarray:
+    """`Batch.gap_T` of events at these times, in the data set's unit: (T,) float32 seconds.
+
+    Args:
+        cu: (S + 1,) boundaries of the sequences.
+    """
+    gap_T = np.zeros(len(time_T), np.float32)
+    np.subtract(time_T[1:], time_T[:-1], out=gap_T[1:], casting="unsafe")
+    gap_T[cu[:-1][cu[:-1] < cu[1:]]] = 0
+    return gap_T / np.float32(ticks) if ticks > 1 else gap_T
 
 
 def own_columns(dataset: PreparedDataset, rows: Rows, index_B: np.ndarray) -> dict[str, np.ndarray]:

@@ -101,6 +101,7 @@ def gather_kept(
         cu_seqlens=torch.zeros(1, dtype=torch.int32),
         history=dict.fromkeys(names, none),
         history_age_T=torch.empty(0),
+        gap_T=torch.empty(0),
         equal_TH=torch.empty(0, len(names), dtype=torch.bool),
         match_BM=torch.from_numpy(match_BM),
         kept=Kept(output_TD, torch.from_numpy(identity_TH), torch.from_numpy(target_BH)),

@@ -65,6 +65,7 @@ class Batch:
         cu_seqlens: (B + 1,) int32.
         history: field name → (T,) int64 codes.
         history_age_T: float32 seconds from the event to its row, > 0.
+        gap_T: float32 seconds from the event before it in its sequence; 0 for the first of a sequence.
         equal_TH: whether an event's raw id is the target's, field by field; ids unseen in training included.
         match_BM: float32 match features, see `gather.match_names`.
         row_id_B, user_B, timestamp_B (in the data set's unit): int64; for bookkeeping, never model inputs.
@@ -76,6 +77,7 @@ class Batch:
     cu_seqlens: Tensor
     history: dict[str, Tensor]
     history_age_T: Tensor
+    gap_T: Tensor
     equal_TH: Tensor
     match_BM: Tensor
     row_id_B: Tensor

@@ -18,7 +18,7 @@ import numba
 import numpy as np
 import torch
 
-from mdaf_core.data.batches.gather import match_names, match_scale, own_columns, put_length, put_match
+from mdaf_core.data.batches.gather import gaps, match_names, match_scale, own_columns, put_length, put_match
 from mdaf_core.data.batches.loader import Batch, BatchLoader, Slices
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
@@ -133,7 +133,7 @@ def gather_stream(
     match_BM = np.zeros((len(index_B), len(match_names(names))), np.float32)
     time_T = np.asarray(events["timestamp"])[event_T].astype(np.int64)
     slices = {"begin_B": begin_B + offset_B, "end_B": end_B + offset_B}
-    padding = -len(event_T) % multiple
+    padding, gap_T = -len(event_T) % multiple, gaps(time_T, cu, dataset.meta.ticks)
     given = time_T, own["timestamp_B"], *slices.values(), dataset.meta.ticks, match_scale(match_events or max_history)
     match_slices(identity_TH, target_BH, *given, match_BM)
     if padding:
@@ -143,6 +143,7 @@ def gather_stream(
         "cu_seqlens": cu.astype(np.int32),
         "history": {name: np.pad(np.asarray(events[name])[event_T].astype(np.int64), (0, padding)) for name in names},
         "history_age_T": np.empty(0, np.float32),
+        "gap_T": np.pad(gap_T, (0, padding)),
         "equal_TH": np.empty((0, len(names)), np.bool_),
         "match_BM": match_BM,
         "slices": slices | {"identity_TH": identity_TH, "target_BH": target_BH},

@@ -1,0 +1,81 @@
+"""The scan with one decay a head: the kernel and the recurrence in torch against loops in float64."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from mdaf_core.ops.ssd import ssd, ssd_reference
+
+SHAPES = [(4, 64, 1, 16, [3, 0, 50, 1, 140]), (3, 5, 3, 7, [40, 2, 0, 200]), (4, 16, 2, 64, [70])]
+"""Heads, channels a head, sets, states, lengths: whole vectors and odd widths; chunks of 64, 146 and 16 steps."""
+
+
+def inputs(heads, width, sets, states, lengths):  # type: ignore[no-untyped-def]
+    draw, tokens = torch.Generator().manual_seed(0), sum(lengths)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, dtype=torch.float64, generator=draw)
+
+    x, decay = normal(tokens, heads, width), -(torch.rand(tokens, heads, dtype=torch.float64, generator=draw) ** 3)
+    given = [x, decay, normal(tokens, sets, states), normal(tokens, sets, states)]
+    return given, torch.tensor([0, *lengths]).cumsum(0).to(torch.int32), normal(tokens, heads, width)
+
+
+def by_hand(x, decay, B, C, cu, own):  # type: ignore[no-untyped-def]
+    """With loops over sequences, steps and heads."""
+    y, heads_of_a_set = np.zeros_like(x), x.shape[1] // B.shape[1]
+    for begin, end in pairwise(cu):
+        state = np.zeros((*x.shape[1:], B.shape[2]))
+        for t in range(begin, end):
+            for h in range(x.shape[1]):
+                g = h // heads_of_a_set
+                shrunk = np.exp(decay[t, h]) * state[h]
+                state[h] = shrunk + np.outer(x[t, h], B[t, g])
+                y[t, h] = (state[h] if own else shrunk) @ C[t, g]
+    return y
+
+
+def with_gradients(function, given, cu, weight, own):  # type: ignore[no-untyped-def]
+    leaves = [value.detach().clone().requires_grad_() for value in given]
+    y = function(*leaves, cu, own)
+    return [y.detach(), *torch.autograd.grad(y, leaves, weight.to(y.dtype))]
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_kernel_and_the_recurrence_are_the_definition(shape, own: bool) -> None:
+    given, cu, weight = inputs(*shape)
+    exact = with_gradients(ssd_reference, given, cu, weight, own)
+    np.testing.assert_allclose(exact[0], by_hand(*(x.numpy() for x in given), cu.tolist(), own), rtol=1e-10, atol=1e-12)
+    quick = with_gradients(ssd, [x.float() for x in given], cu, weight, own)
+    for mine, theirs in zip(quick, exact, strict=True):
+        torch.testing.assert_close(mine.double(), theirs, rtol=1e-5, atol=1e-5 * float(theirs.abs().max()))
+
+
+def test_gradients_of_the_recurrence_are_slopes() -> None:
+    given, cu, _ = inputs(2, 3, 1, 2, [4, 0, 1])
+    leaves = [value.requires_grad_() for value in given]
+    for own in (True, False):
+        assert torch.autograd.gradcheck(lambda *x, own=own: ssd_reference(*x, cu, own), leaves)
+
+
+def test_the_operator_is_one() -> None:
+    from mdaf_core.ops.ssd_numba import _ssd
+
+    (x, decay, B, C), cu, _ = inputs(1, 64, 1, 3, [5, 2])
+    given = x.flatten(1), decay.expand(-1, 64).contiguous(), B, C
+    leaves = [value.float().requires_grad_() for value in given]
+    torch.library.opcheck(_ssd, (*leaves, cu, True, True), test_utils=("test_schema", "test_faketensor"))
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    (x, decay, B, C), cu, _ = inputs(3, 4, 1, 2, [5])
+    with pytest.raises(ValueError, match="fit together"):
+        ssd(x, decay[:, :2], B, C, cu)
+    with pytest.raises(ValueError, match="fit together"):
+        ssd(x, decay, B.expand(-1, 2, -1), C.expand(-1, 2, -1), cu)
+    assert ssd(x[:0], decay[:0], B[:0], C[:0], torch.tensor([0, 0], dtype=torch.int32)).shape == (0, 3, 4)
