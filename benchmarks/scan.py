@@ -3,8 +3,9 @@
 Shapes are (batch, length, channels, states). (256, 50, 256, 16) and (8, 2048, 256, 16) are full; in (2048, 7, 256, 16)
 lengths are skewed as in an impression log (mean near 7, at most 50): there ours gets packed histories, the others are
 padded to 50 (an eighth of the rows, times eight: all would not fit into memory). All scan with softplus, skip and gate
-inside; forward, and forward plus backward. Ratios are from one run. Extra memory: what a forward and a backward pass
-hold at most beyond inputs, outputs and gradients.
+inside; forward, and forward plus backward. `mamba2` is our scan with one decay a head (four heads), with the same
+around it, `mamba3` the same with a key and a query a head, as Mamba-3's SISO has them, after they are turned. Ratios
+are from one run. Extra memory: what a forward and a backward pass hold at most beyond inputs, outputs and gradients.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from benchmarks.measure import memory_kib, parser, report, seconds
 
+HEADS = 4
 SHARE = {"full": 1, "skewed": 8, "long": 1}  # what part of the rows the others get
 TOO_SLOW = {("long", "sequential")}  # backward: the gradient of each step's slice is as large as the whole; minutes
 SHAPES = {"full": (256, 50, 256, 16), "skewed": (2048, 7, 256, 16), "long": (8, 2048, 256, 16)}
@@ -47,11 +50,37 @@ def inputs(shape: tuple[int, ...], tokens: int, lead: tuple[int, ...]) -> list[T
     return [x.requires_grad_() for x in (u, delta, A, B, C, normal(channels), z)]
 
 
+def heads_inputs(tokens: int, channels: int, states: int, sets: int) -> list[Tensor]:
+    """As `inputs`, with steps and decays by head, and B, C by set of heads."""
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*size: int) -> Tensor:
+        return torch.randn(*size, generator=generator)
+
+    u, z = (normal(tokens, HEADS, channels // HEADS) for _ in range(2))
+    B, C = (normal(tokens, sets, states) for _ in range(2))
+    given = [u, normal(tokens, HEADS) - 4, -torch.exp(normal(HEADS)), B, C, normal(HEADS), z]
+    return [x.requires_grad_() for x in given]
+
+
+def by_heads(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, cu_seqlens: Tensor, own: bool
+) -> Tensor:
+    """Softplus, `ssd`, skip and gate; without `own` the token's own term is added behind, as `models.mamba3` does."""
+    from mdaf_core.ops.ssd import ssd
+
+    step = F.softplus(delta)
+    y = ssd(u * step.unsqueeze(2), A * step, B, C, cu_seqlens, own)
+    same = D if own else D + step * (B * C).sum(2)
+    return (y + same.unsqueeze(-1) * u) * F.silu(z)
+
+
 def contenders(name: str) -> dict[str, tuple[Callable[..., Tensor], list[Tensor]]]:
     from benchmarks.padded_mamba import parallel_scan, sequential_scan
     from mdaf_core.ops.scan_numba import scan
 
     shape = SHAPES[name]
+    channels, states = shape[2:]
     length = lengths(shape, name == "skewed")
     tokens, longest = int(length.sum()), 50 if name == "skewed" else shape[1]
     cu_seqlens = torch.tensor(np.concatenate([[0], np.cumsum(length)]), dtype=torch.int32)
@@ -59,6 +88,8 @@ def contenders(name: str) -> dict[str, tuple[Callable[..., Tensor], list[Tensor]
     padded = inputs(shape, rows * longest, (rows, longest))
     return {
         "ours": (lambda *x: scan(*x, cu_seqlens, delta_softplus=True), inputs(shape, tokens, (tokens,))),
+        "mamba2": (lambda *x: by_heads(*x, cu_seqlens, own=True), heads_inputs(tokens, channels, states, 1)),
+        "mamba3": (lambda *x: by_heads(*x, cu_seqlens, own=False), heads_inputs(tokens, channels, states, HEADS)),
         "mambapy": (parallel_scan, padded),
         "sequential": (sequential_scan, padded),
     }
@@ -94,7 +125,8 @@ def _extra_memory(name: str) -> float:
 def measure(name: str, steps: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for who, (function, arguments) in contenders(name).items():
-        repeats = steps if who == "ours" else max(2, steps // 4)
+        packed = who in ("ours", "mamba2", "mamba3")
+        repeats = steps if packed else max(2, steps // 4)
 
         def forward(function: Any = function, arguments: Any = arguments) -> None:
             with torch.no_grad():
@@ -104,7 +136,7 @@ def measure(name: str, steps: int) -> dict[str, Any]:
             y = function(*arguments)
             torch.autograd.grad(y, arguments, y.detach())
 
-        times = 1 if who == "ours" else SHARE[name]
+        times = 1 if packed else SHARE[name]
         found[who] = {"forward": times * seconds(forward, repeats)}
         if (name, who) not in TOO_SLOW:
             found[who]["both"] = times * seconds(both, repeats)

@@ -77,6 +77,11 @@ class Mixer(nn.Module):
         """
         raise NotImplementedError
 
+    def silence(self) -> None:
+        """Begin with outputs of zero."""
+        for parameter in self.out_proj.parameters():
+            nn.init.zeros_(parameter)
+
     def begin(self) -> Any:
         """What is carried from event to event, before the first."""
         raise NotImplementedError
@@ -96,7 +101,7 @@ class Layer(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.mixer = mixer
-        nn.init.zeros_(mixer.out_proj.weight)
+        mixer.silence()
         self.dropout = Dropout(dropout)
         self.ffn = None
         if ffn_dim:

@@ -87,6 +87,16 @@ _DEFINITIONS = (
         overrides=("training.batch_size=1024", "model.embedding_dim=16"),
     ),
     Definition(
+        name="sequence-models",
+        title="How the history is encoded: ten ways at equal parameters, behind the same pooling and MLP",
+        presets=(
+            *("mdaf-sequential", "mamba4rec-time", "mamba4rec-both", "mamba4rec-hybrid", "mamba2", "mamba3"),
+            *("hstu", "sasrec", "gru", "mean"),
+        ),
+        reference="mdaf-sequential",
+        seeds=(42, 43, 44),
+    ),
+    Definition(
         name="history-length",
         title="How long a history pays: 10 to all events, each encoded once (stream), and BST, which reads windows",
         presets=("mdaf-sequential", "mamba4rec-v2", "bst"),

@@ -13,6 +13,8 @@ from mdaf_core.data.batches.loader import Kept, Slices
 from mdaf_core.models.bst import BSTConfig
 from mdaf_core.models.gru import GRUConfig
 from mdaf_core.models.hstu import HSTUConfig
+from mdaf_core.models.mamba2 import Mamba2Config
+from mdaf_core.models.mamba3 import Mamba3Config
 from mdaf_core.models.mamba4rec import Mamba4RecConfig
 from mdaf_core.models.mdaf import MDAFConfig
 from mdaf_core.models.mean import MeanConfig
@@ -37,7 +39,14 @@ CONFIGS = {
 every_model = pytest.mark.parametrize("name", CONFIGS)
 OTHERS = {
     f"encoder-{c.kind}": c
-    for c in (MeanConfig(**SMALL), GRUConfig(**SMALL), SASRecConfig(**SMALL), HSTUConfig(**SMALL))
+    for c in (
+        MeanConfig(**SMALL),
+        GRUConfig(**SMALL),
+        SASRecConfig(**SMALL),
+        HSTUConfig(**SMALL),
+        Mamba2Config(**SMALL),
+        Mamba3Config(**SMALL),
+    )
 }
 
 
