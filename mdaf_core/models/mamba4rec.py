@@ -41,9 +41,14 @@ class Mamba4RecConfig(LayeredConfig):
         return "reads each history from its end too, which every new event changes" if self.both_directions else ""
 
     @model_validator(mode="after")
-    def _heads_fit(self) -> Self:
+    def _settings_fit(self) -> Self:
         if self.attention_heads:
             divides("attention_heads", self.attention_heads, "hidden_dim", self.hidden_dim)
+        if self.both_directions and self.pooling == "last":
+            raise ValueError(
+                "pooling by the last event does not go with both_directions: read from the end, that event knows of no "
+                "other; choose mean or target"
+            )
         return self
 
 
