@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from benchmarks.measure import memory_kib, parser, report, seconds
 
 HEADS = 4
+WHO = ("ours", "mamba2", "mamba3", "mambapy", "sequential")
 SHARE = {"full": 1, "skewed": 8, "long": 1}  # what part of the rows the others get
 TOO_SLOW = {("long", "sequential")}  # backward: the gradient of each step's slice is as large as the whole; minutes
 SHAPES = {"full": (256, 50, 256, 16), "skewed": (2048, 7, 256, 16), "long": (8, 2048, 256, 16)}
@@ -122,9 +123,11 @@ def _extra_memory(name: str) -> float:
     return ((memory_kib("VmHWM") - before) * 1024 - given_back) / (arguments[0].numel() * 4)
 
 
-def measure(name: str, steps: int) -> dict[str, Any]:
+def measure(name: str, steps: int, chosen: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for who, (function, arguments) in contenders(name).items():
+        if who not in chosen:
+            continue
         packed = who in ("ours", "mamba2", "mamba3")
         repeats = steps if packed else max(2, steps // 4)
 
@@ -146,12 +149,13 @@ def measure(name: str, steps: int) -> dict[str, Any]:
 def main() -> None:
     arguments = parser(__doc__, steps=12)
     arguments.add_argument("--shapes", default=",".join(SHAPES), help=f"some of {', '.join(SHAPES)}")
+    arguments.add_argument("--who", default=",".join(WHO), help=f"some of {', '.join(WHO)}")
     args = arguments.parse_args()
     result: dict[str, Any] = {}
     rows: list[list[Any]] = [["shape", "who", "forward, s", "ratio", "forward + backward, s", "ratio"]]
     memory: list[list[Any]] = [["shape", "extra memory / bytes of u"]]
     for name in args.shapes.split(","):
-        found = measure(name, args.steps)
+        found = measure(name, args.steps, ["ours", *args.who.split(",")])
         for who, times in found.items():
             ratios = {kind: times[kind] / found["ours"][kind] for kind in times}
             both = [times.get("both", "not measured"), ratios.get("both", "")]
