@@ -240,9 +240,9 @@ def _over_seeds(comparison: StudyComparison) -> None:
 
 def _styled(table: pd.DataFrame, comparison: StudyComparison) -> Any:
     """The table with rows whose difference is under the noise floor in grey, and p values as they are printed."""
-    from mdaf_core.reporting.theme import MUTED
+    from mdaf_core.reporting.theme import FAINT_TEXT
 
-    grey = f"color: {MUTED}"
+    grey = f"color: {FAINT_TEXT.get(st.context.theme.type or 'light', FAINT_TEXT['light'])}"
     below = [c.below_noise_floor is True for c in comparison.configurations]
 
     style = table.style.format(shared.fmt_p, subset=["p", "p of parity"])

@@ -168,7 +168,7 @@ def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
             "Area after best": st.column_config.NumberColumn(
                 format="%.4f", help="Area between both curves from the best to the last epoch, AUC × epochs."
             ),
-            "Kept by best, bp": st.column_config.NumberColumn(
+            "Best minus last, bp": st.column_config.NumberColumn(
                 format="%.1f",
                 help="Validation AUC at the best epoch minus the last: what keeping the best weights saved.",
             ),

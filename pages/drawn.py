@@ -41,7 +41,13 @@ def show_chart(
             st.markdown(f"**{title}**" if title else " ", help=help, width="stretch")
             with st.container(width="content"):
                 st.fragment(_export_menu)(chart, name, data, title or name)
-        st.vega_lite_chart(spec=screen_spec(chart), width="stretch", key=f"vega-{name}")
+        described = {"description": _description(title or name, help)}
+        st.vega_lite_chart(spec=screen_spec(chart) | described, width="stretch", key=f"vega-{name}")
+
+
+def _description(title: str, help: str | None) -> str:
+    """What a chart is, for those who cannot see it: heading and definition, without their Markdown."""
+    return re.sub(r"\\(.)", r"\1", f"{title}. {help or ''}".replace("**", "").strip())
 
 
 def screen_spec(chart: alt.TopLevelMixin) -> dict[str, Any]:

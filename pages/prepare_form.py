@@ -71,7 +71,7 @@ def draw(expanded: bool) -> None:
                 "MDAF_DATA_MEMORY_LIMIT. An input that needs more is refused before it starts.",
             )
             again = st.checkbox(
-                "Again",
+                "Prepare again",
                 key="prepare-again",
                 help="Prepare even what is prepared already from the same input and options.",
             )

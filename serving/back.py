@@ -1,16 +1,14 @@
 """One press of Back is one page: what a page only adds to its address replaces the entry in the browser's history.
 
 Streamlit makes a new entry whenever a page's script changes the address, also where it merely writes down the study
-that it shows by default, and Back then leads to the same page without it. Its browser half is changed at that one place,
-as it is served; a Streamlit whose files read otherwise is left as it is.
+that it shows by default, and Back then leads to the same page without it. Its browser half is changed at that place, as
+it is served; a Streamlit whose files read otherwise is left as it is.
 """
 
 from __future__ import annotations
 
 THEIRS = b"this.historyNavigationEpoch===null?window.history.pushState({},``,n):window.history.replaceState({},``,n)"
-ADDS = (
-    b"[...new URLSearchParams(document.location.search)].every(([k,v])=>new URLSearchParams(t).has(k,v))"
-)
+ADDS = b"[...new URLSearchParams(document.location.search)].every(([k,v])=>new URLSearchParams(t).has(k,v))"
 """Whether the new address has all that the present one names; `t` is the query of the new one."""
 OURS = THEIRS.replace(b"===null?", b"===null&&!" + ADDS + b"?")
 

@@ -25,6 +25,7 @@ DASHES: list[list[int]] = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [4, 1], [1, 3],
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
 
 # For the screen, between light and dark: seen on white and on near-black.
+FAINT_TEXT = {"light": "#5f6b78", "dark": "#98a4b0"}  # contrast of 4.5 and more on the page's ground
 MUTED = "#8b97a3"  # present, but not the point: below the noise floor, single seeds
 QUIET = "#76828f"  # text beside marks
 BLUE, ORANGE, RED = "#4a86d0", "#ec7430", "#dd4b54"

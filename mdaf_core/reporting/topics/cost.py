@@ -115,7 +115,7 @@ def table(data: pl.DataFrame) -> PaperTable:
             "Epochs": column("epochs", ".1f"),
             "Time, s": column("wall_seconds", ",.0f"),
             "Memory, MB": column("peak_memory_mb", ",.0f"),
-            "Tried": column("settings_tried", ".0f"),
+            "Settings tried": column("settings_tried", ".0f"),
         },
         data=data,
     )

@@ -146,7 +146,7 @@ _OVERFITTING = {
     "gap_best": "Gap at best",
     "gap_last": "Gap at last",
     "area_after_best": "Area after best",
-    "kept_by_best": "Kept by best, bp",
+    "kept_by_best": "Best minus last, bp",
     "epochs_after_best": "After best",
     "epochs_saved": "Not trained",
     "seconds_saved": "Time saved, s",
@@ -156,7 +156,7 @@ _OVERFITTING = {
 def overfitting(runs: Sequence[RunRecord], kind: str, each: bool) -> pl.DataFrame:
     """How each configuration (means over seeds), or each run, came apart; `kind` of train AUC: eval or online.
 
-    Columns as people read them; AUC and gaps in AUC, `Kept by best` in bp.
+    Columns as people read them; AUC and gaps in AUC, `Best minus last` in bp.
     """
     from mdaf_core.analysis.overfitting import overfitting_table
 
