@@ -10,8 +10,8 @@ from mdaf_core.analysis.margins import parse_margin
 from mdaf_core.analysis.plan import planned_margin
 from mdaf_core.metrics import registry
 from mdaf_core.studies import results
+from pages import compare_best, compare_published, compare_speed, compare_twins, conditions, shared, study_plan
 from pages import compare_evidence as evidence
-from pages import compare_published, compare_speed, compare_twins, conditions, shared, study_plan
 from pages import compare_views as views
 from pages.compare_views import SPLITS
 
@@ -81,6 +81,7 @@ def main() -> None:
                 comparison = shared.comparison(study_id, reference, split, metric, margin, over_items)
             if view == "Results":
                 _results(study_id, comparison, metric)
+                compare_best.draw(runs, comparison.split, metric)
             elif view == "Power":
                 evidence.power(comparison)
             elif view == "History length":

@@ -157,6 +157,8 @@ def _matrix(study: Study, found: list[Cell], split: str) -> None:
             ]
         )
     st.markdown("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    if split == "val":
+        st.caption("These rows chose each run's best epoch, so its figures are optimistic; those of test rows are not.")
     for cell in found:
         if cell.state == "failed":
             job = f"job {cell.job.id}: " if cell.job else ""

@@ -46,7 +46,7 @@ def _undefined(metric: str, found: Collection[MetricValue]) -> str:
     return f"{metric} is undefined for {missing} of {len(found)} seeds" + (f": {'; '.join(reasons)}" if reasons else "")
 
 
-def _mixed(group: dict[int, RunRecord]) -> str | None:
+def mixed(group: dict[int, RunRecord]) -> str | None:
     """A sentence where the runs of one configuration do not share settings and data."""
     settings = {tuple(sorted((k, v) for k, v in run.config.items() if k != "seed")) for run in group.values()}
     if len(settings) > 1 or len({run.fingerprint for run in group.values()}) > 1:
@@ -65,7 +65,7 @@ def mean_of(group: dict[int, RunRecord], split: Split, metric: str, over_items: 
 
 def _mean_auc(group: dict[int, RunRecord], split: Split) -> Estimate | None:
     """AUC of one configuration over its seeds, whatever metric is compared; None where undefined or mixed."""
-    return None if _mixed(group) else mean_of(group, split, "auc")
+    return None if mixed(group) else mean_of(group, split, "auc")
 
 
 def _compare(
@@ -219,9 +219,8 @@ def compare_study(
         )
         if len(entry.values) < len(group):
             entry.notes.append(_undefined(metric, found.values()))
-        mixed = _mixed(group)
-        if mixed:
-            entry.notes.append(mixed)
+        if differ := mixed(group):
+            entry.notes.append(differ)
         elif entry.values:
             entry.summary = seed_summary(list(entry.values.values()))
             entry.mean = mean_of(group, split, metric, over_items)

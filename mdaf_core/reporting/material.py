@@ -17,6 +17,7 @@ from mdaf_core.studies.store import Study
 if TYPE_CHECKING:
     import polars as pl
 
+    from mdaf_core.analysis.best import BestSet
     from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.data.store.schema import DatasetMeta, Split
     from mdaf_core.runs.tracking import RunRecord
@@ -69,6 +70,13 @@ class Material:
             found.rows = counts.pop() if len(counts) == 1 else None
             found.sample = None if found.rows is None else Sample(rows=found.rows)
         return found
+
+    @cached_property
+    def best(self) -> BestSet:
+        """Which configurations may be the best, see `analysis.best`."""
+        from mdaf_core.analysis.best import best_set
+
+        return best_set(self.runs, self.split, self.metric)
 
     @cached_property
     def ledger(self) -> pl.DataFrame:

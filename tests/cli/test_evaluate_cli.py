@@ -39,6 +39,14 @@ def test_compare(call, study):
         assert word in text
 
 
+def test_best(call, study):
+    code, found, _ = call("best", study.id, "--json")
+    assert code == 0 and found["members"][0] == found["candidates"][0]["configuration"]
+    assert (found["split"], found["metric"], found["seeds"]) == ("test", "auc", [42, 43, 44])
+    text = call("best", study.id, "--split", "val", "--metric", "logloss")[1]
+    assert "The best?" in text and "of these 3 by log loss" in text and "3 seeds that all have" in text
+
+
 def test_overfitting(call, study):
     runs = tracking.list_runs(study.id)[:2]
     code, found, _ = call("overfitting", *(r.run_id for r in runs), "--json")

@@ -26,6 +26,7 @@ def test_results(open_page) -> None:  # noqa: F811
     assert table.loc["lr", "Verdict"] == "▼ worse"
     assert "3 seeds each" in words(app)
     assert "test rows" in words(app)
+    assert "mdaf-full is the best of these" in words(app) or "May be the best of these" in words(app)
 
 
 def test_the_margin_changes_the_words(open_page) -> None:  # noqa: F811

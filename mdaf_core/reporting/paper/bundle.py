@@ -149,7 +149,8 @@ def results(material: Material) -> list[paragraph.Sentence]:
     """
     material.require_runs()
     words = conditions.split_words(material.dataset)
-    return paragraph.results_paragraph(material.study, material.comparison, words, material.conditions)
+    best = "" if material.best.missing else material.best.sentence
+    return paragraph.results_paragraph(material.study, material.comparison, words, material.conditions, best)
 
 
 def export_study(

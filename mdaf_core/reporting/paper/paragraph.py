@@ -37,13 +37,14 @@ SAID_ANYWAY = ("split", "seeds", "plan")
 
 
 def results_paragraph(
-    study: Study, comparison: StudyComparison, split_words: str, conditions: Sequence[Condition] = ()
+    study: Study, comparison: StudyComparison, split_words: str, conditions: Sequence[Condition] = (), best: str = ""
 ) -> list[Sentence]:
     """What the comparison of a study shows, in sentences that never go beyond its verdicts.
 
     Args:
         split_words: how the rows were split, as the data set describes it ("time split").
         conditions: what must be known beside results.
+        best: which configurations may be the best, as `analysis.best` says it.
     """
     metric = registry.metric(comparison.metric).words
     rows = f"{_SPLITS[comparison.split]} rows"
@@ -94,6 +95,8 @@ def results_paragraph(
                 "means over seeds; not a test",
             )
         )
+        if best:
+            out.append(Sentence(best, "confidence set of the best, over seeds and users"))
     out += _comparisons(comparison, metric)
     return out
 
