@@ -188,7 +188,7 @@ def _figures(key: Key, names: list[str], width: int) -> None:
             continue
         with shown, st.container(border=True, key=f"figure-{name}", width=pixels + 34):
             st.markdown(f"**{FIGURES[name].title}**")
-            st.image(image, width=pixels)
+            st.image(image, width=pixels, alt=f"{FIGURES[name].title}. {caption}")
             st.caption(shared.plain(caption))
             _figure_files(key, name, width, origin)
 
