@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.measure import memory_kib, parser, report, seconds
+from mdaf_core.ops.kernels import set_threads
 
 HEADS = 4
 WHO = ("ours", "mamba2", "mamba3", "mambapy", "sequential")
@@ -123,7 +125,7 @@ def _extra_memory(name: str) -> float:
     return ((memory_kib("VmHWM") - before) * 1024 - given_back) / (arguments[0].numel() * 4)
 
 
-def measure(name: str, steps: int, chosen: list[str]) -> dict[str, Any]:
+def measure(name: str, steps: int, chosen: list[str], clock: Callable[[], float]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for who, (function, arguments) in contenders(name).items():
         if who not in chosen:
@@ -140,9 +142,9 @@ def measure(name: str, steps: int, chosen: list[str]) -> dict[str, Any]:
             torch.autograd.grad(y, arguments, y.detach())
 
         times = 1 if packed else SHARE[name]
-        found[who] = {"forward": times * seconds(forward, repeats)}
+        found[who] = {"forward": times * seconds(forward, repeats, clock)}
         if (name, who) not in TOO_SLOW:
-            found[who]["both"] = times * seconds(both, repeats)
+            found[who]["both"] = times * seconds(both, repeats, clock)
     return found
 
 
@@ -150,12 +152,16 @@ def main() -> None:
     arguments = parser(__doc__, steps=12)
     arguments.add_argument("--shapes", default=",".join(SHAPES), help=f"some of {', '.join(SHAPES)}")
     arguments.add_argument("--who", default=",".join(WHO), help=f"some of {', '.join(WHO)}")
+    arguments.add_argument("--cpu", action="store_true", help="seconds of computing, on one thread, not of the clock")
     args = arguments.parse_args()
+    if args.cpu:
+        set_threads(1)
     result: dict[str, Any] = {}
     rows: list[list[Any]] = [["shape", "who", "forward, s", "ratio", "forward + backward, s", "ratio"]]
     memory: list[list[Any]] = [["shape", "extra memory / bytes of u"]]
     for name in args.shapes.split(","):
-        found = measure(name, args.steps, ["ours", *args.who.split(",")])
+        clock = time.process_time if args.cpu else time.perf_counter
+        found = measure(name, args.steps, ["ours", *args.who.split(",")], clock)
         for who, times in found.items():
             ratios = {kind: times[kind] / found["ours"][kind] for kind in times}
             both = [times.get("both", "not measured"), ratios.get("both", "")]

@@ -115,7 +115,7 @@ class Output:
 
     Attributes:
         logit_B: the prediction.
-        parts: further logits (B,) that enter the loss, by name (DCNv3: `deep`, `shallow`).
+        parts: further logits that enter the loss, by name (DCNv3: `deep`, `shallow`, (B,); DIEN's of pairs of events).
         gate_B: g in [0, 1], the weight of the sequential branch, where there is one (mean over dimensions for vectors).
         logit_static_B, logit_sequential_B: the logit with g set to 0 and to 1.
         gate_BD: g by dimension, where the fusion has a gate a dimension.

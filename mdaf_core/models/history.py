@@ -127,7 +127,11 @@ class HistoryEncoder(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """The representation (B, out_dim)."""
         event_TE, target_BE = self.look_up(batch)
-        parts = [self.pool(event_TE, target_BE, batch)]
+        return self.represent(self.pool(event_TE, target_BE, batch), target_BE, batch)
+
+    def represent(self, pooled_BD: Tensor, target_BE: Tensor | None, batch: Batch) -> Tensor:
+        """The representation from the pooled history."""
+        parts = [pooled_BD]
         if target_BE is not None:
             parts.append(target_BE)
         parts.append(self.context(batch.categorical_BF, batch.numeric_BG).flatten(1))
