@@ -12,6 +12,8 @@ STILL = 300.0
 """Seconds without any change after which a wait is in vain."""
 MOST = 3 * 3600.0
 """Seconds after which even what still moves is taken for a fault."""
+LOOK = 2.0
+"""Seconds between two looks for a change: listing a folder takes time from those that are waited for."""
 PATIENT = 1800
 """Seconds for single steps that show no progress: a page's script, a process that starts."""
 
@@ -24,12 +26,14 @@ def wait_until(
     Args:
         watch: anything observable that changes while there is progress.
     """
-    begin = changed = time.monotonic()
+    begin = changed = looked = time.monotonic()
     seen = watch()
     while not done():
         now = time.monotonic()
-        if (found := watch()) != seen:
-            seen, changed = found, now
+        if now - looked > LOOK:
+            looked = now
+            if (found := watch()) != seen:
+                seen, changed = found, now
         assert now - changed < still, f"waited in vain: nothing has changed for {still:.0f} s; last seen: {seen}"
         assert now - begin < MOST, f"waited in vain for {MOST / 3600:.0f} hours; last seen: {seen}"
         time.sleep(every)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 
 from mdaf_core.base.errors import StudioError
 
 MATMUL: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-INSTRUCTIONS = ("amx_bf16", "avx512_bf16")
 
 
 def require_products(precision: str, device: str) -> None:
@@ -30,15 +31,24 @@ def require_products(precision: str, device: str) -> None:
         )
     if not has_products():
         raise StudioError(
-            "training.precision=bf16 needs a processor with bfloat16 products (AVX-512 BF16 or AMX), which this "
-            "one lacks. Use training.precision=float32."
+            "training.precision=bf16 needs a processor on which torch rounds the factors of a product to bfloat16 (one "
+            "with AMX); on this one it leaves them float32. Use training.precision=float32."
         )
 
 
+@cache
 def has_products() -> bool:
-    """Whether the processor multiplies bfloat16 matrices, and torch knows how to ask it."""
-    capabilities = torch.cpu.get_capabilities()
-    return torch.backends.mkldnn.is_available() and any(capabilities.get(name, False) for name in INSTRUCTIONS)
+    """Whether products of float32 matrices have bfloat16 factors once torch is asked for them.
+
+    Seen on a product, not asked of the processor: oneDNN 3.12 takes the setting and goes on with float32 where there
+    are instructions for bfloat16 (AVX-512 BF16) but none for tiles of it (AMX).
+    """
+    if not torch.backends.mkldnn.is_available():
+        return False
+    finer = torch.full((256, 64), 1 + 2**-10)  # 1 in bfloat16
+    with products_as_before():
+        set_products("bf16")
+        return bool((F.linear(finer, torch.ones(64, 64)) == 64).all())
 
 
 def set_products(precision: str) -> None:

@@ -19,10 +19,13 @@ def wait_for(page: Page, wanted: Locator, home: Path) -> None:
     jobs = traces(home)
 
     def look() -> object:
-        page.wait_for_timeout(500)  # lets the browser work
         return page.get_by_test_id("stMain").inner_text(), jobs()
 
-    wait_until(lambda: wanted.count() > 0 and wanted.first.is_visible(), look)
+    def seen() -> bool:
+        page.wait_for_timeout(500)  # lets the browser work
+        return wanted.count() > 0 and wanted.first.is_visible()
+
+    wait_until(seen, look)
 
 
 def settled(page: Page) -> None:
