@@ -10,7 +10,16 @@ from mdaf_core.analysis.margins import parse_margin
 from mdaf_core.analysis.plan import planned_margin
 from mdaf_core.metrics import registry
 from mdaf_core.studies import results
-from pages import compare_best, compare_published, compare_speed, compare_twins, conditions, shared, study_plan
+from pages import (
+    compare_best,
+    compare_factorial,
+    compare_published,
+    compare_speed,
+    compare_twins,
+    conditions,
+    shared,
+    study_plan,
+)
 from pages import compare_evidence as evidence
 from pages import compare_views as views
 from pages.compare_views import SPLITS
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
 LONG_VERDICT = 14  # characters; longer ones need a wide column
 VIEWS = {  # and the choices above them that they depend on
     "Results": ("split", "metric", "reference", "margin"),
+    "Components": ("split", "metric", "margin"),
     "Power": ("split", "metric", "reference"),
     "ROC and calibration": ("split",),
     "Slices": ("split",),
@@ -71,6 +81,8 @@ def main() -> None:
             compare_speed.draw(study)
         elif view == "Another split":
             compare_twins.draw(study, split, metric, reference, margin)
+        elif view == "Components":
+            compare_factorial.draw(study, runs, split, metric, margin)
         elif view == "Slices":
             views.slices(study, runs, split)
         elif view == "Pair":

@@ -23,7 +23,7 @@ from mdaf_core.studies.estimate import known_costs, settled
 from mdaf_core.studies.histories import length_word, parse_lengths
 from mdaf_core.studies.settings_form import apply
 from mdaf_core.testing.report import kept
-from pages import launch_clone, launch_cost, launch_form, shared, study_plan
+from pages import launch_clone, launch_cost, launch_factorial, launch_form, shared, study_plan
 from pages.study_plan import Chosen, plan_form
 
 OWN = "own"
@@ -82,6 +82,9 @@ def _selection(dataset: PreparedDataset) -> tuple[str, list[RunConfig], str]:
     definition = None if name == OWN else get_definition(name)
     st.caption(f"{definition.title}." if definition else "Configurations of your own choice.")
     possible = launch.possible_presets(dataset, preset_names())
+    if definition is not None and definition.factors:
+        starts, _ = launch_factorial.form(definition) if definition.presets[0] in possible else ([], None)
+        return name, starts, starts[0].name if starts else ""
     wanted = [preset for preset in (definition.presets if definition else ()) if preset in possible]
     chosen = st.multiselect(
         "Configurations", possible, wanted, key=f"chosen-{name}-{dataset.name}", wrap=True,
@@ -214,7 +217,8 @@ def _launch(
         return
     st.session_state["launched"] = time.monotonic()
     found = get_definition(definition) if definition in definition_names() else None
-    whole = found and (found.histories or [c.name for c in configs] == list(found.presets))
+    design = launch_factorial.design_of(found, configs)
+    whole = found and (design or found.histories or [c.name for c in configs] == list(found.presets))
     try:
         study = launch.run_configurations(
             definition=definition if whole else OWN,
@@ -230,6 +234,7 @@ def _launch(
             margin=plan.margin,
             cloned_from=launch_clone.asked(),
             until=until,
+            factorial=design,
         )
     except StudioError as error:
         st.session_state["launch_refused"] = str(error)

@@ -27,11 +27,12 @@ HEAVY = ("torch", "lightning", "mlflow", "sklearn", "statsmodels", "lightgbm", "
 # Modules without a file of tests of their name that no test imports, by the tests that come to them through others.
 TESTED_IN = {
     "analysis/test_one_run.py": "mdaf_core.cli: run pages: run",
-    "pages/test_compare_page.py": "pages: compare_best",
+    "pages/test_compare_page.py": "pages: compare_best compare_factorial",
+    "pages/test_jobs_pages.py": "pages: launch_factorial",
     "pages/test_studies_page.py": "pages: launch_clone studies study_manage",
     "analysis/test_published.py": "mdaf_core.analysis.published.found",
-    "cli": "mdaf_core.__main__ mdaf_core.cli: best data evaluate gates imports jobs metrics output predict results "
-    "scores shelf speed store study twins",
+    "cli": "mdaf_core.__main__ mdaf_core.cli: best data evaluate factorial gates imports jobs "
+    "metrics output predict results scores shelf speed store study twins",
     "data/test_export_folders.py": "mdaf_core.data.store: export_fuxictr export_libsvm",
     "data/test_formats.py": "mdaf_core.data.formats: criteo parts table mdaf_core.data.reading: described json_lines "
     "part_folders parts table_columns table_files",

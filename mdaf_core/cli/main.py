@@ -36,6 +36,7 @@ COMMANDS = {
     "import": ("imports:app", "Take in predictions or results of models trained elsewhere."),
     "compare": ("evaluate:compare", "Compare a study's configurations with one of them."),
     "best": ("best:command", "See which configurations of a study may be the best."),
+    "factorial": ("factorial:command", "See what each component of a factorial study contributes."),
     "twins": ("twins:command", "See which conclusions survive on another split."),
     "compare-scores": ("scores:command", "Compare models by their scores of the same rows, in a file."),
     "reported": ("evaluate:reported", "See what reported figures can show."),

@@ -20,7 +20,8 @@ from mdaf_core.data.store.schema import MAX_HISTORY
 from mdaf_core.metrics.registry import in_bp, in_results, named
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.studies import launch
-from mdaf_core.studies.definitions import definition_names, get_definition, override_all
+from mdaf_core.studies.definitions import definition_names, design, get_definition, override_all
+from mdaf_core.studies.factorial import parse_component
 from mdaf_core.studies.histories import parse_lengths
 from mdaf_core.studies.status import Cell, cells, counts, spread
 from mdaf_core.studies.store import Study, get_study
@@ -90,6 +91,13 @@ def run(
     max_seeds: Annotated[
         int, typer.Option(min=3, max=MOST_SEEDS, help="With --until: seeds of each configuration at most.")
     ] = 20,
+    components: Annotated[
+        list[str] | None,
+        typer.Option("--component", metavar="NAME:KEY=VALUE", help="Of a factorial: what switches a component off."),
+    ] = None,
+    halve: Annotated[
+        int | None, typer.Option(min=0, max=7, help="Of a factorial: how often its configurations are halved.")
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until all jobs have ended; exit with 1 if one failed.")
     ] = False,
@@ -107,7 +115,11 @@ def run(
         "windows": windows,
     }
     named_study = get_definition(definition)
-    possible = launch.chosen(named_study, **configs)
+    factors = dict(map(parse_component, components or ())) or None
+    if named_study.factors or factors or halve is not None:
+        possible = design(named_study, configs["models"], factors, halve)[0]
+    else:
+        possible = launch.chosen(named_study, **configs)
     _require_memory(override_all(possible, settings or []), data)
     if twin:
         require_twin(data, acknowledge or ())
@@ -125,6 +137,8 @@ def run(
         split=split.value,
         margin=_margin(margin, data, usual, metric, split),
         until=UntilDecided(most=max_seeds) if until else None,
+        factors=factors,
+        halvings=halve,
     )
     _launched([study, *([run_twin(study)] if twin else [])], wait, as_json)
 

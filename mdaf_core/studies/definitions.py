@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from mdaf_core import plugins
 from mdaf_core.base import notices
@@ -13,6 +13,9 @@ from mdaf_core.data.store.schema import LONGEST_HISTORY
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies.histories import by_length
+
+if TYPE_CHECKING:
+    from mdaf_core.analysis.design import Design
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Definition:
         histories: lengths of history that each preset is run with, `studies.histories`; empty: as the preset says.
         windows: of a model that reads each row's own events anew, the longest of them.
         criteria: names of criteria presets (`evaluation.criteria`); a study takes those that apply to its data.
+        factors: of a factorial: component → the settings that switch it off in the one preset, `studies.factorial`.
+        halvings: how often its number of configurations is halved.
     """
 
     name: str
@@ -40,6 +45,8 @@ class Definition:
     criteria: tuple[str, ...] = ()
     histories: tuple[int, ...] = ()
     windows: int = LONGEST_HISTORY
+    factors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    halvings: int = 0
 
 
 _DEFINITIONS = (
@@ -106,6 +113,20 @@ _DEFINITIONS = (
         windows=200,
     ),
     Definition(
+        name="factorial",
+        title="Components of the full model on and off in all combinations: what each adds, and what two add together",
+        presets=("mdaf-full",),
+        reference="mdaf-full",
+        seeds=(42, 43, 44),
+        factors={
+            "gate": ("model.fusion=concat",),
+            "match": ("model.sequential.match_features=false",),
+            "branch-loss": ("model.branch_loss_weight=0",),
+            "dropout": ("model.dropout=0", "model.static.dropout=0", "model.sequential.dropout=0"),
+        },
+        halvings=1,
+    ),
+    Definition(
         name="demo",
         title="Demo: the full model, its branches alone and two baselines, small and soon trained",
         presets=("mdaf-full", "mdaf-static", "mdaf-sequential", "dcnv2", "lr"),
@@ -157,8 +178,35 @@ def configurations(
         presets, histories, windows: in the place of the definition's own, where given.
     """
     starts = [starting_point(definition, name) for name in presets or definition.presets]
+    if definition.factors:
+        return design(definition, presets)[0]
     lengths, longest = histories or definition.histories, definition.windows if windows is None else windows
     return [config for start in starts for config in (by_length(start, lengths, longest) if lengths else [start])]
+
+
+def design(
+    definition: Definition,
+    presets: Sequence[str] = (),
+    factors: Mapping[str, Sequence[str]] | None = None,
+    halvings: int | None = None,
+) -> tuple[list[RunConfig], Design]:
+    """The configurations of a factorial and which has what.
+
+    Args:
+        presets: the one whose components they are; factors, halvings: in the place of the definition's, where given.
+
+    Raises:
+        UsageError: the definition is none, not one preset, or as `factorial.build`.
+    """
+    from mdaf_core.studies.factorial import build
+
+    if not definition.factors:
+        raise UsageError(f"{definition.name} is no factorial: components and halvings belong to one.")
+    chosen = list(presets or definition.presets)
+    if len(chosen) != 1:
+        raise UsageError(f"A factorial has the components of one preset; got {', '.join(chosen)}.")
+    base = starting_point(definition, chosen[0])
+    return build(base, factors or definition.factors, definition.halvings if halvings is None else halvings)
 
 
 def starting_point(definition: Definition, preset: str) -> RunConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,13 @@ from mdaf_core.queue.slots import threads_for
 from mdaf_core.runs.config import LARGEST_SEED, RunConfig
 from mdaf_core.runs.presets import get_preset, preset_names
 from mdaf_core.studies.definitions import Definition, configurations, definition_names, get_definition, override_all
+from mdaf_core.studies.definitions import design as factorial_design
 from mdaf_core.studies.status import cells, unqueued
 from mdaf_core.studies.store import Study, create_study, get_study, update_study
 from mdaf_core.studies.trainings import training_job
 
 if TYPE_CHECKING:
+    from mdaf_core.analysis.design import Design
     from mdaf_core.analysis.margins import Proposal
     from mdaf_core.data.audit.report import Check
 
@@ -46,10 +48,13 @@ def run(
     split: Split = "test",
     margin: Margin | None = None,
     until: UntilDecided | None = None,
+    factors: Mapping[str, Sequence[str]] | None = None,
+    halvings: int | None = None,
 ) -> Study:
     """Create a study from a definition and queue all its jobs.
 
     Args:
+        factors, halvings: of a factorial, as of `definitions.design`.
         until: seeds are added until decided, from the first of `seeds`; None: all are trained.
         reference, metric, split, margin: the plan of its comparison; the definition's reference where None is named.
         only, models, histories, windows: as of `chosen`.
@@ -60,13 +65,20 @@ def run(
         UsageError: unknown definition, data set or setting, a bad seed, or a failed audit check nobody acknowledged.
     """
     found = get_definition(definition)
-    configs = chosen(found, only, models, histories, windows)
+    design = None
+    if found.factors or factors or halvings is not None:
+        if only or histories or windows is not None:
+            raise UsageError("A factorial is run whole: take components away instead of configurations.")
+        configs, design = factorial_design(found, models, factors, halvings)
+    else:
+        configs = chosen(found, only, models, histories, windows)
     return run_configurations(
         definition=found.name,
         dataset=dataset,
         configs=override_all(configs, overrides),
         seeds=found.seeds if seeds is None else seeds,
         until=until,
+        factorial=design,
         reference=reference or usual_reference(found, configs).name,
         metric=metric,
         split=split,
@@ -125,13 +137,14 @@ def run_configurations(
     margin: Margin | None = None,
     cloned_from: str | None = None,
     until: UntilDecided | None = None,
+    factorial: Design | None = None,
 ) -> Study:
     """Create a study of these configurations and queue all its jobs.
 
     Args:
         metric, split, margin: with `reference` and `seeds` the plan of its comparison, see `analysis.plan`.
         after: the preparation of its data, where they are not there yet; they are not checked then.
-        until: as of `run`.
+        until: as of `run`. factorial: which of them has which components.
 
     Raises:
         UsageError: as `run`.
@@ -160,6 +173,7 @@ def run_configurations(
         threads=threads_for(len(configs) * len(seeds)),
         cloned_from=cloned_from,
         until=until,
+        factorial=factorial,
     )
     _queue(study, study.pairs, after)
     return study
@@ -313,6 +327,7 @@ def clone(
         split=plan.split if plan else "test",
         margin=plan.margin if plan else None,
         until=plan.until if plan else None,
+        factorial=other.factorial if other.factorial and set(other.factorial.levels) <= set(names) else None,
         cloned_from=other.id,
     )
 

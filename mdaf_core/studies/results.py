@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mdaf_core.analysis.plan import AFTERWARDS, Conditions, departures, planned_margin, resolved_margin
+from mdaf_core.base.errors import UsageError
 from mdaf_core.metrics.registry import metric as known_metric
 from mdaf_core.runs import tracking
 from mdaf_core.runs.config import RunConfig
@@ -17,6 +18,7 @@ from mdaf_core.studies.store import Study, list_studies
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.compared import StudyComparison
+    from mdaf_core.analysis.factorial import Effects
     from mdaf_core.analysis.margins import Margin
     from mdaf_core.data.store.schema import Split
 
@@ -87,6 +89,29 @@ def compare(
     )
     found.conditions = _conditions(study, found, finished, only)
     return found
+
+
+def effects_of(
+    study: Study,
+    runs: Sequence[RunRecord] | None = None,
+    *,
+    split: Split | None = None,
+    metric: str | None = None,
+    margin: Margin | str | None = PLANNED,
+) -> Effects:
+    """Effects of the components of a factorial study, by its plan or by other choices, see `analysis.factorial`.
+
+    Raises:
+        UsageError: the study is no factorial.
+    """
+    from mdaf_core.analysis.factorial import factorial_effects
+
+    if study.factorial is None:
+        raise UsageError(
+            f"Study {study.id} is no factorial. `python -m mdaf_core study run factorial --data NAME` runs one."
+        )
+    _, rows, by, width = choices(study, split=split, metric=metric, margin=margin)
+    return factorial_effects(study.factorial, study_runs(study) if runs is None else runs, rows, by, width)
 
 
 def _conditions(

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from mdaf_core.analysis.design import Design
 from mdaf_core.analysis.margins import Margin, check_margin
 from mdaf_core.analysis.plan import AddedConfiguration, Extension, GivenUp, ImportedSeed, Plan, Stop
 from mdaf_core.analysis.sequential import UntilDecided
@@ -45,6 +46,7 @@ class Study(BaseModel):
     plan: Plan | None = Field(None, description="What was to be compared, stored at launch; None: none was stored.")
     extensions: list[Extension] = Field([], description="Seeds added later; they are among `seeds`.")
     given_up: list[GivenUp] = Field([], description="Planned runs that will not be finished.")
+    factorial: Design | None = Field(None, description="Which configuration has which components.")
     stopped: list[Stop] = Field([], description="Where seeds are added until decided: who gets no further ones.")
     threads: int | None = Field(
         None, description="CPU threads of each training, beside others; None: all cores, or as slots have it."
@@ -143,12 +145,14 @@ def create_study(
     threads: int | None = None,
     cloned_from: str | None = None,
     until: UntilDecided | None = None,
+    factorial: Design | None = None,
 ) -> Study:
     """Write a new study under the next free id, `<definition>-<dataset>-<n>`, with the plan of its comparison.
 
     Args:
         metric, split, margin: what configurations are compared by, on which rows, and what counts as parity.
         threads: CPU threads of each training, whenever it is queued.
+        factorial: which configuration has which components.
         until: `seeds` are those that may be trained; the study begins with the first of them.
         imported: seeds of imported configurations. A study of those alone has no plan: what was chosen before their
             results were seen is not known.
@@ -180,6 +184,7 @@ def create_study(
                 imported=list(imported),
                 threads=threads,
                 cloned_from=cloned_from,
+                factorial=factorial,
                 plan=None
                 if all(config.imported for config in configurations)
                 else Plan(

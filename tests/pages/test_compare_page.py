@@ -29,6 +29,11 @@ def test_results(open_page) -> None:  # noqa: F811
     assert "mdaf-full is the best of these" in words(app) or "May be the best of these" in words(app)
 
 
+def test_components_are_of_factorial_studies(open_page) -> None:  # noqa: F811
+    app = open_page("compare", "full", view="Components")
+    assert not app.error and "This study is no factorial" in words(app)
+
+
 def test_the_margin_changes_the_words(open_page) -> None:  # noqa: F811
     parity = table_of(open_page("compare", "full", margin="1000"))["p of parity"].dropna()
     strict = table_of(open_page("compare", "full", margin="1"))["p of parity"].dropna()

@@ -217,6 +217,17 @@ def test_launch_with_seeds_until_decided(tiny):
     assert len(store.list_jobs(group=study.id)) == 15
 
 
+def test_launch_a_factorial(tiny):
+    app = open_page("launch", definition="factorial")
+    assert button(app, "Launch 24 runs")
+    app.multiselect[0].set_value(["gate", "match", "branch-loss"]).run()
+    sound(app.selectbox(key="plan_halvings-factorial").set_value(0).run())
+    sound(button(app, "Launch 24 runs").click().run())
+    (study,) = list_studies()
+    assert study.definition == "factorial" and study.factorial.words == "2^3" and len(study.factorial.levels) == 8
+    assert set(study.factorial.levels) == set(study.configuration_names) and study.reference == "mdaf-full"
+
+
 def test_launch_own_selection_with_changes(tiny):
     app = open_page("launch", definition="own")
     assert "Choose at least one configuration" in words(app)

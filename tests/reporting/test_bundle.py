@@ -66,9 +66,11 @@ def test_every_figure_and_table_can_be_made(tiny) -> None:
         assert figure.caption.endswith(".")
         assert not figure.data.is_empty()
         figure.chart.to_dict()
-    assert left_out == {("slices-unseen", "All rows are in one slice of: unseen in training.")}
+    assert {name for name, _ in left_out} == {"slices-unseen", "component-effects"}
+    assert ("slices-unseen", "All rows are in one slice of: unseen in training.") in left_out
     for name in TABLES:
-        assert make_table(material, name).latex()
+        if name != "effects":  # of a factorial alone
+            assert make_table(material, name).latex()
 
 
 @pytest.mark.parametrize("metric", [*metrics()])
