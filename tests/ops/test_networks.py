@@ -43,7 +43,8 @@ def plain_masked(exponential: bool) -> Callable[..., Tensor]:
         x = x0
         for weight, gain, shift, bias in zip(*parameters, strict=True):
             half = x @ weight.T
-            spread = (half - half.mean(1, keepdim=True)) / (half.var(1, correction=0, keepdim=True) + 1e-5).sqrt()
+            centred = half - half.mean(1, keepdim=True)
+            spread = centred / (centred.square().mean(1, keepdim=True) + 1e-5).sqrt()
             cross = torch.cat([half, half * (spread * gain + shift).relu()], dim=1)
             x = Dropout(p)(x + (x if exponential else x0) * (cross + bias))  # type: ignore[arg-type]
         return x

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from scipy.special import expit
 
 from mdaf_core.base.files import write_json
 from mdaf_core.runs.presets import get_preset
@@ -52,7 +53,7 @@ def make_run(home) -> Callable[..., RunRecord]:
                 "timestamp": np.arange(n) if timestamp is None else timestamp,
                 "history_length": np.zeros(n, np.int32) if history_length is None else history_length,
                 "logit": logit,
-                "probability": 1 / (1 + np.exp(-logit)),
+                "probability": expit(logit),
                 **(columns or {}),
             }
         )
