@@ -93,7 +93,7 @@ def main() -> None:
                 comparison = shared.comparison(study_id, reference, split, metric, margin, over_items)
             if view == "Results":
                 _results(study_id, comparison, metric)
-                compare_best.draw(runs, comparison.split, metric)
+                compare_best.draw(study, runs, comparison.split, metric)
             elif view == "Power":
                 evidence.power(comparison)
             elif view == "History length":

@@ -12,6 +12,7 @@ from pages import shared
 if TYPE_CHECKING:
     from mdaf_core.data.store.schema import Split
     from mdaf_core.runs.tracking import RunRecord
+    from mdaf_core.studies.store import Study
 
 HELP = (
     "The configuration with the best mean was picked by its figures. With 95% confidence the best one, for other seeds "
@@ -19,12 +20,12 @@ HELP = (
 )
 
 
-def draw(runs: Sequence[RunRecord], split: Split, metric: str) -> None:
-    from mdaf_core.analysis.best import best_set
+def draw(study: Study, runs: Sequence[RunRecord], split: Split, metric: str) -> None:
     from mdaf_core.reporting.topics.comparison.best import best_frame, best_note
+    from mdaf_core.studies.results import best_of
 
     with shared.guard():
-        found = best_set(runs, split, metric)
+        found = best_of(study, runs, split=split, metric=metric)
         if not found.candidates:
             return
         number = st.column_config.NumberColumn
@@ -36,7 +37,7 @@ def draw(runs: Sequence[RunRecord], split: Split, metric: str) -> None:
             column_config={
                 "Mean": number(format="%.4f", help="Over the seeds that all have."),
                 "Behind, bp": number(format="%.1f", help="Of the best mean."),
-                "p": number(help="Below 5%: another configuration is shown to be better."),
+                "p": number(help=f"Below {found.alpha:.2g}: another configuration is shown to be better."),
             },
         )
         st.caption(shared.plain(f"{found.sentence} {best_note(found)}"))

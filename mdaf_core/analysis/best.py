@@ -38,7 +38,7 @@ class Candidate(BaseModel):
     configuration: str
     mean: float
     behind: float = Field(description="Of the best mean, in the metric; 0 for the leader.")
-    p: float = Field(description="Against being the best; below 5%: another one is shown to be better.")
+    p: float = Field(description="Against being the best; below `alpha`: another one is shown to be better.")
     may_be_best: bool
 
 
@@ -47,6 +47,7 @@ class BestSet(BaseModel):
 
     split: Split
     metric: str
+    alpha: float = Field(1 - LEVEL, description="The p below which a configuration is not in the set.")
     seeds: list[int] = Field([], description="That all have; the means are over these.")
     candidates: list[Candidate] = []
     left_out: list[str] = Field(
@@ -153,17 +154,20 @@ def _seed_variances(x: Floats) -> Floats:
     return ((seeds - 1) * own + PRIOR_DF * pooled) / (seeds - 1 + PRIOR_DF)
 
 
-def best_set(runs: Sequence[RunRecord], split: Split = "test", metric: str = "auc") -> BestSet:
+def best_set(
+    runs: Sequence[RunRecord], split: Split = "test", metric: str = "auc", alpha: float = 1 - LEVEL
+) -> BestSet:
     """The configurations that may be the best by a metric, over the seeds that all have.
 
     Args:
         runs: of one study; unfinished ones are left out.
+        alpha: below which p a configuration is not in the set; less than 5% where one looks after every seed.
 
     Raises:
         UsageError: unknown metric.
     """
     known = known_metric(metric)
-    out = BestSet(split=split, metric=known.key)
+    out = BestSet(split=split, metric=known.key, alpha=alpha)
     groups = {}
     for name, group in by_configuration([run for run in runs if run.state == "finished"]).items():
         defined = {seed: run for seed, run in group.items() if metric_of(run, split, metric) is not None}
@@ -180,7 +184,7 @@ def best_set(runs: Sequence[RunRecord], split: Split = "test", metric: str = "au
         out.missing = "fewer than two seeds are shared by all configurations"
         return out
     out.seeds = seeds
-    key = [split, definition(metric), seeds, [[n, *(g[s].run_id for s in seeds)] for n, g in groups.items()]]
+    key = [split, definition(metric), alpha, seeds, [[n, *(g[s].run_id for s in seeds)] for n, g in groups.items()]]
 
     def compute() -> BestSet:
         return _found(out, groups, split, metric)
@@ -226,7 +230,7 @@ def _found(out: BestSet, groups: dict[str, dict[int, RunRecord]], split: Split, 
     candidates = [
         Candidate(
             configuration=name, mean=float(mean[i]), behind=float(best - direction * mean[i]), p=float(p[i]),
-            may_be_best=bool(p[i] >= 1 - LEVEL),
+            may_be_best=bool(p[i] >= out.alpha),
         )
         for i, name in enumerate(groups)
     ]  # fmt: skip

@@ -22,15 +22,12 @@ def command(
     The one with the best mean was picked by its figures. The set holds the best of all with 95% confidence, over other
     seeds and other users, and counts how many were compared.
     """
-    from mdaf_core.analysis.best import best_set
     from mdaf_core.reporting.topics.comparison.best import best_frame, best_note
     from mdaf_core.reporting.words import p_value
     from mdaf_core.studies import results
     from mdaf_core.studies.store import get_study
 
-    stored = get_study(study)
-    _, rows, by, _ = results.choices(stored, split=None if split is None else split.value, metric=metric)
-    found = best_set(results.study_runs(stored), rows, by)
+    found = results.best_of(get_study(study), split=None if split is None else split.value, metric=metric)
 
     def text() -> str:
         if found.missing:

@@ -74,9 +74,7 @@ class Material:
     @cached_property
     def best(self) -> BestSet:
         """Which configurations may be the best, see `analysis.best`."""
-        from mdaf_core.analysis.best import best_set
-
-        return best_set(self.runs, self.split, self.metric)
+        return results.best_of(self.study, self.runs, split=self.split, metric=self.metric)
 
     @cached_property
     def ledger(self) -> pl.DataFrame:

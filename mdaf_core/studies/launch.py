@@ -153,6 +153,8 @@ def run_configurations(
 
     if until is not None:
         seeds = seeds_to_try(until, seeds)
+        if factorial is not None:
+            raise UsageError("All configurations of a factorial take the same seeds: name them, without until decided.")
         if len(configs) < 2:
             raise UsageError("Seeds until decided takes a reference and a configuration to compare with it.")
     if after is None:

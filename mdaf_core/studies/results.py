@@ -17,6 +17,7 @@ from mdaf_core.studies.status import cells
 from mdaf_core.studies.store import Study, list_studies
 
 if TYPE_CHECKING:
+    from mdaf_core.analysis.best import BestSet
     from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.analysis.factorial import Effects
     from mdaf_core.analysis.margins import Margin
@@ -89,6 +90,25 @@ def compare(
     )
     found.conditions = _conditions(study, found, finished, only)
     return found
+
+
+def best_of(
+    study: Study,
+    runs: Sequence[RunRecord] | None = None,
+    *,
+    split: Split | None = None,
+    metric: str | None = None,
+) -> BestSet:
+    """Which configurations may be the best, by the study's plan or by other choices, see `analysis.best`.
+
+    Where seeds are added until decided, each look has the level of a look (docs/statistics.md).
+    """
+    from mdaf_core.analysis.best import best_set
+    from mdaf_core.analysis.sequential import ALPHA
+
+    _, rows, by, _ = choices(study, split=split, metric=metric)
+    alpha = study.plan.until.nominal(ALPHA) if study.plan and study.plan.until else ALPHA
+    return best_set(study_runs(study) if runs is None else runs, rows, by, alpha)
 
 
 def effects_of(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mdaf_core.analysis.sequential import UntilDecided
 from mdaf_core.base.errors import UsageError
 from mdaf_core.runs.presets import get_preset
+from mdaf_core.studies import launch
 from mdaf_core.studies.definitions import design, get_definition
 from mdaf_core.studies.factorial import build, parse_component
 
@@ -41,5 +43,11 @@ def test_what_is_no_design_is_refused():
         build(get_preset("mdaf-full"), {"gate": ["model.fusion=gate"]})
     with pytest.raises(UsageError, match="no factorial"):
         design(get_definition("demo"))
+    configs, found = build(get_preset("mdaf-full"), OFF)
+    with pytest.raises(UsageError, match="take the same seeds"):
+        launch.run_configurations(
+            definition="factorial", dataset="tiny", configs=configs, seeds=[1], reference="mdaf-full", factorial=found,
+            until=UntilDecided(),
+        )  # fmt: skip
     with pytest.raises(UsageError, match="of one preset"):
         design(get_definition("factorial"), ["mdaf-full", "lr"])

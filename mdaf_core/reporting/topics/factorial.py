@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mdaf_core.reporting.material import Material
 
 WORDS = {"better": "▲ helps", "worse": "▼ harms", "parity": "◆ less than the margin", "not shown": "● not shown"}
+TOGETHER = WORDS | {"better": "▲ more together", "worse": "▼ less together"}
 
 
 def effects_frame(found: Effects) -> pl.DataFrame:
@@ -55,7 +56,7 @@ def effects_frame(found: Effects) -> pl.DataFrame:
 def effects_table(found: Effects) -> pl.DataFrame:
     """Columns as people read them."""
     frame = effects_frame(found)
-    words = [WORDS.get(one.verdict, one.verdict) for one in found.effects]
+    words = [(TOGETHER if one.together else WORDS).get(one.verdict, one.verdict) for one in found.effects]
     return pl.DataFrame(
         {
             "Component": frame["configuration"],
@@ -120,7 +121,7 @@ def _table(material: Material) -> PaperTable:
             "Effect, bp": [signed(value) for value in data["Effect, bp"]],
             "95% interval": edge,
             "p": [p_value(p) for p in data["p"]],
-            "Shown": [one.verdict.replace("better", "helps").replace("worse", "harms") for one in found.effects],
+            "Shown": [word[2:] if word[:1] in "▲▼◆●" else word for word in data["Verdict"]],
             "Not told from": [", ".join(one.mixed_up) or "–" for one in found.effects],
         },
         data=data,

@@ -38,6 +38,8 @@ def best_note(found: BestSet) -> str:
     if found.missing:
         return ""
     out = f"Means over the {len(found.seeds)} seeds that all have; p counts how many were compared."
+    if found.alpha < 0.049:  # of one look among several
+        out += f" Seeds are added until decided, so the set takes p below {found.alpha:.2g} instead of 0.05."
     return out + (f" Left out: {', '.join(found.left_out)}." if found.left_out else "")
 
 
