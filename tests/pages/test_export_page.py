@@ -13,7 +13,7 @@ def test_gallery_and_tables(open_page) -> None:  # noqa: F811
     assert len(app.get("image")) == 3
     app = open_page("export", "full", view="Tables")
     latex = [code.value for code in app.code if "toprule" in code.value]
-    assert len(latex) == 3
+    assert len(latex) == 4
     assert "No finished run of this study has a gate" in words(app) or "predictions" in words(app)
     assert "Holm" in words(open_page("export", "full", view="Text"))
 
