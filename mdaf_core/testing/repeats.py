@@ -278,29 +278,28 @@ class _Stop(Monitor):
 
 @check("resume", "A resumed training repeats an uninterrupted one bit for bit.")
 def resume(subject: Subject) -> Faults:
-    """Two epochs; the same again; one epoch, stopped, and gone on with from its checkpoint, as the trainer does it."""
+    """Two epochs; one epoch, stopped, and gone on with from its checkpoint, as the trainer does it; where these differ,
+    the two epochs again, which tells what is not repeated from what is not kept."""
     found = Faults()
     with tempfile.TemporaryDirectory() as folder, python_randomness(1):
         whole, weights = fit(subject, Path(folder, "whole"))
-        again, weights_again = fit(subject, Path(folder, "again"))
-        difference = _difference(whole, again, weights, weights_again)
-        if difference:
-            return Faults(
-                [f"Trained twice with the same seed, {difference}: {SEEDED} Keep nothing outside of the model."]
-            )
         directory = Path(folder, "parts")
         epochs: list[EpochMetrics] = []
         with suppress(Cancelled):
             _fit(subject, directory, epochs, _Stop(epochs=epochs))
         resumed, weights_resumed = fit(subject, directory, epochs)
         difference = _difference(whole, resumed, weights, weights_resumed)
-        if difference:
-            attribute = _attribute_that_moved(subject, subject.batch("train")) or _moved_in_training(subject)
-            found.append(
-                f"Interrupted after an epoch and resumed, {difference}. What changes while training must be in "
-                f"parameters or "
-                f"buffers, which the checkpoint keeps{f' (suspect: {attribute})' if attribute else ''}."
-            )
+        if not difference:
+            return found
+        again, weights_again = fit(subject, Path(folder, "again"))
+        if repeated := _difference(whole, again, weights, weights_again):
+            found.append(f"Trained twice with the same seed, {repeated}: {SEEDED} Keep nothing outside of the model.")
+            return found
+        attribute = _attribute_that_moved(subject, subject.batch("train")) or _moved_in_training(subject)
+        found.append(
+            f"Interrupted after an epoch and resumed, {difference}. What changes while training must be in parameters "
+            f"or buffers, which the checkpoint keeps{f' (suspect: {attribute})' if attribute else ''}."
+        )
     return found
 
 
