@@ -73,6 +73,10 @@ class Settings(BaseSettings):
         return self.home / "studies"
 
     @property
+    def searches_dir(self) -> Path:
+        return self.home / "searches"
+
+    @property
     def jobs_dir(self) -> Path:
         return self.home / "jobs"
 

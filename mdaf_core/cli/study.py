@@ -12,7 +12,7 @@ from mdaf_core.analysis.margins import AT_LAUNCH, Margin, check_margin, parse_ma
 from mdaf_core.analysis.plan import NO_PLAN, AddedConfiguration, Extension
 from mdaf_core.analysis.sequential import MOST_SEEDS, UntilDecided
 from mdaf_core.base.errors import UsageError
-from mdaf_core.cli import shelf
+from mdaf_core.cli import shelf, tune
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.data.store.dataset import PreparedDataset
@@ -39,6 +39,7 @@ class Until(StrEnum):
 
 app = typer.Typer(help="Studies: a data set × named configurations × seeds.", no_args_is_help=True)
 shelf.register(app)
+tune.register(app)
 
 
 @app.command()

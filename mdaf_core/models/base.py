@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from mdaf_core.base.errors import StudioError
+from mdaf_core.models.space import COMMON, Space
 
 DropoutRate = Annotated[float, Field(ge=0.0, lt=1.0, description="Share of hidden units dropped while training.")]
 HiddenUnits = Annotated[list[Annotated[int, Field(ge=1, le=8192)]], Field(max_length=8)]
@@ -58,6 +59,11 @@ class ModelSettings(BaseModel):
     def gated(self) -> bool:
         """Whether its network is a `GatedModel`, whose outputs have g."""
         return not self.lacks_gate
+
+    def space(self) -> Space:
+        """What a search tries, by the names of settings: of a model that says nothing, of those it shares with others.
+        What is tried of how it is trained comes on top (`RunConfig.space`)."""
+        return {name: values for name, values in COMMON.items() if name in type(self).model_fields}
 
     def declared(self, fact: str) -> Any:
         """The class that `network` (or, of a history model, `encoder`) names, from the file that names it.

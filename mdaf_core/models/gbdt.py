@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from mdaf_core.models.base import ModelSettings, Preset
+from mdaf_core.models.space import Range, Space
 
 
 class GBDTConfig(ModelSettings):
@@ -22,6 +23,14 @@ class GBDTConfig(ModelSettings):
     min_data_in_leaf: int = Field(50, ge=1, description="Rows a leaf at least.")
     smoothing: float = Field(20.0, ge=0, description="Rows of prior mixed into each target encoding.")
     match_features: bool = Field(True, description="Counts and recency of the target's ids in the history.")
+
+    def space(self) -> Space:
+        return {
+            "num_leaves": Range(low=7, high=255, log=True, whole=True),
+            "learning_rate": Range(low=0.01, high=0.3, log=True),
+            "min_data_in_leaf": Range(low=10, high=500, log=True, whole=True),
+            "smoothing": Range(low=1, high=200, log=True),
+        }
 
 
 PRESETS = (Preset("gbdt", "LightGBM on target encodings and history counts", GBDTConfig()),)

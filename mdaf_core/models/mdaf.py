@@ -12,6 +12,7 @@ from mdaf_core.models.dcnv3 import DCNv3Config
 from mdaf_core.models.history import SequenceConfig
 from mdaf_core.models.mamba4rec import Mamba4RecConfig
 from mdaf_core.models.registry import ByKind
+from mdaf_core.models.space import Space
 
 
 class MDAFConfig(ModelSettings):
@@ -32,6 +33,10 @@ class MDAFConfig(ModelSettings):
         0.1, ge=0, le=10, description="Weight of the loss on each branch's own prediction; 0 for none."
     )
     dropout: DropoutRate = 0.3
+
+    def space(self) -> Space:
+        of_branches = {f"sequential.{name}": values for name, values in self.sequential.space().items()}
+        return super().space() | {name: of_branches[name] for name in ("sequential.dropout",) if name in of_branches}
 
     @property
     def lacks_gate(self) -> str:

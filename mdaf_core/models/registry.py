@@ -29,7 +29,7 @@ from mdaf_core.models.base import ModelSettings, Preset
 if TYPE_CHECKING:
     from mdaf_core.models.base import CTRModel
 
-_SHARED = ("base", "history", "layered", "layers", "registry", "searched", "summary", "weights")
+_SHARED = ("base", "history", "layered", "layers", "registry", "searched", "space", "summary", "weights")
 """Files of the folder that hold no model of their own."""
 
 

@@ -13,6 +13,7 @@ from mdaf_core.base.validation import Problem, describe_validation_error, proble
 from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY
 from mdaf_core.models.base import ModelSettings
 from mdaf_core.models.registry import STRICT, ByKind, UnknownModel, models
+from mdaf_core.models.space import TRAINING, Space
 from mdaf_core.runs.imported import IMPORTED, ImportedModel, settings_of
 
 LARGEST_SEED = 2**32 - 1
@@ -125,6 +126,25 @@ class RunConfig(BaseModel):
     def imported(self) -> bool:
         """Whether it was trained elsewhere, and only its predictions are here."""
         return self.model.kind == IMPORTED
+
+    def space(self) -> Space:
+        """What a search tries of it where nobody says otherwise, by paths as `with_overrides` takes them: of how a
+        network is trained, and what its model declares (`ModelSettings.space`)."""
+        training = {} if self.model.grown else {f"training.{name}": values for name, values in TRAINING.items()}
+        return training | {f"model.{name}": values for name, values in self.model.space().items()}
+
+    def value(self, path: str) -> Any:
+        """The value of a setting.
+
+        Raises:
+            UsageError: there is no such setting.
+        """
+        node: Any = self
+        for key in path.split("."):
+            if not isinstance(node, BaseModel) or key not in type(node).model_fields:
+                raise UsageError(f"{self.name} has no setting {path!r}.")
+            node = getattr(node, key)
+        return node
 
     def settings(self) -> dict[str, Any]:
         """Model and training, JSON-ready; of an imported configuration no training, which is not known."""

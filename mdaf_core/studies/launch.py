@@ -136,15 +136,18 @@ def run_configurations(
     split: Split = "test",
     margin: Margin | None = None,
     cloned_from: str | None = None,
+    tuned_in: str | None = None,
     until: UntilDecided | None = None,
     factorial: Design | None = None,
+    serve: bool = True,
 ) -> Study:
     """Create a study of these configurations and queue all its jobs.
 
     Args:
         metric, split, margin: with `reference` and `seeds` the plan of its comparison, see `analysis.plan`.
         after: the preparation of its data, where they are not there yet; they are not checked then.
-        until: as of `run`. factorial: which of them has which components.
+        tuned_in: the search whose winners these configurations are.
+        until: as of `run`. factorial: which of them has which components. serve: as of `queue.api.submit`.
 
     Raises:
         UsageError: as `run`.
@@ -174,10 +177,11 @@ def run_configurations(
         margin=margin,
         threads=threads_for(len(configs) * len(seeds)),
         cloned_from=cloned_from,
+        tuned_in=tuned_in,
         until=until,
         factorial=factorial,
     )
-    _queue(study, study.pairs, after)
+    _queue(study, study.pairs, after, serve)
     return study
 
 

@@ -54,6 +54,7 @@ class Study(BaseModel):
     imported: list[ImportedSeed] = Field([], description="Seeds of imported configurations: they have none of `seeds`.")
     added: list[AddedConfiguration] = Field([], description="Configurations added later; `configurations` has them.")
     cloned_from: str | None = Field(None, description="Id of the study that it is a changed copy of.")
+    tuned_in: str | None = Field(None, description="Id of the search (`studies.tuning`) whose winners these are.")
     note: str = Field("", description="What its people say of it, Markdown.")
     tags: list[str] = Field([], description="Words to find it by.")
     archived: bool = Field(False, description="Whether lists leave it out until they are asked for it.")
@@ -144,6 +145,7 @@ def create_study(
     imported: Sequence[ImportedSeed] = (),
     threads: int | None = None,
     cloned_from: str | None = None,
+    tuned_in: str | None = None,
     until: UntilDecided | None = None,
     factorial: Design | None = None,
 ) -> Study:
@@ -157,6 +159,7 @@ def create_study(
         imported: seeds of imported configurations. A study of those alone has no plan: what was chosen before their
             results were seen is not known.
         cloned_from: the study it is a changed copy of.
+        tuned_in: the search whose winners it confirms.
 
     Raises:
         UsageError: no configuration or seed, one named twice, a reference that is not among them, an unknown metric, or
@@ -185,6 +188,7 @@ def create_study(
                 threads=threads,
                 cloned_from=cloned_from,
                 factorial=factorial,
+                tuned_in=tuned_in,
                 plan=None
                 if all(config.imported for config in configurations)
                 else Plan(

@@ -52,24 +52,43 @@ def run(context: Context, training: Training) -> None:
     from mdaf_core.data.prepare.resources import machine_memory
     from mdaf_core.data.store.dataset import PreparedDataset
     from mdaf_core.studies.estimate import needed_memory
+    from mdaf_core.studies.tuning import going, prune, search
     from mdaf_core.tasks import summaries
+    from mdaf_core.training.divergence import Diverged
 
     job = context.job
     place = trainings.place(job)
+    trial_of = search.get(place.study) if place is not None and search.exists(place.study) else None
+    judge = prune.watch(trial_of, place.configuration) if trial_of is not None and place is not None else None
     dataset = PreparedDataset.open(training.dataset)
     if job.threads is not None:  # others may run beside it
         context.wait_for_memory(needed_memory(training.config, dataset), machine_memory() // 2)
-    summaries.train(
-        training.config,
-        dataset,
-        training.seed,
-        study=place.study if place else "",
-        run_id=job.run_id if job.resume else None,
-        on_progress=lambda told: context.report(told, run_id=told.run_id),
-        on_epoch=lambda epochs: notices.log(epoch_line(epochs[-1])),
-        should_stop=context.should_stop,
-        provenance={**training.provenance, "job": job.id},
-    )
+
+    def on_epoch(epochs: list[EpochMetrics]) -> None:
+        notices.log(epoch_line(epochs[-1]))
+        if judge is not None:
+            judge(epochs)
+
+    try:
+        summaries.train(
+            training.config,
+            dataset,
+            training.seed,
+            study=place.study if place else "",
+            run_id=job.run_id if job.resume else None,
+            on_progress=lambda told: context.report(told, run_id=told.run_id),
+            on_epoch=on_epoch,
+            should_stop=context.should_stop,
+            provenance={**training.provenance, "job": job.id},
+        )
+    except Diverged as error:
+        if trial_of is not None:
+            going.diverged(trial_of.id, training.config.name, str(error))
+        raise
+    except prune.BelowMedian as end:
+        notices.log(str(end))
+        going.pruned(trial_of.id, training.config.name, end.epoch)  # type: ignore[union-attr]
+        return
     if place is not None:
         _go_on(place.study)
 
@@ -100,18 +119,22 @@ def settle(job: Job, state: Literal["failed", "cancelled"], reason: str) -> bool
         if left == "running":
             left = tracking.close_or_finish(record.run_id, state, reason)
         finished = finished or (record.run_id == job.run_id and left == "finished")
-    if finished:  # it may have died before it looked whether its study is decided
+    if finished:  # it may have died before it looked what its study or search does next
         _go_on(place.study)
     return finished
 
 
 def _go_on(study_id: str) -> None:
-    """Add the next seed of a study whose seeds are added until decided, where its runs so far are done."""
+    """Add the next seed of a study whose seeds are added until decided, or the next trial of a search, where the
+    runs so far are done."""
+    from mdaf_core.studies import until
     from mdaf_core.studies.store import is_stored
-    from mdaf_core.studies.until import go_on
+    from mdaf_core.studies.tuning import going, search
 
     if is_stored(study_id):
-        go_on(study_id, serve=False)
+        until.go_on(study_id, serve=False)
+    elif search.exists(study_id):
+        going.go_on(study_id, serve=False)
 
 
 KIND = kind.Kind(name=trainings.KIND, payload=Training, progress=TrainProgress, run=run, settle=settle)
