@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-# `streamlit run`, with a demo study whose trainings end after two epochs: what is clicked on is the same.
+# `streamlit run`, with a demo study without the branches alone, whose trainings end after two epochs.
 STREAMLIT = """
 import sys
 from dataclasses import replace
@@ -30,7 +30,10 @@ from streamlit.web.cli import main
 from mdaf_core.studies import definitions as here
 
 def short(one):
-    return replace(one, overrides=(*one.overrides, "training.max_epochs=2")) if one.name == "demo" else one
+    if one.name != "demo":
+        return one
+    few = [name for name in one.presets if name not in ("mdaf-static", "mdaf-sequential")]
+    return replace(one, presets=tuple(few), overrides=(*one.overrides, "training.max_epochs=2"))
 
 here._DEFINITIONS = tuple(map(short, here._DEFINITIONS))
 sys.exit(main())

@@ -17,10 +17,10 @@ pytestmark = pytest.mark.e2e
 def test_demo_from_first_visit_to_a_pdf(page: Page, app: str, home: Path, tmp_path: Path) -> None:
     page.goto(app)
     page.get_by_role("button", name="Run the demo study").click()
-    expect(page.get_by_text("of 10 runs finished")).to_be_visible()
+    expect(page.get_by_text("of 6 runs finished")).to_be_visible()
     open_page(page, "Jobs")
     open_page(page, "Overview")
-    wait_for(page, page.get_by_text("10 of 10 runs finished", exact=True), home)
+    wait_for(page, page.get_by_text("6 of 6 runs finished", exact=True), home)
 
     for name in ("Data", "Launch", "Jobs", "Curves", "Compare"):
         open_page(page, name)

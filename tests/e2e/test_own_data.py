@@ -16,8 +16,7 @@ from tests.e2e.clicks import open_page, settled, wait_for
 
 pytestmark = pytest.mark.e2e
 
-LEFT_OUT = ["mdaf-static", "mdaf-sequential"]  # of the demo study
-RUNS = ["mdaf-full", "dcnv2", "lr"]
+RUNS = ["mdaf-full", "dcnv2", "lr"]  # of the demo study as it is here
 EPOCHS = 2
 FOLDERS = {"user-behavior": "userbehavior", "movielens": "ml-100k"}
 TITLES = {"user-behavior": "Taobao UserBehavior, conversion", "movielens": "MovieLens-100K"}
@@ -67,7 +66,7 @@ def prepare(page: Page, title: str, home: Path) -> None:
 
 
 def plan(page: Page, accept: str = "") -> Locator:
-    """The demo study on the data set shown, without the branches alone, with one seed; a failed check is accepted.
+    """The demo study on the data set shown, with one seed; a failed check is accepted.
     Returns the button that launches it."""
     page.get_by_test_id("stMain").get_by_role("link", name="Launch").last.click()
     expect(page.get_by_role("heading", name="Launch", exact=True).first).to_be_visible()
@@ -75,8 +74,6 @@ def plan(page: Page, accept: str = "") -> Locator:
     if accept:
         expect(go).to_be_disabled()
         page.get_by_text(f"I accept {accept}").click()
-    for name in LEFT_OUT:
-        page.get_by_role("button", name=f"Remove {name}", exact=True).click()
     for label, value in {"Max epochs": EPOCHS, "Seeds": 42}.items():
         field = page.get_by_label(label, exact=True)
         field.fill(str(value))
