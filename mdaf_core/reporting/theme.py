@@ -26,7 +26,7 @@ SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"
 
 # For the screen, between light and dark: seen on white and on near-black.
 FAINT_TEXT = {"light": "#5f6b78", "dark": "#98a4b0"}  # contrast of 4.5 and more on the page's ground
-MUTED = "#8b97a3"  # present, but not the point: below the noise floor, single seeds
+MUTED = "#85919d"  # present, but not the point: below the noise floor, single seeds
 QUIET = "#76828f"  # text beside marks
 BLUE, ORANGE, RED = "#4a86d0", "#ec7430", "#dd4b54"
 DIVERGING = [ORANGE, "#dd9a70", "#b4b9bf", "#86a5cc", BLUE]
