@@ -28,6 +28,10 @@ WHAT = (
     "README.md the command that makes each figure, table and run again. What this study cannot give is left out with "
     "the reason."
 )
+CAPSULE = (
+    "Opens without a server or a network: tables, charts, verdicts with their tests, data card, settings, provenance. "
+    "The predictions of the rows compared are inside, and whoever has it can compute every number from them again:"
+)
 
 
 def main() -> None:
@@ -102,8 +106,9 @@ def main() -> None:
                     format_func=lambda name: TABLES[name][0], bind="query-params",
                 )  # fmt: skip
                 st.caption(WHAT)
-        with button:
+        with button, st.container(horizontal=True, gap="small"):
             _bundle_button(key, figures, chosen_tables)
+            _capsule(key)
         groups = list(dict.fromkeys(FIGURES[name].group for name in FIGURES))
         view = st.segmented_control(
             "View", [*groups, *OTHER_VIEWS], default=groups[0], required=True, key="view", bind="query-params",
@@ -153,6 +158,32 @@ def _bundle_button(key: Key, figures: list[str], chosen_tables: list[str]) -> No
         "application/zip", type="primary", on_click="ignore", icon=":material/folder_zip:", key="bundle",
         disabled=not (figures or chosen_tables), help="Made when you click, in up to a minute.",
     )  # fmt: skip
+
+
+def _capsule(key: Key) -> None:
+    with st.popover(
+        "For a reviewer", icon=":material/deployed_code:", help="One file that shows the study and proves it."
+    ):
+        st.caption(CAPSULE)
+        anonymous = st.checkbox(
+            "Anonymous", key="anonymous",
+            help="Without title, note, tags, names of people and machines, paths, commits.",
+        )  # fmt: skip
+        title = st.text_input(
+            "Title in the file", key="capsule-title", placeholder="the study's" if not anonymous else "A study"
+        )
+
+        def make() -> bytes:
+            from mdaf_core.reporting.capsule.make import capsule
+
+            return capsule(_material(key), None, anonymous=anonymous, title=title).html.encode()
+
+        name = "study.html" if anonymous else f"{key[0]}.html"
+        st.download_button(
+            "Download the file", make, name, "text/html", on_click="ignore", icon=":material/download:", key="capsule",
+            help="Made when you click, in up to a minute.",
+        )  # fmt: skip
+        st.code(f"mdaf verify {name}", language="sh")
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------------

@@ -62,6 +62,11 @@ def items_of(run: RunRecord, split: Split) -> Items:
         return Items(unknown=str(error))
 
 
+def remember_items(run: RunRecord, split: Split, found: Items) -> None:
+    """Keep what `items_of` would count, where the data set is known not to be."""
+    cached("items", [run.dataset, run.fingerprint, split], Items, lambda: found)
+
+
 def items_note(found: Items, over_items: bool) -> str:
     """What to know of the items as a sentence: proposes intervals over them where they repeat. Empty: nothing."""
     if found.unknown:

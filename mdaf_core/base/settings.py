@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -93,12 +96,35 @@ class Settings(BaseSettings):
 _NAMES = tuple(f"MDAF_{name.upper()}" for name in Settings.model_fields)
 
 
+class _Elsewhere(Settings):
+    """Those of a folder of its own, whose runs no server has."""
+
+    @property
+    def tracking_uri(self) -> str:
+        return f"sqlite:///{self.home / 'mlflow.db'}"
+
+
+_elsewhere: ContextVar[Settings | None] = ContextVar("elsewhere", default=None)
+
+
+@contextmanager
+def artifacts_in(folder: Path) -> Iterator[None]:
+    """Within it, this thread (task) has its artifacts in `folder`, and others theirs where they were."""
+    token = _elsewhere.set(_Elsewhere(**get_settings().model_dump(exclude={"home"}), home=folder.resolve()))
+    try:
+        yield
+    finally:
+        _elsewhere.reset(token)
+
+
 def get_settings() -> Settings:
     """The settings of this process, from the environment as it is now; `home` is absolute. Empty variables are unset.
 
     Raises:
         UsageError: a variable says what its setting cannot be.
     """
+    if (elsewhere := _elsewhere.get()) is not None:
+        return elsewhere
     named = os.environ.get("MDAF_HOME")
     settled = IN_CLONE if named is None else named.startswith(("/", "~"))
     return _read(tuple(os.environ.get(name) for name in _NAMES), None if settled else Path.cwd())

@@ -58,7 +58,11 @@ class _Facts:
 
 
 def of_study(
-    study: Study, runs: Sequence[RunRecord], split: Split = "test", comparison: StudyComparison | None = None
+    study: Study,
+    runs: Sequence[RunRecord],
+    split: Split = "test",
+    comparison: StudyComparison | None = None,
+    data: tuple[DatasetMeta | None, Audit | None] | None = None,
 ) -> list[Condition]:
     """The conditions of a study's results, those of its data first.
 
@@ -66,8 +70,9 @@ def of_study(
         runs: the one that stands for each configuration and seed, in whatever state (`results.study_runs`).
         split: rows that results are on.
         comparison: whose choices are held against the study's plan.
+        data: the data set and its audit; None: `data_of`.
     """
-    meta, audit = _data(study, runs)
+    meta, audit = data_of(study, runs) if data is None else data
     facts = _Facts(study, runs, split, meta, audit, comparison)
     return [condition for gather in (*_OF_DATA, *_OF_RUNS) for condition in gather(facts)]
 
@@ -88,7 +93,7 @@ def split_words(meta: DatasetMeta | None) -> str:
     return SPLIT_KINDS.get(kind, "split unknown") + made
 
 
-def _data(study: Study, runs: Sequence[RunRecord]) -> tuple[DatasetMeta | None, Audit | None]:
+def data_of(study: Study, runs: Sequence[RunRecord]) -> tuple[DatasetMeta | None, Audit | None]:
     """The data set that the runs were trained on and its audit; None where it is gone, or is another by now."""
     from mdaf_core.data.audit.report import stored_audit
     from mdaf_core.data.store.dataset import PreparedDataset

@@ -19,11 +19,30 @@ if TYPE_CHECKING:
 
     from mdaf_core.analysis.best import BestSet
     from mdaf_core.analysis.compared import StudyComparison
+    from mdaf_core.analysis.plan import Conditions
+    from mdaf_core.data.audit.report import Audit
     from mdaf_core.data.store.schema import DatasetMeta, Split
     from mdaf_core.runs.tracking import RunRecord
 
 MOST_LINES = 8  # configurations in one line chart on paper; the palette has as many colours
 SPLIT_WORDS = {"test": "test", "val": "validation"}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a study's own files, the store and the queue say, found before: a capsule brings it with it.
+
+    Attributes:
+        records: the run that stands for each configuration and seed; ledger: what each configuration cost.
+        conditions: how the comparison stands to the plan.
+        data, audit: of the data set that the runs were trained on.
+    """
+
+    records: list[RunRecord]
+    ledger: pl.DataFrame
+    conditions: Conditions | None
+    data: DatasetMeta | None
+    audit: Audit | None
 
 
 @dataclass
@@ -35,6 +54,7 @@ class Material:
             by default those the study planned.
         only: configurations to draw in line charts; empty: the first eight.
         typeface: of figures.
+        known: what is else read from where the study is.
     """
 
     study: Study
@@ -43,6 +63,7 @@ class Material:
     margin: Margin | str | None = results.PLANNED
     only: tuple[str, ...] = field(default=())
     typeface: Typeface = "sans"
+    known: Known | None = None
 
     def __post_init__(self) -> None:
         _, self.split, self.metric, _ = results.choices(self.study, split=self.split, metric=self.metric)
@@ -50,7 +71,7 @@ class Material:
     @cached_property
     def records(self) -> list[RunRecord]:
         """The run that stands for each configuration and seed, in whatever state."""
-        return results.study_runs(self.study)
+        return results.study_runs(self.study) if self.known is None else self.known.records
 
     @property
     def runs(self) -> list[RunRecord]:
@@ -60,11 +81,15 @@ class Material:
     @cached_property
     def conditions(self) -> list[conditions.Condition]:
         """What must be known beside every result of the study."""
-        return conditions.of_study(self.study, self.records, self.split, self.comparison)
+        data = None if self.known is None else (self.known.data, self.known.audit)
+        return conditions.of_study(self.study, self.records, self.split, self.comparison, data)
 
     @cached_property
     def comparison(self) -> StudyComparison:
-        found = results.compare(self.study, self.runs, split=self.split, metric=self.metric, margin=self.margin)
+        said = None if self.known is None else self.known.conditions
+        found = results.compare(
+            self.study, self.runs, split=self.split, metric=self.metric, margin=self.margin, conditions=said
+        )
         if found.rows is None:  # nothing was compared row by row; each run says how many rows it was evaluated on
             counts = {getattr(run.result, self.split).rows for run in self.runs if run.result}
             found.rows = counts.pop() if len(counts) == 1 else None
@@ -81,13 +106,15 @@ class Material:
         """What each configuration cost, see `analysis.costs.of_runs`."""
         from mdaf_core.analysis import costs
 
-        return costs.of_runs(self.runs)
+        return costs.of_runs(self.runs) if self.known is None else self.known.ledger
 
     @property
     def dataset(self) -> DatasetMeta | None:
         """What is known of the data set; None where it was removed since."""
         from mdaf_core.data.store.dataset import PreparedDataset
 
+        if self.known is not None:
+            return self.known.data
         try:
             return PreparedDataset.open(self.study.dataset).meta
         except StudioError:

@@ -20,6 +20,7 @@ CONCATENATIONS = {"vconcat", "hconcat", "concat"}
 _transformers = Lock()
 
 PALETTE = ["#1f5aa6", "#ee620f", "#006b53", "#d16480", "#2416a3", "#6cbaff", "#641c40", "#7cb95a"]
+PALETTE_DARK = ["#7fb2ee", "#ec7430", "#3f8652", "#eda6c8", "#6a50c8", "#6ce3b9", "#c9364a", "#f6e955"]
 SEQUENTIAL = ["#eef3f8", "#c6d9ec", "#8fb4db", "#4f86c2", "#1f5aa6", "#0d3468"]
 DASHES: list[list[int]] = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [4, 1], [1, 3], [10, 3], [3, 1, 1, 1]]
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
@@ -125,6 +126,27 @@ _INK: dict[str, Any] = {
         "diverging": DIVERGING,
     },
 }
+
+
+def page_ink(dark: bool) -> dict[str, Any]:
+    """What the app's theme gives charts on screen, for a page of its own: a `config` to lay under the chart's."""
+    if not dark:
+        return _merge(_INK, {"background": "transparent"} | _ON_LIGHT)
+    text, line = FAINT_TEXT["dark"], "#333c46"
+    ramp = ["#1b2530", "#284d76", "#4a7cb5", "#7fb2ee", "#b4d3f6", "#cfe3fa"]
+    return {
+        "background": "transparent",
+        "axis": {"labelColor": text, "titleColor": text, "gridColor": line, "domainColor": MUTED, "tickColor": MUTED},
+        "legend": {"labelColor": text, "titleColor": text},
+        "header": {"labelColor": text, "titleColor": text},
+        "mark": {"color": PALETTE_DARK[0]},
+        "text": {"color": "#e4e8ec"},
+        "range": {
+            "category": PALETTE_DARK,
+            **dict.fromkeys(("ordinal", "ramp", "heatmap"), ramp),
+            "diverging": DIVERGING,
+        },
+    }
 
 
 def styles(mode: Mode) -> dict[str, dict[str, Any]]:

@@ -67,6 +67,7 @@ def compare(
     margin: Margin | str | None = PLANNED,
     only: Sequence[str] = (),
     over_items: bool = False,
+    conditions: Conditions | None = None,
 ) -> StudyComparison:
     """`compare_study` by the study's plan, or by other choices, which are said to be chosen after results were seen.
 
@@ -75,6 +76,7 @@ def compare(
         margin: None for none, `PLANNED` for the plan's.
         only: configurations that are shown where it is not all of them; tests are of all.
         over_items: intervals cover other items, too: only ever wider, and so no choice that needs a mark.
+        conditions: how it stands to the plan, where that was found before; None: as store and queue say now.
 
     Raises:
         UsageError: unknown configuration or metric, or a margin without a meaning for it.
@@ -88,7 +90,7 @@ def compare(
     found = compare_study(
         finished, base, rows, by, width, study.expected_seeds, over_items, until=until, undecided=study.undecided
     )
-    found.conditions = _conditions(study, found, finished, only)
+    found.conditions = _conditions(study, found, finished, only) if conditions is None else conditions
     return found
 
 

@@ -88,10 +88,10 @@ def results_paragraph(
         if top.mean is not None and top.mean.covers_seeds:
             edges = f"{top.mean.low:.4f} to {top.mean.high:.4f}"
             spread = f" (95% interval {edges}, which covers {top.mean.covers})"
-        best = "highest" if registry.metric(comparison.metric).direction > 0 else "lowest"
+        end = "highest" if registry.metric(comparison.metric).direction > 0 else "lowest"
         out.append(
             Sentence(
-                f"The {best} mean {metric} was that of {top.configuration}, {top.summary.mean:.4f}{spread}.",
+                f"The {end} mean {metric} was that of {top.configuration}, {top.summary.mean:.4f}{spread}.",
                 "means over seeds; not a test",
             )
         )
