@@ -54,6 +54,7 @@ TESTED_IN = {
     "reporting/test_bundle.py": "mdaf_core.reporting: captions figure words mdaf_core.reporting.paper: text "
     "mdaf_core.reporting.topics: published slices mdaf_core.reporting.topics.comparison: figures pairs reported "
     "mdaf_core.reporting.topics.curves: figures table mdaf_core.reporting.topics.gates: figures frames table",
+    "reporting/test_capsule.py": "mdaf_core.reporting.capsule: parts rebuilt record",
     "runs/test_importing.py": "mdaf_core.runs: groups imported mdaf_core.runs.importing: keys matching positions "
     "record scores table",
     "runs/test_published.py": "mdaf_core.runs.published: fuxictr tensorboard",
