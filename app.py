@@ -12,7 +12,7 @@ PAGES = {
     "Understand": [("compare", "Compare", "balance"), ("gates", "Gates", "call_split")],
     "Publish": [("export", "Export", "file_export")],
 }
-LINKED = {"run": "Run"}  # reached by links alone
+LINKED = {"run": "Run", "tuning": "Tuning"}  # reached by links alone
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from mdaf_core.studies.estimate import known_costs, settled
 from mdaf_core.studies.histories import length_word, parse_lengths
 from mdaf_core.studies.settings_form import apply
 from mdaf_core.testing.report import kept
-from pages import launch_clone, launch_cost, launch_factorial, launch_form, shared, study_plan
+from pages import launch_clone, launch_cost, launch_factorial, launch_form, launch_tune, shared, study_plan
 from pages.study_plan import Chosen, plan_form
 
 OWN = "own"
@@ -36,6 +36,8 @@ SEEDS_HELP = (
 def main() -> None:
     if study_id := st.session_state.pop("launched_study", None):
         st.switch_page("pages/overview.py", query_params={"study": study_id})
+    if search_id := st.session_state.pop("begun_search", None):
+        st.switch_page("pages/tuning.py", query_params={"search": search_id})
     shared.header("Launch", "What do I run?")
     with shared.guard():
         source = launch_clone.source()
@@ -172,8 +174,9 @@ def _summary(
 ) -> None:  # fmt: skip
     """What will run, what it costs, and the button, locked while there are obstacles."""
     shared.section("This study")
+    tuned = launch_tune.asked()
     seeds_text = st.text_input("Seeds", "42, 43, 44", key="seeds_text", help=SEEDS_HELP)
-    until = study_plan.until_form()
+    until = None if tuned else study_plan.until_form()
     title = st.text_input(
         "Title", "", max_chars=120, key="study_title", placeholder="Shown in lists; may be left empty"
     )
@@ -193,6 +196,11 @@ def _summary(
     plan = plan_form(dataset, by_name.get(reference))
     if plan.problem:
         obstacles.append(plan.problem)
+    if tuned:
+        launch_tune.draw(
+            dataset.name, definition, configs, reference, title, seeds, acknowledged or [], plan, obstacles
+        )
+        return
     at_first = len(seeds[: until.first] if until else seeds)
     runs = len(configs) * at_first
     counted = settled(configs, dataset, known_costs(configs, dataset, runs), runs)

@@ -20,6 +20,11 @@ def about(study: Study) -> None:
     """Tags and note, where there are any, and what it is a copy of."""
     if study.cloned_from:
         st.caption(f"Cloned from {shared.plain(study.cloned_from)}.")
+    if study.tuned_in:
+        st.page_link(
+            "pages/tuning.py", label="Settings won in a search: see its trials", icon=":material/tune:",
+            query_params={"search": study.tuned_in},
+        )  # fmt: skip
     if study.tags:
         st.markdown(" ".join(f":gray-badge[{shared.plain(tag)}]" for tag in study.tags))
     if study.archived:

@@ -30,6 +30,7 @@ TESTED_IN = {
     "pages/test_compare_page.py": "pages: compare_best compare_factorial",
     "pages/test_jobs_pages.py": "pages: launch_factorial",
     "pages/test_studies_page.py": "pages: launch_clone studies study_manage",
+    "pages/test_tuning_page.py": "pages: launch_tune tuning",
     "analysis/test_published.py": "mdaf_core.analysis.published.found",
     "cli": "mdaf_core.__main__ mdaf_core.cli: best data evaluate factorial gates imports jobs "
     "metrics output predict results scores shelf speed store study twins",

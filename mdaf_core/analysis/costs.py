@@ -31,9 +31,7 @@ def ledger(runs: Sequence[RunRecord], others: Sequence[RunRecord] = ()) -> pl.Da
         first = members[0]
         seconds = [r.wall_seconds for r in results if r.wall_seconds is not None]
         tried = {
-            tuple(sorted((k, v) for k, v in r.config.items() if k not in ("seed", "dataset")))
-            for r in [*runs, *others]
-            if r.model == first.model and r.fingerprint == first.fingerprint
+            _settings(r) for r in [*runs, *others] if r.model == first.model and r.fingerprint == first.fingerprint
         }
         records.append(
             {
@@ -61,6 +59,28 @@ def ledger(runs: Sequence[RunRecord], others: Sequence[RunRecord] = ()) -> pl.Da
     return pl.DataFrame(records, schema=schema).select(
         "configuration", "model", "seeds", *integers[1:4], *floats, "settings_tried"
     )
+
+
+def budgets(runs: Sequence[RunRecord], others: Sequence[RunRecord]) -> dict[str, int]:
+    """Configuration → settings of its preset that were tried on the same data: its own, and those of runs elsewhere
+    that no configuration compared here has. Imported ones are left out.
+
+    Args:
+        runs: of a study. others: of the store, in whatever state.
+    """
+    compared = {_settings(run) for run in runs}
+    elsewhere: dict[tuple[str, str], set[tuple[tuple[str, Any], ...]]] = {}
+    wanted = {(run.preset, run.fingerprint) for run in runs if not run.imported}
+    for run in others:
+        if (run.preset, run.fingerprint) in wanted and (settings := _settings(run)) not in compared:
+            elsewhere.setdefault((run.preset, run.fingerprint), set()).add(settings)
+    return {
+        run.configuration: 1 + len(elsewhere.get((run.preset, run.fingerprint), ())) for run in runs if not run.imported
+    }
+
+
+def _settings(run: RunRecord) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted((k, v) for k, v in run.config.items() if k not in ("seed", "dataset")))
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -178,7 +178,7 @@ def _value(one: Any) -> dict[str, Any]:
 
 
 def _text(one: Any, every: bool = False) -> str:
-    from mdaf_core.studies.tuning.summary import summary
+    from mdaf_core.studies.tuning.summary import duration, summary
 
     found = summary(one)
     lines = [f"{one.title} ({one.id}), data set {one.dataset}", found.sentence, *found.warnings, ""]
@@ -187,7 +187,7 @@ def _text(one: Any, every: bool = False) -> str:
         "trials",
         "pruned",
         "no figure",
-        "hours",
+        "time",
         "as it was",
         "best",
         "expected of half",
@@ -198,7 +198,7 @@ def _text(one: Any, every: bool = False) -> str:
         best = part.winner
         half = part.expected_of(max(1, len(part.values) // 2))
         rows.append((
-            part.name, part.ended, part.pruned, part.gone, number(part.seconds / 3600, 2),
+            part.name, part.ended, part.pruned, part.gone, duration(part.seconds),
             number(part.untuned), number(best.value if best else None), number(half), part.winner_words,
         ))  # fmt: skip
     lines.append(table(rows, header))

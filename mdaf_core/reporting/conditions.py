@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from mdaf_core.analysis.convergence import diverged, unfinished
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.store.sample import sample_note
-from mdaf_core.reporting.words import seeds
+from mdaf_core.reporting.words import listed, seeds
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.compared import StudyComparison
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mdaf_core.studies.store import Study
 
 OfData = Literal["data", "synthetic", "split", "audit-failed", "audit-warned"]
-OfRuns = Literal["seeds", "sources", "users", "plan", "diverged", "unfinished", "imported"]
+OfRuns = Literal["seeds", "sources", "users", "plan", "diverged", "unfinished", "imported", "budget"]
 SPLIT_KINDS = {
     "time": "split by time",
     "last-day": "the last day as test, the day before as validation",
@@ -224,6 +224,34 @@ def _imported(facts: _Facts) -> Iterator[Condition]:
         )
 
 
+def _budgets(facts: _Facts) -> Iterator[Condition]:
+    """How settings were chosen, and where more of them were tried of one configuration than of another."""
+    from mdaf_core.analysis.costs import budgets
+    from mdaf_core.runs import tracking
+    from mdaf_core.studies.tuning import search
+
+    finished = [run for run in facts.runs if run.state == "finished"]
+    if not finished:
+        return
+    if facts.study.tuned_in and search.exists(facts.study.tuned_in):
+        one = search.get(facts.study.tuned_in)
+        yield Condition(
+            kind="budget",
+            sentence=f"Settings won on validation, {one.budget_words} of each configuration with seed {one.seed}, "
+            "which none of these runs has.",
+        )
+    tried = budgets(finished, tracking.list_runs())
+    if tried and max(tried.values()) - min(tried.values()) > 1:
+        most, fewest = max(tried.values()), min(tried.values())
+        names = {n: listed([name for name, count in tried.items() if count == n]) for n in (most, fewest)}
+        yield Condition(
+            kind="budget",
+            sentence=f"Budgets are unequal: on these data {most} settings of {names[most]} were tried, and {fewest} of "
+            f"{names[fewest]}.",
+            grave=True,
+        )
+
+
 def _users(facts: _Facts) -> Iterator[Condition]:
     note = sample_note(facts.comparison.sample) if facts.comparison and facts.comparison.sample else ""
     if note:
@@ -245,4 +273,5 @@ _OF_RUNS: tuple[Callable[[_Facts], Iterator[Condition]], ...] = (
     _diverged,
     _unfinished,
     _imported,
+    _budgets,
 )

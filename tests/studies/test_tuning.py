@@ -11,6 +11,7 @@ from mdaf_core.analysis.costs import of_runs
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.models.space import Choice, Range
 from mdaf_core.queue import api, store
+from mdaf_core.reporting import conditions
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.runs.results import EpochMetrics, RunResult
@@ -92,6 +93,14 @@ def test_equal_trials_then_the_winners_on_fresh_seeds():
     runs = tracking.list_runs(study.id)
     assert of_runs(runs)["settings_tried"].to_list() == [3, 3]
     assert {run.seed for run in runs} == {42, 43, 44}
+    said = [one.sentence for one in conditions.of_study(study, runs) if one.kind == "budget"]
+    assert said == [
+        "Settings won on validation, 3 trials of each configuration with seed 1, which none of these runs has."
+    ]
+    for rate in (1e-5, 2e-5):
+        tracking.start_run(get_preset("lr").with_overrides({"training.learning_rate": rate}), 1, "tiny", "f" * 64)
+    (_, unequal) = [one for one in conditions.of_study(study, runs) if one.kind == "budget"]
+    assert unequal.grave and "unequal: on these data 5 settings of lr were tried, and 3 of dcnv2" in unequal.sentence
     going.go_on(one.id, serve=False)
     assert [s.id for s in list_studies() if s.tuned_in] == [study.id]
     told = summary(search.get(one.id))

@@ -123,10 +123,10 @@ class Summary:
     def sentence(self) -> str:
         """Budget and how far it is."""
         ended = sum(one.ended for one in self.configurations)
-        hours = sum(one.seconds for one in self.configurations) / 3600
+        spent = duration(sum(one.seconds for one in self.configurations))
         each = f"Each configuration gets {self.search.budget_words}, every trial with seed {self.search.seed}."
         state = "all budgets are spent" if self.done else "the search goes on"
-        return f"{each} {ended} trials have ended in {hours:.2f} hours of training; {state}."
+        return f"{each} {ended} trials have ended, after {spent} of training; {state}."
 
     @property
     def warnings(self) -> list[str]:
@@ -174,6 +174,13 @@ def summary(search: Search) -> Summary:
             for part in search.configurations
         ],
     )
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `1.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def _short(value: Any) -> str:
