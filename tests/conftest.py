@@ -21,6 +21,19 @@ settings.load_profile("patient")
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture
+def processes() -> None:
+    """For tests that let the program start the processes that do what is queued, or count costs."""
+
+
+@pytest.fixture(autouse=True)
+def _nobody_serves(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere nobody does what is queued: each page of a form would load torch in a process of its own."""
+    if "processes" not in request.fixturenames:
+        monkeypatch.setattr("mdaf_core.queue.api._start_supervisor", os.close)
+        monkeypatch.setattr("mdaf_core.studies.estimate._start_counting", lambda *_: None)
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run store without runs. Creating its tables takes a second, copying it none."""

@@ -76,7 +76,7 @@ class Queue:
 
 
 @pytest.fixture
-def queue(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
+def queue(processes, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
     """An empty queue; submitting starts the supervisor of the tests. Everything started is gone afterwards."""
     monkeypatch.setattr(api, "SUPERVISOR", (sys.executable, str(FAKE)))
     monkeypatch.setattr(api, "_launcher", (sys.executable, str(LAUNCHER)))

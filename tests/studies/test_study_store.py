@@ -286,7 +286,7 @@ def test_changes_that_are_not_valid_leave_the_others(changes, sentences):
     assert apply(start, {path: changes[path] for path in changes if path not in refused})[1] == {}
 
 
-def test_costs_are_counted_in_a_process_of_their_own(tiny):
+def test_costs_are_counted_in_a_process_of_their_own(tiny, processes):
     from mdaf_core.base.settings import get_settings
     from mdaf_core.models.summary import count_parameters
     from mdaf_core.studies.estimate import estimate, known_costs, settled

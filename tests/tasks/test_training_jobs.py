@@ -62,7 +62,7 @@ def supervised(tmp_path_factory):
 
 
 @pytest.fixture
-def served(supervised, monkeypatch):
+def served(supervised, monkeypatch, processes):
     monkeypatch.setenv("MDAF_HOME", str(supervised))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("MDAF_THREADS", "1")
