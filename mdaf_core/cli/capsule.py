@@ -33,7 +33,7 @@ def command(
     margin: MarginOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a study as one HTML file that opens without a server or a network.
+    """Write a study as one HTML file that opens without a network.
 
     Tables, charts, verdicts with their tests, data card, settings, provenance, and the predictions that `verify`
     computes every number from again; these lie beside the file where it would have more than 5 MB.

@@ -46,7 +46,7 @@ COMMANDS = {
     "gates": ("gates:command", "See what the history, the branches and the gate contribute."),
     "export": ("export:command", "Write a study's figures, tables and text."),
     "figure": ("export:figure", "Draw one figure or table of a study again."),
-    "capsule": ("capsule:command", "Write a study as one HTML file that opens without a server or a network."),
+    "capsule": ("capsule:command", "Write a study as one HTML file that opens without a network."),
     "verify": ("capsule:verify", "Compute every number of a capsule again from its predictions."),
 }
 

@@ -161,6 +161,7 @@ def test_histories_are_gathered_where_they_are_read(name: str) -> None:
         cu_seqlens=torch.zeros_like(batch.cu_seqlens),
         history={field: codes[:0] for field, codes in batch.history.items()},
         history_age_T=batch.history_age_T[:0],
+        gap_T=batch.gap_T[:0],
         equal_TH=batch.equal_TH[:0],
         match_BM=torch.zeros_like(batch.match_BM),
     )
