@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 HELP = (
     "The configuration with the best mean was picked by its figures. With 95% confidence the best one, for other seeds "
-    "and other users, is among those marked; p is against being the best and counts how many were compared."
+    "and other users, is among those marked; p is against being the best and counts how many were compared. Spreads of "
+    "seeds are drawn towards their mean here, so with few seeds it can exclude one whose verdict, from its own spread, "
+    "is still open."
 )
 
 
