@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -74,6 +75,17 @@ def app(home: Path) -> Iterator[str]:
         process.terminate()
         process.wait(PATIENT)
         _stop_supervisor(home)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """What was to be read on the page when a walk failed."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    page = getattr(item, "funcargs", {}).get("page")
+    if report.when == "call" and report.failed and page is not None:
+        with contextlib.suppress(Exception):
+            report.sections.append(("page", page.get_by_test_id("stMain").inner_text(timeout=10_000)))
 
 
 @pytest.fixture

@@ -56,6 +56,7 @@ def choose_folder(page: Page, source: str, folder: Path) -> None:
     expect(page.get_by_text(re.compile("UserBehavior.csv|u.data")).first).to_be_visible()
     page.get_by_role("button", name="Take this folder").click()
     expect(path).to_have_value(str(folder))
+    settled(page)
 
 
 def prepare(page: Page, title: str, home: Path) -> None:
@@ -112,6 +113,7 @@ def test_own_files_from_the_folder_to_the_comparison(
             page.get_by_role("combobox", name="Split", exact=True).click()
             page.get_by_role("option", name="random").click()
             expect(page.get_by_text(re.compile("Changed from the defaults: Split random"))).to_be_visible()
+            settled(page)
         prepare(page, TITLES[source], home)
         expect(page.get_by_text("must be acknowledged by name")).to_have_count(1 if failing else 0)
         go = plan(page, "user-interleaved" if failing else "")
