@@ -12,7 +12,7 @@ import polars as pl
 from mdaf_core.analysis.sampling import mean_over_seeds, row_sampling
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError, UsageError
-from mdaf_core.base.files import read_json, writing
+from mdaf_core.base.files import below, read_json, writing
 from mdaf_core.data.store.export import frames
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.registry import metrics
@@ -141,8 +141,8 @@ def _line(epoch: EpochMetrics, best: bool) -> str:
 
 def files_of(run: RunRecord) -> list[tuple[str, int]]:
     """Its files on this machine, with their bytes."""
-    found = (path for path in run.directory.rglob("*") if path.is_file() and not path.name.startswith("."))
-    return sorted((path.relative_to(run.directory).as_posix(), path.stat().st_size) for path in found)
+    found = ((path, stat.st_size) for path, stat in below(run.directory) if not path.name.startswith("."))
+    return sorted((path.relative_to(run.directory).as_posix(), size) for path, size in found)
 
 
 # ---- predictions for people ------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mdaf_core.base import notices
 from mdaf_core.base.errors import UsageError
-from mdaf_core.base.files import best_effort, with_patience, write_json, writing
+from mdaf_core.base.files import best_effort, size_below, with_patience, write_json, writing
 from mdaf_core.base.settings import get_settings
 from mdaf_core.data.store.schema import Split
 from mdaf_core.models.base import ModelSettings
@@ -341,7 +341,7 @@ def delete_run(run_id: str) -> int:
     with sentences(get_settings().tracking_uri):
         _client().delete_run(run_id)
     folder = run_directory(run_id).parent
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    size = size_below(folder)
     with writing(folder):
         if folder.exists():
             shutil.rmtree(folder)

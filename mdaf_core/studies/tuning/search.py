@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.base import notices
 from mdaf_core.base.errors import DamagedFileError, UsageError
-from mdaf_core.base.files import check_name, reading, write_text
+from mdaf_core.base.files import check_name, is_gone, reading, write_text
 from mdaf_core.base.locks import exclusive
 from mdaf_core.base.settings import get_settings
 from mdaf_core.data.store.schema import Split
@@ -148,6 +148,10 @@ def get(search_id: str) -> Search:
     if not path.exists():
         known = ", ".join(search.id for search in list_searches()[:20]) or "none yet"
         raise UsageError(f"There is no search {search_id!r}. Searches: {known}.")
+    return _read(path)
+
+
+def _read(path: Path) -> Search:
     with reading(path, REMEDY):
         return Search.model_validate_json(path.read_bytes())
 
@@ -163,9 +167,10 @@ def list_searches() -> list[Search]:
     found = []
     for path in sorted(folder.glob("[!.]*.json")) if folder.exists() else ():
         try:
-            found.append(get(path.stem))
+            found.append(_read(path))
         except DamagedFileError as damage:
-            notices.add(damage)
+            if not is_gone(damage):
+                notices.add(damage)
     return sorted(found, key=lambda search: (search.created, search.id), reverse=True)
 
 
