@@ -10,7 +10,7 @@ from mdaf_core.forms.fields import Field
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.studies.settings_form import settings
 from pages import shared
-from pages.fields import draw
+from pages.fields import anew, draw, place
 
 ALL = "All configurations"
 COLUMNS = 3
@@ -51,15 +51,17 @@ def form(scope: str, config: RunConfig, refused: dict[str, str], training_only: 
 
 def _widget(scope: str, field: Field, refused: str | None) -> None:
     """One field. It shows what `config` has, whatever it was begun with: another study has other starting points."""
-    key = f"set-{scope}-{field.path}-{st.session_state.get('launch_generation', 0)}"
+    name = f"set-{scope}-{field.path}-{st.session_state.get('launch_generation', 0)}"
     title = field.title
     if refused:
         title = f":red[{title}] :material/error:"
     elif field.path in changes(scope):
         title = f":blue[{title}] :material/edit:"
     value = changes(scope)[field.path] if refused else field.value
+    key = place(name)
     if key in st.session_state and field.entered(st.session_state[key]) != value:
-        del st.session_state[key]
+        anew(name)
+        key = place(name)
     draw(field, key, value=value, title=title, on_change=_changed, args=(scope, field, key))
     if refused:
         st.caption(f":red[{shared.plain(refused)}]")

@@ -50,7 +50,7 @@ def options_form(
             of_column = columns if field.extra.get("column") else None
             start, place, help = begun.get(name, field.value), f"{key}-{name}", ""
             if implied is not None:
-                start, place = implied.value, f"{place}-{implied.by}"
+                start, place = implied.value, f"{place}-{implied.by}-{form[name].as_text(implied.value)}"
                 help = f"{field.help} {'Decided' if locked else 'Begun'} by {implied.by}."
             with cells.pop(0):
                 value = draw(field, place, value=start, help=help, locked=locked, columns=of_column)

@@ -23,6 +23,7 @@ from mdaf_core.queue.job import Job
 from mdaf_core.studies import data_sets
 from mdaf_core.tasks import prepare
 from pages import path_browser, prepare_progress, shared, uploading
+from pages.fields import anew, place
 from pages.options_form import options_form
 
 OPEN = "prepare-open"
@@ -49,7 +50,7 @@ def draw(expanded: bool) -> None:
         with st.container(border=True, gap="small"):
             options, taken = options_form(
                 source.options,
-                f"prepare-{name}",
+                place(f"prepare-{name}"),
                 None if proposal is None else proposal.rows.columns,
                 _begun(name, path) or (None if proposal is None else proposal.options),
             )
@@ -89,8 +90,7 @@ def edit(job: Job) -> None:
     """Begin the form with what a preparation was given. For a button: the form is drawn after it."""
     payload = job.payload
     source = payload["source"]
-    for key in [key for key in st.session_state if str(key).startswith(f"prepare-{source}-")]:
-        del st.session_state[key]
+    anew(f"prepare-{source}")
     st.session_state[BEGUN] = payload
     st.session_state["prepare-source"] = source
     st.session_state[f"prepare-path-{source}"] = payload["path"] or ""
@@ -165,8 +165,7 @@ def _table(path: Path | None) -> Proposal:
         path,
         changed,
     ):  # another file: its own proposal, not the last choices
-        for key in [key for key in st.session_state if str(key).startswith("prepare-table-")]:
-            del st.session_state[key]
+        anew("prepare-table")
         st.session_state["prepare-table-of"] = (path, changed)
     shared.show_table(proposal.rows.head(SHOWN), "table-head", title="First rows", names_as_they_are=True)
     if proposal.findings:

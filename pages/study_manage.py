@@ -9,6 +9,7 @@ import streamlit as st
 
 from mdaf_core.studies import shelf
 from pages import shared
+from pages.fields import anew, place
 
 if TYPE_CHECKING:
     from mdaf_core.studies.store import Study
@@ -40,13 +41,12 @@ def menu(study: Study) -> None:
     if not found.open:
         return
     with found:
-        title, tags, note = (f"manage-{what}-{study.id}" for what in ("title", "tags", "note"))
-        st.session_state.setdefault(title, study.title)
-        st.session_state.setdefault(tags, ", ".join(study.tags))
-        st.session_state.setdefault(note, study.note)
-        st.text_input("Title", key=title, max_chars=shelf.LONGEST_TITLE)
-        st.text_input("Tags", key=tags, placeholder="paper, week 48", help="Separated by commas.")
-        st.text_area("Note", key=note, max_chars=shelf.LONGEST_NOTE, help="Markdown; HTML is shown as it is typed.")
+        title, tags, note = (place(f"manage-{what}-{study.id}") for what in ("title", "tags", "note"))
+        st.text_input("Title", study.title, key=title, max_chars=shelf.LONGEST_TITLE)
+        st.text_input("Tags", ", ".join(study.tags), key=tags, placeholder="paper, week 48",
+                      help="Separated by commas.")  # fmt: skip
+        st.text_area("Note", study.note, key=note, max_chars=shelf.LONGEST_NOTE,
+                     help="Markdown; HTML is shown as it is typed.")  # fmt: skip
         st.button(
             "Save", key="manage-save", type="primary", on_click=shared.act, args=(_save, study, title, tags, note)
         )
@@ -62,8 +62,8 @@ def _save(study: Study, title: str, tags: str, note: str) -> None:
     shelf.rename(study.id, given[title])
     shelf.retag(study.id, wanted, [tag for tag in study.tags if tag not in wanted])
     shelf.write_note(study.id, given[note])
-    for key in given:
-        del st.session_state[key]
+    for what in ("title", "tags", "note"):
+        anew(f"manage-{what}-{study.id}")
 
 
 def clone_link(study: Study) -> None:

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.audit import audit, report
 from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.reading.reczoo_sets import SETS
 from mdaf_core.data.store.dataset import PreparedDataset
 from tests.conftest import ROOT
 from tests.data.raw_files import write_criteo, write_user_behavior
@@ -163,19 +164,19 @@ def test_the_form_shows_the_first_rows_and_proposes_a_mapping(monkeypatch, store
     app.selectbox(key="prepare-source").select("table").run()
     app.text_input(key="prepare-path-table").set_value(str(tmp_path / "a.csv")).run()
     _clean(app)
-    assert app.selectbox(key="prepare-table-label").options == ["clk", "uid", "ad", "when", "price"]
-    assert app.selectbox(key="prepare-table-item").value == "ad"
-    assert app.multiselect(key="prepare-table-numeric").value == ["price"]
+    assert app.selectbox(key="prepare-table-1-label").options == ["clk", "uid", "ad", "when", "price"]
+    assert app.selectbox(key="prepare-table-1-item").value == "ad"
+    assert app.multiselect(key="prepare-table-1-numeric").value == ["price"]
     assert "Found: a.csv (1.2 kB)" in _text(app).replace("\\", "")
     assert "price" in app.dataframe[0].value.columns and len(app.dataframe[0].value) == 6
-    app.selectbox(key="prepare-table-user").set_value(None).run()
+    app.selectbox(key="prepare-table-1-user").set_value(None).run()
     app.button(key="prepare-go").click().run()
     _clean(app)
     assert sent["arguments"][3] == {"label": "clk", "item": "ad", "timestamp": "when", "numeric": ["price"]}
     app.text_input(key="prepare-path-table").set_value(str(tmp_path / "b.csv")).run()  # another file begins afresh
     _clean(app)
-    assert app.selectbox(key="prepare-table-user").value == "user"
-    assert app.selectbox(key="prepare-table-timestamp").value is None
+    assert app.selectbox(key="prepare-table-2-user").value == "user"
+    assert app.selectbox(key="prepare-table-2-timestamp").value is None
     app.text_input(key="prepare-path-table").set_value(str(tmp_path / "none.csv")).run()
     assert not app.exception and "There is nothing to read at this path" in _text(app)
 
@@ -362,7 +363,7 @@ def test_the_form_says_what_a_file_is(monkeypatch, store, tmp_path):
     _clean(app)
     text = _text(app)
     assert "This looks like KuaiRand" in text and "play_time_ms (known only after the row was shown" in text
-    assert app.selectbox(key="prepare-table-timestamp_unit").value == "ms"
+    assert app.selectbox(key="prepare-table-1-timestamp_unit").value == "ms"
 
 
 def test_a_split_by_time_is_one_click_away(monkeypatch, store) -> None:
@@ -371,3 +372,15 @@ def test_a_split_by_time_is_one_click_away(monkeypatch, store) -> None:
     assert not app.exception and app.query_params["dataset"] == "views"
     for name in ("views", "criteo"):  # split by time already; without times
         assert "twin-go" not in [button.key for button in _page(monkeypatch, store, dataset=name).button]
+
+
+def test_what_another_choice_begins_follows_it(monkeypatch, store):
+    """A published set brings its own least count; it was kept from the set chosen before, as if it had been typed."""
+    app = _page(monkeypatch, store, dataset="views")
+    app.selectbox(key="prepare-source").select("reczoo").run()
+    shown = {}
+    for name in ("Criteo_x4", "Avazu_x4", "Criteo_x4"):
+        app.selectbox(key="prepare-reczoo-dataset").select(name).run()
+        _clean(app)
+        shown[name] = next(e for e in app.number_input if e.label == "Min count").value
+    assert shown == {name: SETS[name].min_count for name in shown} and len(set(shown.values())) == 2

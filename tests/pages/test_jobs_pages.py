@@ -306,8 +306,8 @@ def test_the_form_shows_where_each_study_starts(tiny):
     shown = {}
     for name in [*definition_names(), "demo"]:
         app.selectbox(key="definition").set_value(name).run()
-        if key in {field.key for field in app.number_input}:
-            shown[name] = app.number_input(key=key).value
+        for field in [field for field in app.number_input if str(field.key).startswith(key)]:  # anew for each study
+            shown[name] = field.value
             assert shown[name] == configurations(get_definition(name))[0].training.max_epochs
     assert len(set(shown.values())) > 1
 
