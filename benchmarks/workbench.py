@@ -7,7 +7,7 @@ Method. One study of 4 configurations × 5 seeds is written through the run stor
 predictions, `tests.reporting.example_study`); the others are copies of it, in the store's tables, in the queue and on
 disk, under ids of their own, on 20 data sets. Each page is opened in a process of its own that has loaded its libraries
 and read nothing (`cold`), then run again; memory is that process's largest. Listing all runs by MLflow's own search, as
-the program did before, stands beside the same by `runs.rows`, in one process, so that the ratio is of one run.
+the program did before, stands beside the same by `runs.tracking.rows`, in one process, so that the ratio is of one run.
 """
 
 from __future__ import annotations
@@ -154,16 +154,17 @@ def measure(page: str, study: str, repeats: int) -> dict[str, float]:
 def listing() -> dict[str, float]:
     """Seconds to read all runs: straight from the file, and by MLflow's client."""
     from mdaf_core.base.settings import get_settings
-    from mdaf_core.runs import database, rows, tracking
+    from mdaf_core.runs.tracking import connection, database, rows
+    from mdaf_core.runs.tracking.listing import _asked
 
     uri = get_settings().tracking_uri
     path = database.database_path(uri)
     assert path is not None
-    tracking._client()
+    connection.client()
     start = time.perf_counter()
     direct = rows.read(path)
     between = time.perf_counter()
-    asked = tracking._asked(uri, None)
+    asked = _asked(uri, None)
     end = time.perf_counter()
     assert len(direct) == len(asked)
     return {

@@ -22,7 +22,7 @@ PARTS = (
 )
 RANK = {part: rank for rank, part in enumerate(reversed(PARTS))}
 MODULE = re.compile(r"mdaf_core(\.\w+)+(:\w*)?")
-HEAVY = ("torch", "lightning", "mlflow", "sklearn", "statsmodels", "lightgbm", "scipy")
+HEAVY = ("torch", "lightning", "mlflow", "sklearn", "lightgbm", "scipy")
 
 # Modules without a file of tests of their name that no test imports, by the tests that come to them through others.
 TESTED_IN = {
@@ -59,7 +59,8 @@ TESTED_IN = {
     "runs/test_importing.py": "mdaf_core.runs: groups imported mdaf_core.runs.importing: keys matching positions "
     "record scores table",
     "runs/test_published.py": "mdaf_core.runs.published: fuxictr tensorboard",
-    "runs/test_run_store.py": "mdaf_core.runs: database files restore mdaf_core.studies: rebuild",
+    "runs/test_run_store.py": "mdaf_core.runs: files mdaf_core.runs.tracking: artifacts database entries recording "
+    "records restore mdaf_core.studies: rebuild",
     "studies/test_study_store.py": "mdaf_core.studies: contributions pace",
     "tasks/test_training_jobs.py": "mdaf_core.tasks: __main__ follow train",
     "testing": "mdaf_core.cli: check_model mdaf_core.testing: base capabilities configuration data elsewhere "

@@ -22,7 +22,7 @@ from mdaf_core.runs.metric_values import metric_value
 from mdaf_core.runs.predictions import COLUMNS, dataset_of, load_predictions
 from mdaf_core.runs.presets import get_preset, preset_names
 from mdaf_core.runs.results import EpochMetrics
-from mdaf_core.runs.tracking import RunRecord, flatten
+from mdaf_core.runs.tracking import RunRecord
 
 EVALUATED: tuple[Split, ...] = tuple(split for split in get_args(Split) if split != "train")
 DOWNLOADS = (".csv", ".parquet")
@@ -67,7 +67,7 @@ def config_of(run: RunRecord) -> RunConfig:
 def settings(run: RunRecord) -> dict[str, Any]:
     """All settings, by their dotted paths: of its file, else as the run store has them (as texts)."""
     try:
-        return flatten(config_of(run).settings())
+        return config_of(run).flat_settings()
     except StudioError as damage:
         notices.add(damage)
         return {key: value for key, value in run.config.items() if key not in ("seed", "dataset")}
@@ -77,7 +77,7 @@ def changes(run: RunRecord) -> list[Changed] | None:
     """What differs from its preset as that is today; None where there is no such preset here."""
     if run.imported or run.preset not in preset_names():
         return None
-    own, usual = settings(run), flatten(get_preset(run.preset).settings())
+    own, usual = settings(run), get_preset(run.preset).flat_settings()
     return [
         Changed(path, usual.get(path), own.get(path))
         for path in dict.fromkeys([*own, *usual])

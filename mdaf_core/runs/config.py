@@ -150,6 +150,10 @@ class RunConfig(BaseModel):
         """Model and training, JSON-ready; of an imported configuration no training, which is not known."""
         return settings_of(self.model_dump(mode="json"))
 
+    def flat_settings(self) -> dict[str, Any]:
+        """`settings` by their dotted paths: `training.max_epochs`."""
+        return _flat(self.settings())
+
     def with_overrides(self, overrides: Iterable[str] | dict[str, Any]) -> RunConfig:
         """A copy with `path=value` pairs applied (`training.max_epochs=2`, `model.sequential.kind=bst`).
 
@@ -175,6 +179,13 @@ class RunConfig(BaseModel):
                 known = models(field.annotation if field else ModelSettings)  # type: ignore[arg-type]
                 raise UsageError(f"{path}.kind must be one of {', '.join(known)}; it is {part.kind!r}.")
         return self
+
+
+def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
 
 
 def _split_pair(text: str) -> tuple[str, Any]:

@@ -14,11 +14,12 @@ from mdaf_core.base.settings import get_settings
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue import store as queue
 from mdaf_core.queue.job import Job
-from mdaf_core.runs import files, restore
+from mdaf_core.runs import files
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.files import SINGLE_RUNS, RunFacts
 from mdaf_core.runs.provenance import fingerprint
-from mdaf_core.runs.restore import StoredRun, Told
+from mdaf_core.runs.tracking import restore
+from mdaf_core.runs.tracking.restore import StoredRun, Told
 from mdaf_core.studies import trainings
 from mdaf_core.studies.store import Study, list_studies
 

@@ -50,8 +50,8 @@ def test_settings_and_how_they_differ_from_the_preset(study):
     found = {one.setting: (one.preset, one.value) for one in one_run.changes(run)}
     assert found["training.max_epochs"] == (20, 7) and found["model.sequential.kind"] == ("mamba4rec", "bst")
     settings = one_run.settings(run)
-    assert settings == tracking.flatten(changed("mine").settings())
-    usual = tracking.flatten(get_preset("mdaf-full").settings())
+    assert settings == changed("mine").flat_settings()
+    usual = get_preset("mdaf-full").flat_settings()
     assert found == {k: (usual.get(k), settings.get(k)) for k in {*usual, *settings} if usual.get(k) != settings.get(k)}
     assert one_run.changes(run_of(study, "lr")) == []
 

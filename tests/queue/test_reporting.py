@@ -22,6 +22,7 @@ from mdaf_core.queue.kind import Stage
 from mdaf_core.queue.supervisor import SETTLE_FAILURES, Supervisor
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
+from mdaf_core.runs.tracking import connection
 from mdaf_core.tasks.kinds import KINDS
 from mdaf_core.training import fit
 
@@ -92,7 +93,7 @@ def test_the_end_of_a_job_waits_for_a_locked_queue(home: Path, monkeypatch: pyte
 def test_a_training_outlasts_a_locked_run_store_and_tells_it_everything_at_the_end(
     tiny, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.01)
     with contextlib.ExitStack() as held:
 
         def lock(epochs: list) -> None:
@@ -106,7 +107,7 @@ def test_a_training_outlasts_a_locked_run_store_and_tells_it_everything_at_the_e
     assert len(result.epochs) == 3
     (run,) = tracking.list_runs()
     assert (run.state, run.result) == ("finished", result)
-    history = tracking._client().get_metric_history(run.run_id, "val_loss")
+    history = connection.client().get_metric_history(run.run_id, "val_loss")
     assert sorted((m.step, m.value) for m in history) == [(e.epoch, e.val_loss) for e in result.epochs]
 
 
@@ -168,7 +169,7 @@ def test_a_job_queued_again_on_a_store_that_cannot_be_used_fails_with_the_senten
     store.end(job, "failed", "Killed.")
     store.requeue(job.id, resume=True)
     (home / "mlflow.db").write_bytes(b"no database" * 1000)
-    tracking._cached_client.cache_clear()
+    connection._cached_client.cache_clear()
 
     class FakeLauncher:
         ready, sent = True, 0

@@ -18,7 +18,7 @@ from mdaf_core.base.settings import artifacts_in, get_settings
 from mdaf_core.reporting.capsule import anonymous, content, make, page, scores, verify
 from mdaf_core.reporting.figures import FIGURES
 from mdaf_core.reporting.material import Material
-from mdaf_core.runs import tracking
+from mdaf_core.runs import files
 from mdaf_core.studies.store import get_study
 from tests.reporting.example_study import make_study
 
@@ -174,7 +174,7 @@ def test_an_anonymous_file_says_nothing_of_who_and_where(
         "scan": "numba of wilhelmina at /home/wilhelmina/mdaf, see https://lab.example.org/x", "device": "gpu-17",
     }  # fmt: skip
     result = run.result.model_copy(update={"provenance": facts})
-    tracking.files.write_result(run.run_id, result)
+    files.write_result(run.run_id, result)
     made = make.capsule(material, anonymous=True)
     for word in (
         "wilhelmina", "/home", "gpu-17", "example.org", "of the Lab", "rebuttal", study, "onerror", "0123456789abcdef",
@@ -204,7 +204,7 @@ def test_what_its_predictions_contradict_is_not_sent_out(study: str) -> None:
     run = Material(get_study(study)).runs[0]
     assert run.result is not None
     better = run.result.test.model_copy(update={"auc": 0.99})
-    tracking.files.write_result(run.run_id, run.result.model_copy(update={"test": better}))
+    files.write_result(run.run_id, run.result.model_copy(update={"test": better}))
     with pytest.raises(StudioError, match=r"holds auc = 0\.99, but its predictions give"):
         make.capsule(Material(get_study(study)))
 

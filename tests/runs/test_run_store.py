@@ -16,6 +16,7 @@ import pytest
 from mdaf_core.queue import store as queue
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
+from mdaf_core.runs.tracking import connection, listing
 from tests.cli.conftest import call  # noqa: F401
 from tests.reporting.example_study import make_study
 
@@ -91,7 +92,7 @@ def test_a_damaged_store_is_said_with_the_command(home: Path, call, content: byt
 def _everything() -> tuple[dict[str, tracking.RunRecord], dict[str, Any]]:
     """All runs but for their order of parameters, and the history of every metric by step."""
     runs = {r.run_id: replace(r, config=dict(sorted(r.config.items()))) for r in tracking.list_runs()}
-    client = tracking._client()
+    client = connection.client()
     keys = {id: client.get_run(id).data.metrics for id in runs}
     histories = {
         (id, key): sorted((m.step, m.value) for m in client.get_metric_history(id, key))
@@ -105,7 +106,7 @@ def test_a_store_is_rebuilt_as_it_was(home: Path, call) -> None:  # noqa: F811
     make_study(["mdaf-full", "lr"], [1, 2], title="One", failed=[("lr", 2)], epochs=6)
     make_study(["dcnv2"], [3], title="Two")
     before = _everything()
-    experiments = {e.name for e in tracking._client().search_experiments()}
+    experiments = {e.name for e in connection.client().search_experiments()}
     (home / "mlflow.db").write_bytes(b"no database" * 1000)
     code, done, err = call("store", "rebuild", "--json")
     assert code == 0, err
@@ -116,7 +117,7 @@ def test_a_store_is_rebuilt_as_it_was(home: Path, call) -> None:  # noqa: F811
     assert after[1]["last"] == before[1]["last"]
     finished = {key for key in before[1]["all"] if before[0][key[0]].state == "finished"}
     assert {k: after[1]["all"][k] for k in finished} == {k: before[1]["all"][k] for k in finished}
-    assert {e.name for e in tracking._client().search_experiments()} == experiments
+    assert {e.name for e in connection.client().search_experiments()} == experiments
     run = tracking.start_run(get_preset("lr"), 9, "toy", "f" * 64, study="one more")
     assert tracking.get_run(run).state == "running"
 
@@ -153,7 +154,7 @@ def test_a_run_that_cannot_be_read_is_left_out_of_the_rebuilt_store(home: Path, 
     make_study(["lr"], [1, 2])
     lost, kept = tracking.list_runs()
     (lost.directory / "config.json").write_text("{")
-    tracking._client().delete_run(kept.run_id)  # by hand, in MLflow: it stays deleted
+    connection.client().delete_run(kept.run_id)  # by hand, in MLflow: it stays deleted
     code, done, _ = call("store", "rebuild", "--json")
     assert code == 0 and done["runs"] == 0
     assert any(lost.run_id[:8] in sentence and "config.json" in sentence for sentence in done["left_out"])
@@ -168,13 +169,13 @@ def test_a_store_of_an_older_mlflow_is_copied_before_it_is_migrated(home: Path, 
     tracking.close_run(run, "failed", "why")
     engine = create_sqlalchemy_engine(f"sqlite:///{home / 'mlflow.db'}")
     config = _get_alembic_config(str(engine.url))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
+    with engine.begin() as begun:
+        config.attributes["connection"] = begun
         command.downgrade(config, "-1")
     engine.dispose()
     old = sqlite3.connect(home / "mlflow.db").execute("SELECT version_num FROM alembic_version").fetchone()[0]
-    tracking._cached_client.cache_clear()
-    tracking._known.clear()
+    connection._cached_client.cache_clear()
+    listing._known.clear()
     assert [(r.run_id, r.reason) for r in tracking.list_runs()] == [(run, "why")]  # to be read, it may be an old one
     tracking.resume_run(run)
     copy = sqlite3.connect(home / f"mlflow.db.before-{old}")

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from mdaf_core.base import notices
-from mdaf_core.runs import rows, tracking
+from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
+from mdaf_core.runs.tracking import connection, listing, rows
 from tests.reporting.example_study import make_study
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -22,7 +23,7 @@ def states() -> dict[int, str]:
 
 
 def test_changes_show_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "CLOCKS_SECONDS", 0.0)
+    monkeypatch.setattr(listing, "CLOCKS_SECONDS", 0.0)
     assert tracking.list_runs() == []
     runs = [start(seed) for seed in range(3)]
     assert states() == {0: "running", 1: "running", 2: "running"}
@@ -37,7 +38,7 @@ def test_changes_show_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     tracking.close_run(runs[1], "failed", "at once")
     assert states() == {0: "failed", 1: "failed", 2: "running"}
     assert [tracking.get_run(run).reason for run in runs[:2]] == ["again", "at once"]
-    tracking._client().delete_run(runs[2])
+    connection.client().delete_run(runs[2])
     assert 2 not in states()
 
 
@@ -46,21 +47,21 @@ def test_what_others_delete_is_gone_within_a_minute(monkeypatch: pytest.MonkeyPa
     tracking.close_run(run, "failed", "")
     start(2)
     assert set(states()) == {1, 2} == {run.seed for run in tracking.list_runs()}
-    tracking._client().delete_run(run)
+    connection.client().delete_run(run)
     assert set(states()) == {2}
-    monkeypatch.setattr(tracking, "READ_ALL_SECONDS", 0.0)
+    monkeypatch.setattr(listing, "READ_ALL_SECONDS", 0.0)
     assert [run.seed for run in tracking.list_runs()] == [2]
 
 
 def test_of_all_runs_only_what_may_have_changed_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "CLOCKS_SECONDS", 0.0)
+    monkeypatch.setattr(listing, "CLOCKS_SECONDS", 0.0)
     for seed in range(4):
         tracking.close_run(start(seed), "failed", "")
     last = start(4)
     assert len(tracking.list_runs()) == 5
     read = []
-    record = tracking._record
-    monkeypatch.setattr(tracking, "_record", lambda run: read.append(run.run_id) or record(run))
+    record = listing.record_of
+    monkeypatch.setattr(listing, "record_of", lambda run: read.append(run.run_id) or record(run))
     tracking.close_run(last, "failed", "")
     assert len(tracking.list_runs()) == 5
     assert last in read and len(set(read)) <= 2
@@ -73,8 +74,8 @@ def test_mlflow_tells_the_same_as_its_file(monkeypatch: pytest.MonkeyPatch) -> N
     beginning = tracking.list_runs()[0].run_id
 
     def everything() -> list[object]:
-        tracking._known.clear()
-        for cache in (tracking._all_runs, tracking._runs_of):
+        listing._known.clear()
+        for cache in (listing._all_runs, listing._runs_of):
             cache.cache_clear()
         found = [tracking.list_runs(), tracking.list_runs(study.id), tracking.get_run(beginning), tracking.standings()]
         return [*found, tracking.studies_on(["f" * 64]), tracking.studies_on(["another"])]

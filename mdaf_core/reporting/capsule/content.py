@@ -18,7 +18,6 @@ from mdaf_core.reporting.material import SPLIT_WORDS, Material
 from mdaf_core.reporting.paper import bundle
 from mdaf_core.reporting.paper.tables import TABLES, make_table
 from mdaf_core.reporting.topics.comparison import frames
-from mdaf_core.runs.tracking import flatten
 
 APART = {"runs", "latency", "speed"}
 """Not of a capsule: its own table has all seeds, and times of answering are measured apart from predictions."""
@@ -172,7 +171,7 @@ def _settings(record: Record) -> str:
         said = ", ".join(f"{path} = {_value(value)}" for path, value in changed) or "as its preset"
         pairs = "".join(
             f"<dt>{parts.text(path)}</dt>{parts.element('dd', parts.text(_value(value)), data_at=path)}"
-            for path, value in flatten(config.settings()).items()
+            for path, value in config.flat_settings().items()
         )
         body = f"{parts.text(config.name)} <small>{parts.text(config.preset)}: {parts.text(said)}</small>"
         out.append(parts.element("details", f"<summary>{body}</summary><dl>{pairs}</dl>", data_at=config.name))

@@ -249,10 +249,9 @@ def _describe_run(run: RunRecord, study: Study) -> dict[str, Any]:
 def changed_settings(config: RunConfig) -> list[tuple[str, Any]]:
     """Settings in which a configuration differs from its preset, in the order in which `--set` takes them."""
     from mdaf_core.runs.presets import get_preset
-    from mdaf_core.runs.tracking import flatten
 
     def settings(of: RunConfig) -> dict[str, Any]:
-        return flatten(of.settings())
+        return of.flat_settings()
 
     mine, base = settings(config), get_preset(config.preset)
     kinds = [(p, v) for p, v in mine.items() if p.endswith(".kind") and settings(base).get(p) != v]

@@ -207,9 +207,7 @@ def condition_notes(comparison: StudyComparison) -> list[str]:
 
 def settings_differences(a: RunConfig, b: RunConfig) -> pl.DataFrame:
     """Settings in which two configurations differ: Setting (dotted path), and a column named by each configuration."""
-    from mdaf_core.runs.tracking import flatten
-
-    left, right = (flatten(config.settings()) for config in (a, b))
+    left, right = (config.flat_settings() for config in (a, b))
     names = ["Setting", a.name, b.name if b.name != a.name else f"{b.name} (2)"]
     rows = [
         (

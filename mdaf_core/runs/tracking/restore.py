@@ -11,11 +11,19 @@ from typing import Any
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.settings import get_settings
-from mdaf_core.runs import database
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.files import RunFacts
 from mdaf_core.runs.results import EpochMetrics, RunResult
-from mdaf_core.runs.tracking import _TO_MLFLOW, final_metrics, run_parameters, run_tags
+from mdaf_core.runs.tracking import database
+from mdaf_core.runs.tracking.entries import (
+    FROM_MLFLOW,
+    TO_MLFLOW,
+    epoch_metrics,
+    final_metrics,
+    portions,
+    run_parameters,
+    run_tags,
+)
 
 
 @dataclass(frozen=True)
@@ -70,8 +78,6 @@ def restore(runs: Sequence[StoredRun]) -> Path | None:
 
 
 def _fill(store: Any, runs: Sequence[StoredRun]) -> None:
-    from mlflow.entities import Metric, Param
-
     experiments = {e.name: e.experiment_id for e in store.search_experiments()}
     for run in sorted(runs, key=lambda run: run.facts.started):
         study = run.facts.study
@@ -82,15 +88,12 @@ def _fill(store: Any, runs: Sequence[StoredRun]) -> None:
         metrics = []
         for epoch in run.epochs:
             now += epoch.seconds
-            values = {k: v for k, v in epoch.model_dump(exclude={"epoch"}).items() if v is not None}
-            metrics += [Metric(name, float(value), round(now * 1000), epoch.epoch) for name, value in values.items()]
+            metrics += epoch_metrics(epoch, round(now * 1000))
         if run.result is not None:
-            ended = round((run.facts.ended or now) * 1000)
-            metrics += [Metric(name, value, ended, 0) for name, value in final_metrics(run.result).items()]
-        params = [Param(k, v) for k, v in run_parameters(run.config, run.facts.seed, run.facts.dataset).items()]
-        store.log_batch(run.run_id, metrics[:1000], params, [])
-        for i in range(1000, len(metrics), 1000):
-            store.log_batch(run.run_id, metrics[i : i + 1000], [], [])
+            metrics += final_metrics(run.result, round((run.facts.ended or now) * 1000))
+        store.log_batch(run.run_id, [], run_parameters(run.config, run.facts.seed, run.facts.dataset), [])
+        for portion in portions(metrics):
+            store.log_batch(run.run_id, portion, [], [])
         _set_state(store, run)
 
 
@@ -127,7 +130,7 @@ def _set_state(store: Any, run: StoredRun) -> None:
 
     if run.facts.state != "running":
         ended = round((run.facts.ended or run.facts.started) * 1000)
-        store.update_run_info(run.run_id, RunStatus.from_string(_TO_MLFLOW[run.facts.state]), ended, None)
+        store.update_run_info(run.run_id, RunStatus.from_string(TO_MLFLOW[run.facts.state]), ended, None)
 
 
 _QUERY = """
@@ -141,14 +144,13 @@ FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id
 def told_by(path: Path) -> dict[str, Told]:
     """What can still be read of the runs in a store, whatever else is wrong with it; nothing where that fails."""
     found: dict[str, Told] = {}
-    states = {v: k for k, v in _TO_MLFLOW.items()}
     with contextlib.suppress(sqlite3.Error, OSError, ValueError, TypeError):
         if path.is_file():
             with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
                 for id, study, status, started, ended, stage, reason, fingerprint in connection.execute(_QUERY):
                     found[id] = Told(
                         study=study,
-                        state=states.get(status, "failed"),
+                        state=FROM_MLFLOW.get(status, "failed"),
                         reason=reason or "",
                         fingerprint=fingerprint or "",
                         started=started / 1000,
