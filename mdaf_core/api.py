@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from mdaf_core.runs.tracking import RunRecord
     from mdaf_core.runs.tracking import get_run as get_run
     from mdaf_core.runs.tracking import list_runs as list_runs
+    from mdaf_core.studies.changing import extend as extend_study
     from mdaf_core.studies.imports import import_predictions as import_predictions
-    from mdaf_core.studies.launch import extend as extend_study
     from mdaf_core.studies.launch import run as run_study
     from mdaf_core.studies.store import Study
     from mdaf_core.studies.store import get_study as get_study
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 ELSEWHERE = {
     "audit_results": "mdaf_core.analysis.published.audit:audit_file",
-    "extend_study": "mdaf_core.studies.launch:extend",
+    "extend_study": "mdaf_core.studies.changing:extend",
     "get_preset": "mdaf_core.runs.presets:get_preset",
     "get_run": "mdaf_core.runs.tracking:get_run",
     "get_study": "mdaf_core.studies.store:get_study",

@@ -65,8 +65,8 @@ def _scores(study_id: str, criteria: tuple[str, ...], version: tuple[Any, ...]) 
     """Every criterion for every configuration; computed anew when the criteria or the run store change."""
     from mdaf_core.analysis.criteria import evaluate_study, read_criteria
     from mdaf_core.runs import tracking
-    from mdaf_core.studies.launch import source_of
     from mdaf_core.studies.store import get_study
+    from mdaf_core.studies.suitable import source_of
 
     study = get_study(study_id)
     results = evaluate_study(read_criteria(study.criteria), tracking.list_runs(study_id), source_of(study.dataset))

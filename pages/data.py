@@ -14,7 +14,7 @@ from mdaf_core.data.store import describe, statistics, statistics_frames
 from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.store.schema import SPLITS
 from mdaf_core.reporting.topics import data as data_charts
-from mdaf_core.studies import data_sets, launch, twins
+from mdaf_core.studies import data_sets, suitable, twins
 from mdaf_core.tasks.twins import prepare_twin
 from pages import predictions_form, prepare_form, prepare_progress, shared
 
@@ -186,7 +186,7 @@ def _runnable(dataset: PreparedDataset) -> None:
             f":red[:material/error:] The {'failed check' if failed == 1 else f'{failed} failed checks'} must be "
             "acknowledged by name before a launch, and every run records it."
         )
-    studies = launch.runnable(dataset)
+    studies = suitable.runnable(dataset)
     blind = dict.fromkeys(name for study in studies for name in study.left_out)
     if blind:
         st.caption(f"These data have no histories, which these configurations read: {', '.join(blind)}.")

@@ -17,10 +17,11 @@ from mdaf_core.data.store.schema import LONGEST_HISTORY
 from mdaf_core.models.registry import plugged
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import describe, get_preset, preset_names
-from mdaf_core.studies import launch
+from mdaf_core.studies import definitions, launch, suitable
 from mdaf_core.studies.definitions import Definition, configurations, definition_names, get_definition
 from mdaf_core.studies.estimate import known_costs, settled
 from mdaf_core.studies.histories import length_word, parse_lengths
+from mdaf_core.studies.seeds import parse_seeds, seeds_to_try
 from mdaf_core.studies.settings_form import apply
 from mdaf_core.testing.report import kept
 from pages import launch_clone, launch_cost, launch_factorial, launch_form, launch_tune, shared, study_plan
@@ -83,7 +84,7 @@ def _selection(dataset: PreparedDataset) -> tuple[str, list[RunConfig], str]:
     name = st.selectbox("Study", [*definition_names(), OWN], key="definition", bind="query-params")
     definition = None if name == OWN else get_definition(name)
     st.caption(f"{definition.title}." if definition else "Configurations of your own choice.")
-    possible = launch.possible_presets(dataset, preset_names())
+    possible = suitable.possible_presets(dataset, preset_names())
     if definition is not None and definition.factors:
         starts, _ = launch_factorial.form(definition) if definition.presets[0] in possible else ([], None)
         return name, starts, starts[0].name if starts else ""
@@ -103,7 +104,7 @@ def _selection(dataset: PreparedDataset) -> tuple[str, list[RunConfig], str]:
         starts = configurations(definition, chosen, **(_lengths(definition) if definition.histories else {}))
     if not starts:
         return name, [], ""
-    usual = launch.usual_reference(definition, starts).name if definition else starts[0].name
+    usual = definitions.usual_reference(definition, starts).name if definition else starts[0].name
     names = [config.name for config in starts]
     reference = st.selectbox(
         "Reference", names, names.index(usual), key=f"reference-{name}",
@@ -181,9 +182,9 @@ def _summary(
         "Title", "", max_chars=120, key="study_title", placeholder="Shown in lists; may be left empty"
     )
     try:
-        seeds = launch.parse_seeds(seeds_text)
+        seeds = parse_seeds(seeds_text)
         if until is not None:
-            seeds = launch.seeds_to_try(until, seeds)
+            seeds = seeds_to_try(until, seeds)
             study_plan.until_words(until, seeds)
     except UsageError as error:
         seeds = []

@@ -321,10 +321,10 @@ def _again(run: RunRecord) -> None:
 
 
 def _run_again(run: RunRecord, path: str, value: Any, name: str) -> None:
-    from mdaf_core.studies import launch
+    from mdaf_core.studies import changing
 
-    config = launch.changed_configuration(run.study, run.configuration, {path: value}, name or None)
-    study = launch.add_configuration(run.study, config)
+    config = changing.changed_configuration(run.study, run.configuration, {path: value}, name or None)
+    study = changing.add_configuration(run.study, config)
     st.toast(f"{config.name} was added to {study.title}: {len(study.seeds)} runs are queued.", icon=":material/check:")
 
 

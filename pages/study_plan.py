@@ -80,9 +80,9 @@ def _proposal(dataset: str, preset: str, metric: str, split: Split, version: tup
     """`propose_margin`; reading what runs have found takes long where there are many."""
     from mdaf_core.data.store.dataset import PreparedDataset
     from mdaf_core.runs.presets import get_preset
-    from mdaf_core.studies import launch
+    from mdaf_core.studies import margin
 
-    return launch.propose_margin(PreparedDataset.open(dataset), get_preset(preset), metric, split)
+    return margin.propose_margin(PreparedDataset.open(dataset), get_preset(preset), metric, split)
 
 
 UNTIL_HELP = (
@@ -116,12 +116,13 @@ def until_words(until: UntilDecided, seeds: list[int]) -> None:
 
 def more_seeds(study: Study, broken: int) -> None:
     """Add seeds to a study, or go on without the runs that failed; what is done is recorded and said beside words."""
-    from mdaf_core.studies import launch
+    from mdaf_core.studies import changing
+    from mdaf_core.studies.seeds import parse_seeds
 
     def add() -> None:
-        seeds = launch.parse_seeds(st.session_state["added_seeds"])
+        seeds = parse_seeds(st.session_state["added_seeds"])
         st.session_state["added_seeds"] = ""
-        launch.extend(study.id, seeds)
+        changing.extend(study.id, seeds)
 
     if study.plan is not None and study.plan.until is not None:
         _give_up(study, broken)
@@ -143,10 +144,10 @@ def more_seeds(study: Study, broken: int) -> None:
 
 
 def _give_up(study: Study, broken: int) -> None:
-    from mdaf_core.studies import launch, until
+    from mdaf_core.studies import changing, until
 
     def give_up() -> None:
-        launch.give_up(study.id)
+        changing.give_up(study.id)
         until.go_on(study.id)
 
     if broken:

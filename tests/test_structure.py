@@ -28,7 +28,7 @@ HEAVY = ("torch", "lightning", "mlflow", "sklearn", "lightgbm", "scipy")
 TESTED_IN = {
     "analysis/test_one_run.py": "mdaf_core.cli: run pages: run",
     "pages/test_compare_page.py": "pages: compare_best compare_factorial",
-    "pages/test_jobs_pages.py": "pages: launch_factorial",
+    "pages/test_jobs_pages.py": "mdaf_core.studies: margin pages: launch_factorial",
     "pages/test_studies_page.py": "pages: launch_clone studies study_manage",
     "pages/test_tuning_page.py": "pages: launch_tune tuning",
     "analysis/test_published.py": "mdaf_core.analysis.published.found",

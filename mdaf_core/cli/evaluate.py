@@ -213,9 +213,9 @@ def criteria(
     other seeds and other users, and lies on one side of the threshold.
     """
     from mdaf_core.analysis.criteria import evaluate_study, preset_criteria, read_criteria
-    from mdaf_core.studies.launch import source_of
     from mdaf_core.studies.results import study_runs
     from mdaf_core.studies.store import get_study, update_study
+    from mdaf_core.studies.suitable import source_of
 
     found = get_study(study)
     if preset:

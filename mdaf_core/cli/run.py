@@ -122,7 +122,7 @@ def again(
     It becomes a further configuration of the run's study, with the study's seeds, so that the two can be compared.
     """
     from mdaf_core.runs.tracking import get_run
-    from mdaf_core.studies import launch
+    from mdaf_core.studies import changing
 
     record = get_run(run)
     if record.study == SINGLE_RUNS:
@@ -130,8 +130,8 @@ def again(
             f"Run {record.run_id[:8]} belongs to no study. `python -m mdaf_core train {record.preset} --data "
             f"{record.dataset} --seed {record.seed} --set …` trains it again."
         )
-    config = launch.changed_configuration(record.study, record.configuration, settings, name)
-    study = launch.add_configuration(record.study, config)
+    config = changing.changed_configuration(record.study, record.configuration, settings, name)
+    study = changing.add_configuration(record.study, config)
     emit(
         {"study": study.id, "configuration": config.name, "seeds": study.seeds},
         as_json,

@@ -13,7 +13,8 @@ from mdaf_core.base import notices
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.files import reading
 from mdaf_core.cli.output import JsonOption, emit, number, table
-from mdaf_core.studies import launch, shelf
+from mdaf_core.studies import changing, shelf
+from mdaf_core.studies.seeds import parse_seeds
 from mdaf_core.studies.store import get_study, readable_studies
 
 StudyId = Annotated[str, typer.Argument(metavar="STUDY", help="A study's id.")]
@@ -197,10 +198,10 @@ def clone(
     It takes the other's configurations, seeds, plan and criteria. What the other one showed was seen before: where both
     compare the same settings on the same data, verdicts say so.
     """
-    found = launch.clone(
+    found = changing.clone(
         study,
         overrides=settings or (),
-        seeds=launch.parse_seeds(seeds) if seeds is not None else None,
+        seeds=parse_seeds(seeds) if seeds is not None else None,
         dataset=data,
         only=[name.strip() for name in only.split(",")] if only else (),
         title=title,

@@ -19,10 +19,18 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import MAX_HISTORY
 from mdaf_core.metrics.registry import in_bp, in_results, named
 from mdaf_core.runs.config import RunConfig
-from mdaf_core.studies import launch
-from mdaf_core.studies.definitions import definition_names, design, get_definition, override_all
+from mdaf_core.studies import changing, launch, margin
+from mdaf_core.studies.definitions import (
+    chosen,
+    definition_names,
+    design,
+    get_definition,
+    override_all,
+    usual_reference,
+)
 from mdaf_core.studies.factorial import parse_component
 from mdaf_core.studies.histories import parse_lengths
+from mdaf_core.studies.seeds import parse_seeds
 from mdaf_core.studies.status import Cell, cells, counts, spread
 from mdaf_core.studies.store import Study, get_study
 from mdaf_core.studies.until import complete as queue_and_go_on
@@ -120,15 +128,15 @@ def run(
     if named_study.factors or factors or halve is not None:
         possible = design(named_study, configs["models"], factors, halve)[0]
     else:
-        possible = launch.chosen(named_study, **configs)
+        possible = chosen(named_study, **configs)
     _require_memory(override_all(possible, settings or []), data)
     if twin:
         require_twin(data, acknowledge or ())
-    usual = next((c for c in possible if c.name == reference), launch.usual_reference(named_study, possible))
+    usual = next((c for c in possible if c.name == reference), usual_reference(named_study, possible))
     study = launch.run(
         definition,
         data,
-        seeds=launch.parse_seeds(seeds) if seeds is not None else None,
+        seeds=parse_seeds(seeds) if seeds is not None else None,
         overrides=settings or [],
         title=title,
         acknowledged=acknowledge or [],
@@ -205,7 +213,7 @@ def _margin(text: str | None, data: str, reference: RunConfig, metric: str, spli
     check_margin(None, metric)
     if text is not None and text.strip().lower() != "proposed":
         return parse_margin(text, AT_LAUNCH)
-    found = launch.propose_margin(PreparedDataset.open(data), reference, metric, split.value)
+    found = margin.propose_margin(PreparedDataset.open(data), reference, metric, split.value)
     if text is not None:
         return found.margin
     what = f" `--margin proposed` takes it: {found.sentence}" if found.margin else f" {found.sentence}"
@@ -235,12 +243,12 @@ def extend(
     if add is None and (name or settings):
         raise UsageError("--name and --set are of a configuration to add: name what it starts from (--add NAME).")
     if add is not None:
-        found = launch.add_configuration(study, launch.changed_configuration(study, add, settings or [], name))
+        found = changing.add_configuration(study, changing.changed_configuration(study, add, settings or [], name))
         added: Extension | AddedConfiguration = found.added[-1]
         runs = len(found.seeds)
     else:
-        new = launch.parse_seeds(seeds or "")
-        found = launch.extend(study, new)
+        new = parse_seeds(seeds or "")
+        found = changing.extend(study, new)
         added = found.extensions[-1]
         runs = len(new) * len(found.trained)
     emit(
@@ -264,7 +272,7 @@ def give_up(
     Verdicts are withheld while planned runs are missing. This records those that will not be finished; verdicts are
     then given without them, and say so.
     """
-    gone = launch.give_up(study, launch.parse_seeds(seeds) if seeds is not None else None)
+    gone = changing.give_up(study, parse_seeds(seeds) if seeds is not None else None)
     go_on(study)
     emit(
         {"study": study, "given_up": gone},

@@ -10,8 +10,9 @@ import typer
 from mdaf_core.base.errors import UsageError
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.metrics.registry import named
-from mdaf_core.studies import launch
+from mdaf_core.studies import definitions
 from mdaf_core.studies.definitions import definition_names, get_definition, override_all
+from mdaf_core.studies.seeds import parse_seeds
 
 Searches = Annotated[str, typer.Argument(metavar="SEARCH", help="A search's id, as `study tune` prints it.")]
 
@@ -87,7 +88,7 @@ def tune(
     from mdaf_core.studies.tuning import begin, search
 
     found = get_definition(definition)
-    chosen = launch.chosen(found, _names(only), _names(models))
+    chosen = definitions.chosen(found, _names(only), _names(models))
     configs = override_all(chosen, settings or [])
     one = begin.begin(
         definition=found.name,
@@ -101,8 +102,8 @@ def tune(
         prune=prune,
         title=title,
         acknowledged=acknowledge or [],
-        seeds=launch.parse_seeds(seeds) if seeds is not None else found.seeds,
-        reference=reference or launch.usual_reference(found, configs).name,
+        seeds=parse_seeds(seeds) if seeds is not None else found.seeds,
+        reference=reference or definitions.usual_reference(found, configs).name,
         metric=metric,
         margin=parse_margin(margin, AT_LAUNCH) if margin else None,
         criteria=found.criteria,

@@ -244,3 +244,35 @@ def _has(node: Any, path: Sequence[str]) -> bool:
             return False
         node = node[key]
     return True
+
+
+def chosen(
+    definition: Definition,
+    only: Sequence[str] = (),
+    models: Sequence[str] = (),
+    histories: Sequence[int] = (),
+    windows: int | None = None,
+) -> list[RunConfig]:
+    """What is run of a definition.
+
+    Args:
+        only: names of its configurations; empty for all.
+        models: presets in the place of its own; histories, windows: as of `Definition`, likewise.
+
+    Raises:
+        UsageError: it has no such configuration, or there is no such preset.
+    """
+    configs = configurations(definition, models, histories, windows)
+    names = [config.name for config in configs]
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        raise UsageError(f"{definition.name} has no {', '.join(unknown)}. It has: {', '.join(names)}.")
+    found = [config for config in configs if not only or config.name in only]
+    if not found:
+        raise UsageError("No configuration is left: none of these models reads windows so long. Name other lengths.")
+    return found
+
+
+def usual_reference(definition: Definition, configs: Sequence[RunConfig]) -> RunConfig:
+    """The definition's reference, or the first configuration where it is not among these."""
+    return next((config for config in configs if config.name == definition.reference), configs[0])

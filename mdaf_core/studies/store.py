@@ -224,11 +224,11 @@ def update_study(
 
     Args:
         criteria, reported: replace those there are.
-        add_seeds, give_up: are added; `studies.launch.extend` and `give_up` decide whether they may be.
+        add_seeds, give_up: are added; `studies.changing.extend` and `give_up` decide whether they may be.
         stop, next_seed: of a study whose seeds are added until decided, see `studies.until`: who gets no further seed
             (those that stopped already stay), and the planned seed to add, where it is not there.
         imported: a seed of an imported configuration, which is added where the study does not have it.
-        add_configuration: is added; `studies.launch.add_configuration` queues its runs.
+        add_configuration: is added; `studies.changing.add_configuration` queues its runs.
         described: title, note, tags, archived, as of `Study`.
 
     Raises:

@@ -12,8 +12,9 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue.job import NewJob
 from mdaf_core.studies import results
 from mdaf_core.studies.definitions import definition_names, get_definition
-from mdaf_core.studies.launch import failed_checks, run_configurations
+from mdaf_core.studies.launch import run_configurations
 from mdaf_core.studies.store import Study, get_study, list_studies
+from mdaf_core.studies.suitable import failed_checks
 
 
 def time_twin(dataset: str) -> str | None:

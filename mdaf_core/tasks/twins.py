@@ -8,8 +8,8 @@ from pathlib import Path
 from mdaf_core.data.prepare.twins import twin_request
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.studies import twins
-from mdaf_core.studies.launch import check_audit, failed_checks
 from mdaf_core.studies.store import Study
+from mdaf_core.studies.suitable import check_audit, failed_checks
 from mdaf_core.tasks import prepare
 
 

@@ -11,7 +11,7 @@ from mdaf_core.base.entries import LARGEST, whole_number
 from mdaf_core.base.errors import UsageError
 from mdaf_core.cli.main import app
 from mdaf_core.queue import api
-from mdaf_core.studies import launch
+from mdaf_core.studies.seeds import parse_seeds
 
 NO_NUMBERS = [
     "²",
@@ -38,9 +38,9 @@ NO_NUMBERS = [
 def test_no_whole_number(text: str) -> None:
     assert whole_number(text) is None
     with pytest.raises(UsageError, match="Seeds look like"):
-        launch.parse_seeds(text)
+        parse_seeds(text)
     with pytest.raises(UsageError, match="Seeds look like"):
-        launch.parse_seeds(f"1-{text}")
+        parse_seeds(f"1-{text}")
 
 
 @given(st.integers(0, LARGEST))
@@ -55,9 +55,9 @@ def test_any_text_is_a_number_or_none(text: str) -> None:
 
 
 def test_the_largest_seed_is_one_that_a_study_takes() -> None:
-    assert launch.parse_seeds("4294967295") == [4294967295]
+    assert parse_seeds("4294967295") == [4294967295]
     with pytest.raises(UsageError, match="at most 4294967295"):
-        launch.parse_seeds("4294967296")
+        parse_seeds("4294967296")
 
 
 @pytest.mark.parametrize("verb", [["cancel"], ["retry"], ["resume"], ["log"], ["move"]])

@@ -7,7 +7,7 @@ import pytest
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.schema import LONGEST_HISTORY
 from mdaf_core.runs.presets import get_preset
-from mdaf_core.studies import launch
+from mdaf_core.studies import definitions
 from mdaf_core.studies.definitions import configurations, get_definition
 from mdaf_core.studies.histories import by_length, lines, parse_lengths
 
@@ -24,14 +24,14 @@ def test_the_study_has_causal_models_at_all_lengths_and_windows_where_they_fit()
 
 
 def test_other_models_and_lengths_may_be_named() -> None:
-    found = launch.chosen(get_definition("history-length"), models=["din", "lr"], histories=[5, 500], windows=500)
+    found = definitions.chosen(get_definition("history-length"), models=["din", "lr"], histories=[5, 500], windows=500)
     assert [c.name for c in found] == ["din-5", "din-500", "lr"]
     bst = by_length(get_preset("mdaf-bst"), [5])[0]
     assert bst.model.sequential.positions == 5  # type: ignore[attr-defined]
     with pytest.raises(UsageError, match="reads windows so long"):
-        launch.chosen(get_definition("history-length"), models=["bst"], histories=[500])
+        definitions.chosen(get_definition("history-length"), models=["bst"], histories=[500])
     with pytest.raises(UsageError, match="It has: mdaf-sequential-10"):
-        launch.chosen(get_definition("history-length"), only=["bst"])
+        definitions.chosen(get_definition("history-length"), only=["bst"])
 
 
 @pytest.mark.parametrize(

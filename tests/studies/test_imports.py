@@ -14,8 +14,8 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.runs import tracking
 from mdaf_core.runs.importing.refused import Refused
 from mdaf_core.runs.provenance import fingerprint
+from mdaf_core.studies.changing import extend
 from mdaf_core.studies.imports import NEW, import_predictions
-from mdaf_core.studies.launch import extend
 from mdaf_core.studies.results import compare, study_runs
 from mdaf_core.studies.status import cells, unqueued
 from mdaf_core.studies.store import get_study

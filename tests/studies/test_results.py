@@ -16,7 +16,7 @@ from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper import bundle
 from mdaf_core.reporting.topics.comparison.frames import comparison_table, condition_notes
 from mdaf_core.runs import tracking
-from mdaf_core.studies import launch, results, trainings
+from mdaf_core.studies import changing, launch, results, trainings
 from mdaf_core.studies.store import get_study, update_study
 from tests.reporting.example_study import make_study
 
@@ -108,16 +108,16 @@ def test_an_interim_look_gives_no_word(home):
 
 def test_a_run_that_failed_for_good_can_be_given_up_and_is_said(home):
     study = make_study(["mdaf-full", "mdaf-static", "lr"], [1, 2, 3], failed=[("lr", 3)])
-    gone = launch.give_up(study.id)
+    gone = changing.give_up(study.id)
     assert [(run.configuration, run.seed) for run in gone] == [("lr", 3)]
     found = results.compare(get_study(study.id))
     assert words(found)["lr"] in WORDS and marked(found)["lr"].endswith("†")
     assert not marked(found)["mdaf-static"].endswith("†")
     assert "lr: judged without seed 3, given up on" in " ".join(condition_notes(found))
     with pytest.raises(UsageError, match="no failed, cancelled or unqueued run"):
-        launch.give_up(study.id)
+        changing.give_up(study.id)
     whole = make_study(["mdaf-full", "lr"], [1, 2, 3], failed=[("mdaf-full", 3)])
-    launch.give_up(whole.id)
+    changing.give_up(whole.id)
     assert "the reference is judged without seed 3" in " ".join(condition_notes(results.compare(get_study(whole.id))))
 
 
@@ -135,7 +135,7 @@ def test_extending_queues_every_configuration_and_remembers_when(home, monkeypat
     monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
     monkeypatch.setattr(launch, "check_audit", lambda *_: None)
     study = make_study(["mdaf-full", "lr"], [1, 2])
-    launch.extend(study.id, [3, 4])
+    changing.extend(study.id, [3, 4])
     again = get_study(study.id)
     assert again.seeds == [1, 2, 3, 4] and again.plan.seeds == [1, 2]
     assert again.extensions[0].seeds == [3, 4] and again.extensions[0].results_seen
@@ -143,7 +143,7 @@ def test_extending_queues_every_configuration_and_remembers_when(home, monkeypat
     assert words(results.compare(again))["lr"] == "interim"
     for bad in ([2], [5, 5], []):
         with pytest.raises(UsageError):
-            launch.extend(study.id, bad)
+            changing.extend(study.id, bad)
     assert get_study(study.id) == again
 
 

@@ -11,7 +11,7 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.queue import api, store
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
-from mdaf_core.studies import launch, results, shelf, trainings
+from mdaf_core.studies import changing, launch, results, shelf, trainings
 from mdaf_core.studies.shelf import Wanted
 from mdaf_core.studies.status import cells, counts
 from mdaf_core.studies.store import Study, create_study, get_study, list_studies
@@ -133,31 +133,31 @@ def test_a_study_with_jobs_is_not_thrown_away(tiny):
 
 def test_an_added_configuration_is_queued_and_marked(tiny):
     study = launch.run("demo", "tiny", seeds=[1, 2], only=["lr", "dcnv2"])
-    changed = launch.starting_configuration(study.id, "lr").with_overrides(["training.learning_rate=0.01"])
+    changed = changing.starting_configuration(study.id, "lr").with_overrides(["training.learning_rate=0.01"])
     config = changed.model_copy(update={"name": "lr-fast"})
-    now = launch.add_configuration(study.id, config)
+    now = changing.add_configuration(study.id, config)
     assert now.configuration_names == ["dcnv2", "lr", "lr-fast"] and now.plan == study.plan
     assert not now.added[0].results_seen and now.expected_seeds["lr-fast"] == [1, 2]
     assert {job.key for job in api.list_jobs(group=study.id)} >= {f"{study.id}/lr-fast/1", f"{study.id}/lr-fast/2"}
     with pytest.raises(UsageError, match="already"):
-        launch.add_configuration(study.id, config)
+        changing.add_configuration(study.id, config)
     with pytest.raises(UsageError, match="cannot be used"):
-        launch.add_configuration(study.id, config.model_copy(update={"name": "../up"}))
+        changing.add_configuration(study.id, config.model_copy(update={"name": "../up"}))
     with pytest.raises(UsageError, match="trains no 'nothing'"):
-        launch.starting_configuration(study.id, "nothing")
-    assert launch.starting_configuration(study.id, "gbdt").model.kind == "gbdt"
+        changing.starting_configuration(study.id, "nothing")
+    assert changing.starting_configuration(study.id, "gbdt").model.kind == "gbdt"
 
 
 def test_a_clone_is_a_new_study_with_the_changes(tiny):
     first = launch.run("demo", "tiny", seeds=[1], margin=parse_margin("20"), title="First")
-    second = launch.clone(first.id, overrides=["training.max_epochs=3"], seeds=[7], only=["dcnv2", "lr"])
+    second = changing.clone(first.id, overrides=["training.max_epochs=3"], seeds=[7], only=["dcnv2", "lr"])
     assert (second.cloned_from, second.title, second.seeds) == (first.id, "First, changed", [7])
     assert {config.training.max_epochs for config in second.configurations} == {3}
     assert second.plan is not None and second.plan.margin.text == first.plan.margin.text
     assert second.reference == "dcnv2" and get_study(first.id) == first
     assert len(api.list_jobs(group=second.id)) == 2
     with pytest.raises(UsageError, match="trains no nothing"):
-        launch.clone(first.id, only=["nothing"])
+        changing.clone(first.id, only=["nothing"])
 
 
 def test_verdicts_say_what_was_seen_before(tiny):
@@ -166,7 +166,7 @@ def test_verdicts_say_what_was_seen_before(tiny):
     first = make_study(["lr", "dcnv2"], [1, 2, 3], dataset=tiny)
     shelf.discard(first.id)
     second = make_study(["lr", "dcnv2"], [4, 5, 6], dataset=tiny)
-    launch.add_configuration(second.id, get_preset("bst"))
+    changing.add_configuration(second.id, get_preset("bst"))
     said = results.compare(get_study(second.id)).conditions.of_configurations
     assert any(first.id in reason for reason in said["dcnv2"])
     assert [reason.partition(" on ")[0] for reason in said["bst"]] == ["added"]

@@ -12,9 +12,10 @@ from mdaf_core.base.files import write_json
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue import api, store
 from mdaf_core.runs.presets import get_preset
-from mdaf_core.studies import launch, trainings
+from mdaf_core.studies import definitions, launch, suitable, trainings
 from mdaf_core.studies import store as store_module
 from mdaf_core.studies.definitions import configurations, definition_names, get_definition
+from mdaf_core.studies.seeds import parse_seeds
 from mdaf_core.studies.status import cells, counts, next_step, spread
 from mdaf_core.studies.store import create_study, get_study, list_studies
 from mdaf_core.studies.visits import begin_visit, changes_since
@@ -120,7 +121,9 @@ def test_every_definition_can_be_built(name):
 
 def test_overrides_go_to_those_that_have_the_setting():
     configs = [get_preset("lr"), get_preset("dcnv2"), get_preset("mdaf-full")]
-    changed = launch.override_all(configs, ["training.max_epochs=3", "model.dropout=0.1", "model.static.dropout=0.2"])
+    changed = definitions.override_all(
+        configs, ["training.max_epochs=3", "model.dropout=0.1", "model.static.dropout=0.2"]
+    )
     assert [c.training.max_epochs for c in changed] == [3, 3, 3]
     assert (changed[1].model.dropout, changed[2].model.dropout) == (0.1, 0.1)
     assert changed[2].model.static.dropout == 0.2
@@ -132,20 +135,20 @@ def test_overrides_go_to_those_that_have_the_setting():
 )
 def test_an_override_that_fits_nowhere_is_refused(bad):
     with pytest.raises(UsageError):
-        launch.override_all([get_preset("lr"), get_preset("dcnv2")], [bad])
+        definitions.override_all([get_preset("lr"), get_preset("dcnv2")], [bad])
 
 
 @pytest.mark.parametrize(
     ("text", "seeds"), [("42", [42]), ("42,43", [42, 43]), ("42-45", [42, 43, 44, 45]), (" 1 , 3-4 ", [1, 3, 4])]
 )
 def test_seeds(text, seeds):
-    assert launch.parse_seeds(text) == seeds
+    assert parse_seeds(text) == seeds
 
 
 @pytest.mark.parametrize("text", ["", "a", "1,,2", "5-3", "-1", "1.5", "0-999999"])
 def test_seeds_that_are_none(text):
     with pytest.raises(UsageError, match="Seeds look like"):
-        launch.parse_seeds(text)
+        parse_seeds(text)
 
 
 def test_run_queues_every_configuration_and_seed_once(tiny):
@@ -199,7 +202,7 @@ def test_models_that_read_histories_need_some(tiny):
     write_json(tiny.path / "dataset.json", {**meta, "history_fields": []})
     with pytest.raises(UsageError, match="mdaf-full, mdaf-sequential"):
         launch.run("demo", "tiny")
-    possible = launch.possible_presets(PreparedDataset.open("tiny"), ["lr", "bst", "dcnv2"])
+    possible = suitable.possible_presets(PreparedDataset.open("tiny"), ["lr", "bst", "dcnv2"])
     assert possible == ["lr", "dcnv2"]
 
 

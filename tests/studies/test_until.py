@@ -13,7 +13,8 @@ from mdaf_core.queue import api, store
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper import bundle
 from mdaf_core.runs import tracking
-from mdaf_core.studies import launch, results, trainings
+from mdaf_core.studies import changing, results, trainings
+from mdaf_core.studies.seeds import seeds_to_try
 from mdaf_core.studies.store import get_study, update_study
 from mdaf_core.studies.until import go_on
 from mdaf_core.tasks import train
@@ -81,7 +82,7 @@ def test_it_ends_with_the_most_seeds_and_takes_no_others(study):
     assert 3 < static.seeds == len(ended.seeds) <= 5
     assert static.why == "worse" or "shown with" in static.why
     with pytest.raises(UsageError, match="are added until decided"):
-        launch.extend(study.id, [99])
+        changing.extend(study.id, [99])
 
 
 def test_a_look_that_was_cut_off_before_its_runs_were_queued_is_made_up_for(study):
@@ -102,9 +103,9 @@ def test_a_job_that_died_after_its_run_goes_on_when_it_is_settled(study):
 
 def test_seeds_to_try_begin_with_those_named():
     until = UntilDecided(most=5)
-    assert launch.seeds_to_try(until, [7, 9]) == [7, 9, 10, 11, 12]
-    assert launch.seeds_to_try(until, range(10)) == [0, 1, 2, 3, 4]
+    assert seeds_to_try(until, [7, 9]) == [7, 9, 10, 11, 12]
+    assert seeds_to_try(until, range(10)) == [0, 1, 2, 3, 4]
     with pytest.raises(UsageError, match="would be above"):
-        launch.seeds_to_try(until, [2**32 - 2])
+        seeds_to_try(until, [2**32 - 2])
     with pytest.raises(UsageError, match="Name a seed"):
-        launch.seeds_to_try(until, [])
+        seeds_to_try(until, [])

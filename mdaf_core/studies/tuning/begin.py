@@ -11,7 +11,7 @@ from mdaf_core.data.store.schema import Split
 from mdaf_core.models.space import Choice, Range, Space, parse
 from mdaf_core.queue.slots import threads_for
 from mdaf_core.runs.config import LARGEST_SEED, RunConfig
-from mdaf_core.studies import launch
+from mdaf_core.studies import suitable
 from mdaf_core.studies.tuning import search
 from mdaf_core.studies.tuning.going import go_on
 from mdaf_core.studies.tuning.search import Confirmation, Sampler, Search, Searched
@@ -73,8 +73,8 @@ def begin(
     if reference is not None and reference not in names:
         raise UsageError(f"The reference {reference!r} is not among the configurations {', '.join(names)}.")
     check_margin(margin, metric)
-    launch.check_audit(dataset, acknowledged)
-    launch.check_histories(dataset, configs)
+    suitable.check_audit(dataset, acknowledged)
+    suitable.check_histories(dataset, configs)
     for config, space in zip(configs, spaces, strict=True):
         check_space(config, space)
     made = search.create(

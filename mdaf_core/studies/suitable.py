@@ -1,0 +1,101 @@
+"""What can be trained on a data set, and what has to be acknowledged of it first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.runs.config import RunConfig
+from mdaf_core.runs.presets import get_preset
+from mdaf_core.studies.definitions import definition_names, get_definition
+
+if TYPE_CHECKING:
+    from mdaf_core.data.audit.report import Check
+
+
+def source_of(dataset: str) -> str | None:
+    """The kind of data a data set was prepared from; None where it is not there (yet, or any more)."""
+    try:
+        return PreparedDataset.open(dataset).meta.source
+    except StudioError:
+        return None
+
+
+def possible_presets(dataset: PreparedDataset, names: Sequence[str]) -> list[str]:
+    """Those of the presets that can be trained on this data set: models that read histories need some."""
+    has_history = bool(dataset.meta.history_fields)
+    return [name for name in names if has_history or not get_preset(name).model.reads_history]
+
+
+@dataclass(frozen=True)
+class Runnable:
+    """A study and what of it can be trained on a data set: names of presets; `left_out` read histories it lacks."""
+
+    study: str
+    title: str
+    presets: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def runnable(dataset: PreparedDataset) -> list[Runnable]:
+    """The studies that come with the program, with their configurations that this data set has the inputs for."""
+    found = []
+    for name in definition_names():
+        definition = get_definition(name)
+        possible = possible_presets(dataset, definition.presets)
+        left_out = tuple(preset for preset in definition.presets if preset not in possible)
+        found.append(Runnable(name, definition.title, tuple(possible), left_out))
+    return found
+
+
+def check_histories(dataset: str, configs: Sequence[RunConfig]) -> None:
+    """Refuse configurations that read the user's history where the data set has none.
+
+    Raises:
+        UsageError: names them.
+    """
+    if PreparedDataset.open(dataset).meta.history_fields:
+        return
+    blind = [config.name for config in configs if config.model.reads_history]
+    if blind:
+        raise UsageError(
+            f"Data set {dataset!r} has no histories, and these configurations read them: {', '.join(blind)}. "
+            "Leave them out (`--only` names the ones to run)."
+        )
+
+
+def failed_checks(dataset: str) -> list[Check]:
+    """Failed checks of the data set's audit.
+
+    Raises:
+        UsageError: there is no such data set.
+        StudioError: it has no readable audit.
+    """
+    from mdaf_core.data.audit.report import failed
+
+    return failed(PreparedDataset.open(dataset))
+
+
+def check_audit(dataset: str, acknowledged: Sequence[str]) -> None:
+    """Refuse a data set whose audit failed, unless each failed check is acknowledged by its id.
+
+    Raises:
+        UsageError: with the sentences of the checks that are not, or an id that did not fail.
+    """
+    failed = {check.id: check.sentence for check in failed_checks(dataset)}
+    unknown = [check_id for check_id in acknowledged if check_id not in failed]
+    if unknown:
+        raise UsageError(
+            f"{', '.join(unknown)} cannot be acknowledged: "
+            f"{'failed checks are ' + ', '.join(failed) if failed else 'no check of this data set failed'}."
+        )
+    left = {check_id: sentence for check_id, sentence in failed.items() if check_id not in acknowledged}
+    if left:
+        listed = " ".join(f"[{check_id}] {sentence}" for check_id, sentence in left.items())
+        raise UsageError(
+            f"The audit of {dataset!r} failed: {listed} Prepare the data differently, or acknowledge each check by "
+            f"name ({' '.join(f'--acknowledge {check_id}' for check_id in left)}); it is then recorded on every run."
+        )
