@@ -38,7 +38,17 @@ class _Recurrence(torch.autograd.Function):
         next_decay = torch.cat([decay[1:], torch.zeros_like(decay[:1])])
         ddrive = _recur(next_decay.flip(0), dh.flip(0), ctx.longest).flip(0)
         before = torch.cat([torch.zeros_like(h[:1]), h[:-1]])
-        return ddrive * before, ddrive, None
+        return (ddrive * before).sum_to_size(decay.shape), ddrive, None
+
+
+def recur(decay: Tensor, drive: Tensor, longest: int) -> Tensor:
+    """h_t = decay_t · h_{t−1} + drive_t along the first dimension; `decay` may lack what it is the same over.
+
+    Args:
+        longest: entries after which a decay of 0 has come, at the latest.
+    """
+    h: Tensor = _Recurrence.apply(decay, drive, longest)
+    return h
 
 
 def scan_parallel(
@@ -50,5 +60,5 @@ def scan_parallel(
     starts[cu_seqlens[:-1][length_S > 0].long()] = True
     decay = torch.exp(delta_TD.unsqueeze(-1) * A_DN).masked_fill(starts.view(-1, 1, 1), 0.0)
     drive = (delta_TD * u_TD).unsqueeze(-1) * B_TN.unsqueeze(1)
-    h: Tensor = _Recurrence.apply(decay, drive, int(length_S.max()))
+    h = recur(decay, drive, int(length_S.max()))
     return (h @ C_TN.unsqueeze(-1)).squeeze(-1)

@@ -40,7 +40,8 @@ def implementation(device: torch.device | str = "cpu") -> Implementation:
         return "mamba_ssm" if cuda and _has_mamba_ssm() else "parallel"
     if wanted == "mamba_ssm" and not (cuda and _has_mamba_ssm()):
         raise StudioError(
-            "MDAF_SCAN=mamba_ssm needs a GPU and the package mamba-ssm (requirements-gpu.txt). Use MDAF_SCAN=auto."
+            "MDAF_SCAN=mamba_ssm needs a GPU and the package mamba-ssm with its compiled scan (requirements-gpu.txt). "
+            "Use MDAF_SCAN=auto."
         )
     if wanted == "numba" and cuda:
         raise StudioError("MDAF_SCAN=numba runs on the CPU only. Use MDAF_SCAN=auto.")
@@ -49,7 +50,8 @@ def implementation(device: torch.device | str = "cpu") -> Implementation:
 
 @lru_cache(maxsize=1)
 def _has_mamba_ssm() -> bool:
-    return importlib.util.find_spec("mamba_ssm") is not None
+    """Whether the package is there with this scan compiled, without which later versions install too."""
+    return all(importlib.util.find_spec(name) is not None for name in ("mamba_ssm", "selective_scan_cuda"))
 
 
 def selective_scan(

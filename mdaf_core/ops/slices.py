@@ -16,10 +16,14 @@ import torch
 from numba import prange
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import register_flop_formula
 
 from mdaf_core.ops.kernels import arrays, sequence_groups, use_torch_threads
 from mdaf_core.ops.simd import LANES, LOG2_E, dot, exp2, fill, load, store
+
+PAIRS = 1 << 24
+"""Of a row and a token whose scores are formed at a time where there is no kernel."""
 
 
 def slice_last(x_TD: Tensor, begin_B: Tensor, end_B: Tensor) -> Tensor:
@@ -267,7 +271,51 @@ def slice_attention(
         inputs = (query_BD, token_TD, code_TH, target_BH, equal_H, recency, nothing, begin_B, end_B, cu_seqlens)
         pooled_BD, left_B = _attention(*inputs)
         return pooled_BD[:, :channels] if missing else pooled_BD, left_B
-    return slice_attention_reference(query_BD, token_TD, code_TH, target_BH, equal_H, recency, nothing, begin_B, end_B)
+    scores = equal_H, recency, nothing
+    return _by_parts(query_BD, token_TD, code_TH, target_BH, *scores, begin_B, end_B)
+
+
+def _by_parts(
+    query_BD: Tensor,
+    token_TD: Tensor,
+    code_TH: Tensor,
+    target_BH: Tensor,
+    equal_H: Tensor,
+    recency: Tensor,
+    nothing: Tensor,
+    begin_B: Tensor,
+    end_B: Tensor,
+    pairs: int = PAIRS,
+) -> tuple[Tensor, Tensor]:
+    """`slice_attention_reference` of a few rows at a time beside the tokens between the first and the last that one of
+    them reads; where there are several such parts, the backward pass forms their scores again.
+
+    Args:
+        pairs: of a row and a token, at most, in a part of several rows.
+    """
+    order_B = torch.argsort(begin_B, stable=True)
+    begins, ends = begin_B[order_B].tolist(), end_B[order_B].tolist()
+    parts, first, behind = [], 0, 0
+    for b, end in enumerate(ends):
+        reaches = max(behind, end)
+        if b > first and (b + 1 - first) * (reaches - begins[first]) > pairs:
+            parts.append((first, b, begins[first], behind))
+            first, reaches = b, end
+        behind = reaches
+    parts.append((first, len(ends), begins[first] if begins else 0, behind))
+    found = []
+    for first, last, low, high in parts:
+        own_B, high = order_B[first:last], max(high, low)
+        given = query_BD[own_B], token_TD[low:high], code_TH[low:high], target_BH[own_B]
+        places = begin_B[own_B] - low, end_B[own_B] - low
+        inputs = *given, equal_H, recency, nothing, *places
+        if len(parts) == 1:
+            found.append(slice_attention_reference(*inputs))
+        else:
+            found.append(checkpoint(slice_attention_reference, *inputs, use_reentrant=False, preserve_rng_state=False))
+    pooled_BD, left_B = (torch.cat(part) for part in zip(*found, strict=True))
+    back_B = torch.argsort(order_B)
+    return pooled_BD[back_B], left_B[back_B]
 
 
 def attend_all(
@@ -304,7 +352,7 @@ def slice_attention_reference(
     end_B: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """`slice_attention` in torch, with tensors of all pairs of a row and a token: the definition, and what devices
-    without the kernel run."""
+    without the kernel run, a part of the rows at a time."""
     t_T = torch.arange(len(token_TD), device=token_TD.device)
     within_BT = (t_T >= begin_B[:, None]) & (t_T < end_B[:, None])
     same_BTH = (code_TH == target_BH[:, None]) & (target_BH[:, None] > 1)

@@ -6,8 +6,8 @@ For channel d of head h, with the input and output vectors B_t, C_t of the head'
     y_t[d]   = Σ_n C_t[n] · s_t[d,n]              or, without its own input, Σ_n C_t[n] · exp(a_t[h]) · s_{t−1}[d,n]
 
 The state starts at zero at each sequence boundary. On the CPU float32 has a kernel of its own (`ssd_numba`), float64 is
-computed as it is written. The paper computes it by chunks of matrix products, which suits a
-GPU; on a CPU, for states that fit into its first cache, the recurrence itself has less to do.
+computed as it is written: for states that fit into its first cache the recurrence itself has the least to do. Other
+devices compute it by chunks of matrix products, as in the paper.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mdaf_core.ops.segments import lengths
+from mdaf_core.ops.parallel_scan import recur
+from mdaf_core.ops.segments import lengths, segment_ids
 from mdaf_core.ops.selective_scan import implementation
 from mdaf_core.ops.simd import LANES
+
+CHUNK = 64
+"""Tokens."""
 
 
 def ssd(x_THP: Tensor, decay_TH: Tensor, B_TGN: Tensor, C_TGN: Tensor, cu_seqlens: Tensor, own: bool = True) -> Tensor:
@@ -40,7 +44,10 @@ def ssd(x_THP: Tensor, decay_TH: Tensor, B_TGN: Tensor, C_TGN: Tensor, cu_seqlen
         raise ValueError(
             f"x (T, H, P), decay (T, H), B and C (T, G, N) must fit together, with H a multiple of G: {given}."
         )
-    if not tokens or implementation(x_THP.device) != "numba" or x_THP.dtype != torch.float32:
+    chosen = implementation(x_THP.device)
+    if tokens and chosen in ("parallel", "mamba_ssm"):
+        return ssd_chunked(x_THP, decay_TH, B_TGN, C_TGN, cu_seqlens, own)
+    if not tokens or chosen != "numba" or x_THP.dtype != torch.float32:
         return ssd_reference(x_THP, decay_TH, B_TGN, C_TGN, cu_seqlens, own)
     from mdaf_core.ops.ssd_numba import scan
 
@@ -69,6 +76,45 @@ def ssd_reference(
         steps.append(y)
         order.append(t)
     return torch.cat(steps)[torch.argsort(torch.cat(order))]
+
+
+def ssd_chunked(
+    x_THP: Tensor, decay_TH: Tensor, B_TGN: Tensor, C_TGN: Tensor, cu_seqlens: Tensor, own: bool = True
+) -> Tensor:
+    """The scan by chunks of `CHUNK` tokens, wherever sequences begin and end (the paper's section 6, there for one
+    sequence): within a chunk all pairs of tokens of one sequence, and what the state that the chunk finds adds to the
+    tokens that go on with its sequence. States are kept for each chunk, not for each token."""
+    tokens, heads = x_THP.shape[:2]
+    missing = -tokens % CHUNK
+
+    def chunks(x: Tensor, value: float = 0.0) -> Tensor:
+        return F.pad(x, (0, 0) * (x.dim() - 1) + (0, missing), value=value).unflatten(0, (-1, CHUNK))
+
+    sets = B_TGN.shape[1]
+    x_CQHP, B_CQGN, C_CQGN = chunks(x_THP), chunks(B_TGN), chunks(C_TGN)
+    since_CQH = chunks(decay_TH).cumsum(1)  # logarithm of the decay since the chunk began, its own included
+    sequence_CQ = chunks(segment_ids(cu_seqlens).unsqueeze(1), -1).squeeze(2)
+
+    place_Q = torch.arange(CHUNK, device=x_THP.device)
+    before_QQ = place_Q.unsqueeze(1) - place_Q >= int(not own)
+    reads_CQQ = (sequence_CQ.unsqueeze(2) == sequence_CQ.unsqueeze(1)) & before_QQ
+    apart_CQQH = since_CQH.unsqueeze(2) - since_CQH.unsqueeze(1)
+    share_CQQH = apart_CQQH.masked_fill(~reads_CQQ.unsqueeze(3), -torch.inf).exp()
+    alike_CQQG = torch.einsum("cqgn,ckgn->cqkg", C_CQGN, B_CQGN).repeat_interleave(heads // sets, dim=3)
+    y_CQHP = torch.einsum("cqkh,ckhp->cqhp", share_CQQH * alike_CQQG, x_CQHP)
+
+    last_C1 = sequence_CQ[:, -1:]
+    left_CQH = (since_CQH[:, -1:] - since_CQH).masked_fill((sequence_CQ != last_C1).unsqueeze(2), -torch.inf).exp()
+    heads_of = {"repeats": heads // sets, "dim": 2}
+    B_CQHN, C_CQHN = B_CQGN.repeat_interleave(**heads_of), C_CQGN.repeat_interleave(**heads_of)
+    added_CHPN = torch.einsum("cqh,cqhp,cqhn->chpn", left_CQH, x_CQHP, B_CQHN)
+    found_C = F.pad(sequence_CQ[:-1, -1], (1, 0), value=-2)  # the sequence that the chunk before ended with
+    through_CH = since_CQH[:, -1].exp() * (last_C1 == found_C.unsqueeze(1))
+    after_CHPN = recur(through_CH[:, :, None, None], added_CHPN, len(added_CHPN))
+    before_CHPN = F.pad(after_CHPN[:-1], (0, 0, 0, 0, 0, 0, 1, 0))
+    goes_on_CQH = since_CQH.exp() * (sequence_CQ == found_C.unsqueeze(1)).unsqueeze(2)
+    y_CQHP = y_CQHP + torch.einsum("cqh,cqhn,chpn->cqhp", goes_on_CQH, C_CQHN, before_CHPN)
+    return y_CQHP.flatten(0, 1)[:tokens]
 
 
 def ssd_step(

@@ -113,6 +113,22 @@ _DEFINITIONS = (
         windows=200,
     ),
     Definition(
+        name="long-memory",
+        title="What a state carries: a cue 3,000 events back (synthetic, size long), beyond what most of them read",
+        presets=("mean", "mdaf-sequential", "sim", "dcnv2"),
+        reference="mean-1000",
+        seeds=(42, 43, 44),
+        overrides=(
+            *("training.batch_size=128", "training.max_epochs=8", "training.learning_rate=0.003"),
+            *("training.schedule=constant", "training.weight_decay=0", "training.embedding_decay=null"),
+            *("training.label_smoothing=0", "model.dropout=0", "model.hidden_units=[32]", "model.hidden_dim=16"),
+            *("model.item_dim=8", "model.category_dim=8", "model.static_dim=8", "model.blocks=1"),
+            *("model.inner_dim=32", "model.state_dim=8"),
+        ),
+        histories=(1000, 2000, LONGEST_HISTORY),
+        windows=1000,
+    ),
+    Definition(
         name="factorial",
         title="Components of the full model on and off in all combinations: what each adds, and what two add together",
         presets=("mdaf-full",),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mdaf_core.ops.ssd import ssd, ssd_reference
+from mdaf_core.ops.ssd import ssd, ssd_chunked, ssd_reference
 
 SHAPES = [(4, 64, 1, 16, [3, 0, 50, 1, 140]), (3, 5, 3, 7, [40, 2, 0, 200]), (4, 16, 2, 64, [70])]
 """Heads, channels a head, sets, states, lengths: whole vectors and odd widths; chunks of 64, 146 and 16 steps."""
@@ -47,13 +47,16 @@ def with_gradients(function, given, cu, weight, own):  # type: ignore[no-untyped
 
 @pytest.mark.parametrize("own", [True, False])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_kernel_and_the_recurrence_are_the_definition(shape, own: bool) -> None:
+def test_kernel_recurrence_and_chunks_are_the_definition(shape, own: bool) -> None:
     given, cu, weight = inputs(*shape)
     exact = with_gradients(ssd_reference, given, cu, weight, own)
     np.testing.assert_allclose(exact[0], by_hand(*(x.numpy() for x in given), cu.tolist(), own), rtol=1e-10, atol=1e-12)
     quick = with_gradients(ssd, [x.float() for x in given], cu, weight, own)
     for mine, theirs in zip(quick, exact, strict=True):
         torch.testing.assert_close(mine.double(), theirs, rtol=1e-5, atol=1e-5 * float(theirs.abs().max()))
+    by_chunks = with_gradients(ssd_chunked, given, cu, weight, own)
+    for mine, theirs in zip(by_chunks, exact, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-10 * float(theirs.abs().max()))
 
 
 def test_gradients_of_the_recurrence_are_slopes() -> None:

@@ -12,6 +12,8 @@ recently the category occurred counts, and so does what came last, so a shuffled
 scaled to zero mean and unit variance over the rows; b sets the click rate. A fusion gate has something true to find:
 it should lean to the history for session users. `true_probability` and `segment` are stored with each row and are never
 model inputs.
+
+Of size `long` are other rows: what they depend on lies thousands of events back (`planted_cue`).
 """
 
 from __future__ import annotations
@@ -27,12 +29,13 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from mdaf_core.base.progress import Progress
+from mdaf_core.data.formats import planted_cue
 from mdaf_core.data.formats.base import RawTable, Source, calendar_columns, calendar_fields, weekday_titles
 from mdaf_core.data.formats.options import SourceOptions
-from mdaf_core.data.store.schema import MAX_HISTORY, FieldSpec
+from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY, FieldSpec
 
 START = 1_714_953_600  # 2024-05-06 00:00 UTC, a Monday
-DAY = 86_400
+DAY = planted_cue.DAY
 LOG_DAYS, ROW_DAYS = 14, 14
 """The event log begins two weeks before the first impression; training rows cover every weekday."""
 
@@ -65,22 +68,57 @@ SIZES = {
 
 
 class SyntheticOptions(SourceOptions):
-    """The split is part of the generation: by time, 70 % / 15 % / 15 %."""
+    """The split is part of the generation: by time, 70 % / 15 % / 15 %; of size long also by users."""
 
-    size: Literal["tiny", "small", "report"] = Field(
+    size: Literal["tiny", "small", "report", "long"] = Field(
         "tiny",
         description="tiny: 20,000 rows, seconds. small: 200,000. report: 1.5 million, with the report's row counts, "
-        "vocabulary sizes and click rate.",
+        "vocabulary sizes and click rate. long: 400 users whose clicks depend on what they did thousands of events "
+        "earlier, and on nothing later.",
     )
     seed: int = Field(0, ge=0, description="Seed of the generator.")
+    cue_distance: int = Field(
+        3000,
+        ge=1,
+        le=LONGEST_HISTORY - planted_cue.LONGEST,
+        description="Events between what a user's clicks depend on and the first of them.",
+        json_schema_extra={"with": {"size": ["long"]}},
+    )
 
     def request(self) -> dict[str, Any]:
         """Its own split is another one than that of the same name, once somebody asks for it."""
-        return super().request() | ({"own_split": False} if "split" in self.model_fields_set else {})
+        request = super().request() | ({"own_split": False} if "split" in self.model_fields_set else {})
+        if self.size != "long":
+            del request["cue_distance"]
+        return request
 
 
-def read(_path: Path | None, options: SyntheticOptions, progress: Progress) -> RawTable:
+def read(path: Path | None, options: SyntheticOptions, progress: Progress) -> RawTable:
     """Generate the rows and the event log."""
+    return (_long_logs if options.size == "long" else _impressions)(path, options, progress)
+
+
+def _long_logs(_path: Path | None, options: SyntheticOptions, progress: Progress) -> RawTable:
+    progress(0.0, "Generating logs")
+    logs = planted_cue.generate(options.cue_distance, START, _rng(options))
+    progress(1.0, "Generated")
+    return RawTable(
+        rows=logs.rows,
+        fields=[
+            FieldSpec(name="item", role="item", description="Item shown"),
+            FieldSpec(name="category", role="category", description="Category of the item"),
+        ],
+        history_fields=["item", "category"],
+        events=logs.events,
+        titles=planted_cue.titles(),
+        title=f"Synthetic logs with a cue {options.cue_distance:,} events back",
+        label="click",
+        timezone="UTC",
+        window=(START, START + sum(planted_cue.DAYS.values()) * DAY),
+    )
+
+
+def _impressions(_path: Path | None, options: SyntheticOptions, progress: Progress) -> RawTable:
     size = SIZES[options.size]
     rng = _rng(options)
     progress(0.0, "Generating users and items")
