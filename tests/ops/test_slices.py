@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mdaf_core.ops.slices import slice_attention, slice_attention_reference, slice_last, slice_mean
+from mdaf_core.ops.slices import _by_parts, slice_attention, slice_attention_reference, slice_last, slice_mean
 
 
 def case(lengths: list[int], rows: int, dim: int, seed: int, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
@@ -141,3 +141,17 @@ def test_the_operator_is_one_of_torchs():
     names = ("query", "token", "code", "target", "equal", "recency", "nothing", "begin", "end", "cu")
     inputs = [x[name].requires_grad_() if x[name].is_floating_point() else x[name] for name in names]
     torch.library.opcheck(torch.ops.mdaf.slice_attention.default, tuple(inputs))
+
+
+@pytest.mark.parametrize("pairs", [1, 60, 1 << 24])
+def test_a_few_rows_at_a_time_are_all_rows(pairs: int) -> None:
+    """As devices without the kernel compute it."""
+    names = ("query", "token", "code", "target", "equal", "recency", "nothing", "begin", "end")
+    found = []
+    for function, options in ((_by_parts, {"pairs": pairs}), (slice_attention_reference, {})):
+        x = case([9, 0, 30, 4, 30], 12, 5, 3)
+        floats = [x[name].requires_grad_() for name in names if x[name].is_floating_point()]
+        pooled, left = function(*(x[name] for name in names), **options)
+        found.append([pooled, left, *torch.autograd.grad(pooled.square().sum() + left.square().sum(), floats)])
+    for mine, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)

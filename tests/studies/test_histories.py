@@ -59,3 +59,14 @@ def test_lines_are_configurations_that_differ_in_length_alone() -> None:
     other = [c.model_copy(update={"name": f"long {c.name}"}) for c in wider + by_length(wider[0], [50])]
     assert list(lines([*study, *other]))[-1] == "long mdaf-sequential"
     assert lines([get_preset("lr"), get_preset("bst")]) == {}
+
+
+def test_the_study_of_long_memory_reads_less_than_the_distance_more_and_all() -> None:
+    configs = {c.name: c for c in configurations(get_definition("long-memory"))}
+    assert list(configs) == [
+        *(f"{name}-{length}" for name in ("mean", "mdaf-sequential") for length in ("1000", "2000", "all")),
+        *("sim-1000", "dcnv2"),
+    ]
+    assert all(c.streams == (c.preset not in ("sim", "dcnv2")) for c in configs.values())
+    assert configs["mean-2000"].model.inner_dim == 32  # type: ignore[attr-defined]
+    assert set(lines(list(configs.values()))) == {"mean", "mdaf-sequential"}
