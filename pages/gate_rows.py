@@ -28,6 +28,7 @@ SORTS = {
     "history, longest first": ("history_length", True),
 }
 EXTRAPOLATION = "an extrapolation where no loss on the branches was trained"
+FIND_HELP = "An id or a title; where there is none like it, all that contain the text."
 COLUMNS = {
     "row_id": st.column_config.NumberColumn("Row", format="%d"),
     "user": "User",
@@ -73,6 +74,7 @@ def _open_row() -> str:
 def _filters(run: RunRecord, split: Split, gated: bool) -> RowFilter:
     """What the reader wants to see, of scatter and table."""
     from mdaf_core.analysis import rows
+    from mdaf_core.data.store.describe import field_word
 
     shortest, longest = rows.history_bounds(run, split)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -82,7 +84,14 @@ def _filters(run: RunRecord, split: Split, gated: bool) -> RowFilter:
         if longest > shortest:
             history = st.slider("History length", shortest, longest, (shortest, longest), key="history", width=200)
         user = st.text_input("User", key="user", bind="query-params", placeholder="any", width=120).strip()
-    return rows.RowFilter(label=label, g=g, history=history, user=user or None)
+        fields = []
+        for name in rows.searched_fields(run, split):
+            text = st.text_input(
+                field_word(name).capitalize(), key=f"find-{name}", bind="query-params", placeholder="any", width=150,
+                help=FIND_HELP,
+            ).strip()  # fmt: skip
+            fields += [(name, text)] if text else []
+    return rows.RowFilter(label=label, g=g, history=history, user=user or None, fields=tuple(fields))
 
 
 def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> RowFilter:

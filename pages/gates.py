@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages import conditions, gate_rows, shared
+from pages import conditions, gate_rows, gate_values, shared
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.adaptivity import Contributions, Finding
-    from mdaf_core.analysis.gates import GateSummary, Lean
     from mdaf_core.analysis.margins import Margin
     from mdaf_core.data.store.schema import Split
     from mdaf_core.runs.tracking import RunRecord
@@ -25,10 +24,6 @@ BADGES = {
     "harms": (":material/priority_high:", "orange"),
     "below the margin": (":material/compress:", "blue"),
 }
-G_HELP = (
-    "g is the weight of the sequential branch's vector; the static branch's has 1 − g. It does not measure how much "
-    "the history is used: a branch with twice the vector and half the weight says the same."
-)
 MARGIN_HELP = (
     "What is negligible in AUC, such as 20 bp, or 1% (of AUC − 0.5): only with a margin can a cost be shown to be "
     "small, by a one-sided 95% bound below it. Starts as the study planned it."
@@ -52,7 +47,7 @@ def main() -> None:
         _parts(found, reason)
         if not reason:
             _gate(found, run, split, margin)
-            _distribution(gates.gate_summary(run, split), run)
+            st.fragment(gate_values.show)(gates.gate_summary(run, split), run)
         st.fragment(gate_rows.show)(run, split, not reason)
 
 
@@ -164,53 +159,6 @@ def _gate(found: Contributions, run: RunRecord, split: Split, margin: Margin | N
                 gate_charts.effects(data), "gate-adaptivity", data, title="What replacing g costs",
                 help="AUC as learned minus AUC with g replaced, on the same rows; shuffles are the mean of 20.",
             )  # fmt: skip
-
-
-# ---- g of one trained model ------------------------------------------------------------------------------------------
-
-
-def _distribution(summary: GateSummary, run: RunRecord) -> None:
-    from mdaf_core.analysis.slices import TITLES
-    from mdaf_core.reporting.topics.gates import charts as gate_charts
-
-    overall = summary.overall
-    shared.section("Where does g lie?", help=G_HELP)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.caption(
-            f"Seed {run.seed} · {summary.rows:,} rows · mean g {overall.mean:.3f} · sd {overall.sd:.3f} · "
-            f"5% to 95%: {overall.q05:.3f} to {overall.q95:.3f}"
-            + (" · g is the same on every row" if summary.constant else "")
-        )
-        if summary.slices:
-            dimension = st.selectbox(
-                "Slices", list(summary.slices), format_func=TITLES.get, key="slice", bind="query-params", width=260
-            )
-    st.caption(_lean(summary.lean))
-    left, right = st.columns(2, gap="medium")
-    with left:
-        chart, data = gate_charts.distribution(summary)
-        shared.show_chart(chart, "gate-distribution", data, title="By label", help=G_HELP)
-        if len(summary.by_epoch) > 1:
-            chart, data = gate_charts.by_epoch(summary)
-            shared.show_chart(chart, "gate-by-epoch", data, title="By epoch", help="Mean g on validation rows.")
-    with right:
-        if summary.slices_note:
-            st.info(shared.plain(summary.slices_note), icon=":material/info:")
-        if summary.slices:
-            chart, data = gate_charts.groups(summary.slices[dimension], TITLES[dimension])
-            shared.show_chart(
-                chart, "gate-slices", data, title="By slice",
-                help="Mean g with its 95% interval (other users); faint: from the 5% to the 95% quantile of rows.",
-            )  # fmt: skip
-
-
-def _lean(lean: Lean) -> str:
-    if lean.probability is None:
-        return shared.plain(lean.note)
-    return (
-        f"g is higher where the sequential branch has the smaller loss with probability {lean.probability:.3f} "
-        f"[{lean.low:.3f}, {lean.high:.3f}]. At 0.5 it would lean to neither branch."
-    )
 
 
 main()

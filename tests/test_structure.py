@@ -33,7 +33,7 @@ TESTED_IN = {
     "pages/test_tuning_page.py": "pages: launch_tune tuning",
     "analysis/test_published.py": "mdaf_core.analysis.published.found",
     "cli": "mdaf_core.__main__ mdaf_core.cli: best data evaluate factorial gates imports jobs "
-    "metrics output predict results scores shelf speed store study twins",
+    "gate_views metrics output predict results scores shelf speed store study twins",
     "data/test_export_folders.py": "mdaf_core.data.store: export_fuxictr export_libsvm",
     "data/test_formats.py": "mdaf_core.data.formats: criteo parts table mdaf_core.data.reading: described json_lines "
     "part_folders parts table_columns table_files",
@@ -49,8 +49,8 @@ TESTED_IN = {
     "models/test_all_models.py": "mdaf_core.base: two_steps mdaf_core.models: history",
     "ops/test_selective_scan.py": "mdaf_core.ops: kernels parallel_scan",
     "pages": "pages: compare compare_evidence compare_published compare_speed compare_twins compare_views conditions "
-    "criteria curves data export gate_rows gates jobs known launch launch_cost launch_form overview path_browser "
-    "predictions_form prepare_form prepare_progress published published_form shared study_plan uploading",
+    "criteria curves data export gate_rows gate_values gates jobs known launch launch_cost launch_form overview "
+    "path_browser predictions_form prepare_form prepare_progress published published_form shared study_plan uploading",
     "plugins/test_plugins.py": "mdaf_core.plugins: load",
     "reporting/test_bundle.py": "mdaf_core.reporting: captions figure words mdaf_core.reporting.paper: text "
     "mdaf_core.reporting.topics: published slices mdaf_core.reporting.topics.comparison: figures pairs reported "

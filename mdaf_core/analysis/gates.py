@@ -8,39 +8,19 @@ contribute is measured in `effects.py`.
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from mdaf_core.analysis.effects import branch_loss_of, fusion_of
-from mdaf_core.analysis.significance import LEVEL, half_width, sampling_component
+from mdaf_core.analysis.effects import fusion_of
+from mdaf_core.analysis.gate_groups import GateGroup, bins, group_of
+from mdaf_core.analysis.leaning import Lean, lean_of
 from mdaf_core.analysis.slices import slicings
 from mdaf_core.base.cache import cached
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.store.schema import Split
-from mdaf_core.metrics.auc import auc_errors
-from mdaf_core.metrics.jackknife import mean_errors, units_of_rarer_label
-from mdaf_core.metrics.values import Undefined, clusters, dense, row_loss
+from mdaf_core.metrics.values import clusters
 from mdaf_core.runs.predictions import dataset_of, load_predictions
 from mdaf_core.runs.tracking import RunRecord, artifact
-
-HISTOGRAM_BINS = 40
-
-
-class GateGroup(BaseModel):
-    """Distribution of g over a group of rows; `low` and `high` bound the mean (95%, other users)."""
-
-    group: str
-    rows: int
-    mean: float
-    sd: float
-    low: float | None = None
-    high: float | None = None
-    q05: float
-    q25: float
-    median: float
-    q75: float
-    q95: float
 
 
 class GateBin(BaseModel):
@@ -52,22 +32,16 @@ class GateBin(BaseModel):
     positives: int
 
 
-class Lean(BaseModel):
-    """Whether g is higher where the sequential branch has the smaller loss: the probability that it is, of two rows,
-    one where that branch has the smaller loss and one where the other has. 0.5: it leans to neither. Free of g's scale.
-    """
-
-    probability: float | None = None
-    low: float | None = None
-    high: float | None = None
-    note: str = ""
-
-
 class EpochGate(BaseModel):
-    """Mean g on validation rows after an epoch."""
+    """g on validation rows after an epoch: its mean and 5% and 95% quantiles; and how far each branch moves a row's
+    log-odds (standard deviation of its part over a sample of them). None: recorded by an earlier version."""
 
     epoch: int
     gate_mean: float
+    gate_low: float | None = None
+    gate_high: float | None = None
+    part_static: float | None = None
+    part_sequential: float | None = None
 
 
 class GateSummary(BaseModel):
@@ -119,12 +93,12 @@ def _summary(run: RunRecord, split: Split) -> GateSummary:
     frame = load_predictions(run.run_id, split)
     if "g" not in frame.columns or not len(frame):
         raise UsageError(f"The {split} predictions of run {run.run_id[:8]} hold no g: train it again.")
-    g = frame["g"].to_numpy()
+    g = frame["g"].to_numpy().astype(np.float64)
     label = frame["label"].to_numpy().astype(np.bool_)
     cluster = clusters(frame["user"].to_numpy())
 
     def group(name: str, mask: NDArray[np.bool_] | NDArray[np.int64] | slice) -> GateGroup:
-        return _group(name, g[mask], None if cluster is None else cluster[mask])
+        return group_of(name, g, cluster, mask)
 
     slices: dict[str, list[GateGroup]] = {}
     found, note = slicings(run, split)
@@ -143,52 +117,15 @@ def _summary(run: RunRecord, split: Split) -> GateSummary:
         histogram=_histogram(g, label),
         slices=slices,
         slices_note=note,
-        by_epoch=[EpochGate(epoch=e.epoch, gate_mean=e.gate_mean) for e in run.epochs if e.gate_mean is not None],
-        lean=_lean(run, frame, cluster),
+        by_epoch=[EpochGate(**e.model_dump()) for e in run.epochs if e.gate_mean is not None],
+        lean=lean_of(run, frame, cluster),
     )
 
 
-def _group(name: str, g: NDArray[np.float64], cluster: NDArray[np.int64] | None) -> GateGroup:
-    quantiles = np.quantile(g, (0.05, 0.25, 0.5, 0.75, 0.95))
-    mean = float(g.mean())
-    low = high = None
-    try:
-        mine = None if cluster is None else dense(cluster)
-        units = len(g) if mine is None else int(mine.max()) + 1
-        width = half_width([sampling_component(mean_errors(g, mine), "users", units)], 1 - LEVEL)
-        low, high = mean - width, mean + width
-    except Undefined:
-        pass
-    keys = ("q05", "q25", "median", "q75", "q95")
-    found = dict(zip(keys, map(float, quantiles), strict=True))
-    return GateGroup(group=name, rows=len(g), mean=mean, sd=float(g.std()), low=low, high=high, **found)
-
-
 def _histogram(g: NDArray[np.float64], label: NDArray[np.bool_]) -> list[GateBin]:
-    """Bins over the range that g takes, rounded outwards to steps of 0.05."""
-    low, high = np.floor(g.min() * 20) / 20, np.ceil(g.max() * 20) / 20
-    if high <= low:
-        low, high = max(0.0, low - 0.05), min(1.0, high + 0.05)
-    edges = np.linspace(low, high, HISTOGRAM_BINS + 1)
+    edges = bins(g, 0.05)
     negatives, positives = np.histogram(g[~label], edges)[0], np.histogram(g[label], edges)[0]
     return [
         GateBin(start=float(a), end=float(b), negatives=int(n), positives=int(p))
         for a, b, n, p in zip(edges[:-1], edges[1:], negatives, positives, strict=True)
     ]
-
-
-def _lean(run: RunRecord, frame: pl.DataFrame, cluster: NDArray[np.int64] | None) -> Lean:
-    if not branch_loss_of(run):
-        return Lean(
-            note="No loss on the branches was trained (or it is not known), so that the losses of one branch alone are "
-            "extrapolations: whether g leans to the better branch is not told."
-        )
-    label = frame["label"].to_numpy()
-    static, sequential = (row_loss(label, frame[f"logit_{branch}"].to_numpy()) for branch in ("static", "sequential"))
-    better = sequential < static
-    try:
-        probability, error = auc_errors(better, frame["g"].to_numpy(), cluster)
-    except Undefined:
-        return Lean(note="One branch has the smaller loss on (nearly) every row: there is nothing to lean between.")
-    width = half_width([sampling_component(error, "users", units_of_rarer_label(better, cluster))], 1 - LEVEL)
-    return Lean(probability=probability, low=max(0.0, probability - width), high=min(1.0, probability + width))

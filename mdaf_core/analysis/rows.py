@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.store import describe
+from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.describe import CLOCK, MISSING_WORD
 from mdaf_core.data.store.schema import FIRST_ID, Split
@@ -30,13 +31,14 @@ def history_bounds(run: RunRecord, split: Split) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class RowFilter:
-    """Which rows to look at; None: all. Ranges are inclusive; `user` is a raw user id; `within` are further ranges of
-    columns: (name, lowest, highest)."""
+    """Which rows to look at; None: all. Ranges are inclusive; `user` is a raw user id; `fields` says what the target's
+    fields are, (name, text), see `rows_found`; `within` are further ranges of columns: (name, lowest, highest)."""
 
     label: int | None = None
     g: tuple[float, float] | None = None
     history: tuple[int, int] | None = None
     user: str | None = None
+    fields: tuple[tuple[str, str], ...] = ()
     within: tuple[tuple[str, float, float], ...] = ()
 
 
@@ -55,7 +57,41 @@ def _filtered(run: RunRecord, split: Split, wanted: RowFilter) -> pl.DataFrame:
     if wanted.user is not None:
         codes = (dataset_of(run, split).users == wanted.user).arg_true()
         keep &= pl.col("user").is_in(codes.to_list())
+    for name, text in wanted.fields:
+        dataset = dataset_of(run, split)
+        if name not in _searched(dataset):
+            raise UsageError(
+                f"Rows cannot be searched by {name!r}. Possible: {', '.join(_searched(dataset)) or 'user'}."
+            )
+        keep &= pl.Series(rows_found(dataset, split, name, text))
     return frame.with_row_index("position").filter(keep)
+
+
+def searched_fields(run: RunRecord, split: Split) -> list[str]:
+    """Fields of the target, items and categories, that rows can be searched by; none where the data set is gone."""
+    try:
+        return _searched(dataset_of(run, split))
+    except StudioError:
+        return []
+
+
+def _searched(dataset: PreparedDataset) -> list[str]:
+    return [f.name for f in dataset.meta.fields if f.kind == "categorical" and f.role in ("item", "category")]
+
+
+def rows_found(dataset: PreparedDataset, split: Split, field: str, text: str) -> NDArray[np.bool_]:
+    """(N,) which rows' target a text finds in a field: the raw id or title, if there is one; else ids and titles that
+    contain it, in whatever case. `unseen in training` finds what is shown so."""
+    columns = dataset.rows(split).columns
+    if text == UNSEEN:
+        return np.asarray(columns[field]) < FIRST_ID
+    known = [part.select("code", "id", "title") for part in (dataset.vocabulary(field), dataset.unseen(field))]
+    names = pl.concat(known, how="vertical_relaxed")
+    found = names.filter((pl.col("id") == text) | (pl.col("title") == text).fill_null(False))
+    if found.is_empty():
+        contained = (pl.col(n).str.to_lowercase().str.contains(text.lower(), literal=True) for n in ("id", "title"))
+        found = names.filter(pl.any_horizontal(contained))
+    return np.isin(identities(columns, field), found["code"].to_numpy())
 
 
 def select_rows(

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from mdaf_core.base.files import write_bytes, write_text
 from mdaf_core.base.settings import get_settings
 
-VERSION = 7  # raise it when a cached computation changes
+VERSION = 8  # raise it when a cached computation changes
 
 Result = TypeVar("Result", bound=BaseModel)
 

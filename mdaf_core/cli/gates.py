@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
     from mdaf_core.analysis.margins import Margin
     from mdaf_core.analysis.story import RowStory
     from mdaf_core.runs.tracking import RunRecord
+
+
+class GateValue(StrEnum):
+    """What is told of groups of rows."""
+
+    g = "g"
+    static = "static"
+    sequential = "sequential"
+    static_size = "static_size"
+    sequential_size = "sequential_size"
 
 
 class EvaluatedSplit(StrEnum):
@@ -30,6 +41,24 @@ def command(
         str | None, typer.Option(help="Configuration of the study; default: the first with a gate, else its first.")
     ] = None,
     row: Annotated[int | None, typer.Option(help="Tell the story of this row (its row_id) of a run instead.")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Of a run instead: a value by history_length, user_activity, item_popularity, unseen, hour."),
+    ] = None,
+    and_by: Annotated[str | None, typer.Option(help="A second variable: the value by both.")] = None,
+    value: Annotated[
+        GateValue, typer.Option(help="With --by: g, a branch's part in the log-odds, or the size of that part.")
+    ] = GateValue.g,
+    out: Annotated[Path | None, typer.Option(help="With --by: draw it into this file (pdf, svg, png, csv).")] = None,
+    rows: Annotated[bool, typer.Option("--rows", help="Of a run instead: list rows; see the options below.")] = False,
+    user: Annotated[str | None, typer.Option(help="With --rows: of this user.")] = None,
+    find: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD=TEXT", help="With --rows: item=ID, category=TEXT …; an id, or part of a title."),
+    ] = None,
+    label: Annotated[int | None, typer.Option(min=0, max=1, help="With --rows: of this label.")] = None,
+    sort: Annotated[str, typer.Option(help="With --rows: column to sort by; -g: highest first.")] = "row_id",
+    most: Annotated[int, typer.Option(min=1, help="With --rows: listed at most.")] = 20,
     split: Annotated[EvaluatedSplit, typer.Option(help="Rows to look at.")] = EvaluatedSplit.test,
     margin: Annotated[
         str | None, typer.Option(help="What is negligible in AUC: 20, 1% or none; default: as planned.")
@@ -42,11 +71,20 @@ def command(
     """See what the history, the branches and the gate contribute.
 
     Of a study: one verdict over the seeds of a configuration. Of a run: that of one trained model, and its g by label,
-    slice and epoch; or one row with its history.
+    slice and epoch; or one row with its history; or its rows, searched; or g and the branches' parts by one or two
+    variables.
     """
+    from mdaf_core.cli import gate_views
     from mdaf_core.studies.contributions import runs_meant
 
+    gate_views.check(by=by, and_by=and_by, out=out, rows=rows, searched=(user, find, label))
     runs = runs_meant(target, configuration)
+    if rows:
+        gate_views.list_rows(_only(runs), split.value, user, find or [], label, sort, most, as_json)
+        return
+    if by is not None:
+        gate_views.by_variables(_only(runs), split.value, value.value, by, and_by, out, as_json)
+        return
     if row is not None:
         from mdaf_core.analysis.story import row_story
 
@@ -83,7 +121,7 @@ def _only(runs: list[RunRecord]) -> RunRecord:
     from mdaf_core.base.errors import UsageError
 
     if len(runs) > 1:
-        raise UsageError("A row's story is that of one trained model: give a run's id instead of the study's.")
+        raise UsageError("Rows, and what is told of groups of them, are of one trained model: give a run's id.")
     return runs[0]
 
 
@@ -148,8 +186,10 @@ def _describe(summary: GateSummary) -> str:
     if summary.slices_note:
         lines += ["", summary.slices_note]
     if summary.by_epoch:
-        epochs = [(e.epoch, number(e.gate_mean)) for e in summary.by_epoch]
-        lines += ["", table(epochs, ("epoch", "mean g, validation"))]
+        heads = ("epoch", "mean g, validation", "5%", "95%", "static part, sd", "sequential part, sd")
+        fields = ("gate_mean", "gate_low", "gate_high", "part_static", "part_sequential")
+        epochs = [(e.epoch, *(number(getattr(e, name)) for name in fields)) for e in summary.by_epoch]
+        lines += ["", table(epochs, heads)]
     return "\n".join(lines)
 
 
@@ -157,7 +197,14 @@ def _lean(lean: Lean) -> str:
     if lean.probability is None:
         return lean.note
     found = f"{number(lean.probability, 3)} [{number(lean.low, 3)}, {number(lean.high, 3)}]"
-    return f"g is higher where the sequential branch has the smaller loss with probability {found} (0.5: no lean)."
+    cells = [
+        (f"{number(b.start)} to {number(b.end)}", f"{b.rows:,}", *(number(x, 3) for x in (b.share, b.low, b.high)),
+         *map(number, (b.loss_static, b.loss_sequential, b.loss)))
+        for b in lean.bins
+    ]  # fmt: skip
+    heads = ("g", "rows", "sequential nearer", "95% low", "95% high", "loss static", "loss sequential", "loss")
+    sentence = f"g is higher where the sequential branch has the smaller loss with probability {found} (0.5: no lean)."
+    return f"{sentence}\n\n{table(cells, heads)}"
 
 
 def _groups(title: str, groups: list[GateGroup]) -> str:

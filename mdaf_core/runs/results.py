@@ -25,6 +25,12 @@ class EpochMetrics(BaseModel):
     gap_eval: float | None = None
     grad_norm: float | None = Field(None, description="Mean gradient norm before clipping.")
     gate_mean: float | None = Field(None, description="Mean g on validation rows.")
+    gate_low: float | None = Field(None, description="5% quantile of g on validation rows; `gate_high`: 95%.")
+    gate_high: float | None = None
+    part_static: float | None = Field(
+        None, description="Deviation of the branch's part in the log-odds over a sample of validation rows."
+    )
+    part_sequential: float | None = None
     seconds: float = Field(0.0, description="Wall time of the epoch, evaluation included.")
     rows_per_second: float = Field(0.0, description="Training rows / training seconds.")
 

@@ -16,13 +16,14 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.metrics.auc import auc
 from mdaf_core.metrics.log_loss import log_loss as exact_log_loss
 from mdaf_core.metrics.values import Undefined
-from mdaf_core.models.base import CTRModel
+from mdaf_core.models.base import CTRModel, GatedModel
 from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.progress import Monitor, Progress
 from mdaf_core.runs.results import EpochMetrics
 from mdaf_core.runs.schedule import learning_rate, quality, stop_reason
 from mdaf_core.training.batches import loader_for
 from mdaf_core.training.divergence import require_finite
+from mdaf_core.training.gate_epoch import GateEpoch
 from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.optimizer import Adam, build_optimizer, clip_gradients
 from mdaf_core.training.precision import set_products
@@ -146,14 +147,17 @@ class CTRModule(pl.LightningModule):
         optimizer.finish()
         self._train_end = time.perf_counter()
         self._eval = [_Scores(), _Scores()]
-        self._gates: list[Tensor] = []
+        rows = self.dataset.meta.splits["val"].rows
+        self._gate = GateEpoch(self.model, rows) if isinstance(self.model, GatedModel) else None
 
     def validation_step(self, batch: Batch, index: int, dataloader_idx: int = 0) -> None:
-        output = self.model(batch)
+        gate = self._gate if dataloader_idx == VALIDATION else None
+        output = self.model(batch) if gate is None else gate.answer(batch)
         self._eval[dataloader_idx].add(batch.label_B, output.logit_B)
-        if dataloader_idx == VALIDATION and output.gate_B is not None:
-            self._gates.append(output.gate_B.detach().float().cpu())
         self.monitor.tick(lambda: self._progress(self._steps, "validating"))
+
+    def on_validation_epoch_end(self) -> None:
+        self._of_gate = self._gate.metrics() if self._gate else {}  # while the model is in evaluation mode
 
     def on_train_epoch_end(self) -> None:
         rows = self.dataset.meta.splits["train"].rows
@@ -175,7 +179,7 @@ class CTRModule(pl.LightningModule):
             gap_online=None if val_auc is None or online_auc is None else online_auc - val_auc,
             gap_eval=None if val_auc is None or eval_auc is None else eval_auc - val_auc,
             grad_norm=self._norms / self._steps,
-            gate_mean=float(torch.cat(self._gates).mean()) if self._gates else None,
+            **self._of_gate,
             seconds=time.perf_counter() - self._epoch_start,
             rows_per_second=rows / seconds,
         )

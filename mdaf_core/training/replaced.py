@@ -168,12 +168,8 @@ def branch_columns(
 def _as_columns(
     out: Columns, label: NDArray[Any], logit: NDArray[np.float64], user: NDArray[np.integer] | None
 ) -> Columns:
-    static, sequential = (out[f"{name}_only"].mean(0, dtype=np.float64) for name in ("static", "sequential"))
-    shared = logit - logit.mean()
-    columns: Columns = {
-        "contribution_static": ((shared + static - sequential) / 2).astype(np.float32),
-        "contribution_sequential": ((shared + sequential - static) / 2).astype(np.float32),
-    }
+    alone = (out[f"{name}_only"].mean(0, dtype=np.float64) for name in ("static", "sequential"))
+    columns: Columns = {f"contribution_{name}": part for name, part in _shapley(logit, *alone).items()}
     if "branches" in out:
         branches, main = out["branches"][0], out["main_of_g"][0]
         columns |= {"logit_g_median": out["g_median"][0], "logit_branches": branches}
@@ -185,6 +181,32 @@ def _as_columns(
     except Undefined:  # one label only: there is no AUC to lose
         pass
     return columns
+
+
+def _shapley(
+    logit: NDArray[np.float64], static: NDArray[np.float64], sequential: NDArray[np.float64]
+) -> dict[str, NDArray[np.float32]]:
+    """(N,) each branch's part in the logit, from the mean logits with one branch of the row and another's other one."""
+    shared = logit - logit.mean()
+    return {
+        "static": ((shared + static - sequential) / 2).astype(np.float32),
+        "sequential": ((shared + sequential - static) / 2).astype(np.float32),
+    }
+
+
+def parts_of(
+    answer: Answer, static_ND: Tensor, sequential_ND: Tensor, logit_N: Tensor, draws: int, seed: int = 0
+) -> dict[str, NDArray[np.float32]]:
+    """`contribution_static` and `contribution_sequential` of `branch_columns`, (N,), of these rows among themselves."""
+    rng = np.random.default_rng(seed)
+    order = torch.from_numpy(rng.permutation(len(logit_N))).to(static_ND.device)
+    static_ND, sequential_ND = static_ND[order], sequential_ND[order]
+    offsets = _offsets(rng, len(order), draws)
+    with_static = np.stack([_np(answer(static_ND, sequential_ND.roll(k, 0), None)) for k in offsets])
+    with_sequential = np.stack([_np(answer(static_ND.roll(k, 0), sequential_ND, None)) for k in offsets])
+    alone = (answers_KN.mean(0, dtype=np.float64) for answers_KN in (with_static, with_sequential))
+    back = torch.argsort(order).cpu().numpy()
+    return {name: part[back] for name, part in _shapley(_np(logit_N[order]).astype(np.float64), *alone).items()}
 
 
 def history_columns(

@@ -10,10 +10,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mdaf_core.analysis import adaptivity, gates, rows, slices, story
+from mdaf_core.analysis import adaptivity, gate_groups, gates, rows, slices, story
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.batches.loader import BatchLoader
 from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.describe import local_times
 from mdaf_core.metrics.auc import auc
 from mdaf_core.models.mamba4rec import Mamba4RecConfig
 from mdaf_core.models.mdaf import MDAFConfig
@@ -126,37 +127,40 @@ def test_models_without_a_gate_say_so(trained):
     assert gates.without_gate(runs["gate"]) is None
 
 
-def test_the_lean_is_towards_the_branch_with_the_smaller_loss(make_run):
-    """Against the share of pairs, counted; and free of the scale of g."""
-    rng = np.random.default_rng(0)
-    label, better = rng.integers(0, 2, 300), rng.random(300) < 0.4
-    sign = 2 * label - 1
-    columns = {
-        "logit_static": np.where(better, 0.0, sign), "logit_sequential": np.where(better, sign, 0.0),
-        "g": np.round(np.where(better, 0.6, 0.5) + 0.1 * rng.normal(size=300), 2),
-    }  # fmt: skip
-    pairs = columns["g"][better][:, None] - columns["g"][~better]
-    expected = ((pairs > 0) + 0.5 * (pairs == 0)).mean()
-    config = {"model.fusion": "gate", "model.branch_loss_weight": "0.1"}
-    run = make_run("mdaf-full", 1, label, rng.normal(size=300), columns=columns, config=config)
-    lean = gates.gate_summary(run).lean
-    assert lean.probability == pytest.approx(expected) and lean.low < expected < lean.high
-    scaled = make_run("mdaf-full", 2, label, rng.normal(size=300), columns=columns | {"g": columns["g"] ** 3 / 9},
-                      config=config)  # fmt: skip
-    assert gates.gate_summary(scaled).lean == lean
+@pytest.mark.parametrize("value", ["g", "static", "sequential_size"])
+def test_means_over_two_variables(trained, value):
+    """Each cell by its definition: a mask, its mean, and the mean without each user in turn."""
+    dataset, runs = trained
+    run, frame = runs["gate"], load_predictions(runs["gate"].run_id, "test")
+    column = frame["g" if value == "g" else f"contribution_{value.removesuffix('_size')}"].to_numpy().astype(float)
+    column = np.abs(column) if value.endswith("_size") else column
+    found = gate_groups.cells(run, "test", value, "history_length", "hour")
+    hour = local_times(dataset.rows("test").timestamp, dataset.meta.timezone, dataset.meta.time_unit).dt.hour()
+    assert sum(cell.rows for cell in found.cells) == len(frame) and found.firsts[0] == "0"
+    cell = max(found.cells, key=lambda cell: cell.rows if cell.of_first == "6–10" else 0)
+    mine = frame["history_length"].is_between(6, 10).to_numpy() & (hour == int(cell.of_second)).to_numpy()
+    value_M, user_M = column[mine], frame["user"].to_numpy()[mine]
+    users = np.unique(user_M)
+    assert (cell.rows, cell.users) == (mine.sum(), len(users)) and cell.mean == pytest.approx(value_M.mean())
+    without = np.array([value_M[user_M != user].mean() for user in users])
+    se = np.sqrt((len(users) - 1) / len(users) * ((without - without.mean()) ** 2).sum())
+    assert 1.9 < (cell.high - cell.mean) / se < 2.5  # Student's t
+    one = gate_groups.groups(run, "test", value, "history_length")
+    assert sum(g.rows * g.mean for g in one) == pytest.approx(column.sum())
+    steps = gate_groups.histograms(run, "test", value, "history_length")
+    assert sum(step.rows for step in steps) == len(frame)
+    assert steps[0].share == steps[0].rows / next(g.rows for g in one if g.group == steps[0].group)
 
 
-@pytest.mark.parametrize("weight", ["0", "0.0", None])
-def test_without_a_branch_loss_nothing_is_said_of_branches_alone(make_run, weight):
-    rng = np.random.default_rng(0)
-    label, logit = rng.integers(0, 2, 50), rng.normal(size=50)
-    columns = {"g": rng.random(50), "logit_static": logit, "logit_sequential": -logit, "logit_g_median": logit}
-    config = {"model.fusion": "gate"} | ({} if weight is None else {"model.branch_loss_weight": weight})
-    run = make_run("mdaf-full", 1, label, logit, columns=columns, config=config)
-    lean = gates.gate_summary(run).lean
-    assert lean.probability is None and "extrapolations" in lean.note
-    told = adaptivity.EXTRAPOLATED in adaptivity.contributions([run]).notes
-    assert told == (weight is not None)  # not known: nothing is claimed of them
+def test_values_and_variables_that_are_not_there_are_a_sentence(trained):
+    _, runs = trained
+    with pytest.raises(UsageError, match="hold no g"):
+        gate_groups.groups(runs["concat"], "test", "g", "history_length")
+    assert gate_groups.values_of(runs["concat"], "test") == ["static", "sequential", "static_size", "sequential_size"]
+    with pytest.raises(UsageError, match="cannot be grouped by 'weekday'"):
+        gate_groups.groups(runs["gate"], "test", "g", "weekday")
+    with pytest.raises(UsageError, match="Two different variables"):
+        gate_groups.cells(runs["gate"], "test", "g", "hour", "hour")
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -182,6 +186,21 @@ def test_rows_are_filtered_and_readable(trained):
     assert rows.select_rows(runs["gate"], "test", one)[0]["row_id"].to_list() == [first["row_id"]]
     with pytest.raises(UsageError, match="cannot be sorted"):
         rows.select_rows(runs["gate"], "test", sort="nothing")
+
+
+def test_rows_are_found_by_item_and_category(trained):
+    dataset, runs = trained
+    item = np.asarray(dataset.rows("test").columns["item"])
+    for text in ("7", "Item 7"):  # the id, or the title; neither finds Item 17
+        found, count = rows.select_rows(runs["gate"], "test", rows.RowFilter(fields=(("item", text),)))
+        assert count == (item == 8).sum() > 0 and set(found["item"]) == {"Item 7"}
+    found = rows.select_rows(runs["gate"], "test", rows.RowFilter(fields=(("item", "TEM 1"),)), most=5000)[0]
+    assert len(set(found["item"])) > 5 and all(title.startswith("Item 1") for title in found["item"])
+    both = (("category", "Category 3"), ("item", "unseen in training"))
+    assert rows.select_rows(runs["gate"], "test", rows.RowFilter(fields=both))[1] == 0
+    assert rows.searched_fields(runs["gate"], "test") == ["item", "category"]
+    with pytest.raises(UsageError, match="cannot be searched by 'hour'"):
+        rows.select_rows(runs["gate"], "test", rows.RowFilter(fields=(("hour", "3"),)))
 
 
 def test_scatter_samples_honestly(trained):

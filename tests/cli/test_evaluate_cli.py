@@ -69,6 +69,14 @@ def test_what_one_seed_cannot_show_is_null(call, home):
     of_run = gate["gate_of_run"]
     assert of_run["rows"] == 400 and 0 < of_run["overall"]["mean"] < 1 and "no longer here" in of_run["slices_note"]
     assert "verdict" in gate["gate"] and gate["effects"]["seeds"] == [42]
+    picture = home / "g.svg"
+    grouped = call("gates", run.run_id, "--by", "history_length", "--value", "sequential", "--out", str(picture),
+                   "--json")[1]  # fmt: skip
+    assert sum(group["rows"] for group in grouped["groups"]) == 400 and b"Sequential branch" in picture.read_bytes()
+    listed = call("gates", run.run_id, "--rows", "--label", "1", "--sort", "-g", "--most", "3", "--json")[1]
+    assert [row["label"] for row in listed["rows"]] == [1, 1, 1] and listed["rows"][0]["g"] >= listed["rows"][1]["g"]
+    for wrong in (["--and-by", "hour"], ["--user", "1"], ["--rows", "--find", "item"], ["--rows", "--by", "hour"]):
+        assert call("gates", run.run_id, *wrong)[0] == 2
 
 
 def test_gates_of_a_study_are_one_verdict_over_its_seeds(call, home):

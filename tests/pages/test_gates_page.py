@@ -59,7 +59,10 @@ def test_without_a_study_the_page_says_what_to_do(home):
 def test_the_gate_of_a_run(study):
     page = open_page()
     assert not page.error
-    assert headings(page) == ["Does the history help?", "Is the gate adaptive?", "Where does g lie?", "Which rows?"]
+    assert headings(page) == [
+        "Does the history help?", "Is the gate adaptive?", "Where does g lie?",
+        "Does g lean to the branch that is nearer?", "How did it come about?", "Which rows?",
+    ]  # fmt: skip
     _, results = study
     learned = next(m for m in page.metric if m.label == "AUC as learned")
     assert learned.value == f"{results['mdaf-full'].test.auc:.4f}"
@@ -94,6 +97,17 @@ def test_filters_narrow_the_table(study):
     assert set(page.dataframe[0].value["label"]) == {1}
     page.text_input(key="user").set_value("nobody").run()
     assert not page.error and not page.dataframe and "No row passes" in page.info[0].value
+
+
+def test_groups_by_two_variables_and_rows_of_an_item(study):
+    page = open_page()
+    page.selectbox(key="value").set_value("sequential_size").run()
+    page.selectbox(key="and").set_value("item_popularity").run()
+    assert not page.error and not page.exception
+    titles = [m.value for m in page.markdown]
+    assert "**Mean by history length, events and training rows of the item**" in titles
+    page.text_input(key="find-item").set_value("Item 7").run()
+    assert not page.error and set(page.dataframe[0].value["item"]) == {"Item 7"}
 
 
 def test_all_rows_are_drawn_on_demand(study, monkeypatch):

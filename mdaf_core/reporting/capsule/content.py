@@ -26,7 +26,9 @@ TABS = {
     "Gates": ("Gates",), "Cost": ("Cost",),
 }  # fmt: skip
 """Tab → groups of figures in it."""
-_TABLES = {"overfitting": "Training", "gates": "Gates", "cost": "Cost", "history-length": "Cost"}
+_TABLES = {
+    "overfitting": "Training", "gates": "Gates", "gate-groups": "Gates", "cost": "Cost", "history-length": "Cost",
+}  # fmt: skip
 """Table → its tab; all others stand with the results."""
 MARKS = {"pass": "✓ passes", "warn": "! warns", "fail": "✗ fails"}
 NO_ROWS = "It needs the data set's rows, which a capsule does not hold."

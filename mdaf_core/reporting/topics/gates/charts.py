@@ -1,4 +1,4 @@
-"""Charts of g, the weight of the sequential branch's vector (0: static alone, 1: sequential alone), and of rows."""
+"""Charts of what is lost without a part, of rows as points, and of one row. `values.py` has those of groups of rows."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import polars as pl
 
 from mdaf_core.reporting import parts
 from mdaf_core.reporting.theme import BLUE, DIVERGING, MUTED, ORANGE, PALETTE, RED, plotly_layout
+from mdaf_core.reporting.topics.gates.values import G
 
 if TYPE_CHECKING:
     import altair as alt
     from plotly.graph_objects import Figure
 
-    from mdaf_core.analysis.gates import GateGroup, GateSummary
     from mdaf_core.analysis.story import RowStory
 
-G = "g, weight of the sequential branch's vector"
 TIMES = {
     0.001: "1 ms", 0.01: "10 ms", 0.1: "0.1 s",
     1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 14400: "4 h", 43200: "12 h", 86400: "1 day",
@@ -32,93 +31,6 @@ AXES = {
     "logit_sequential": "Logit of the sequential branch alone",
     "logit": "Logit",
 }
-
-
-def distribution(summary: GateSummary) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
-    """Share of each label's rows by g, as overlaid steps; and its data."""
-    import altair as alt
-
-    totals = [sum(b.negatives for b in summary.histogram), sum(b.positives for b in summary.histogram)]
-    records = [
-        {"label": f"label {y}", "start": b.start, "end": b.end, "rows": rows, "share": rows / totals[y]}
-        for y in (0, 1)
-        if totals[y]
-        for b in summary.histogram
-        for rows in [(b.negatives, b.positives)[y]]
-    ]
-    frame = pl.DataFrame(records)
-    last = frame.filter(pl.col("end") == pl.col("end").max())  # closes the last step
-    steps = pl.concat([frame, last.with_columns(start=pl.col("end"))])
-    chart = (
-        alt.Chart(steps)
-        .mark_line(interpolate="step-after")
-        .encode(
-            x=alt.X("start:Q", title=G, scale=alt.Scale(nice=False), axis=alt.Axis(labelOverlap=True)),
-            y=alt.Y("share:Q", title="Share of the label's rows", axis=alt.Axis(format="%")),
-            color=alt.Color("label:N", title=None),
-            strokeDash=alt.StrokeDash("label:N", title=None),
-            tooltip=[
-                alt.Tooltip("label:N", title="Label"),
-                alt.Tooltip("start:Q", title="g from", format=".3f"),
-                alt.Tooltip("end:Q", title="to", format=".3f"),
-                alt.Tooltip("rows:Q", title="Rows", format=",d"),
-                alt.Tooltip("share:Q", title="Share", format=".1%"),
-            ],
-        )
-        .properties(height=220)
-    )
-    return chart, frame
-
-
-def groups(entries: list[GateGroup], y_title: str) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
-    """Mean of g with its interval, and the range from the 5% to the 95% quantile, for groups of rows; and its data."""
-    import altair as alt
-
-    frame = pl.DataFrame([entry.model_dump() for entry in entries])
-    y = alt.Y("group:N", sort=frame["group"].to_list(), title=y_title, axis=alt.Axis(grid=True, labelLimit=200))
-    scale = alt.Scale(zero=False, nice=True, padding=6)
-    tooltip = [
-        alt.Tooltip("group:N", title="Group"),
-        alt.Tooltip("mean:Q", title="Mean g", format=".4f"),
-        alt.Tooltip("low:Q", title="95% low", format=".4f"),
-        alt.Tooltip("high:Q", title="95% high", format=".4f"),
-        alt.Tooltip("q05:Q", title="5% quantile", format=".3f"),
-        alt.Tooltip("median:Q", title="Median", format=".3f"),
-        alt.Tooltip("q95:Q", title="95% quantile", format=".3f"),
-        alt.Tooltip("rows:Q", title="Rows", format=",d"),
-    ]
-    base = alt.Chart(frame).encode(y=y, tooltip=tooltip)
-
-    def x(field: str) -> alt.X:
-        return alt.X(f"{field}:Q", title=G, scale=scale)
-
-    chart = alt.layer(
-        base.mark_rule(style="muted", strokeWidth=5, opacity=0.25).encode(x=x("q05"), x2="q95:Q"),
-        base.mark_rule(style="interval").encode(x=x("low"), x2="high:Q"),
-        base.mark_point(filled=True, style="accent").encode(x=x("mean")),
-    ).properties(height=alt.Step(min(parts.ROW, 16 if len(entries) > 10 else parts.ROW)))
-    return chart, frame
-
-
-def by_epoch(summary: GateSummary) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
-    """Mean g on validation rows after each epoch; and its data."""
-    import altair as alt
-
-    frame = pl.DataFrame([entry.model_dump() for entry in summary.by_epoch])
-    chart = (
-        alt.Chart(frame)
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(nice=False)),
-            y=alt.Y("gate_mean:Q", title="Mean g", scale=alt.Scale(zero=False, nice=True)),
-            tooltip=[
-                alt.Tooltip("epoch:Q", title="Epoch"),
-                alt.Tooltip("gate_mean:Q", title="Mean g", format=".4f"),
-            ],
-        )
-        .properties(height=160)
-    )
-    return chart, frame
 
 
 def history(story: RowStory) -> pl.DataFrame:

@@ -12,9 +12,10 @@ from mdaf_core.reporting import captions
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.topics.curves.figures import curves_of
-from mdaf_core.reporting.topics.gates import charts, frames
+from mdaf_core.reporting.topics.gates import charts, frames, values
 
 if TYPE_CHECKING:
+    from mdaf_core.analysis.gate_groups import Value
     from mdaf_core.runs.tracking import RunRecord
 
 
@@ -70,8 +71,10 @@ def _one_gate(material: Material) -> tuple[RunRecord, Any, str]:
 
 
 def _gate_distribution(material: Material) -> Drawn:
-    _, summary, which = _one_gate(material)
-    chart, data = charts.distribution(summary)
+    from mdaf_core.analysis.gate_groups import histograms
+
+    run, summary, which = _one_gate(material)
+    chart, data = values.by_label(histograms(run, material.split, "g"))
     whole = summary.overall
     caption = (
         f"Distribution of g, the weight of the sequential branch's vector, by label ({which}): mean {whole.mean:.3f}, "
@@ -88,7 +91,7 @@ def _gate_slices(dimension: str) -> Callable[[Material], Drawn]:
         if dimension not in summary.slices:
             raise UsageError(summary.slices_note or f"There is nothing to slice by: {TITLES[dimension]}.")
         title = TITLES[dimension]
-        chart, data = charts.groups(summary.slices[dimension], title)
+        chart, data = values.groups(summary.slices[dimension], title)
         caption = (
             f"g, the weight of the sequential branch's vector, by {captions.lower(title)} ({which}): mean with its 95% "
             "interval (other users); faint: from the 5% to the 95% quantile of rows."
@@ -96,6 +99,48 @@ def _gate_slices(dimension: str) -> Callable[[Material], Drawn]:
         return chart, data, caption
 
     return make
+
+
+_MEANS: dict[Value, str] = {
+    "g": "Mean g, the weight of the sequential branch's vector and no measure of how much the history is used,",
+    "sequential_size": "How far the sequential branch moves a row's log-odds (mean size of its part, a Shapley value "
+    "whose missing branch is another row's)",
+}
+
+
+def _gate_cells(value: Value, first: str, second: str) -> Callable[[Material], Drawn]:
+    def make(material: Material) -> Drawn:
+        from mdaf_core.analysis.gate_groups import cells
+        from mdaf_core.analysis.slices import TITLES
+
+        run, _, which = _one_gate(material)
+        found, titles = cells(run, material.split, value, first, second), (TITLES[first], TITLES[second])
+        if min(len(found.firsts), len(found.seconds)) < 2:
+            raise UsageError(f"All rows are in one group of: {captions.lower(' or '.join(titles))}.")
+        chart, data = values.cells(found, *titles)
+        caption = (
+            f"{_MEANS[value]} by {captions.lower(titles[0])} and {captions.lower(titles[1])} ({which}). Pale, without "
+            f"a number: fewer than {values.FEW} rows. The CSV has the 95% interval of each cell over other users."
+        )
+        return chart, data, caption
+
+    return make
+
+
+def _gate_reliability(material: Material) -> Drawn:
+    _, summary, which = _one_gate(material)
+    lean = summary.lean
+    if not lean.bins:
+        raise UsageError(lean.note)
+    chart, data = values.reliability(lean)
+    probability = f"{lean.probability:.3f} [{lean.low:.3f}, {lean.high:.3f}]"
+    caption = (
+        "Share of rows where the sequential branch alone has a smaller loss than the static branch alone, for tenths "
+        f"of the rows by g, with 95% intervals (other users; {which}); dashed: of all rows. g is higher where the "
+        f"sequential branch is the nearer one with probability {probability} (0.5: no lean). It does not say that "
+        "choosing by g improves the ranking."
+    )
+    return chart, data, caption
 
 
 def _gate_curves(material: Material) -> Drawn:
@@ -109,5 +154,15 @@ FIGURES = {
     "gate-adaptivity": Kind("What replacing the gate costs", "Gates", _gate_costs),
     "gate-distribution": Kind("Distribution of the gate", "Gates", _gate_distribution),
     "gate-history": Kind("Gate by history length", "Gates", _gate_slices("history_length")),
+    "gate-history-popularity": Kind(
+        "Gate by history length and popularity", "Gates", _gate_cells("g", "history_length", "item_popularity")
+    ),
+    "gate-activity-hour": Kind("Gate by activity and hour", "Gates", _gate_cells("g", "user_activity", "hour")),
+    "sequential-history-popularity": Kind(
+        "Sequential branch by history length and popularity",
+        "Gates",
+        _gate_cells("sequential_size", "history_length", "item_popularity"),
+    ),
+    "gate-reliability": Kind("Whether the gate leans to the nearer branch", "Gates", _gate_reliability),
     "gate-by-epoch": Kind("Gate by epoch", "Gates", _gate_curves, of_a_split=False),
 }

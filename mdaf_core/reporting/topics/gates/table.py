@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mdaf_core.analysis.effects import EffectName
     from mdaf_core.analysis.margins import Margin
     from mdaf_core.data.store.schema import Split
+    from mdaf_core.reporting.material import Material
     from mdaf_core.runs.tracking import RunRecord
 
 
@@ -59,4 +60,53 @@ def gates_table(runs: Sequence[RunRecord], split: Split, margin: Margin | None =
     )
 
 
-TABLES = {"gates": ("Gates", lambda material: gates_table(material.gated, material.split, material.auc_margin))}
+def groups_table(run: RunRecord, split: Split, by: str = "history_length") -> PaperTable:
+    """Of one trained gate: mean g, and how far each branch moves a row's log-odds, in groups of rows.
+
+    Raises:
+        UsageError: the run holds no parts of branches, or its rows cannot be grouped so.
+    """
+    import polars as pl
+
+    from mdaf_core.analysis.gate_groups import Value, groups
+    from mdaf_core.analysis.slices import TITLES
+
+    columns: dict[Value, str] = {"g": "Mean g", "static_size": "Static part", "sequential_size": "Sequential part"}
+    found = {value: groups(run, split, value, by) for value in columns}
+
+    def cell(low: float | None, mean: float, high: float | None) -> str:
+        return f"{mean:.3f}" if low is None or high is None else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+
+    return PaperTable(
+        name=f"gate-groups-{split}",
+        title=f"Gate and branches by {TITLES[by][0].lower()}{TITLES[by][1:]}",
+        caption=f"Gate and branches of {run.configuration}, seed {run.seed}, on {SPLIT_WORDS[split]} rows [95% "
+        "interval: other users, with this trained model]: mean of g, the weight of the sequential branch's vector, "
+        "which does not measure how much the history is used, and mean size of each branch's part in a row's log-odds "
+        "(Shapley values, a missing branch being another row's).",
+        cells={
+            TITLES[by]: [entry.group for entry in found["g"]],
+            "Rows": [f"{entry.rows:,}" for entry in found["g"]],
+            **{title: [cell(e.low, e.mean, e.high) for e in found[value]] for value, title in columns.items()},
+        },
+        data=pl.concat(
+            [
+                pl.DataFrame([entry.model_dump() for entry in entries]).insert_column(0, pl.lit(value).alias("value"))
+                for value, entries in found.items()
+            ]
+        ),
+    )
+
+
+def _groups(material: Material) -> PaperTable:
+    if not material.gated:
+        raise UsageError(f"No finished run of study {material.study.id} has a gate.")
+    first = material.gated[0].configuration
+    run = min((r for r in material.gated if r.configuration == first), key=lambda r: r.seed)
+    return groups_table(run, material.split)
+
+
+TABLES = {
+    "gates": ("Gates", lambda material: gates_table(material.gated, material.split, material.auc_margin)),
+    "gate-groups": ("Gate and branches by history length", _groups),
+}
