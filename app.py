@@ -17,12 +17,16 @@ LINKED = {"run": "Run", "tuning": "Tuning"}  # reached by links alone
 
 def main() -> None:
     import mdaf_core.tasks  # noqa: F401  (names the program that runs what is queued)
+    from mdaf_core.base import rights
     from mdaf_core.base.errors import StudioError
     from mdaf_core.queue.api import wake
+    from pages import access
     from pages.shared import ICON, LOGO, warm_up
 
     st.set_page_config(page_title="MDAF Studio", page_icon=ICON, layout="wide", initial_sidebar_state=216)
     st.logo(LOGO, size="large", icon_image=ICON)
+    rights.ask(access.refusal)
+    known = access.known()
 
     navigation = st.navigation(
         {
@@ -34,11 +38,16 @@ def main() -> None:
         }
         | {"": [st.Page(f"pages/{file}.py", title=title, visibility="hidden") for file, title in LINKED.items()]},
         expanded=True,
+        position="sidebar" if known else "hidden",
     )
     st.set_page_config(page_title=f"{navigation.title} · MDAF Studio")
     st.html(Path(__file__).parent / "pages" / "style.css")
+    if not known:
+        access.sign_in()
+        return
     with contextlib.suppress(StudioError):  # the Jobs page says what is wrong with the queue
         wake()  # whatever page is opened first after a restart, queued jobs go on
+    access.account()
     navigation.run()
     warm_up()
 

@@ -2,8 +2,8 @@
 
     python docs/screenshots.py [--home FOLDER] [--only export,gates]        or: make screenshots
 
-Prepares `synthetic tiny` and runs the demo study with a third seed in an artifacts folder of its own (some minutes;
-`--home` keeps it for the next time), then opens each page in headless Chromium.
+Prepares `synthetic tiny`, runs the demo study with a third seed and a search for settings in an artifacts folder of its
+own (some minutes; `--home` keeps it for the next time), then opens each page in headless Chromium.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ IMAGES = ROOT / "docs" / "images"
 DATASET = "tiny"
 SIZE = {"width": 1440, "height": 1000}
 PAGES = {
+    "studies": "studies",
     "overview": "?study={study}",
     "data": f"data?dataset={DATASET}",
     "launch": f"launch?dataset={DATASET}",
     "jobs": "jobs",
     "curves": "curves?study={study}",
+    "run": "run?run={run}",
+    "tuning": "tuning?search={search}",
     "compare": "compare?study={study}",
     "gates": "gates?study={study}",
     "export": "export?study={study}",
@@ -52,9 +55,27 @@ def study() -> str:
 
     if DATASET not in list_datasets():
         cli("data", "prepare", "synthetic", "--set", "size=tiny", "--name", DATASET)
-    if not list_studies():
+    if all(one.tuned_in for one in list_studies()):
         cli("study", "run", "demo", "--data", DATASET, "--seeds", "42,43,44", "--title", "Demo study", "--wait")
-    return list_studies()[0].id
+    return next(one.id for one in list_studies() if not one.tuned_in)
+
+
+def search() -> str:
+    """Id of the newest search for settings in the artifacts folder; run first where there is none."""
+    from mdaf_core.studies.tuning.search import list_searches
+
+    if not list_searches():
+        cli("study", "tune", "demo", "--data", DATASET, "--only", "dcnv2,lr", "--trials", "8", "--wait")
+    return list_searches()[0].id
+
+
+def run(study: str) -> str:
+    """Id of the first run of a study's reference."""
+    from mdaf_core.runs import tracking
+    from mdaf_core.studies.store import get_study
+
+    runs = [one for one in tracking.list_runs(study) if one.configuration == get_study(study).reference]
+    return min(runs, key=lambda one: one.seed).run_id
 
 
 @contextmanager
@@ -113,7 +134,13 @@ def main() -> None:
         os.environ["MDAF_HOME"] = str((options.home or Path(temporary)).resolve())
         os.environ.pop("MLFLOW_TRACKING_URI", None)
         IMAGES.mkdir(exist_ok=True)
-        links = {name: PAGES[name].format(study=study()) for name in options.only.split(",")}
+        wanted, there = options.only.split(","), dict[str, str]()
+        if set(wanted) - {"tuning"}:
+            there["study"] = study()
+            there["run"] = run(there["study"])
+        if "tuning" in wanted:
+            there["search"] = search()
+        links = {name: PAGES[name].format(**there) for name in wanted}
         with app() as address, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             for scheme in ("light", "dark"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from mdaf_core.base.errors import StudioError, UsageError
-from pages import shared
+from pages import access, shared
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.compared import StudyComparison
@@ -184,7 +184,7 @@ def _editor(study: Study | None) -> list[ReportedResult] | None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Add the report's table", icon=":material/playlist_add:", key="add-reported", on_click=add_preset)
         changed = study is not None and current != shared.edited_rows(pd.DataFrame(stored, columns=list(COLUMNS)))
-        st.button(
+        access.change_button(
             "Save with the study", icon=":material/save:", key="save-reported", on_click=save, disabled=not changed
         )
         if changed:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from mdaf_core.base.errors import StudioError
+from pages import access, published, published_form, shared
 from pages import compare_evidence as evidence
-from pages import published, published_form, shared
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.published.found import Audit, DataSetFound
@@ -117,7 +117,7 @@ def _data_set(found: Audit, chosen: str) -> None:
     with st.expander("For the paper"):
         published.for_paper(found, one)
     if st.session_state.get("last_reported") not in (None, *_shipped()):
-        st.button("Remove this table", icon=":material/delete:", key="published-remove", on_click=_remove)
+        access.change_button("Remove this table", icon=":material/delete:", key="published-remove", on_click=_remove)
 
 
 def _models(one: DataSetFound) -> None:

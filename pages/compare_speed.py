@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages import shared
+from pages import access, shared
 
 if TYPE_CHECKING:
     from mdaf_core.predicting.measured import Measured
@@ -36,7 +36,7 @@ def _measuring(study: Study, measured: Measured | None) -> None:
 
     job = active(study.id)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
+        access.change_button(
             "Measure again" if measured else "Measure", icon=":material/timer:", key="measure-speed",
             disabled=job is not None, on_click=shared.act, args=(submit_speed, study),
             help="A job of the queue, for some minutes. Other work on the machine changes what is measured.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages import shared
+from pages import access, shared
 
 if TYPE_CHECKING:
     from mdaf_core.data.store.schema import Split
@@ -23,7 +23,7 @@ def draw(study: Study, split: Split, metric: str, reference: str, margin: str) -
             "No study on another split of the same input has the reference and another configuration of this one.",
             icon=":material/info:",
         )
-        st.button(
+        access.change_button(
             "Run the same study on a split by time", icon=":material/play_arrow:", type="primary", key="twin-run",
             on_click=shared.act, args=(_run, study),
             help="Prepares the same input with the same options, split by time, and queues the same configurations and "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import streamlit as st
 
+from mdaf_core.base import rights
 from mdaf_core.base.errors import StudioError
 from pages import shared
 
@@ -84,7 +85,7 @@ def _verdict(score: dict[str, Any]) -> str:
 
 def editor(study: Study) -> None:
     """The criteria as a table to edit, behind a switch; outside of what polls, which would forget what is typed."""
-    if st.toggle("Edit criteria", key="edit-criteria"):
+    if rights.may_change() and st.toggle("Edit criteria", key="edit-criteria"):
         _editor(study)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
+from mdaf_core.base import rights
 from mdaf_core.data.audit import audit, report
 from mdaf_core.data.prepare.twins import BY_TIME
 from mdaf_core.data.store import describe, statistics, statistics_frames
@@ -16,7 +17,7 @@ from mdaf_core.data.store.schema import SPLITS
 from mdaf_core.reporting.topics import data as data_charts
 from mdaf_core.studies import data_sets, suitable, twins
 from mdaf_core.tasks.twins import prepare_twin
-from pages import predictions_form, prepare_form, prepare_progress, shared
+from pages import access, predictions_form, prepare_form, prepare_progress, shared
 
 STATUS = {
     "fail": ":red[:material/error: **fail**]",
@@ -110,7 +111,7 @@ def _twin(dataset: PreparedDataset) -> None:
     if meta.split.get("kind") in BY_TIME or not meta.has_time:
         return
     there = twins.time_twin(dataset.name)
-    st.button(
+    (st.button if there else access.change_button)(
         "Split by time", icon=":material/schedule:", type="tertiary", key="twin-go",
         on_click=shared.act, args=(_by_time, dataset.name, there),
         help=f"{'Shows' if there else 'Prepares'} the same input with the same options and shares of rows, split by "
@@ -126,7 +127,9 @@ def _by_time(name: str, there: str | None) -> None:
 
 
 def _delete(dataset: PreparedDataset) -> None:
-    """Delete the data set, once the reader knows what refers to it."""
+    """Delete the data set, once it is known what refers to it."""
+    if not rights.may_change():
+        return
     with st.popover("Delete", icon=":material/delete:", type="tertiary"):
         found = data_sets.references(dataset.name)
         if found:
@@ -154,7 +157,7 @@ def _audit(dataset: PreparedDataset, rows: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         shared.section("Audit", "Checks recomputed from the written files. A failed check must be acknowledged by "
                        "name before a launch, and is recorded on every run.")  # fmt: skip
-        if rows <= AUDIT_AT_ONCE and st.button("Audit again", icon=":material/refresh:", type="tertiary"):
+        if rows <= AUDIT_AT_ONCE and access.change_button("Audit again", icon=":material/refresh:", type="tertiary"):
             with st.spinner("Auditing"):
                 audit.refresh_audit(dataset)
             st.rerun()

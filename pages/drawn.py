@@ -39,7 +39,7 @@ def show_chart(
     with st.container(key=f"chart-{name}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{title}**" if title else " ", help=help, width="stretch")
-            with st.container(width="content"):
+            with st.container(width="content", key=f"icons-{name}"):
                 st.fragment(_export_menu)(chart, name, data, title or name)
         described = {"description": _description(title or name, help)}
         st.vega_lite_chart(spec=screen_spec(chart) | described, width="stretch", key=f"vega-{name}")
@@ -58,7 +58,12 @@ def screen_spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
 def _export_menu(chart: alt.TopLevelMixin, name: str, data: Any, title: str) -> None:
     """Filled when it is opened: with a dozen buttons each, the menus of a page would take longer than its charts."""
     menu = st.popover(
-        "", icon=":material/download:", type="tertiary", help="Save this chart", key=f"save-{name}", on_change="rerun"
+        "Save this chart",
+        icon=":material/download:",
+        type="tertiary",
+        help="Save this chart",
+        key=f"save-{name}",
+        on_change="rerun",
     )
     if menu.open:
         with menu:

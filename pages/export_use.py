@@ -11,7 +11,7 @@ import streamlit as st
 from mdaf_core.base.errors import StudioError
 from mdaf_core.queue import api
 from mdaf_core.tasks.describe import progress_text, share_done
-from pages import path_browser, shared
+from pages import access, path_browser, shared
 
 if TYPE_CHECKING:
     from mdaf_core.queue.job import Job
@@ -97,6 +97,9 @@ def _predict(run: RunRecord) -> None:
         help="A file as the data set was prepared from, with raw ids, or a table with the fields' names; labels are "
         "optional. docs/predicting.md says more.",
     )
+    if access.only_owners("Predicting is"):
+        _jobs(run)
+        return
     left, right = st.columns(2)
     with left.container(horizontal=True, vertical_alignment="bottom"):
         typed = st.text_input(
@@ -112,7 +115,7 @@ def _predict(run: RunRecord) -> None:
         ).strip()  # fmt: skip
         skip = st.checkbox("Leave out rows that cannot be read", key="use-skip")
     given = typed or (uploaded.name if uploaded else "")
-    if st.button(
+    if access.change_button(
         "Predict", type="primary", icon=":material/play_arrow:", key="use-predict", disabled=not given,
         help="As a job; what is queued or running can be cancelled on the Jobs page.",
     ):  # fmt: skip

@@ -24,7 +24,7 @@ from mdaf_core.studies.histories import length_word, parse_lengths
 from mdaf_core.studies.seeds import parse_seeds, seeds_to_try
 from mdaf_core.studies.settings_form import apply
 from mdaf_core.testing.report import kept
-from pages import launch_clone, launch_cost, launch_factorial, launch_form, launch_tune, shared, study_plan
+from pages import access, launch_clone, launch_cost, launch_factorial, launch_form, launch_tune, shared, study_plan
 from pages.study_plan import Chosen, plan_form
 
 OWN = "own"
@@ -40,6 +40,8 @@ def main() -> None:
     if search_id := st.session_state.pop("begun_search", None):
         st.switch_page("pages/tuning.py", query_params={"search": search_id})
     shared.header("Launch", "What do I run?")
+    if access.only_owners("Launching is"):
+        return
     with shared.guard():
         source = launch_clone.source()
         left, right = st.columns([5, 4], gap="large")

@@ -11,7 +11,7 @@ from mdaf_core.studies.store import Study, get_study, list_studies
 from mdaf_core.studies.visits import begin_visit, changes_since
 from mdaf_core.tasks import demo
 from mdaf_core.tasks.describe import progress_text, share_done
-from pages import conditions, criteria, predictions_form, shared, study_manage, study_plan
+from pages import access, conditions, criteria, predictions_form, shared, study_manage, study_plan
 
 POLL_SECONDS = 2.0
 MANY_SEEDS = 3  # more make a table that needs the page's width
@@ -54,7 +54,7 @@ def _first_start() -> None:
         "and to baselines, over several seeds, and says which differences hold and which the numbers cannot show.  \n"
         "Raw data → data set, audited → training in the background → curves, comparison, gates → figures and tables."
     )
-    st.button(
+    access.change_button(
         "Run the demo study", type="primary", icon=":material/play_arrow:", key="demo", on_click=shared.act,
         args=(_start_demo,),
     )  # fmt: skip
@@ -106,7 +106,7 @@ def _summary(study: Study, found: list[Cell], previous: float | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**Next:** {step.sentence}", width="content")
         if step.target == "complete":
-            st.button(
+            access.change_button(
                 step.label, on_click=shared.act, args=(until.complete, study.id), key="complete",
                 icon=":material/playlist_add:",
             )  # fmt: skip

@@ -7,9 +7,10 @@ from typing import Any
 
 import streamlit as st
 
+from mdaf_core.base import rights
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY, SPLITS
-from pages import shared, uploading
+from pages import access, shared, uploading
 
 UPLOAD = "import-upload"
 SCALES = {None: "Recognised", "probability": "Probabilities", "logit": "Log-odds (logits)"}
@@ -45,7 +46,9 @@ def rows(dataset: PreparedDataset) -> None:
         most = _most() if history else 0
         usual = f"{dataset.name}-{split}.{kind}"
         many = dataset.meta.splits[split].rows > DOWNLOAD_ROWS
-        typed = st.text_input(
+        if many and access.only_owners("So many rows are written on the machine that runs the app, which is"):
+            return
+        typed = rights.may_change() and st.text_input(
             "Write to", key="rows-path", placeholder=usual if many else "empty: download",
             help="A file on the machine that runs the app.",
         ).strip()  # fmt: skip
@@ -65,6 +68,8 @@ def rows(dataset: PreparedDataset) -> None:
 def _folder(dataset: PreparedDataset, kind: str) -> None:
     """All parts in a folder, in a form that trains elsewhere."""
     st.caption(FOLDERS[kind])
+    if access.only_owners("Writing on the machine that runs the app is"):
+        return
     most = _most() if dataset.meta.history_fields else MAX_HISTORY
     typed = st.text_input(
         "Write to", key="rows-folder", placeholder=f"{dataset.name}-{kind}",
@@ -107,6 +112,8 @@ def draw(data: str, study: str | None = None) -> None:
     Args:
         study: the study they are added to; None: the newest one of imports on these data, or a new one.
     """
+    if not rights.may_change():
+        return
     done = st.session_state.pop("import-done", None)
     if done:
         with st.container(horizontal=True, vertical_alignment="center"):

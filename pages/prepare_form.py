@@ -22,7 +22,7 @@ from mdaf_core.forms.text import as_text
 from mdaf_core.queue.job import Job
 from mdaf_core.studies import data_sets
 from mdaf_core.tasks import prepare
-from pages import path_browser, prepare_progress, shared, uploading
+from pages import access, path_browser, prepare_progress, shared, uploading
 from pages.fields import anew, place
 from pages.options_form import options_form
 
@@ -34,6 +34,8 @@ FOUND = 12  # files of a folder
 
 def draw(expanded: bool) -> None:
     """The form, folded unless there is nothing else to do; it folds when what it says is queued."""
+    if access.only_owners("Preparing data is"):
+        return
     if st.session_state.pop("prepare-queued", False):
         st.session_state[OPEN] = False
     st.session_state.setdefault(OPEN, expanded)

@@ -11,7 +11,7 @@ from mdaf_core.queue import api
 from mdaf_core.queue.job import Job
 from mdaf_core.tasks import prepare
 from mdaf_core.tasks.describe import progress_text, share_done
-from pages import shared
+from pages import access, shared
 
 POLL_SECONDS = 1.0
 JOB = "prepare-job"
@@ -62,11 +62,11 @@ def _active(job: Job) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"{shared.state_label(job.state)} **{shared.plain(job.resource)}**{since}", width="stretch")
         if job.state == "queued" and (api.queue_position(job.id) or 1) > 1:
-            st.button(
+            access.change_button(
                 "To the front", key=f"prepare-first-{job.id}", icon=":material/vertical_align_top:",
                 on_click=shared.act, args=(api.move, job.id, "first"), help="Starts as soon as a running job ends.",
             )  # fmt: skip
-        st.button(
+        access.change_button(
             "Cancel", key=f"prepare-cancel-{job.id}", icon=":material/stop_circle:", on_click=shared.act,
             args=(api.cancel, job.id), disabled=job.cancel_requested is not None,
             help="Finished stages are kept: it can go on from there.",
@@ -89,12 +89,12 @@ def _stopped(job: Job, edit: Callable[[Job], None]) -> None:
         st.markdown(shared.plain(job.reason))
     with st.container(horizontal=True):
         if job.can_retry:
-            st.button(
+            access.change_button(
                 "Go on" if job.state == "cancelled" else "Try again", key="prepare-retry", on_click=shared.act,
                 icon=":material/play_arrow:", args=(api.retry, job.id),
                 help="A stopped preparation goes on from its last finished stage; after an error, from the beginning.",
             )  # fmt: skip
-        st.button(
+        access.change_button(
             "Edit", key="prepare-edit", icon=":material/edit:", on_click=edit, args=(job,),
             help="Opens the form with the values of this preparation, to change and submit them again.",
         )  # fmt: skip

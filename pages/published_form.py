@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from mdaf_core.base import rights
 from mdaf_core.base.errors import StudioError
 from pages import shared, uploading
 
@@ -16,6 +17,8 @@ column = st.column_config
 
 def draw() -> None:
     """Path or upload, the columns as they are read, and the button that keeps the table."""
+    if not rights.may_change():
+        return
     if done := st.session_state.pop("published-done", None):
         st.success(shared.plain(done), icon=":material/check:")
     with st.expander("Your own table of runs", icon=":material/upload_file:"), shared.guard():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from mdaf_core.base import rights
 from mdaf_core.queue import api
 from mdaf_core.runs.files import SINGLE_RUNS
 from pages import conditions, shared
@@ -101,7 +102,7 @@ def _head(run: RunRecord, job: Job | None) -> None:
                 st.page_link("pages/export.py", label="Its model", icon=":material/folder_zip:",
                              query_params=query | {"view": "Use", "use-configuration": run.configuration,
                                                    "use-seed": str(run.seed)})  # fmt: skip
-            if not run.imported:
+            if not run.imported and rights.may_change():
                 _again(run)
 
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from mdaf_core.base import notices
+from mdaf_core.base import notices, rights
 from mdaf_core.base.errors import StudioError
 from pages.drawn import MISSING, edited_rows, screen_spec, show_chart, show_table
 
@@ -203,7 +203,7 @@ def warm() -> None:
     import mdaf_core.tasks  # noqa: F401  (names the program that runs what is queued)
     from mdaf_core.queue import api
 
-    if "warmed" not in st.session_state:
+    if "warmed" not in st.session_state and rights.may_change():
         st.session_state["warmed"] = True
         api.ensure_supervisor()
 

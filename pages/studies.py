@@ -11,7 +11,7 @@ from mdaf_core.queue.database import queue_path
 from mdaf_core.runs import tracking
 from mdaf_core.studies import shelf
 from mdaf_core.studies.store import list_studies
-from pages import shared, study_manage
+from pages import access, shared, study_manage
 
 if TYPE_CHECKING:
     from mdaf_core.studies.shelf import Standing
@@ -49,22 +49,22 @@ def _wanted(studies: list[Study]) -> tuple[str, shelf.Wanted]:
     """What is looked for; it stays in the link."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
-            "Find", key="find", bind="query-params", placeholder="words of title, note, configuration …", width=300,
+            "Find", key="find", bind="query-params", placeholder="words of title, note, configuration …", width=240,
             help="All of these words, in title, id, data set, note, tags or names of configurations.",
         )  # fmt: skip
         tags = st.multiselect(
             "Tags", sorted({tag for study in studies for tag in study.tags}), key="tags", bind="query-params",
-            placeholder="any", width=200,
+            placeholder="any", width=170,
         )  # fmt: skip
         dataset = st.selectbox(
             "Data set", sorted({study.dataset for study in studies}), index=None, key="data", bind="query-params",
-            placeholder="any", width=200,
+            placeholder="any", width=160,
         )  # fmt: skip
         state = st.selectbox(
-            "State", shelf.STATES, index=None, key="state", bind="query-params", placeholder="any", width=150,
+            "State", shelf.STATES, index=None, key="state", bind="query-params", placeholder="any", width=130,
             help="Running, queued: some of its runs are. Failed: a run did. Incomplete: runs are missing or cancelled.",
         )  # fmt: skip
-        made = st.selectbox("Made", list(MADE), format_func=MADE.get, key="made", bind="query-params", width=150)
+        made = st.selectbox("Made", list(MADE), format_func=MADE.get, key="made", bind="query-params", width=140)
         where = st.segmented_control(
             "Show", list(SHOWN), format_func=SHOWN.get, default="current", required=True, key="where",
             bind="query-params", width="content",
@@ -145,7 +145,7 @@ def _chosen(found: list[Standing], rows: list[int]) -> None:
             study_manage.bin_button(studies)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.text_input("Tag to add", key="tag-all", width=200, max_chars=shelf.LONGEST_TAG)
-            st.button("Add it to all", key="tag-all-do", on_click=shared.act, args=(_tag_all, studies),
+            access.change_button("Add it to all", key="tag-all-do", on_click=shared.act, args=(_tag_all, studies),
                       disabled=not st.session_state.get("tag-all", "").strip())  # fmt: skip
 
 
@@ -182,7 +182,7 @@ def _bin() -> None:
                     f"**{shared.plain(study.title)}** :gray[{shared.plain(study.id)}, {shared.plain(study.dataset)}]",
                     width="stretch",
                 )
-                st.button("Put back", key=f"restore-{study.id}", icon=":material/undo:", on_click=shared.act,
+                access.change_button("Put back", key=f"restore-{study.id}", icon=":material/undo:", on_click=shared.act,
                           args=(shelf.restore, study.id), type="tertiary")  # fmt: skip
 
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from mdaf_core.base import rights
+from mdaf_core.queue import api
 from mdaf_core.studies import shelf
-from pages import shared
+from pages import access, shared
 from pages.fields import anew, place
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ def about(study: Study) -> None:
 
 def menu(study: Study) -> None:
     """One button that opens all of it; filled when it is opened."""
+    if not rights.may_change():
+        return
     found = st.popover("Manage", icon=":material/edit_note:", type="tertiary", key="manage", on_change="rerun")
     if not found.open:
         return
@@ -51,6 +55,7 @@ def menu(study: Study) -> None:
             "Save", key="manage-save", type="primary", on_click=shared.act, args=(_save, study, title, tags, note)
         )
         with st.container(horizontal=True, vertical_alignment="center"):
+            _cancel_jobs(study)
             clone_link(study)
             archive_button([study])
             bin_button([study])
@@ -66,9 +71,24 @@ def _save(study: Study, title: str, tags: str, note: str) -> None:
         anew(f"manage-{what}-{study.id}")
 
 
+def _cancel_jobs(study: Study) -> None:
+    """Cancel what of the study is queued or running, where anything is."""
+    live = api.list_jobs(api.ACTIVE, group=study.id)
+
+    def do() -> None:
+        api.cancel_all(api.list_jobs(api.ACTIVE, group=study.id))
+
+    if live:
+        st.button(
+            f"Cancel its {'job' if len(live) == 1 else f'{len(live)} jobs'}", key="manage-cancel", on_click=shared.act,
+            args=(do,), icon=":material/stop_circle:", type="tertiary",
+            help="Running ones stop within seconds. Finished epochs are kept, and jobs can be resumed.",
+        )  # fmt: skip
+
+
 def clone_link(study: Study) -> None:
     """To the Launch page, which then starts from this study."""
-    if study.trained:
+    if study.trained and rights.may_change():
         st.page_link(
             "pages/launch.py", label="Clone with changes", icon=":material/content_copy:",
             query_params={"clone": study.id, "dataset": study.dataset},
@@ -83,7 +103,7 @@ def archive_button(studies: Sequence[Study]) -> None:
         for study in studies:
             shelf.archive(study.id, not back)
 
-    st.button(
+    access.change_button(
         "Take out of the archive" if back else "Archive", key="manage-archive", on_click=shared.act, args=(do,),
         icon=":material/unarchive:" if back else ":material/archive:", type="tertiary",
         help="Lists leave archived studies out. Links and results stay.",
@@ -102,7 +122,7 @@ def bin_button(studies: Sequence[Study]) -> None:
             if st.session_state.get("last_study") == study.id:
                 del st.session_state["last_study"]
 
-    st.button(
+    access.change_button(
         "Move to the bin", key="manage-bin", on_click=shared.act, args=(do,), icon=":material/delete:", type="tertiary",
         help="Studies whose jobs are queued or running are refused. The bin is on the page Studies.",
     )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import streamlit as st
 
+from mdaf_core.base import rights
 from mdaf_core.metrics.registry import in_bp, named, titles
 from pages import shared
 from pages.compare_views import SPLITS
@@ -124,6 +125,8 @@ def more_seeds(study: Study, broken: int) -> None:
         st.session_state["added_seeds"] = ""
         changing.extend(study.id, seeds)
 
+    if not rights.may_change():
+        return
     if study.plan is not None and study.plan.until is not None:
         _give_up(study, broken)
         return

@@ -9,7 +9,7 @@ import streamlit as st
 from mdaf_core.reporting.topics import tuning as topic
 from mdaf_core.studies.tuning import going, search
 from mdaf_core.studies.tuning.summary import summary
-from pages import shared
+from pages import access, shared
 
 if TYPE_CHECKING:
     from mdaf_core.studies.tuning.summary import OfConfiguration, Summary
@@ -75,8 +75,8 @@ def _standing(told: Summary) -> None:
         st.warning(shared.plain(warning), icon=":material/warning:")
     with st.container(horizontal=True, vertical_alignment="center"):
         if any(part.broken for part in told.configurations):
-            st.button("Resume them", key="resume", on_click=shared.act, args=(going.resume, one.id))
-            st.button("Give them up", key="give-up", on_click=shared.act, args=(going.give_up, one.id))
+            access.change_button("Resume them", key="resume", on_click=shared.act, args=(going.resume, one.id))
+            access.change_button("Give them up", key="give-up", on_click=shared.act, args=(going.give_up, one.id))
         if one.study:
             seeds = ", ".join(map(str, one.confirm.seeds))
             st.markdown(f"**Confirmed on fresh seeds** {seeds}:", width="content")
@@ -92,7 +92,7 @@ def _standing(told: Summary) -> None:
             )
         elif told.done:
             st.markdown("All budgets are spent, and the winners are not queued yet.", width="content")
-            st.button("Queue them", key="confirm", on_click=shared.act, args=(going.go_on, one.id))
+            access.change_button("Queue them", key="confirm", on_click=shared.act, args=(going.go_on, one.id))
         else:
             st.page_link("pages/jobs.py", label="Watch the trials", icon=":material/arrow_forward:")
 

@@ -1,4 +1,4 @@
-"""How the app is served: to whom (`hosts`), and how fast (`speed`)."""
+"""How the app is served: to whom (`hosts`, `login`), and how fast (`speed`)."""
 
 from __future__ import annotations
 
@@ -9,22 +9,32 @@ from contextlib import asynccontextmanager
 import streamlit as st
 from starlette.middleware import Middleware
 
-from serving import speed
+from mdaf_core.base.settings import get_settings
+from serving import login, speed
 from serving.hosts import KnownHosts, is_open
 
 
 def middleware() -> list[Middleware]:
     """What a request passes, the outermost first."""
-    return [Middleware(KnownHosts), *([Middleware(speed.StaticFiles)] if speed.fits() else [])]
+    fast = [Middleware(speed.StaticFiles)] if speed.fits() else []
+    return [Middleware(KnownHosts), Middleware(login.OwnersUploads), *fast]
 
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Around the whole life of the server."""
-    if is_open():
+    if login.is_on():
+        print("  Login is on: owners and readers as the secrets' [roles] name them.", file=sys.stderr)
+    elif is_open() and get_settings().open_without_login:
         print(
-            "  Open to the network: whoever reaches this address can start jobs and read the files that this account "
-            "can. Put a login or a firewall before it.",
+            "  Open to the network without a login: whoever reaches this address can start jobs and read the files "
+            "that this account can. Put a login or a firewall before it.",
+            file=sys.stderr,
+        )
+    else:
+        print(
+            "  No login is set up, so it answers to this machine alone"
+            f"{', whatever server.address says' if is_open() else ''} (README, 'Who can reach it').",
             file=sys.stderr,
         )
     if not speed.fits():

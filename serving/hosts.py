@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from streamlit import config
 
+from serving import login
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -30,7 +32,8 @@ class KnownHosts:
             await self.app(scope, receive, send)
             return
         headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"host", b"origin")}
-        refusal = refused(headers.get(b"host"), headers.get(b"origin"))
+        peer = (scope.get("client") or (None,))[0]
+        refusal = refused(headers.get(b"host"), headers.get(b"origin")) or login.refused(peer, is_open())
         if refusal is None:
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":

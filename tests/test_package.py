@@ -63,7 +63,7 @@ def test_metadata_are_the_version_and_the_pins_of_the_requirements(wheel: Path) 
     assert needed.pop("") == pins("requirements.txt")
     for extra, found in needed.items():
         assert found == pins(f"requirements-{extra}.txt")
-    assert set(needed) == {"gpu", "mlflow", "dev"}
+    assert set(needed) == {"gpu", "mlflow", "login", "dev"}
     scripts = zipfile.ZipFile(wheel).read(f"mdaf_studio-{__version__}.dist-info/entry_points.txt").decode()
     assert "mdaf = mdaf_core.cli.main:main" in scripts
 

@@ -15,7 +15,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 import app
 import serving
-from serving import back, hosts, speed
+from serving import back, hosts, login, speed
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = Path(st.__file__).parent / "static"
@@ -171,7 +171,7 @@ def test_opened_to_the_network_addresses_and_own_names_are_served(options) -> No
     assert hosts.refused("lab.example.org.evil.example", None)
 
 
-def _answer(kind: str, headers: dict[str, str]) -> list[dict[str, Any]]:
+def _answer(kind: str, headers: dict[str, str], client: str = "127.0.0.1") -> list[dict[str, Any]]:
     """What a request of these headers gets; [] where it is passed on."""
     sent: list[dict[str, Any]] = []
     passed = []
@@ -186,7 +186,7 @@ def _answer(kind: str, headers: dict[str, str]) -> list[dict[str, Any]]:
         sent.append(message)
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": kind, "method": "PUT", "path": "/_stcore/upload_file", "headers": raw}
+    scope = {"type": kind, "method": "PUT", "path": "/_stcore/upload_file", "headers": raw, "client": (client, 1)}
     asyncio.run(hosts.KnownHosts(further)(scope, receive, send))  # type: ignore[arg-type]
     assert bool(sent) != bool(passed)
     return sent
@@ -210,9 +210,9 @@ def test_font_weights_are_those_the_browser_takes() -> None:
 def test_another_streamlit_is_left_as_it_is(monkeypatch, capsys):
     """What knows the insides of one version is not tried on another; who may reach the app is watched all the same."""
     assert speed.fits()
-    assert [m.cls for m in serving.middleware()] == [hosts.KnownHosts, speed.StaticFiles]
+    assert [m.cls for m in serving.middleware()] == [hosts.KnownHosts, login.OwnersUploads, speed.StaticFiles]
     monkeypatch.setattr(st, "__version__", "9.0.0")
-    assert [m.cls for m in serving.middleware()] == [hosts.KnownHosts]
+    assert [m.cls for m in serving.middleware()] == [hosts.KnownHosts, login.OwnersUploads]
 
     async def serve() -> bool:
         before = asyncio.get_running_loop().create_server
@@ -221,3 +221,44 @@ def test_another_streamlit_is_left_as_it_is(monkeypatch, capsys):
 
     assert asyncio.run(serve())
     assert "Streamlit 9.0.0 is not 1.67.x" in capsys.readouterr().err
+
+
+# --- without a login, and with one ---
+
+
+def test_without_a_login_other_machines_are_refused(options, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(login, "is_on", lambda: False)
+    for peer in ("192.168.1.7", "8.8.8.8", "fd00::7", None, "127.0.0.1.evil"):
+        assert "no login" in (login.refused(peer, opened=True) or "")
+        assert login.refused(peer, opened=False) is None, "a proxy on this machine tells whom it serves"
+    for peer in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
+        assert login.refused(peer, opened=True) is None
+    options["server.address"] = "0.0.0.0"
+    assert _answer("http", {"host": "10.0.0.1:8501"}, client="10.0.0.9")[0]["status"] == 403
+    monkeypatch.setenv("MDAF_OPEN_WITHOUT_LOGIN", "1")
+    assert _answer("http", {"host": "10.0.0.1:8501"}, client="10.0.0.9") == []
+    monkeypatch.delenv("MDAF_OPEN_WITHOUT_LOGIN")
+    monkeypatch.setattr(login, "is_on", lambda: True)
+    assert _answer("http", {"host": "10.0.0.1:8501"}, client="10.0.0.9") == []
+
+
+def test_uploads_are_taken_from_owners_alone(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    users = {"one": "ada@lab.org", "two": "bob@lab.org"}
+    named = {"auth": {"client_id": "x"}, "roles": {"owner": ["ada@lab.org"], "reader": ["bob@lab.org"]}}
+    monkeypatch.setattr(login, "secrets", lambda section: named.get(section, {}))
+    monkeypatch.setattr(login, "_claims", lambda session: {"is_logged_in": True, "email": users.get(session)})
+
+    def put(path: str) -> int:
+        sent: list[dict[str, Any]] = []
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "PUT", "path": path}
+        asyncio.run(login.OwnersUploads(_elsewhere)(scope, None, send))  # type: ignore[arg-type]
+        return int(sent[0]["status"])
+
+    passed = 404  # what `_elsewhere` answers
+    assert put("/_stcore/upload_file/one/f") == passed
+    assert put("/_stcore/upload_file/two/f") == put("/_stcore/upload_file/three/f") == 403
+    assert put("/base/_stcore/upload_file/two/f") == 403 and put("/media/two/f") == passed

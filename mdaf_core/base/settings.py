@@ -52,6 +52,10 @@ class Settings(BaseSettings):
         ByteSize(8 * 10**9), description="What uploads through the browser may take on disk together, such as 8GB."
     )
 
+    open_without_login: bool = Field(
+        False, description="Answer other machines although no login is set up: something before the app has one."
+    )
+
     @property
     def job_threads(self) -> int:
         """CPU threads of a training job: `threads`, else an equal share of the cores for each slot."""

@@ -50,6 +50,30 @@ COMMANDS = {
     "verify": ("capsule:verify", "Compute every number of a capsule again from its predictions."),
 }
 
+# The commands of `study`, whose modules need much: their lines in its help, each the first of its own help.
+STUDY = {
+    "rename": "Give a study another title; its id stays.",
+    "note": "Show a study's note, or replace it.",
+    "tag": "Add tags to a study, and take others away; alone it shows them.",
+    "archive": "Leave studies out of lists; their links and results stay.",
+    "clone": "Queue a new study like another one, with changes.",
+    "delete": "Put studies into the bin.",
+    "restore": "Take studies out of the bin.",
+    "list": "List the studies, newest first.",
+    "bin": "List the studies in the bin.",
+    "empty-bin": "Delete the studies in the bin for good, with their runs and files.",
+    "tune": "Tune every configuration with the same budget, then confirm the winners on seeds that tuning never saw.",
+    "tuned": "Show where a search stands: trials, compute, winners, and the expected best of fewer trials.",
+    "searches": "List the searches for settings, newest first.",
+    "run": "Queue a study's runs.",
+    "twin": "Run the same study on a split by time of the same input.",
+    "extend": "Add seeds or a configuration to a study and queue their runs.",
+    "give-up": "Judge a study without its failed or cancelled runs.",
+    "show": "Show a study's runs and metrics.",
+    "complete": "Queue the runs of a study that were never queued.",
+    "definitions": "List the study definitions.",
+}
+
 
 class Commands(TyperGroup):
     """Loads a command's module when that command is asked for: `--help` and errors of usage come at once."""
@@ -60,6 +84,8 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name == "study":
+            return StudyCommands(name=cmd_name, help=COMMANDS[cmd_name][1], no_args_is_help=True, rich_markup_mode=None)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         found = getattr(import_module(f"mdaf_core.cli.{module}"), attribute)
         if not isinstance(found, typer.Typer):
@@ -75,6 +101,27 @@ class Commands(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+class StudyCommands(TyperGroup):
+    """`study`: its module is loaded when one of its commands is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(STUDY)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in STUDY:
+            return None
+        from mdaf_core.cli.study import app as study
+
+        study.rich_markup_mode, study._add_completion = None, False
+        found = typer.main.get_command(study).get_command(ctx, cmd_name)  # type: ignore[attr-defined]
+        _take_plugins(found)
+        return found
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(STUDY.items()))
 
 
 def _take_plugins(command: Any) -> None:

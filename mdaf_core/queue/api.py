@@ -17,7 +17,7 @@ from mdaf_core.base.process import environment, module_command
 from mdaf_core.base.settings import get_settings
 from mdaf_core.queue import store
 from mdaf_core.queue.job import ACTIVE, Job, JobState, NewJob, log_path
-from mdaf_core.queue.store import get_job
+from mdaf_core.queue.store import count_jobs, get_job
 from mdaf_core.queue.supervisor import supervisor_lock_path
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "NewJob",
     "cancel",
     "cancel_all",
+    "count_jobs",
     "ensure_supervisor",
     "follow_log",
     "get_job",
@@ -124,9 +125,10 @@ def list_jobs(
     kind: str | None = None,
     group: str | None = None,
     resource: str | None = None,
+    most: int | None = None,
 ) -> list[Job]:
     """Jobs as of `store.list_jobs`. Whoever looks wakes the supervisor where it should be at work but is dead."""
-    jobs = store.list_jobs(states, kind, group, resource)
+    jobs = store.list_jobs(states, kind, group, resource, most)
     if any(job.state in ACTIVE for job in jobs):
         wake()
     return jobs

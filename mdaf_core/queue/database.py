@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mdaf_core.base import rights
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import full_sentence, is_full, nearly_full
 from mdaf_core.base.locks import exclusive
@@ -90,7 +91,10 @@ def transaction(write: bool = True, timeout: float = 20.0) -> Iterator[sqlite3.C
 
     Raises:
         QueueError: the queue is locked, damaged, may not be written, or its disk is full.
+        NotAllowedError: who asks may only look, and would write.
     """
+    if write:
+        rights.check()
     path = queue_path()
     with _in_words(path):
         if not path.exists():

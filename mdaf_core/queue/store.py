@@ -34,11 +34,13 @@ def list_jobs(
     kind: str | None = None,
     group: str | None = None,
     resource: str | None = None,
+    most: int | None = None,
 ) -> list[Job]:
     """Jobs in the order of the queue: running, then queued by position, then ended ones, latest first.
 
     Args:
         states, kind, group, resource: only those that have (one of) these; None: whatever theirs is.
+        most: of these, the first; None: all.
     """
     if not queue_path().exists():
         return []
@@ -56,8 +58,19 @@ def list_jobs(
         "CASE state WHEN 'queued' THEN position WHEN 'running' THEN started ELSE -ended END, id"
     )
     with transaction(write=False) as db:
-        rows = db.execute(f"SELECT * FROM jobs WHERE {' AND '.join(chosen) or '1'} ORDER BY {order}", values).fetchall()
+        rows = db.execute(
+            f"SELECT * FROM jobs WHERE {' AND '.join(chosen) or '1'} ORDER BY {order} LIMIT ?",
+            [*values, -1 if most is None else most],
+        ).fetchall()
     return [from_row(row) for row in rows]
+
+
+def count_jobs() -> dict[JobState, int]:
+    """How many jobs are in each state; states that none is in are left out."""
+    if not queue_path().exists():
+        return {}
+    with transaction(write=False) as db:
+        return {row[0]: row[1] for row in db.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state").fetchall()}
 
 
 def states(kind: str) -> list[tuple[str, JobState]]:

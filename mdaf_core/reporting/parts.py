@@ -81,10 +81,11 @@ def colour(order: Sequence[str], shown: Sequence[str], **symbols: Any) -> alt.Co
 
 
 def shape(order: Sequence[str], shown: Sequence[str]) -> alt.Shape:
+    """Of points beside `colour`, whose legend, where there is one, shows the shapes as well."""
     import altair as alt
 
     scale = alt.Scale(domain=list(order), range=shapes(len(order)))
-    return alt.Shape("configuration:N", scale=scale, legend=None)
+    return alt.Shape("configuration:N", scale=scale, legend=None if len(shown) < 2 else alt.Undefined)
 
 
 def shown(frame: pl.DataFrame, order: Sequence[str]) -> list[str]:

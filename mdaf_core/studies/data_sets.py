@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from mdaf_core.base import rights
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import size_below
 from mdaf_core.base.settings import get_settings
@@ -68,6 +69,7 @@ def delete_dataset(name: str, *, force: bool = False) -> int:
     Raises:
         UsageError: there is none of that name, a job is using it, or (without `force`) studies or runs refer to it.
     """
+    rights.check()
     path = PreparedDataset.open(name).path
     busy = [job.id for job in jobs.list_jobs(jobs.ACTIVE, resource=name)]
     if busy:

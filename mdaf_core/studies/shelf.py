@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal, get_args
 
-from mdaf_core.base import notices
+from mdaf_core.base import notices, rights
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import check_name, writing
 from mdaf_core.base.locks import exclusive
@@ -247,6 +247,7 @@ def restore(study_id: str) -> Study:
 
 
 def _move(study_id: str, into: bool) -> None:
+    rights.check()
     here, bin = get_settings().studies_dir, bin_folder()
     with exclusive(here / ".lock"), writing(bin / f"{study_id}.json"):
         bin.mkdir(parents=True, exist_ok=True)
@@ -269,6 +270,7 @@ def empty_bin() -> Emptied:
     Raises:
         StudioError: something could not be deleted; what was not is still in the bin.
     """
+    rights.check()
     gone, runs, size = list[str](), 0, 0
     for study in binned():
         found = tracking.list_runs(study.id)

@@ -15,7 +15,7 @@ from mdaf_core.analysis.design import Design
 from mdaf_core.analysis.margins import Margin, check_margin
 from mdaf_core.analysis.plan import AddedConfiguration, Extension, GivenUp, ImportedSeed, Plan, Stop
 from mdaf_core.analysis.sequential import UntilDecided
-from mdaf_core.base import notices
+from mdaf_core.base import notices, rights
 from mdaf_core.base.errors import DamagedFileError, UsageError
 from mdaf_core.base.files import check_name, is_gone, reading, write_text
 from mdaf_core.base.locks import exclusive
@@ -165,6 +165,7 @@ def create_study(
         UsageError: no configuration or seed, one named twice, a reference that is not among them, an unknown metric, or
             a margin without a meaning for it.
     """
+    rights.check()
     check_margin(margin, metric)
     folder = get_settings().studies_dir
     stem = check_name(f"{check_name(definition, 'definition')}-{check_name(dataset, 'data set name')}"[:70], "study")
@@ -234,6 +235,7 @@ def update_study(
     Raises:
         UsageError, StudioError: as `get_study`; a name that the study has.
     """
+    rights.check()
     with exclusive(get_settings().studies_dir / ".lock"):
         study = get_study(study_id)
         if criteria is not None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from mdaf_core.base import rights
 from mdaf_core.base.files import write_json
 from mdaf_core.base.locks import exclusive
 from mdaf_core.base.settings import get_settings
@@ -25,7 +26,8 @@ def begin_visit(study_id: str) -> float | None:
             if isinstance(found, dict):
                 visits = {name: when for name, when in found.items() if isinstance(when, int | float)}
         previous = visits.get(study_id)
-        write_json(path, {**visits, study_id: time.time()})
+        if rights.may_change():  # a reader's look is no visit of its owner's
+            write_json(path, {**visits, study_id: time.time()})
     return previous
 
 

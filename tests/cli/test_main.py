@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import mdaf_core
 from mdaf_core.cli import app as dashboard
-from mdaf_core.cli.main import COMMANDS, app
+from mdaf_core.cli.main import COMMANDS, STUDY, app
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -21,6 +21,19 @@ def test_help_names_every_command_with_the_first_line_of_its_own_help(name: str)
     own = CliRunner().invoke(app, [name, "--help"])
     assert own.exit_code == 0
     assert own.stdout.splitlines()[2].strip() == line
+
+
+def test_the_help_of_study_has_each_of_its_commands() -> None:
+    import typer
+
+    from mdaf_core.cli import study
+
+    theirs = typer.main.get_command(study.app).commands  # type: ignore[attr-defined]
+    assert {name: (one.help or "").splitlines()[0] for name, one in theirs.items()} == STUDY
+    shown = " ".join(CliRunner().invoke(app, ["study", "--help"]).stdout.split())
+    assert all(f"{name} {line}" in shown for name, line in STUDY.items())
+    assert "--plugin" in CliRunner().invoke(app, ["study", "run", "--help"]).stdout
+    assert CliRunner().invoke(app, ["study", "nothing"]).exit_code == 2
 
 
 def test_what_is_no_command_is_refused_as_wrong_usage() -> None:

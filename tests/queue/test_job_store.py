@@ -25,7 +25,7 @@ def begin(slots: int = 1) -> store.Job:
 
 
 def test_nothing_is_created_by_looking(home):
-    assert store.list_jobs() == []
+    assert store.list_jobs() == [] and store.count_jobs() == {}
     assert store.work() == ([], [])
     assert not store.queue_path().exists()
     with pytest.raises(UsageError, match="no job 3"):
@@ -44,6 +44,16 @@ def test_a_job_goes_from_queued_to_finished(home):
     assert (job.state, job.run_id, job.progress, job.pid) == ("finished", "abc", {"epoch": 2}, None)
     assert job.created <= job.started <= job.ended
     assert store.work() == ([], [])
+
+
+def test_a_list_may_be_cut_and_is_counted(home):
+    ids = store.add([new() for _ in range(5)])
+    for _ in range(2):
+        store.end(begin(), "finished")
+    assert store.count_jobs() == {"finished": 2, "queued": 3}
+    assert [job.id for job in store.list_jobs(["queued"], most=2)] == ids[2:4]
+    assert [job.id for job in store.list_jobs(["finished"], most=1)] == [ids[1]]
+    assert [job.id for job in store.list_jobs(most=4)] == [*ids[2:], ids[1]]
 
 
 def test_jobs_start_in_order_and_never_more_than_slots(home):

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from mdaf_core.base import rights
 from mdaf_core.base.errors import DamagedFileError
 from mdaf_core.base.files import write_json
 from mdaf_core.base.progress import Progress, no_progress
@@ -80,6 +81,7 @@ def load_libraries() -> None:
 
 def refresh_audit(dataset: PreparedDataset) -> Audit:
     """Audit again and store the result."""
+    rights.check()
     audit = audit_dataset(dataset)
     write_json(dataset.path / "audit.json", audit.model_dump(mode="json"))
     return audit

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from mdaf_core.base import rights
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import size_below
 from mdaf_core.base.settings import get_settings
@@ -34,6 +35,7 @@ def save_uploads(files: Sequence[tuple[str, BinaryIO]], in_use: Collection[Path]
             files share a name.
         StudioError: the disk refuses them. Nothing is left of them.
     """
+    rights.check()
     root = _root()
     root.mkdir(parents=True, exist_ok=True)
     _remove_old(root, in_use)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mdaf_core.base import rights
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.base.settings import IN_CLONE, PROJECT_ROOT
 
@@ -28,6 +29,7 @@ def entries(folder: Path, most: int = MOST) -> tuple[list[Entry], int]:
     Raises:
         BadInputError: there is nothing, or it may not be looked into.
     """
+    rights.check()
     found: list[Entry] = []
     try:
         if folder.is_file():

@@ -19,7 +19,7 @@ def history_lengths(frame: pl.DataFrame) -> alt.TopLevelMixin:
     long = bool(len(frame)) and frame["events"].max() > 50  # type: ignore[operator]
     title = "Events in the history (10,000: or more)" if long else "Events in the history (50: or more)"
     scale = alt.Scale(type="symlog", nice=False) if long else alt.Scale(nice=False)
-    axis = alt.Axis(values=[0, 1, 3, 10, 50, 200, 1000, 10_000], format="~s") if long else alt.Axis(tickMinStep=1)
+    axis = alt.Axis(values=[0, 1, 3, 10, 50, 200, 1000, 10_000], format=",d") if long else alt.Axis(tickMinStep=1)
     return (
         alt.Chart(frame)
         .mark_line(interpolate="step-after")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
-from mdaf_core.base import notices
+from mdaf_core.base import notices, rights
 from mdaf_core.base.errors import DamagedFileError, UsageError
 from mdaf_core.base.files import is_gone, reading, write_text
 from mdaf_core.base.settings import get_settings
@@ -38,6 +38,7 @@ class _Document(BaseModel):
 
 def keep(published: Published, name: str) -> About:
     """Store a table; the same figures a second time replace the name alone."""
+    rights.check()
     about = About(id=published.digest, name=name[:200], source=published.source, imported=time.time())
     document = _Document(
         about=about,
@@ -79,6 +80,7 @@ def load(id: str) -> tuple[About, Published]:
 
 def remove(id: str) -> None:
     """Delete an imported table; one that is gone is no fault."""
+    rights.check()
     if _ID.fullmatch(id):
         _path(id).unlink(missing_ok=True)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mdaf_core.base import notices
+from mdaf_core.base import notices, rights
 from mdaf_core.base.files import best_effort, size_below, with_patience, write_json, writing
 from mdaf_core.base.settings import get_settings
 from mdaf_core.runs import files
@@ -54,6 +54,7 @@ def start_run(
     provenance: dict[str, Any] | None = None,
 ) -> str:
     """Open a run and return its id."""
+    rights.check()
     uri = get_settings().tracking_uri
     tags = run_tags(config, seed, dataset, fingerprint)
     facts = RunFacts(
@@ -190,6 +191,7 @@ def delete_run(run_id: str) -> int:
     Raises:
         StudioError: the store cannot be used, or a file stayed.
     """
+    rights.check()
     connection.check_free()
     with sentences(get_settings().tracking_uri):
         connection.client().delete_run(run_id)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from mdaf_core.analysis.margins import Margin
-from mdaf_core.base import notices
+from mdaf_core.base import notices, rights
 from mdaf_core.base.errors import DamagedFileError, UsageError
 from mdaf_core.base.files import check_name, is_gone, reading, write_text
 from mdaf_core.base.locks import exclusive
@@ -114,6 +114,7 @@ def create(**fields: Any) -> Search:
     Args:
         fields: as of `Search`, without id and created.
     """
+    rights.check()
     folder = get_settings().searches_dir
     stem = check_name(f"tune-{fields['definition']}-{fields['dataset']}"[:70], "search")
     with exclusive(folder / ".lock"):
@@ -129,6 +130,7 @@ def create(**fields: Any) -> Search:
 @contextmanager
 def changing(search_id: str) -> Iterator[Search]:
     """The search, to be changed by one at a time; it is written where the block ends well and something changed."""
+    rights.check()
     with exclusive(get_settings().searches_dir / f".{check_name(search_id, 'search')}.lock"):
         search = get(search_id)
         before = search.model_dump_json()

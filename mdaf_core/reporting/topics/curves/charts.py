@@ -66,8 +66,9 @@ def learning_curves(
     layers: list[Any] = []
     if zero_line:
         layers.append(alt.Chart(alt.Data(values=[{"y": 0}])).mark_rule(style="guide").encode(y=alt.Y("y:Q")))
+    if bands["low"].is_not_null().any():  # several seeds
+        layers.append(band.mark_area(style="band").encode(y=y("low"), y2="high:Q"))
     layers += [
-        band.mark_area(style="band").encode(y=y("low"), y2="high:Q"),
         member.mark_line(style="member", order=False, invalid="break-paths-filter-domains").encode(y=y("value")),
         mean.mark_line().encode(y=y("mean"), color=colour, strokeDash=dash),
         mean.mark_point(opacity=0, size=120).encode(

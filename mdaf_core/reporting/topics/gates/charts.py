@@ -193,9 +193,12 @@ def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int | No
         alt.selection_interval(name="box", zoom=False, mark=alt.BrushConfig(fill=MUTED, fillOpacity=0.15)),
         alt.selection_point(name="point", fields=["row_id"], toggle=False),
     )
-    ring = alt.Chart(rounded.filter(pl.col("row_id") == (-1 if selected is None else selected)))
-    ring = ring.mark_circle(size=170, fillOpacity=0, stroke=RED, strokeWidth=2.5, strokeOpacity=1, opacity=1)
-    return alt.layer(points, ring.encode(*axes)).properties(height=430)
+    chosen = rounded.filter(pl.col("row_id") == selected) if selected is not None else rounded.clear()
+    # Without a choice an unseen ring: of an empty layer Vega-Lite complains, and another layer would undo the zoom.
+    ring = alt.Chart((chosen if len(chosen) else rounded.head(1)).with_columns(seen=pl.lit(float(len(chosen) > 0))))
+    ring = ring.mark_circle(size=170, fillOpacity=0, stroke=RED, strokeWidth=2.5, opacity=1)
+    seen = alt.StrokeOpacity("seen:Q", scale=None, legend=None)
+    return alt.layer(points, ring.encode(*axes, strokeOpacity=seen)).properties(height=430)
 
 
 def all_points(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int | None = None) -> Figure:
