@@ -36,6 +36,11 @@ def show(study_id: str, split: Split = "test", comparison: StudyComparison | Non
     words = condition_notes(comparison) if comparison else []
     grave = [*words, *(c.sentence for c in known if c.grave and not (words and c.kind == "plan"))]
     usual = [*(c.sentence for c in known if not c.grave), study_plan.words(study)]
+    return block(grave, usual)
+
+
+def block(grave: list[str], usual: list[str]) -> list[str]:
+    """The block itself: what misleads whoever does not know it, then the rest. Returns all of it."""
     with st.container(border=True, gap="xsmall", key="beside-results"):
         st.markdown("**Beside these results**", help="Captions of exported figures and tables say the same.")
         _lines(grave[:MOST])

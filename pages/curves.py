@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages import conditions, shared
+from pages import conditions, curves_options, shared, watch
 
 if TYPE_CHECKING:
     import polars as pl
 
     from mdaf_core.studies.store import Study
+    from pages.curves_options import Options
 
 # Train AUC is measured in two ways; both are shown under their own names.
 TRAIN = {
@@ -76,22 +77,30 @@ def main() -> None:
                 "Reported curves", key="reported", bind="query-params",
                 help="The epoch tables printed in the report (v1: 4 epochs, v2: 8). They were not run here.",
             )  # fmt: skip
+            options = curves_options.choose(study)
         if not chosen or not seeds:
             st.info("Choose at least one configuration and one seed.", icon=":material/info:")
             return
         conditions.show(study_id, "val")
-        live = shared.is_live(study_id)
+        live = any(map(shared.is_live, (study_id, *options.beside)))
         body = st.fragment(_body, run_every=POLL_SECONDS if live else None)
-        body(study, tuple(chosen), tuple(seeds), train, reported, live)
+        body(study, tuple(chosen), tuple(seeds), train, reported, options, live)
 
 
 def _body(
-    study: Study, chosen: tuple[str, ...], seeds: tuple[int, ...], train: str, reported: bool, live: bool
+    study: Study,
+    chosen: tuple[str, ...],
+    seeds: tuple[int, ...],
+    train: str,
+    reported: bool,
+    options: Options,
+    live: bool,
 ) -> None:
     """All that changes while runs go on; polls only while something does."""
     with shared.guard():
-        if live and not shared.is_live(study.id):
+        if live and not any(map(shared.is_live, (study.id, *options.beside))):
             st.rerun()  # the last run ended: draw once more, without polling
+        watch.draw(study, "Curves")
         import polars as pl
 
         frame = shared.epochs(study.id).filter(
@@ -108,28 +117,30 @@ def _body(
         silent = [name for name in chosen if name not in {*elsewhere, *frame["configuration"]}]
         if silent:
             st.caption(f"No epochs recorded (yet): {shared.plain(', '.join(silent))}.")
-        _charts(frame, study, train, reported)
+        drawn, order = curves_options.whole(frame, study, chosen, options)
+        _charts(drawn, order, train, reported, options)
         _overfitting(study, frame, train)
         _side_by_side(study, frame, train)
-        _others(frame, study)
+        _others(drawn, order, options)
 
 
-def _charts(frame: pl.DataFrame, study: Study, train: str, reported: bool) -> None:
+def _charts(frame: pl.DataFrame, order: list[str], train: str, reported: bool, options: Options) -> None:
     from mdaf_core.reporting.topics.curves import charts as curve_charts
     from mdaf_core.reporting.topics.curves import frames as curve_frames
 
     label, auc, gap = TRAIN[train]
     left, right = st.columns([3, 2], gap="medium")
     for column, name, title, y_title, curves, zero in (
-        (left, "auc-by-epoch", "AUC by epoch", "AUC",
+        (left, "auc-by-epoch", f"AUC by {options.by}", "AUC",
          {"val_auc": "validation", auc: f"train, {label.lower()}"}, False),
-        (right, "gap-by-epoch", "Gap by epoch", "Train − validation AUC", {gap: f"gap, {label.lower()}"}, True),
+        (right, "gap-by-epoch", f"Gap by {options.by}", "Train − validation AUC", {gap: f"gap, {label.lower()}"}, True),
     ):  # fmt: skip
-        members, bands = curve_frames.curves(frame, curves)
-        overlay = curve_frames.reported(curves) if reported else None
+        members, bands = curve_frames.curves(frame, curves, options.axis)
+        overlay = curve_frames.reported(curves) if reported and options.axis == "epoch" else None
         chart = curve_charts.learning_curves(
-            members, bands, overlay, order=study.configuration_names, y_title=y_title, zero_line=zero, height=280
-        )
+            members, bands, overlay, order=order, y_title=y_title, zero_line=zero, height=280, axis=options.axis,
+            log=options.log and not zero,
+        )  # fmt: skip
         with column:
             shared.show_chart(chart, name, members, title=title, help=CURVE_HELP)
 
@@ -247,20 +258,25 @@ SIDE_HELP = (
 )
 
 
-def _others(frame: pl.DataFrame, study: Study) -> None:
+def _others(frame: pl.DataFrame, order: list[str], options: Options) -> None:
     from mdaf_core.reporting.topics.curves import charts as curve_charts
     from mdaf_core.reporting.topics.curves import frames as curve_frames
 
-    recorded = [(name, curve_frames.curves(frame, curves)) for name, (_, _, curves) in OTHERS.items()]
+    wanted = {name: (title, y_title, curves) for name, (title, y_title, curves) in OTHERS.items()}
+    for name in options.more:
+        title = curve_frames.TITLES[name]
+        wanted[name] = (title, title, {name: title.lower()})
+    recorded = [(name, curve_frames.curves(frame, curves, options.axis)) for name, (_, _, curves) in wanted.items()]
     recorded = [(name, pair) for name, pair in recorded if len(pair[0])]
     columns = st.columns(2, gap="medium")
     for i, (name, (members, bands)) in enumerate(recorded):
-        title, y_title, _ = OTHERS[name]
+        title, y_title, _ = wanted[name]
         chart = curve_charts.learning_curves(
-            members, bands, order=study.configuration_names, y_title=y_title, zero=name in ("lr", "grad"), height=160
-        )
+            members, bands, order=order, y_title=y_title, zero=name in ("lr", "grad") and not options.log, height=160,
+            axis=options.axis, log=options.log,
+        )  # fmt: skip
         with columns[i % len(columns)]:
-            shared.show_chart(chart, f"{name}-by-epoch", members, title=title, help=HELP[name])
+            shared.show_chart(chart, f"{name}-by-epoch", members, title=title, help=HELP.get(name))
 
 
 main()

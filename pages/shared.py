@@ -150,7 +150,9 @@ def warm_up() -> None:
 # ---- pickers ---------------------------------------------------------------------------------------------------------
 
 
-OF_ANOTHER = {"study": ("run",)}  # what a choice takes out of the link: it belonged to the one chosen before
+OF_ANOTHER = {
+    "study": ("run", "with", "beside")
+}  # what a choice takes out of the link: it belonged to the one chosen before
 
 
 def linked_select(

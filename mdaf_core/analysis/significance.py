@@ -30,7 +30,7 @@ ONE_SEED: Verdict = "one seed: no variance known"
 class Component(BaseModel):
     """One source of variance of an estimate: its squared standard error and the degrees of freedom behind it."""
 
-    name: Literal["rows", "users", "users and items", "seeds", "all"]
+    name: Literal["rows", "users", "users and items", "seeds", "data sets", "all"]
     variance: float
     df: float | None = Field(None, description="None: many; the normal distribution.")
 

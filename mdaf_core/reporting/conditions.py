@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mdaf_core.data.audit.report import Audit
     from mdaf_core.data.store.schema import DatasetMeta, Split
     from mdaf_core.runs.tracking import RunRecord
+    from mdaf_core.studies.across import Table
     from mdaf_core.studies.store import Study
 
 OfData = Literal["data", "synthetic", "split", "audit-failed", "audit-warned"]
@@ -75,6 +76,31 @@ def of_study(
     meta, audit = data_of(study, runs) if data is None else data
     facts = _Facts(study, runs, split, meta, audit, comparison)
     return [condition for gather in (*_OF_DATA, *_OF_RUNS) for condition in gather(facts)]
+
+
+def of_studies(table: Table) -> list[Condition]:
+    """The conditions of several studies as one table; those not of all data sets with the names of theirs.
+
+    What the studies joined on one data set planned is said once, of that table.
+    """
+    from mdaf_core.studies.results import study_runs
+
+    whose: dict[tuple[str, str, bool], list[str]] = {}
+    for data, studies in table.of_column.items():
+        comparison = table.columns[data]
+        for study in studies:
+            mine = comparison if len(studies) == 1 or study is studies[0] else None
+            for one in of_study(study, study_runs(study), comparison.split, mine):
+                names = whose.setdefault((one.kind, one.sentence, one.grave), [])
+                names += [data] if data not in names else []
+    return [
+        Condition(
+            kind=kind,  # type: ignore[arg-type]
+            sentence=sentence if len(names) == len(table.columns) else f"{', '.join(names)}: {sentence}",
+            grave=grave,
+        )
+        for (kind, sentence, grave), names in whose.items()
+    ]
 
 
 def text(conditions: Sequence[Condition]) -> str:

@@ -28,7 +28,7 @@ def make_figure(material: Material, name: str) -> Figure:
     material.require_runs()
     kind = FIGURES[name]
     chart, data, caption = kind.make(material)
-    caption = f"{caption} {conditions.text(material.conditions)}"
+    caption = f"{caption} {conditions.text(material.conditions_beside(name))}"
     metric = material.metric if kind.of_a_metric and material.metric != "auc" else ""
     return Figure(
         name=name,

@@ -17,15 +17,20 @@ from mdaf_core.studies.store import Study
 if TYPE_CHECKING:
     import polars as pl
 
+    from mdaf_core.analysis.across import AcrossComparison
     from mdaf_core.analysis.best import BestSet
     from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.analysis.plan import Conditions
     from mdaf_core.data.audit.report import Audit
     from mdaf_core.data.store.schema import DatasetMeta, Split
+    from mdaf_core.reporting.conditions import Condition
     from mdaf_core.runs.tracking import RunRecord
+    from mdaf_core.studies.across import Table
 
 MOST_LINES = 8  # configurations in one line chart on paper; the palette has as many colours
 SPLIT_WORDS = {"test": "test", "val": "validation"}
+OF_STUDIES = ("across", "data-sets")
+"""Figures and tables of a study together with others."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Material:
             by default those the study planned.
         only: configurations to draw in line charts; empty: the first eight.
         typeface: of figures.
+        beside: ids of the studies that tables over data sets hold, too; empty: those it was launched together with.
         known: what is else read from where the study is.
     """
 
@@ -63,6 +69,7 @@ class Material:
     margin: Margin | str | None = results.PLANNED
     only: tuple[str, ...] = field(default=())
     typeface: Typeface = "sans"
+    beside: tuple[str, ...] = field(default=())
     known: Known | None = None
 
     def __post_init__(self) -> None:
@@ -95,6 +102,38 @@ class Material:
             found.rows = counts.pop() if len(counts) == 1 else None
             found.sample = None if found.rows is None else Sample(rows=found.rows)
         return found
+
+    @cached_property
+    def together(self) -> Table:
+        """The study with those beside it as one table, see `studies.across`.
+
+        Raises:
+            UsageError: it stands alone.
+        """
+        from mdaf_core.studies import across
+
+        if self.known is not None:
+            raise UsageError("A table over data sets takes other studies, which a capsule of one does not hold.")
+        studies = across.together([self.study.id, *self.beside])
+        return across.compare(
+            studies, reference=self.comparison.reference, split=self.split, metric=self.metric, margin=self.margin
+        )
+
+    @property
+    def over_data_sets(self) -> AcrossComparison:
+        """`together` over its data sets.
+
+        Raises:
+            UsageError: it stands alone, or all are on one data set.
+        """
+        found = self.together.across
+        if found is None:
+            raise UsageError(f"The studies beside {self.study.id} are all on {self.study.dataset}: name one on others.")
+        return found
+
+    def conditions_beside(self, name: str) -> list[Condition]:
+        """What must be known beside a figure or table of this name."""
+        return conditions.of_studies(self.together) if name in OF_STUDIES else self.conditions
 
     @cached_property
     def best(self) -> BestSet:

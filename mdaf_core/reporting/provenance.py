@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import get_args
+from typing import Any, get_args
 from urllib.parse import quote, unquote
 
 from mdaf_core.analysis.margins import parse_margin
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.metrics.registry import metrics
-from mdaf_core.reporting.material import SPLIT_WORDS, Material
+from mdaf_core.reporting.material import OF_STUDIES, SPLIT_WORDS, Material
 from mdaf_core.reporting.stamp import Origin
 from mdaf_core.reporting.theme import Typeface
 from mdaf_core.studies import results
@@ -48,6 +48,8 @@ def _address(material: Material, name: str) -> str:
         settings["metric"] = material.metric
     if material.lines != planned.lines:
         settings["lines"] = "+".join(quote(line, safe="") for line in material.lines)
+    if material.beside:
+        settings["with"] = "+".join(material.beside)
     if material.typeface != "sans":
         settings["type"] = material.typeface
     return "/".join([material.study.id, name, *(f"{key}={value}" for key, value in settings.items())])
@@ -56,7 +58,12 @@ def _address(material: Material, name: str) -> str:
 def _digest(material: Material, address: str) -> str:
     runs = sorted([run.run_id, run.ended, run.fingerprint] for run in material.runs)
     choices = results.summary(material.comparison)  # what is said beside the figures is part of them
-    return hashlib.sha256(json.dumps([address, runs, choices]).encode()).hexdigest()[:DIGITS]
+    content: list[Any] = [address, runs, choices]
+    if address.split("/")[1] in OF_STUDIES:  # and of other studies
+        content += [
+            [c.configuration, c.run_ids] for one in material.together.columns.values() for c in one.configurations
+        ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:DIGITS]
 
 
 def of_a_page(link: str, name: str, title: str, data: bytes, caption: str = "") -> Origin:
@@ -102,6 +109,8 @@ def _set(material: Material, key: str, value: str) -> None:
         material.typeface = value  # type: ignore[assignment]
     elif key == "metric" and value in metrics():
         material.metric = value
+    elif key == "with":
+        material.beside = tuple(get_study(other).id for other in value.split("+"))
     elif key == "margin":
         material.margin = parse_margin(value)
     elif key == "lines":
@@ -112,6 +121,6 @@ def _set(material: Material, key: str, value: str) -> None:
     else:
         known = (
             f"split={'|'.join(SPLIT_WORDS)}, margin=20bp or 1% or none, metric={'|'.join(metrics())}, lines=NAME+NAME, "
-            "type=serif"
+            "type=serif, with=STUDY+STUDY"
         )
         raise UsageError(f"There is no setting {key + '=' + value!r} of a figure. Known: {known}.")

@@ -90,7 +90,7 @@ def compare(
     found = compare_study(
         finished, base, rows, by, width, study.expected_seeds, over_items, until=until, undecided=study.undecided
     )
-    found.conditions = _conditions(study, found, finished, only) if conditions is None else conditions
+    found.conditions = conditions_of(study, found, finished, only) if conditions is None else conditions
     return found
 
 
@@ -136,9 +136,10 @@ def effects_of(
     return factorial_effects(study.factorial, study_runs(study) if runs is None else runs, rows, by, width)
 
 
-def _conditions(
-    study: Study, comparison: StudyComparison, finished: Sequence[RunRecord], only: Sequence[str]
+def conditions_of(
+    study: Study, comparison: StudyComparison, finished: Sequence[RunRecord], only: Sequence[str] = ()
 ) -> Conditions:
+    """How a comparison of a study's finished runs stands to its plan and to what was seen before; `only` as there."""
     plan = study.plan
     out = Conditions(plan=plan)
     trained = {run.configuration for run in finished}

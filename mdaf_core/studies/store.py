@@ -27,6 +27,13 @@ from mdaf_core.runs.config import LARGEST_SEED, RunConfig
 REMEDY = "Put it back from a copy, or remove it; its runs are kept."
 
 
+class Group(BaseModel):
+    """What a study was launched together with: the same configurations on other data sets."""
+
+    id: str = Field(description="The same for all studies of one launch.")
+    datasets: list[str] = Field(description="All data sets of the launch, in the order they were named.")
+
+
 class Study(BaseModel):
     """Runs to be compared: one data set × named configurations × seeds."""
 
@@ -55,6 +62,7 @@ class Study(BaseModel):
     added: list[AddedConfiguration] = Field([], description="Configurations added later; `configurations` has them.")
     cloned_from: str | None = Field(None, description="Id of the study that it is a changed copy of.")
     tuned_in: str | None = Field(None, description="Id of the search (`studies.tuning`) whose winners these are.")
+    group: Group | None = Field(None, description="The launch on several data sets that it is part of.")
     note: str = Field("", description="What its people say of it, Markdown.")
     tags: list[str] = Field([], description="Words to find it by.")
     archived: bool = Field(False, description="Whether lists leave it out until they are asked for it.")
@@ -148,6 +156,7 @@ def create_study(
     tuned_in: str | None = None,
     until: UntilDecided | None = None,
     factorial: Design | None = None,
+    group: Group | None = None,
 ) -> Study:
     """Write a new study under the next free id, `<definition>-<dataset>-<n>`, with the plan of its comparison.
 
@@ -160,6 +169,7 @@ def create_study(
             results were seen is not known.
         cloned_from: the study it is a changed copy of.
         tuned_in: the search whose winners it confirms.
+        group: the launch on several data sets that it is part of.
 
     Raises:
         UsageError: no configuration or seed, one named twice, a reference that is not among them, an unknown metric, or
@@ -190,6 +200,7 @@ def create_study(
                 cloned_from=cloned_from,
                 factorial=factorial,
                 tuned_in=tuned_in,
+                group=group,
                 plan=None
                 if all(config.imported for config in configurations)
                 else Plan(

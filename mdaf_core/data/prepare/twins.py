@@ -75,5 +75,10 @@ def twins_of(meta: DatasetMeta) -> list[DatasetMeta]:
     return sorted(found, key=lambda other: other.split.get("kind") not in BY_TIME)
 
 
+def share_input(one: DatasetMeta, other: DatasetMeta) -> bool:
+    """Whether two data sets were made from a file in common, however it was read: they hold the same users."""
+    return bool(set(_sums(one)) & set(_sums(other)) - {"None"})
+
+
 def _sums(meta: DatasetMeta) -> list[str]:
     return sorted(str(facts.get("sha256")) for facts in meta.fingerprint.get("inputs", {}).values())

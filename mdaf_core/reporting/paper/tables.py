@@ -27,4 +27,4 @@ def make_table(material: Material, name: str) -> PaperTable:
         raise UsageError(f"There is no table {name!r}. Known: {', '.join(TABLES)}.")
     material.require_runs()
     table = TABLES[name][1](material)
-    return replace(table, caption=f"{table.caption} {conditions.text(material.conditions)}")
+    return replace(table, caption=f"{table.caption} {conditions.text(material.conditions_beside(name))}")

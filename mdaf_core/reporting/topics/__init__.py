@@ -9,7 +9,7 @@ import pkgutil
 from importlib import import_module
 from typing import Any
 
-ORDER = ("comparison", "factorial", "curves", "scores", "slices", "cost", "history_length", "speed", "gates")
+ORDER = ("comparison", "factorial", "across", "curves", "scores", "slices", "cost", "history_length", "speed", "gates")
 """In which topics follow one another; others come behind, by their name."""
 
 

@@ -58,7 +58,7 @@ def results_table(comparison: StudyComparison, runs: Sequence[RunRecord]) -> Pap
             unknown.append(one.words)
         cells[heading] = [_plus_minus(m, half) for m, half in zip(means, halves, strict=True)]
         ranked = [None if name in refused else mean for name, mean in zip(names, means, strict=True)]
-        best[heading], second[heading] = _ranks(ranked, 4, one.direction)
+        best[heading], second[heading] = ranks(ranked, 4, one.direction)
         spreads = [_number(by_name[name][key].std()) if name in sound else None for name in names]
         columns |= {f"{key}_mean": means, f"{key}_half_width": halves, f"{key}_sd": spreads}
     brackets = " [95% interval]" if frame["covers_seeds"].any() else ""
@@ -154,7 +154,7 @@ def _plus_minus(mean: float | None, half: float | None) -> str:
     return f"{mean:.4f}" + ("" if half is None else f" ± {half:.4f}")
 
 
-def _ranks(means: Sequence[float | None], digits: int, direction: int) -> tuple[set[int], set[int]]:
+def ranks(means: Sequence[float | None], digits: int, direction: int) -> tuple[set[int], set[int]]:
     """Rows with the best and the second-best mean as printed (ties share a place)."""
     printed = {i: round(m, digits) for i, m in enumerate(means) if m is not None}
     places = sorted(set(printed.values()), key=lambda v: -direction * v)

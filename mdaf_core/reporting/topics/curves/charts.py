@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mdaf_core.reporting import parts
+from mdaf_core.reporting.topics.curves.frames import AXES
 
 if TYPE_CHECKING:
     import altair as alt
@@ -23,6 +24,8 @@ def learning_curves(
     zero_line: bool = False,
     zero: bool = False,
     height: int = parts.HEIGHT,
+    axis: str = "epoch",
+    log: bool = False,
 ) -> alt.TopLevelMixin:
     """Curves by epoch: each seed a thin line, mean ± standard deviation over seeds, best epochs marked.
 
@@ -33,6 +36,7 @@ def learning_curves(
         reported: curves from elsewhere: label, curve, epoch, value. Drawn dashed and named as such.
         order: all configurations of the study.
         zero_line: draw a line at 0; zero: let the axis begin there.
+        axis: column to draw over, one of `frames.AXES`. log: the scale, where all values are above 0.
     """
     import altair as alt
 
@@ -40,13 +44,20 @@ def learning_curves(
     order = list(order) + [n for n in shown if n not in order]
     curves = list(dict.fromkeys(members["curve"].to_list()))
     last = max(1, *(max(frame["epoch"].to_list(), default=1) for frame in (members, reported) if frame is not None))
-    x = alt.X(
-        "epoch:Q",
-        title="Epoch",
-        scale=alt.Scale(domain=[1, max(2, last)], nice=False),
-        axis=alt.Axis(tickMinStep=1, format="d", tickCount=min(last, 12)),
-    )
-    scale = alt.Scale(zero=zero, nice=True)
+    if axis == "epoch":
+        x = alt.X(
+            "epoch:Q",
+            title="Epoch",
+            scale=alt.Scale(domain=[1, max(2, last)], nice=False),
+            axis=alt.Axis(tickMinStep=1, format="d", tickCount=min(last, 12)),
+        )
+    else:
+        x = alt.X(f"{axis}:Q", title=AXES[axis], scale=alt.Scale(zero=True), axis=alt.Axis(format="~s", tickCount=6))
+    lowest = min((value for value in members["value"].to_list() if value is not None), default=0.0)
+    log = log and lowest > 0
+    if log:
+        bands = bands.with_columns(pl.col("low").clip(lower_bound=lowest))
+    scale = alt.Scale(type="log", nice=True) if log else alt.Scale(zero=zero, nice=True)
     dash_legend = alt.Legend(
         title=None, symbolType="stroke", symbolSize=400, symbolOpacity=1, columns=parts.columns([*curves, "—" * 6])
     )
@@ -60,7 +71,7 @@ def learning_curves(
     def y(field: str) -> alt.Y:
         return alt.Y(f"{field}:Q", title=y_title, scale=scale)
 
-    member = alt.Chart(_one_line_a_curve(members)).encode(x=x, color=colour, strokeDash=dash)
+    member = alt.Chart(_one_line_a_curve(members, axis)).encode(x=x, color=colour, strokeDash=dash)
     mean = alt.Chart(bands).encode(x=x)
     band = alt.Chart(bands).encode(x=x, color=colour, detail="curve:N")
     layers: list[Any] = []
@@ -111,14 +122,15 @@ def learning_curves(
     )
 
 
-def _one_line_a_curve(members: pl.DataFrame) -> pl.DataFrame:
+def _one_line_a_curve(members: pl.DataFrame, axis: str = "epoch") -> pl.DataFrame:
     """Members with a row without a value after each run, where the line breaks.
 
     So the runs of a configuration are one mark: one for each run takes the browser longer than all their points.
     """
     run = ["configuration", "curve", "run_id"]
-    ends = members.group_by(run).agg(pl.col("seed").first(), pl.col("epoch").max())
-    columns = [*run, "seed", "epoch", "value"]
+    places = list(dict.fromkeys(["epoch", axis]))
+    ends = members.group_by(run).agg(pl.col("seed").first(), pl.col(places).max())
+    columns = [*run, "seed", *places, "value"]
     ends = ends.with_columns(value=pl.lit(None, pl.Float64)).select(columns)
     rows = pl.concat([members.select(columns), ends], how="vertical_relaxed")
     return rows.sort([*run, "epoch", "value"], nulls_last=True)

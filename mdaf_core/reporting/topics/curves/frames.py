@@ -22,6 +22,16 @@ _SCHEMA: dict[str, type[pl.DataType]] = {
     "best": pl.Boolean,
     **{name: pl.Int64 if name == "epoch" else pl.Float64 for name in EpochMetrics.model_fields},
 }
+TITLES = {
+    "train_loss": "Train loss", "val_loss": "Validation loss", "train_auc_online": "Train AUC, while training",
+    "train_auc_eval": "Train AUC, evaluation mode", "val_auc": "Validation AUC", "val_logloss": "Validation log loss",
+    "gap_online": "Gap, while training", "gap_eval": "Gap, evaluation mode", "lr": "Learning rate",
+    "grad_norm": "Gradient norm", "gate_mean": "Mean g on validation rows", "seconds": "Seconds of an epoch",
+    "rows_per_second": "Rows/s",
+}  # fmt: skip
+"""What is recorded of each epoch, as axes name it."""
+AXES = {"epoch": "Epoch", "rows": "Training rows seen", "time": "Time, s"}
+"""What learning curves can be drawn over; time is that of the epochs, evaluation included."""
 
 
 def epochs(runs: Sequence[RunRecord]) -> pl.DataFrame:
@@ -43,6 +53,30 @@ def epochs(runs: Sequence[RunRecord]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_SCHEMA)
 
 
+def with_axes(frame: pl.DataFrame, rows: int | None) -> pl.DataFrame:
+    """`epochs` with what curves can be drawn over beside the epoch: `time`, seconds since the run's first epoch began,
+    and `rows`, those trained on so far.
+
+    Args:
+        rows: of training; None: not known (its data are gone), and neither is `rows`.
+    """
+    return frame.with_columns(
+        time=pl.col("seconds").cum_sum().over("run_id", order_by="epoch"),
+        rows=(pl.col("epoch") * rows).cast(pl.Float64) if rows is not None else pl.lit(None, pl.Float64),
+    )
+
+
+def smoothed(frame: pl.DataFrame, metrics: Sequence[str], weight: float) -> pl.DataFrame:
+    """`epochs` with metrics smoothed within each run: the mean of the epochs so far, each counting `weight` times as
+    much as the one after it. Weight 0 leaves them as they are."""
+    if not weight:
+        return frame
+    return frame.with_columns(
+        pl.col(name).ewm_mean(alpha=1 - weight, adjust=True, ignore_nulls=True).over("run_id", order_by="epoch")
+        for name in metrics
+    )
+
+
 def best_epoch(run: RunRecord, recorded: Sequence[EpochMetrics]) -> int | None:
     """The epoch whose weights a run keeps; None before the first."""
     result = run.result
@@ -52,7 +86,7 @@ def best_epoch(run: RunRecord, recorded: Sequence[EpochMetrics]) -> int | None:
     return max(measured, key=lambda e: (e.val_auc or 0.0, -e.epoch)).epoch if measured else None
 
 
-def curves(frame: pl.DataFrame, names: Mapping[str, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def curves(frame: pl.DataFrame, names: Mapping[str, str], axis: str = "epoch") -> tuple[pl.DataFrame, pl.DataFrame]:
     """Members and bands of some metrics, as `charts.learning_curves` takes them.
 
     The mean over seeds goes only as far as every seed of the configuration does: beyond, runs that stopped early would
@@ -62,11 +96,13 @@ def curves(frame: pl.DataFrame, names: Mapping[str, str]) -> tuple[pl.DataFrame,
     Args:
         frame: from `epochs`.
         names: metric (column) → name of its curve.
+        axis: one of `AXES`, of `with_axes`; a band lies where its seeds are on average.
     """
+    index = dict.fromkeys(["run_id", "configuration", "seed", "state", "epoch", "best", axis])
     members = (
         frame.unpivot(
             on=list(names),
-            index=["run_id", "configuration", "seed", "state", "epoch", "best"],
+            index=list(index),
             variable_name="metric",
             value_name="value",
         )
@@ -81,7 +117,12 @@ def curves(frame: pl.DataFrame, names: Mapping[str, str]) -> tuple[pl.DataFrame,
     total = sound.group_by("configuration", "curve").agg(total=seeds)
     bands = (
         sound.group_by("configuration", "curve", "epoch", maintain_order=True)
-        .agg(seeds=seeds, mean=pl.col("value").mean(), sd=pl.col("value").std())
+        .agg(
+            seeds=seeds,
+            mean=pl.col("value").mean(),
+            sd=pl.col("value").std(),
+            **({} if axis == "epoch" else {axis: pl.col(axis).mean()}),
+        )
         .join(total, on=["configuration", "curve"])
         .filter(pl.col("seeds") == pl.col("total"))
         .with_columns(low=pl.col("mean") - pl.col("sd"), high=pl.col("mean") + pl.col("sd"))
