@@ -13,6 +13,7 @@ from pages.compare_views import SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
 
     from mdaf_core.analysis.compared import StudyComparison
 
@@ -29,7 +30,7 @@ def draw(comparison: StudyComparison, said: Sequence[str]) -> None:
     st.caption(shared.plain(frames.comparison_basis(comparison)))
     whole = comparison
     comparison = _arranged(whole)
-    table = frames.comparison_table(comparison)
+    table = frames.comparison_table(comparison).with_columns(Run=_links(comparison))
     seeds = frames.comparison_seeds(comparison) if st.session_state.get("members") else None
     if seeds is not None:
         table = table.hstack(seeds)
@@ -73,6 +74,14 @@ def draw(comparison: StudyComparison, said: Sequence[str]) -> None:
     if notes:
         st.markdown("**What to know**")
         st.markdown("\n".join(f"- {shared.plain(note)}" for note in notes))
+
+
+def _links(comparison: StudyComparison) -> pl.Series:
+    """The page of a run of each configuration, that of its first seed; it links to its other seeds."""
+    import polars as pl
+
+    first = [next(iter(c.run_ids.values()), None) for c in comparison.configurations]
+    return pl.Series([None if one is None else f"run?run={one}" for one in first], dtype=pl.String)
 
 
 def _arranged(comparison: StudyComparison) -> StudyComparison:
@@ -124,7 +133,8 @@ def _styled(table: pd.DataFrame, comparison: StudyComparison) -> Any:
     below = [c.below_noise_floor is True for c in comparison.configurations]
 
     style = table.style.format(shared.fmt_p, subset=["p", "p of parity"])
-    return style.apply(lambda row: [grey if below[row.name] else ""] * len(row), axis=1)
+    texts = [name for name in table.columns if name != "Run"]  # of a sign; a colour would take its font away
+    return style.apply(lambda row: [grey if below[row.name] else ""] * len(row), axis=1, subset=texts)
 
 
 def _columns(comparison: StudyComparison, metric: str) -> dict[str, Any]:
@@ -136,6 +146,11 @@ def _columns(comparison: StudyComparison, metric: str) -> dict[str, Any]:
     title = registry.metric(metric).title
     return {
         "Configuration": st.column_config.TextColumn(pinned=bool(st.session_state.get("members"))),
+        "Run": st.column_config.LinkColumn(
+            display_text=":material/open_in_new:",
+            width="small",
+            help="Its run with the first seed, which links to those with the others.",
+        ),
         "Seeds": number(help="Finished seeds; a repeated seed counts once.", width="small"),
         "Mean": number(f"{title}, mean", format="%.4f", help="Over seeds, best epoch's weights."),
         "± 95%": number(

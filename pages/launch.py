@@ -23,8 +23,19 @@ from mdaf_core.studies.estimate import known_costs, settled
 from mdaf_core.studies.histories import length_word, parse_lengths
 from mdaf_core.studies.seeds import parse_seeds, seeds_to_try
 from mdaf_core.studies.settings_form import apply
+from mdaf_core.studies.store import new_group
 from mdaf_core.testing.report import kept
-from pages import access, launch_clone, launch_cost, launch_factorial, launch_form, launch_tune, shared, study_plan
+from pages import (
+    access,
+    launch_also,
+    launch_clone,
+    launch_cost,
+    launch_factorial,
+    launch_form,
+    launch_tune,
+    shared,
+    study_plan,
+)
 from pages.study_plan import Chosen, plan_form
 
 OWN = "own"
@@ -204,16 +215,18 @@ def _summary(
             dataset.name, definition, configs, reference, title, seeds, acknowledged or [], plan, obstacles
         )
         return
+    also = launch_also.choose(dataset.name, configs, obstacles)
     at_first = len(seeds[: until.first] if until else seeds)
     runs = len(configs) * at_first
     counted = settled(configs, dataset, known_costs(configs, dataset, runs), runs)
     st.fragment(launch_cost.costs, run_every=None if counted else POLL_SECONDS)(dataset, configs, at_first, counted)
     for obstacle in obstacles:
         st.warning(shared.plain(obstacle), icon=":material/warning:")
+    every = runs * (1 + len(also))
     st.button(
-        f"Launch {runs} {'run' if runs == 1 else 'runs'}", type="primary", icon=":material/rocket_launch:",
+        f"Launch {every} {'run' if every == 1 else 'runs'}", type="primary", icon=":material/rocket_launch:",
         disabled=bool(obstacles) or not runs, key="launch", on_click=_launch,
-        args=(dataset, definition, configs, seeds, reference, title, acknowledged or [], plan, until),
+        args=(dataset, definition, configs, seeds, reference, title, acknowledged or [], plan, until, also),
     )  # fmt: skip
     if refusal := st.session_state.pop("launch_refused", None):
         st.error(shared.plain(refusal), icon=":material/error:")
@@ -222,7 +235,7 @@ def _summary(
 
 def _launch(
     dataset: PreparedDataset, definition: str, configs: list[RunConfig], seeds: list[int], reference: str, title: str,
-    acknowledged: list[str], plan: Chosen, until: UntilDecided | None,
+    acknowledged: list[str], plan: Chosen, until: UntilDecided | None, also: list[str],
 ) -> None:  # fmt: skip
     if time.monotonic() - st.session_state.get("launched", -60.0) < 3:  # a double click is one launch
         return
@@ -230,27 +243,35 @@ def _launch(
     found = get_definition(definition) if definition in definition_names() else None
     design = launch_factorial.design_of(found, configs)
     whole = found and (design or found.histories or [c.name for c in configs] == list(found.presets))
+    names = [dataset.name, *also]
     try:
-        study = launch.run_configurations(
-            definition=definition if whole else OWN,
-            dataset=dataset.name,
-            configs=configs,
-            seeds=seeds,
-            reference=reference,
-            title=title,
-            criteria=found.criteria if found else (),
-            acknowledged=acknowledged,
-            metric=plan.metric,
-            split=plan.split,
-            margin=plan.margin,
-            cloned_from=launch_clone.asked(),
-            until=until,
-            factorial=design,
-        )
+        group = new_group(names)
+        if group:
+            suitable.check_each(also, configs, [])
+        studies = [
+            launch.run_configurations(
+                definition=definition if whole else OWN,
+                dataset=name,
+                configs=configs,
+                seeds=seeds,
+                reference=reference,
+                title=f"{title} on {name}" if title and group else title,
+                criteria=found.criteria if found else (),
+                acknowledged=acknowledged if name == dataset.name else (),
+                metric=plan.metric,
+                split=plan.split,
+                margin=plan.margin,
+                cloned_from=launch_clone.asked(),
+                until=until,
+                factorial=design,
+                group=group,
+            )
+            for name in names
+        ]
     except StudioError as error:
         st.session_state["launch_refused"] = str(error)
     else:
-        st.session_state["launched_study"] = study.id
+        st.session_state["launched_study"] = studies[0].id
 
 
 main()

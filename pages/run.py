@@ -90,6 +90,8 @@ def _head(run: RunRecord, job: Job | None) -> None:
         st.caption(shared.plain(result.stopped))
     if run.reason:
         st.warning(shared.plain(run.reason), icon=":material/error:")
+    if run.study != SINGLE_RUNS and (others := _other_seeds(run)):
+        st.caption(f"Other seeds: {', '.join(f'[{seed}](run?run={id})' for seed, id in others.items())}")
     with st.container(horizontal=True, vertical_alignment="center"):
         if run.study != SINGLE_RUNS:
             query = {"study": run.study}
@@ -104,6 +106,20 @@ def _head(run: RunRecord, job: Job | None) -> None:
                                                    "use-seed": str(run.seed)})  # fmt: skip
             if not run.imported and rights.may_change():
                 _again(run)
+
+
+def _other_seeds(run: RunRecord) -> dict[int, str]:
+    """Seed → the run that stands for it, of the same configuration of the study."""
+    from mdaf_core.studies.results import study_runs
+    from mdaf_core.studies.store import get_study, is_stored
+
+    if not is_stored(run.study):
+        return {}
+    return {
+        one.seed: one.run_id
+        for one in study_runs(get_study(run.study))
+        if one.configuration == run.configuration and one.seed != run.seed
+    }
 
 
 def _live(run_id: str) -> None:

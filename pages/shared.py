@@ -50,7 +50,7 @@ REFUSAL = "refusal"  # key of the session's state: what a button could not do
 # ---- page frame ------------------------------------------------------------------------------------------------------
 
 
-CHOICES = ("definition", "scope", "seeds_text", "study_title", "plan_", "chosen-", "reference-", "accept-")
+CHOICES = ("definition", "scope", "seeds_text", "study_title", "plan_", "chosen-", "reference-", "accept-", "also-")
 
 
 def keep_choices() -> None:

@@ -28,6 +28,7 @@ HEAVY = ("torch", "lightning", "mlflow", "sklearn", "lightgbm", "scipy")
 TESTED_IN = {
     "analysis/test_one_run.py": "mdaf_core.cli: run pages: run",
     "pages/test_compare_page.py": "pages: compare_best compare_factorial",
+    "pages/test_curves_page.py": "pages: curves_options watch",
     "pages/test_jobs_pages.py": "mdaf_core.studies: margin pages: launch_factorial",
     "pages/test_studies_page.py": "pages: launch_clone studies study_manage",
     "pages/test_tuning_page.py": "pages: launch_tune tuning",
@@ -62,6 +63,7 @@ TESTED_IN = {
     "runs/test_run_store.py": "mdaf_core.runs: files mdaf_core.runs.tracking: artifacts database entries recording "
     "records restore mdaf_core.studies: rebuild",
     "studies/test_study_store.py": "mdaf_core.studies: contributions pace",
+    "studies/test_across.py": "pages: beside compare_across compare_results launch_also",
     "tasks/test_training_jobs.py": "mdaf_core.tasks: __main__ follow train",
     "testing": "mdaf_core.cli: check_model mdaf_core.testing: base capabilities configuration data elsewhere "
     "examination learning padding places repeats rows subject trees",

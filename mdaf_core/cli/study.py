@@ -12,6 +12,7 @@ from mdaf_core.analysis.margins import AT_LAUNCH, Margin, check_margin, parse_ma
 from mdaf_core.analysis.plan import NO_PLAN, AddedConfiguration, Extension
 from mdaf_core.analysis.sequential import MOST_SEEDS, UntilDecided
 from mdaf_core.base.errors import UsageError
+from mdaf_core.base.progress import duration
 from mdaf_core.cli import shelf, tune
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
@@ -30,9 +31,11 @@ from mdaf_core.studies.definitions import (
 )
 from mdaf_core.studies.factorial import parse_component
 from mdaf_core.studies.histories import parse_lengths
+from mdaf_core.studies.remaining import remaining
 from mdaf_core.studies.seeds import parse_seeds
 from mdaf_core.studies.status import Cell, cells, counts, spread
-from mdaf_core.studies.store import Study, get_study
+from mdaf_core.studies.store import Study, get_study, new_group
+from mdaf_core.studies.suitable import check_each
 from mdaf_core.studies.until import complete as queue_and_go_on
 from mdaf_core.studies.until import go_on
 from mdaf_core.tasks.follow import follow
@@ -53,7 +56,10 @@ tune.register(app)
 @app.command()
 def run(
     definition: Annotated[str, typer.Argument(help=f"One of: {', '.join(definition_names())}.")],
-    data: Annotated[str, typer.Option("--data", help="Name of a prepared data set.")],
+    data: Annotated[
+        list[str],
+        typer.Option("--data", help="Name of a prepared data set; several: a study on each, compared by `across`."),
+    ],
     seeds: Annotated[str | None, typer.Option(help="Seeds, e.g. 42,43; default: the definition's.")] = None,
     settings: Annotated[
         list[str] | None,
@@ -129,27 +135,38 @@ def run(
         possible = design(named_study, configs["models"], factors, halve)[0]
     else:
         possible = chosen(named_study, **configs)
-    _require_memory(override_all(possible, settings or []), data)
+    if twin and len(data) > 1:
+        raise UsageError("--twin is of one data set: name one, or run `study twin STUDY` of each study afterwards.")
+    group = new_group(data)
+    wanted = override_all(possible, settings or [])
+    accepted = check_each(data, wanted, acknowledge or []) if group else {data[0]: acknowledge or []}
+    for name in data:
+        _require_memory(wanted, name)
     if twin:
-        require_twin(data, acknowledge or ())
+        require_twin(data[0], acknowledge or ())
     usual = next((c for c in possible if c.name == reference), usual_reference(named_study, possible))
-    study = launch.run(
-        definition,
-        data,
-        seeds=parse_seeds(seeds) if seeds is not None else None,
-        overrides=settings or [],
-        title=title,
-        acknowledged=acknowledge or [],
-        **configs,
-        reference=reference,
-        metric=metric,
-        split=split.value,
-        margin=_margin(margin, data, usual, metric, split),
-        until=UntilDecided(most=max_seeds) if until else None,
-        factors=factors,
-        halvings=halve,
-    )
-    _launched([study, *([run_twin(study)] if twin else [])], wait, as_json)
+    margins = {name: _margin(margin, name, usual, metric, split) for name in data}
+    studies = [
+        launch.run(
+            definition,
+            name,
+            seeds=parse_seeds(seeds) if seeds is not None else None,
+            overrides=settings or [],
+            title=f"{title} on {name}" if title and group else title,
+            acknowledged=accepted[name],
+            **configs,
+            reference=reference,
+            metric=metric,
+            split=split.value,
+            margin=margins[name],
+            until=UntilDecided(most=max_seeds) if until else None,
+            factors=factors,
+            halvings=halve,
+            group=group,
+        )
+        for name in data
+    ]
+    _launched([*studies, *([run_twin(studies[0])] if twin else [])], wait, as_json)
 
 
 @app.command("twin")
@@ -170,7 +187,7 @@ def twin_command(
 
 
 def _launched(studies: list[Study], wait: bool, as_json: bool) -> None:
-    """Follow studies that were just queued, if that is wanted; the first is told whole, its twin named beside it."""
+    """Follow studies just queued, if that is wanted: one, one with its twin, or one on each of several data sets."""
     if wait:
         for study in studies:
             further = " to begin with" if study.undecided else ""
@@ -179,9 +196,12 @@ def _launched(studies: list[Study], wait: bool, as_json: bool) -> None:
                 say(line)
         studies = [get_study(study.id) for study in studies]
     found = [cells(study) for study in studies]
-    value = _status(studies[0], found[0])
-    if len(studies) > 1:
-        value["twin"] = _status(studies[1], found[1])
+    each = [_status(study, state) for study, state in zip(studies, found, strict=True)]
+    value = each[0]
+    if studies[0].group is not None and len(each) > 1:
+        value = {"group": studies[0].group, "studies": each}
+    elif len(each) > 1:
+        value["twin"] = each[1]
     emit(
         value,
         as_json,
@@ -321,6 +341,7 @@ def _status(study: Study, found: list[Cell]) -> dict[str, Any]:
         "tags": study.tags,
         "archived": study.archived,
         "cloned_from": study.cloned_from,
+        "group": study.group,
         "definition": study.definition,
         "dataset": study.dataset,
         "seeds": study.seeds,
@@ -333,6 +354,7 @@ def _status(study: Study, found: list[Cell]) -> dict[str, Any]:
         "stopped": study.stopped,
         "undecided": study.undecided,
         "states": counts(found),
+        "seconds_left": remaining(study).seconds,
         "configurations": configurations,
         "runs": [cell.to_dict() for cell in found],
     }
@@ -366,6 +388,10 @@ def _text(study: Study, found: list[Cell]) -> str:
     said += [f"Tags: {', '.join(study.tags)}."] if study.tags else []
     said += ["", study.note] if study.note else []
     lines = [f"{study.title} ({study.id}), data set {study.dataset}", plan, *said, "", table(rows, header)]
+    left = remaining(study)
+    if left.done < left.total:
+        about = "" if left.seconds is None else f", about {duration(left.seconds)} left"
+        lines += ["", f"{left.done} of {left.total} runs ended{about}."]
     if study.stopped or study.undecided:
         stops = [f"{one.configuration} after {one.seeds} seeds: {one.why}" for one in study.stopped]
         lines += ["", "; ".join([*stops, *(f"{name}: open" for name in study.undecided)]) + "."]

@@ -17,7 +17,7 @@ from mdaf_core.studies.definitions import chosen, get_definition, override_all, 
 from mdaf_core.studies.definitions import design as factorial_design
 from mdaf_core.studies.seeds import seeds_to_try
 from mdaf_core.studies.status import cells, unqueued
-from mdaf_core.studies.store import Study, create_study
+from mdaf_core.studies.store import Group, Study, create_study
 from mdaf_core.studies.suitable import check_audit, check_histories, source_of
 from mdaf_core.studies.trainings import training_job
 
@@ -43,6 +43,7 @@ def run(
     until: UntilDecided | None = None,
     factors: Mapping[str, Sequence[str]] | None = None,
     halvings: int | None = None,
+    group: Group | None = None,
 ) -> Study:
     """Create a study from a definition and queue all its jobs.
 
@@ -53,6 +54,7 @@ def run(
         only, models, histories, windows: as of `definitions.chosen`.
         overrides: `path=value` settings, applied to every configuration that has them.
         acknowledged: ids of failed audit checks that the user accepts.
+        group: the launch on several data sets that it is part of.
 
     Raises:
         UsageError: unknown definition, data set or setting, a bad seed, or a failed audit check nobody acknowledged.
@@ -79,6 +81,7 @@ def run(
         title=title or f"{found.title.split(':')[0]} on {dataset}",
         criteria=found.criteria,
         acknowledged=acknowledged,
+        group=group,
     )
 
 
@@ -100,6 +103,7 @@ def run_configurations(
     tuned_in: str | None = None,
     until: UntilDecided | None = None,
     factorial: Design | None = None,
+    group: Group | None = None,
     serve: bool = True,
 ) -> Study:
     """Create a study of these configurations and queue all its jobs.
@@ -108,7 +112,7 @@ def run_configurations(
         metric, split, margin: with `reference` and `seeds` the plan of its comparison, see `analysis.plan`.
         after: the preparation of its data, where they are not there yet; they are not checked then.
         tuned_in: the search whose winners these configurations are.
-        until: as of `run`. factorial: which of them has which components. serve: as of `queue.api.submit`.
+        until, group: as of `run`. factorial: which of them has which components. serve: as of `queue.api.submit`.
 
     Raises:
         UsageError: as `run`.
@@ -141,6 +145,7 @@ def run_configurations(
         tuned_in=tuned_in,
         until=until,
         factorial=factorial,
+        group=group,
     )
     queue(study, study.pairs, after, serve)
     return study

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import uuid4
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -32,6 +33,17 @@ class Group(BaseModel):
 
     id: str = Field(description="The same for all studies of one launch.")
     datasets: list[str] = Field(description="All data sets of the launch, in the order they were named.")
+
+
+def new_group(datasets: Sequence[str]) -> Group | None:
+    """The group of a launch on these data sets; None for a single one.
+
+    Raises:
+        UsageError: one is named twice.
+    """
+    if len(set(datasets)) < len(datasets):
+        raise UsageError(f"A data set is named twice: {', '.join(datasets)}.")
+    return Group(id=uuid4().hex[:12], datasets=list(datasets)) if len(datasets) > 1 else None
 
 
 class Study(BaseModel):

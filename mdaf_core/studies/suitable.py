@@ -99,3 +99,28 @@ def check_audit(dataset: str, acknowledged: Sequence[str]) -> None:
             f"The audit of {dataset!r} failed: {listed} Prepare the data differently, or acknowledge each check by "
             f"name ({' '.join(f'--acknowledge {check_id}' for check_id in left)}); it is then recorded on every run."
         )
+
+
+def check_each(
+    datasets: Sequence[str], configs: Sequence[RunConfig], acknowledged: Sequence[str]
+) -> dict[str, list[str]]:
+    """Make sure that these configurations can be trained on each of several data sets, before anything is queued.
+
+    Args:
+        acknowledged: ids of failed audit checks that the user accepts, on whichever of the data sets they failed.
+
+    Returns:
+        Data set → those of them that failed there.
+
+    Raises:
+        UsageError: as `check_audit` and `check_histories`, or an id failed on none.
+    """
+    failed = {name: {check.id for check in failed_checks(name)} for name in datasets}
+    unknown = [check for check in acknowledged if not any(check in found for found in failed.values())]
+    if unknown:
+        raise UsageError(f"{', '.join(unknown)} cannot be acknowledged: no check of that name failed.")
+    of_each = {name: [check for check in acknowledged if check in failed[name]] for name in datasets}
+    for name, mine in of_each.items():
+        check_audit(name, mine)
+        check_histories(name, configs)
+    return of_each

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mdaf_core.studies.remaining import Remaining
 from tests.pages.report_store import LONG, open_page, studies, words  # noqa: F401
 
 
@@ -70,3 +71,23 @@ def test_side_by_side_follows_one_epoch_rule(open_page) -> None:  # noqa: F811
 
     assert gaps() == [-0.0408, 0.0556]
     assert gaps(rule="Last epoch") == [0.4342, 0.2935]
+
+
+def test_axes_metrics_and_other_studies(open_page, studies) -> None:  # noqa: F811
+    app = open_page("curves", "full", axis="Time", more="Seconds of an epoch", beside=studies["single"], log="true")
+    assert not app.error and not app.exception
+    drawn = b"".join(charts_of(app))
+    assert b"Time, s" in drawn and b'"log"' in drawn and b"Seconds of an epoch" in drawn
+    assert "·".encode() in drawn, "configurations of another study bear its name"
+    assert app.dataframe[0].value["Configuration"].to_list() == ["mdaf-full", "mdaf-static", "lr"]
+    gone = open_page("curves", "full", beside="no-such-study")
+    assert not gone.error and not gone.exception
+
+
+def test_a_study_that_goes_on_says_what_is_left(open_page, monkeypatch) -> None:  # noqa: F811
+    monkeypatch.setattr("pages.shared.is_live", lambda study: True)
+    left = Remaining(3, 9, 150.0, True)
+    monkeypatch.setattr("mdaf_core.studies.remaining.remaining", lambda study: left)
+    app = open_page("curves", "full")
+    (bar,) = app.get("progress")
+    assert bar.proto.text.startswith("3 of 9 runs ended, about 2 min 30 s left; further seeds may follow")

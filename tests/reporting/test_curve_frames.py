@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import polars as pl
 import pytest
 
 from mdaf_core.reporting.topics.curves import frames as curve_frames
@@ -65,3 +67,28 @@ def test_reported_curves_say_so() -> None:
     assert all("reported, not run here" in label for label in found["label"])
     v1 = found.filter(found["label"].str.contains("v1"))
     assert v1["value"].to_list() == [0.5814, 0.5692, 0.5396, 0.5163]
+
+
+def test_rows_and_time_of_each_run_and_smoothing_within_it() -> None:
+    frame = pl.DataFrame(
+        {"run_id": ["a", "a", "a", "b"], "epoch": [2, 1, 3, 1], "seconds": [4.0, 3.0, 5.0, 7.0],
+         "val_auc": [0.6, 0.5, 0.9, 0.7]}
+    )  # fmt: skip
+    found = curve_frames.with_axes(frame, rows=100)
+    assert found["time"].to_list() == [7.0, 3.0, 12.0, 7.0] and found["rows"].to_list() == [200, 100, 300, 100]
+    assert curve_frames.with_axes(frame, rows=None)["rows"].null_count() == 4
+    assert curve_frames.smoothed(frame, ["val_auc"], 0).equals(frame)
+    smooth = curve_frames.smoothed(frame, ["val_auc"], 0.5)["val_auc"].to_list()
+    values, weights = np.array([0.5, 0.6, 0.9]), np.array([0.25, 0.5, 1.0])
+    assert smooth[2] == pytest.approx((values * weights).sum() / weights.sum())
+    assert smooth[1] == 0.5 and smooth[3] == 0.7
+
+
+def test_a_band_lies_where_its_seeds_are_on_average() -> None:
+    rows = [("a", 1, 2.0), ("a", 2, 4.0), ("b", 1, 4.0), ("b", 2, 8.0)]
+    frame = pl.DataFrame(
+        [{"run_id": r, "configuration": "lr", "seed": i, "state": "finished", "epoch": e, "best": e == 1, "time": t,
+          "val_auc": 0.5 + 0.1 * e} for i, (r, e, t) in enumerate(rows)]
+    )  # fmt: skip
+    members, bands = curve_frames.curves(frame, {"val_auc": "validation"}, "time")
+    assert bands["time"].to_list() == [3.0, 6.0] and set(members["time"]) == {2.0, 4.0, 8.0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from mdaf_core.analysis.plan import Extension
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.cli.main import app
+from mdaf_core.queue import api
 from mdaf_core.reporting.figures import make_figure
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper import bundle
@@ -22,7 +24,7 @@ from mdaf_core.runs.presets import get_preset
 from mdaf_core.runs.results import RunResult
 from mdaf_core.runs.tracking import RunRecord
 from mdaf_core.studies import across, results
-from mdaf_core.studies.store import Group, get_study, update_study
+from mdaf_core.studies.store import Group, get_study, list_studies, update_study
 from tests.conftest import ROOT
 from tests.reporting.example_study import add_runs, make_study
 
@@ -207,3 +209,34 @@ def test_page(studies):
     assert not app.exception and not app.error
     table = getattr(app.dataframe[0].value, "data", app.dataframe[0].value)
     assert set(table["Configuration"]) == set(NAMES) and set(table["Verdict"]) == {"reference", "● not shown †"}
+
+
+def test_one_launch_on_several_data_sets(tiny, home, capsys, monkeypatch):
+    shutil.copytree(home / "datasets" / "tiny", home / "datasets" / "again")
+
+    def run(*args):
+        app(["study", "run", "demo", "--seeds", "1", *args, "--json"], standalone_mode=False)
+        return json.loads(capsys.readouterr().out)
+
+    made = run("--data", "tiny", "--data", "again", "--only", "lr,dcnv2", "--title", "Two")
+    assert made["group"]["datasets"] == ["tiny", "again"]
+    assert [one["title"] for one in made["studies"]] == ["Two on tiny", "Two on again"]
+    ids = [one["study"] for one in made["studies"]]
+    assert {get_study(one).group.id for one in ids} == {made["group"]["id"]} and len(api.list_jobs()) == 4
+    assert [one.id for one in across.together([ids[1]])] == ids
+    for wrong, why in ((["tiny", "tiny"], "named twice"), (["tiny", "none"], "none")):
+        with pytest.raises(UsageError, match=why):
+            run("--data", wrong[0], "--data", wrong[1])
+    with pytest.raises(UsageError, match="cannot be acknowledged"):
+        run("--data", "tiny", "--data", "again", "--acknowledge", "nothing")
+    assert len(api.list_jobs()) == 4, "nothing is queued where one of them cannot be"
+
+    for name in ("page_link", "switch_page"):  # beside a page alone there are no others
+        monkeypatch.setattr(f"streamlit.{name}", lambda *_, **__: None)
+    page = AppTest.from_file(str(ROOT / "pages" / "launch.py"), default_timeout=300)
+    page.query_params["dataset"], page.query_params["definition"] = "tiny", "demo"
+    page.run().multiselect(key="also-tiny").set_value(["again"]).run()
+    page.button(key="launch").click().run()
+    assert not page.exception and not page.error
+    newest = list_studies()[:2]
+    assert newest[0].group == newest[1].group and newest[0].group.datasets == ["tiny", "again"]

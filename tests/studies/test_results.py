@@ -16,7 +16,7 @@ from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper import bundle
 from mdaf_core.reporting.topics.comparison.frames import comparison_table, condition_notes
 from mdaf_core.runs import tracking
-from mdaf_core.studies import changing, launch, results, trainings
+from mdaf_core.studies import changing, results, trainings
 from mdaf_core.studies.store import get_study, update_study
 from tests.reporting.example_study import make_study
 
@@ -133,7 +133,7 @@ def test_added_seeds_are_recorded_and_marked_once_results_had_been_seen(home, se
 
 def test_extending_queues_every_configuration_and_remembers_when(home, monkeypatch):
     monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
-    monkeypatch.setattr(launch, "check_audit", lambda *_: None)
+    monkeypatch.setattr(changing, "check_audit", lambda *_: None)
     study = make_study(["mdaf-full", "lr"], [1, 2])
     changing.extend(study.id, [3, 4])
     again = get_study(study.id)
