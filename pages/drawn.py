@@ -83,6 +83,8 @@ def _exports(chart: alt.TopLevelMixin, name: str, data: Any, title: str) -> None
     def button(label: str, suffix: str, mime: str, make: Callable[[], bytes]) -> None:
         st.download_button(label, make, f"{name}{suffix}", mime, key=f"save-{name}{suffix}", on_click="ignore")
 
+    if note := export.without_font(chart):
+        st.caption(note)
     for columns, words in ((1, "One column, 3.3 in"), (2, "Two columns, 7 in")):
         st.caption(words)
         with st.container(horizontal=True, gap="xsmall"):

@@ -9,6 +9,7 @@ import streamlit as st
 from mdaf_core.analysis.margins import check_margin, parse_margin
 from mdaf_core.analysis.plan import planned_margin
 from mdaf_core.metrics.registry import titles
+from mdaf_core.reporting.theme import PRINTS
 from mdaf_core.studies import results
 from pages import export_use, published, shared
 from pages.compare_views import SPLITS
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
     from mdaf_core.reporting.material import Material
     from mdaf_core.reporting.paper.table import PaperTable
 
-WIDTHS = {1: "3.3 in", 2: "7 in"}
+WIDTHS = {1: "One column", 2: "Two columns"}
 CSS_PIXELS_PER_INCH = 96
-TYPEFACES = {"sans": "Sans", "serif": "Serif"}
 OTHER_VIEWS = ("Tables", "Text", "Use")
 WHAT = (
     "Every figure as PDF, SVG and PNG in both widths, CSV and Vega-Lite; every table as LaTeX, Markdown and CSV; the "
@@ -37,7 +37,7 @@ CAPSULE = (
 def main() -> None:
     shared.header("Export", "What goes into the paper?")
     with shared.guard():
-        columns = st.columns([4, 2, 2, 2, 2, 2], vertical_alignment="bottom")
+        columns = st.columns([4, 2, 2, 2, 3, 2], vertical_alignment="bottom")
         study_id = shared.study_picker(columns[0])
         published.export()
         if study_id is None:
@@ -68,11 +68,14 @@ def main() -> None:
         check_margin(parse_margin(margin), metric)
         width = columns[4].segmented_control(
             "Preview at", list(WIDTHS), format_func=WIDTHS.get, default=1, required=True, key="width",
-            bind="query-params", help="The width of a column of a two-column paper, or of both. The bundle holds both.",
+            bind="query-params",
+            help="The width of a column of a two-column paper, or of both; of a paper with one column, half of it or "
+            "all. The bundle holds both.",
         )  # fmt: skip
         typeface = columns[5].selectbox(
-            "Type", list(TYPEFACES), format_func=TYPEFACES.get, key="type", bind="query-params",
-            help="Of figures: like Helvetica, or like Times, which many papers are set in.",
+            "Printed for", list(PRINTS), format_func=lambda name: PRINTS[name].title, key="type", bind="query-params",
+            help="Widths and sizes of letters as the class has them: acmart (sigconf; acmsmall), NeurIPS, IEEEtran. "
+            "Sans is like Helvetica, all others are like Times.",
         )  # fmt: skip
         if not shared.finished_runs(study_id):
             shared.empty(
@@ -153,10 +156,20 @@ def _bundle_button(key: Key, figures: list[str], chosen_tables: list[str]) -> No
 
         return archive(_material(key), figures, chosen_tables)
 
+    def drawn() -> bytes:
+        from mdaf_core.reporting.paper.bundle import archive
+
+        return archive(_material(key), figures, [], figures_only=True)
+
     st.download_button(
         f"Download the bundle: {len(figures)} figures, {len(chosen_tables)} tables", make, f"{key[0]}.zip",
         "application/zip", type="primary", on_click="ignore", icon=":material/folder_zip:", key="bundle",
         disabled=not (figures or chosen_tables), help="Made when you click, in up to a minute.",
+    )  # fmt: skip
+    st.download_button(
+        f"The {len(figures)} figures", drawn, f"{key[0]}-figures.zip", "application/zip", on_click="ignore",
+        icon=":material/imagesmode:", key="all-figures", disabled=not figures,
+        help="A zip of all figures chosen, in every format and both widths.",
     )  # fmt: skip
 
 
@@ -190,36 +203,37 @@ def _capsule(key: Key) -> None:
 
 
 @st.cache_data(show_spinner=False, max_entries=200)
-def _preview(key: Key, name: str, columns: int, version: Any) -> tuple[bytes, str, str]:
-    """PNG of a figure as it will be printed, its caption, and its provenance id."""
+def _preview(key: Key, name: str, columns: int, version: Any) -> tuple[bytes, str, str, str]:
+    """PNG of a figure as it will be printed, its caption, its provenance id, and what no font can draw of it."""
     from mdaf_core.reporting import export
     from mdaf_core.reporting.figures import make_figure
 
     figure = make_figure(_material(key), name)
     image = export.preview(figure.chart, columns=columns, typeface=figure.typeface)  # type: ignore[arg-type]
-    return image, figure.caption, figure.origin.id
+    return image, figure.caption, figure.origin.id, export.without_font(figure.chart)
 
 
 def _figures(key: Key, names: list[str], width: int) -> None:
     from mdaf_core.base.errors import StudioError
-    from mdaf_core.reporting.export import WIDTH_INCHES
     from mdaf_core.reporting.figures import FIGURES
     from mdaf_core.runs import tracking
 
     if not names:
         st.caption("None of these figures is chosen for the bundle.")
         return
-    pixels = round(WIDTH_INCHES[width] * CSS_PIXELS_PER_INCH)
+    pixels = round(PRINTS[key[5]].widths[width] * CSS_PIXELS_PER_INCH)  # type: ignore[index]
     shown = st.container(horizontal=True, gap="medium")
     for name in names:
         try:
-            image, caption, origin = _preview(key, name, width, tracking.store_version())
+            image, caption, origin, boxes = _preview(key, name, width, tracking.store_version())
         except StudioError as reason:
             st.caption(f"{shared.plain(FIGURES[name].title)}: {shared.plain(str(reason))}")
             continue
         with shown, st.container(border=True, key=f"figure-{name}", width=pixels + 34):
             st.markdown(f"**{FIGURES[name].title}**")
             st.image(image, width=pixels, alt=f"{FIGURES[name].title}. {caption}")
+            if boxes:
+                st.warning(boxes, icon=":material/font_download_off:")
             st.caption(shared.plain(caption))
             _figure_files(key, name, width, origin)
 

@@ -48,6 +48,7 @@ class Settings(BaseSettings):
         None, description="Memory a preparation of data may use, such as 4GB; default: half of the machine's."
     )
 
+    fonts: Path | None = Field(None, description="Folder of fonts for names in figures, preferred to the machine's.")
     upload_limit: ByteSize = Field(
         ByteSize(8 * 10**9), description="What uploads through the browser may take on disk together, such as 8GB."
     )

@@ -16,10 +16,14 @@ from mdaf_core.metrics.registry import named
 
 
 class FigureType(StrEnum):
-    """Typefaces of figures."""
+    """What figures are printed for: `theme.PRINTS`."""
 
     sans = "sans"
     serif = "serif"
+    acmart = "acmart"
+    acmart_1col = "acmart-1col"
+    neurips = "neurips"
+    ieee = "ieee"
 
 
 def command(
@@ -34,8 +38,10 @@ def command(
     ] = None,
     margin: MarginOption = None,
     typeface: Annotated[
-        FigureType, typer.Option("--type", help="Of figures: like Helvetica, or like Times.")
+        FigureType,
+        typer.Option("--type", help="Of figures: sans, or serif like Times; or the widths and sizes of a class."),
     ] = FigureType.sans,
+    figures_only: Annotated[bool, typer.Option("--figures-only", help="Without tables, text and manifest.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a study's figures, tables and text.
@@ -53,6 +59,7 @@ def command(
         metric=metric,
         margin=chosen_margin(margin),
         typeface=typeface.value,
+        figures_only=figures_only,
     )
     value = {"study": study, "out": str(out), "files": [str(path.relative_to(out)) for path in written]}
     emit(value, as_json, lambda: "\n".join([*value["files"], f"{len(written)} files in {out}"]))

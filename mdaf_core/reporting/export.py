@@ -6,15 +6,13 @@ import io
 import json
 import re
 import xml.etree.ElementTree as ET
-from functools import lru_cache
 from importlib import metadata
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from mdaf_core.base import notices
 from mdaf_core.base.cache import cached_bytes
 from mdaf_core.base.errors import UsageError
-from mdaf_core.reporting import theme
+from mdaf_core.reporting import fonts, theme
 from mdaf_core.reporting.stamp import Origin, stamped, usermeta
 from mdaf_core.reporting.theme import Typeface
 
@@ -24,20 +22,21 @@ if TYPE_CHECKING:
 Columns = Literal[1, 2]
 
 FIGURE_KINDS = {"pdf": "application/pdf", "svg": "image/svg+xml", "png": "image/png"}
-WIDTH_INCHES: dict[Columns, float] = {1: 3.3, 2: 7.0}
+COLUMNS: tuple[Columns, ...] = (1, 2)
 POINTS_PER_INCH = 72
 PNG_DPI = 300
 
 
 def print_spec(chart: alt.TopLevelMixin, columns: Columns = 1, typeface: Typeface = "sans") -> dict[str, Any]:
-    """The chart for paper: white, embedded fonts, as wide as one column (3.3 in) or two (7 in); 1 unit is 1 point.
+    """The chart for paper: white, embedded fonts, as wide as one column or two (`theme.PRINTS`); 1 unit is 1 point.
 
     Views above one another (`vconcat`) keep one width.
     """
     spec = theme.themed(chart, "print", typeface)
     spec["config"]["aria"] = False
     _drop_interaction(spec)
-    width = WIDTH_INCHES[columns] * POINTS_PER_INCH
+    look = theme.PRINTS[typeface]
+    width, larger = look.widths[columns] * POINTS_PER_INCH, look.label / theme.PRINTS["sans"].label
     # Known beforehand: a legend that wraps with the width while that is being fitted would be cut off.
     fixed = {"name": "legend_width", "value": 0.8 * width}
     spec["params"] = [fixed if parameter["name"] == "legend_width" else parameter for parameter in spec["params"]]
@@ -46,7 +45,7 @@ def print_spec(chart: alt.TopLevelMixin, columns: Columns = 1, typeface: Typefac
         part["width"] = width
         height = part.get("height")
         if isinstance(height, dict):  # a step for each row of a discrete axis
-            part["height"] = {"step": height["step"] * 0.55}
+            part["height"] = {"step": height["step"] * 0.55 * larger}
         elif isinstance(height, int | float):
             part["height"] = height * (0.5 if columns == 1 else 0.65)
     if "vconcat" in spec:  # not fitted by Vega-Lite: measure what stands beside the plots, and leave room for it
@@ -102,16 +101,6 @@ def render_all(
     return {kind: _as_kind(svg, kind, origin) for kind in FIGURE_KINDS}
 
 
-@lru_cache(maxsize=1)
-def _find_fonts() -> None:
-    """Make STIX known to the renderer, which brings Liberation Sans itself; Matplotlib brings STIX."""
-    import vl_convert
-
-    matplotlib = find_spec("matplotlib")
-    for folder in (matplotlib.submodule_search_locations if matplotlib else None) or ():
-        vl_convert.register_font_directory(str(Path(folder) / "mpl-data" / "fonts" / "ttf"))
-
-
 def _svg(chart: alt.TopLevelMixin, columns: Columns, typeface: Typeface = "sans") -> str:
     return _drawn(print_spec(chart, columns, typeface))
 
@@ -120,10 +109,19 @@ def _drawn(spec: dict[str, Any]) -> str:
     """The drawing, without network."""
     import vl_convert
 
-    _find_fonts()
+    fonts.register_stix()
     offline: list[str] = []
     svg = str(vl_convert.vegalite_to_svg(spec, allowed_base_urls=offline))
+    notice = fonts.undrawn_note(fonts.undrawn(svg))
+    if notice:
+        notices.add(notice)
     return _MARK.sub(_lean, svg)
+
+
+def without_font(chart: alt.TopLevelMixin) -> str:
+    """A sentence where a file of the chart would show boxes, since no font has its characters; else empty."""
+    spec = print_spec(chart)
+    return fonts.undrawn_note(fonts.undrawn(_drawn(spec))) if fonts.beyond(json.dumps(spec, ensure_ascii=False)) else ""
 
 
 _MARK = re.compile(r"<(?:path|line) [^>]*>")
@@ -155,6 +153,7 @@ def _sorted_lines(found: re.Match[bytes]) -> bytes:
 def _as_kind(svg: str, kind: str, origin: Origin | None) -> bytes:
     import vl_convert
 
+    svg = fonts.dressed(svg, embedded=kind == "svg")
     if kind == "pdf":
         content = _RESOURCES.sub(_sorted_lines, bytes(vl_convert.svg_to_pdf(svg)))
     elif kind == "png":

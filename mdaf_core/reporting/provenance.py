@@ -121,6 +121,6 @@ def _set(material: Material, key: str, value: str) -> None:
     else:
         known = (
             f"split={'|'.join(SPLIT_WORDS)}, margin=20bp or 1% or none, metric={'|'.join(metrics())}, lines=NAME+NAME, "
-            "type=serif, with=STUDY+STUDY"
+            f"type={'|'.join(get_args(Typeface))}, with=STUDY+STUDY"
         )
         raise UsageError(f"There is no setting {key + '=' + value!r} of a figure. Known: {known}.")

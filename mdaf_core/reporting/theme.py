@@ -8,6 +8,7 @@ protanopia or deuteranopia, and neighbours differ in grey print (tests/reporting
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 Mode = Literal["screen", "print"]
-Typeface = Literal["sans", "serif"]  # of print: like Helvetica, or like Times, which most papers are set in
+Typeface = Literal["sans", "serif", "acmart", "acmart-1col", "neurips", "ieee"]  # of print: see `PRINTS`
 CONCATENATIONS = {"vconcat", "hconcat", "concat"}
 _transformers = Lock()
 
@@ -33,18 +34,47 @@ BLUE, ORANGE, RED = "#4a86d0", "#ec7430", "#dd4b54"
 DIVERGING = [ORANGE, "#dd9a70", "#b4b9bf", "#86a5cc", BLUE]
 
 _BLACK, _DARK_GREY, _GREY, _LIGHT_GREY = "#000000", "#333333", "#8a8a8a", "#dddddd"
-_LABEL = {"screen": 12, "print": 7}  # size of labels: pixels on screen, points on paper
+_SCREEN_LABEL = 12  # size of labels, pixels
 _SCREEN_FONT = "Source Sans, sans-serif"
-_PRINT_FONTS: dict[Typeface, str] = {
-    "sans": "Liberation Sans, Arial, Helvetica, sans-serif",
-    "serif": "STIXGeneral, Times New Roman, Times, serif",
+_SANS, _SERIF = "Liberation Sans, Arial, Helvetica, sans-serif", "STIXGeneral, Times New Roman, Times, serif"
+
+
+@dataclass(frozen=True)
+class Print:
+    """How figures are printed.
+
+    Attributes:
+        title: what it is for; font: family; label: size of labels in points.
+        widths: in inches, of a figure in one column and across both; of a class with one column 48% of the text's width
+            (two figures side by side), and all of it.
+    """
+
+    title: str
+    font: str
+    label: float
+    widths: dict[Literal[1, 2], float]
+
+
+PRINTS: dict[Typeface, Print] = {
+    "sans": Print("Any, sans", _SANS, 7, {1: 3.3, 2: 7.0}),
+    "serif": Print("Any, serif", _SERIF, 7, {1: 3.3, 2: 7.0}),
+    # acmart.dtx, sigconf: 8.5 in wide, margins of 54 pt, columnsep 2 pc (pt of TeX); footnotesize of 9 pt is 7
+    "acmart": Print("ACM", _SERIF, 7, {1: 3.337, 2: 7.006}),
+    # acmart.dtx, acmsmall: 6.75 in wide, margins of 46 pt; footnotesize of 10 pt is 8
+    "acmart-1col": Print("ACM, one column", _SERIF, 8, {1: 2.63, 2: 5.477}),
+    # formatting instructions: text 5.5 in wide, Times, 10 pt
+    "neurips": Print("NeurIPS", _SERIF, 8, {1: 2.64, 2: 5.5}),
+    # IEEEtran: columns of 21 pc, 1 pc apart; IEEE's template: 8 pt Times for the labels of figures
+    "ieee": Print("IEEE", _SERIF, 8, {1: 3.487, 2: 7.14}),
 }
 
 
 def config(mode: Mode, typeface: Typeface = "sans") -> dict[str, Any]:
     """Vega-Lite `config` of a mode. Sizes are in pixels on screen and in points on paper."""
     paper = mode == "print"
-    font, label, title = _PRINT_FONTS[typeface] if paper else _SCREEN_FONT, _LABEL[mode], 8 if paper else 12.5
+    of_print = PRINTS[typeface]
+    font, label = (of_print.font, of_print.label) if paper else (_SCREEN_FONT, _SCREEN_LABEL)
+    title = label + 1 if paper and label < 8 else label if paper else 12.5
     line = 1.1 if paper else 2
     look = {
         "background": "transparent",
@@ -208,7 +238,7 @@ def themed(
     if not CONCATENATIONS & spec.keys():  # Vega-Lite fits single views only
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}  # legends add to the height, not to the width
     spec["params"] = [
-        {"name": "em", "value": _LABEL[mode]},
+        {"name": "em", "value": PRINTS[typeface].label if mode == "print" else _SCREEN_LABEL},
         {"name": "legend_width", "expr": "width"},
         *spec.get("params", []),
     ]

@@ -112,6 +112,8 @@ def test_the_command_of_a_run_gives_its_configuration(home: Path) -> None:
 def test_archive_holds_the_same_files(home: Path) -> None:
     study = make_study(["mdaf-full", "lr"], [1, 2])
     material = Material(study)
+    alone = zipfile.ZipFile(io.BytesIO(bundle.archive(material, ["differences"], [], figures_only=True)))
+    assert len(alone.namelist()) == 8 and all("/figures/differences-" in name for name in alone.namelist())
     packed = zipfile.ZipFile(io.BytesIO(bundle.archive(material, [], ["results"])))
     assert packed.testzip() is None
     assert sorted(packed.namelist()) == sorted(f"{study.id}/{n}" for n, _ in bundle.files(material, [], ["results"]))

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from mdaf_core.base.errors import UsageError
-from mdaf_core.reporting import export
+from mdaf_core.reporting import export, fonts
 
 FRAME = pl.DataFrame({"epoch": [1, 2, 3], "auc": [0.61234567, 0.65, 0.64]})
 CHART = (
@@ -136,3 +136,86 @@ def test_lean_marks_look_the_same() -> None:
     )
     assert np.abs(a - b).max() <= 24
     assert np.abs(a - b).mean() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("venue", "inches"), [("acmart", (3.337, 7.006)), ("neurips", (2.64, 5.5)), ("ieee", (3.487, 7.14))]
+)
+def test_figures_for_a_venue_have_its_width_and_size(venue, inches) -> None:
+    for columns, width in zip((1, 2), inches, strict=True):
+        root = ET.fromstring(export.render(CHART, "svg", columns=columns, typeface=venue))
+        assert float(root.get("width", "0")) == pytest.approx(width * 72, abs=1)
+    sizes = {node.get("font-size") for node in root.iter() if node.get("font-size")}
+    assert sizes == ({"7px", "8px"} if venue == "acmart" else {"8px"})
+
+
+NAMES = ["mdaf 中文模型", "日本語モデル", "한국어 모델"]
+
+
+@pytest.fixture
+def cjk(tmp_path: Path, monkeypatch):
+    """A font of these names' characters, each a glyph of its own, as the folder of fonts; and its glyphs."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+
+    characters = sorted(set("".join(NAMES)))
+    names = [".notdef", *(f"g{ord(c):x}" for c in characters)]
+    glyphs = {}
+    for i, name in enumerate(names):
+        pen = TTGlyphPen(None)
+        for j, point in enumerate([(50, 0), (900 - 20 * i, 0), (50 + 20 * i, 800)]):
+            (pen.lineTo if j else pen.moveTo)(point)
+        pen.closePath()
+        glyphs[name] = pen.glyph()
+    font = FontBuilder(1000, isTTF=True)
+    font.setupGlyphOrder(names)
+    font.setupCharacterMap({ord(c): name for c, name in zip(characters, names[1:], strict=True)})
+    font.setupGlyf(glyphs)
+    font.setupHorizontalMetrics(dict.fromkeys(names, (1000, 50)))
+    font.setupHorizontalHeader(ascent=800, descent=-200)
+    font.setupNameTable({"familyName": "Made", "styleName": "Regular"})
+    font.setupOS2(fsType=0)
+    font.setupPost()
+    folder = tmp_path / "fonts"
+    folder.mkdir()
+    font.save(folder / "made.ttf")
+    monkeypatch.setenv("MDAF_FONTS", str(folder))
+    monkeypatch.setenv("MDAF_HOME", str(tmp_path / "home"))
+
+
+def _named(names: list[str]) -> alt.Chart:
+    frame = pl.DataFrame({"name": names, "value": range(len(names))})
+    return alt.Chart(frame).mark_point().encode(x="value:Q", y="name:N").properties(height=alt.Step(24))
+
+
+def test_names_in_other_scripts_have_glyphs_and_their_fonts_are_in_the_files(tmp_path: Path, cjk) -> None:
+    import base64
+
+    from fontTools.ttLib import TTFont
+
+    assert fonts.beyond("é ▲ 模型 モデル") == "デモル型模" and not export.without_font(_named(NAMES))
+    svg = export.render(_named(NAMES), "svg").decode()
+    inside = TTFont(io.BytesIO(base64.b64decode(re.search('base64,([^"]*)"', svg)[1])))
+    family = inside["name"].getDebugName(1)
+    assert set("".join(NAMES)) == {chr(code) for code in inside.getBestCmap()} and f'"{family}, Liberation' in svg
+    pdf = export.render(_named(NAMES), "pdf")
+    assert family.encode() in pdf and b"LastResort" not in pdf
+    if shutil.which("pdftotext"):
+        (tmp_path / "f.pdf").write_bytes(pdf)
+        text = subprocess.run(["pdftotext", tmp_path / "f.pdf", "-"], capture_output=True, text=True, check=True).stdout
+        assert all(word in text for name in NAMES for word in name.split()), text
+    one, other = (
+        np.asarray(Image.open(io.BytesIO(export.render(_named([name]), "png"))).convert("L")) for name in ("中", "文")
+    )
+    assert one.shape == other.shape and (one != other).any(), "not the same box"
+    assert export.render(_named(NAMES), "pdf") == pdf
+
+
+def test_characters_of_no_font_are_said_before_download(cjk) -> None:
+    from mdaf_core.base import notices
+
+    nowhere = "\U0010fff0"
+    assert "MDAF_FONTS" in export.without_font(_named([f"model {nowhere}"]))
+    with notices.collect() as said:
+        export.render(_named([f"中 {nowhere}"]), "png")
+    assert len(said) == 1 and nowhere in next(iter(said)) and "中" not in next(iter(said))

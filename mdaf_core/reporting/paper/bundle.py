@@ -9,6 +9,7 @@ import shlex
 import zipfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,7 @@ def files(
             left_out[name] = str(reason)
             continue
         drawn.append(figure)
-        for columns in export.WIDTH_INCHES:
+        for columns in export.COLUMNS:
             drawings = export.render_all(figure.chart, columns=columns, typeface=figure.typeface, origin=figure.origin)
             for kind, content in drawings.items():
                 yield out(f"figures/{figure.file}-{columns}col.{kind}", content, figure.caption, figure.origin)
@@ -161,8 +162,9 @@ def export_study(
     metric: str | None = None,
     margin: Margin | str | None = PLANNED,
     typeface: Typeface = "sans",
+    figures_only: bool = False,
 ) -> list[Path]:
-    """Write all figures and tables, the results paragraph and the manifest of a study into a folder.
+    """Write all figures and tables, the results paragraph and the manifest of a study into a folder; or its figures.
 
     Files of the same names are replaced, others stay. Split, metric and margin are the study's plan unless named.
 
@@ -176,18 +178,26 @@ def export_study(
     study = get_study(study_id)
     _, rows, by, _ = choices(study, split=split, metric=metric, margin=margin)
     material = Material(study, split=rows, metric=by, margin=margin, typeface=typeface)
-    for name, content in files(material):
+    for name, content in figure_files(material) if figures_only else files(material):
         path = out_dir / name
         write_bytes(path, content)
         written.append(path)
     return written
 
 
-def archive(material: Material, figures: Iterable[str], chosen_tables: Iterable[str]) -> bytes:
-    """The same files as a zip."""
+def figure_files(material: Material, figures: Iterable[str] = tuple(FIGURES)) -> Iterator[tuple[str, bytes]]:
+    """Of `files` those of the figures alone."""
+    return takewhile(lambda file: file[0].startswith("figures/"), files(material, figures, ()))
+
+
+def archive(
+    material: Material, figures: Iterable[str], chosen_tables: Iterable[str], figures_only: bool = False
+) -> bytes:
+    """The same files as a zip; or those of the figures alone."""
+    made = figure_files(material, figures) if figures_only else files(material, figures, chosen_tables)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as bundle:
-        for name, content in files(material, figures, chosen_tables):
+        for name, content in made:
             bundle.writestr(f"{material.study.id}/{name}", content)
     return out.getvalue()
 

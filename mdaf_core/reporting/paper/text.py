@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdaf_core.reporting.paper.table import PaperTable, latex_escape
 from mdaf_core.reporting.stamp import PROGRAM, Origin
+from mdaf_core.reporting.theme import PRINTS
 
 if TYPE_CHECKING:
     from mdaf_core.reporting.figure import Figure
@@ -54,7 +55,12 @@ def paper_tex(material: Material, figures: Sequence[Figure], tables: Sequence[Pa
         r"\end{document}",
         "",
     ]
-    return f"% {PROGRAM}: {origin.id}\n{_PREAMBLE}" + "\n".join(body)
+    column, page = PRINTS[material.typeface].widths.values()
+    wider = _PREAMBLE
+    if page > 7:  # else figures fit as it is
+        geometry = f"textwidth={page:.3f}in,textheight=9.2in,columnsep={page - 2 * column:.3f}in"
+        wider = _PREAMBLE.replace("textwidth=7in,textheight=9.2in,columnsep=0.34in", geometry)
+    return f"% {PROGRAM}: {origin.id}\n{wider}" + "\n".join(body)
 
 
 def _range(noun: str, labels: Sequence[str]) -> list[str]:
@@ -97,7 +103,7 @@ def readme(
     manifest: dict[str, Any],
 ) -> str:
     """What is in the bundle, and the command that makes each figure, each table and each run again."""
-    study = material.study
+    study, widths = material.study, PRINTS[material.typeface].widths
     made = [f"{figure.title}: `figures/{figure.file}`" for figure in figures]
     drawn = [f"python -m mdaf_core figure {figure.origin.id} --out {figure.file}.pdf" for figure in figures]
     drawn += [f"python -m mdaf_core figure {origin.id} --out {table.name}.tex" for _, table, origin in tables]
@@ -118,7 +124,8 @@ def readme(
         "",
         *(f"- {line}" for line in made),
         "",
-        "Figures are PDF, SVG and PNG at the width of one column (3.3 in) and of two (7 in): include them unscaled. "
+        f"Figures are PDF, SVG and PNG, {widths[1]:.3g} in wide (one column) and {widths[2]:.3g} in (two): include "
+        "them unscaled. "
         "`.csv` holds the figures behind each, `.vl.json` its Vega-Lite specification. PDF, SVG, PNG and Vega-Lite "
         "files carry their provenance id inside, LaTeX and Markdown in a comment, CSV files in `manifest.json` alone.",
         "",
@@ -150,7 +157,7 @@ def readme(
 def _options(material: Material) -> str:
     margin = material.comparison.margin
     chosen = ["--split", material.split, "--metric", material.metric, "--margin", margin.text if margin else "none"]
-    return f" {shlex.join(chosen)}" + (" --type serif" if material.typeface == "serif" else "")
+    return f" {shlex.join(chosen)}" + (f" --type {material.typeface}" if material.typeface != "sans" else "")
 
 
 def _block(commands: Sequence[str]) -> list[str]:

@@ -68,7 +68,7 @@ def histograms(steps: list[Step], y_title: str, value: Value = "g") -> tuple[alt
         .encode(
             x=alt.X("start:Q", title=title_of(value), scale=alt.Scale(nice=False, zero=False), axis=axis),
             x2="end:Q",
-            y=alt.Y("group:N", sort=names, title=y_title, axis=alt.Axis(labelLimit=200)),
+            y=alt.Y("group:N", sort=names, title=y_title, axis=alt.Axis(labelLimit=200, grid=False)),
             color=alt.Color("share:Q", scale=alt.Scale(domain=domain, range=SEQUENTIAL), legend=legend),
             tooltip=_shares(),
         )
@@ -127,11 +127,12 @@ def cells(found: Cells, y_title: str, x_title: str) -> tuple[alt.TopLevelMixin, 
     scale = alt.Scale(domain=domain, range=colours, clamp=True)
     legend = alt.Legend(title=f"Mean: {title_of(found.value)}", gradientLength=150, direction="horizontal",
                         gradientThickness=8, titleLimit=400, format=".2~f", values=[domain[0], domain[-1]])  # fmt: skip
+    x_axis = alt.Axis(labelAngle=0, labelOverlap="greedy", labelSeparation=3)
     base = alt.Chart(frame).encode(
-        x=alt.X("of_second:O", sort=found.seconds, title=x_title, axis=alt.Axis(labelAngle=0, labelOverlap=True)),
-        y=alt.Y("of_first:O", sort=found.firsts, title=y_title, axis=alt.Axis(labelLimit=200)),
+        x=alt.X("of_second:O", sort=found.seconds, title=x_title, axis=x_axis),
+        y=alt.Y("of_first:O", sort=found.firsts, title=y_title, axis=alt.Axis(labelLimit=200, grid=False)),
     )
-    tiles = base.mark_rect(cornerRadius=2).encode(
+    tiles = base.mark_rect(cornerRadius=1).encode(
         color=alt.Color("mean:Q", scale=scale, legend=legend),
         opacity=alt.condition(f"datum.rows < {FEW}", alt.value(0.3), alt.value(1)),
         tooltip=parts.tooltips(
