@@ -141,6 +141,8 @@ class CTRModel(nn.Module):
     Attributes:
         features: names and sizes of the inputs the model was built for.
         unknown_rate: while training, this share of ids is unknown in a batch.
+        rare_rates: while training, each id of these fields is unknown with a probability of its own, (V,), if that is
+            more.
         reads_history, gated, causal: as its configuration declares (`ModelSettings`); `build_model` sets them.
     """
 
@@ -148,6 +150,7 @@ class CTRModel(nn.Module):
         super().__init__()
         self.features = features
         self.unknown_rate = 0.0
+        self.rare_rates: Mapping[str, Tensor] = {}
         self.reads_history, self.gated, self.causal = True, False, False
 
     def forward(self, batch: Batch) -> Output:
@@ -173,15 +176,19 @@ class CTRModel(nn.Module):
         raise NotImplementedError
 
     def hide_ids(self, batch: Batch) -> Batch:
-        """While training, the batch with some ids replaced by 'unknown', in targets and histories (`unknown_rate`).
+        """While training, the batch with some ids replaced by 'unknown', in targets and histories (`unknown_rate`,
+        `rare_rates`).
 
         As with ids that are new, it stays known which events have the target's.
         """
-        if not self.training or self.unknown_rate == 0:
+        if not self.training or (self.unknown_rate == 0 and not self.rare_rates):
             return batch
         columns, history = [], dict(batch.history)
         for column, (name, size) in enumerate(self.features.categorical.items()):
-            hidden_V = torch.rand(size, device=batch.categorical_BF.device) < self.unknown_rate
+            drawn_V = torch.rand(size, device=batch.categorical_BF.device)
+            hidden_V = drawn_V < self.unknown_rate
+            if name in self.rare_rates:
+                hidden_V |= drawn_V < self.rare_rates[name].to(drawn_V.device)
             codes_B = batch.categorical_BF[:, column]
             columns.append(codes_B.masked_fill(hidden_V[codes_B], UNKNOWN))
             if name in history:

@@ -18,6 +18,10 @@ class LayeredConfig(SequenceConfig):
         "target", description="How the events become one vector: mean, the last one, or attention by the target."
     )
     target_aware: bool = Field(True, description="The target's item and category enter the model.")
+    gap_inputs: bool = Field(False, description="The time since the event before is an input of each event.")
+    recent_matches: int = Field(
+        0, ge=0, le=100, description="Newest events that are told one by one to have the target's ids or not; 0: none."
+    )
 
     @property
     def causal(self) -> bool:
@@ -31,6 +35,8 @@ class LayeredConfig(SequenceConfig):
     def _target_pooling_sees_target(self) -> Self:
         if self.pooling == "target" and not self.target_aware:
             raise ValueError("pooling by the target needs target_aware; choose mean or last, or turn target_aware on")
+        if self.recent_matches and not self.target_aware:
+            raise ValueError("recent_matches compares with the target: it needs target_aware, or must be 0")
         return self
 
 
@@ -45,7 +51,7 @@ from torch import Tensor, nn
 from mdaf_core.data.batches.loader import Batch, Kept, Slices
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.history import HistoryEncoder, event_widths
-from mdaf_core.models.layers import append_token
+from mdaf_core.models.layers import append_token, spread
 from mdaf_core.ops.dropout import Dropout
 from mdaf_core.ops.segments import (
     lengths,
@@ -57,6 +63,9 @@ from mdaf_core.ops.segments import (
     segment_sum,
 )
 from mdaf_core.ops.slices import attend_all, slice_attention, slice_last, slice_mean
+
+GAP_KNOTS = 17
+SHORTEST_GAP, LONGEST_GAP = 1.0, 30 * 86400.0  # seconds, between which gaps are told apart
 
 
 class Mixer(nn.Module):
@@ -173,6 +182,28 @@ class TargetAttention(nn.Module):
         return segment_sum(event_T1 * value_TD, cu_seqlens) + nothing_B1 * self.nothing_D
 
 
+def recent_matches(batch: Batch, newest: int) -> Tensor:
+    """Whether the newest events, one by one, have the target's ids: (B, newest, H) bool, the last event first; False
+    behind the oldest one. Ids unseen in training are told apart as in match features."""
+    back_P = torch.arange(1, newest + 1, device=batch.label_B.device)
+    ids: Slices | Kept | None = batch.slices or batch.kept
+    if batch.kept is not None:
+        begin_B1, end_B1 = batch.lengths_B.new_zeros(len(batch), 1), batch.lengths_B.unsqueeze(1)
+    elif batch.slices is not None:
+        begin_B1, end_B1 = batch.slices.begin_B.unsqueeze(1), batch.slices.end_B.unsqueeze(1)
+    else:
+        begin_B1, end_B1 = batch.cu_seqlens[:-1].long().unsqueeze(1), batch.cu_seqlens[1:].long().unsqueeze(1)
+    at_BP = end_B1 - back_P
+    there_BP1 = (at_BP >= begin_B1).unsqueeze(2)
+    held = batch.equal_TH if ids is None else ids.identity_TH
+    if not len(held):
+        return there_BP1.expand(-1, -1, held.shape[1])
+    found_BPH = held[at_BP.clamp(min=0)]
+    if ids is not None:
+        found_BPH = (found_BPH == ids.target_BH.unsqueeze(1)) & (ids.target_BH > 1).unsqueeze(1)
+    return found_BPH & there_BP1
+
+
 class LayeredEncoder(HistoryEncoder):
     """Events → Linear → layers → LayerNorm → pooling by mean, last event, or target.
 
@@ -192,13 +223,19 @@ class LayeredEncoder(HistoryEncoder):
         by_target = config.pooling == "target"
         dim, narrow, widths = config.hidden_dim, config.static_dim, event_widths(config, features)
         pooled_dim = sum(widths) + 2 * narrow if by_target else dim
+        pooled_dim += config.recent_matches * len(widths)
         super().__init__(config, features, config.target_aware, pooled_dim)
+        self.recent_matches = config.recent_matches
         self.project = nn.Sequential(nn.Linear(self.event_dim, dim), nn.LayerNorm(dim, elementwise_affine=False))
         self.layers = nn.ModuleList(self.layer(config, i) for i in range(config.blocks))
         self.norm = nn.LayerNorm(dim)
         self.by_target = by_target
         self.pool_events = segment_mean if config.pooling == "mean" else segment_last
         self.pool_slices = slice_mean if config.pooling == "mean" else slice_last
+        self.gaps = None
+        if config.gap_inputs:  # silent at the start, as a layer is
+            self.gaps = nn.Linear(GAP_KNOTS, dim, bias=False)
+            nn.init.zeros_(self.gaps.weight)
         if by_target:
             self.predict_next = nn.Linear(dim, self.event_dim)
             self.attention = TargetAttention(len(widths), self.event_dim, dim)
@@ -212,6 +249,9 @@ class LayeredEncoder(HistoryEncoder):
     def encode(self, event_TE: Tensor, cu_seqlens: Tensor | None, gap_T: Tensor, carried: Sequence[Any] = ()) -> Tensor:
         """The outputs (T, D) at events (T, event_dim), of packed sequences or with what each layer carries."""
         x_TD = self.project(event_TE)
+        if self.gaps is not None:
+            scaled_T = torch.log1p(gap_T.to(x_TD.dtype) / SHORTEST_GAP) / math.log1p(LONGEST_GAP / SHORTEST_GAP)
+            x_TD = x_TD + self.gaps(spread(scaled_T.clamp(max=1.0), GAP_KNOTS))
         for layer, own in zip_longest(self.layers, carried):
             x_TD = layer(x_TD, cu_seqlens, gap_T, own)
         return self.norm(x_TD)
@@ -225,8 +265,17 @@ class LayeredEncoder(HistoryEncoder):
 
     def pool(self, event_TE: Tensor, target_BE: Tensor | None, batch: Batch) -> Tensor:
         if batch.kept is not None:
-            return self.pool_kept(batch.kept, target_BE, len(batch))
-        x_TD = self.encode(event_TE, batch.cu_seqlens, batch.gap_T)
+            pooled_BD = self.pool_kept(batch.kept, target_BE, len(batch))
+        else:
+            x_TD = self.encode(event_TE, batch.cu_seqlens, batch.gap_T)
+            pooled_BD = self.pool_outputs(x_TD, target_BE, batch)
+        if not self.recent_matches:
+            return pooled_BD
+        matches_BN = recent_matches(batch, self.recent_matches).flatten(1)
+        return torch.cat([pooled_BD, matches_BN.to(pooled_BD.dtype)], dim=1)
+
+    def pool_outputs(self, x_TD: Tensor, target_BE: Tensor | None, batch: Batch) -> Tensor:
+        """As `pool`, from the outputs at the batch's events."""
         slices, empty_B1 = batch.slices, (batch.lengths_B == 0).unsqueeze(1)
         if slices is None:
             pooled_BD = self.pool_events(x_TD, batch.cu_seqlens)

@@ -156,7 +156,7 @@ class Mamba(Mixer):
             delta = torch.addmm(self.dt_proj.bias, delta, self.dt_proj.weight.t().contiguous())
         if self.time_D is not None:
             assert gap_T is not None
-            delta = delta + torch.log1p(gap_T / MINUTE).to(delta.dtype).unsqueeze(1) * self.time_D
+            delta = delta + torch.log1p(gap_T.to(delta.dtype) / MINUTE).unsqueeze(1) * self.time_D
         if carried is not None:
             return self.out_proj(carried.scan(u_TD, delta, B_TN, C_TN, z_TD))
         A_DN = -self.A_log_DN.exp()

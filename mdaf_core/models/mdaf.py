@@ -27,6 +27,7 @@ class MDAFConfig(ModelSettings):
     static: DCNv3Config = DCNv3Config()
     sequential: Annotated[SequenceConfig, ByKind()] = Mamba4RecConfig()
     fusion_dim: int = Field(128, ge=4, le=1024, description="Width of each branch's vector.")
+    normalise: bool = Field(False, description="Normalise each branch's vector, which the gate then sees and mixes.")
     gate_hidden: int = Field(64, ge=1, le=1024, description="Hidden width of the gate.")
     hidden_units: HiddenUnits = Field([128, 64], description="MLP on the fused vector.")
     branch_loss_weight: float = Field(
@@ -54,19 +55,35 @@ class MDAFConfig(ModelSettings):
 
 
 _WITHOUT_MATCH = MDAFConfig(sequential=Mamba4RecConfig(match_features=False))
-PRESETS = tuple(
-    Preset(f"mdaf-{name}", title, model, RARE_IDS)
-    for name, title, model in (
-        ("full", "DCNv3 + Mamba4Rec + gate", MDAFConfig()),
-        ("static", "Static branch alone: DCNv3", DCNv3Config()),
-        ("sequential", "Sequential branch alone: Mamba4Rec", Mamba4RecConfig()),
-        ("bst", "DCNv3 + BST + gate", MDAFConfig(sequential=BSTConfig())),
-        ("concat", "DCNv3 + Mamba4Rec, concatenated", MDAFConfig(fusion="concat")),
-        ("fixed-gate", "DCNv3 + Mamba4Rec, g fixed at 0.5", MDAFConfig(fusion="fixed")),
-        ("gate-vector", "DCNv3 + Mamba4Rec, one gate a dimension", MDAFConfig(fusion="gate-vector")),
-        ("attention", "DCNv3 + Mamba4Rec, attention over the branches", MDAFConfig(fusion="attention")),
-        ("no-match", "MDAF without match features", _WITHOUT_MATCH),
-    )
+_SMALL = {"hidden_dim": 64, "blocks": 1, "item_dim": 16, "category_dim": 16, "hidden_units": [128, 64]}
+_PLUS = MDAFConfig(
+    static=DCNv3Config(embedding_dim=8, dropout=0.5),
+    sequential=Mamba4RecConfig(time_aware=True, gap_inputs=True, recent_matches=10, **_SMALL),
+    fusion_dim=64,
+    normalise=True,
+    gate_hidden=32,
+    branch_loss_weight=1.0,
+)
+_PLUS_TRAINING = {
+    **{"hide_rare": 1.0, "weight_average": 1.0, "embedding_decay": 2e-3, "batch_size": 512},
+    **{"history_encoding": "stream", "max_history": 500},
+}
+PRESETS = (
+    Preset("mdaf-plus", "DCNv3 + Mamba4Rec told more of time and matches, weights averaged", _PLUS, _PLUS_TRAINING),
+    *(
+        Preset(f"mdaf-{name}", title, model, RARE_IDS)
+        for name, title, model in (
+            ("full", "DCNv3 + Mamba4Rec + gate", MDAFConfig()),
+            ("static", "Static branch alone: DCNv3", DCNv3Config()),
+            ("sequential", "Sequential branch alone: Mamba4Rec", Mamba4RecConfig()),
+            ("bst", "DCNv3 + BST + gate", MDAFConfig(sequential=BSTConfig())),
+            ("concat", "DCNv3 + Mamba4Rec, concatenated", MDAFConfig(fusion="concat")),
+            ("fixed-gate", "DCNv3 + Mamba4Rec, g fixed at 0.5", MDAFConfig(fusion="fixed")),
+            ("gate-vector", "DCNv3 + Mamba4Rec, one gate a dimension", MDAFConfig(fusion="gate-vector")),
+            ("attention", "DCNv3 + Mamba4Rec, attention over the branches", MDAFConfig(fusion="attention")),
+            ("no-match", "MDAF without match features", _WITHOUT_MATCH),
+        )
+    ),
 )
 
 
@@ -144,6 +161,8 @@ class MDAF(GatedModel):
         self.sequential = build_encoder(config.sequential, features)
         self.static_map = nn.Linear(self.static.out_dim, config.fusion_dim)
         self.sequential_map = nn.Linear(self.sequential.out_dim, config.fusion_dim)
+        norms = (nn.LayerNorm(config.fusion_dim) if config.normalise else nn.Identity() for _ in range(2))
+        self.static_norm, self.sequential_norm = norms
         self.fusion = build_fusion(config)
         fused_dim = config.fusion_dim if self.fusion is not None else 2 * config.fusion_dim
         self.head = MLP(fused_dim, config.hidden_units, config.dropout)
@@ -163,7 +182,8 @@ class MDAF(GatedModel):
     def branches(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The static and the sequential branch's vectors, (B, fusion_dim) each."""
         batch = self.hide_ids(batch)
-        return self.static_map(self.static(batch)), self.sequential_map(self.sequential(batch))
+        static_BD, sequential_BD = self.static_map(self.static(batch)), self.sequential_map(self.sequential(batch))
+        return self.static_norm(static_BD), self.sequential_norm(sequential_BD)
 
     def fuse(self, static_BD: Tensor, sequential_BD: Tensor, gate_B: Tensor | None = None) -> Output:
         """Predict from the branches' vectors; asking again with another g costs only the head.

@@ -46,6 +46,19 @@ class TrainingConfig(BaseModel):
         lt=1,
         description="Share of ids replaced by 'unknown' in training, to learn what unseen means.",
     )
+    hide_rare: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="An id with n training rows is 'unknown' in a batch with n-th part of this probability: what is "
+        "seen once tells of no other row, and most ids to come are unknown.",
+    )
+    weight_average: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="Epochs over which the weights that are validated and kept are averaged; 0: the last step's.",
+    )
     patience: int = Field(5, ge=1, le=1000, description=f"Epochs without a better {WATCHED} before stopping.")
     min_delta: float = Field(0.0005, ge=0, le=1, description="What counts as better, in AUC (or log loss).")
     history_encoding: Literal["window", "stream"] = Field(

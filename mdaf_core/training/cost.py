@@ -63,7 +63,7 @@ def arithmetic(config: RunConfig, dataset: PreparedDataset, batches: Batches) ->
 
 def memory(config: RunConfig, dataset: PreparedDataset, batches: Batches) -> int:
     """Bytes, as `step_memory.training_bytes`."""
-    given = batches.step, batches.evaluation, batches.shared
+    given = batches.step, batches.evaluation, batches.shared, config.training.weight_average > 0
     return training_bytes(config.model, dataset.meta.features(), *given)
 
 

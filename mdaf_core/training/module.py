@@ -21,6 +21,7 @@ from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.progress import Monitor, Progress
 from mdaf_core.runs.results import EpochMetrics
 from mdaf_core.runs.schedule import learning_rate, quality, stop_reason
+from mdaf_core.training import average
 from mdaf_core.training.batches import loader_for
 from mdaf_core.training.divergence import require_finite
 from mdaf_core.training.gate_epoch import GateEpoch
@@ -61,6 +62,19 @@ def sample_of_training_rows(dataset: PreparedDataset) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(n_train, n_val, replace=False))
 
 
+def rare_rates(dataset: PreparedDataset, share: float) -> dict[str, Tensor]:
+    """For each categorical field and code, (V,) float32: the probability of being unknown, `share` / training rows.
+
+    With `share` 1 an id of n rows is known in n − 1 of them on average, as where a row's own label is left out of what
+    is known of its ids (target statistics without the row itself: Micci-Barreca 2001).
+    """
+    if not share:
+        return {}
+    columns, sizes = dataset.rows("train").columns, dataset.meta.categorical
+    counts = {name: np.bincount(columns[name], minlength=size) for name, size in sizes.items()}
+    return {name: torch.from_numpy(share / np.maximum(rows, 1)).float() for name, rows in counts.items()}
+
+
 class CTRModule(pl.LightningModule):
     """Trains a `CTRModel` by the report's recipe (see `TrainingConfig`).
 
@@ -88,10 +102,18 @@ class CTRModule(pl.LightningModule):
     ):
         super().__init__()
         self.model = model
+        self.average = average.averaged(model, config.weight_average) if config.weight_average else None
         self.dataset, self.config, self.seed, self.run_id = dataset, config, seed, run_id
         self.epochs, self.monitor, self.on_epoch = epochs, monitor, on_epoch
+        self.rare_rates = rare_rates(dataset, config.hide_rare)
         self.train_sample = sample_of_training_rows(dataset)
         self.rows_seen, self.train_seconds = 0, 0.0
+
+    @property
+    def judged(self) -> CTRModel:
+        """The model that is validated and kept: with averaged weights where there is an average."""
+        found: Any = self.model if self.average is None else self.average.module
+        return found
 
     # Data ---------------------------------------------------------------------------------------------------------
 
@@ -116,7 +138,7 @@ class CTRModule(pl.LightningModule):
         torch.manual_seed(self.seed * 1_000_003 + epoch)
         for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
             group["lr"] = learning_rate(epoch, self.config)
-        self.model.unknown_rate = self.config.unknown_rate
+        self.model.unknown_rate, self.model.rare_rates = self.config.unknown_rate, self.rare_rates
         set_products(self.config.precision)
         self._online, self._losses, self._norms = _Scores(), 0.0, 0.0
         self._epoch_start = time.perf_counter()
@@ -136,23 +158,30 @@ class CTRModule(pl.LightningModule):
         self._norms += norm
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, index: int) -> None:
+        if self.average is not None and average.enters(index, self._steps):
+            self._finish_steps()
+            self.average.update_parameters(self.model)
         self.monitor.tick(lambda: self._progress(index + 1))
+
+    def _finish_steps(self) -> None:
+        """Steps of rows that were put off are taken: what follows reads all weights."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, Adam)
+        optimizer.finish()
 
     # Validation ---------------------------------------------------------------------------------------------------
 
     def on_validation_epoch_start(self) -> None:
         set_products("float32")
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, Adam)
-        optimizer.finish()
+        self._finish_steps()
         self._train_end = time.perf_counter()
         self._eval = [_Scores(), _Scores()]
         rows = self.dataset.meta.splits["val"].rows
-        self._gate = GateEpoch(self.model, rows) if isinstance(self.model, GatedModel) else None
+        self._gate = GateEpoch(self.judged, rows) if isinstance(self.judged, GatedModel) else None
 
     def validation_step(self, batch: Batch, index: int, dataloader_idx: int = 0) -> None:
         gate = self._gate if dataloader_idx == VALIDATION else None
-        output = self.model(batch) if gate is None else gate.answer(batch)
+        output = self.judged(batch) if gate is None else gate.answer(batch)
         self._eval[dataloader_idx].add(batch.label_B, output.logit_B)
         self.monitor.tick(lambda: self._progress(self._steps, "validating"))
 

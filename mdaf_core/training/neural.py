@@ -51,7 +51,7 @@ class _KeepState(pl.callbacks.Checkpoint):
         assert isinstance(module, CTRModule)
         weights, checkpoint = self.directory / WEIGHTS, self.directory / CHECKPOINT
         if best_epoch(module.epochs) == module.epochs[-1].epoch:
-            keep(weights, lambda: save_weights(module.model, weights))
+            keep(weights, lambda: save_weights(module.judged, weights))
 
         def save() -> None:
             temporary = self.directory / f".{CHECKPOINT}"

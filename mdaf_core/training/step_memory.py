@@ -21,22 +21,27 @@ _LONGEST = 24  # events of the shorter histories measured, at most
 
 
 def training_bytes(
-    config: ModelSettings, features: FeatureSpec, step: Shape, evaluation: Shape, shared: bool = False
+    config: ModelSettings,
+    features: FeatureSpec,
+    step: Shape,
+    evaluation: Shape,
+    shared: bool = False,
+    averaged: bool = False,
 ) -> int:
     """Estimated peak memory of training in bytes: weights, gradients and Adam's two moments (four floats a parameter,
-    three in large tables, whose gradients are kept by rows), and the most that the tensors of a training step take at
-    any moment, and those of an evaluation step (`step_bytes`). The two are added, and multiplied by what fragments and
-    the libraries' own buffers were seen to add: evaluation finds the heap cut to the sizes of training. Interpreter,
-    libraries and data come on top.
+    three in large tables, whose gradients are kept by rows; one more of averaged weights), and the most that the
+    tensors of a training step take at any moment, and those of an evaluation step (`step_bytes`). The two are added,
+    and multiplied by what fragments and the libraries' own buffers were seen to add: evaluation finds the heap cut to
+    the sizes of training. Interpreter, libraries and data come on top.
 
     Args:
-        step, evaluation: the largest batches; shared: rows share their events.
+        step, evaluation: the largest batches; shared: rows share their events; averaged: weights are averaged.
     """
     from mdaf_core.models.layers import Table
 
     model = unallocated(config, features)
     by_rows = sum(m.weight.numel() for m in model.modules() if isinstance(m, Table) and m.large)
-    floats = 4 * sum(p.numel() for p in model.parameters()) - by_rows
+    floats = (5 if averaged else 4) * sum(p.numel() for p in model.parameters()) - by_rows
     tensors = step_bytes(config, features, step, True, shared) + step_bytes(config, features, evaluation, False, shared)
     return round(_FLOAT * floats + FRAGMENTS * tensors)
 

@@ -47,6 +47,11 @@ OTHERS = {
         Mamba2Config(**SMALL),
         Mamba3Config(**SMALL),
     )
+} | {
+    "told-more": MDAFConfig(
+        normalise=True,
+        sequential=Mamba4RecConfig(time_aware=True, gap_inputs=True, recent_matches=4, **SMALL),
+    )
 }
 
 

@@ -58,12 +58,12 @@ def test_repeats_are_bit_identical(few: PreparedDataset, preset: str) -> None:
     assert comparable(train(fast(preset, BRIEF), few, seed=8)) != comparable(first)
 
 
-@pytest.mark.parametrize(("stop_after", "large"), [(1, 4_000_000), (2, 0)])
+@pytest.mark.parametrize(("stop_after", "large", "average"), [(1, 4_000_000, 0), (2, 0, 0.5)])
 def test_a_resumed_run_equals_an_uninterrupted_one(
-    few: PreparedDataset, stop_after: int, large: int, monkeypatch: pytest.MonkeyPatch
+    few: PreparedDataset, stop_after: int, large: int, average: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layers, "LARGE_TABLE", large)  # 0: tables whose untouched rows take their steps later
-    config = fast("mdaf-full", "training.max_epochs=4", BRIEF)
+    config = fast("mdaf-full", "training.max_epochs=4", f"training.weight_average={average}", BRIEF)
     whole = train(config, few, seed=3)
 
     def enough() -> bool:
