@@ -64,12 +64,11 @@ _PLUS = MDAFConfig(
     gate_hidden=32,
     branch_loss_weight=1.0,
 )
-_PLUS_TRAINING = {
-    **{"hide_rare": 1.0, "weight_average": 1.0, "embedding_decay": 2e-3, "batch_size": 512},
+_PLUS_TRAINING = RARE_IDS | {
+    **{"hide_rare": 1.0, "weight_average": 1.0, "batch_size": 512},
     **{"history_encoding": "stream", "max_history": 500},
 }
 PRESETS = (
-    Preset("mdaf-plus", "DCNv3 + Mamba4Rec told more of time and matches, weights averaged", _PLUS, _PLUS_TRAINING),
     *(
         Preset(f"mdaf-{name}", title, model, RARE_IDS)
         for name, title, model in (
@@ -84,6 +83,7 @@ PRESETS = (
             ("no-match", "MDAF without match features", _WITHOUT_MATCH),
         )
     ),
+    Preset("mdaf-plus", "MDAF told of times and recent matches, rare ids hidden", _PLUS, _PLUS_TRAINING),
 )
 
 

@@ -90,3 +90,17 @@ def test_branch_loss(weight) -> None:
     )
     torch.testing.assert_close(model.loss(output, batch.label_B), expected)
     assert (model.train()(batch).logit_static_B is None) == (weight == 0.0)
+
+
+def test_normalised_branches_are_what_the_gate_sees_and_mixes() -> None:
+    model, batch = build(normalise=True).eval(), random_batch(USUAL, LENGTHS)
+    with torch.no_grad():
+        for norm in (model.static_norm, model.sequential_norm):
+            norm.weight.fill_(1.0)
+            norm.bias.zero_()
+        static, sequential = model.branches(batch)
+        raw = model.static_map(model.static(batch)).double()
+        mean, deviation = raw.mean(1, keepdim=True), (raw.var(1, keepdim=True, unbiased=False) + 1e-5).sqrt()
+        torch.testing.assert_close(static.double(), (raw - mean) / deviation, rtol=1e-4, atol=1e-4)
+        g = model.fusion(static, sequential)
+        torch.testing.assert_close(model.logit((1 - g) * static + g * sequential), model(batch).logit_B)
