@@ -64,7 +64,8 @@ _PLUS = MDAFConfig(
     gate_hidden=32,
     branch_loss_weight=1.0,
 )
-_PLUS_TRAINING = RARE_IDS | {
+_PLUS_TRAINING = {
+    **RARE_IDS,
     **{"hide_rare": 1.0, "weight_average": 1.0, "batch_size": 512},
     **{"history_encoding": "stream", "max_history": 500},
 }
