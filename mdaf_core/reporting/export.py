@@ -33,6 +33,7 @@ def print_spec(chart: alt.TopLevelMixin, columns: Columns = 1, typeface: Typefac
     Views above one another (`vconcat`) keep one width.
     """
     spec = theme.themed(chart, "print", typeface)
+    spec = fonts.with_scripts(spec, spec["config"]["font"])
     spec["config"]["aria"] = False
     _drop_interaction(spec)
     look = theme.PRINTS[typeface]
@@ -153,13 +154,12 @@ def _sorted_lines(found: re.Match[bytes]) -> bytes:
 def _as_kind(svg: str, kind: str, origin: Origin | None) -> bytes:
     import vl_convert
 
-    svg = fonts.dressed(svg, embedded=kind == "svg")
     if kind == "pdf":
         content = _RESOURCES.sub(_sorted_lines, bytes(vl_convert.svg_to_pdf(svg)))
     elif kind == "png":
         content = bytes(vl_convert.svg_to_png(svg, ppi=PNG_DPI))
     else:
-        content = svg.encode()
+        content = fonts.embedded(svg).encode()
     return stamped(content, kind, origin) if origin else content
 
 

@@ -1,6 +1,6 @@
 """Fonts of figures: STIX, and for names in scripts that a paper's fonts lack, a subset of a font that has them.
 
-Liberation Sans is the renderer's own. Texts with other scripts (Chinese, Japanese, Korean, Arabic, …) are drawn whole
+Liberation Sans is the renderer's own. Figures with other scripts (Chinese, Japanese, Korean, Arabic, …) are drawn whole
 in one font that has all of their characters: the first that covers the most of the folder `MDAF_FONTS`, an installed
 package of Noto Sans CJK, and this machine's fonts. What none has is told, since the renderer draws a box.
 """
@@ -8,6 +8,8 @@ package of Noto Sans CJK, and this machine's fonts. What none has is told, since
 from __future__ import annotations
 
 import base64
+import io
+import json
 import re
 import shutil
 import tempfile
@@ -23,10 +25,13 @@ from typing import Any
 from mdaf_core.base.files import write_bytes
 from mdaf_core.base.settings import get_settings
 
+_NAME = "Subset"
+_ALWAYS = (*map(chr, range(32, 127)), "…", "−")
+_contents: dict[str, bytes] = {}
 PACKAGE = "cvttf-notosanscjk-regular"
 _MODULE = "cvttf_NotoSansCJK_Regular"
 _BEYOND = re.compile("[\u0590-\u1dff\u2e80-\ufaff\ufb50-\U0010ffff]")
-_TEXT = re.compile(r'(<text\b[^>]*?\bfont-family=")([^"]*)("[^>]*>)(.*?)(?=</text>)', re.DOTALL)
+_TEXT = re.compile(r"<text\b[^>]*>(.*?)</text>", re.DOTALL)
 _TAG = re.compile("<[^>]*>")
 _ENDINGS = (".ttf", ".otf", ".ttc", ".otc")
 _FORBIDS_EMBEDDING, _FORBIDS_SUBSETS = 0x0002, 0x0100  # OS/2 fsType
@@ -39,7 +44,7 @@ def beyond(text: str) -> str:
 
 def undrawn(svg: str) -> str:
     """Characters of a drawing that no font here has."""
-    characters = beyond("".join(_words(found[4]) for found in _TEXT.finditer(svg)))
+    characters = beyond("".join(_words(found[1]) for found in _TEXT.finditer(svg)))
     return "".join(c for c in characters if c not in _covered(characters)) if characters else ""
 
 
@@ -54,33 +59,33 @@ def undrawn_note(characters: str) -> str:
     )
 
 
-def dressed(svg: str, *, embedded: bool) -> str:
-    """A drawing whose texts in other scripts name a font that has them, which the renderer then knows.
+def with_scripts(spec: dict[str, Any], font: str) -> dict[str, Any]:
+    """A specification whose texts name a font that has the scripts they are in, which the renderer then knows; as it
+    was where there are none, or no font.
+
+    All its texts do, so that a figure has one typeface, and one font: of several the writer of PDF files numbers each
+    time another one first, and the same figure would not be the same bytes.
 
     Args:
-        embedded: put the font into the drawing, for viewers (browsers) that do not have it.
+        font: families that the specification names.
     """
-    texts = [_words(found[4]) for found in _TEXT.finditer(svg)]
-    wanted = [text for text in texts if _BEYOND.search(text)]
-    if not wanted:
-        return svg
-    found = _font_with(beyond("".join(wanted)))
+    text = json.dumps(spec, ensure_ascii=False)
+    found = _font_with(characters) if (characters := beyond(text)) else None
     if found is None:
+        return spec
+    family = _made_of(found, "".join(sorted({*text, *_ALWAYS})))
+    return json.loads(text.replace(f'"{font}"', f'"{family}, {font}"'))  # type: ignore[no-any-return]
+
+
+def embedded(svg: str) -> str:
+    """A drawing with the font of `with_scripts` in it, for viewers (browsers) that do not have it."""
+    found = re.search(rf'"({_NAME}[0-9a-f]+), ', svg)
+    if found is None or found[1] not in _contents:
         return svg
-    family, content = _subset(found, "".join(sorted(set("".join(wanted)))))
-    _register(family, content)
-
-    def named(text: re.Match[str]) -> str:
-        mine = f"{family}, {text[2]}" if _BEYOND.search(_words(text[4])) else text[2]
-        return f"{text[1]}{mine}{text[3]}{text[4]}"
-
-    svg = _TEXT.sub(named, svg)
-    if embedded:
-        data = base64.b64encode(content).decode()
-        style = f'<style>@font-face{{font-family:"{family}";src:url("data:font/otf;base64,{data}")}}</style>'
-        end = svg.index(">", svg.index("<svg")) + 1
-        svg = svg[:end] + style + svg[end:]
-    return svg
+    data = base64.b64encode(_contents[found[1]]).decode()
+    style = f'<style>@font-face{{font-family:"{found[1]}";src:url("data:font/otf;base64,{data}")}}</style>'
+    end = svg.index(">", svg.index("<svg")) + 1
+    return svg[:end] + style + svg[end:]
 
 
 @lru_cache(maxsize=1)
@@ -172,10 +177,9 @@ def _found(characters: str, _folder: str) -> tuple[Path | None, str]:
 
 
 @lru_cache(maxsize=64)
-def _subset(path: Path, characters: str) -> tuple[str, bytes]:
-    """Name and content of a font of these characters alone, at its regular weight."""
-    import io
-
+def _made_of(path: Path, characters: str) -> str:
+    """The family of a font of these characters alone, at its regular weight, once the renderer knows it."""
+    import vl_convert
     from fontTools import subset
     from fontTools.ttLib import TTFont
     from fontTools.varLib import instancer
@@ -194,23 +198,18 @@ def _subset(path: Path, characters: str) -> tuple[str, bytes]:
             weights["wght"] = 400
         font = instancer.instantiateVariableFont(font, weights)
     digest = sha256(f"{path.name} {path.stat().st_size} {characters}".encode()).hexdigest()[:12]
-    family = f"Subset{digest}"
+    family = f"{_NAME}{digest}"
     for number in (1, 4, 6, 16, 17):
         font["name"].removeNames(nameID=number)
     for number in (1, 4, 6):
         font["name"].setName(family, number, 3, 1, 0x409)
     out = io.BytesIO()
     font.save(out, reorderTables=True)
-    return family, out.getvalue()
-
-
-@lru_cache(maxsize=64)
-def _register(family: str, content: bytes) -> None:
-    import vl_convert
-
     folder = _folder(family)
-    write_bytes(folder / f"{family}.otf", content)
+    write_bytes(folder / f"{family}.otf", out.getvalue())
     vl_convert.register_font_directory(str(folder))
+    _contents[family] = out.getvalue()
+    return family
 
 
 def _folder(name: str) -> Path:

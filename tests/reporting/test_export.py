@@ -158,12 +158,12 @@ def cjk(tmp_path: Path, monkeypatch):
     from fontTools.fontBuilder import FontBuilder
     from fontTools.pens.ttGlyphPen import TTGlyphPen
 
-    characters = sorted(set("".join(NAMES)))
+    characters = sorted({*map(chr, range(32, 127)), *"".join(NAMES)})
     names = [".notdef", *(f"g{ord(c):x}" for c in characters)]
     glyphs = {}
     for i, name in enumerate(names):
         pen = TTGlyphPen(None)
-        for j, point in enumerate([(50, 0), (900 - 20 * i, 0), (50 + 20 * i, 800)]):
+        for j, point in enumerate([(50, 0), (900 - 5 * i, 0), (50 + 7 * i, 800)]):
             (pen.lineTo if j else pen.moveTo)(point)
         pen.closePath()
         glyphs[name] = pen.glyph()
@@ -197,7 +197,8 @@ def test_names_in_other_scripts_have_glyphs_and_their_fonts_are_in_the_files(tmp
     svg = export.render(_named(NAMES), "svg").decode()
     inside = TTFont(io.BytesIO(base64.b64decode(re.search('base64,([^"]*)"', svg)[1])))
     family = inside["name"].getDebugName(1)
-    assert set("".join(NAMES)) == {chr(code) for code in inside.getBestCmap()} and f'"{family}, Liberation' in svg
+    assert set("".join(NAMES)) < {chr(code) for code in inside.getBestCmap()}
+    assert svg.count(f'"{family}, Liberation') == svg.count("<text") > 3
     pdf = export.render(_named(NAMES), "pdf")
     assert family.encode() in pdf and b"LastResort" not in pdf
     if shutil.which("pdftotext"):
@@ -208,7 +209,7 @@ def test_names_in_other_scripts_have_glyphs_and_their_fonts_are_in_the_files(tmp
         np.asarray(Image.open(io.BytesIO(export.render(_named([name]), "png"))).convert("L")) for name in ("中", "文")
     )
     assert one.shape == other.shape and (one != other).any(), "not the same box"
-    assert export.render(_named(NAMES), "pdf") == pdf
+    assert {export.render(_named(NAMES), "pdf") for _ in range(4)} == {pdf}
 
 
 def test_characters_of_no_font_are_said_before_download(cjk) -> None:
