@@ -161,6 +161,7 @@ def test_figure_and_table_for_the_paper_and_their_provenance(studies):
     assert figure.origin.id.startswith(f"{first.id}/across@")
     assert set(figure.data["on"]) == {"a", "b_2", "c", HERE, ELSEWHERE}
     assert f"{HERE}: the data sets' differences averaged" in figure.caption
+    assert "Without averages" not in figure.caption
     assert r"\toprule" in table.latex() and r"b\_2" in table.latex()
     named = f"{alone.id}/data-sets/with={third.id}"
     assert b"% MDAF Studio" in bundle.one_file(named, "tex")

@@ -240,7 +240,7 @@ def across_chart(found: AcrossComparison) -> alt.TopLevelMixin:
 def chart_caption(found: AcrossComparison) -> str:
     """What the figure shows."""
     lines = "Dots: data sets; diamonds: averages; lines: 95% intervals."
-    missing = [row.configuration for row in found.rows if row.word in ("not comparable", "one data set", "interim")]
+    missing = [row.configuration for row in found.rows if row.here is None and row.configuration != found.reference]
     if missing:
         lines += f" Without averages: {listed(missing)}."
     return f"{lines} {' '.join(across_sentences(found))}"

@@ -57,7 +57,7 @@ def learning_curves(
     log = log and lowest > 0
     if log:
         bands = bands.with_columns(pl.col("low").clip(lower_bound=lowest))
-    scale = alt.Scale(type="log", nice=True) if log else alt.Scale(zero=zero, nice=True)
+    scale = alt.Scale(type="log", nice=False, padding=8) if log else alt.Scale(zero=zero, nice=True)
     dash_legend = alt.Legend(
         title=None, symbolType="stroke", symbolSize=400, symbolOpacity=1, columns=parts.columns([*curves, "—" * 6])
     )
