@@ -11,7 +11,7 @@ from mdaf_core.studies.store import Study, get_study, list_studies
 from mdaf_core.studies.visits import begin_visit, changes_since
 from mdaf_core.tasks import demo
 from mdaf_core.tasks.describe import progress_text, share_done
-from pages import access, conditions, criteria, predictions_form, shared, study_manage, study_plan
+from pages import access, conditions, criteria, predictions_form, shared, study_manage, study_plan, watch
 
 POLL_SECONDS = 2.0
 MANY_SEEDS = 3  # more make a table that needs the page's width
@@ -82,7 +82,7 @@ def _body(study: Study, split: str, previous: float | None, live: bool) -> None:
         if live and not shared.is_live(study.id):
             st.rerun()  # the last run ended: draw once more, without polling
         found = cells(study)
-        _summary(study, found, previous)
+        _summary(study, found, previous, live)
         _preparation(found)
         wide = len(study.all_seeds) > MANY_SEEDS or not study.criteria
         left, right = (st.container(), st.container()) if wide else st.columns(2, gap="large")
@@ -96,12 +96,13 @@ def _body(study: Study, split: str, previous: float | None, live: bool) -> None:
             criteria.scoreboard(study)
 
 
-def _summary(study: Study, found: list[Cell], previous: float | None) -> None:
+def _summary(study: Study, found: list[Cell], previous: float | None, live: bool) -> None:
     number = counts(found)
     done, total = number.get("finished", 0), len(found)
     st.markdown(f":gray[Data set] {shared.plain(study.dataset)} · :gray[study] {shared.plain(study.id)}")
-    st.progress(done / total, f"{done} of {total} runs finished")
+    st.progress(done / total, f"{done} of {total} runs finished{watch.title(study, 'Overview') if live else ''}")
     st.markdown("\u2003".join(f"{shared.state_label(state)} {n}" for state, n in number.items()))
+    watch.bell(study, live)
     step = next_step(study, found)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**Next:** {step.sentence}", width="content")

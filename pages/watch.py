@@ -9,6 +9,7 @@ import streamlit as st
 from pages import shared
 
 if TYPE_CHECKING:
+    from mdaf_core.studies.remaining import Remaining
     from mdaf_core.studies.store import Study
 
 _BELL_HTML = '<button type="button" hidden></button>'
@@ -60,23 +61,34 @@ def draw(study: Study, page: str) -> None:
     Args:
         page: title of the page, which the tab's goes back to.
     """
+    live = shared.is_live(study.id)
+    if live:
+        left = _remaining(study)
+        st.progress(left.done / left.total, f"{left.done} of {left.total} runs ended{title(study, page)}")
+    bell(study, live)
+
+
+def title(study: Study, page: str) -> str:
+    """Put the time left of a study that goes on into the tab's title; the same in words: `, about 3 min left`."""
+    left = _remaining(study)
+    short = "running" if left.seconds is None else f"{_short(left.seconds)} left"
+    st.set_page_config(page_title=f"{short} · {page} · MDAF Studio")
+    words = "" if left.seconds is None else f", about {shared.fmt_time(left.seconds)} left"
+    return words + ("; further seeds may follow where the verdict is open" if left.further else "")
+
+
+def bell(study: Study, live: bool) -> None:
+    """The button that lets the browser tell when a study ends, which it does once it has."""
+    made = st.components.v2.component("mdaf_bell", html=_BELL_HTML, css=_BELL_CSS, js=_BELL_JS)
+    message = "" if live else _ended(study)
+    data: dict[str, Any] = {"study": study.id, "live": live, "title": study.title or study.id, "message": message}
+    made(data=data, key=f"bell-{study.id}")
+
+
+def _remaining(study: Study) -> Remaining:
     from mdaf_core.studies.remaining import remaining
 
-    live = shared.is_live(study.id)
-    left = remaining(study) if live else None
-    message = "" if live else _ended(study)
-    if left is not None:
-        words = f"{left.done} of {left.total} runs ended"
-        if left.seconds is not None:
-            words += f", about {shared.fmt_time(left.seconds)} left"
-        if left.further:
-            words += "; further seeds may follow where the verdict is open"
-        st.progress(left.done / left.total, words)
-        short = "running" if left.seconds is None else f"{_short(left.seconds)} left"
-        st.set_page_config(page_title=f"{short} · {page} · MDAF Studio")
-    bell = st.components.v2.component("mdaf_bell", html=_BELL_HTML, css=_BELL_CSS, js=_BELL_JS)
-    data: dict[str, Any] = {"study": study.id, "live": live, "title": study.title or study.id, "message": message}
-    bell(data=data, key=f"bell-{study.id}")
+    return remaining(study)
 
 
 def _ended(study: Study) -> str:
