@@ -82,7 +82,8 @@ def bell(study: Study, live: bool) -> None:
     made = st.components.v2.component("mdaf_bell", html=_BELL_HTML, css=_BELL_CSS, js=_BELL_JS)
     message = "" if live else _ended(study)
     data: dict[str, Any] = {"study": study.id, "live": live, "title": study.title or study.id, "message": message}
-    made(data=data, key=f"bell-{study.id}")
+    with st.container(key="bell" if live else "bell-ended"):  # style.css: the second takes no room
+        made(data=data, key=f"bell-{study.id}")
 
 
 def _remaining(study: Study) -> Remaining:
