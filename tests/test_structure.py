@@ -53,6 +53,7 @@ TESTED_IN = {
     "criteria curves data export gate_rows gate_values gates jobs known launch launch_cost launch_form overview "
     "path_browser predictions_form prepare_form prepare_progress published published_form shared study_plan uploading",
     "plugins/test_plugins.py": "mdaf_core.plugins: load",
+    "queue/test_supervision.py": "mdaf_core.queue: launching",
     "reporting/test_bundle.py": "mdaf_core.reporting: captions figure words mdaf_core.reporting.paper: text "
     "mdaf_core.reporting.topics: published slices mdaf_core.reporting.topics.comparison: figures pairs reported "
     "mdaf_core.reporting.topics.curves: figures table mdaf_core.reporting.topics.gates: figures frames table",

@@ -5,7 +5,8 @@ is in use. It reads commands from the supervisor, one JSON object a line, and an
 `leave` is the supervisor's sudden death: the launcher then starts another one, which will start another launcher, and
 leaves. Workers go on without either.
 
-    {"do": "run", "job": 3, "token": "…", "environment": {…}}      {"do": "settle", "job": 3}      {"do": "leave"}
+    {"do": "run", "job": 3, "token": "…", "environment": {…}}      {"do": "settle", "job": 3}
+    {"do": "leave"}      {"do": "retire"}: start nothing more, leave when all workers have ended
     {"event": "ready"}      {"event": "exited", "job": 3, "token": "…", "status": -9}
 """
 
@@ -49,12 +50,14 @@ def main(kinds: Mapping[str, Kind[Any]], preload: Iterable[str] = ()) -> None:
     _send(events, {"event": "ready"})
 
     workers: dict[int, dict[str, Any]] = {}
-    buffer = b""
-    while True:
+    buffer, retired = b"", False
+    while workers or not retired:
         readable, _, _ = select.select([commands], [], [], 0.1 if workers else 1.0)
         if readable:
             chunk = os.read(commands, 65536)
             if not chunk:
+                if retired:
+                    return
                 time.sleep(HEIR_AFTER)
                 api.wake()
                 return
@@ -63,6 +66,9 @@ def main(kinds: Mapping[str, Kind[Any]], preload: Iterable[str] = ()) -> None:
                 command = json.loads(line)
                 if command["do"] == "leave":
                     return
+                if command["do"] == "retire":
+                    retired = True
+                    continue
                 pid = os.fork()
                 if pid == 0:
                     os.close(commands)

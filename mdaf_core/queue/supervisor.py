@@ -1,7 +1,9 @@
 """The supervisor: one light process for each artifacts folder. It hands queued jobs to workers and notices deaths.
 
 It is born holding the supervisor lock (see `api.ensure_supervisor`) and keeps no state that matters: whatever is true
-stands in the queue and in the locks, so that it can be killed at any moment and the next one goes on.
+stands in the queue and in the locks, so that it can be killed at any moment and the next one goes on. Where the
+program's files have changed since, it starts no job: the changed program takes its process over, with its lock and with
+the launcher of before, which tells of its workers until they end.
 """
 
 from __future__ import annotations
@@ -9,16 +11,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
-import json
 import os
-import select
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mdaf_core.base import notices
 from mdaf_core.base.files import PATIENCE
@@ -27,6 +26,7 @@ from mdaf_core.base.settings import get_settings
 from mdaf_core.queue import memory, store
 from mdaf_core.queue.database import QueueError
 from mdaf_core.queue.job import Job, lock_path
+from mdaf_core.queue.launching import PROGRAM, Launcher, Program, Retired
 from mdaf_core.queue.slots import share_cores, slot_count, slot_environment
 
 IDLE_SECONDS = 300.0
@@ -42,53 +42,22 @@ def supervisor_lock_path() -> Path:
     return get_settings().jobs_dir / "supervisor.lock"
 
 
-class Launcher:
-    """The supervisor's end of a launcher process."""
-
-    def __init__(self, command: Sequence[str]):
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0
-        )
-        self.ready = False
-        self._buffer = b""
-
-    def send(self, **command: Any) -> bool:
-        """Whether the command could be delivered."""
-        assert self.process.stdin
-        try:
-            self.process.stdin.write(json.dumps(command).encode() + b"\n")
-        except OSError:
-            return False
-        return True
-
-    def events(self, seconds: float) -> list[dict[str, Any]]:
-        """Events that arrived, waiting up to `seconds` for the first."""
-        assert self.process.stdout
-        if not select.select([self.process.stdout], [], [], seconds)[0]:
-            return []
-        chunk = os.read(self.process.stdout.fileno(), 65536)
-        if not chunk:  # it is dying: do not spin until it is dead
-            time.sleep(0.05)
-        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
-        return [json.loads(line) for line in lines]
-
-    def close(self) -> None:
-        """Let it go: it leaves without starting an heir."""
-        self.send(do="leave")
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(2)
-
-
 class Supervisor:
     """One pass of `step` looks at everything once; `run` repeats it until there has been nothing to do for a while."""
 
-    def __init__(self, launcher_command: Sequence[str], idle_seconds: float = IDLE_SECONDS):
+    def __init__(
+        self,
+        launcher_command: Sequence[str],
+        idle_seconds: float = IDLE_SECONDS,
+        retired: Sequence[Retired] = (),
+        program: Path = PROGRAM,
+    ):
         self.launcher_command, self.idle_seconds = launcher_command, idle_seconds
         self.launcher: Launcher | None = None
+        self.retired = list(retired)  # launchers of before the program changed
+        self.program = Program(program)
+        self.known: set[int] = set()  # queued jobs that have waited before
+        self.took_over = bool(retired)
         self.failed_starts = 0
         self.sent: dict[str, float] = {}  # token of each claim given to the present launcher → when
         self.statuses: dict[str, int] = {}  # token → exit status of its worker
@@ -105,6 +74,10 @@ class Supervisor:
         try:
             active = time.monotonic()
             while self._is_ours(lock):
+                if self.program.changing:
+                    self.program.look()
+                if self.program.changed:
+                    self._hand_over(lock)
                 try:
                     jobs, unsettled = store.work()
                 except QueueError as error:
@@ -139,6 +112,7 @@ class Supervisor:
         if self.unusable_since is None:
             self.unusable_since = time.monotonic()
             notices.log(error)
+        self.program.look()  # a newer one may have given the queue another form
         time.sleep(1)
         return time.monotonic() - self.unusable_since < PATIENCE
 
@@ -148,14 +122,17 @@ class Supervisor:
         Args:
             jobs, unsettled: as `store.work` told just now; whatever is done about them is checked again by the store.
         """
+        if self.took_over:  # the workers that are there are the retired launchers'
+            self.took_over = False
+            self.sent |= {job.token: time.monotonic() for job in jobs if job.token is not None}
         self._keep_launcher()
         self._watch(jobs)
         self._settle(unsettled, {job.id for job in jobs if job.state == "queued"})
         self._dispatch(jobs)
-        for event in self.launcher.events(TICK) if self.launcher else ():
+        for event in self._heard():
             if event["event"] == "ready":
-                assert self.launcher
-                self.launcher.ready, self.failed_starts = True, 0
+                if self.launcher:
+                    self.launcher.ready, self.failed_starts = True, 0
             elif event["token"]:
                 self.statuses[event["token"]] = event["status"]
             elif event["status"] == 0:
@@ -163,6 +140,25 @@ class Supervisor:
                 self.failures.pop(event["job"], None)
             else:
                 self.failures[event["job"]] = self.failures.get(event["job"], 0) + 1
+
+    def _heard(self) -> list[dict[str, Any]]:
+        """Events of all launchers, waiting a little for one of the present."""
+        told = [event for launcher in self.retired for event in launcher.events() if event["event"] != "ready"]
+        self.retired = [launcher for launcher in self.retired if not launcher.over]
+        return told + (self.launcher.events(TICK) if self.launcher else [])
+
+    def _hand_over(self, lock: int) -> NoReturn:
+        """Become the program as it is on disk now: the same process and lock, which inherits the launchers."""
+        if self.launcher:
+            self.retired.append(self.launcher.retire())
+        for launcher in self.retired:
+            launcher.inherit()
+        os.set_inheritable(lock, True)
+        began = sys.orig_argv[: sys.orig_argv.index("--lock")]
+        before = [word for launcher in self.retired for word in ("--retired", str(launcher))]
+        print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} The program has changed.", flush=True)
+        command = [sys.executable, *began[1:], "--lock", str(lock), *before, "--", *self.launcher_command]
+        os.execv(sys.executable, command)
 
     def _is_ours(self, lock: int) -> bool:
         """False once the artifacts folder was deleted or replaced."""
@@ -211,7 +207,12 @@ class Supervisor:
                 self.launcher.send(do="settle", job=job_id)
 
     def _dispatch(self, jobs: list[Job]) -> None:
-        if not self.launcher or not self.launcher.ready or all(job.token for job in jobs):
+        queued = {job.id for job in jobs if job.token is None}
+        if not self.launcher or not self.launcher.ready or not queued:
+            return
+        new, self.known = not queued <= self.known, queued
+        self.program.look(again=new)
+        if self.program.changing:
             return
         slots = slot_count()
         if sum(job.token is not None for job in jobs) >= slots:
@@ -274,9 +275,10 @@ class Supervisor:
                 os.killpg(job.pid, signal.SIGTERM)
 
 
-def main(idle_seconds: float = IDLE_SECONDS) -> None:
+def main(idle_seconds: float = IDLE_SECONDS, program: Path = PROGRAM) -> None:
     parser = argparse.ArgumentParser(description="Serves the job queue of one artifacts folder.")
     parser.add_argument("--lock", type=int, required=True, help="descriptor of the locked supervisor.lock")
+    parser.add_argument("--retired", type=Retired.parse, action="append", help="launchers of before an update")
     parser.add_argument("launcher", nargs="+", help="the program that runs the jobs, with its arguments")
     arguments = parser.parse_args()
     lock = arguments.lock
@@ -285,7 +287,7 @@ def main(idle_seconds: float = IDLE_SECONDS) -> None:
         signal.signal(name, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} Supervisor {os.getpid()} begins.", flush=True)
-    Supervisor(arguments.launcher, idle_seconds).run(lock)
+    Supervisor(arguments.launcher, idle_seconds, arguments.retired or (), program).run(lock)
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} Supervisor {os.getpid()} leaves.", flush=True)
 
 

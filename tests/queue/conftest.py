@@ -70,7 +70,7 @@ class Queue:
                 child.wait()
 
     def attempts(self) -> list[list[str]]:
-        """What the jobs have noted: `begin` or `end`, job, attempt, pid."""
+        """What the jobs have noted: `begin` or `end`, job, attempt, pid, and what the launcher had loaded."""
         path = self.home / "attempts.log"
         return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 

@@ -27,9 +27,13 @@ class Done(Progress):
     resumed: bool
 
 
+PROGRAM = Path(os.environ.get("TEST_PROGRAM", "."), "program.py")
+LOADED = PROGRAM.read_text() if PROGRAM.exists() else ""
+
+
 def _note(context: Context, what: str) -> None:
     with (get_settings().home / "attempts.log").open("a") as log:
-        log.write(f"{what} {context.job.id} {context.job.attempts} {os.getpid()}\n")
+        log.write(f"{what} {context.job.id} {context.job.attempts} {os.getpid()} {LOADED}\n")
 
 
 def sleep(context: Context, task: Task) -> None:

@@ -169,6 +169,24 @@ def test_the_launcher_may_die_too(queue):
     assert len(queue.attempts()) == 4
 
 
+def test_after_an_update_the_new_program_takes_over_and_what_runs_goes_on(queue, monkeypatch, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("old")
+    monkeypatch.setenv("TEST_PROGRAM", str(tmp_path))
+    monkeypatch.setenv("MDAF_SLOTS", "2")
+    (before,) = api.submit([queue.new("until_told")])
+    queue.wait_until(lambda: queue.running(before))
+    supervisors, worker = queue.supervisors(), store.get_job(before).pid
+    program.write_text("newer")
+    (after,) = api.submit([queue.new(seconds=0.1)])
+    queue.wait_until(lambda: queue.state(after) == "finished")
+    assert queue.supervisors() == supervisors and queue.running(before)
+    assert {(int(a[1]), a[4]) for a in queue.attempts()} == {(before, "old"), (after, "newer")}
+    os.kill(worker, signal.SIGKILL)
+    queue.wait_until(lambda: queue.ended(before))
+    assert "Killed by signal 9" in api.get_job(before).reason  # the launcher of before has told how it ended
+
+
 def test_a_claim_without_a_worker_goes_back_to_the_queue(queue):
     """A supervisor died right after claiming: the job was neither lost nor begun."""
     (job_id,) = store.add([queue.new()])
