@@ -28,9 +28,8 @@ def changed(name: str):
 
 
 @pytest.fixture
-def study(made_once, give_tiny, home, monkeypatch):
-    """A gated model with changed settings, and one that failed; nobody serves the queue."""
-    monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
+def study(made_once, give_tiny, home):
+    """A gated model with changed settings, and one that failed."""
 
     def make():
         from mdaf_core.base.settings import get_settings

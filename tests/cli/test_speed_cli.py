@@ -76,7 +76,6 @@ def test_what_cannot_be_asked(call, study, monkeypatch) -> None:  # type: ignore
         assert code == 2 and said in err
     with pytest.raises(UsageError, match="has not been measured"):
         make_figure(Material(study), "latency")
-    monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
     code, found, err = call("speed", study.id, "--rounds", "7", "--queue", "--json")
     assert code == 0, err
     job = api.get_job(found["job"])

@@ -6,11 +6,7 @@ import pytest
 
 from mdaf_core.queue import api, store
 
-
-@pytest.fixture(autouse=True)
-def tiny_and_no_supervisor(home, tiny, monkeypatch):
-    """Commands find the data set `tiny`; nobody serves the queue."""
-    monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
+pytestmark = pytest.mark.usefixtures("tiny")
 
 
 def test_run_list_show(call):

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mdaf_core.queue import api, store
+from mdaf_core.queue import store
 
-
-@pytest.fixture(autouse=True)
-def tiny_and_no_supervisor(home, tiny, monkeypatch):
-    """Commands find the data set `tiny`; nobody serves the queue."""
-    monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
+pytestmark = pytest.mark.usefixtures("tiny")
 
 
 def test_a_search_is_begun_and_shown(call):

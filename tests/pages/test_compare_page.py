@@ -209,8 +209,7 @@ def test_speed_that_was_measured(open_page, studies, monkeypatch) -> None:  # no
     assert "one candidate of one user, on 2 threads" in words(other)
 
 
-def test_speed_is_measured_by_a_job(open_page, monkeypatch) -> None:  # noqa: F811
-    monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
+def test_speed_is_measured_by_a_job(open_page) -> None:  # noqa: F811
     app = open_page("compare", "single", view="Speed")
     assert "Not measured yet" in app.info[0].value
     app.button(key="measure-speed").click().run()

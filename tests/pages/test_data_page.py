@@ -35,7 +35,6 @@ def store(tmp_path_factory) -> Path:
 
 def _page(patch, store, **query) -> AppTest:
     patch.setenv("MDAF_HOME", str(store))
-    patch.setattr("mdaf_core.queue.api.ensure_supervisor", lambda: None)
     patch.setattr("streamlit.page_link", lambda *_, **__: None)  # the page runs alone: there is nowhere to go
     app = AppTest.from_file(str(ROOT / "pages" / "data.py"), default_timeout=PATIENT)
     for name, value in query.items():

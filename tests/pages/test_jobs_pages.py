@@ -23,7 +23,6 @@ COST = estimate.Cost(parameters=1234, embedding=1000, dense=234, multiply_adds=1
 
 @pytest.fixture
 def quiet(home, monkeypatch):
-    monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
     monkeypatch.setattr(estimate, "known_costs", lambda configs, dataset, runs=1: [COST] * len(configs))
     return home
 

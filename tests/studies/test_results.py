@@ -11,7 +11,6 @@ from mdaf_core.analysis.plan import NO_PLAN, Extension, GivenUp
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.settings import get_settings
 from mdaf_core.metrics.registry import metrics
-from mdaf_core.queue import api
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper import bundle
 from mdaf_core.reporting.topics.comparison.frames import comparison_table, condition_notes
@@ -132,7 +131,6 @@ def test_added_seeds_are_recorded_and_marked_once_results_had_been_seen(home, se
 
 
 def test_extending_queues_every_configuration_and_remembers_when(home, monkeypatch):
-    monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
     monkeypatch.setattr(changing, "check_audit", lambda *_: None)
     study = make_study(["mdaf-full", "lr"], [1, 2])
     changing.extend(study.id, [3, 4])

@@ -19,15 +19,8 @@ from tests.reporting.example_study import make_study
 
 
 @pytest.fixture
-def quiet(home, monkeypatch):
-    """A queue that nobody serves."""
-    monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
-    return home
-
-
-@pytest.fixture
-def tiny(quiet, give_tiny):
-    return give_tiny(quiet)
+def tiny(home, give_tiny):
+    return give_tiny(home)
 
 
 def create(title: str, dataset: str = "clicks", presets: tuple[str, ...] = ("lr", "dcnv2"), seeds=(1, 2)) -> Study:
@@ -41,7 +34,7 @@ def ids(**wanted) -> set[str]:
     return {one.study.title for one in shelf.find(Wanted(**wanted))}
 
 
-def test_a_list_says_of_each_study_what_its_page_does(quiet):
+def test_a_list_says_of_each_study_what_its_page_does(home):
     """Jobs go before runs, the finished run of a seed before its others, as in `status.cells`."""
     done = make_study(["lr", "dcnv2"], [1, 2], failed=[("dcnv2", 2)])
     retried = tracking.start_run(get_preset("dcnv2"), 1, "toy", "f", study=done.id)
@@ -63,7 +56,7 @@ def test_a_list_says_of_each_study_what_its_page_does(quiet):
     assert best.best == max(means, key=means.get) and best.best_auc == pytest.approx(max(means.values()), abs=1e-12)
 
 
-def test_studies_are_found(quiet):
+def test_studies_are_found(home):
     first, second, third = create("Deep nets"), create("Deep crosses", "ads"), create("Straße", presets=("bst", "lr"))
     shelf.retag(first.id, ["keep", "paper"])
     shelf.retag(second.id, ["keep"])
@@ -81,7 +74,7 @@ def test_studies_are_found(quiet):
         shelf.find(Wanted(state="done"))
 
 
-def test_what_people_say_of_a_study_changes_nothing_else(quiet):
+def test_what_people_say_of_a_study_changes_nothing_else(home):
     study = create("Before")
     shelf.rename(study.id, "  After \n all ")
     shelf.write_note(study.id, "<b>raw</b>\n")
@@ -100,7 +93,7 @@ def test_what_people_say_of_a_study_changes_nothing_else(quiet):
         shelf.write_note(study.id, "x" * 20_001)
 
 
-def test_the_bin_keeps_everything_until_it_is_emptied(quiet):
+def test_the_bin_keeps_everything_until_it_is_emptied(home):
     study = make_study(["lr"], [1])
     run = tracking.list_runs(study.id)[0]
     shelf.discard(study.id)

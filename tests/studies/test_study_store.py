@@ -23,15 +23,8 @@ from mdaf_core.tasks.demo import run_demo
 
 
 @pytest.fixture
-def quiet(home, monkeypatch):
-    """A queue that nobody serves."""
-    monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
-    return home
-
-
-@pytest.fixture
-def tiny(quiet, give_tiny):
-    return give_tiny(quiet)
+def tiny(home, give_tiny):
+    return give_tiny(home)
 
 
 def create(**changes):
@@ -206,7 +199,7 @@ def test_models_that_read_histories_need_some(tiny):
     assert possible == ["lr", "dcnv2"]
 
 
-def test_the_demo_prepares_its_data_first_and_only_once(quiet):
+def test_the_demo_prepares_its_data_first_and_only_once(home):
     first = run_demo()
     prepare_job = next(j for j in store.list_jobs() if j.kind == "prepare")
     assert {j.depends_on for j in store.list_jobs(group=first.id)} == {prepare_job.id}

@@ -27,9 +27,7 @@ CONFIGS = ("dcnv2", "lr")
 LABEL = np.arange(40) % 2
 
 
-@pytest.fixture(autouse=True)
-def nobody_serves(tiny, monkeypatch):
-    monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
+pytestmark = pytest.mark.usefixtures("tiny")
 
 
 def started(trials: int = 3, **options: Any) -> search.Search:

@@ -59,10 +59,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def here(store: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(store: Path, home: Path) -> Path:
     """An artifacts folder with both data sets and an empty run store, in which nothing is started."""
     shutil.copytree(store / "home" / "datasets", home / "datasets")
-    monkeypatch.setattr("mdaf_core.queue.api.ensure_supervisor", lambda: None)
     return home
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mdaf_core.analysis.sequential import UntilDecided
 from mdaf_core.base.errors import UsageError
-from mdaf_core.queue import api, store
+from mdaf_core.queue import store
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper import bundle
 from mdaf_core.runs import tracking
@@ -43,7 +43,6 @@ def study(made, tmp_path, monkeypatch):
     shutil.copytree(folder, tmp_path / "artifacts")
     monkeypatch.setenv("MDAF_HOME", str(tmp_path / "artifacts"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(api, "ensure_supervisor", lambda: None)  # what is queued is looked at, not run
     return study
 
 
