@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -72,21 +74,29 @@ TESTED_IN = {
 }
 
 
-def imported(path: Path) -> set[str]:
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """What of a file's code the rules speak of, anywhere in it: imports, comparisons, calls and constants."""
+    kinds = (ast.Import, ast.ImportFrom, ast.Compare, ast.Call, ast.Constant)
+    return tuple(node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, kinds))
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Names of all modules a file imports, anywhere in it."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 def taken(path: Path, files: dict[str, Path]) -> set[str]:
     """The modules among `files` that a file imports: `from package import module` takes the module alone."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -95,7 +105,7 @@ def taken(path: Path, files: dict[str, Path]) -> set[str]:
     return names & files.keys()
 
 
-def tops(names: set[str]) -> set[str]:
+def tops(names: Iterable[str]) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
@@ -114,7 +124,7 @@ def part_of(module: str) -> str | None:
 
 def named(path: Path) -> set[str]:
     """Modules of the core that a file's strings name, such as those that are loaded or started by name."""
-    texts = (node.value for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Constant))
+    texts = (node.value for node in nodes(path) if isinstance(node, ast.Constant))
     return {text.partition(":")[0] for text in texts if isinstance(text, str) and MODULE.fullmatch(text)}
 
 
@@ -232,7 +242,7 @@ def test_no_model_is_known_by_its_name(path: Path) -> None:
     from mdaf_core.models.registry import models
 
     own = {config.__name__ for config in models().values()} | {config.network for config in models().values()}
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Compare):
             constants = {n.value for side in node.comparators for n in ast.walk(side) if isinstance(n, ast.Constant)}
             of_model = {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)} & {"kind", "model"}
