@@ -21,12 +21,13 @@ from mdaf_core.runs.presets import get_preset, preset_names
 from mdaf_core.training.batches import loader_for
 from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.optimizer import build_optimizer, clip_gradients
+from mdaf_core.training.warm import compile_kernels
 
 Row = dict[str, Any]
 
 SHAPE = (256, 50, 256, 16)
 """Sequences, tokens of each, channels, states: the report's scan."""
-EPOCH = 40.0
+EPOCH = 20.0
 """Seconds of an epoch that are measured, at most."""
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -44,6 +45,17 @@ def machine(_small: bool) -> Iterator[Row]:
         yield {"what": "GPU", "note": "none: what needs one is skipped"}
     names = [name for name in ("mamba_ssm", "selective_scan_cuda", "causal_conv1d") if find_spec(name)]
     yield {"what": "packages", "note": ", ".join(names) or "no mamba-ssm"}
+
+
+def warm(small: bool) -> Iterator[Row]:
+    """The CPU's kernels, for what the GPU is compared with."""
+    row = {"what": "the CPU's kernels", "on": "cpu"}
+    if small:
+        yield row | {"note": "compiled as they are used"}
+        return
+    start = time.perf_counter()
+    compile_kernels()
+    yield row | {"seconds": time.perf_counter() - start}
 
 
 def kernels(small: bool) -> Iterator[Row]:

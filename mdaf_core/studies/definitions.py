@@ -119,7 +119,12 @@ _DEFINITIONS = (
         reference="mean-1000",
         seeds=(42, 43, 44),
         overrides=(
-            *("training.batch_size=128", "training.max_epochs=8", "training.learning_rate=0.003"),
+            *(
+                "training.batch_size=128",
+                "training.max_epochs=16",
+                "training.patience=16",
+                "training.learning_rate=0.003",
+            ),
             *("training.schedule=constant", "training.weight_decay=0", "training.embedding_decay=null"),
             *("training.label_smoothing=0", "model.dropout=0", "model.hidden_units=[32]", "model.hidden_dim=16"),
             *("model.item_dim=8", "model.category_dim=8", "model.static_dim=8", "model.blocks=1"),

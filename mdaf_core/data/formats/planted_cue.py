@@ -1,9 +1,8 @@
 """Generated logs of thousands of events in which one thing of long ago matters: `synthetic` of size `long`.
 
-Early in a user's log stands a phase of `CUES` *cue* events, all red for half of each part's users, all blue for the
-others. At least `distance` background events later come the user's impressions. Each background category has a side,
-+1 or −1, half of them each, and an impression of an item of side s, by a user of colour c (red +1, blue −1), is clicked
-with
+Early in a user's log stands a phase of `CUES` *cue* events, all red or all blue, by a fair coin. At least `distance`
+background events later come the user's impressions. Each background category has a side, +1 or −1, half of them
+each, and an impression of an item of side s, by a user of colour c (red +1, blue −1), is clicked with
 
     p = σ(STRENGTH · s · c)
 
@@ -28,7 +27,6 @@ import polars as pl
 from scipy.special import expit
 
 USERS = {"train": 256, "val": 48, "test": 96}
-"""Even numbers: as many of each colour, so that what does not know a user's is at 0.5 with little chance about it."""
 DAYS = {"train": 20, "val": 5, "test": 5}
 """In which the impressions of each part's users lie."""
 ROWS = 16
@@ -73,7 +71,7 @@ def generate(distance: int, start: int, rng: np.random.Generator) -> Logs:
     users = sum(USERS.values())
     of_part = np.repeat(np.arange(len(USERS)), list(USERS.values()))
     side = rng.permutation(np.repeat([-1, 1], CATEGORIES // 2))
-    colour = np.concatenate([rng.permutation(np.repeat([-1, 1], count // 2)) for count in USERS.values()])
+    colour = rng.choice([-1, 1], users)
 
     lead_U = rng.integers(0, LEAD + 1, users)
     between_UR = np.pad(rng.integers(0, BETWEEN + 1, (users, ROWS - 1)), ((0, 0), (1, 0)))
