@@ -21,9 +21,9 @@ def test_a_part_is_read_as_it_prints_and_ended_when_its_time_is_over() -> None:
         return gpu.watch([sys.executable, "-c", f"print('begun', flush=True); {code}"], limit, lines.append)
 
     assert watched("print('done')") == ""
-    assert watched("import time; time.sleep(60)", 2) == "cut off after 2 s"
     assert watched("raise SystemExit('there is no driver')") == "failed (1): there is no driver"
-    assert lines == ["begun\n", "done\n", "begun\n", "begun\n"]
+    assert lines == ["begun\n", "done\n", "begun\n"]
+    assert watched("import time; time.sleep(600)", 1) == "cut off after 1 s"
 
 
 def test_the_table_has_what_was_measured_when_a_part_is_cut_off(tmp_path: Path, monkeypatch, capsys) -> None:
@@ -52,7 +52,8 @@ def test_the_table_has_what_was_measured_when_a_part_is_cut_off(tmp_path: Path, 
 def test_without_a_gpu_all_parts_run_on_the_cpu_and_name_what_they_skip(tiny) -> None:
     from benchmarks import gpu_parts
 
-    found = {name: list(getattr(gpu_parts, name)(True)) for name in gpu.LIMITS if name != "install"}
+    parts = [name for name in gpu.LIMITS if name not in ("install", "report")]  # an epoch is measured as of `stream`
+    found = {name: list(getattr(gpu_parts, name)(True)) for name in parts}
     notes = {row["what"]: row.get("note", "") for rows in found.values() for row in rows}
     assert "none" in notes["GPU"]
     for name in ("scan, mamba-ssm", "every preset"):
@@ -63,6 +64,5 @@ def test_without_a_gpu_all_parts_run_on_the_cpu_and_name_what_they_skip(tiny) ->
     for row in compared:
         most = 1e-4 if row["precision"] == "float32" else 0.1
         assert row["deviation"] < most and row["of gradients"] < most, row
-    for part in ("report", "stream"):
-        epochs = [row for row in found[part] if row["what"].startswith("epoch")]
-        assert len(epochs) == 3 and all("2 of" in row["note"] and row["rows/s"] > 0 for row in epochs)
+    epochs = [row for row in found["stream"] if row["what"].startswith("epoch")]
+    assert len(epochs) == 3 and all("2 of" in row["note"] and row["rows/s"] > 0 for row in epochs)
