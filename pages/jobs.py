@@ -106,6 +106,8 @@ def _running(job: Job) -> None:
         st.progress(share_done(job) or 0.0, shared.plain(_sentence(progress_text(job))))
         facts = [f"running for {shared.fmt_time(time.time() - (job.started or time.time()))}"]
         facts.append(f"on {threads_words(job_threads(job.threads))}")
+        if job.machine:
+            facts.append(f"of {shared.plain(job.machine)}")
         if job.progress.get("seconds_left") is not None:
             facts.append(f"at most {shared.fmt_time(job.progress['seconds_left'])} left")
         if job.progress.get("val_auc") is not None:

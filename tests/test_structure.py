@@ -56,6 +56,8 @@ TESTED_IN = {
     "path_browser predictions_form prepare_form prepare_progress published published_form shared study_plan uploading",
     "plugins/test_plugins.py": "mdaf_core.plugins: load",
     "queue/test_supervision.py": "mdaf_core.queue: launching",
+    "queue/test_elsewhere.py": "mdaf_core.queue.elsewhere: hold ray_cluster",
+    "tasks/test_training_elsewhere.py": "mdaf_core.tasks: node",
     "reporting/test_bundle.py": "mdaf_core.reporting: captions figure words mdaf_core.reporting.paper: text "
     "mdaf_core.reporting.topics: published slices mdaf_core.reporting.topics.comparison: figures pairs reported "
     "mdaf_core.reporting.topics.curves: figures table mdaf_core.reporting.topics.gates: figures frames table",

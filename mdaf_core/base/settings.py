@@ -27,6 +27,9 @@ def _usual_home() -> Path:
     return (PROJECT_ROOT if IN_CLONE else Path.cwd()) / "artifacts"
 
 
+UNTOLD = "files:"
+
+
 class Settings(BaseSettings):
     """Read afresh by `get_settings()` at each use, so that tests and workers see their own environment."""
 
@@ -39,7 +42,14 @@ class Settings(BaseSettings):
     slots: int | None = Field(
         None, ge=1, description="How many jobs run at once; default: one a GPU, else as many as share the cores."
     )
-    executor: Literal["local"] = Field("local", description="Where training jobs are executed.")
+    executor: Literal["local", "ray", "slurm"] = Field(
+        "local", description="Where trainings run: on this machine, on a Ray cluster, or through SLURM."
+    )
+    job_gpus: int = Field(0, ge=0, description="GPUs that a training elsewhere asks for.")
+    job_memory: ByteSize | None = Field(
+        None, description="Memory that a training elsewhere asks for, such as 8GB; default: what is foreseen, and half."
+    )
+    slurm: str = Field("", description="Options of sbatch for trainings, such as `partition=gpu time=120` (minutes).")
     threads: int | None = Field(
         None, ge=1, description="CPU threads a training uses; default: all cores, or a share of them."
     )
@@ -94,7 +104,8 @@ class Settings(BaseSettings):
 
     @property
     def tracking_uri(self) -> str:
-        """`MLFLOW_TRACKING_URI` where set, else a SQLite file in `home`."""
+        """`MLFLOW_TRACKING_URI` where set, else a SQLite file in `home`; `UNTOLD` on a machine whose trainings are told
+        to the run store by another one."""
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home.resolve() / 'mlflow.db'}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Protocol
 
 from pydantic import BaseModel
 
@@ -19,11 +20,22 @@ class Stopped(Exception):
     """The job was asked to stop and did."""
 
 
+class Desk(Protocol):
+    """Where an attempt tells and asks: the queue itself (`store`, which says what each is), or what stands for it on
+    another machine."""
+
+    def report(self, job: Job, progress: str, run_id: str | None, timeout: float = ...) -> None: ...
+
+    def cancel_requested(self, job: Job, timeout: float = ...) -> bool: ...
+
+    def reserve(self, job: Job, memory: int, together: int) -> bool: ...
+
+
 class Context:
     """One attempt of a job."""
 
-    def __init__(self, job: Job):
-        self.job = job
+    def __init__(self, job: Job, desk: Desk = store):
+        self.job, self._desk = job, desk
         self._pending: tuple[BaseModel, str | None] | None = None
         self._reported = self._asked = 0.0
         self._run_id: str | None = None
@@ -43,7 +55,7 @@ class Context:
         if self._pending is not None and self._reachable():
             try:
                 progress, run_id = self._pending
-                store.report(self.job, progress.model_dump_json(), run_id, timeout=BUSY_SECONDS)
+                self._desk.report(self.job, progress.model_dump_json(), run_id, timeout=BUSY_SECONDS)
                 self._pending = None
             except QueueError as error:
                 self._miss(error)
@@ -53,7 +65,7 @@ class Context:
         """Whether someone cancelled the job, as far as the queue can be asked."""
         if not self._stop and time.monotonic() - self._asked >= ASK_EVERY and self._reachable():
             try:
-                self._stop = store.cancel_requested(self.job, timeout=BUSY_SECONDS)
+                self._stop = self._desk.cancel_requested(self.job, timeout=BUSY_SECONDS)
             except QueueError as error:
                 self._miss(error)
             self._asked = time.monotonic()
@@ -66,7 +78,7 @@ class Context:
             Stopped: the job was asked to stop meanwhile.
         """
         said = False
-        while not store.reserve(self.job, memory, together):
+        while not self._desk.reserve(self.job, memory, together):
             if not said:
                 notices.log("Waits until other jobs leave enough memory.")
                 said = True

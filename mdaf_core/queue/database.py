@@ -14,7 +14,7 @@ from mdaf_core.base.files import full_sentence, is_full, nearly_full
 from mdaf_core.base.locks import exclusive
 from mdaf_core.base.settings import get_settings
 
-_VERSION = 3
+_VERSION = 4
 _SCHEMA = """
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -42,7 +42,8 @@ CREATE TABLE jobs (
     pid INTEGER,
     settling TEXT,
     threads INTEGER,
-    memory INTEGER
+    memory INTEGER,
+    machine TEXT
 );
 CREATE INDEX jobs_state ON jobs(state);
 CREATE UNIQUE INDEX jobs_key ON jobs(kind, key) WHERE key IS NOT NULL;
@@ -59,7 +60,7 @@ INSERT INTO jobs SELECT
     END,
     payload, state, reason, position, depends_on, blocked, created, started, ended, attempts,
     kind = 'train', resume, run_id, progress, cancel_requested, token, slot, pid, settling,
-    NULL, NULL
+    NULL, NULL, NULL
 FROM jobs_1;
 DROP TABLE jobs_1;
 PRAGMA user_version = {_VERSION};
@@ -68,10 +69,16 @@ PRAGMA user_version = {_VERSION};
 _FROM_2 = f"""
 ALTER TABLE jobs ADD COLUMN threads INTEGER;
 ALTER TABLE jobs ADD COLUMN memory INTEGER;
+ALTER TABLE jobs ADD COLUMN machine TEXT;
 PRAGMA user_version = {_VERSION};
 """
 """From the second, whose jobs all ran alone or in equal slots."""
-_STEPS = {1: _FROM_1, 2: _FROM_2}
+_FROM_3 = f"""
+ALTER TABLE jobs ADD COLUMN machine TEXT;
+PRAGMA user_version = {_VERSION};
+"""
+"""From the third, whose jobs all ran on this machine."""
+_STEPS = {1: _FROM_1, 2: _FROM_2, 3: _FROM_3}
 
 
 class QueueError(StudioError):

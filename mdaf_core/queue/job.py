@@ -36,6 +36,7 @@ class Job:
         token: the current claim; it fences off every earlier one.
         threads: CPU threads it computes on, beside other jobs; None: all there are, alone (see `slots`).
         memory: bytes it has said it will take, see `store.reserve`.
+        machine: where it runs, or ran last, if not on this machine (see `elsewhere`); empty while it waits there.
     """
 
     id: int
@@ -63,6 +64,7 @@ class Job:
     pid: int | None
     threads: int | None = None
     memory: int | None = None
+    machine: str | None = None
 
     @property
     def payload(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
@@ -44,6 +44,27 @@ Settle = Callable[[Job, Literal["failed", "cancelled"], str], bool]
 
 
 @dataclass(frozen=True)
+class Elsewhere(Generic[Payload]):
+    """How a task is done on another machine, which reaches neither the queue nor the run store: what it is told, and
+    what is made of what it tells. Both are JSON.
+
+    Attributes:
+        memory: bytes it is foreseen to take.
+        begin: opens here what the task needs, before each time it is begun or goes on (`Job.resume`, `Job.run_id`);
+            returns what the other machine is told beside the payload: `run_id`, and what the kind likes.
+        work: does it there; may raise; returns what `conclude` is to know.
+        done: how much of it is finished (epochs), looked at here now and then while it runs.
+        conclude: what is left to do here when it has ended well.
+    """
+
+    memory: Callable[[Payload], int]
+    begin: Callable[[Job, Payload], dict[str, Any]]
+    work: Callable[[Context, Payload, dict[str, Any]], dict[str, Any]]
+    done: Callable[[dict[str, Any]], int]
+    conclude: Callable[[Job, Payload, dict[str, Any], dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
 class Kind(Generic[Payload]):
     """What a kind of task is given, does and tells.
 
@@ -55,6 +76,7 @@ class Kind(Generic[Payload]):
         settle: for tasks that leave something open where they end badly (`Job.resumable`): closes it under this state
             and reason, and returns whether it turned out to be finished. Called by a process that holds the job's lock,
             again where it raised.
+        elsewhere: for tasks that may run on another machine.
     """
 
     name: str
@@ -62,3 +84,4 @@ class Kind(Generic[Payload]):
     progress: type[Progress]
     run: Callable[[Context, Payload], None]
     settle: Settle | None = None
+    elsewhere: Elsewhere[Payload] | None = None

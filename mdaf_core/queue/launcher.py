@@ -7,7 +7,7 @@ leaves. Workers go on without either.
 
     {"do": "run", "job": 3, "token": "…", "environment": {…}}      {"do": "settle", "job": 3}
     {"do": "leave"}      {"do": "retire"}: start nothing more, leave when all workers have ended
-    {"event": "ready"}      {"event": "exited", "job": 3, "token": "…", "status": -9}
+    {"event": "ready", "elsewhere": ["train"]}      {"event": "exited", "job": 3, "token": "…", "status": -9}
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from mdaf_core.queue.kind import Kind
 HEIR_AFTER = 0.3  # seconds after the supervisor's death: by then the kernel has freed its lock
 
 
-def main(kinds: Mapping[str, Kind[Any]], preload: Iterable[str] = ()) -> None:
+def main(kinds: Mapping[str, Kind[Any]], preload: Iterable[str] = (), node: str = "") -> None:
     """Serve the supervisor on standard input and output.
 
     Args:
         kinds: what each kind of job does.
         preload: modules loaded before the first fork.
+        node: the module that does a task on another machine (`elsewhere.node`).
     """
     commands, events = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -47,7 +48,7 @@ def main(kinds: Mapping[str, Kind[Any]], preload: Iterable[str] = ()) -> None:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # shared pages stay shared: the collector of a worker does not touch what was loaded here
-    _send(events, {"event": "ready"})
+    _send(events, {"event": "ready", "elsewhere": [name for name, kind in kinds.items() if kind.elsewhere and node]})
 
     workers: dict[int, dict[str, Any]] = {}
     buffer, retired = b"", False
@@ -73,14 +74,14 @@ def main(kinds: Mapping[str, Kind[Any]], preload: Iterable[str] = ()) -> None:
                 if pid == 0:
                     os.close(commands)
                     os.close(events)
-                    _work(command, kinds)
+                    _work(command, kinds, node)
                 workers[pid] = command
         for pid, status in _reap(workers):
             command = workers.pop(pid)
             _send(events, {"event": "exited", "job": command["job"], "token": command.get("token"), "status": status})
 
 
-def _work(command: dict[str, Any], kinds: Mapping[str, Kind[Any]]) -> None:
+def _work(command: dict[str, Any], kinds: Mapping[str, Kind[Any]], node: str) -> None:
     """The life of a forked worker."""
     code = 1
     try:
@@ -88,7 +89,7 @@ def _work(command: dict[str, Any], kinds: Mapping[str, Kind[Any]]) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.environ.update(command.get("environment", {}))
         if command["do"] == "run":
-            code = worker.run(command["job"], command["token"], kinds)
+            code = worker.run(command["job"], command["token"], kinds, node)
         else:
             code = worker.settle(command["job"], kinds)
     finally:

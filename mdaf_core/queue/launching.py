@@ -41,6 +41,7 @@ class Launcher:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0
         )
         self.ready = False
+        self.elsewhere: tuple[str, ...] = ()  # kinds that may run on another machine
         assert self.process.stdout
         self._events = Events(self.process.stdout.fileno())
 

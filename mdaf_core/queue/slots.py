@@ -3,6 +3,9 @@
 Where `MDAF_SLOTS` is set or there are GPUs, each job has a slot, and slots have equal shares of the cores; else jobs
 share the cores by the threads that each was queued with: trainings of a study compute on few threads each, as many
 at once as there are cores, for small steps gain little from a second thread.
+
+Where `MDAF_EXECUTOR` sends trainings elsewhere, `MDAF_SLOTS` and `MDAF_THREADS` are of those, and the other jobs share
+this machine as if neither was set.
 """
 
 from __future__ import annotations
@@ -29,25 +32,46 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+PLACES = 16
+"""Trainings that are asked for at once elsewhere, where `MDAF_SLOTS` is not set."""
+
+
+def elsewhere() -> bool:
+    """Whether trainings run on other machines."""
+    return get_settings().executor != "local"
+
+
+def places() -> int:
+    """Most trainings at once elsewhere, those that wait for a machine there included."""
+    return get_settings().slots or PLACES
+
+
+def _own() -> tuple[int | None, int | None]:
+    """Slots and threads as they were set for the jobs of this machine."""
+    settings = get_settings()
+    return (None, None) if elsewhere() else (settings.slots, settings.threads)
+
+
 def share_cores() -> bool:
     """Whether jobs share the cores by their threads: nobody has set slots or threads, and there is no GPU."""
-    settings = get_settings()
-    return settings.slots is None and settings.threads is None and not gpus()
+    return _own() == (None, None) and not gpus()
 
 
 def slot_count() -> int:
     """Most jobs at once: `MDAF_SLOTS`, else one a GPU, else one a core, or one where `MDAF_THREADS` is set alone."""
-    return get_settings().slots or len(gpus()) or (cores() if share_cores() else 1)
+    return _own()[0] or len(gpus()) or (cores() if share_cores() else 1)
 
 
 def threads_for(jobs: int) -> int | None:
     """Threads of each of so many trainings that are launched together, as `Job.threads`: all cores are at work, on as
     many jobs at once as there are. None for one alone, and where slots decide."""
-    return max(1, cores() // jobs) if jobs > 1 and share_cores() else None
+    return max(1, cores() // jobs) if jobs > 1 and share_cores() and not elsewhere() else None
 
 
 def at_once(threads: int | None) -> int:
-    """How many jobs of so many threads run at once."""
+    """How many trainings of so many threads run at once."""
+    if elsewhere():
+        return places()
     if not share_cores():
         return slot_count()
     return 1 if threads is None else max(1, cores() // threads)
@@ -55,9 +79,11 @@ def at_once(threads: int | None) -> int:
 
 def job_threads(threads: int | None) -> int:
     """CPU threads that a job with these `Job.threads` computes on: `MDAF_THREADS`, else its own, else its slot's share
-    of the cores."""
+    of the cores. One on a machine elsewhere, unless either says more."""
+    if elsewhere():
+        return get_settings().threads or threads or 1
     equal = 1 if share_cores() else slot_count()
-    return get_settings().threads or threads or max(1, cores() // equal)
+    return _own()[1] or threads or max(1, cores() // equal)
 
 
 def threads_words(threads: int) -> str:
@@ -65,7 +91,15 @@ def threads_words(threads: int) -> str:
 
 
 def sharing_words() -> str:
-    """How jobs share this machine, as a sentence."""
+    """How trainings share this machine, or where else they run, as a sentence."""
+    settings = get_settings()
+    if settings.executor != "local":
+        where = "through SLURM" if settings.executor == "slurm" else "on the Ray cluster"
+        gpus_too = f" and {settings.job_gpus} GPU{'s' * (settings.job_gpus > 1)}" if settings.job_gpus else ""
+        return (
+            f"Trainings run {where}, each on {threads_words(job_threads(None))}{gpus_too}; at most {places()} at a "
+            "time run or wait for a machine there. Other jobs run on this machine."
+        )
     if share_cores():
         return (
             f"Trainings that were launched together share the {cores()} cores: as many at once as there are cores, "
@@ -78,5 +112,7 @@ def sharing_words() -> str:
 def slot_environment(slot: int, threads: int | None = None) -> dict[str, str]:
     """Environment variables of the worker of a job with these `Job.threads` in this slot: its GPU, its threads."""
     devices = gpus()
+    if elsewhere():
+        return {"CUDA_VISIBLE_DEVICES": devices[slot % len(devices)]} if devices else {}
     environment = {"CUDA_VISIBLE_DEVICES": devices[slot % len(devices)]} if devices else {}
     return environment | {"MDAF_THREADS": str(job_threads(threads))}

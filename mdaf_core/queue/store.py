@@ -19,7 +19,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mdaf_core.base.entries import LARGEST
 from mdaf_core.base.errors import UsageError
@@ -202,7 +202,7 @@ def requeue(job_id: int, resume: bool) -> Job:
 def _requeue(db: sqlite3.Connection, job_id: int, resume: bool) -> None:
     db.execute(
         "UPDATE jobs SET state = 'queued', reason = '', blocked = 0, started = NULL, ended = NULL, progress = NULL, "
-        "memory = NULL, cancel_requested = NULL, token = NULL, slot = NULL, pid = NULL, resume = ?, "
+        "memory = NULL, machine = NULL, cancel_requested = NULL, token = NULL, slot = NULL, pid = NULL, resume = ?, "
         "run_id = CASE WHEN ? THEN run_id END, position = (SELECT MAX(position) + 1 FROM jobs) "
         "WHERE id = ? AND state IN ('failed', 'cancelled')",
         (int(resume), int(resume), job_id),
@@ -252,19 +252,37 @@ def reserve(job: Job, memory: int, together: int) -> bool:
 # What the supervisor does
 
 
-def claim(slots: int, share_cores: bool = False) -> Job | None:
+class Lane(NamedTuple):
+    """Kinds of job that share slots: these, or all but these."""
+
+    names: tuple[str, ...]
+    others: bool = False
+
+    def condition(self) -> tuple[str, tuple[str, ...]]:
+        """As a condition on the jobs `j`, with its values."""
+        return f"j.kind {'NOT IN' if self.others else 'IN'} ({','.join('?' * len(self.names))})", self.names
+
+
+EVERY = Lane((), others=True)
+
+
+def claim(slots: int, share_cores: bool = False, kinds: Lane = EVERY) -> Job | None:
     """Reserve a free slot for the next job that may start, under a new token; None where no slot or no job is free.
 
     Args:
         slots: most jobs at once.
         share_cores: a slot is a core, and a job takes as many as it has threads, or all; where the next job finds too
             few free, those behind it wait too.
+        kinds: of which kinds; others neither start nor take slots.
     """
+    condition, names = kinds.condition()
     with transaction() as db:
         taken = {
             slot: threads
             for slot, threads in db.execute(
-                "SELECT slot, threads FROM jobs WHERE state = 'running' OR (state = 'queued' AND token IS NOT NULL)"
+                "SELECT slot, threads FROM jobs j WHERE (state = 'running' OR (state = 'queued' AND token IS NOT "
+                f"NULL)) AND {condition}",
+                names,
             )
         }
         free = [slot for slot in range(slots) if slot not in taken]
@@ -273,7 +291,8 @@ def claim(slots: int, share_cores: bool = False) -> Job | None:
         row = db.execute(
             "SELECT j.id, j.threads FROM jobs j LEFT JOIN jobs d ON d.id = j.depends_on "
             "WHERE j.state = 'queued' AND j.token IS NULL AND j.settling IS NULL "
-            "AND (j.depends_on IS NULL OR d.state = 'finished') ORDER BY j.position LIMIT 1"
+            f"AND (j.depends_on IS NULL OR d.state = 'finished') AND {condition} ORDER BY j.position LIMIT 1",
+            names,
         ).fetchone()
         if row is None:
             return None
@@ -322,15 +341,34 @@ def refuse(job: Job, reason: str) -> None:
 CANCELLED_REASON = "Cancelled; what was finished, epochs or stages, is kept."
 
 
-def confirm(job_id: int, token: str, pid: int) -> Job | None:
-    """Begin the claimed job, or None where the claim no longer holds. Call with the job's lock held."""
+def claimed(job_id: int, token: str) -> Job | None:
+    """The job, while this claim on it holds and waits to be confirmed."""
+    job = get_job(job_id)
+    return job if job.state == "queued" and job.token == token else None
+
+
+def confirm(job_id: int, token: str, pid: int, machine: str | None = None) -> Job | None:
+    """Begin the claimed job, or None where the claim no longer holds. Call with the job's lock held.
+
+    Args:
+        machine: as of `Job.machine`.
+    """
     with transaction() as db:
         changed = db.execute(
-            "UPDATE jobs SET state = 'running', started = ?, pid = ?, attempts = attempts + 1 "
+            "UPDATE jobs SET state = 'running', started = ?, pid = ?, machine = ?, attempts = attempts + 1 "
             "WHERE id = ? AND token = ? AND state = 'queued'",
-            (time.time(), pid, job_id, token),
+            (time.time(), pid, machine, job_id, token),
         ).rowcount
     return get_job(job_id) if changed else None
+
+
+def moved(job: Job, machine: str) -> None:
+    """A running job goes on on another machine, or (empty) waits for one."""
+    with transaction() as db:
+        db.execute(
+            "UPDATE jobs SET machine = ? WHERE id = ? AND token = ? AND state = 'running'",
+            (machine, job.id, job.token),
+        )
 
 
 def report(job: Job, progress: str, run_id: str | None, timeout: float = 20.0) -> None:

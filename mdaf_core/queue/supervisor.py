@@ -27,7 +27,8 @@ from mdaf_core.queue import memory, store
 from mdaf_core.queue.database import QueueError
 from mdaf_core.queue.job import Job, lock_path
 from mdaf_core.queue.launching import PROGRAM, Launcher, Program, Retired
-from mdaf_core.queue.slots import share_cores, slot_count, slot_environment
+from mdaf_core.queue.slots import elsewhere, places, share_cores, slot_count, slot_environment
+from mdaf_core.queue.store import EVERY, Lane
 
 IDLE_SECONDS = 300.0
 TICK = 0.2
@@ -133,6 +134,7 @@ class Supervisor:
             if event["event"] == "ready":
                 if self.launcher:
                     self.launcher.ready, self.failed_starts = True, 0
+                    self.launcher.elsewhere = tuple(event.get("elsewhere", ()))
             elif event["token"]:
                 self.statuses[event["token"]] = event["status"]
             elif event["status"] == 0:
@@ -214,15 +216,18 @@ class Supervisor:
         self.program.look(again=new)
         if self.program.changing:
             return
-        slots = slot_count()
-        if sum(job.token is not None for job in jobs) >= slots:
+        there = self.launcher.elsewhere if elsewhere() else ()
+        lanes = [(slot_count(), share_cores(), Lane(there, others=True) if there else EVERY)]
+        lanes += [(places(), False, Lane(there))] if there else []
+        if sum(job.token is not None for job in jobs) >= sum(slots for slots, _, _ in lanes):
             return
-        while (job := store.claim(slots, share_cores())) is not None:
-            assert job.token and job.slot is not None
-            self.sent[job.token] = time.monotonic()
-            environment = slot_environment(job.slot, job.threads)
-            if not self.launcher.send(do="run", job=job.id, token=job.token, environment=environment):
-                break  # it just died: the claim is taken back when that is noticed
+        for lane in lanes:
+            while (job := store.claim(*lane)) is not None:
+                assert job.token and job.slot is not None
+                self.sent[job.token] = time.monotonic()
+                environment = {} if job.kind in there else slot_environment(job.slot, job.threads)
+                if not self.launcher.send(do="run", job=job.id, token=job.token, environment=environment):
+                    return  # it just died: the claim is taken back when that is noticed
 
     def _watch(self, jobs: list[Job]) -> None:
         """Take back claims nobody will confirm, bury the dead, press those who were asked to stop."""

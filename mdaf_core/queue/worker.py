@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ from mdaf_core.queue import memory, store
 from mdaf_core.queue.context import Context, Stopped
 from mdaf_core.queue.job import Job, JobState, lock_path, log_path
 from mdaf_core.queue.kind import Kind
+from mdaf_core.queue.slots import elsewhere
 
 
-def run(job_id: int, token: str, kinds: Mapping[str, Kind[Any]]) -> int:
-    """Run one job from confirmation to its last word; returns the exit code of this process.
+def run(job_id: int, token: str, kinds: Mapping[str, Kind[Any]], node: str = "") -> int:
+    """Run one job from confirmation to its last word, here or (`node`, see `launcher.main`) on another machine; returns
+    the exit code of this process.
 
     The lock is never released here: it goes with the process, after everything else.
     """
@@ -36,43 +39,98 @@ def run(job_id: int, token: str, kinds: Mapping[str, Kind[Any]]) -> int:
     if wait_lock(lock_path(job_id), 10) is None:
         print(f"Job {job_id} is held by another worker: this one leaves.", flush=True)
         return 0
+    claimed = store.claimed(job_id, token)
+    kind = None if claimed is None else kinds.get(claimed.kind)
+    if claimed is not None and kind is not None and kind.elsewhere and node and elsewhere():
+        return _keep_watch(claimed, kind, kinds, node)
     job = store.confirm(job_id, token, os.getpid())
     if job is None:
         print(f"Job {job_id} was given to another worker: this one leaves.", flush=True)
         return 0
     notices.log(f"Job {job_id} ({job.title}), attempt {job.attempts}, process {os.getpid()}.")
+    return _to_its_end(job, kinds, lambda context: _do(context, kinds))
+
+
+def _keep_watch(claimed: Job, kind: Kind[Any], kinds: Mapping[str, Kind[Any]], node: str) -> int:
+    """As `run`, of a job that is done on another machine: it is confirmed when it has begun there."""
+    from mdaf_core.queue.elsewhere.steward import Steward
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that it ends what it has started
+    assert claimed.token
+    steward: Steward | None = None
+    problem: Exception | None = None
+    try:
+        try:
+            plugins.name(claimed.payload.get("plugins", ()))
+            steward = Steward(claimed, kind, payload(claimed, kind), node)
+            if not steward.place():
+                notices.log("It was cancelled, or given to another worker, before it began.")
+                return 0
+        except Exception as error:  # it is told once the job is ours
+            problem = error
+        job = store.confirm(claimed.id, claimed.token, os.getpid(), steward.machine if steward else "")
+        if job is None:
+            return 0
+
+        def do(context: Context) -> None:
+            try:
+                if problem is not None:
+                    raise problem
+                assert steward is not None
+                steward.run(context)
+            finally:  # first it ends there, then the queue is told so
+                if steward is not None:
+                    steward.leave()
+
+        return _to_its_end(job, kinds, do)
+    finally:
+        if steward is not None:
+            steward.leave()
+
+
+def _to_its_end(job: Job, kinds: Mapping[str, Kind[Any]], do: Callable[[Context], None]) -> int:
     context = Context(job)
-    state, reason = _work(job, context, kinds)
+    state, reason = _work(job, context, do)
     context.flush()
     with_patience(lambda: store.end(job, state, reason))
     word = state.capitalize()
     notices.log(f"{word}." if not reason else reason if reason.startswith(word) else f"{word}: {reason}")
     if state != "finished":
-        return settle_locked(job_id, kinds)
+        return settle_locked(job.id, kinds)
     return 0
 
 
-def _work(job: Job, context: Context, kinds: Mapping[str, Kind[Any]]) -> tuple[JobState, str]:
-    """Do the job; how it ended, and why. A traceback goes to the log only where the program, or a plug-in,
-    is at fault."""
+def _do(context: Context, kinds: Mapping[str, Kind[Any]]) -> None:
+    job = context.job
+    if job.kind not in kinds:
+        raise StudioError(f"This program knows no jobs of the kind {job.kind!r}: update it, or cancel the job.")
+    plugins.name(job.payload.get("plugins", ()))
+    kind = kinds[job.kind]
+    kind.run(context, payload(job, kind))
+
+
+def _work(job: Job, context: Context, do: Callable[[Context], None]) -> tuple[JobState, str]:
+    """Do the job; how it ended, and why."""
     try:
-        if job.kind not in kinds:
-            raise StudioError(f"This program knows no jobs of the kind {job.kind!r}: update it, or cancel the job.")
-        plugins.name(job.payload.get("plugins", ()))
-        kind = kinds[job.kind]
-        kind.run(context, _payload(job, kind))
+        do(context)
         return "finished", ""
     except BaseException as error:
         if with_patience(lambda: store.cancel_requested(job)):
             return "cancelled", store.CANCELLED_REASON
-        mine = isinstance(error, StudioError | Stopped) and not isinstance(error, PluginError)
-        if not mine and not is_full(error):
-            with contextlib.suppress(OSError):
-                traceback.print_exc()
+        trace(error)
         return "failed", describe(error)
 
 
-def _payload(job: Job, kind: Kind[Any]) -> BaseModel:
+def trace(error: BaseException) -> None:
+    """Put the traceback into the log where the program, or a plug-in, is at fault, and only there."""
+    mine = isinstance(error, StudioError | Stopped) and not isinstance(error, PluginError)
+    if not mine and not is_full(error):
+        with contextlib.suppress(OSError):
+            traceback.print_exception(error)
+
+
+def payload(job: Job, kind: Kind[Any]) -> BaseModel:
+    """What the queue holds for the job's kind; a StudioError where that cannot be used."""
     try:
         return kind.payload.model_validate(job.payload)
     except ValidationError as error:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from json import dumps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdaf_core.base.errors import StudioError
+from mdaf_core.base.files import write_json
 from mdaf_core.base.settings import IN_CLONE, PROJECT_ROOT
 from mdaf_core.base.version import __version__
 from mdaf_core.runs import tracking
@@ -65,10 +68,18 @@ def describe(device: str, scan: str, threads: dict[str, int]) -> dict[str, Any]:
     }
 
 
+def write_once(path: Path, facts: dict[str, Any]) -> None:
+    """Write down the provenance of a run that another machine opened for this one, which knew nothing of it yet. Best
+    effort: the result tells it too."""
+    with suppress(OSError, ValueError):
+        if "code" not in json.loads(path.read_text("utf-8")):
+            write_json(path, facts)
+
+
 def fingerprint(dataset: PreparedDataset) -> str:
     """Short id of a data set's content: runs are comparable where it is the same."""
     facts = {"input": dataset.meta.fingerprint, "split": dataset.meta.split, "options": dataset.meta.options}
-    return sha256(dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def check_same_data(dataset: PreparedDataset, study: str = "", run_id: str | None = None) -> None:

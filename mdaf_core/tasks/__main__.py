@@ -18,4 +18,4 @@ PRELOAD = (
 
 if __name__ == "__main__":
     warm.start()
-    launcher.main(KINDS, PRELOAD)
+    launcher.main(KINDS, PRELOAD, node="mdaf_core.tasks.node")

@@ -28,7 +28,9 @@ def share_done(job: Job) -> float | None:
 
 def progress_text(job: Job) -> str:
     """What a running job is doing."""
-    return "stopping" if job.cancel_requested else progress(job).words()
+    if job.cancel_requested:
+        return "stopping"
+    return "waiting for another machine" if job.machine == "" else progress(job).words()
 
 
 def to_dict(job: Job) -> dict[str, Any]:
@@ -40,8 +42,8 @@ def to_dict(job: Job) -> dict[str, Any]:
 def standing(job: Job) -> str:
     """One line on a job: what it does, why it ended badly, or how long it took."""
     if job.state == "running":
-        share = share_done(job)
-        return progress_text(job) if share is None else f"{share:.0%}, {progress_text(job)}"
+        share, where = share_done(job), f" (on {job.machine})" if job.machine else ""
+        return (progress_text(job) if share is None else f"{share:.0%}, {progress_text(job)}") + where
     if job.state == "finished" and job.started and job.ended:
         return f"{job.ended - job.started:.0f} s, ended {time.strftime('%Y-%m-%d %H:%M', time.localtime(job.ended))}"
     return job.reason

@@ -30,11 +30,16 @@ def train(config: RunConfig, dataset: PreparedDataset, seed: int, **options: Any
     from mdaf_core.training import fit
 
     result = fit.train(config, dataset, seed, **options)
-    try:
-        summarise(result.run_id)
-    except Exception:  # the run is finished all the same; pages compute what is missing
-        traceback.print_exc()
+    try_to_summarise(result.run_id)
     return result
+
+
+def try_to_summarise(run_id: str) -> None:
+    """As `summarise`; whatever goes wrong, the run is finished all the same, and pages compute what is missing."""
+    try:
+        summarise(run_id)
+    except Exception:
+        traceback.print_exc()
 
 
 def summarise(run_id: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mdaf_core.queue import kind
 from mdaf_core.runs import progress
@@ -47,22 +47,33 @@ class TrainProgress(progress.Progress, kind.Progress):
 
 
 def run(context: Context, training: Training) -> None:
-    """Train; a job that goes on continues its run."""
-    from mdaf_core.base import notices
+    """Train here; a job that goes on continues its run."""
     from mdaf_core.data.prepare.resources import machine_memory
     from mdaf_core.data.store.dataset import PreparedDataset
     from mdaf_core.studies.estimate import needed_memory
-    from mdaf_core.studies.tuning import going, prune, search
-    from mdaf_core.tasks import summaries
-    from mdaf_core.training.divergence import Diverged
 
     job = context.job
-    place = trainings.place(job)
-    trial_of = search.get(place.study) if place is not None and search.exists(place.study) else None
-    judge = prune.watch(trial_of, place.configuration) if trial_of is not None and place is not None else None
-    dataset = PreparedDataset.open(training.dataset)
     if job.threads is not None:  # others may run beside it
-        context.wait_for_memory(needed_memory(training.config, dataset), machine_memory() // 2)
+        needed = needed_memory(training.config, PreparedDataset.open(training.dataset))
+        context.wait_for_memory(needed, machine_memory() // 2)
+    told = {"run_id": job.run_id if job.resume else None, "trials": _trials_before(job)}
+    _conclude(job, training, told, _train(context, training, told, study=_group(job)))
+
+
+def _train(context: Context, training: Training, told: dict[str, Any], study: str) -> dict[str, Any]:
+    """Train; returns what `_conclude` is to know: the run's id, or how a trial of a search ended early.
+
+    Args:
+        told: `run_id`, the run that is gone on with; `trials`, figures of the trials before this one, by which it is
+            judged, None where it is not.
+    """
+    from mdaf_core.base import notices
+    from mdaf_core.data.store.dataset import PreparedDataset
+    from mdaf_core.studies.tuning import prune
+    from mdaf_core.training import fit
+    from mdaf_core.training.divergence import Diverged
+
+    judge = prune.judge(told["trials"]) if told["trials"] else None
 
     def on_epoch(epochs: list[EpochMetrics]) -> None:
         notices.log(epoch_line(epochs[-1]))
@@ -70,27 +81,62 @@ def run(context: Context, training: Training) -> None:
             judge(epochs)
 
     try:
-        summaries.train(
+        result = fit.train(
             training.config,
-            dataset,
+            PreparedDataset.open(training.dataset),
             training.seed,
-            study=place.study if place else "",
-            run_id=job.run_id if job.resume else None,
-            on_progress=lambda told: context.report(told, run_id=told.run_id),
+            study=study,
+            run_id=told["run_id"],
+            on_progress=lambda moment: context.report(moment, run_id=moment.run_id),
             on_epoch=on_epoch,
             should_stop=context.should_stop,
-            provenance={**training.provenance, "job": job.id},
+            provenance={**training.provenance, "job": context.job.id},
         )
     except Diverged as error:
-        if trial_of is not None:
-            going.diverged(trial_of.id, training.config.name, str(error))
-        raise
+        return {"diverged": str(error)}
     except prune.BelowMedian as end:
         notices.log(str(end))
-        going.pruned(trial_of.id, training.config.name, end.epoch)  # type: ignore[union-attr]
-        return
-    if place is not None:
-        _go_on(place.study)
+        return {"pruned": end.epoch, "reason": str(end)}
+    return {"run_id": result.run_id}
+
+
+def _conclude(job: Job, training: Training, told: dict[str, Any], ended: dict[str, Any]) -> None:
+    """Compute what pages show of a finished run, and see to what its study or search does next.
+
+    Raises:
+        Diverged: the training did.
+    """
+    from mdaf_core.studies.tuning import going, search
+    from mdaf_core.tasks import summaries
+    from mdaf_core.training.divergence import Diverged
+
+    group = _group(job)
+    if "run_id" in ended:
+        summaries.try_to_summarise(ended["run_id"])
+        if group:
+            _go_on(group)
+    elif "pruned" in ended:
+        going.pruned(group, training.config.name, ended["pruned"])
+    else:
+        if group and search.exists(group):
+            going.diverged(group, training.config.name, ended["diverged"])
+        raise Diverged(ended["diverged"])
+
+
+def _group(job: Job) -> str:
+    """The study or search a training belongs to; empty where to none."""
+    place = trainings.place(job)
+    return place.study if place is not None else ""
+
+
+def _trials_before(job: Job) -> list[list[float]] | None:
+    """The figures by which a trial of a search that prunes is judged; None of any other training."""
+    from mdaf_core.studies.tuning import prune, search
+
+    place = trainings.place(job)
+    if place is None or not search.exists(place.study):
+        return None
+    return prune.before(search.get(place.study), place.configuration)
 
 
 def epoch_line(epoch: EpochMetrics) -> str:
@@ -137,4 +183,70 @@ def _go_on(study_id: str) -> None:
         going.go_on(study_id, serve=False)
 
 
-KIND = kind.Kind(name=trainings.KIND, payload=Training, progress=TrainProgress, run=run, settle=settle)
+# On another machine
+
+
+def _memory(training: Training) -> int:
+    from mdaf_core.data.store.dataset import PreparedDataset
+    from mdaf_core.studies.estimate import needed_memory
+
+    return needed_memory(training.config, PreparedDataset.open(training.dataset))
+
+
+def _begin(job: Job, training: Training) -> dict[str, Any]:
+    """Open the run, or the one that is gone on with, in the run store."""
+    from mdaf_core.data.store.dataset import PreparedDataset
+    from mdaf_core.models.registry import plugins_of
+    from mdaf_core.plugins import kept
+    from mdaf_core.runs import tracking
+    from mdaf_core.runs.provenance import check_same_data, fingerprint
+
+    dataset, run_id = PreparedDataset.open(training.dataset), job.run_id if job.resume else None
+    check_same_data(dataset, _group(job), run_id)
+    if run_id is None:
+        known = {**training.provenance, "job": job.id}
+        study = _group(job) or tracking.SINGLE_RUNS
+        run_id = tracking.start_run(training.config, training.seed, dataset.name, fingerprint(dataset), study, known)
+        kept.keep(plugins_of(training.config.model), tracking.run_directory(run_id))
+    else:
+        tracking.resume_run(run_id)
+    return {"run_id": run_id, "trials": _trials_before(job)}
+
+
+def _work(context: Context, training: Training, told: dict[str, Any]) -> dict[str, Any]:
+    return _train(context, training, told, study="")  # data was checked where the run store is
+
+
+def _done(told: dict[str, Any]) -> int:
+    """Epochs that are finished; the run store is told of each."""
+    from mdaf_core.runs import tracking
+
+    run_id = told["run_id"]
+    epochs = tracking.load_epochs(run_id) if (tracking.run_directory(run_id) / "epochs.json").exists() else []
+    if new := epochs[told.setdefault("epochs told", 0) :]:
+        tracking.tell_epochs(run_id, new)
+        told["epochs told"] = len(epochs)
+    return len(epochs)
+
+
+def _conclude_here(job: Job, training: Training, told: dict[str, Any], ended: dict[str, Any]) -> None:
+    """Close the run in the run store as its files say, then as where it was trained here."""
+    from mdaf_core.runs import tracking
+
+    if "pruned" in ended:
+        tracking.close_run(told["run_id"], "cancelled", ended["reason"])
+    elif "diverged" in ended:
+        tracking.close_run(told["run_id"], "failed", ended["diverged"])
+    else:
+        tracking.close_or_finish(told["run_id"], "failed", "Its result was not written.")
+    _conclude(job, training, told, ended)
+
+
+KIND = kind.Kind(
+    name=trainings.KIND,
+    payload=Training,
+    progress=TrainProgress,
+    run=run,
+    settle=settle,
+    elsewhere=kind.Elsewhere(memory=_memory, begin=_begin, work=_work, done=_done, conclude=_conclude_here),
+)

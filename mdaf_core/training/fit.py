@@ -97,6 +97,7 @@ def train(
                 "from scratch."
             )
         tracking.resume_run(run_id)
+        origin.write_once(tracking.run_directory(run_id) / "provenance.json", facts)
         epochs = _finished_epochs(run_id, config)
     monitor = Monitor(on_progress, should_stop)
     try:

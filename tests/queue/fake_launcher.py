@@ -23,8 +23,8 @@ class Task(BaseModel):
 
 
 class Done(Progress):
-    fraction: float
-    resumed: bool
+    fraction: float = 0.0
+    resumed: bool = False
 
 
 PROGRAM = Path(os.environ.get("TEST_PROGRAM", "."), "program.py")
@@ -88,7 +88,13 @@ def leave(context: Context, task: Task) -> None:
 
 
 if __name__ == "__main__":
+    from mdaf_core.queue.elsewhere import steward
+    from tests.queue.fake_node import AWAY, Here
+
+    steward.LATE = 0.5
+    steward.executor = lambda name=None: Here()  # type: ignore[assignment]
     api.SUPERVISOR = (sys.executable, str(Path(__file__).with_name("fake_supervisor.py")))
     api.serve_by((sys.executable, __file__))
     jobs = (sleep, until_told, stubborn, with_child, refuse, broken, memory, leave)
-    main({f.__name__: Kind(f.__name__, Task, Done, f) for f in jobs}, preload=())
+    kinds = {f.__name__: Kind(f.__name__, Task, Done, f) for f in jobs}
+    main({**kinds, "away": AWAY}, preload=(), node="tests.queue.fake_node")

@@ -164,15 +164,17 @@ def test_an_old_and_a_new_queue_have_one_form(old: Path, tmp_path: Path, monkeyp
     assert form(Path(brought_up)) == form(queue_path())
 
 
-def test_one_of_the_second_form_gets_what_the_third_has(home: Path) -> None:
+@pytest.mark.parametrize(("form", "columns"), [(2, ("threads", "memory", "machine")), (3, ("machine",))])
+def test_later_forms_get_the_columns_that_came_after_them(home: Path, form: int, columns: tuple[str, ...]) -> None:
     store.add([store.NewJob("train", "lr, seed 1", {}, key="s-1/lr/1", threads=1)])
     db = sqlite3.connect(queue_path())
-    db.executescript(
-        "ALTER TABLE jobs DROP COLUMN threads; ALTER TABLE jobs DROP COLUMN memory; PRAGMA user_version = 2;"
-    )
+    for column in columns:
+        db.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
+    db.execute(f"PRAGMA user_version = {form}")
     db.close()
     (job,) = store.list_jobs()
-    assert (job.title, job.threads, job.memory) == ("lr, seed 1", None, None)
+    kept = None if "threads" in columns else 1
+    assert (job.title, job.threads, job.memory, job.machine) == ("lr, seed 1", kept, None, None)
     assert store.reserve(store.confirm(1, store.claim(1).token, 7), 5, together=9)
 
 

@@ -19,7 +19,7 @@ from mdaf_core.runs.split_metrics import split_metrics
 from mdaf_core.studies import trainings
 from mdaf_core.studies.store import get_study, list_studies
 from mdaf_core.studies.tuning import begin, found, going, search
-from mdaf_core.studies.tuning.prune import BelowMedian, below_median, watch
+from mdaf_core.studies.tuning.prune import BelowMedian, before, below_median, judge
 from mdaf_core.studies.tuning.suggest import importance, suggest
 from mdaf_core.studies.tuning.summary import summary
 
@@ -168,7 +168,7 @@ def test_below_the_median_of_bests():
 def test_a_pruned_trial_counts_and_never_wins(monkeypatch):
     one = started(trials=2, prune=True)
     monkeypatch.setattr("mdaf_core.studies.tuning.prune.figures", lambda _: [[0.9] * 3] * 5)
-    look = watch(one, "lr.1")
+    look = judge(before(one, "lr.1"))
     epochs = [
         EpochMetrics(epoch=e, lr=1e-3, train_loss=0.6, val_auc=0.6, seconds=1.0, rows_per_second=1.0) for e in (1, 2, 3)
     ]

@@ -22,6 +22,7 @@ from mdaf_core.runs.tracking.recording import (
     log_epoch,
     resume_run,
     start_run,
+    tell_epochs,
 )
 from mdaf_core.runs.tracking.records import RunRecord
 
@@ -47,4 +48,5 @@ __all__ = [
     "start_run",
     "store_version",
     "studies_on",
+    "tell_epochs",
 ]

@@ -6,9 +6,9 @@ import os
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from mdaf_core.base.settings import get_settings
+from mdaf_core.base.settings import UNTOLD, get_settings
 from mdaf_core.runs.tracking import database
 from mdaf_core.runs.tracking.database import StoreError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def is_local() -> bool:
     """Whether artifacts stay where they are written (no tracking server)."""
-    return get_settings().tracking_uri.startswith("sqlite:")
+    return get_settings().tracking_uri.startswith(("sqlite:", UNTOLD))
 
 
 def client() -> MlflowClient:
@@ -29,6 +29,8 @@ def client() -> MlflowClient:
     """
     settings = get_settings()
     uri = settings.tracking_uri
+    if uri == UNTOLD:
+        return cast("MlflowClient", _Nobody())
     path = database.database_path(uri)
     if path is not None and not path.parent.exists():
         settings.home.mkdir(parents=True, exist_ok=True)
@@ -44,6 +46,13 @@ def client() -> MlflowClient:
             client = _cached_client(uri, os.getpid())
             _opened[uri, os.getpid()] = file
     return client
+
+
+class _Nobody:
+    """Who is told nothing, and knows of nothing: a run's own files say what it is, and another machine reads them."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_args, **_options: []
 
 
 @lru_cache(maxsize=8)

@@ -99,8 +99,14 @@ def log_epoch(run_id: str, epochs: list[EpochMetrics]) -> None:
     """
     path = run_directory(run_id) / "epochs.json"
     best_effort(path, lambda: write_json(path, [e.model_dump(mode="json") for e in epochs]))
+    tell_epochs(run_id, epochs[-1:])
+
+
+def tell_epochs(run_id: str, epochs: list[EpochMetrics]) -> None:
+    """As `log_epoch`, of these epochs, whose file is there already."""
     waiting = _untold.setdefault(run_id, [])
-    waiting[:] = [e for e in waiting if e.epoch != epochs[-1].epoch] + [epochs[-1]]
+    new = {epoch.epoch for epoch in epochs}
+    waiting[:] = [e for e in waiting if e.epoch not in new] + epochs
     try:
         connection.check_free()
         with sentences(get_settings().tracking_uri):

@@ -35,15 +35,20 @@ def below_median(mine: Sequence[float], others: Sequence[Sequence[float]]) -> bo
     return max(mine) < statistics.median(max(other[:epoch]) for other in others)
 
 
-def watch(one: Search, configuration: str) -> Callable[[Sequence[EpochMetrics]], None]:
-    """To be told a trial's epochs so far; raises `BelowMedian` once it is not worth going on with, never where the
-    search does not prune. The trials before it have all ended, so that a trial that was killed is judged alike again.
+def before(one: Search, configuration: str) -> list[list[float]] | None:
+    """Figures of the trials by which this one is judged; None where the search does not prune. They have all ended, so
+    that a trial that was killed is judged alike again.
 
     Args:
         configuration: the trial's, `NAME.NUMBER`.
     """
     name, _, number = configuration.rpartition(".")
-    others = figures(tried(one)[name][: int(number) - 1]) if one.prune else []
+    return figures(tried(one)[name][: int(number) - 1]) if one.prune else None
+
+
+def judge(others: Sequence[Sequence[float]]) -> Callable[[Sequence[EpochMetrics]], None]:
+    """To be told a trial's epochs so far; raises `BelowMedian` once it is not worth going on with beside `others`, the
+    figures of those `before` it."""
 
     def look(epochs: Sequence[EpochMetrics]) -> None:
         mine = [v for epoch in epochs if (v := epoch_value(epoch)) is not None]

@@ -1,0 +1,96 @@
+"""A process as a task of a Ray cluster: that of `RAY_ADDRESS`, or the one this machine belongs to.
+
+Ray ends a driver's tasks when the driver dies: a steward takes its process with it, however it ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import Any
+
+from mdaf_core.base import notices
+from mdaf_core.base.errors import StudioError
+from mdaf_core.queue.elsewhere import hold
+from mdaf_core.queue.elsewhere.executor import Gone, Request, missing
+
+END_WITHIN = 5.0
+
+
+class RayCluster:
+    """See `executor.Executor`."""
+
+    name = "ray"
+    waits_for = "a place in the Ray cluster"
+
+    def __init__(self) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise missing("ray", self.name) from None
+        self._ray: Any = ray
+        self._task: Any = None
+
+    def start(self, request: Request) -> str:
+        """See `Executor.start`. Unless told, Ray gives a task one core and repeats one that is lost: that is ours."""
+        ray = self._ray
+        address = os.environ.get("RAY_ADDRESS") or "auto"
+        try:
+            if not ray.is_initialized():
+                ray.init(address=address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
+        except Exception as error:  # of many kinds: no cluster, another version of Ray or Python, no route
+            text = " ".join(str(error).split())[:300]
+            raise StudioError(
+                f"The Ray cluster {address!r} cannot be joined: {text} Start it (`ray start --head`), or set "
+                "RAY_ADDRESS."
+            ) from error
+        self._warn_of_too_much(request)
+        from ray import cloudpickle
+
+        cloudpickle.register_pickle_by_value(hold)
+        options = {"num_cpus": request.cores, "num_gpus": request.gpus, "memory": request.memory}
+        task = ray.remote(max_retries=0, max_calls=1, **options)(hold.hold).options(name=request.name)
+        self._task = task.remote(request.module, request.folder, request.environment)
+        return ""
+
+    def _warn_of_too_much(self, request: Request) -> None:
+        """Ray waits without a word for a node that is large enough; one may yet join."""
+        wanted = {"CPU": request.cores, "GPU": request.gpus, "memory": request.memory}
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        if not any(all(node.get(what, 0) >= amount for what, amount in wanted.items()) for node in nodes):
+            notices.log(
+                f"No node of the Ray cluster has {request.cores} cores, {request.gpus} GPUs and "
+                f"{request.memory / 1e9:.1f} GB: the job waits until one joins."
+            )
+
+    def look(self) -> Gone | None:
+        """See `Executor.look`."""
+        ray = self._ray
+        if self._task is None:
+            return Gone("Nothing was started.")
+        if not ray.wait([self._task], timeout=0)[0]:
+            return None
+        try:
+            ray.get(self._task)
+        except (ray.exceptions.NodeDiedError, ray.exceptions.WorkerCrashedError):
+            return Gone("Its machine, or Ray's process there, was lost.", again=True)
+        except ray.exceptions.OutOfMemoryError:
+            return Gone("Ray ended it, because memory ran out on its machine: ask for more with MDAF_JOB_MEMORY.")
+        except ray.exceptions.TaskCancelledError:
+            return Gone("It was cancelled in Ray.")
+        except Exception as error:
+            return Gone(f"It failed in Ray: {' '.join(str(error).split())[:300]}")
+        return Gone("Its process has ended.")
+
+    def end(self) -> None:
+        """See `Executor.end`."""
+        if self._task is None:
+            return
+        self._ray.cancel(self._task, force=True)
+        deadline = time.monotonic() + END_WITHIN
+        while time.monotonic() < deadline and not self._ray.wait([self._task], timeout=0.1)[0]:
+            pass
+
+    def end_of(self, handle: str) -> None:
+        """Ray has ended it with the steward."""

@@ -1,0 +1,70 @@
+"""What a training does on another machine, and what is done of it here, in one process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from mdaf_core.base.process import environment
+from mdaf_core.base.settings import UNTOLD
+from mdaf_core.queue import store
+from mdaf_core.queue.context import Context
+from mdaf_core.runs import tracking
+from mdaf_core.runs.presets import get_preset
+from mdaf_core.studies import trainings
+from mdaf_core.tasks import train
+from mdaf_core.training import fit
+
+CONFIG = get_preset("lr").with_overrides({"training.max_epochs": 3, "training.patience": 3})
+
+
+class Interrupted(Exception):
+    """Its machine is lost."""
+
+
+def test_a_training_elsewhere_goes_on_and_equals_one_here_bit_for_bit(tiny, monkeypatch):
+    here = fit.train(CONFIG, tiny, 1)
+    store.add([trainings.training_job("away", CONFIG, "tiny", 1, {"acknowledged": ["x"]})])
+    job = store.get_job(1)
+    training = trainings.Training.model_validate(job.payload)
+    how = train.KIND.elsewhere
+    assert how.memory(training) > 0
+
+    def lose(line: str) -> str:
+        raise Interrupted
+
+    told = how.begin(job, training)
+    assert [run.state for run in tracking.list_runs("away")] == ["running"] and how.done(told) == 0
+    with monkeypatch.context() as node:
+        node.setenv("MLFLOW_TRACKING_URI", UNTOLD)
+        node.setattr(train, "epoch_line", lose)
+        with pytest.raises(Interrupted):  # after its first epoch; a file of the run says failed, nobody was told
+            how.work(Context(job), training, told)
+        assert not tracking.list_runs("away")
+    assert [run.state for run in tracking.list_runs("away")] == ["running"] and how.done(told) == 1
+
+    job = replace(job, resume=True, run_id=told["run_id"])
+    again = how.begin(job, training)
+    assert again["run_id"] == told["run_id"]
+    with monkeypatch.context() as node:
+        node.setenv("MLFLOW_TRACKING_URI", UNTOLD)
+        ended = how.work(Context(job), training, again)
+    how.conclude(job, training, again, ended)
+    (run,) = tracking.list_runs("away")
+    assert run.state == "finished" and how.done(again) == 3
+    timing = {"seconds", "rows_per_second"}
+    assert [e.model_dump(exclude=timing) for e in run.result.epochs] == [
+        e.model_dump(exclude=timing) for e in here.epochs
+    ]
+    assert (run.result.val, run.result.test) == (here.val, here.test)
+    assert run.result.provenance["job"] == 1 and run.result.provenance["acknowledged"] == ["x"]
+
+
+def test_a_process_whose_job_was_taken_back_leaves(home):
+    command = [sys.executable, "-P", "-m", "mdaf_core.tasks.node", str(home / "gone")]
+    ended = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert ended.returncode == 1 and "taken back" in ended.stderr
+    assert not (home / "gone").exists()
