@@ -16,7 +16,6 @@ from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import trainings
 from mdaf_core.tasks import train
-from mdaf_core.training import fit
 
 CONFIG = get_preset("lr").with_overrides({"training.max_epochs": 3, "training.patience": 3})
 
@@ -26,10 +25,14 @@ class Interrupted(Exception):
 
 
 def test_a_training_elsewhere_goes_on_and_equals_one_here_bit_for_bit(tiny, monkeypatch):
-    here = fit.train(CONFIG, tiny, 1)
-    store.add([trainings.training_job("away", CONFIG, "tiny", 1, {"acknowledged": ["x"]})])
-    job = store.get_job(1)
+    jobs = [trainings.training_job(study, CONFIG, "tiny", 1, {"acknowledged": ["x"]}) for study in ("here", "away")]
+    store.add(jobs)
+    job = store.confirm(1, store.claim(1).token, 7)
     training = trainings.Training.model_validate(job.payload)
+    train.KIND.run(Context(job), training)
+    here = tracking.list_runs("here")[0].result
+    assert store.get_job(1).run_id == here.run_id
+    job = store.get_job(2)
     how = train.KIND.elsewhere
     assert how.memory(training) > 0
 
@@ -60,7 +63,7 @@ def test_a_training_elsewhere_goes_on_and_equals_one_here_bit_for_bit(tiny, monk
         e.model_dump(exclude=timing) for e in here.epochs
     ]
     assert (run.result.val, run.result.test) == (here.val, here.test)
-    assert run.result.provenance["job"] == 1 and run.result.provenance["acknowledged"] == ["x"]
+    assert run.result.provenance["job"] == 2 and run.result.provenance["acknowledged"] == ["x"]
 
 
 def test_a_process_whose_job_was_taken_back_leaves(home):
