@@ -79,7 +79,7 @@ def _previous_visit(study_id: str) -> float | None:
 
 def _body(study: Study, split: str, previous: float | None, live: bool) -> None:
     with shared.guard():
-        if live and not shared.is_live(study.id):
+        if live != shared.is_live(study.id) or study != get_study(study.id):  # it has ended, or was added to
             st.rerun()  # the last run ended: draw once more, without polling
         found = cells(study)
         _summary(study, found, previous, live)

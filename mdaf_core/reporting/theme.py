@@ -248,7 +248,6 @@ def themed(
         # compiles a chart's expressions, which draws in two thirds of the time; names are in them only as JSON strings.
         spec["usermeta"] = {"embedOptions": {"renderer": "canvas", "ast": False}}
         spec["config"]["mark"] = {"aria": False}
-        spec["config"]["autosize"] = {"type": "fit-x", "contains": "padding"}  # Streamlit's fits the height as well
         # A canvas cuts off what the last label has beyond it. Of the specification: Streamlit sets one that has none.
         spec.setdefault("padding", {"left": 4, "top": 4, "right": 18, "bottom": 4})
     return spec

@@ -14,6 +14,18 @@ def open_page(page: Page, name: str) -> None:
     expect(page.get_by_role("heading", name=name, exact=True).first).to_be_visible()
 
 
+def press(page: Page, wanted: Locator, most: int = 200) -> None:
+    """Go to an element by the tabulator key, as people without a mouse do, and press it."""
+    wanted.wait_for()
+    settled(page)
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("e => e.contains(document.activeElement)"):
+            page.keyboard.press("Enter")
+            return
+    raise AssertionError(f"the keyboard does not reach it in {most} steps: {wanted}")
+
+
 def wait_for(page: Page, wanted: Locator, home: Path) -> None:
     """Wait until `wanted` is to be seen, as long as the page's text or the jobs of the folder `home` move."""
     jobs = traces(home)

@@ -19,7 +19,7 @@ import pytest
 from tests.waiting import PATIENT, STILL, wait_until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -58,13 +58,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def app(home: Path) -> Iterator[str]:
     """Address of an app with an empty artifacts folder of its own; its supervisor ends with it."""
+    with served(home, STREAMLIT) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def served(home: Path, program: str) -> Iterator[str]:
+    """Address of an app with this artifacts folder, which `program` starts; its supervisor ends with it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = os.environ | {"MDAF_HOME": str(home)}
     environment.pop("MLFLOW_TRACKING_URI", None)
     log = (home.parent / "app.log").open("w")
-    command = [sys.executable, "-c", STREAMLIT, "run", "app.py", "--server.headless=true"]
+    command = [sys.executable, "-c", program, "run", "app.py", "--server.headless=true"]
     command += [f"--server.port={port}", "--server.address=127.0.0.1"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
@@ -91,16 +98,26 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 @pytest.fixture
 def page(chromium: str) -> Iterator[Page]:
     """A tab of a browser of its own."""
+    with browsing(chromium) as browser:
+        yield new_page(browser)
+
+
+@contextlib.contextmanager
+def browsing(chromium: str) -> Iterator[Browser]:
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=STILL * 1000)  # a shared machine is slow
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
-        page = browser.new_page(viewport={"width": 1440, "height": 1000}, accept_downloads=True)
-        page.set_default_timeout(STILL * 1000)
-        yield page
+        yield browser
         browser.close()
+
+
+def new_page(browser: Browser) -> Page:
+    page = browser.new_page(viewport={"width": 1440, "height": 1000}, accept_downloads=True)
+    page.set_default_timeout(STILL * 1000)
+    return page
 
 
 def _wait_until_up(process: subprocess.Popen, address: str) -> None:

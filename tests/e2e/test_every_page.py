@@ -1,0 +1,70 @@
+"""Every page of a lab of recorded runs in one browser: axe, narrow windows, the console."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("playwright")
+pytest.importorskip("axe_playwright_python")
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e import recorded
+from tests.e2e.clicks import open_page
+from tests.e2e.conftest import browsing, new_page, served
+from tests.e2e.eyes import examine, unneeded
+
+pytestmark = pytest.mark.e2e
+
+# What the browser's console may say, and why.
+QUIET = {
+    "404 (Not Found)": "of a link straight to a page, Streamlit looks for its server below that page first",
+    'Dropping "fit-y" because spec has discrete height': "Vega-Lite says so of charts that ask for the width alone",
+}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[recorded.Lab, str]]:
+    """What is in the folder, which is MDAF_HOME, and the address of an app over it."""
+    home = tmp_path_factory.mktemp("lab") / "home"
+    home.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        there = recorded.fill(home, patch)
+        with served(home, recorded.STREAMLIT) as address:
+            yield there, address
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with browsing(chromium) as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    page = new_page(browser)
+    yield page
+    page.close()
+
+
+def test_every_page_is_sound(lab: tuple[recorded.Lab, str], page: Page) -> None:
+    there, address = lab
+    said: list[str] = []
+    page.on("console", lambda m: said.append(m.text) if m.type in ("warning", "error") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.emulate_media(color_scheme="light")
+    page.goto(f"{address}/?study={there.finished}")
+    expect(page.get_by_text("4 of 4 runs finished")).to_be_visible()
+    theirs = examine(page)
+    with page.expect_popup() as opened:  # Streamlit opens links in tables in a tab of their own
+        page.get_by_role("link", name=re.compile(r"^0\.\d{4}$")).first.click()
+    expect(opened.value.get_by_role("heading", name="Run", exact=True)).to_be_visible()
+    theirs |= examine(opened.value)
+    opened.value.close()
+    for name in ("Studies", "Data", "Launch", "Jobs", "Curves", "Compare", "Gates", "Export"):
+        open_page(page, name)
+        theirs |= examine(page)
+    assert not unneeded(theirs)
+    assert [one for one in said if not any(known in one for known in QUIET)] == []
