@@ -63,6 +63,7 @@ def keep_choices() -> None:
 def header(title: str, question: str) -> None:
     """The page's title and, beside it, the question it answers. The first call of every page."""
     keep_choices()
+    _drawing.wait()  # two threads that import pandas and Altair at once can each see half of the other's modules
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.title(title, anchor=False, width="content")
         st.markdown(f":gray[{question}]", width="content")
@@ -122,13 +123,20 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#$~:|])", r"\\\1", text)
 
 
+_drawing = threading.Event()  # set: pandas and Altair are imported, or nobody is importing them
+_drawing.set()
+
+
 def load_libraries() -> None:
     """Import what the pages need and takes long."""
-    import altair  # noqa: F401
+    try:
+        import altair  # noqa: F401
+        import pandas.io.formats.style  # noqa: F401
+    finally:
+        _drawing.set()
     import mlflow.entities
     import mlflow.store.tracking.sqlalchemy_store  # most of what opening the run store takes
     import mlflow.tracking  # noqa: F401
-    import pandas.io.formats.style  # noqa: F401
     import scipy.stats  # noqa: F401
 
     # Streamlit collects garbage after every run of a page, before the browser hears that it has ended: it need not look
@@ -139,6 +147,7 @@ def load_libraries() -> None:
 
 @st.cache_resource
 def _warm_up_once() -> None:
+    _drawing.clear()
     threading.Thread(target=load_libraries, name="warm-up", daemon=True).start()
 
 

@@ -50,8 +50,8 @@ class TrainingConfig(BaseModel):
         0.0,
         ge=0,
         le=1,
-        description="An id with n training rows is 'unknown' in a batch with n-th part of this probability: what is "
-        "seen once tells of no other row, and most ids to come are unknown.",
+        description="Probability that an id with one training row is 'unknown' in a batch; with n rows, an n-th of it. "
+        "What is seen once tells of no other row, and many ids to come are unknown.",
     )
     weight_average: float = Field(
         0.0,

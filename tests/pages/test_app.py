@@ -48,3 +48,23 @@ def test_page_modules_import_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-600:]
+
+
+def test_pages_wait_for_libraries_that_are_being_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that import pandas at once saw half of it: "partially initialized module"."""
+    from pages import shared
+
+    waited = []
+    monkeypatch.setattr(shared._drawing, "wait", lambda: waited.append(True))
+
+    def page() -> None:
+        from pages import shared
+
+        shared.header("Any", "What is this?")
+
+    assert not AppTest.from_function(page, default_timeout=PATIENT).run().exception and waited
+    shared._drawing.clear()
+    monkeypatch.setitem(sys.modules, "altair", None)
+    with pytest.raises(ImportError):
+        shared.load_libraries()
+    assert shared._drawing.is_set()  # what failed there is the page's to say
