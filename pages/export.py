@@ -146,7 +146,7 @@ def _material(key: Key) -> Material:
         metric=metric,
         margin=parse_margin(margin),
         only=only,
-        typeface=typeface,  # type: ignore[arg-type]
+        typeface=typeface,
     )
 
 
@@ -209,7 +209,7 @@ def _preview(key: Key, name: str, columns: int, version: Any) -> tuple[bytes, st
     from mdaf_core.reporting.figures import make_figure
 
     figure = make_figure(_material(key), name)
-    image = export.preview(figure.chart, columns=columns, typeface=figure.typeface)  # type: ignore[arg-type]
+    image = export.preview(figure.chart, columns=columns, typeface=figure.typeface)
     return image, figure.caption, figure.origin.id, export.without_font(figure.chart)
 
 
@@ -245,7 +245,7 @@ def _figure_files(key: Key, name: str, width: int, origin: str) -> None:
         from mdaf_core.reporting.figures import make_figure
         from mdaf_core.reporting.paper.bundle import figure_file
 
-        return figure_file(make_figure(_material(key), name), kind, width)  # type: ignore[arg-type]
+        return figure_file(make_figure(_material(key), name), kind, width)
 
     with st.container(horizontal=True, gap="xsmall"):
         for kind, mime in {**export.FIGURE_KINDS, "csv": "text/csv"}.items():

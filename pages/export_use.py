@@ -123,7 +123,7 @@ def _predict(run: RunRecord) -> None:
         from mdaf_core.tasks.predictions import submit_predict
         from mdaf_core.tasks.prepare import inputs_in_use
 
-        path = Path(typed) if typed else save_uploads([(uploaded.name, uploaded)], inputs_in_use())  # type: ignore[union-attr]
+        path = Path(typed) if typed else save_uploads([(uploaded.name, uploaded)], inputs_in_use())  # type: ignore[union-attr, list-item]
         submit_predict(run, path, beside=Path(beside) if beside else None, skip_bad_rows=skip)
     if typed:
         command = ["python", "-m", "mdaf_core", "predict", run.run_id[:8], "--path", typed, "--out", "scores.parquet"]

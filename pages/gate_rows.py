@@ -122,7 +122,7 @@ def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> RowFilter:
         _draw_all(gate_charts.all_points(frame, x, y, colour, row), frame["row_id"], f"all-{key}")
         return wanted
     box = _draw(gate_charts.scatter(frame, x, y, colour, row), key, note)
-    return replace(wanted, within=tuple((axis, *box[axis]) for axis in (x, y) if axis in box))
+    return replace(wanted, within=tuple((axis, *box[axis]) for axis in (x, y) if axis in box))  # type: ignore[index]
 
 
 def _draw(chart: alt.TopLevelMixin, key: str, note: str) -> dict[str, list[float]]:

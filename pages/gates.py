@@ -82,7 +82,7 @@ def _pick() -> tuple[RunRecord, Split, Margin | None] | None:
         return None
     margin = planned if planned and text.strip() == planned.text else parse_margin(text)
     check_margin(margin, "auc")
-    return by_id[run_id], split, margin
+    return by_id[run_id], split, margin  # type: ignore[return-value]
 
 
 # ---- the configuration over its seeds --------------------------------------------------------------------------------

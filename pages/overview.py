@@ -148,7 +148,7 @@ def _matrix(study: Study, found: list[Cell], split: str) -> None:
     rows.append([":---", *("---:" for _ in study.all_seeds), "---:", "---:"])
     for name in study.configuration_names:
         mine = {cell.seed: cell for cell in found if cell.configuration == name}
-        over = spread(list(mine.values()), split, "auc")  # type: ignore[arg-type]
+        over = spread(list(mine.values()), split, "auc")
         mark = " :gray[(reference)]" if name == study.reference else ""
         rows.append(
             [
@@ -177,7 +177,7 @@ def _cell(cell: Cell, split: str) -> str:
 
 def _shown(cell: Cell, split: str) -> str:
     label = shared.state_label(cell.state)
-    if cell.state == "finished" and (auc := cell.metric(split, "auc")) is not None:  # type: ignore[arg-type]
+    if cell.state == "finished" and (auc := cell.metric(split, "auc")) is not None:
         return shared.fmt_auc(auc)
     if cell.state == "running" and cell.job:
         share = share_done(cell.job)

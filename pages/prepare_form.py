@@ -105,7 +105,7 @@ def _begun(source: str, path: Path | None) -> dict[str, Any] | None:
     """The options that `edit` took over, while the form is about the same input."""
     payload = st.session_state.get(BEGUN)
     same = payload and payload["source"] == source and (payload["path"] or None) == (str(path) if path else None)
-    return payload["options"] if same else None
+    return payload["options"] if payload and same else None
 
 
 def _path(source: Source) -> Path | None:

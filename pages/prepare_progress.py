@@ -44,7 +44,7 @@ def _live(drawn: list[int], edit: Callable[[Job], None]) -> None:
         jobs = _jobs()
         own = next((job for job in jobs if job.id == st.session_state.get(JOB)), None)
         if own is not None and own.state == "finished":
-            name = own.resource
+            name = str(own.resource)
             st.session_state[JOB] = None
             st.query_params["dataset"] = name
             st.toast(shared.plain(own.progress.get("message") or f"Prepared {name}"), icon=":material/check:")

@@ -18,7 +18,8 @@ import streamlit as st
 
 from mdaf_core.base import notices, rights
 from mdaf_core.base.errors import StudioError
-from pages.drawn import MISSING, edited_rows, screen_spec, show_chart, show_table
+from pages.drawn import MISSING as MISSING
+from pages.drawn import edited_rows, screen_spec, show_chart, show_table
 
 if TYPE_CHECKING:
     import polars as pl

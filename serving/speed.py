@@ -76,5 +76,5 @@ async def without_delay(_: st.App) -> AsyncIterator[None]:
         return await create_server(*args, sock=sock, **options)
 
     if isinstance(loop, asyncio.BaseEventLoop):  # others (uvloop) do so by themselves
-        loop.create_server = create  # type: ignore[method-assign, assignment]
+        loop.create_server = create  # type: ignore[method-assign]
     yield

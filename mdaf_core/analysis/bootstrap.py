@@ -14,7 +14,7 @@ LANES = 16  # resamples evaluated in one pass: their weights of one user lie in 
 
 
 @numba.njit(cache=True)
-def _areas(label, cluster, new_score, weight):  # pragma: no cover - compiled
+def _areas(label, cluster, new_score, weight):  # type: ignore[no-untyped-def]  # pragma: no cover
     positives = np.zeros(LANES, np.int64)
     below = np.zeros(LANES, np.int64)
     twice = np.zeros(LANES, np.int64)
@@ -64,7 +64,7 @@ def weighted_aucs(label: Bools, score: Floats, cluster: NDArray[np.int64]) -> Ca
 
 
 @numba.njit(cache=True)
-def _count(drawn, lane, out):  # pragma: no cover - compiled
+def _count(drawn, lane, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     for user in drawn:
         out[user, lane] += 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -62,7 +62,7 @@ class _Slices(BaseModel):
     slices: list[SliceMetrics]
 
 
-def _intervals(values: NDArray[np.int64], bounds: Sequence[tuple[int, int | None]]) -> tuple[list[str], NDArray]:
+def _intervals(values: NDArray[np.int64], bounds: Sequence[tuple[int, int | None]]) -> tuple[list[str], NDArray[Any]]:
     labels = [str(a) if a == b else f"{a}+" if b is None else f"{a}–{b}" for a, b in bounds]
     return labels, np.searchsorted([a for a, _ in bounds], values, side="right") - 1
 
@@ -96,10 +96,10 @@ def slicings(run: RunRecord, split: Split) -> tuple[dict[str, Slicing], str]:
     return {name: Slicing(name, labels, np.asarray(code, np.int64)) for name, (labels, code) in found.items()}, reason
 
 
-def _by_ids(dataset: PreparedDataset, split: Split) -> dict[str, tuple[list[str], NDArray]]:
+def _by_ids(dataset: PreparedDataset, split: Split) -> dict[str, tuple[list[str], NDArray[Any]]]:
     """Labels and codes of the partitions that need the data set's rows."""
     meta, rows = dataset.meta, dataset.rows(split)
-    found: dict[str, tuple[list[str], NDArray]] = {}
+    found: dict[str, tuple[list[str], NDArray[Any]]] = {}
     unseen_user = unseen_item = None
     if meta.has_user:
         activity = _training_rows(dataset, split, "user_index")

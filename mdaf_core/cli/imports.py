@@ -80,8 +80,8 @@ def predictions(
         user=user,
         item=item,
         time=time,
-        by=None if by is None else by.value,  # type: ignore[arg-type]
-        scale=None if scale is None else scale.value,  # type: ignore[arg-type]
+        by=None if by is None else by.value,
+        scale=None if scale is None else scale.value,
     )
     target = imports.target_study(data, study)
     imports.check_free(target, name, seed)

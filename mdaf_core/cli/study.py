@@ -332,7 +332,7 @@ def _status(study: Study, found: list[Cell]) -> dict[str, Any]:
     configurations = []
     for name in study.configuration_names:
         mine = [cell for cell in found if cell.configuration == name]
-        metrics = {split: {m: spread(mine, split, m) for m in in_results()} for split in ("val", "test")}  # type: ignore[arg-type]
+        metrics = {split: {m: spread(mine, split, m) for m in in_results()} for split in ("val", "test")}
         configurations.append({"name": name, **metrics})
     return {
         "study": study.id,
@@ -374,7 +374,7 @@ def _text(study: Study, found: list[Cell]) -> str:
         values = []
         for split in ("val", "test"):
             for metric in in_results():
-                one = spread(mine, split, metric)  # type: ignore[arg-type]
+                one = spread(mine, split, metric)
                 values.append(f"{number(one.mean)} ({number(one.sd)})" if one.sd is not None else number(one.mean))
         states = ", ".join(f"{cell.seed} {cell.state}" for cell in mine)
         rows.append((name, *values, states))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -109,7 +110,7 @@ def placement_errors(y: Bools, area: float, value: Floats, wins: Floats | None, 
     return errors(left_out / ((positives - m) * (negatives - n.astype(np.float64))))
 
 
-def auc_se(label: ArrayLike, score: ArrayLike, user: NDArray | ArrayLike | None = None) -> float:
+def auc_se(label: ArrayLike, score: ArrayLike, user: NDArray[Any] | ArrayLike | None = None) -> float:
     """Standard error of one AUC: DeLong's of independent rows, with several users the jackknife's over them.
 
     Raises:

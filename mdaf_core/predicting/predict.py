@@ -20,7 +20,7 @@ from mdaf_core.base.progress import Progress, no_progress, with_time_left
 from mdaf_core.data.apply.columns import GrowingColumns
 from mdaf_core.data.apply.new_rows import Coder, NewRows
 from mdaf_core.data.apply.reading import NewFile
-from mdaf_core.data.store.columns import IDENTITY
+from mdaf_core.data.store.schema import IDENTITY
 from mdaf_core.metrics import registry
 from mdaf_core.predicting.predictor import Predictor
 from mdaf_core.runs.results import SplitMetrics

@@ -230,7 +230,7 @@ def themed(
             alt.data_transformers.register("by-name", by_name)
             context = alt.data_transformers.enable("by-name")
         with context:
-            spec: dict[str, Any] = chart.to_dict(validate=False)  # type: ignore[attr-defined]
+            spec: dict[str, Any] = chart.to_dict(validate=False)
     if frames:
         spec["datasets"] = spec.get("datasets", {}) | frames
     look = _merge(config(mode, typeface), _ON_LIGHT if light else {})

@@ -39,7 +39,7 @@ PROCESS_BYTES = 800e6  # of a worker with its libraries and kernels loaded, befo
 ROUGH_PACE = 2e10  # multiply-adds a second that training reaches on two cores, for want of a run to learn from
 GIVE_UP = 120  # seconds after which a measurement that was begun is not waited for
 _Kept = TypeVar("_Kept", bound=BaseModel)
-_children: list[subprocess.Popen] = []
+_children: list[subprocess.Popen[bytes]] = []
 
 
 class Cost(BaseModel):

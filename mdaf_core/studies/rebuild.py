@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
+from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +109,7 @@ def _pieced_together(
     with reading(path, "Put it back from a copy."):
         provenance = read_json(path, "Put it back from a copy.")
         dataset, seed = str(provenance["dataset"]["name"]), int(provenance["seed"])
-        content = str(provenance["dataset"]["fingerprint"])
+        content = provenance["dataset"]["fingerprint"]
     study = told.study if told else job.group if job else None
     study = study or _study_of(run_id, config, dataset, seed, studies)
     ended = (folder / "result.json").stat().st_mtime if finished else None
@@ -132,8 +134,8 @@ def _study_of(run_id: str, config: RunConfig, dataset: str, seed: int, studies: 
     return SINGLE_RUNS
 
 
-def _fingerprint(run_id: str, dataset: str, content: str) -> str:
-    """As a training records it, if the data set is what it was; else the fingerprint of its input."""
+def _fingerprint(run_id: str, dataset: str, content: Any) -> str:
+    """As a training records it, if the data set is what it was; else one of its input alone."""
     try:
         prepared = PreparedDataset.open(dataset)
         if prepared.meta.fingerprint == content:
@@ -141,4 +143,4 @@ def _fingerprint(run_id: str, dataset: str, content: str) -> str:
     except StudioError:
         pass  # said below
     notices.add(f"Data set {dataset!r} of run {run_id[:8]} is gone or prepared anew: what its split was is not known.")
-    return content[:16]
+    return sha256(dumps(content, sort_keys=True).encode()).hexdigest()[:16]

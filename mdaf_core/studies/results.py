@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mdaf_core.analysis.plan import AFTERWARDS, Conditions, departures, planned_margin, resolved_margin
+from mdaf_core.analysis.margins import AFTERWARDS
+from mdaf_core.analysis.plan import Conditions, departures, planned_margin, resolved_margin
 from mdaf_core.base.errors import UsageError
 from mdaf_core.metrics.registry import metric as known_metric
 from mdaf_core.runs import tracking

@@ -53,7 +53,7 @@ class Cell:
             "run_id": self.run_id,
         }
         for split in ("val", "test"):
-            value[split] = {name: self.metric(split, name) for name in in_results()}  # type: ignore[arg-type]
+            value[split] = {name: self.metric(split, name) for name in in_results()}
         return value
 
 

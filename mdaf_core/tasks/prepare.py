@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from pydantic import BaseModel
 
@@ -108,29 +109,29 @@ def job(
     )
 
 
-def submit(
-    source: str,
-    path: Path | str | None = None,
-    name: str | None = None,
-    options: dict[str, Any] | None = None,
-    *,
-    memory_limit: int | None = None,
-    again: bool = False,
-    force: bool = False,
-) -> int:
-    """Queue the preparation of a data set; returns the job's id.
+Given = ParamSpec("Given")
 
-    It goes before all trainings that are queued: somebody waits for it, and it is short beside them.
 
-    Raises:
-        UsageError: as `job`, or a data set of that name is being prepared already.
-    """
-    new = job(source, path, name, options, memory_limit=memory_limit, again=again, force=force)
-    assert new.resource is not None
-    there = active(new.resource)
-    if there is not None:
-        raise UsageError(f"Data set {new.resource!r} is being prepared already (job {there.id}).")
-    return api.submit([new], ahead_of=trainings.KIND)[0]
+def _queued(make: Callable[Given, NewJob]) -> Callable[Given, int]:
+    def submit(*given: Given.args, **named: Given.kwargs) -> int:
+        new = make(*given, **named)
+        assert new.resource is not None
+        there = active(new.resource)
+        if there is not None:
+            raise UsageError(f"Data set {new.resource!r} is being prepared already (job {there.id}).")
+        return api.submit([new], ahead_of=trainings.KIND)[0]
+
+    return submit
+
+
+submit = _queued(job)
+"""Queue the preparation of a data set, given as to `job`; returns the job's id.
+
+It goes before all trainings that are queued: somebody waits for it, and it is short beside them.
+
+Raises:
+    UsageError: as `job`, or a data set of that name is being prepared already.
+"""
 
 
 def active(name: str) -> Job | None:

@@ -46,7 +46,7 @@ def cost(subject: Subject) -> Faults:
     model, kind = subject.build(), type(subject.build()).__name__
     real = sum(p.numel() for p in model.parameters())
     try:
-        counted = count_parameters(subject.config, subject.features)  # type: ignore[arg-type]
+        counted = count_parameters(subject.config, subject.features)
     except Exception as error:
         return Faults(
             [
@@ -69,8 +69,8 @@ def cost(subject: Subject) -> Faults:
         )
     length = min(LENGTH, subject.read)
     try:
-        multiply_adds(subject.config, subject.features, length)  # type: ignore[arg-type]
-        small, batch = probe(subject.config, subject.features, length)  # type: ignore[arg-type]
+        multiply_adds(subject.config, subject.features, length)
+        small, batch = probe(subject.config, subject.features, length)
     except Exception as error:
         return Faults(
             [
@@ -101,7 +101,7 @@ class _Operators(TorchDispatchMode):
         self.stack: list[tuple[str, nn.Module]] = []
         self.hooks: list[Any] = []
         for name, module in model.named_modules():
-            self.hooks.append(module.register_forward_pre_hook(lambda m, _a, n=name: self.stack.append((n, m))))  # type: ignore[misc]
+            self.hooks.append(module.register_forward_pre_hook(lambda m, _a, n=name: self.stack.append((n, m))))
             self.hooks.append(module.register_forward_hook(lambda *_: self.stack.pop() and None))
 
     def __exit__(self, *error: Any) -> None:

@@ -98,7 +98,7 @@ class GeneratedData(PreparedDataset):
             source="generated",
             fields=[
                 *(
-                    FieldSpec(name=name, role=ROLES.get(name, "context"), vocabulary_size=SIZES[name])  # type: ignore[arg-type]
+                    FieldSpec(name=name, role=ROLES.get(name, "context"), vocabulary_size=SIZES[name])
                     for name in categorical
                 ),
                 *(FieldSpec(name=name, kind="numeric") for name in numeric),
@@ -118,7 +118,7 @@ class GeneratedData(PreparedDataset):
         return self._rows[split]
 
     @property
-    def events(self) -> dict[str, NDArray]:  # type: ignore[override]
+    def events(self) -> dict[str, NDArray[Any]]:
         return self._events
 
     def without_gaps(self) -> GeneratedData:

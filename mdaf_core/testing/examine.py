@@ -75,7 +75,7 @@ def _look(check: Check, subject: Subject) -> Finding:
     except Exception as error:  # in the examined model: whatever it raises is a finding
         sentences, state = [f"The model fails in this check. {subject.said(error)}"], "fail"
     seconds = time.perf_counter() - start
-    return Finding(check=check.name, title=check.title, state=state, sentences=sentences, notes=notes, seconds=seconds)  # type: ignore[arg-type]
+    return Finding(check=check.name, title=check.title, state=state, sentences=sentences, notes=notes, seconds=seconds)
 
 
 def _left_out(check: Check) -> Finding:

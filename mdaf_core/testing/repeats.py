@@ -195,7 +195,7 @@ def place_of_difference_by_seed(model: CTRModel, rows: Batch) -> str:
     """The innermost module that draws: its inputs agree under both seeds and its output does not."""
     drawn = []
     for name, module in model.named_modules():
-        module.register_forward_hook(lambda _m, _i, _o, name=name: drawn.append((name, torch.get_rng_state().sum())))  # type: ignore[misc]
+        module.register_forward_hook(lambda _m, _i, _o, name=name: drawn.append((name, torch.get_rng_state().sum())))
     torch.manual_seed(0)
     start = torch.get_rng_state().sum()
     with torch.inference_mode():
@@ -246,7 +246,7 @@ def seed(subject: Subject) -> Faults:
 def _generators(words: str, act: Callable[[int], Any]) -> Faults:
     found, ends = Faults(), []
     for number in (101, 202):
-        python, vector = random.getstate(), np.random.get_state()[1].copy()  # type: ignore[union-attr,index]
+        python, vector = random.getstate(), np.random.get_state()[1].copy()  # type: ignore[index]
         act(number)
         ends.append(torch.get_rng_state())
         if random.getstate() != python:
@@ -355,7 +355,7 @@ def weights(subject: Subject) -> Faults:
         try:
             save_weights(model, path)
             torch.manual_seed(99)
-            loaded = load_model(subject.config, subject.features, path)  # type: ignore[arg-type]
+            loaded = load_model(subject.config, subject.features, path)
         except (RuntimeError, StudioError) as error:
             said = " ".join(str(error).split())[:300]
             return Faults([f"The weights cannot be saved and read again: {said}"])

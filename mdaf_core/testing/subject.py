@@ -142,7 +142,7 @@ class Subject:
         rng = np.random.default_rng(0)
         total, history = len(self.data.rows("train")), self.history_of(model)
         hooks = [
-            module.register_forward_hook(lambda _m, _i, _o, name=name: seen.ran.add(name))  # type: ignore[misc]
+            module.register_forward_hook(lambda _m, _i, _o, name=name: seen.ran.add(name))
             for name, module in model.named_modules()
         ]
         torch.manual_seed(2)

@@ -157,8 +157,8 @@ def train_gbdt(
     epochs.clear()
     reads = config.training.max_history, config.training.match_events
     monitor.tick(lambda: Progress(run_id=run_id, phase="encoding"), force=True)
-    x = {split: features(model, dataset, split, *reads) for split in ("train", "val", "test")}  # type: ignore[arg-type]
-    y = {split: dataset.rows(split).label for split in ("train", "val")}  # type: ignore[arg-type]
+    x = {split: features(model, dataset, split, *reads) for split in ("train", "val", "test")}
+    y = {split: dataset.rows(split).label for split in ("train", "val")}
     sample = sample_of_training_rows(dataset)
     rounds, total = trees_by_epoch(model.max_rounds)
     parameters: dict[str, Any] = {

@@ -147,7 +147,9 @@ def branch_columns(
         if gate is None:
             continue
 
-        def given(gate_BK: Tensor, static_BD: Tensor = static_BD, sequential_BD: Tensor = sequential_BD) -> NDArray:
+        def given(
+            gate_BK: Tensor, static_BD: Tensor = static_BD, sequential_BD: Tensor = sequential_BD
+        ) -> NDArray[np.float32]:
             return _np(model.answer(static_BD, sequential_BD, gate_BK.to(static_BD.device)))
 
         for name, donors in (("g_shuffled", shuffles), ("g_within_user", within)):

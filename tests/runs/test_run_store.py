@@ -16,6 +16,7 @@ import pytest
 from mdaf_core.queue import store as queue
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
+from mdaf_core.runs.provenance import fingerprint
 from mdaf_core.runs.tracking import connection, listing
 from tests.cli.conftest import call  # noqa: F401
 from tests.reporting.example_study import make_study
@@ -122,12 +123,14 @@ def test_a_store_is_rebuilt_as_it_was(home: Path, call) -> None:  # noqa: F811
     assert tracking.get_run(run).state == "running"
 
 
-def test_runs_of_before_their_facts_were_kept_are_pieced_together(home: Path, call) -> None:  # noqa: F811
+def test_runs_of_before_their_facts_were_kept_are_pieced_together(home: Path, call, tiny) -> None:  # noqa: F811
     study = make_study(["mdaf-full", "lr"], [1], failed=[("lr", 1)])
     runs = {r.configuration: r for r in tracking.list_runs()}
     for run in runs.values():
         (run.directory / "run.json").unlink()
-        provenance = {"dataset": {"name": "toy", "fingerprint": "abc"}, "seed": 1}
+        there = {"name": "tiny", "fingerprint": tiny.meta.fingerprint}
+        gone = {"name": "toy", "fingerprint": {"sha256": "abc"}}
+        provenance = {"dataset": there if run.configuration == "lr" else gone, "seed": 1}
         (run.directory / "provenance.json").write_text(json.dumps(provenance))
     copy = home / "copy"
     shutil.copy(home / "mlflow.db", copy)
@@ -148,6 +151,8 @@ def test_runs_of_before_their_facts_were_kept_are_pieced_together(home: Path, ca
         "mdaf-full": (study.id, "finished", ""),
         "lr": (study.id, "failed", "Killed."),
     }
+    prints = {r.configuration: r.fingerprint for r in tracking.list_runs()}
+    assert prints["lr"] == fingerprint(tiny) != prints["mdaf-full"]
 
 
 def test_a_run_that_cannot_be_read_is_left_out_of_the_rebuilt_store(home: Path, call) -> None:  # noqa: F811

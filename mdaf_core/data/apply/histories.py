@@ -113,7 +113,7 @@ def _is_known(log: Events, fresh: Events, keys: list[str]) -> np.ndarray:
     if (log["positive"] < 0).any():  # a log that does not say
         keys = [key for key in keys if key != "positive"]
     mine = pl.DataFrame({key: fresh[key] for key in keys})
-    theirs = pl.DataFrame({key: log[key] for key in keys}).cast(mine.schema)  # type: ignore[arg-type]
+    theirs = pl.DataFrame({key: log[key] for key in keys}).cast(mine.schema)
     counted = theirs.join(mine, on=keys, how="semi").group_by(keys).agg(pl.len().alias("times"))
     nth = mine.with_columns(nth=pl.int_range(pl.len()).over(keys))
     times = nth.join(counted, on=keys, how="left", maintain_order="left")["times"].fill_null(0)

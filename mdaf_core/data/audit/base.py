@@ -336,7 +336,7 @@ def hashed(columns: list[np.ndarray]) -> Iterator[tuple[slice, np.ndarray]]:
 
 
 @numba.njit(cache=True)
-def _mix(key, numbers):  # pragma: no cover - compiled
+def _mix(key, numbers):  # type: ignore[no-untyped-def]  # pragma: no cover
     for i in range(len(key)):
         mixed = key[i] + np.uint64(numbers[i]) + np.uint64(0x9E3779B97F4A7C15)
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

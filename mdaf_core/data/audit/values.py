@@ -275,7 +275,7 @@ def blank_inputs(data: Written) -> Answer | None:
             continue  # made of the time: a part that lies within one day has one weekday
         train = data.rows["train"].columns[field.name][at["train"]]
         for split in ("val", "test"):
-            rows = data.rows[split].columns[field.name][at[split]]  # type: ignore[index]
+            rows = data.rows[split].columns[field.name][at[split]]
             if len(rows) < 20:
                 continue
             unknown, how = _blank(field, train, rows, data.missing_codes.get(field.name, -1))

@@ -43,7 +43,7 @@ def match_names(history: tuple[str, ...] | list[str]) -> list[str]:
 
 
 @numba.njit(cache=True)
-def put_match(out_BM, b, field, count, since, age, scale):  # pragma: no cover - compiled
+def put_match(out_BM, b, field, count, since, age, scale):  # type: ignore[no-untyped-def]  # pragma: no cover
     """What a row's history says of one field of its target: so many events match, the last of them `since` events from
     the end (1: the newest) and `age` seconds old."""
     log_count, power, log_age = scale
@@ -54,7 +54,7 @@ def put_match(out_BM, b, field, count, since, age, scale):  # pragma: no cover -
 
 
 @numba.njit(cache=True)
-def put_length(out_BM, b, fields, length, age, scale):  # pragma: no cover - compiled
+def put_length(out_BM, b, fields, length, age, scale):  # type: ignore[no-untyped-def]  # pragma: no cover
     """How long a row's history is, and how old its newest event."""
     log_count, _, log_age = scale
     out_BM[b, 4 * fields] = min(1.0, math.log1p(length) / log_count)
@@ -62,7 +62,7 @@ def put_length(out_BM, b, fields, length, age, scale):  # pragma: no cover - com
 
 
 @numba.njit(cache=True)
-def _match(target_HB, event_HT, age_T, cu, scale, equal_TH, out_BM):  # pragma: no cover - compiled
+def _match(target_HB, event_HT, age_T, cu, scale, equal_TH, out_BM):  # type: ignore[no-untyped-def]  # pragma: no cover
     n_fields = event_HT.shape[0]
     for b in range(target_HB.shape[1]):
         start, end = cu[b], cu[b + 1]
@@ -80,7 +80,7 @@ def _match(target_HB, event_HT, age_T, cu, scale, equal_TH, out_BM):  # pragma: 
 
 
 @numba.njit(cache=True)
-def _match_field(event_E, target_B, time_E, start_B, end_B, time_B, ticks, scale, field, out_BM):  # pragma: no cover
+def _match_field(event_E, target_B, time_E, start_B, end_B, time_B, ticks, scale, field, out_BM):  # type: ignore[no-untyped-def]  # pragma: no cover
     """As `_match` for one field, from the log itself: nothing is gathered."""
     for b in range(len(target_B)):
         count, target = 0, target_B[b]
@@ -96,7 +96,7 @@ def _match_field(event_E, target_B, time_E, start_B, end_B, time_B, ticks, scale
 
 
 @numba.njit(cache=True)
-def _match_lengths(time_E, start_B, end_B, time_B, ticks, scale, fields, out_BM):  # pragma: no cover - compiled
+def _match_lengths(time_E, start_B, end_B, time_B, ticks, scale, fields, out_BM):  # type: ignore[no-untyped-def]  # pragma: no cover
     for b in range(len(end_B)):
         if end_B[b] > start_B[b]:
             age = np.float32(time_B[b] - time_E[end_B[b] - 1]) / ticks

@@ -46,7 +46,7 @@ def earlier_events(
 
 
 @numba.njit(cache=True)
-def _search(first, event_time, row_user, row_time, out):  # pragma: no cover - compiled
+def _search(first, event_time, row_user, row_time, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     for i in range(len(row_user)):
         low, high, time = first[row_user[i]], first[row_user[i] + 1], row_time[i]
         while low < high:

@@ -151,7 +151,7 @@ def gather_stream(
 
 
 @numba.njit(cache=True)
-def match_slices(  # pragma: no cover - compiled
+def match_slices(  # type: ignore[no-untyped-def]  # pragma: no cover
     identity_TH, target_BH, time_T, time_B, begin_B, end_B, ticks, scale, out_BM
 ):
     """The match features of `gather.match_names`, row by row over its slice."""

@@ -154,7 +154,7 @@ class Look:
     @cached_property
     def lists(self) -> pl.Series:
         """As lists of text; of a column that `is_list`."""
-        if isinstance(self.values.dtype, pl.List | pl.Array) and not self.values.dtype.inner.is_nested():  # type: ignore[union-attr]
+        if isinstance(self.values.dtype, pl.List | pl.Array) and not self.values.dtype.inner.is_nested():
             return self.values.cast(pl.List(pl.String)).fill_null([])
         if self.nested:
             return pl.Series(self.title, [[]] * self.rows, dtype=pl.List(pl.String))

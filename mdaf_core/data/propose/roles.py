@@ -306,7 +306,7 @@ def _largest(look: Look) -> tuple[float, str]:
         return 0.0, ""
     here = (look.text == value).cast(pl.Int8)
     runs = int((here.diff().fill_null(here[0]) == 1).sum())
-    return (float(here.mean() or 0) if runs >= _RUNS else 0.0), str(value)  # type: ignore[arg-type]
+    return (float(here.mean() or 0) if runs >= _RUNS else 0.0), str(value)
 
 
 def _core(look: Look) -> str:

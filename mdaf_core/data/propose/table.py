@@ -131,7 +131,7 @@ def _parts(path: Path, parts: dict[Split, Path], proposal: Proposal) -> None:
     else:
         for split in ("val", "test"):
             if split in parts:
-                proposal.take(f"{split}_path", parts[split].name, "it lies beside, called that part")  # type: ignore[index]
+                proposal.take(f"{split}_path", parts[split].name, "it lies beside, called that part")
     if "val" not in parts:
         proposal.findings.append("There is no validation file: a tenth of the training rows becomes it, none of test.")
 

@@ -205,12 +205,12 @@ class CheckedColumns:
         values = self.frame[column]
         if isinstance(values.dtype, pl.List | pl.Array):
             inner = values.dtype.inner
-            if inner.is_nested():  # type: ignore[union-attr]
+            if inner.is_nested():
                 raise BadInputError(
                     f"The column {column!r} does not hold lists of ids: choose another as history.", self.file.path
                 )
-            listed = values.cast(pl.List(inner)).fill_null([])  # type: ignore[arg-type]
-            if not inner.is_float():  # type: ignore[union-attr]
+            listed = values.cast(pl.List(inner)).fill_null([])
+            if not inner.is_float():
                 return listed
             ids = self._exact(listed.explode(), column)  # its type is that of all of them
             return listed.cast(pl.List(ids.dtype))

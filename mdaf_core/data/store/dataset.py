@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -122,12 +123,12 @@ class PreparedDataset:
             return pl.read_ipc(path)["id"]
 
     @property
-    def audit(self) -> dict:
+    def audit(self) -> dict[str, Any]:
         path = self.path / "audit.json"
         if not path.exists():
             return {}
         with self._reading(path):
-            found: dict = read_json(path, AGAIN)
+            found: dict[str, Any] = read_json(path, AGAIN)
             if not isinstance(found, dict):
                 raise ValueError("not an object")
             return found

@@ -148,7 +148,7 @@ def _data(record: Record, material: Material) -> str:
              "acknowledged" if check.id in record.study.acknowledged else check.todo)
             for check in order
         ]  # fmt: skip
-        counted = ", ".join(f"{len(audit.with_status(s))} {MARKS[s][2:]}" for s in ("fail", "warn", "pass"))  # type: ignore[arg-type]
+        counted = ", ".join(f"{len(audit.with_status(s))} {MARKS[s][2:]}" for s in ("fail", "warn", "pass"))
         frame = pl.DataFrame(rows, schema=["Check", "Found", "What was found", "What to do"], orient="row")
         checks = parts.frame_table(frame, "Audit", f"{counted.capitalize()}. Made {audit.created}.")
     notes = parts.element("section", f"<h3>Notes</h3>{parts.listed(meta.notes)}", data_at="Notes") if meta.notes else ""

@@ -7,6 +7,7 @@ import json
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,7 +20,7 @@ from mdaf_core.runs.predictions import COLUMNS, REPLACED_COLUMNS, load_predictio
 
 CARRIED = ("row_id", "user", "label", "history_length", "logit")
 """Of `COLUMNS`: a probability follows from its log-odds, and times are nobody else's business."""
-Columns = dict[str, NDArray]
+Columns = dict[str, NDArray[Any]]
 MOST_BYTES = 2 << 30  # unpacked: a file from elsewhere must not fill the memory
 
 
@@ -34,7 +35,7 @@ def columns_of(run_id: str, split: Split, *, gates: bool) -> Columns:
     return {name: frame[name].to_numpy() for name in names}
 
 
-def frame_of(columns: Mapping[str, NDArray]) -> pl.DataFrame:
+def frame_of(columns: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
     """Predictions as a run keeps them; times are 0."""
     frame = pl.DataFrame({name: np.asarray(values) for name, values in columns.items()})
     made = {"probability": sigmoid(columns["logit"]), "timestamp": np.zeros(len(frame), np.int64)}
@@ -42,7 +43,7 @@ def frame_of(columns: Mapping[str, NDArray]) -> pl.DataFrame:
     return frame.with_columns(**made).select(*COLUMNS, *rest)
 
 
-def digest(values: NDArray) -> str:
+def digest(values: NDArray[Any]) -> str:
     """SHA-256 of a column's type and values."""
     return hashlib.sha256(values.dtype.str.encode() + np.ascontiguousarray(values).tobytes()).hexdigest()
 
@@ -89,7 +90,7 @@ def unpack(content: bytes) -> dict[str, Columns]:
         raise StudioError(f"they are cut short or altered ({error})") from None
 
 
-def _smaller(values: NDArray) -> NDArray:
+def _smaller(values: NDArray[Any]) -> NDArray[Any]:
     """The same numbers in the narrowest type that holds them all."""
     kinds: Iterable[str] = ("<f4",) if values.dtype.kind == "f" else ("|u1", "<u2", "<u4", "<i4")
     for kind in kinds:
