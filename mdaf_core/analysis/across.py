@@ -13,7 +13,8 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison
-from mdaf_core.analysis.plan import AFTERWARDS, MARKS
+from mdaf_core.analysis.margins import AFTERWARDS
+from mdaf_core.analysis.plan import MARKS
 from mdaf_core.analysis.significance import (
     Component,
     Difference,

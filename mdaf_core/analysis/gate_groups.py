@@ -7,7 +7,7 @@ these rows, and its size, how far it moves them.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -202,7 +202,7 @@ def histograms(run: RunRecord, split: Split, value: Value, by: str = LABEL) -> l
     return cached("gate-histograms", [*_key(run, split), value, by], _Steps, compute).steps
 
 
-def group_of(name: str, value: Floats, cluster: Codes | None, rows: NDArray | Bools | slice) -> GateGroup:
+def group_of(name: str, value: Floats, cluster: Codes | None, rows: NDArray[Any] | Bools | slice) -> GateGroup:
     """The distribution of a value over these rows."""
     mine = value[rows]
     low, high = mean_interval(mine, None if cluster is None else cluster[rows])

@@ -12,7 +12,9 @@ from mdaf_core.cli.output import JsonOption, emit, number, plain, say, table
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.adaptivity import Contributions
-    from mdaf_core.analysis.gates import GateGroup, GateSummary, Lean
+    from mdaf_core.analysis.gate_groups import GateGroup
+    from mdaf_core.analysis.gates import GateSummary
+    from mdaf_core.analysis.leaning import Lean
     from mdaf_core.analysis.margins import Margin
     from mdaf_core.analysis.story import RowStory
     from mdaf_core.runs.tracking import RunRecord

@@ -95,7 +95,7 @@ def of_studies(table: Table) -> list[Condition]:
                 names += [data] if data not in names else []
     return [
         Condition(
-            kind=kind,  # type: ignore[arg-type]
+            kind=kind,
             sentence=sentence if len(names) == len(table.columns) else f"{', '.join(names)}: {sentence}",
             grave=grave,
         )

@@ -74,7 +74,7 @@ def with_scripts(spec: dict[str, Any], font: str) -> dict[str, Any]:
     if found is None:
         return spec
     family = _made_of(found, "".join(sorted({*text, *_ALWAYS})))
-    return json.loads(text.replace(f'"{font}"', f'"{family}, {font}"'))  # type: ignore[no-any-return]
+    return json.loads(text.replace(f'"{font}"', f'"{family}, {font}"'))
 
 
 def embedded(svg: str) -> str:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from mdaf_core.analysis.plan import AFTERWARDS, MARKS, NO_PLAN, marked, unplanned_mark
+from mdaf_core.analysis.margins import AFTERWARDS
+from mdaf_core.analysis.plan import MARKS, NO_PLAN, marked, unplanned_mark
 from mdaf_core.metrics.registry import metric
 from mdaf_core.reporting import parts
 from mdaf_core.reporting.figure import Drawn, Kind
