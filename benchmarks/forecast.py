@@ -45,9 +45,7 @@ def main() -> None:
     rows: list[list[Any]] = [head]
     for preset in args.presets.split(","):
         config = get_preset(preset).with_overrides(settings)
-        cost = count(config, dataset).model_copy(
-            update={"pace": measure(config, dataset, get_settings().job_threads())}
-        )
+        cost = count(config, dataset).model_copy(update={"pace": measure(config, dataset, get_settings().job_threads)})
         forecast = estimate(config, dataset, cost)
         found = run(preset, args.data, settings)
         seconds, memory = found["wall_seconds"], found["peak_memory_mb"] * 2**20

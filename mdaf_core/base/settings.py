@@ -67,10 +67,10 @@ class Settings(BaseSettings):
         False, description="Answer other machines although no login is set up: something before the app has one."
     )
 
-    def job_threads(self, own: int | None = None, at_once: int | None = None) -> int:
-        """CPU threads of a training: `threads`, else its own, else an equal share of the cores for as many as run
-        `at_once` (default: the slots)."""
-        return self.threads or own or max((os.cpu_count() or 1) // (at_once or self.slots or 1), 1)
+    @property
+    def job_threads(self) -> int:
+        """CPU threads of a training job: `threads`, else an equal share of the cores for each slot."""
+        return self.threads or max((os.cpu_count() or 1) // (self.slots or 1), 1)
 
     @property
     def datasets_dir(self) -> Path:

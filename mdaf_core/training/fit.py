@@ -77,7 +77,7 @@ def train(
     check_trainable(config, dataset)
     check_data(dataset, study, run_id)
     require_memory(config, dataset)
-    threads = set_threads(get_settings().job_threads())
+    threads = set_threads(get_settings().job_threads)
     keep_freed_memory()
     facts = origin.describe(device_name(), scan_name(), threads) | {
         "dataset": {"name": meta.name, "fingerprint": meta.fingerprint, "versions": meta.versions},

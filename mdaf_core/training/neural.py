@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 
 from mdaf_core.base.files import best_effort, keep
 from mdaf_core.data.store.dataset import PreparedDataset
@@ -86,6 +87,7 @@ def train_neural(config: RunConfig, dataset: PreparedDataset, seed: int, directo
     trainer = pl.Trainer(
         accelerator="auto",
         devices=1,
+        plugins=[LightningEnvironment()],  # one process: in a SLURM job Lightning would count tasks and requeue
         max_epochs=config.training.max_epochs,
         deterministic="warn",
         logger=False,
