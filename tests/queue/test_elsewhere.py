@@ -56,7 +56,7 @@ def test_a_job_elsewhere_is_queued_until_it_begins_and_survives_what_is_not_its_
     holder = int(Path(f"/proc/{lost}/stat").read_text().rsplit(")", 1)[1].split()[1])
     away.kill(holder)  # what the cluster holds it by, as where a machine is lost: it goes on in the same attempt
     away.wait_until(lambda: begins(away, job_id) == 2)
-    assert not Path(f"/proc/{lost}").exists()
+    away.wait_until(lambda: not Path(f"/proc/{lost}").exists())
     away.wait_until(lambda: store.get_job(job_id).progress.get("resumed"))
     away.go()
     away.wait_until(lambda: away.ended(job_id))
