@@ -91,6 +91,27 @@ def tiny(home: Path, give_tiny: Callable[[Path], PreparedDataset]) -> PreparedDa
 
 
 @pytest.fixture(scope="session")
+def _few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from mdaf_core.data.prepare.pipeline import prepare
+    from tests.data.raw_files import write_ml_100k
+
+    folder = tmp_path_factory.mktemp("few")
+    write_ml_100k(folder / "ml-100k", 2000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MDAF_HOME", str(folder / "artifacts"))
+        return prepare("movielens", path=folder / "ml-100k", name="few").path
+
+
+@pytest.fixture
+def few(home: Path, _few: Path) -> PreparedDataset:
+    """2,000 rows with histories, named `few`, for trainings of which the result alone does not matter."""
+    from mdaf_core.data.store.dataset import PreparedDataset
+
+    shutil.copytree(_few, home / "datasets" / "few")
+    return PreparedDataset.open("few")
+
+
+@pytest.fixture(scope="session")
 def _folders() -> dict[str, tuple[Path, Any]]:
     return {}
 

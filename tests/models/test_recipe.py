@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -52,18 +53,18 @@ class AverageEncoder(HistoryEncoder):
 '''
 
 
-# What a process does: each command's output as a line of JSON.
+# What a process does: the output of each command that it reads, as a line of JSON.
 COMMANDS = """
 import contextlib, io, json, sys
 from mdaf_core.cli.main import main
-for words in json.loads(sys.argv[1]):
-    sys.argv[1:], out = words, io.StringIO()
+for line in sys.stdin:
+    sys.argv[1:], out = json.loads(line), io.StringIO()
     try:
         with contextlib.redirect_stdout(out):
             main()
     except SystemExit as end:
-        assert not end.code, words
-    print(json.dumps(out.getvalue()))
+        assert not end.code, line
+    print(json.dumps(out.getvalue()), flush=True)
 """
 
 
@@ -94,38 +95,45 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, *commands: list[str]) -> list[str]:
-    """What the copy's commands print, one after the other in one process."""
-    environment = {**os.environ, "MDAF_HOME": str(folder / "artifacts"), "MDAF_THREADS": "1", "PYTHONPATH": str(folder)}
-    done = subprocess.run([sys.executable, "-c", COMMANDS, json.dumps(commands)], cwd=folder, env=environment,
-                          capture_output=True, text=True)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+@pytest.fixture
+def run(library: Path) -> Iterator[Callable[[list[str]], str]]:
+    """What a command of the copy prints; one process does them all."""
+    environment = os.environ | {"MDAF_HOME": str(library / "artifacts"), "MDAF_THREADS": "1"}
+    with (library / "errors.log").open("w+") as errors, subprocess.Popen(
+        [sys.executable, "-c", COMMANDS], cwd=library, env=environment | {"PYTHONPATH": str(library)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+    ) as process:  # fmt: skip
+
+        def said(words: list[str]) -> str:
+            assert process.stdin and process.stdout
+            print(json.dumps(words), file=process.stdin, flush=True)
+            line = process.stdout.readline()
+            assert line, (library / "errors.log").read_text()
+            return str(json.loads(line))
+
+        yield said
+        assert process.stdin
+        process.stdin.close()
 
 
 def chosen(*pairs: str) -> list[str]:
     return [word for pair in pairs for word in ("--set", pair)]
 
 
-def test_a_new_history_model_is_given_its_history(library: Path) -> None:
+def test_a_new_history_model_is_given_its_history(library: Path, run: Callable[[list[str]], str]) -> None:
     prepare = ["data", "prepare", "table", "--path", "log.csv", "--name", "log"]
     train = ["train", "average", "--data", "log", "--seed", "1", "--json",
              *chosen("training.max_epochs=4", "training.batch_size=128", "training.warmup_epochs=0",
                      "training.learning_rate=0.01")]  # fmt: skip
-    _, *trained = run(
-        library,
-        prepare + chosen("user=user", "item=item", "timestamp=time"),
-        train,
-        train + chosen("model.blind=true"),
-    )
-    seeing, blind = (json.loads(text) for text in trained)
+    run(prepare + chosen("user=user", "item=item", "timestamp=time"))
+    seeing, blind = (json.loads(run(words)) for words in (train, train + chosen("model.blind=true")))
     assert blind["test"]["auc"] < 0.6
     assert seeing["test"]["auc"] > blind["test"]["auc"] + 0.15
 
     folder = library / "artifacts" / "runs" / seeing["run_id"] / "artifacts"
     rows = pl.read_parquet(folder / "predictions" / "test.parquet").filter(pl.col("history_length") >= 10)
     asked = ["gates", seeing["run_id"]]
-    shown, told = run(library, asked, [*asked, "--row", str(rows["row_id"][0]), "--json"])
+    shown, told = run(asked), run([*asked, "--row", str(rows["row_id"][0]), "--json"])
     assert "History: helps." in shown
     assert "Another user's history" in shown and "Empty history" in shown
 

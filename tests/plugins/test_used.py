@@ -22,7 +22,7 @@ from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import launch, trainings
 from tests.plugins.example import ROOT, SOURCE, name, page
 
-QUICK = {"training.max_epochs": 1, "training.warmup_epochs": 0, "training.batch_size": 1024}
+QUICK = {"training.max_epochs": 1, "training.warmup_epochs": 0, "training.batch_size": 256}
 FAILING = SOURCE.replace("batch.equal_TH.float()", "batch.equal_TH @ batch.equal_TH")
 
 
@@ -33,7 +33,7 @@ LAUNCHER = (
 
 
 @pytest.fixture
-def workers(tiny, monkeypatch) -> Iterator[Callable[[], None]]:
+def workers(few, monkeypatch) -> Iterator[Callable[[], None]]:
     """Does all queued jobs, by workers of a launcher that knows of no plug-in; nobody else serves the queue."""
     monkeypatch.setenv("MDAF_THREADS", "1")
     monkeypatch.delenv(plugins.VARIABLE, raising=False)
@@ -67,7 +67,7 @@ def test_a_study_of_a_plugin_from_queue_to_export(workers, tmp_path, monkeypatch
     gated = get_preset("share-gated").with_overrides(QUICK | small)
     configs = [gated, *(get_preset(n).with_overrides(QUICK) for n in ("share", "lr"))]
     study = launch.run_configurations(
-        definition="own", dataset="tiny", configs=configs, seeds=[1], reference="share-gated"
+        definition="own", dataset="few", configs=configs, seeds=[1], reference="share-gated"
     )
     workers()
     jobs = trainings.of_study(study.id)
@@ -90,7 +90,7 @@ def test_a_study_of_a_plugin_from_queue_to_export(workers, tmp_path, monkeypatch
     assert any("share-gated" in path.read_text("utf-8", errors="ignore") for path in out.rglob("*.tex"))
 
     file.write_text(FAILING, "utf-8")  # workers are forked from a process that has seen nothing of it
-    broken = trainings.training_job("broken", get_preset("share").with_overrides(QUICK), "tiny", 1)
+    broken = trainings.training_job("broken", get_preset("share").with_overrides(QUICK), "few", 1)
     api.submit([broken])
     workers()
     (job,) = store.list_jobs(states=["failed"])

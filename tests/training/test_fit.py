@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
 from mdaf_core.base.errors import StudioError
-from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.metrics.auc import auc
 from mdaf_core.models import layers
@@ -20,7 +18,6 @@ from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.fit import Cancelled, train
 from mdaf_core.training.predict import predict
-from tests.data.raw_files import write_ml_100k
 
 FAST = ["training.batch_size=2048", "training.max_epochs=3", "training.max_history=8"]
 BRIEF = "training.batch_size=256"
@@ -40,13 +37,6 @@ def comparable(result) -> dict:  # type: ignore[no-untyped-def]
     timing = {"seconds", "rows_per_second"}
     keep["epochs"] = [e.model_dump(exclude=timing) for e in result.epochs]
     return keep
-
-
-@pytest.fixture
-def few(home: Path, tmp_path: Path) -> PreparedDataset:
-    """1,600 training rows with histories."""
-    write_ml_100k(tmp_path / "ml-100k", 2000)
-    return prepare("movielens", path=tmp_path / "ml-100k", name="few")
 
 
 @pytest.mark.parametrize("preset", ["mdaf-full", "gbdt"])

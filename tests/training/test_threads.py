@@ -31,14 +31,14 @@ def seen(result):
     }
 
 config = get_preset("mdaf-full").with_overrides(
-    {"training.max_epochs": 1, "training.warmup_epochs": 0, "training.batch_size": 512, "training.max_history": 8,
+    {"training.max_epochs": 1, "training.warmup_epochs": 0, "training.batch_size": 64, "training.max_history": 8,
      "model.sequential.blocks": 1}
 )
-dataset = PreparedDataset.open("tiny")
+dataset = PreparedDataset.open("few")
 out = []
 for _ in range(2):
     out.append(seen(train(config, dataset, 7)) | {"torch after": torch.get_num_threads()})
-(job,) = api.submit([training_job("queued", config, "tiny", 7)])
+(job,) = api.submit([training_job("queued", config, "few", 7)])
 while store.get_job(job).state not in ENDED:
     time.sleep(0.1)
 assert store.get_job(job).state == "finished", store.get_job(job).reason
@@ -73,8 +73,8 @@ print(first, kernels.threads_in_use(), kernels.set_threads(2), kernels.set_threa
     assert found == f"1 {one} {two} {one}"
 
 
-def test_twice_in_the_foreground_and_in_the_queue(tiny) -> None:  # type: ignore[no-untyped-def]
-    home = str(tiny.path.parents[1])
+def test_twice_in_the_foreground_and_in_the_queue(few) -> None:  # type: ignore[no-untyped-def]
+    home = str(few.path.parents[1])
     first, second, queued = json.loads(python(TRAIN, MDAF_HOME=home, MDAF_THREADS="1").splitlines()[-1])
     assert first["torch after"] == second["torch after"] == 1
     for run in (first, second, queued):
