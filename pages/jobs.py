@@ -12,6 +12,7 @@ from mdaf_core.queue import api
 from mdaf_core.queue.job import Job, JobState
 from mdaf_core.queue.slots import job_threads, sharing_words, threads_words
 from mdaf_core.tasks.describe import progress_text, share_done
+from mdaf_core.tasks.message import told_words
 from pages import access, shared
 
 POLL_SECONDS = 1.0
@@ -43,7 +44,7 @@ def _live() -> None:
         running = api.list_jobs(["running"])
         queued = api.list_jobs(["queued"], most=MOST_ROWS)
         shared.section("Running")
-        st.caption(sharing_words())
+        st.caption(f"{sharing_words()} {told_words()}")
         if not running:
             st.caption("Starting the next job …" if queued else "Nothing is running.")
         for job in running:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ByteSize, Field, ValidationError
+from pydantic import ByteSize, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mdaf_core.base.errors import UsageError
@@ -50,6 +50,9 @@ class Settings(BaseSettings):
         None, description="Memory that a training elsewhere asks for, such as 8GB; default: what is foreseen, and half."
     )
     slurm: str = Field("", description="Options of sbatch for trainings, such as `partition=gpu time=120` (minutes).")
+    notify: SecretStr | None = Field(
+        None, description="Address, as Apprise takes it, that one message a study is sent to when its runs have ended."
+    )
     threads: int | None = Field(
         None, ge=1, description="CPU threads a training uses; default: all cores, or a share of them."
     )

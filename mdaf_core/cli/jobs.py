@@ -11,6 +11,7 @@ from mdaf_core.cli.output import JsonOption, emit, table
 from mdaf_core.queue import api
 from mdaf_core.queue.job import Job
 from mdaf_core.studies.store import get_study
+from mdaf_core.tasks import message
 from mdaf_core.tasks.describe import standing, to_dict
 
 app = typer.Typer(help="The queue of jobs; alone it lists them.", invoke_without_command=True)
@@ -99,6 +100,21 @@ def log(
         return
     tail = api.log_tail(job_id, lines)
     emit({"job": job_id, "lines": tail}, as_json, lambda: "\n".join(tail))
+
+
+@app.command()
+def tell(
+    study: Annotated[str | None, typer.Option(help="What is told of this study, as it stands.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send a message to MDAF_NOTIFY now.
+
+    Without --study one that says nothing but that messages arrive. Studies are told of by themselves when the last of
+    their runs has ended.
+    """
+    title, text = ("MDAF Studio", "Messages arrive.") if study is None else message.words(get_study(study))
+    message.send(title, text)
+    emit({"title": title, "text": text}, as_json, lambda: f"Sent: {title}")
 
 
 def _table(jobs: list[Job]) -> str:

@@ -8,6 +8,7 @@ from mdaf_core.queue import kind
 from mdaf_core.runs import progress
 from mdaf_core.studies import trainings
 from mdaf_core.studies.trainings import Training
+from mdaf_core.tasks import message
 
 if TYPE_CHECKING:
     from mdaf_core.queue.context import Context
@@ -115,6 +116,7 @@ def _conclude(job: Job, training: Training, told: dict[str, Any], ended: dict[st
         summaries.try_to_summarise(ended["run_id"])
         if group:
             _go_on(group)
+            message.tell_if_last(job)
     elif "pruned" in ended:
         going.pruned(group, training.config.name, ended["pruned"])
     else:
@@ -167,6 +169,7 @@ def settle(job: Job, state: Literal["failed", "cancelled"], reason: str) -> bool
         finished = finished or (record.run_id == job.run_id and left == "finished")
     if finished:  # it may have died before it looked what its study or search does next
         _go_on(place.study)
+    message.tell_if_last(job)
     return finished
 
 

@@ -141,7 +141,8 @@ class Steward:
         own = {name: value for name, value in environment().items() if name.startswith("MDAF_") or name == "PYTHONPATH"}
         cores = job_threads(self.job.threads)
         own |= {"MDAF_EXECUTOR": "local", "MDAF_THREADS": str(cores), "MLFLOW_TRACKING_URI": UNTOLD}
-        own.pop("MDAF_SLOTS", None)
+        for name in ("MDAF_SLOTS", "MDAF_NOTIFY"):  # an address holds secrets, and is told from here
+            own.pop(name, None)
         gpus = get_settings().job_gpus
         if not gpus:  # Ray leaves them all in sight of a task that asked for none
             own["CUDA_VISIBLE_DEVICES"] = ""

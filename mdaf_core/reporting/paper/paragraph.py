@@ -112,6 +112,15 @@ def has_reference(comparison: StudyComparison) -> bool:
     return any(c.verdict == "reference" for c in comparison.configurations)
 
 
+ASIDE = ("the method of the tests", "noise floor: pooled standard deviation within configurations")
+
+
+def verdicts(comparison: StudyComparison) -> list[Sentence]:
+    """What the comparison shows, without how it was tested."""
+    found = _comparisons(comparison, registry.metric(comparison.metric).words)
+    return [sentence for sentence in found if sentence.source not in ASIDE]
+
+
 def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
     others = [c for c in comparison.configurations if c.configuration != comparison.reference]
     out: list[Sentence] = []
@@ -179,7 +188,7 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
                     else "Equivalence was tested by two one-sided tests against a margin of "
                     f"{comparison.margin_words} (1 bp = 0.0001)."
                 ),
-                "the method of the tests",
+                ASIDE[0],
             )
         )
     if comparison.noise_floor is not None:
@@ -190,7 +199,7 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
             noun, verb = ("difference", "is") if len(below) == 1 else ("differences", "are")
             text += f"; the {noun} of {words.listed(below)} {verb} smaller than that"
         text += "."
-        out.append(Sentence(text, "noise floor: pooled standard deviation within configurations"))
+        out.append(Sentence(text, ASIDE[1]))
     return out
 
 

@@ -1,0 +1,143 @@
+"""One message a study, when the last of its runs has ended: to the address in `MDAF_NOTIFY`, through Apprise.
+
+It is a job like others, so that it is tried in a process of its own, shown where it failed, and can be tried again.
+Whoever ends a run of a study queues it if no other run is left. Two that end at once queue the same job (one key), and
+what was told is kept beside the studies, so that however many look, one message is sent for each way a study ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.files import read_json, write_json, writing
+from mdaf_core.base.locks import exclusive
+from mdaf_core.base.settings import get_settings
+from mdaf_core.queue import api, kind
+from mdaf_core.queue.job import ACTIVE, Job, NewJob
+from mdaf_core.studies import trainings
+from mdaf_core.studies.store import Study, get_study, is_stored
+
+if TYPE_CHECKING:
+    from mdaf_core.queue.context import Context
+
+NAME = "message"
+PATIENCE = 60.0
+"""Seconds that a message waits for runs that are about to end."""
+MOST_REASONS = 3
+
+
+class Message(BaseModel):
+    """Of which study."""
+
+    study: str
+
+
+def run(context: Context, message: Message) -> None:
+    """Send it, unless runs of the study are still to end (the last of them queues another message), or it was told."""
+    deadline = time.monotonic() + PATIENCE
+    while _left(message.study):
+        if time.monotonic() > deadline:
+            context.report(kind.Stage(fraction=1.0, message="others of its runs go on"))
+            return
+        context.stop_if_asked()
+        time.sleep(0.5)
+    if not is_stored(message.study):
+        return
+    path = _told_path(message.study)
+    with exclusive(path.with_suffix(".lock")):
+        state = _state(message.study)
+        if _told(path) != state:
+            context.report(kind.Stage(fraction=0.5, message="sending"))
+            send(*words(get_study(message.study)))
+            with writing(path):
+                write_json(path, {"state": state})
+
+
+KIND = kind.Kind(name=NAME, payload=Message, progress=kind.Stage, run=run)
+
+
+def tell_if_last(job: Job) -> None:
+    """Queue the message of a training's study, if this was the last of its runs and an address is set."""
+    place = trainings.place(job)
+    if place is None or not get_settings().notify or not is_stored(place.study) or _left(place.study, beside=job.id):
+        return
+    ended = sum(one.id != job.id and one.state not in ACTIVE for one in trainings.of_study(place.study).values())
+    key = f"{place.study}/{ended}-{_state(place.study, beside=job.id)[:12]}"
+    title = f"message about {place.study}"
+    new = NewJob(kind=NAME, title=title, payload=Message(study=place.study).model_dump(), key=key)
+    api.submit([new], ahead_of=trainings.KIND, serve=False)
+
+
+def told_words() -> str:
+    """Whether somebody is told when a study has ended, as a sentence; the address itself is nobody's to see."""
+    if get_settings().notify is None:
+        return "Nobody is told when a study has ended: `MDAF_NOTIFY` takes an address."
+    return "When the last run of a study has ended, the address in `MDAF_NOTIFY` is told."
+
+
+def words(study: Study) -> tuple[str, str]:
+    """Title and text: how its runs ended, and what its comparison shows."""
+    from mdaf_core.reporting.material import Material
+    from mdaf_core.reporting.paper import paragraph
+    from mdaf_core.studies import status
+
+    found = status.cells(study)
+    number = status.counts(found)
+    counts = ", ".join(f"{count} {state}" for state, count in number.items())
+    broken = [cell for cell in found if cell.state == "failed"]
+    parts = [f"{counts} of {len(found)} runs."]
+    parts += [f"{one.configuration}, seed {one.seed}: {one.reason}" for one in broken[:MOST_REASONS]]
+    if len(broken) > MOST_REASONS:
+        parts.append(f"And {len(broken) - MOST_REASONS} more.")
+    if number.get("finished"):
+        parts += [one.text for one in paragraph.verdicts(Material(study).comparison)]
+    whole = number.get("finished", 0) == len(found)
+    return f"{study.title or study.id}: {'all runs finished' if whole else 'its runs have ended'}", "\n".join(parts)
+
+
+def send(title: str, text: str) -> None:
+    """Send a message to the address of `MDAF_NOTIFY`.
+
+    Raises:
+        UsageError: there is none, Apprise is not installed, or it does not take the address.
+        StudioError: it could not be delivered. The address, which holds secrets, is in no message.
+    """
+    address = get_settings().notify
+    if not address:
+        raise UsageError("No address is set: MDAF_NOTIFY takes one that Apprise knows, such as mailto://… or ntfy://….")
+    try:
+        import apprise
+    except ImportError:
+        raise UsageError("Messages need Apprise: pip install -r requirements-notify.txt") from None
+    there = apprise.Apprise()
+    if not there.add(address.get_secret_value()):
+        raise UsageError("Apprise does not take the address in MDAF_NOTIFY: see its list of services for the form.")
+    if not there.notify(title=title, body=text):
+        raise StudioError("The service in MDAF_NOTIFY refused the message or was not reached: nothing was told.")
+
+
+def _left(study: str, beside: int = 0) -> bool:
+    """Whether a run of the study is queued or running, but for the job `beside`."""
+    return any(job.state in ACTIVE and job.id != beside for job in trainings.of_study(study).values())
+
+
+def _state(study: str, beside: int = 0) -> str:
+    """How often each run of the study was tried and how it ended; of the job `beside`, which is ending, the former."""
+    jobs = sorted(trainings.of_study(study).values(), key=lambda job: job.id)
+    seen = [(job.id, job.attempts, "" if job.id == beside else job.state) for job in jobs]
+    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+
+
+def _told_path(study: str) -> Path:
+    return get_settings().home / "told" / f"{study}.json"
+
+
+def _told(path: Path) -> str:
+    return str(read_json(path, "Remove it: the next message says it again.")["state"]) if path.exists() else ""
