@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-# `streamlit run`, with a demo study without the branches alone, whose trainings are small and end after two epochs.
+# `streamlit run`, with a demo study without the branches alone, whose trainings are small and take one epoch.
 STREAMLIT = """
 import sys
 from dataclasses import replace
@@ -34,7 +34,7 @@ def short(one):
     if one.name != "demo":
         return one
     few = [name for name in one.presets if name not in ("mdaf-static", "mdaf-sequential")]
-    short = ("training.max_epochs=2", "training.batch_size=1024", "training.max_history=10")
+    short = ("training.max_epochs=1", "training.batch_size=1024", "training.max_history=10")
     return replace(one, presets=tuple(few), overrides=(*one.overrides, *short, "model.sequential.blocks=1"))
 
 here._DEFINITIONS = tuple(map(short, here._DEFINITIONS))
