@@ -39,7 +39,7 @@ def examine(page: Page) -> set[str]:
     if dark := _found(page, "color-contrast"):
         ours["in the dark"] = dark["color-contrast"][:3]
     page.emulate_media(color_scheme="light")
-    assert not ours, page.url
+    assert not ours, f"{page.url}: {ours}"
     page.set_viewport_size(NARROW)
     page.wait_for_function(f"!({SCROLLS})()")  # charts are drawn anew
     page.set_viewport_size(USUAL)
@@ -52,7 +52,18 @@ def unneeded(theirs: set[str]) -> list[str]:
 
 
 def _found(page: Page, *rules: str) -> dict[str, list[str]]:
-    """Rule → elements, of serious and critical findings."""
+    """Rule → elements, of serious and critical findings that last: what fades in is faint for a moment."""
+    found = _scanned(page, *rules)
+    for _ in range(2):
+        if not found:
+            break
+        page.wait_for_timeout(1000)
+        again = _scanned(page, *rules)
+        found = {rule: kept for rule in found if (kept := [one for one in found[rule] if one in again.get(rule, ())])}
+    return found
+
+
+def _scanned(page: Page, *rules: str) -> dict[str, list[str]]:
     only = {"runOnly": {"type": "rule", "values": list(rules)}} if rules else {}
     response = Axe().run(page, options={"resultTypes": ["violations"], **only}).response
     return {

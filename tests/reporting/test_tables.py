@@ -74,8 +74,8 @@ def test_best_is_bold_and_second_underlined(table: paper_table.PaperTable) -> No
 
 
 def test_ties_as_printed_share_a_place() -> None:
-    assert results_of._ranks([0.70001, 0.70004, 0.69], 4, 1) == ({0, 1}, {2})
-    assert results_of._ranks([None, 0.5], 4, 1) == ({1}, set())
+    assert results_of.ranks([0.70001, 0.70004, 0.69], 4, 1) == ({0, 1}, {2})
+    assert results_of.ranks([None, 0.5], 4, 1) == ({1}, set())
 
 
 def test_the_caption_explains_exactly_the_marks_there_are(table: paper_table.PaperTable) -> None:
