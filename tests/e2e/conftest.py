@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-# `streamlit run`, with a demo study without the branches alone, whose trainings are small and take one epoch.
+# `streamlit run`, with a demo study without the branches alone, whose trainings are small and take one epoch, and
+# with three models in the study of peers.
 STREAMLIT = """
 import sys
 from dataclasses import replace
@@ -31,6 +32,8 @@ from streamlit.web.cli import main
 from mdaf_core.studies import definitions as here
 
 def short(one):
+    if one.name == "peers":
+        return replace(one, presets=("dcnv2", "dcnv3", "autoint"))
     if one.name != "demo":
         return one
     few = [name for name in one.presets if name not in ("mdaf-static", "mdaf-sequential")]
