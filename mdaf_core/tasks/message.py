@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import read_json, write_json, writing
 from mdaf_core.base.locks import exclusive
@@ -64,9 +65,19 @@ KIND = kind.Kind(name=NAME, payload=Message, progress=kind.Stage, run=run)
 
 
 def tell_if_last(job: Job) -> None:
-    """Queue the message of a training's study, if this was the last of its runs and an address is set."""
+    """Queue the message of a training's study, if this was the last of its runs and an address is set. What keeps it
+    from being queued is a line of the job's log: a run that has finished does not fail for want of a message."""
+    if not get_settings().notify:
+        return
+    try:
+        _queue(job)
+    except StudioError as error:
+        notices.log(f"No message about its study was queued: {error}")
+
+
+def _queue(job: Job) -> None:
     place = trainings.place(job)
-    if place is None or not get_settings().notify or not is_stored(place.study) or _left(place.study, beside=job.id):
+    if place is None or not is_stored(place.study) or _left(place.study, beside=job.id):
         return
     ended = sum(one.id != job.id and one.state not in ACTIVE for one in trainings.of_study(place.study).values())
     key = f"{place.study}/{ended}-{_state(place.study, beside=job.id)[:12]}"

@@ -153,3 +153,16 @@ def test_what_apprise_does_not_take_and_that_it_is_missing_are_said(service, mon
     monkeypatch.setitem(sys.modules, "apprise", None)
     with pytest.raises(UsageError, match=r"requirements-notify\.txt"):
         message.send("a", "b")
+
+
+def test_a_run_does_not_fail_for_want_of_a_message(study, service, monkeypatch, capsys):
+    jobs = [begin() for _ in study.pairs]
+    for job in jobs[:-1]:
+        store.end(job, "finished")
+
+    def locked(*_: object, **__: object) -> None:
+        raise StudioError("the queue is locked")
+
+    monkeypatch.setattr(message.api, "submit", locked)
+    message.tell_if_last(jobs[-1])
+    assert "No message about its study was queued: the queue is locked" in capsys.readouterr().err
