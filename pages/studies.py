@@ -103,7 +103,7 @@ def _table(found: list[Standing]) -> list[int]:
                 "Runs": [_runs(one) for one in found],
                 "Data set": [study.dataset for study in studies],
                 "Tags": [list(study.tags) for study in studies],
-                "Made": pd.to_datetime([study.created for study in studies], utc=True),
+                "Made": pd.to_datetime([study.created for study in studies], utc=True, format="ISO8601"),
                 "Best mean": [one.best for one in found],
                 "Validation AUC": [one.best_auc for one in found],
                 "Id": [study.id for study in studies],

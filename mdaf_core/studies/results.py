@@ -276,7 +276,7 @@ def _compared_before(study: Study, comparison: StudyComparison, finished: Sequen
             continue
         done: dict[str, set[int]] = {}
         for run in tracking.list_runs(other.id):
-            before = run.ended is not None and int(run.ended) <= study.created_at  # which is in whole seconds
+            before = run.ended is not None and run.ended <= study.created_by
             if run.state == "finished" and run.fingerprint in prints and before:
                 done.setdefault(run.configuration, set()).add(run.seed)
         for name in shared:

@@ -56,7 +56,7 @@ class Study(BaseModel):
     configurations: list[RunConfig] = Field(min_length=1)
     seeds: list[Annotated[int, Field(ge=0, le=LARGEST_SEED)]] = Field(min_length=1)
     reference: str = Field(description="Name of the configuration all others are compared with.")
-    created: str = Field(description="ISO 8601, UTC.")
+    created: str = Field(description="ISO 8601, UTC, to the microsecond; older ones to the second.")
     criteria: list[dict[str, Any]] = Field([], description="Success criteria, see `evaluation.criteria`.")
     reported: list[dict[str, Any]] = Field(
         [], description="Results known from elsewhere, see `evaluation.reported_results`."
@@ -125,9 +125,9 @@ class Study(BaseModel):
         return list(dict.fromkeys([*(self.seeds if self.trained else ()), *(one.seed for one in self.imported)]))
 
     @property
-    def created_at(self) -> float:
-        """When it was made, in Unix seconds."""
-        return datetime.fromisoformat(self.created).timestamp()
+    def created_by(self) -> float:
+        """By when it was made at the latest, in Unix seconds: of older studies the second alone is known."""
+        return datetime.fromisoformat(self.created).timestamp() + ("." not in self.created)
 
     @property
     def expected_seeds(self) -> dict[str, list[int]]:
@@ -204,7 +204,7 @@ def create_study(
                 configurations=list(configurations),
                 seeds=list(seeds)[: until.first] if until else list(seeds),
                 reference=reference,
-                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                created=datetime.now(UTC).isoformat(timespec="microseconds"),
                 criteria=list(criteria),
                 acknowledged=list(acknowledged),
                 imported=list(imported),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mdaf_core.base.files import write_json
+from mdaf_core.base.settings import get_settings
 from mdaf_core.queue import api
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import launch, shelf
@@ -37,6 +39,19 @@ def test_studies_are_found_and_kept_in_order(quiet):  # noqa: F811
     assert "First" in words(app)
     sound(button(app, "Put back").click().run())
     assert [study.id for study in list_studies() if not study.archived] == [first.id]
+
+
+def test_older_studies_stand_beside_new_ones(quiet):  # noqa: F811
+    """Of older ones the second is known, of new ones the microsecond."""
+    create("New")
+    older = create("Older")
+    write_json(
+        get_settings().studies_dir / f"{older.id}.json",
+        older.model_copy(update={"created": "2026-01-02T03:04:05+00:00"}).model_dump(),
+    )
+    app = open_page("studies")
+    assert titles(app) == ["New", "Older"]
+    assert app.dataframe[0].value["Made"].notna().all()
 
 
 def test_a_study_is_managed_where_it_stands(quiet):  # noqa: F811

@@ -47,6 +47,19 @@ def test_a_study_comes_back_as_it_was_written(home):
     assert {s.id for s in list_studies()} == {"own-tiny-1", "own-tiny-2"}
 
 
+def test_studies_made_in_one_second_are_listed_newest_first(home):
+    made = [create(title=title, dataset=data).id for title, data in zip("bca", ("tiny", "again", "own"), strict=True)]
+    assert [s.id for s in list_studies()] == made[::-1]
+
+
+def test_of_an_older_study_the_second_it_was_made_in_is_known(home):
+    study = create()
+    old = study.model_copy(update={"created": "2026-01-02T03:04:05+00:00"})
+    new = study.model_copy(update={"created": "2026-01-02T03:04:05.250000+00:00"})
+    assert old.created_by == new.created_by + 0.75
+    assert old.created < new.created < "2026-01-02T03:04:06+00:00", "as texts too, which is how they are sorted"
+
+
 def test_studies_created_together_get_ids_of_their_own(home):
     ids: list[str] = []
     threads = [threading.Thread(target=lambda: ids.append(create().id)) for _ in range(8)]

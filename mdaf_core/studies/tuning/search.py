@@ -121,7 +121,7 @@ def create(**fields: Any) -> Search:
         number = 1
         while _path(f"{stem}-{number}").exists() or (get_settings().studies_dir / f"{stem}-{number}.json").exists():
             number += 1
-        made = datetime.now(UTC).isoformat(timespec="seconds")
+        made = datetime.now(UTC).isoformat(timespec="microseconds")
         search = Search(id=f"{stem}-{number}", created=made, **fields)
         _write(search)
     return search
