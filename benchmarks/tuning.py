@@ -61,7 +61,7 @@ def killed(kills: int) -> dict[str, Any]:
     from mdaf_core.data.prepare.pipeline import prepare
     from mdaf_core.queue import api
     from mdaf_core.runs.presets import get_preset
-    from mdaf_core.studies.tuning import begin, found, going, search
+    from mdaf_core.studies.tuning import begin, found, going, search, spaces
 
     prepare("synthetic", path=None, name="tiny", options={"size": "tiny"})
     short = ["training.max_epochs=4", "training.batch_size=128"]
@@ -69,7 +69,7 @@ def killed(kills: int) -> dict[str, Any]:
 
     def run(kills: int) -> tuple[list[Any], int, int]:
         one = begin.begin(
-            definition="own", dataset="tiny", configs=configs, spaces=begin.spaces_of(configs), trials=4, seeds=[42]
+            definition="own", dataset="tiny", configs=configs, spaces=spaces.spaces_of(configs), trials=4, seeds=[42]
         )
         rng, done, next_kill = np.random.default_rng(3), 0, time.monotonic() + 2
         while search.get(one.id).study is None:

@@ -10,8 +10,9 @@ import streamlit as st
 
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.studies.definitions import definition_names, get_definition
-from mdaf_core.studies.tuning import begin
+from mdaf_core.studies.tuning import begin, spaces
 from pages import shared
+from pages.fields import anew, place
 
 if TYPE_CHECKING:
     from mdaf_core.models.space import Space
@@ -24,7 +25,7 @@ HELP = (
     "taken, and only then the study is run, with these winners on seeds that tuning never saw. Only its runs enter "
     "verdicts."
 )
-SPACE_HELP = "A range (0..0.5, 1e-4..1e-2 log, 7..255 whole) or values (8, 16, 32). Empty: stays as it is."
+SYNTAX = "A range `0..0.5`, `1e-4..1e-2 log`, `1..4 whole`, or values `8, 16, 32`. Empty: it stays as it is."
 
 
 def asked() -> bool:
@@ -59,7 +60,7 @@ def draw(
         help="Of the best validation figures of the trials before, from the sixth trial and the third epoch on. They "
         "count as trials, and never win.",
     )  # fmt: skip
-    spaces = _spaces(configs, obstacles)
+    found = _spaces(configs, obstacles)
     for obstacle in obstacles:
         st.warning(shared.plain(obstacle), icon=":material/warning:")
     count = (
@@ -67,7 +68,7 @@ def draw(
     )
     st.button(
         f"Tune {count}", type="primary", icon=":material/tune:", key="tune", disabled=bool(obstacles), on_click=_begin,
-        args=(dataset, definition, configs, spaces, trials, budget, seed, prune, title, seeds, reference,
+        args=(dataset, definition, configs, found, trials, budget, seed, prune, title, seeds, reference,
               acknowledged, plan),
     )  # fmt: skip
     st.caption(f"Then {len(configs)} winners × {len(seeds)} seeds, as a study of their own.")
@@ -77,36 +78,81 @@ def draw(
 
 
 def _spaces(configs: Sequence[RunConfig], obstacles: list[str]) -> list[Space]:
-    """What is tried, one box a setting, for all configurations that have it."""
-    usual: dict[str, str] = {}
-    for config in configs:
-        for path, values in config.space().items():
-            usual.setdefault(path, values.words)
-    changes = []
-    with st.expander(f"What is tried: {len(usual)} settings", expanded=False):
-        for i, (path, words) in enumerate(usual.items()):
+    """What is tried, of all configurations or of one: a box a setting, and further settings to choose from."""
+    typed, names = _typed(), [spaces.ALL, *(config.name for config in configs)]
+    with st.expander("What is tried", expanded=False):
+        scope = st.selectbox("Of", names, key="plan_space_scope") if len(configs) > 1 else names[1]
+        st.caption(SYNTAX)
+        shown = spaces.rows(configs, typed, scope)
+        for i, row in enumerate(shown):
             if i % 2 == 0:
                 columns = st.columns(2)
-            text = columns[i % 2].text_input(path, words, key=f"plan_space-{path}", help=SPACE_HELP)
-            if text.strip() != words:
-                changes.append(f"{path}={text}")
-        more = st.text_input(
-            "Further settings", key="plan_space_more", help="As KEY=RANGE, with a semicolon between them.",
-            placeholder="model.cross_layers=1,2,3; training.patience=2..8 whole",
+            with columns[i % 2]:
+                _box(scope, row)
+        left, right = st.columns(2, vertical_alignment="bottom")
+        further = spaces.further(configs, typed, scope)
+        name = place(f"plan_space_add-{scope}")
+        left.selectbox(
+            "Try another setting", list(further), None, key=name, placeholder="Choose", on_change=_add,
+            args=(scope, name, further),
         )  # fmt: skip
-        changes += [part for part in more.split(";") if part.strip()]
+        if typed.get(scope):
+            right.button(
+                "Undo all changes here", on_click=_undo, args=(scope,), icon=":material/undo:", key="undo-space"
+            )
+    marked = sum(bool(row.refused) for row in shown)
+    if marked:
+        obstacles.append(f"Correct what is tried: {marked} of the boxes {'is' if marked == 1 else 'are'} marked red.")
+    for other in names:
+        refused = [] if other == scope else [row.refused for row in spaces.rows(configs, typed, other)]
+        obstacles += [f"{other}: {said}" for said in refused if said]
     try:
-        spaces = begin.spaces_of(configs, changes)
-        for config, space in zip(configs, spaces, strict=True):
-            begin.check_space(config, space)
+        found = spaces.spaces_of(configs, spaces.changes(configs, typed))
+        for config, space in zip(configs, found, strict=True):
+            spaces.check_space(config, space)
     except UsageError as error:
-        obstacles.append(str(error))
+        if not marked and not any(str(error) in one for one in obstacles):
+            obstacles.append(str(error))
         return []
-    return spaces
+    return found
+
+
+def _typed() -> dict[str, dict[str, str]]:
+    """Scope → path → what was typed. Kept while the session lasts."""
+    found: dict[str, dict[str, str]] = st.session_state.setdefault("plan_spaces", {})
+    return found
+
+
+def _box(scope: str, row: spaces.Row) -> None:
+    name = f"plan_space-{scope}-{row.path}"
+    key = place(name)
+    if key in st.session_state and st.session_state[key] != row.text:  # changed elsewhere: in all of them, or undone
+        anew(name)
+        key = place(name)
+    mark = ":red[{}] :material/error:" if row.refused else ":blue[{}] :material/edit:" if row.changed else "{}"
+    st.text_input(
+        mark.format(row.path), row.text, key=key, placeholder=row.hint, on_change=_change, args=(scope, row.path, key)
+    )
+    if row.refused:
+        st.caption(f":red[{shared.plain(row.refused)}]")
+
+
+def _change(scope: str, path: str, key: str) -> None:
+    _typed().setdefault(scope, {})[path] = st.session_state[key]
+
+
+def _add(scope: str, key: str, further: dict[str, str]) -> None:
+    if path := st.session_state[key]:
+        _typed().setdefault(scope, {})[path] = further[path]
+        anew(f"plan_space_add-{scope}")
+
+
+def _undo(scope: str) -> None:
+    _typed().pop(scope, None)
 
 
 def _begin(
-    dataset: str, definition: str, configs: Sequence[RunConfig], spaces: Sequence[Space], trials: int, budget: str,
+    dataset: str, definition: str, configs: Sequence[RunConfig], searched: Sequence[Space], trials: int, budget: str,
     seed: int, prune: bool, title: str, seeds: list[int], reference: str, acknowledged: list[str], plan: Chosen,
 ) -> None:  # fmt: skip
     if time.monotonic() - st.session_state.get("launched", -60.0) < 3:  # a double click is one search
@@ -119,7 +165,7 @@ def _begin(
             definition=definition if whole else "own",
             dataset=dataset,
             configs=configs,
-            spaces=spaces,
+            spaces=searched,
             trials=trials,
             budget=begin.parse_budget(budget) if budget.strip() else None,
             seed=seed,

@@ -44,9 +44,10 @@ def tune(
     space: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KEY=RANGE",
+            metavar="[CONFIGURATION:]KEY=RANGE",
             help="What is tried of a setting: model.dropout=0..0.5, training.learning_rate='1e-4..1e-2 log', "
-            "model.embedding_dim=8,16,32; model.dropout= for nothing.",
+            "model.cross_layers='1..4 whole', model.embedding_dim=8,16,32; model.dropout= for nothing; of one "
+            "configuration dcnv2:model.dropout=0..0.2.",
         ),
     ] = None,
     seeds: Annotated[
@@ -86,6 +87,7 @@ def tune(
     """
     from mdaf_core.analysis.margins import AT_LAUNCH, parse_margin
     from mdaf_core.studies.tuning import begin, search
+    from mdaf_core.studies.tuning.spaces import parse_change, spaces_of
 
     found = get_definition(definition)
     chosen = definitions.chosen(found, _names(only), _names(models))
@@ -94,7 +96,7 @@ def tune(
         definition=found.name,
         dataset=data,
         configs=configs,
-        spaces=begin.spaces_of(configs, space or []),
+        spaces=spaces_of(configs, map(parse_change, space or [])),
         trials=20 if trials is None and budget is None else trials,
         budget=begin.parse_budget(budget) if budget else None,
         seed=tuning_seed,

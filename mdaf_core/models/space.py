@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
 from mdaf_core.base.errors import UsageError
+from mdaf_core.forms.text import as_text
 
 
 class Range(BaseModel):
@@ -34,6 +36,8 @@ class Range(BaseModel):
             )
         if self.log and self.low <= 0:
             raise ValueError("a range by logarithm begins above 0")
+        if self.whole and not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError("a range of whole numbers goes from one to another")
         return self
 
     def holds(self, value: Any) -> bool:
@@ -44,7 +48,7 @@ class Range(BaseModel):
     @property
     def words(self) -> str:
         """As it is typed."""
-        return f"{self.low:g}..{self.high:g}{' log' if self.log else ''}{' whole' if self.whole else ''}"
+        return f"{as_text(self.low)}..{as_text(self.high)}{' log' if self.log else ''}{' whole' if self.whole else ''}"
 
 
 class Choice(BaseModel):
@@ -52,6 +56,13 @@ class Choice(BaseModel):
 
     kind: Literal["choice"] = "choice"
     values: list[Any] = Field(min_length=2, max_length=100)
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Choice:
+        for i, value in enumerate(self.values):
+            if value in self.values[:i]:
+                raise ValueError(f"{as_text(value)} is named twice")
+        return self
 
     def holds(self, value: Any) -> bool:
         """Whether a value is one of them."""
@@ -100,7 +111,7 @@ def parse(text: str) -> tuple[str, Range | Choice | None]:
 
 def parse_values(text: str, path: str) -> Range | Choice | None:
     """What stands behind the `=` of `parse`; `path` is for the message."""
-    words = text.split()
+    words = re.sub(r"\s*\.\.\s*", "..", text.strip()).split()
     if not words:
         return None
     try:

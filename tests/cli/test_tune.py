@@ -11,10 +11,13 @@ pytestmark = pytest.mark.usefixtures("tiny")
 
 def test_a_search_is_begun_and_shown(call):
     asked = ("study", "tune", "demo", "--data", "tiny", "--only", "mdaf-static,lr", "--seeds", "7,8")
-    code, found, _ = call(*asked, "--trials", "4", "--space", "model.dropout=0.1..0.2", "--json")
+    code, found, _ = call(*asked, "--trials", "4", "--space", "model.dropout=0.1..0.2",
+                          "--space", "lr:training.learning_rate=1e-3,1e-2", "--json")  # fmt: skip
     assert code == 0 and (found["search"], found["budget"]) == ("tune-demo-tiny-1", {"trials": 4, "seconds": None})
     first, second = found["configurations"]
     assert first["space"]["model.dropout"] == "0.1..0.2" and "model.dropout" not in second["space"]
+    rates = [one["space"]["training.learning_rate"] for one in (first, second)]
+    assert rates == ["0.0003..0.01 log", "0.001,0.01"]
     assert [one["trials"][0]["state"] for one in (first, second)] == ["queued", "queued"]
     assert [job.title for job in store.list_jobs()] == ["mdaf-static.1, seed 1", "lr.1, seed 1"]
     code, text, _ = call("study", "tuned", "tune-demo-tiny-1", "--trials")

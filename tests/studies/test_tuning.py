@@ -20,6 +20,7 @@ from mdaf_core.studies import trainings
 from mdaf_core.studies.store import get_study, list_studies
 from mdaf_core.studies.tuning import begin, found, going, search
 from mdaf_core.studies.tuning.prune import BelowMedian, before, below_median, judge
+from mdaf_core.studies.tuning.spaces import spaces_of
 from mdaf_core.studies.tuning.suggest import importance, suggest
 from mdaf_core.studies.tuning.summary import summary
 
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("tiny")
 def started(trials: int = 3, **options: Any) -> search.Search:
     configs = [get_preset(name) for name in CONFIGS]
     return begin.begin(
-        definition="own", dataset="tiny", configs=configs, spaces=begin.spaces_of(configs), trials=trials, **options
+        definition="own", dataset="tiny", configs=configs, spaces=spaces_of(configs), trials=trials, **options
     )
 
 

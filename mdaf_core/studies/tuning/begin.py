@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from mdaf_core.analysis.margins import Margin, check_margin
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.schema import Split
-from mdaf_core.models.space import Choice, Range, Space, parse
+from mdaf_core.models.space import Space
 from mdaf_core.queue.slots import threads_for
 from mdaf_core.runs.config import LARGEST_SEED, RunConfig
 from mdaf_core.studies import suitable
 from mdaf_core.studies.tuning import search
 from mdaf_core.studies.tuning.going import go_on
 from mdaf_core.studies.tuning.search import Confirmation, Sampler, Search, Searched
+from mdaf_core.studies.tuning.spaces import check_space
 
 MOST_TRIALS = 1000
-Change = tuple[str, Range | Choice | None]
 
 
 def begin(
@@ -43,7 +43,7 @@ def begin(
     """Make a search and queue the first trial of each configuration; the others follow as it ends.
 
     Args:
-        spaces: of each configuration, as of `spaces_of`.
+        spaces: of each configuration, as of `spaces.spaces_of`.
         trials, budget: of each configuration: trials at most, seconds of training after which none is begun.
         seed: of every trial.
         seeds, reference, metric, split, margin, criteria: of the study of the winners, see `launch.run_configurations`.
@@ -95,49 +95,6 @@ def begin(
         ),
     )  # fmt: skip
     return go_on(made.id)
-
-
-def spaces_of(configs: Sequence[RunConfig], changes: Iterable[str] = ()) -> list[Space]:
-    """What is tried of each: as its class declares, with `PATH=…` (`models.space.parse`) changed in all that have it.
-
-    Raises:
-        UsageError: no configuration has such a setting.
-    """
-    spaces = [config.space() for config in configs]
-    for path, values in map(parse, changes):
-        having = [i for i, config in enumerate(configs) if _has(config, path)]
-        if not having:
-            raise UsageError(f"There is no setting {path!r} in any of these configurations.")
-        for i in having:
-            spaces[i] = {name: one for name, one in spaces[i].items() if name != path}
-            spaces[i] |= {path: values} if values is not None else {}
-    return spaces
-
-
-def check_space(config: RunConfig, space: Space) -> None:
-    """Refuse a space that is empty, or whose ends and values the configuration does not take, each by itself.
-
-    Raises:
-        UsageError: with the reason.
-    """
-    if not space:
-        raise UsageError(f"Nothing of {config.name} is searched: name a range, such as --space model.dropout=0..0.5.")
-    for path, values in space.items():
-        before = config.value(path)
-        whole = isinstance(before, int) and not isinstance(before, bool)
-        if isinstance(values, Range) and whole and not values.whole:
-            raise UsageError(f"{path} of {config.name} takes whole numbers: write {values.words} whole.")
-        ends = values.values if isinstance(values, Choice) else [values.low, values.high]
-        for value in ends:
-            config.with_overrides({path: int(value) if isinstance(values, Range) and values.whole else value})
-
-
-def _has(config: RunConfig, path: str) -> bool:
-    try:
-        config.value(path)
-    except UsageError:
-        return False
-    return True
 
 
 def parse_budget(text: str) -> float:
