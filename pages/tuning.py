@@ -130,6 +130,7 @@ def _expected(told: Summary) -> None:
 
 
 def _settings(part: OfConfiguration) -> None:
+    st.caption(f"Tried: {shared.plain(part.tried_words)}.")
     left, right = st.columns([3, 2], gap="large")
     frame = topic.coordinates(part)
     with left:

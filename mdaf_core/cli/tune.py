@@ -221,6 +221,7 @@ def _text(one: Any, every: bool = False) -> str:
             for part in found.configurations
             for t in part.trials
         ]
+        lines += ["", *(f"Tried of {part.name}: {part.tried_words}." for part in found.configurations)]
         lines += ["", table(listed, ("trial", "state", "validation", "seconds", "settings"))]
     if one.study:
         lines += ["", f"Confirmed on seeds {', '.join(map(str, one.confirm.seeds))} in study {one.study}: "

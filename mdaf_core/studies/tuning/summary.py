@@ -75,6 +75,11 @@ class OfConfiguration:
         shown = (f"{path.partition('.')[2]} {_short(value)}" for path, value in one.trial.settings.items())
         return ", ".join(shown) or "–"
 
+    @property
+    def tried_words(self) -> str:
+        """What was tried: each setting with its range or values."""
+        return "; ".join(f"{path} {values.words}" for path, values in sorted(self.part.space.items()))
+
     @cached_property
     def expected(self) -> pl.DataFrame:
         """`best_of_k.expected_best` of its figures."""
