@@ -23,6 +23,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,19 +158,21 @@ def one_round(number: int, app: App, home: Path, dice: random.Random) -> tuple[d
     deadline = time.monotonic() + END_WITHIN
     while any(job["state"] in ("queued", "running") for job in jobs()) and time.monotonic() < deadline:
         time.sleep(0.5)
-    wrong += check_runs(study, jobs())
+    wrong += check_runs(study, jobs(), CONFIGURATIONS, SEEDS)
     return {"victim": victim, "states": states, "noticed": noticed, "seconds": time.monotonic() - started}, wrong
 
 
-def check_runs(study: str, jobs: list[dict[str, Any]]) -> list[str]:
+def check_runs(
+    study: str, jobs: list[dict[str, Any]], configurations: Sequence[str], seeds: Sequence[int]
+) -> list[str]:
     """After all was resumed: one finished run a job, none open, none without a job, no epoch twice."""
     from mdaf_core.runs import tracking
 
     wrong = [f"job {job['id']} {job['state']} after it was resumed" for job in jobs if job["state"] != "finished"]
     runs = tracking.list_runs(study)
     finished = Counter((run.configuration, run.seed) for run in runs if run.state == "finished")
-    for configuration in CONFIGURATIONS:
-        for seed in SEEDS:
+    for configuration in configurations:
+        for seed in seeds:
             if finished[configuration, seed] != 1:
                 wrong.append(f"{configuration}, seed {seed}: {finished[configuration, seed]} finished runs")
     wrong += [f"run {run.run_id[:8]} is left {run.state}" for run in runs if run.state == "running"]

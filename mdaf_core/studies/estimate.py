@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import write_text
-from mdaf_core.base.locks import try_lock
+from mdaf_core.base.locks import exclusive, try_lock
 from mdaf_core.base.process import environment, module_command
 from mdaf_core.base.settings import get_settings
 from mdaf_core.data.prepare.resources import gigabytes, machine_memory
@@ -135,20 +136,23 @@ def estimate(config: RunConfig, dataset: PreparedDataset, cost: Cost) -> Estimat
 
 
 def needed_memory(config: RunConfig, dataset: PreparedDataset) -> int:
-    """Bytes that a process that trains this will take: counted before, or now (loads torch).
+    """Bytes that a process that trains this will take: counted before, or now (loads torch), and kept.
 
-    Of trees, which are not forecast, what their matrices of numbers take.
+    Of trees, which are not forecast, what their matrices of numbers take. Jobs that ask at once take turns, for each
+    would compile the same kernels.
     """
-    from mdaf_core.training.cost import batches_of, memory
-
-    known = _stored(_path(_request(config, dataset)), Cost)
-    if known is not None and known.training_bytes is not None:
-        own = known.training_bytes
-    elif config.model.grown:
-        own = 3 * _data_bytes(dataset)
-    else:
-        own = memory(config, dataset, batches_of(config, dataset))
-    return int(_with_process(dataset, own))
+    if config.model.grown:
+        return int(_with_process(dataset, 3 * _data_bytes(dataset)))
+    path = _path(_request(config, dataset))
+    with exclusive(path.with_name(".needed.lock")):
+        cost = _stored(path, Cost)
+        if cost is None:
+            cost = count(config, dataset)
+            with suppress(OSError):  # its job is not to end for want of a place to keep it
+                write_text(path, cost.model_dump_json())
+    if cost.training_bytes is None:
+        raise StudioError(cost.note)
+    return int(_with_process(dataset, cost.training_bytes))
 
 
 def _with_process(dataset: PreparedDataset, training_bytes: int) -> float:

@@ -14,7 +14,7 @@ from mdaf_core.queue import store
 from mdaf_core.queue.context import Context
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
-from mdaf_core.studies import trainings
+from mdaf_core.studies import estimate, trainings
 from mdaf_core.tasks import train
 
 CONFIG = get_preset("lr").with_overrides({"training.max_epochs": 3, "training.patience": 3})
@@ -34,7 +34,12 @@ def test_a_training_elsewhere_goes_on_and_equals_one_here_bit_for_bit(tiny, monk
     assert store.get_job(1).run_id == here.run_id
     job = store.get_job(2)
     how = train.KIND.elsewhere
-    assert how.memory(training) > 0
+    needed = how.memory(training)
+    assert needed > estimate.PROCESS_BYTES
+    with monkeypatch.context() as counted:  # once: a study's other seeds, and the pages, find it
+        counted.setattr(estimate, "count", None)
+        assert how.memory(training) == needed
+        assert estimate.known_costs([CONFIG], tiny)[0] is not None
 
     def lose(line: str) -> str:
         raise Interrupted
