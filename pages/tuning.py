@@ -60,7 +60,7 @@ def _body(search_id: str, live: bool) -> None:
         names = [part.name for part in told.configurations]
         name = st.selectbox("Configuration", names, key="tuned_configuration", bind="query-params")
         part = next((part for part in told.configurations if part.name == name), told.configurations[0])
-        _settings(part)
+        _settings(part, told.score)
 
 
 def _standing(told: Summary) -> None:
@@ -121,7 +121,7 @@ def _expected(told: Summary) -> None:
     if not frame.is_empty() and frame["trials"].max() != 1:
         names = [part.name for part in told.configurations]
         shared.show_chart(
-            topic.expected_chart(frame, names),
+            topic.expected_chart(frame, names, told.score),
             "expected-best",
             frame,
             title="Expected best of k trials",
@@ -129,14 +129,14 @@ def _expected(told: Summary) -> None:
         )
 
 
-def _settings(part: OfConfiguration) -> None:
+def _settings(part: OfConfiguration, score: str) -> None:
     st.caption(f"Tried: {shared.plain(part.tried_words)}.")
     left, right = st.columns([3, 2], gap="large")
     frame = topic.coordinates(part)
     with left:
         if frame["trial"].n_unique() > 1:
             shared.show_chart(
-                topic.coordinates_chart(frame, part), "trials-settings", frame, title="Settings of the trials",
+                topic.coordinates_chart(frame, part, score), "trials-settings", frame, title="Settings of the trials",
                 help=COORDINATES_HELP,
             )  # fmt: skip
     with right:
@@ -153,8 +153,8 @@ def _settings(part: OfConfiguration) -> None:
             )
     number = st.column_config.NumberColumn
     shared.show_table(
-        topic.trials(part), "trials", title="Trials", names_as_they_are=True,
-        column_config={topic.SCORE: number(format="%.4f"), "Seconds": number(format="%.0f")},
+        topic.trials(part, score), "trials", title="Trials", names_as_they_are=True,
+        column_config={score: number(format="%.4f"), "Seconds": number(format="%.0f")},
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from mdaf_core.analysis.convergence import diverged, unfinished
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.store.sample import sample_note
+from mdaf_core.reporting import words
 from mdaf_core.reporting.words import listed, seeds
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class _Facts:
     meta: DatasetMeta | None
     audit: Audit | None
     comparison: StudyComparison | None
+    budgets: Sequence[Condition] | None = None
 
 
 def of_study(
@@ -64,6 +66,7 @@ def of_study(
     split: Split = "test",
     comparison: StudyComparison | None = None,
     data: tuple[DatasetMeta | None, Audit | None] | None = None,
+    budgets: Sequence[Condition] | None = None,
 ) -> list[Condition]:
     """The conditions of a study's results, those of its data first.
 
@@ -72,9 +75,10 @@ def of_study(
         split: rows that results are on.
         comparison: whose choices are held against the study's plan.
         data: the data set and its audit; None: `data_of`.
+        budgets: conditions of this kind; None: as searches and the run store say.
     """
     meta, audit = data_of(study, runs) if data is None else data
-    facts = _Facts(study, runs, split, meta, audit, comparison)
+    facts = _Facts(study, runs, split, meta, audit, comparison, budgets)
     return [condition for gather in (*_OF_DATA, *_OF_RUNS) for condition in gather(facts)]
 
 
@@ -256,24 +260,41 @@ def _budgets(facts: _Facts) -> Iterator[Condition]:
     from mdaf_core.runs import tracking
     from mdaf_core.studies.tuning import search
 
+    if facts.budgets is not None:
+        yield from facts.budgets
+        return
     finished = [run for run in facts.runs if run.state == "finished"]
     if not finished:
         return
-    if facts.study.tuned_in and search.exists(facts.study.tuned_in):
-        one = search.get(facts.study.tuned_in)
-        yield Condition(
-            kind="budget",
-            sentence=f"Settings won on validation, {one.budget_words} of each configuration with seed {one.seed}, "
-            "which none of these runs has.",
-        )
-    tried = budgets(finished, tracking.list_runs())
+    others, beside = tracking.list_runs(), ""
+    if facts.study.tuned_in:
+        try:
+            one = search.get(facts.study.tuned_in)
+        except StudioError:
+            sentence = (
+                "Settings won in a search that is no longer here: what each configuration was given is not known."
+            )
+            yield Condition(kind="budget", sentence=sentence, grave=True)
+        else:
+            counts = [len(part.trials) for part in one.configurations]
+            came_to = ""
+            if one.budget is not None:  # of time, which is what is equal: how many trials that made hangs on the model
+                many = words.plural(max(counts), "trial")
+                came_to = f" ({many if min(counts) == max(counts) else f'{min(counts)} to {many}'} each)"
+                others, beside = [run for run in others if run.study != one.id], "beside that search, "
+            yield Condition(
+                kind="budget",
+                sentence=f"Settings won on validation, {one.budget_words} of each configuration{came_to} with seed "
+                f"{one.seed}, which none of these runs has.",
+            )
+    tried = budgets(finished, others)
     if tried and max(tried.values()) - min(tried.values()) > 1:
         most, fewest = max(tried.values()), min(tried.values())
         names = {n: listed([name for name, count in tried.items() if count == n]) for n in (most, fewest)}
         yield Condition(
             kind="budget",
-            sentence=f"Budgets are unequal: on these data {most} settings of {names[most]} were tried, and {fewest} of "
-            f"{names[fewest]}.",
+            sentence=f"Budgets are unequal: {beside}on these data {words.plural(most, 'setting')} of {names[most]} "
+            f"were tried, and {fewest} of {names[fewest]}.",
             grave=True,
         )
 

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from mdaf_core.reporting.conditions import Condition
     from mdaf_core.runs.tracking import RunRecord
     from mdaf_core.studies.across import Table
+    from mdaf_core.studies.tuning.summary import Summary
 
 MOST_LINES = 8  # configurations in one line chart on paper; the palette has as many colours
 SPLIT_WORDS = {"test": "test", "val": "validation"}
 OF_STUDIES = ("across", "data-sets")
 """Figures and tables of a study together with others."""
+OF_SEARCH = ("expected-best", "tuning", "tuned-settings")
+"""Figures and tables of the search whose winners a study compares."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Known:
         records: the run that stands for each configuration and seed; ledger: what each configuration cost.
         conditions: how the comparison stands to the plan.
         data, audit: of the data set that the runs were trained on.
+        budgets: how settings were chosen, and how many of them were tried.
     """
 
     records: list[RunRecord]
@@ -48,6 +52,7 @@ class Known:
     conditions: Conditions | None
     data: DatasetMeta | None
     audit: Audit | None
+    budgets: list[Condition]
 
 
 @dataclass
@@ -88,8 +93,10 @@ class Material:
     @cached_property
     def conditions(self) -> list[conditions.Condition]:
         """What must be known beside every result of the study."""
-        data = None if self.known is None else (self.known.data, self.known.audit)
-        return conditions.of_study(self.study, self.records, self.split, self.comparison, data)
+        data, budgets = None, None
+        if self.known is not None:
+            data, budgets = (self.known.data, self.known.audit), self.known.budgets
+        return conditions.of_study(self.study, self.records, self.split, self.comparison, data, budgets)
 
     @cached_property
     def comparison(self) -> StudyComparison:
@@ -134,6 +141,22 @@ class Material:
     def conditions_beside(self, name: str) -> list[Condition]:
         """What must be known beside a figure or table of this name."""
         return conditions.of_studies(self.together) if name in OF_STUDIES else self.conditions
+
+    @cached_property
+    def search(self) -> Summary:
+        """The search whose winners are compared.
+
+        Raises:
+            UsageError: there is none, or it is no longer here.
+        """
+        from mdaf_core.studies.tuning import search
+        from mdaf_core.studies.tuning.summary import summary
+
+        if not self.study.tuned_in:
+            raise UsageError(
+                f"Study {self.study.id} compares no winners of a search: `study tune` makes one that does."
+            )
+        return summary(search.get(self.study.tuned_in))
 
     @cached_property
     def best(self) -> BestSet:

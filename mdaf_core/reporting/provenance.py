@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 from mdaf_core.analysis.margins import parse_margin
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.metrics.registry import metrics
-from mdaf_core.reporting.material import OF_STUDIES, SPLIT_WORDS, Material
+from mdaf_core.reporting.material import OF_SEARCH, OF_STUDIES, SPLIT_WORDS, Material
 from mdaf_core.reporting.stamp import Origin
 from mdaf_core.reporting.theme import Typeface
 from mdaf_core.studies import results
@@ -63,6 +63,9 @@ def _digest(material: Material, address: str) -> str:
         content += [
             [c.configuration, c.run_ids] for one in material.together.columns.values() for c in one.configurations
         ]
+    if address.split("/")[1] in OF_SEARCH:  # and of the trials
+        parts = material.search.configurations
+        content += [[one.name, [[t.run_id, t.state, t.value] for t in one.trials]] for one in parts]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:DIGITS]
 
 

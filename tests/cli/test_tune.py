@@ -21,7 +21,9 @@ def test_a_search_is_begun_and_shown(call):
     assert [one["trials"][0]["state"] for one in (first, second)] == ["queued", "queued"]
     assert [job.title for job in store.list_jobs()] == ["mdaf-static.1, seed 1", "lr.1, seed 1"]
     code, text, _ = call("study", "tuned", "tune-demo-tiny-1", "--trials")
-    assert code == 0 and "lr.1" in text and "learning_rate 0.001,0.01." in text and "the search goes on" in text
+    assert (
+        code == 0 and "lr.1" in text and "training.learning_rate 0.001,0.01; " in text and "the search goes on" in text
+    )
     assert "4 trials" in call("study", "searches")[1]
     for job in store.list_jobs():
         store.cancel(job.id)

@@ -9,9 +9,13 @@ import pytest
 
 from mdaf_core.analysis.costs import of_runs
 from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.settings import get_settings
 from mdaf_core.models.space import Choice, Range
 from mdaf_core.queue import api, store
-from mdaf_core.reporting import conditions
+from mdaf_core.reporting import conditions, provenance
+from mdaf_core.reporting.figures import make_figure
+from mdaf_core.reporting.material import Material
+from mdaf_core.reporting.paper.tables import make_table
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.runs.results import EpochMetrics, RunResult
@@ -104,6 +108,42 @@ def test_equal_trials_then_the_winners_on_fresh_seeds():
     assert [s.id for s in list_studies() if s.tuned_in] == [study.id]
     told = summary(search.get(one.id))
     assert told.done and not told.warnings and [part.ended for part in told.configurations] == [3, 3]
+    def material() -> Material:
+        made = Material(study)
+        made.records = runs  # the queue holds their jobs as cancelled
+        return made
+
+    figure, compute = make_figure(material(), "expected-best"), make_table(material(), "tuning")
+    assert figure.data.group_by("configuration").len()["len"].to_list() == [3, 3]
+    assert "Each configuration got 3 trials, with seed 1, drawn by the tree-structured" in figure.caption
+    assert "they flatter" in compute.caption and "on these data 5 settings of lr" in compute.caption
+    assert compute.cells["Trials"] == ["3", "3"] and compute.cells["Minutes"] == ["3.0", "3.0"]
+    won = make_table(material(), "tuned-settings")
+    dropout = won.cells["Setting"].index("model.dropout")
+    chosen = study.configuration("dcnv2").value("model.dropout")
+    assert (won.cells["dcnv2"][dropout], won.cells["lr"][dropout]) == (f"{chosen:.3g}", "–")
+    assert won.cells["Tried"][dropout] == "0..0.5"
+    before = provenance.identify(material(), "tuning")
+    tracking.delete_run(found.tried(search.get(one.id))["lr"][0].run_id)
+    assert provenance.identify(material(), "tuning") != before
+    (get_settings().searches_dir / f"{one.id}.json").unlink()
+    said = conditions.of_study(study, runs)
+    assert any(c.grave and "a search that is no longer here" in c.sentence for c in said)
+    with pytest.raises(UsageError, match="no search"):
+        make_table(material(), "tuning")
+
+
+def test_trials_of_a_time_are_no_unequal_budgets():
+    one = started(trials=None, budget=150.0)
+    while jobs := [job for job in store.list_jobs() if job.state == "queued" and job.group == one.id]:
+        finish(jobs[0], 30.0 if trainings.place(jobs[0]).configuration.startswith("lr.") else 80.0)
+        one = going.go_on(one.id, serve=False)
+    assert [len(part.trials) for part in one.configurations] == [2, 5]
+    for job in [job for job in store.list_jobs() if job.state == "queued"]:
+        finish(job)
+    study = get_study(one.study)
+    (said,) = [c for c in conditions.of_study(study, tracking.list_runs(study.id)) if c.kind == "budget"]
+    assert "2.5 minutes of training of each configuration (2 to 5 trials each) with seed 1" in said.sentence
 
 
 def test_a_search_that_is_cut_off_anywhere_tries_the_same(monkeypatch):
@@ -145,9 +185,7 @@ def test_what_diverged_counts_and_what_failed_waits():
     assert one.study and [part.ended for part in summary(one).configurations] == [2, 2]
 
 
-def test_a_budget_of_time_is_the_same_for_all():
-    one = work(started(trials=None, budget=150.0), seconds=60.0)
-    assert [len(part.trials) for part in one.configurations] == [3, 3]
+def test_a_budget_is_read():
     assert begin.parse_budget("2h") == 7200 and begin.parse_budget("30m") == begin.parse_budget("30") == 1800
 
 

@@ -14,13 +14,14 @@ from mdaf_core.reporting import captions, conditions
 from mdaf_core.reporting.capsule import parts
 from mdaf_core.reporting.capsule.record import CarriedRun, Record
 from mdaf_core.reporting.figures import FIGURES, make_figure
-from mdaf_core.reporting.material import SPLIT_WORDS, Material
+from mdaf_core.reporting.material import OF_SEARCH, SPLIT_WORDS, Material
 from mdaf_core.reporting.paper import bundle
 from mdaf_core.reporting.paper.tables import TABLES, make_table
 from mdaf_core.reporting.topics.comparison import frames
 
-APART = {"runs", "latency", "speed"}
-"""Not of a capsule: its own table has all seeds, and times of answering are measured apart from predictions."""
+APART = {"runs", "latency", "speed", *OF_SEARCH}
+"""Not of a capsule: its own table has all seeds, times of answering are measured apart from predictions, and trials are
+other runs than those it holds."""
 TABS = {
     "Results": ("Comparison",), "Training": ("Training",), "Scores": ("ROC and calibration", "Slices"),
     "Gates": ("Gates",), "Cost": ("Cost",),

@@ -32,7 +32,7 @@ def rebuilt(record: Record, scores: Mapping[str, Columns]) -> Iterator[Material]
             remember_items(first, record.split, record.items)
         known = Known(
             records=records, ledger=pl.DataFrame(record.ledger, infer_schema_length=None),
-            conditions=record.conditions, data=record.data, audit=record.audit,
+            conditions=record.conditions, data=record.data, audit=record.audit, budgets=record.budgets,
         )  # fmt: skip
         yield Material(record.study, split=record.split, metric=record.metric, margin=record.margin, known=known)
 

@@ -52,6 +52,7 @@ class Record(BaseModel):
     items: Items | None
     data: DatasetMeta | None
     audit: Audit | None
+    budgets: list[conditions.Condition] = Field([], description="How settings were chosen, and how many were tried.")
     ledger: list[dict[str, Any]]
     changed: dict[str, list[tuple[str, Any]]] = Field({}, description="Settings that differ from the preset.")
     runs: list[CarriedRun]
@@ -99,6 +100,7 @@ def take(material: Material) -> Record:
         audit=None if audit is None else audit.model_copy(
             update={"checks": [check.model_copy(update={"examples": []}) for check in audit.checks]}
         ),
+        budgets=[one for one in material.conditions if one.kind == "budget"],
         ledger=material.ledger.to_dicts(),
         changed=changed,
         runs=[_carried(run, said.get(run.run_id, "")) for run in material.records],

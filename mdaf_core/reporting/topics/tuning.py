@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from mdaf_core.base.errors import UsageError
 from mdaf_core.models.space import Choice, Range
 from mdaf_core.reporting import parts
+from mdaf_core.reporting.captions import lower
+from mdaf_core.reporting.figure import Drawn, Kind
+from mdaf_core.reporting.paper.table import PaperTable
 
 if TYPE_CHECKING:
     import altair as alt
 
+    from mdaf_core.reporting.material import Material
     from mdaf_core.studies.tuning.summary import OfConfiguration, Summary
-
-SCORE = "Validation AUC"
 
 
 def ledger(found: Summary) -> pl.DataFrame:
@@ -38,13 +41,13 @@ def ledger(found: Summary) -> pl.DataFrame:
     return pl.DataFrame(rows, schema_overrides=numbers)
 
 
-def trials(one: OfConfiguration) -> pl.DataFrame:
-    """Every trial of a configuration: its number, state, figure, time and settings."""
+def trials(one: OfConfiguration, score: str) -> pl.DataFrame:
+    """Every trial of a configuration: its number, state, figure (its title is `score`), time and settings."""
     rows = [
         {
             "Trial": tried.trial.number,
             "State": tried.state,
-            SCORE: tried.value,
+            score: tried.value,
             "Epochs": tried.epochs,
             "Seconds": tried.seconds,
             **{path: _text(tried.trial.settings.get(path)) for path in sorted(one.part.space)},
@@ -52,7 +55,7 @@ def trials(one: OfConfiguration) -> pl.DataFrame:
         }
         for tried in one.trials
     ]
-    return pl.DataFrame(rows, schema_overrides={SCORE: pl.Float64, "Seconds": pl.Float64})
+    return pl.DataFrame(rows, schema_overrides={score: pl.Float64, "Seconds": pl.Float64})
 
 
 def expected(found: Summary) -> pl.DataFrame:
@@ -63,7 +66,7 @@ def expected(found: Summary) -> pl.DataFrame:
     return pl.concat(frames) if frames else pl.DataFrame()
 
 
-def expected_chart(frame: pl.DataFrame, order: list[str]) -> alt.TopLevelMixin:
+def expected_chart(frame: pl.DataFrame, order: list[str], score: str) -> alt.TopLevelMixin:
     """The expected best of k trials, a line a configuration, with a band of one standard deviation to each side."""
     import altair as alt
 
@@ -76,7 +79,7 @@ def expected_chart(frame: pl.DataFrame, order: list[str]) -> alt.TopLevelMixin:
         axis=alt.Axis(tickMinStep=1, format="d", tickCount=min(last, 10)),
     )
     scale = alt.Scale(zero=False, nice=True)
-    title = f"Expected best {SCORE.lower().replace('auc', 'AUC')}"
+    title = f"Expected best {lower(score)}"
     base = alt.Chart(frame).encode(x=x, color=parts.colour(order, shown))
     return alt.layer(
         base.mark_area(style="band").encode(y=alt.Y("low:Q", scale=scale, title=title), y2="high:Q"),
@@ -139,7 +142,7 @@ def coordinates(one: OfConfiguration) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def coordinates_chart(frame: pl.DataFrame, one: OfConfiguration) -> alt.TopLevelMixin:
+def coordinates_chart(frame: pl.DataFrame, one: OfConfiguration, score: str) -> alt.TopLevelMixin:
     """Parallel coordinates: a line a trial through the places of its settings, coloured by its figure; the winner's is
     thick."""
     import altair as alt
@@ -157,12 +160,12 @@ def coordinates_chart(frame: pl.DataFrame, one: OfConfiguration) -> alt.TopLevel
     )  # fmt: skip
     colour = alt.Color(
         "value:Q",
-        title=SCORE,
+        title=score,
         scale=alt.Scale(scheme=alt.SchemeParams(name="viridis", extent=[0.25, 0.85]), zero=False),
         legend=alt.Legend(format=".4f"),
     )
     base = alt.Chart(frame).encode(x=x, y=y, color=colour, detail="trial:N")
-    tooltip = parts.tooltips(trial="Trial", setting="Setting", text="Value", value=f"{SCORE}|.5f")
+    tooltip = parts.tooltips(trial="Trial", setting="Setting", text="Value", value=f"{score}|.5f")
     return alt.layer(
         base.mark_line(opacity=0.6, strokeWidth=1.2, interpolate="linear"),
         base.transform_filter("datum.winner").mark_line(strokeWidth=4, interpolate="linear"),
@@ -179,3 +182,84 @@ def _place(values: Range | Choice, setting: Any) -> float:
 
 def _text(value: Any) -> str:
     return "–" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+# ---- for the paper ---------------------------------------------------------------------------------------------------
+
+SAMPLERS = {"tpe": "by the tree-structured Parzen estimator after {startup} at random", "random": "at random"}
+
+
+def _how(found: Summary) -> str:
+    from mdaf_core.studies.tuning.suggest import STARTUP
+
+    one = found.search
+    drawn = SAMPLERS[one.sampler].format(startup=STARTUP)
+    pruned = ", those below the median of the trials before them stopped early" if one.prune else ""
+    said = f"Each configuration got {one.budget_words}, with seed {one.seed}, drawn {drawn}{pruned}. "
+    return " ".join([said + "Figures are of validation, which chose the winners: they flatter.", *found.warnings])
+
+
+def _figure(material: Material) -> Drawn:
+    found = material.search
+    data = expected(found)
+    if not data.is_empty():
+        data = data.filter(pl.col("configuration").is_in(material.lines))
+    if data.is_empty() or data["trials"].max() == 1:
+        raise UsageError(f"Search {found.search.id} has one trial of a configuration: there are no fewer to draw.")
+    order = material.study.configuration_names
+    return (
+        expected_chart(data, order, found.score),
+        data,
+        f"Expected best {lower(found.score)} of k trials, were those of each configuration drawn in a random order, "
+        f"with one standard deviation to each side (Dodge et al., 2019). {_how(found)}",
+    )
+
+
+def _table(material: Material) -> PaperTable:
+    found = material.search
+    frame = ledger(found).drop("Winner")
+    shown = {"Trials": "{:d}", "Pruned": "{:d}", "Without a figure": "{:d}", "Minutes": "{:.1f}"}
+    shown |= dict.fromkeys(("As it was", "Best", "Of half the trials"), "{:.4f}")
+    cells = {"Configuration": frame["Configuration"].to_list()} | {
+        name: ["–" if value is None else form.format(value) for value in frame[name]]
+        for name, form in shown.items()
+        if name not in ("Pruned", "Without a figure") or frame[name].sum()
+    }
+    return PaperTable(
+        name="tuning",
+        title="Trials and compute",
+        caption=f"Trials of each configuration, minutes of training of all of them, and {lower(found.score)} of the "
+        "configuration as it was (the first trial), of the best trial, and expected of the best of half as many. "
+        f"{_how(found)}",
+        cells=cells,
+        data=frame,
+    )
+
+
+def _settings(material: Material) -> PaperTable:
+    found = material.search
+    rows = [
+        {"setting": path, "tried": values.words, "configuration": one.name,
+         "winner": None if one.winner is None else one.winner.trial.settings.get(path)}
+        for one in found.configurations
+        for path, values in sorted(one.part.space.items())
+    ]  # fmt: skip
+    places = sorted({(row["setting"], row["tried"]) for row in rows})
+    won = {(row["setting"], row["tried"], row["configuration"]): _text(row["winner"]) for row in rows}
+    cells = {"Setting": [path for path, _ in places], "Tried": [tried for _, tried in places]}
+    cells |= {one.name: [won.get((*place, one.name), "–") for place in places] for one in found.configurations}
+    return PaperTable(
+        name="tuned-settings",
+        title="Settings that were tried, and those that won",
+        caption="What was tried of each setting, and what it was in the trial that won; a dash where it was not "
+        f"tried. {_how(found)}",
+        cells=cells,
+        data=pl.DataFrame([row | {"winner": _text(row["winner"])} for row in rows]),
+    )
+
+
+FIGURES = {"expected-best": Kind("Expected best of k trials", "Cost", _figure, of_a_split=False)}
+TABLES = {
+    "tuning": ("Trials and compute", _table),
+    "tuned-settings": ("Settings that were tried", _settings),
+}

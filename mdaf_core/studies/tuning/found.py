@@ -24,6 +24,7 @@ class Tried:
         value: AUC on validation of the best epoch (minus log loss where rows have one label), so far where it was
             pruned; no test figure is ever looked at.
         seconds: of training, all attempts.
+        by_loss: the value is minus the log loss, for validation rows have one label.
     """
 
     configuration: str
@@ -35,6 +36,7 @@ class Tried:
     epochs: int
     run_id: str | None
     job: Job | None
+    by_loss: bool = False
 
     @property
     def ended(self) -> bool:
@@ -76,7 +78,7 @@ def _tried(one: Searched, trial: Trial, runs: Sequence[RunRecord], job: Job | No
     result = run.result if run else None
     epochs = result.epochs if result else run.epochs if run else []
     seconds = sum(epoch.seconds for epoch in epochs) if result is None else result.wall_seconds or 0.0
-    value = None
+    value, by_loss = None, bool(epochs) and epochs[-1].val_auc is None
     if result is not None and not trial.gone:
         value = result.val.auc
         if value is None and result.val.logloss is not None:
@@ -93,7 +95,7 @@ def _tried(one: Searched, trial: Trial, runs: Sequence[RunRecord], job: Job | No
     elif state == "finished":  # its job has ended and its run cannot be read
         state, reason = "failed", "Its run cannot be read."
     run_id = run.run_id if run else job.run_id if job else None
-    return Tried(one.config.name, trial, state, reason, value, seconds, len(epochs), run_id, job)
+    return Tried(one.config.name, trial, state, reason, value, seconds, len(epochs), run_id, job, by_loss)
 
 
 def is_done(search: Search, trials: Sequence[Tried]) -> bool:

@@ -125,6 +125,12 @@ class Summary:
         return all(one.done for one in self.configurations)
 
     @property
+    def score(self) -> str:
+        """What trials are judged by: title of their figures."""
+        by_loss = any(trial.by_loss for one in self.configurations for trial in one.trials)
+        return "Minus validation log loss" if by_loss else "Validation AUC"
+
+    @property
     def sentence(self) -> str:
         """Budget and how far it is."""
         ended = sum(one.ended for one in self.configurations)
