@@ -98,6 +98,10 @@ class Settings(BaseSettings):
         return self.home / "searches"
 
     @property
+    def told_dir(self) -> Path:
+        return self.home / "told"
+
+    @property
     def jobs_dir(self) -> Path:
         return self.home / "jobs"
 

@@ -276,6 +276,10 @@ def empty_bin() -> Emptied:
         found = tracking.list_runs(study.id)
         for run in found:
             size += tracking.delete_run(run.run_id)
+        told = get_settings().told_dir / f"{study.id}.json"  # of the messages about it
+        with writing(told):
+            told.unlink(missing_ok=True)
+            told.with_suffix(".lock").unlink(missing_ok=True)
         path = bin_folder() / f"{study.id}.json"
         with writing(path):
             path.write_bytes(b"")

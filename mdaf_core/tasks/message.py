@@ -109,8 +109,10 @@ def words(study: Study) -> tuple[str, str]:
         parts.append(f"And {len(broken) - MOST_REASONS} more.")
     if number.get("finished"):
         parts += [one.text for one in paragraph.verdicts(Material(study).comparison)]
-    whole = number.get("finished", 0) == len(found)
-    return f"{study.title or study.id}: {'all runs finished' if whole else 'its runs have ended'}", "\n".join(parts)
+    end = "all runs finished" if number.get("finished", 0) == len(found) else "its runs have ended"
+    if broken:
+        end = f"{len(broken)} of {len(found)} runs failed"
+    return f"{study.title or study.id}: {end}", "\n".join(parts)
 
 
 def send(title: str, text: str) -> None:
@@ -147,7 +149,7 @@ def _state(study: str, beside: int = 0) -> str:
 
 
 def _told_path(study: str) -> Path:
-    return get_settings().home / "told" / f"{study}.json"
+    return get_settings().told_dir / f"{study}.json"
 
 
 def _told(path: Path) -> str:

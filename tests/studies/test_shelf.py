@@ -8,6 +8,8 @@ import pytest
 
 from mdaf_core.analysis.margins import parse_margin
 from mdaf_core.base.errors import UsageError
+from mdaf_core.base.files import write_json
+from mdaf_core.base.settings import get_settings
 from mdaf_core.queue import api, store
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
@@ -105,7 +107,11 @@ def test_the_bin_keeps_everything_until_it_is_emptied(home):
     with pytest.raises(UsageError, match="no study 'own-toy-1' in the bin"):
         shelf.restore(study.id)
     shelf.discard(study.id)
+    told = [get_settings().told_dir / f"{name}.json" for name in (study.id, "another")]
+    for path in told:
+        write_json(path, {"state": "told of"})
     done = shelf.empty_bin()
+    assert [path.exists() for path in told] == [False, True]
     assert (done.studies, done.runs) == ([study.id], 1) and done.bytes > 0
     assert not run.directory.exists() and tracking.list_runs(study.id) == [] and shelf.binned() == []
     assert create("Third", "toy").id == "own-toy-3"

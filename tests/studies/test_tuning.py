@@ -108,6 +108,7 @@ def test_equal_trials_then_the_winners_on_fresh_seeds():
     assert [s.id for s in list_studies() if s.tuned_in] == [study.id]
     told = summary(search.get(one.id))
     assert told.done and not told.warnings and [part.ended for part in told.configurations] == [3, 3]
+
     def material() -> Material:
         made = Material(study)
         made.records = runs  # the queue holds their jobs as cancelled

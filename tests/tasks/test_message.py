@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from mdaf_core.base.errors import StudioError, UsageError
-from mdaf_core.queue import store
+from mdaf_core.queue import store, worker
 from mdaf_core.queue.job import Job
 from mdaf_core.runs import tracking
 from mdaf_core.studies import trainings
 from mdaf_core.tasks import message
 from mdaf_core.tasks.kinds import KINDS
+from mdaf_core.training.divergence import Diverged
 from tests.reporting.example_study import make_study
 
 SECRET = "json://somebody:s3cret@localhost/"
@@ -90,9 +91,39 @@ def test_the_last_two_that_end_at_once_tell_once(study, service):
     deliver(job)
     deliver(job)
     ((title, text),) = service.sent
-    assert title == "Example: its runs have ended"
+    assert title == "Example: 1 of 6 runs failed"
     assert "5 finished, 1 failed of 6 runs." in text and "lr, seed 44: It ran out of memory." in text
     assert "without a verdict: lr" in text and "standard deviation" not in text
+
+
+class PluginBug(Exception):
+    """What somebody's model raises."""
+
+
+@pytest.mark.parametrize("error", [Diverged("The training diverged: the loss is not a finite number."), PluginBug("x")])
+def test_trainings_that_really_fail_are_told_of_once(service, monkeypatch, error):
+    pairs = [("lr", 43), ("lr", 44)]
+    made = make_study(["mdaf-full", "lr"], rows=400, running=pairs, noises=(1.0, 8.0))
+    store.add([trainings.training_job(made.id, made.configuration(n), made.dataset, s) for n, s in made.pairs])
+    *others, first, second = [begin() for _ in made.pairs]
+    for job in others:
+        store.end(job, "finished")
+
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mdaf_core.training.fit.train", fails)
+        patch.setattr("mdaf_core.data.store.dataset.PreparedDataset.open", lambda name: name)
+        for job in (first, second):
+            worker._to_its_end(job, KINDS, lambda context: worker._do(context, KINDS))
+    assert {run.state for run in tracking.list_runs(made.id)} == {"finished", "failed"}
+    (job,) = messages()
+    deliver(job)
+    ((title, text),) = service.sent
+    assert title == "Example: 2 of 6 runs failed" and "4 finished, 2 failed of 6 runs." in text
+    said = str(error) if isinstance(error, Diverged) else "PluginBug: x"
+    assert text.count(said) == 2 and "lr, seed 43: " in text
 
 
 def test_a_whole_study_is_told_with_its_verdict(service):
