@@ -16,6 +16,7 @@ from mdaf_core.base.version import __version__
 from mdaf_core.data.audit.report import Audit
 from mdaf_core.data.store.schema import DatasetMeta, Split
 from mdaf_core.reporting import conditions
+from mdaf_core.reporting.conditions import Condition
 from mdaf_core.reporting.material import Material
 from mdaf_core.runs.results import RunResult, SplitMetrics
 from mdaf_core.runs.tracking import RunRecord
@@ -52,7 +53,7 @@ class Record(BaseModel):
     items: Items | None
     data: DatasetMeta | None
     audit: Audit | None
-    budgets: list[conditions.Condition] = Field([], description="How settings were chosen, and how many were tried.")
+    budgets: list[Condition] = Field([], description="How settings were chosen, and how many were tried.")
     ledger: list[dict[str, Any]]
     changed: dict[str, list[tuple[str, Any]]] = Field({}, description="Settings that differ from the preset.")
     runs: list[CarriedRun]

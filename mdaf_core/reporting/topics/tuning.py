@@ -220,7 +220,7 @@ def _table(material: Material) -> PaperTable:
     frame = ledger(found).drop("Winner")
     shown = {"Trials": "{:d}", "Pruned": "{:d}", "Without a figure": "{:d}", "Minutes": "{:.1f}"}
     shown |= dict.fromkeys(("As it was", "Best", "Of half the trials"), "{:.4f}")
-    cells = {"Configuration": frame["Configuration"].to_list()} | {
+    cells: dict[str, list[str]] = {"Configuration": frame["Configuration"].to_list()} | {
         name: ["–" if value is None else form.format(value) for value in frame[name]]
         for name, form in shown.items()
         if name not in ("Pruned", "Without a figure") or frame[name].sum()
@@ -238,15 +238,15 @@ def _table(material: Material) -> PaperTable:
 
 def _settings(material: Material) -> PaperTable:
     found = material.search
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"setting": path, "tried": values.words, "configuration": one.name,
          "winner": None if one.winner is None else one.winner.trial.settings.get(path)}
         for one in found.configurations
         for path, values in sorted(one.part.space.items())
     ]  # fmt: skip
-    places = sorted({(row["setting"], row["tried"]) for row in rows})
+    places: list[tuple[str, str]] = sorted({(row["setting"], row["tried"]) for row in rows})
     won = {(row["setting"], row["tried"], row["configuration"]): _text(row["winner"]) for row in rows}
-    cells = {"Setting": [path for path, _ in places], "Tried": [tried for _, tried in places]}
+    cells: dict[str, list[str]] = {"Setting": [path for path, _ in places], "Tried": [tried for _, tried in places]}
     cells |= {one.name: [won.get((*place, one.name), "–") for place in places] for one in found.configurations}
     return PaperTable(
         name="tuned-settings",
