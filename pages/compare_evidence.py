@@ -176,7 +176,7 @@ def _editor(study: Study | None) -> list[ReportedResult] | None:
         try:
             update_study(of, reported=[r.model_dump(exclude_none=True) for r in read_results(current)])
         except StudioError as error:
-            st.toast(shared.plain(str(error)), icon=":material/error:")
+            st.toast(shared.sentence(str(error)), icon=":material/error:")
             return
         st.session_state.pop(draft, None)
         st.session_state[version] += 1

@@ -122,7 +122,7 @@ def _over_seeds(comparison: StudyComparison) -> None:
             column_config=dict.fromkeys((c for c in table.columns[2:] if c not in p), signed),
         )
         for sentence in sentences:
-            st.caption(shared.plain(sentence))
+            st.caption(shared.sentence(sentence))
 
 
 def _styled(table: pd.DataFrame, comparison: StudyComparison) -> Any:

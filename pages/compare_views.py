@@ -65,7 +65,7 @@ def slices(study: Study, runs: list[RunRecord], split: str) -> None:
         chosen = _choice(study, runs)
     dimensions, reason = slicings(runs[0], split)
     if reason:
-        st.info(shared.plain(reason), icon=":material/info:")
+        st.info(shared.sentence(reason), icon=":material/info:")
     if not dimensions:
         return
     dimension = right.selectbox("Slice by", list(dimensions), format_func=TITLES.get, key="slice", bind="query-params")
@@ -204,7 +204,7 @@ def pair(study: Study, runs: list[RunRecord], split: str, margin: Margin | None)
                 | dict.fromkeys(("AUC of A", "AUC of B"), st.column_config.NumberColumn(format="%.4f")),
             )  # fmt: skip
             for sentence in sentences:
-                st.caption(shared.plain(sentence))
+                st.caption(shared.sentence(sentence))
 
 
 PAIR_HELP = (

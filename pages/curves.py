@@ -183,8 +183,10 @@ def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
                 format="%.1f",
                 help="Validation AUC at the best epoch minus the last: what keeping the best weights saved.",
             ),
-            "After best": st.column_config.NumberColumn(format="%.1f", help="Epochs trained after the best one."),
-            "Not trained": st.column_config.NumberColumn(
+            "Epochs after best": st.column_config.NumberColumn(
+                format="%.1f", help="Epochs trained after the best one."
+            ),
+            "Epochs saved": st.column_config.NumberColumn(
                 format="%.1f", help="Epochs not trained because training stopped early."
             ),
             "Time saved, s": st.column_config.NumberColumn(format="%.0f", help="The same in time."),

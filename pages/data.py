@@ -172,7 +172,7 @@ def _audit(dataset: PreparedDataset, rows: int) -> None:
 
 
 def _check(check: report.Check) -> None:
-    lines = [f"{STATUS[check.status]} **{check.title}** :gray[`{check.id}`]", shared.plain(check.sentence)]
+    lines = [f"{STATUS[check.status]} **{check.title}** :gray[`{check.id}`]", shared.sentence(check.sentence)]
     if check.todo:
         lines.append(f":gray[What to do:] {shared.plain(check.todo)}")
     st.markdown("  \n".join(lines))

@@ -227,7 +227,7 @@ def _figures(key: Key, names: list[str], width: int) -> None:
         try:
             image, caption, origin, boxes = _preview(key, name, width, tracking.store_version())
         except StudioError as reason:
-            st.caption(f"{shared.plain(FIGURES[name].title)}: {shared.plain(str(reason))}")
+            st.caption(f"{shared.plain(FIGURES[name].title)}: {shared.sentence(str(reason))}")
             continue
         with shown, st.container(border=True, key=f"figure-{name}", width=pixels + 34):
             st.markdown(f"**{FIGURES[name].title}**")
@@ -277,7 +277,7 @@ def _tables(key: Key, names: list[str]) -> None:
         try:
             table = _table(key, name, tracking.store_version())
         except StudioError as reason:
-            st.caption(f"{TABLES[name][0]}: {shared.plain(str(reason))}")
+            st.caption(f"{TABLES[name][0]}: {shared.sentence(str(reason))}")
             continue
         shared.section(table.title)
         st.html(table.html())

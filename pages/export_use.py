@@ -64,7 +64,7 @@ def _save(run: RunRecord) -> None:
     try:
         size = _size(run, with_log)
     except StudioError as reason:
-        st.caption(shared.plain(str(reason)))
+        st.caption(shared.sentence(str(reason)))
         return
     if size <= LARGEST_DOWNLOAD:
         st.download_button(
@@ -160,7 +160,7 @@ def _job(job: Job) -> None:
         st.progress(share_done(job) or 0.0, shared.plain(words[:1].upper() + words[1:]))
         return
     if job.reason:
-        st.markdown(shared.plain(job.reason))
+        st.markdown(shared.sentence(job.reason))
     out = Path(job.payload["out"])
     if job.state != "finished":
         return

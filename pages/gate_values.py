@@ -72,7 +72,7 @@ def _over_groups(run: RunRecord, split: Split) -> None:
                 bind="query-params", width=230, placeholder="nothing",
             )  # fmt: skip
     if reason:
-        st.info(shared.plain(reason), icon=":material/info:")
+        st.info(shared.sentence(reason), icon=":material/info:")
     left, right = st.columns(2, gap="medium")
     about = G_HELP if value == "g" else PART_HELP
     with left:

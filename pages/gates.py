@@ -104,9 +104,9 @@ def _parts(found: Contributions, reason: str | None) -> None:
 
     data = gate_frames.effect_rows(found, SHARES)
     if reason and (found.history or found.branches):
-        st.caption(shared.plain(reason))
+        st.caption(shared.sentence(reason))
     elif reason:
-        st.info(shared.plain(reason), icon=":material/info:")
+        st.info(shared.sentence(reason), icon=":material/info:")
     if data.is_empty():
         return
     left, right = st.columns([3, 2], gap="medium")

@@ -88,7 +88,7 @@ def _name(job: Job) -> str:
     """Its number and what it is, a link to its run where it has one."""
     title = f"[{shared.plain(job.title)}](run?run={job.run_id})" if job.run_id else shared.plain(job.title)
     study = f" :gray[{shared.plain(job.group)}]" if job.group else ""
-    return f"**{job.id}** {title}{study}"
+    return f"job {job.id}, **{title}**{study}"
 
 
 def _sentence(text: str) -> str:
@@ -125,12 +125,12 @@ def _queue(queued: list[Job], number: int) -> None:
                 waits = f" :gray[waits for job {job.depends_on}]" if _waits(job) else ""
                 st.markdown(f"{place}. {shared.state_label('queued')} {_name(job)}{waits}", width="stretch")
                 first, last = place == 1, place == number
-                _button(
-                    "vertical_align_top", "To the front", f"first-{job.id}", api.move, job.id, "first", disabled=first
-                )
-                _button("arrow_upward", "Earlier", f"up-{job.id}", api.move, job.id, "up", disabled=first)
-                _button("arrow_downward", "Later", f"down-{job.id}", api.move, job.id, "down", disabled=last)
-                _button("close", "Cancel", f"cancel-{job.id}", api.cancel, job.id)
+                with st.container(horizontal=True, gap="small", width="content"):  # they take another line together
+                    _button("vertical_align_top", "To the front", f"first-{job.id}", api.move, job.id, "first",
+                            disabled=first)  # fmt: skip
+                    _button("arrow_upward", "Earlier", f"up-{job.id}", api.move, job.id, "up", disabled=first)
+                    _button("arrow_downward", "Later", f"down-{job.id}", api.move, job.id, "down", disabled=last)
+                    _button("close", "Cancel", f"cancel-{job.id}", api.cancel, job.id)
         if number > len(queued):
             st.caption(f"… and {number - len(queued):,} more.")
 
@@ -147,7 +147,7 @@ def _broken(broken: list[Job], number: int) -> None:
         for job in broken:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 when = f":gray[{shared.fmt_when(job.ended)}]"
-                reason = shared.plain(job.reason)
+                reason = shared.sentence(job.reason)
                 st.markdown(f"{shared.state_label(job.state)} {_name(job)} {when}  \n{reason}", width="stretch")
                 if job.can_resume:
                     access.change_button(

@@ -86,7 +86,7 @@ def _audit(dataset: PreparedDataset) -> list[str] | None:
         st.page_link("pages/data.py", label="See the checks", query_params={"dataset": dataset.name})
     accepted = []
     for check in failed:
-        st.error(f"**{shared.plain(check.title)}** {shared.plain(check.sentence)}", icon=":material/error:")
+        st.error(f"**{shared.plain(check.title)}** {shared.sentence(check.sentence)}", icon=":material/error:")
         if st.checkbox(f"I accept `{check.id}`; it is recorded on every run", key=f"accept-{dataset.name}-{check.id}"):
             accepted.append(check.id)
     return accepted if len(accepted) == len(failed) else None

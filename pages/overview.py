@@ -42,8 +42,8 @@ def main() -> None:
             study_manage.menu(study)
         study_manage.about(study)
         st.fragment(_body, run_every=POLL_SECONDS if live else None)(study, split, previous, live)
-        predictions_form.draw(study.dataset, study.id)
         criteria.editor(study)
+        predictions_form.draw(study.dataset, study.id)
 
 
 def _first_start() -> None:
@@ -144,8 +144,8 @@ def _matrix(study: Study, found: list[Cell], split: str) -> None:
         help=f"{SPLITS[split]} of each run, their mean, and the standard deviation over seeds, which says nothing of "
         "other users: Compare has intervals that do. Each value is a link to its run.",
     )
-    rows = [["Configuration", *(f"Seed\u00a0{seed}" for seed in study.all_seeds), "Mean", "Sd\u00a0over\u00a0seeds"]]
-    rows.append([":---", *("---:" for _ in study.all_seeds), "---:", "---:"])
+    rows = [["Configuration", "Mean", "Sd\u00a0over\u00a0seeds", *(f"Seed\u00a0{seed}" for seed in study.all_seeds)]]
+    rows.append([":---", "---:", "---:", *("---:" for _ in study.all_seeds)])
     for name in study.configuration_names:
         mine = {cell.seed: cell for cell in found if cell.configuration == name}
         over = spread(list(mine.values()), split, "auc")
@@ -153,8 +153,8 @@ def _matrix(study: Study, found: list[Cell], split: str) -> None:
         rows.append(
             [
                 shared.plain(name) + mark,
-                *(_cell(cell, split) if (cell := mine.get(seed)) else "" for seed in study.all_seeds),
                 *map(shared.fmt_auc, (over.mean, over.sd)),
+                *(_cell(cell, split) if (cell := mine.get(seed)) else "" for seed in study.all_seeds),
             ]
         )
     st.markdown("\n".join(f"| {' | '.join(row)} |" for row in rows))

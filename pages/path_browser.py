@@ -36,7 +36,7 @@ def browse(field: str) -> None:
         try:
             found, more = entries(here)
         except StudioError as error:
-            st.warning(shared.plain(str(error)), icon=":material/warning:")
+            st.warning(shared.sentence(str(error)), icon=":material/warning:")
             return
         with st.container(height=HEIGHT if len(found) > FEW else "content", gap=None, width=420):
             if not found:

@@ -131,7 +131,7 @@ def _path(source: Source) -> Path | None:
     try:
         return uploading.stored(files, upload)
     except StudioError as error:
-        st.error(shared.plain(str(error)), icon=":material/error:")
+        st.error(shared.sentence(str(error)), icon=":material/error:")
         return None
 
 
@@ -139,7 +139,7 @@ def _found(path: Path) -> None:
     try:
         found, more = entries(path, FOUND)
     except StudioError as error:
-        st.warning(shared.plain(str(error)), icon=":material/warning:")
+        st.warning(shared.sentence(str(error)), icon=":material/warning:")
         return
     shown = [
         f"{entry.path.name}/" if entry.size is None else f"{entry.path.name} ({shared.fmt_bytes(entry.size)})"
@@ -161,7 +161,7 @@ def _table(path: Path | None) -> Proposal:
     try:
         proposal = _proposal(str(path), changed)
     except StudioError as error:
-        st.warning(shared.plain(str(error)), icon=":material/warning:")
+        st.warning(shared.sentence(str(error)), icon=":material/warning:")
         return Proposal()
     if st.session_state.get("prepare-table-of") != (
         path,
@@ -253,7 +253,7 @@ def _submit(
             source.name, path, name, options, memory_limit=bytes_limit, again=again, force=force
         )
     except StudioError as error:
-        st.error(shared.plain(str(error)), icon=":material/error:")
+        st.error(shared.sentence(str(error)), icon=":material/error:")
         return
     st.session_state["prepare-queued"] = True
     st.rerun()

@@ -86,7 +86,7 @@ def _waiting(job: Job) -> str:
 def _stopped(job: Job, edit: Callable[[Job], None]) -> None:
     st.markdown(f"{shared.state_label(job.state)} **{shared.plain(job.resource)}**")
     if job.reason:
-        st.markdown(shared.plain(job.reason))
+        st.markdown(shared.sentence(job.reason))
     with st.container(horizontal=True):
         if job.can_retry:
             access.change_button(

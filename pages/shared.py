@@ -91,13 +91,13 @@ def guard() -> Iterator[None]:
     to be left out (`notices`) is said once, in one warning below.
     """
     if refusal := st.session_state.pop(REFUSAL, None):
-        st.toast(plain(refusal), icon=":material/error:")
+        st.toast(sentence(refusal), icon=":material/error:")
     try:
         with notices.collect() as left_out:
             yield
     except StudioError as error:
         left_out.pop(str(error), None)
-        st.error(plain(str(error)), icon=":material/error:")
+        st.error(sentence(str(error)), icon=":material/error:")
     except Exception as error:
         logging.getLogger("mdaf.pages").exception("page failed")
         st.error(
@@ -106,9 +106,7 @@ def guard() -> Iterator[None]:
             icon=":material/error:",
         )
     if left_out:
-        st.warning(
-            "Left out:\n" + "\n".join(f"- {plain(sentence)}" for sentence in left_out), icon=":material/warning:"
-        )
+        st.warning("Left out:\n" + "\n".join(f"- {sentence(said)}" for said in left_out), icon=":material/warning:")
 
 
 def act(action: Callable[..., Any], *args: Any) -> None:
@@ -122,6 +120,14 @@ def act(action: Callable[..., Any], *args: Any) -> None:
 def plain(text: str) -> str:
     """Text from data or users, escaped so that Markdown shows it as it is."""
     return re.sub(r"([\\`*_{}\[\]<>#$~:|])", r"\\\1", text)
+
+
+def sentence(text: str) -> str:
+    """A sentence of the program, such as an error's: as `plain`, with its `commands` set as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0 or "\n" in "".join(parts[1::2]):  # one of them is part of somebody's name
+        return plain(text)
+    return "".join(f"`{part}`" if i % 2 and part else plain(part) for i, part in enumerate(parts))
 
 
 _drawing = threading.Event()  # set: pandas and Altair are imported, or nobody is importing them

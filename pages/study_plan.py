@@ -58,7 +58,7 @@ def plan_form(dataset: PreparedDataset, reference: RunConfig | None) -> Chosen:
     proposed = proposal.margin if proposal else None
     text = columns[2].text_input("Margin", key="plan_margin", help=margin_help(), placeholder="none: parity not tested")
     if proposal:
-        st.caption(shared.plain(proposal.sentence))
+        st.caption(shared.sentence(proposal.sentence))
     if proposed and not text.strip():
 
         def take(value: str) -> None:

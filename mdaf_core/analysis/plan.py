@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from mdaf_core.analysis.margins import AFTERWARDS, BY_HAND, Margin
 from mdaf_core.analysis.sequential import UntilDecided
+from mdaf_core.base.words import ROOM, some
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.registry import metric_words
 
@@ -120,7 +121,7 @@ class Conditions(BaseModel):
         for name, reasons in _grouped(self.of_configurations):
             out.append(f"Chosen after results were seen, {name}: {'; '.join(reasons)}.")
         if self.interim:
-            counts = [f"{', '.join(names)} {count}" for count, names in _by_value(self.interim).items()]
+            counts = [f"{some(names, room=ROOM)} {count}" for count, names in _by_value(self.interim).items()]
             out.append(
                 f"Interim look, so no verdict yet: {'; '.join(counts)}."
                 + ("" if self.looks else " Intervals and p values are not adjusted for looking early.")
@@ -198,7 +199,7 @@ def _by_value(found: Mapping[str, str]) -> dict[str, list[str]]:
 
 def _grouped(found: Mapping[str, list[str]]) -> list[tuple[str, list[str]]]:
     return [
-        (", ".join(names), reasons.split("\n"))
+        (some(names, room=ROOM), reasons.split("\n"))
         for reasons, names in _by_value(
             {name: "\n".join(reasons) for name, reasons in found.items() if reasons}
         ).items()

@@ -8,6 +8,7 @@ from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison
 from mdaf_core.analysis.margins import margin_notes
 from mdaf_core.analysis.plan import seeds_done
 from mdaf_core.analysis.significance import BP, LEVEL, ONE_SEED, Estimate, holm, verdict
+from mdaf_core.base.words import ROOM, some
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.log_loss import entropy
 from mdaf_core.metrics.registry import metric
@@ -98,7 +99,7 @@ def chance_notes(
             "differences among models that have not been shown to know anything of these rows."
         )
     elif blind:
-        out.append(f"Not above chance (the 95% interval of AUC reaches 0.5): {', '.join(blind)}.")
+        out.append(f"Not above chance (the 95% interval of AUC reaches 0.5): {some(blind, room=ROOM)}.")
     worse, base = [], 0.0
     for name, group in groups.items():
         rows = [found for run in group.values() if (found := run.metrics(split)) is not None]
@@ -109,6 +110,7 @@ def chance_notes(
                 worse.append(name)
     if worse:
         out.append(
-            f"Log loss is not below {base:.4f}, that of predicting the base rate for every row: {', '.join(worse)}."
+            f"Log loss is not below {base:.4f}, that of predicting the base rate for every row: "
+            f"{some(worse, room=ROOM)}."
         )
     return out

@@ -34,13 +34,14 @@ def short_names(names: Sequence[str], limit: int = NAME_LIMIT) -> dict[str, str]
     """Names with `…` for the middle where they are longer than `limit` characters; longer ones where two would read
     the same, for names often differ at their end."""
     for size in range(limit, max(map(len, names), default=0)):
-        short = {name: _without_middle(name, size) for name in names}
+        short = {name: short_name(name, size) for name in names}
         if len(set(short.values())) == len(short):
             return short
     return {name: name for name in names}
 
 
-def _without_middle(name: str, limit: int) -> str:
+def short_name(name: str, limit: int = NAME_LIMIT) -> str:
+    """A name with `…` for its middle where it is longer than `limit` characters, as in the title of an axis."""
     if len(name) <= limit:
         return name
     end = (limit - 1) * 2 // 5

@@ -30,12 +30,6 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def some(names: Sequence[str], most: int = 3) -> str:
-    """The first names, and how many more there are."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
-
-
 def seeds(counts: Sequence[int]) -> str:
     """How many seeds configurations have: `one seed`, `5 seeds`, `2 to 5 seeds`."""
     low, high = min(counts, default=0), max(counts, default=0)

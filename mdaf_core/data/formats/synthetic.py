@@ -85,6 +85,11 @@ class SyntheticOptions(SourceOptions):
         json_schema_extra={"with": {"size": ["long"]}},
     )
 
+    @classmethod
+    def has_effect(cls, name: str, chosen: dict[str, Any]) -> bool:
+        """Nothing is read, so no row is bad and no file another one."""
+        return name not in ("skip_bad_rows", "expect_md5", "accept_md5") and super().has_effect(name, chosen)
+
     def request(self) -> dict[str, Any]:
         """Its own split is another one than that of the same name, once somebody asks for it."""
         request = super().request() | ({"own_split": False} if "split" in self.model_fields_set else {})

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mdaf_core.analysis.significance import LEVEL
+from mdaf_core.base.words import some
 from mdaf_core.reporting import words
 from mdaf_core.reporting.paper.paragraph import Sentence
 from mdaf_core.reporting.paper.table import PaperTable
@@ -74,7 +75,7 @@ def _runs(audit: Audit) -> list[Sentence]:
         out.append(
             Sentence(
                 f"In {words.plural(len(kinds.conflicting), 'pair')} a seed has several figures, so that something else "
-                f"than the seed differs: {words.some(kinds.conflicting)}.",
+                f"than the seed differs: {some(kinds.conflicting)}.",
                 "the table's seeds",
             )
         )
@@ -216,7 +217,7 @@ def _survives(data_sets: Sequence[DataSetFound]) -> list[Sentence]:
         several = "each" if len(alone) > 1 else "it"
         out.append(
             Sentence(
-                f"On {words.some(alone, 8)} no two models have two seeds: {several} gives no difference that could be "
+                f"On {some(alone, 8)} no two models have two seeds: {several} gives no difference that could be "
                 "tested, whatever its size.",
                 "the table's seeds",
             )

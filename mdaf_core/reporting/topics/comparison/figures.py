@@ -12,6 +12,7 @@ from mdaf_core.reporting import captions, words
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.material import SPLIT_WORDS, Material
 from mdaf_core.reporting.paper import paragraph
+from mdaf_core.reporting.parts import short_name
 from mdaf_core.reporting.topics.comparison import charts, frames
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def comparison_chart(comparison: StudyComparison, kind: Literal["differences", "
         return charts.leaderboard(frame, frames.comparison_members(comparison), x_title=metric)
     if frame["difference_bp"].is_null().all():
         raise UsageError(f"Nothing could be compared with the reference {comparison.reference!r} yet.")
-    title = f"{metric} minus that of {comparison.reference}, bp"
+    title = f"{metric} minus that of {short_name(comparison.reference)}, bp"
     return charts.differences(frame, margin_bp=comparison.margin_bp, x_title=title)
 
 

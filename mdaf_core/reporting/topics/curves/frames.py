@@ -188,8 +188,8 @@ _OVERFITTING = {
     "gap_last": "Gap at last",
     "area_after_best": "Area after best",
     "kept_by_best": "Best minus last, bp",
-    "epochs_after_best": "After best",
-    "epochs_saved": "Not trained",
+    "epochs_after_best": "Epochs after best",
+    "epochs_saved": "Epochs saved",
     "seconds_saved": "Time saved, s",
 }
 
