@@ -10,6 +10,7 @@ from mdaf_core.analysis.margins import parse_margin
 from mdaf_core.analysis.plan import planned_margin
 from mdaf_core.metrics import registry
 from mdaf_core.studies import results
+from mdaf_core.studies.store import list_studies
 from pages import (
     compare_across,
     compare_best,
@@ -50,7 +51,7 @@ OTHERS = "Results of others"  # the one view that needs no study
 def main() -> None:
     shared.header("Compare", "Which is better, and do we know?")
     with shared.guard():
-        columns = st.columns([4, 2, 2, 3, 2], vertical_alignment="bottom")
+        columns = st.columns([4, 2, 2, 3, 2], vertical_alignment="bottom") if list_studies() else [None]
         study_id = shared.study_picker(columns[0])
         if study_id is None and "study" in st.query_params:  # one that is gone
             return

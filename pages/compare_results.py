@@ -25,6 +25,7 @@ def draw(comparison: StudyComparison, said: Sequence[str]) -> None:
     """The table, the leaderboard, the differences, tests over seeds alone, and what to know. `said`: what is above."""
     from mdaf_core.reporting import captions
     from mdaf_core.reporting.topics.comparison import charts, frames
+    from mdaf_core.reporting.topics.comparison.figures import comparison_chart
 
     metric = comparison.metric
     st.caption(shared.plain(frames.comparison_basis(comparison)))
@@ -62,9 +63,8 @@ def draw(comparison: StudyComparison, said: Sequence[str]) -> None:
             st.info("Nothing to compare with the reference yet.", icon=":material/info:")
         else:
             shared.show_chart(
-                charts.differences(frame, margin_bp=comparison.margin_bp,
-                                   x_title=f"{title} minus that of {comparison.reference}, bp"),
-                "differences", frame, title=f"Difference to {shared.plain(comparison.reference)}",
+                comparison_chart(comparison, "differences"), "differences", frame,
+                title=f"Difference to {shared.plain(comparison.reference)}",
                 help=f"Mean of the differences paired by seed. {captions.of_differences(comparison)} "
                      "Band: the margin of parity. Faint: smaller than the noise floor, the spread over seeds.",
             )  # fmt: skip

@@ -173,6 +173,7 @@ def _ledger_columns() -> dict[str, Any]:
 
 
 def pair(study: Study, runs: list[RunRecord], split: str, margin: Margin | None) -> None:
+    from mdaf_core.reporting import words
     from mdaf_core.reporting.topics.comparison import frames, pairs
 
     names = study.configuration_names
@@ -204,7 +205,7 @@ def pair(study: Study, runs: list[RunRecord], split: str, margin: Margin | None)
                 | dict.fromkeys(("AUC of A", "AUC of B"), st.column_config.NumberColumn(format="%.4f")),
             )  # fmt: skip
             for sentence in sentences:
-                st.caption(shared.sentence(sentence))
+                st.caption(shared.sentence(words.sentence(sentence)))
 
 
 PAIR_HELP = (

@@ -144,7 +144,7 @@ def _matrix(study: Study, found: list[Cell], split: str) -> None:
         help=f"{SPLITS[split]} of each run, their mean, and the standard deviation over seeds, which says nothing of "
         "other users: Compare has intervals that do. Each value is a link to its run.",
     )
-    rows = [["Configuration", "Mean", "Sd\u00a0over\u00a0seeds", *(f"Seed\u00a0{seed}" for seed in study.all_seeds)]]
+    rows = [["Configuration", "Mean", "Sd over seeds", *(f"Seed\u00a0{seed}" for seed in study.all_seeds)]]
     rows.append([":---", "---:", "---:", *("---:" for _ in study.all_seeds)])
     for name in study.configuration_names:
         mine = {cell.seed: cell for cell in found if cell.configuration == name}
@@ -162,10 +162,10 @@ def _matrix(study: Study, found: list[Cell], split: str) -> None:
         st.caption("These rows chose each run's best epoch, so its figures are optimistic; those of test rows are not.")
     for cell in found:
         if cell.state == "failed":
-            job = f"job {cell.job.id}: " if cell.job else ""
+            job = f", job {cell.job.id}" if cell.job else ""
             st.caption(
-                f"{shared.state_label('failed')} {shared.plain(cell.configuration)}, seed {cell.seed}, "
-                f"{job}{shared.plain(cell.reason)}"
+                f"{shared.state_label('failed')} {shared.plain(cell.configuration)}, seed {cell.seed}"
+                f"{job}: {shared.sentence(cell.reason)}"
             )
 
 

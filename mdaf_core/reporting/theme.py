@@ -236,7 +236,8 @@ def themed(
     look = _merge(config(mode, typeface), _ON_LIGHT if light else {})
     spec["config"] = _merge(look, spec.get("config", {}))
     if not CONCATENATIONS & spec.keys():  # Vega-Lite fits single views only
-        spec["autosize"] = {"type": "fit-x", "contains": "padding"}  # legends add to the height, not to the width
+        # Legends add to the height, not to the width; where the window becomes narrower, they take another line.
+        spec["autosize"] = {"type": "fit-x", "contains": "padding", "resize": mode == "screen"}
     spec["params"] = [
         {"name": "em", "value": PRINTS[typeface].label if mode == "print" else _SCREEN_LABEL},
         {"name": "legend_width", "expr": "width"},

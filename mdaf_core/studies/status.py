@@ -144,7 +144,11 @@ def next_step(study: Study, found: list[Cell]) -> NextStep:
     if active:
         return NextStep(f"{_runs(active)} still to finish.", "Watch them", "jobs")
     if broken:
-        return NextStep(f"{_runs(broken)} did not finish; they can be resumed or retried.", "See why", "jobs")
+        return NextStep(
+            f"{_runs(broken)} did not finish; {'it' if broken == 1 else 'they'} can be resumed or retried.",
+            "See why",
+            "jobs",
+        )
     if study.undecided:
         return NextStep("Whether further seeds are needed has not been looked at yet.", "Look", "complete")
     if max(map(len, study.expected_seeds.values())) <= 1:

@@ -90,10 +90,11 @@ def differences(frame: pl.DataFrame, *, margin_bp: float | None, x_title: str) -
     shown = [word for word in _VERDICT_SHAPES if word in set(frame["verdict"])]
     shapes = alt.Scale(domain=shown, range=[_VERDICT_SHAPES[word] for word in shown])
     legend = alt.Legend(title=None, symbolOpacity=1, columns=parts.columns(shown))
+    interval = base.mark_rule(style="interval").encode(x=x("difference_low_bp"), x2="difference_high_bp:Q")
     return alt.layer(
         margin.mark_rect(style="margin").encode(x=x("low"), x2="high:Q"),
         margin.mark_rule(style="guide").encode(x=x("zero")),
-        base.mark_rule(style="interval").encode(x=x("difference_low_bp"), x2="difference_high_bp:Q"),
+        *([] if frame["difference_low_bp"].is_null().all() else [interval]),  # Vega warns of a field without numbers
         base.mark_point(style="dot").encode(
             x=x("difference_bp"),
             shape=alt.Shape("verdict:N", scale=shapes, legend=legend),
