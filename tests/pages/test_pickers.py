@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies.store import create_study
+from pages import shared
 from tests.waiting import PATIENT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,3 +35,9 @@ def test_two_studies_of_one_title(home: Path) -> None:
         assert len(set(box.options)) == 3 and "Once" in box.options
         assert f"Twice ({study.id})" in box.options
         assert box.value == study.id
+
+
+def test_commands_in_sentences_are_code_and_names_stay_text() -> None:
+    assert shared.sentence("`study run NAME` runs *one*.") == "`study run NAME` runs \\*one\\*."
+    assert shared.sentence("a`b has [no](link)") == shared.plain("a`b has [no](link)")
+    assert shared.sentence("`a\n\n# b`") == shared.plain("`a\n\n# b`")
