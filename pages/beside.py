@@ -1,4 +1,4 @@
-"""Choosing studies beside the one a page is of; in the link by their ids."""
+"""Choosing studies, or a run, beside the one a page is of; in the link by their ids."""
 
 from __future__ import annotations
 
@@ -28,4 +28,24 @@ def choose(
     return st.multiselect(
         label, list(titles), format_func=titles.__getitem__, key=key, on_change=changed, placeholder=placeholder,
         help=help,
+    )  # fmt: skip
+
+
+def choose_one(label: str, name: str, labels: Mapping[str, str], *, placeholder: str, help: str) -> str | None:
+    """The id that is chosen, which lives in the link under `name`; None until one is."""
+    titles = shared.told_apart(dict(labels))
+    key = f"_{name}"
+    named = st.query_params.get(name)
+    st.session_state[key] = named if named in titles else None
+
+    def changed() -> None:
+        chosen = st.session_state[key]
+        if chosen is None:
+            st.query_params.pop(name, None)
+        else:
+            st.query_params[name] = chosen
+
+    return st.selectbox(
+        label, list(titles), index=None, format_func=titles.__getitem__, key=key, on_change=changed,
+        placeholder=placeholder, help=help,
     )  # fmt: skip

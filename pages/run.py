@@ -9,7 +9,7 @@ import streamlit as st
 from mdaf_core.base import rights
 from mdaf_core.queue import api
 from mdaf_core.runs.files import SINGLE_RUNS
-from pages import conditions, shared
+from pages import conditions, run_beside, shared
 
 if TYPE_CHECKING:
     from mdaf_core.queue.job import Job
@@ -53,6 +53,7 @@ def main() -> None:
             st.fragment(_live, run_every=POLL_SECONDS)(run.run_id)
             return
         _metrics(run)
+        run_beside.draw(run)
         _curves(run)
         _settings(run)
         _recorded(run)

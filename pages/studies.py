@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mdaf_core.studies.store import Study
 
 SHOWN = {"current": "Current", "archived": "Archived", "bin": "Bin"}
+ORDER = {"newest": "Newest first", "best": "Best first"}
 MADE = {"any": "Any day", "7": "Last 7 days", "30": "Last 30 days", "90": "Last 90 days"}
 FRESH_SECONDS = 10  # of how studies stand, while jobs are at work
 
@@ -42,6 +43,7 @@ def main() -> None:
         if not found:
             st.info("No study fits." if studies else "All studies are in the bin.", icon=":material/search_off:")
             return
+        found = _ordered(found)
         _chosen(found, _table(found))
 
 
@@ -87,13 +89,23 @@ def _standings(store: tuple[Any, ...], queue: int) -> dict[str, Standing]:
     return {one.study.id: one for one in shelf.standings(list_studies())}
 
 
+def _ordered(found: list[Standing]) -> list[Standing]:
+    """How many there are, and which come first."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        many = f"{len(found):,} {'study' if len(found) == 1 else 'studies'}."
+        st.caption(f"{many} Choose one, or some, to do something with.", width="content")
+        order = st.segmented_control(
+            "Order", list(ORDER), format_func=ORDER.get, default="newest", required=True, key="order",
+            bind="query-params", width="content", label_visibility="collapsed",
+            help="Best: by the last mean of each. It says something of studies on one data set.",
+        )  # fmt: skip
+    return shelf.best_first(found) if order == "best" else found
+
+
 def _table(found: list[Standing]) -> list[int]:
     """The studies; which of them are chosen."""
     import pandas as pd
 
-    st.caption(
-        f"{len(found):,} {'study' if len(found) == 1 else 'studies'}. Choose one, or some, to do something with."
-    )
     studies = [one.study for one in found]
     event = shared.show_table(
         pd.DataFrame(
@@ -137,7 +149,7 @@ def _chosen(found: list[Standing], rows: list[int]) -> None:
         return
     with st.container(border=True):
         if len(studies) == 1:
-            _one(studies[0])
+            _one(found[rows[0]])
             return
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{len(studies)} studies**", width="content")
@@ -155,13 +167,19 @@ def _tag_all(studies: list[Study]) -> None:
     st.session_state["tag-all"] = ""
 
 
-def _one(study: Study) -> None:
+def _one(one: Standing) -> None:
+    study = one.study
     st.markdown(f"**{shared.plain(study.title)}** :gray[{shared.plain(study.id)}]")
     with st.container(horizontal=True, vertical_alignment="center"):
         for page, icon in (("overview", "dashboard"), ("curves", "show_chart"), ("compare", "balance")):
             st.page_link(
                 f"pages/{page}.py", label=page.capitalize(), icon=f":material/{icon}:", query_params={"study": study.id}
             )
+        if one.best_run:
+            st.page_link(
+                "pages/run.py", label="Its best run", icon=":material/trophy:", query_params={"run": one.best_run},
+                help=f"Of {shared.plain(str(one.best))} the run with the largest validation AUC.",
+            )  # fmt: skip
         study_manage.menu(study)
     study_manage.about(study)
 

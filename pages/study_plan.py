@@ -122,8 +122,8 @@ def more_seeds(study: Study, broken: int) -> None:
 
     def add() -> None:
         seeds = parse_seeds(st.session_state["added_seeds"])
-        st.session_state["added_seeds"] = ""
         changing.extend(study.id, seeds)
+        st.session_state["added_seeds"] = ""  # what was refused stays
 
     if not rights.may_change():
         return

@@ -1,4 +1,4 @@
-"""`run show`, `run predictions`, `run again`: one trained model."""
+"""`run show`, `run diff`, `run predictions`, `run again`: one trained model."""
 
 from __future__ import annotations
 
@@ -90,6 +90,51 @@ def _text(value: dict[str, Any], epochs: list[str]) -> str:
 
 def _word(value: Any) -> str:
     return "none" if value is None else str(value)
+
+
+@app.command()
+def diff(
+    run: RunId,
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="The run beside it.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show what differs between two runs.
+
+    Of data, settings, seed, code and machine; and this run's metrics minus the other's, with intervals over other users
+    where both are of the same rows.
+    """
+    from mdaf_core.analysis import two_runs
+    from mdaf_core.runs.tracking import get_run
+
+    this, that = get_run(run), get_run(other)
+    found = two_runs.differences(this, that)
+    value = {
+        "run_id": this.run_id,
+        "other_run_id": that.run_id,
+        "differs": found,
+        "said": two_runs.said(found),
+        "metrics": two_runs.metric_differences(this, that),
+    }
+    emit(value, as_json, lambda: _diff_text(value))
+
+
+def _diff_text(value: dict[str, Any]) -> str:
+    lines = [f"Run {value['run_id'][:8]} beside run {value['other_run_id'][:8]}. {value['said']}", ""]
+    if value["differs"]:
+        rows = [(one.part, one.what, _word(one.this), _word(one.other)) for one in value["differs"]]
+        lines += [table(rows, ("of", "what", "this run", "other run")), ""]
+    metrics = value["metrics"]
+    if metrics:
+        rows = [
+            (m.split, m.title, *map(number, (m.this, m.other, *((d.estimate, d.low, d.high) if d else (None,) * 3))))
+            for m in metrics
+            for d in (m.difference,)
+        ]
+        lines += [table(rows, ("rows", "metric", "this run", "other run", "difference", "low", "high"))]
+        covers = sorted({m.difference.covers for m in metrics if m.difference})
+        lines += [f"95% intervals cover {'; '.join(covers)}."] if covers else []
+        lines += dict.fromkeys(m.missing for m in metrics if m.missing)
+    return "\n".join(lines)
 
 
 @app.command()

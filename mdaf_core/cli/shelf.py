@@ -39,13 +39,14 @@ def list_all(
     until: Annotated[str | None, typer.Option(metavar="DAY", help="Made on this day or before.")] = None,
     archived: Annotated[bool, typer.Option("--archived", help="The archived ones.")] = False,
     all_: Annotated[bool, typer.Option("--all", help="Archived ones too.")] = False,
+    best: Annotated[bool, typer.Option("--best", help="The largest mean validation AUC first.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the studies, newest first."""
     wanted = shelf.Wanted(
         text, tags or (), data, state, _day(since, "--since"), _day(until, "--until"), None if all_ else archived
     )
-    found = shelf.find(wanted)
+    found = shelf.best_first(shelf.find(wanted)) if best else shelf.find(wanted)
     damaged = readable_studies()[1]
     for damage in damaged:
         notices.add(damage)
@@ -66,11 +67,13 @@ def _table(found: list[shelf.Standing]) -> str:
         (
             *(one.study.id, one.study.title, one.study.dataset, one.study.created[:10]),
             *(", ".join(f"{n} {s}" for s, n in one.counts.items()), ", ".join(one.study.tags)),
-            *(one.best or "", number(one.best_auc)),
+            *(one.best or "", number(one.best_auc), (one.best_run or "")[:8]),
         )
         for one in found
     ]
-    return table(rows, ("study", "title", "data set", "made", "runs", "tags", "best mean", "validation AUC"))
+    return table(
+        rows, ("study", "title", "data set", "made", "runs", "tags", "best mean", "validation AUC", "its best run")
+    )
 
 
 def _day(text: str | None, option: str) -> date | None:

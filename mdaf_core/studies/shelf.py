@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -33,12 +34,14 @@ class Standing:
     Attributes:
         counts: how many of its runs are in each state; states without any are left out.
         best, best_auc: the configuration whose finished runs have the largest mean validation AUC, and that mean.
+        best_run: of that configuration's runs the one with the largest.
     """
 
     study: Study
     counts: dict[CellState, int]
     best: str | None
     best_auc: float | None
+    best_run: str | None
 
     @property
     def state(self) -> State:
@@ -68,17 +71,26 @@ class Standing:
             "cloned_from": study.cloned_from,
             "best": self.best,
             "best_val_auc": self.best_auc,
+            "best_run": self.best_run,
         }
+
+
+MISSING: tuple[CellState, None, str] = ("missing", None, "")
+
+
+def best_first(found: Sequence[Standing]) -> list[Standing]:
+    """The same with the largest mean validation AUC first, and those without one last."""
+    return sorted(found, key=lambda one: -math.inf if one.best_auc is None else one.best_auc, reverse=True)
 
 
 def standings(studies: Sequence[Study]) -> list[Standing]:
     """How each of these studies stands, in their order: as `status.cells` says it, for all of them at once."""
-    runs: dict[tuple[str, str, int], tuple[CellState, float | None]] = {}
+    runs: dict[tuple[str, str, int], tuple[CellState, float | None, str]] = {}
     try:
         for run in tracking.standings():  # the newest stands, but a finished one before any other
             place = (run.study, run.configuration, run.seed)
-            if run.state == "finished" or runs.get(place, ("missing", None))[0] != "finished":
-                runs[place] = (run.state, run.val_auc)  # type: ignore[assignment]
+            if run.state == "finished" or runs.get(place, MISSING)[0] != "finished":
+                runs[place] = (run.state, run.val_auc, run.run_id)  # type: ignore[assignment]
     except StudioError as error:
         notices.add(error)
     try:
@@ -89,16 +101,17 @@ def standings(studies: Sequence[Study]) -> list[Standing]:
     out = []
     for study in studies:
         counts: Counter[CellState] = Counter()
-        values: dict[str, list[float]] = {}
+        values: dict[str, dict[str, float]] = {}  # configuration → run → validation AUC
         for name, seed in study.pairs:
-            state, auc = runs.get((study.id, name, seed), ("missing", None))
+            state, auc, run_id = runs.get((study.id, name, seed), MISSING)
             state = jobs.get(trainings.key(trainings.Place(study.id, name, seed)), state)
             counts[state] += 1
             if state == "finished" and auc is not None:
-                values.setdefault(name, []).append(auc)
-        means = {name: statistics.fmean(found) for name, found in values.items()}
+                values.setdefault(name, {})[run_id] = auc
+        means = {name: statistics.fmean(found.values()) for name, found in values.items()}
         best = max(means, key=means.__getitem__) if means else None
-        out.append(Standing(study, dict(counts), best, means[best] if best else None))
+        run = max(values[best], key=values[best].__getitem__) if best else None
+        out.append(Standing(study, dict(counts), best, means[best] if best else None, run))
     return out
 
 

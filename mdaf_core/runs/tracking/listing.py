@@ -141,8 +141,8 @@ def standings() -> list[Standing]:
         with contextlib.suppress(sqlite3.Error):
             return [run._replace(seed=int(run.seed), state=FROM_MLFLOW[run.state]) for run in rows.standings(path)]
     return [
-        Standing(run.study, run.configuration, run.seed, run.state, run.result.val.auc if run.result else None)
-        for run in reversed(list_runs())
+        Standing(r.study, r.configuration, r.seed, r.state, r.result.val.auc if r.result else None, r.run_id)
+        for r in reversed(list_runs())
     ]
 
 

@@ -74,6 +74,7 @@ class Standing(NamedTuple):
     seed: int
     state: str
     val_auc: float | None
+    run_id: str
 
 
 def standings(path: Path) -> list[Standing]:
@@ -90,7 +91,8 @@ _STANDINGS = f"""SELECT e.name,
     (SELECT value FROM tags t WHERE t.run_uuid = r.run_uuid AND t.key = 'mdaf.configuration') AS configuration,
     (SELECT value FROM tags t WHERE t.run_uuid = r.run_uuid AND t.key = 'mdaf.seed'),
     r.status,
-    (SELECT value FROM latest_metrics m WHERE m.run_uuid = r.run_uuid AND m.key = 'val_best.auc' AND NOT m.is_nan)
+    (SELECT value FROM latest_metrics m WHERE m.run_uuid = r.run_uuid AND m.key = 'val_best.auc' AND NOT m.is_nan),
+    r.run_uuid
 {_FROM} AND configuration IS NOT NULL ORDER BY r.start_time"""
 
 
