@@ -110,8 +110,8 @@ def standings(studies: Sequence[Study]) -> list[Standing]:
                 values.setdefault(name, {})[run_id] = auc
         means = {name: statistics.fmean(found.values()) for name, found in values.items()}
         best = max(means, key=means.__getitem__) if means else None
-        run = max(values[best], key=values[best].__getitem__) if best else None
-        out.append(Standing(study, dict(counts), best, means[best] if best else None, run))
+        best_run = max(values[best], key=values[best].__getitem__) if best else None
+        out.append(Standing(study, dict(counts), best, means[best] if best else None, best_run))
     return out
 
 
