@@ -29,6 +29,7 @@ HEAVY = ("torch", "lightning", "mlflow", "sklearn", "lightgbm", "scipy")
 # Modules without a file of tests of their name that no test imports, by the tests that come to them through others.
 TESTED_IN = {
     "analysis/test_one_run.py": "mdaf_core.cli: run pages: run",
+    "analysis/test_two_runs.py": "pages: run_beside",
     "pages/test_compare_page.py": "pages: compare_best compare_factorial",
     "pages/test_curves_page.py": "pages: curves_options watch",
     "pages/test_jobs_pages.py": "mdaf_core.studies: margin pages: launch_factorial",

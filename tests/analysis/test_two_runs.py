@@ -14,6 +14,7 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.runs.provenance import fingerprint
+from tests.pages.test_jobs_pages import open_page, words
 from tests.reporting.example_study import make_study
 
 
@@ -105,3 +106,13 @@ def test_from_a_shell(study, monkeypatch, capsys):
     assert "What differs: settings" in text and "training.learning_rate" in text and "95% intervals cover" in text
     told = json.loads(call("--json"))
     assert told["differs"][0]["this"] == 0.003 and {one["key"] for one in told["metrics"]} >= {"auc", "logloss"}
+
+
+def test_on_the_page_of_a_run(study):
+    run, other = run_of(study, "slower"), run_of(study, "lr")
+    app = open_page("run", run=run.run_id, **{"with": other.run_id})
+    said = words(app)
+    assert "What differs: settings. The same: data." in said and "other seeds would give other differences" in said
+    differs = next(frame.value for frame in app.dataframe if "What" in frame.value.columns)
+    assert differs["This run"].to_list() == ["0.003"] and differs["What"].to_list() == ["training.learning_rate"]
+    assert "There is no run" in words(open_page("run", run=run.run_id, **{"with": "nothing"}))
