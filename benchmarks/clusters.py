@@ -45,31 +45,44 @@ class RayCluster:
         self.temporary = Path(f"/tmp/ray-{os.getpid()}")  # Ray's sockets need a short path
         self.address = f"127.0.0.1:{free_port()}"
         self.environment = {"RAY_ADDRESS": self.address, "MDAF_EXECUTOR": "ray", "RAY_USAGE_STATS_ENABLED": "0"}
-        self.head = self._start("--head", f"--port={self.address.rpartition(':')[2]}", f"--temp-dir={self.temporary}")
-        self.worker = self._start(f"--address={self.address}")
+        try:
+            port = self.address.rpartition(":")[2]
+            self._start("--head", f"--port={port}", f"--temp-dir={self.temporary}", "--include-dashboard=false")
+            self.worker = self._join()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _join(self) -> subprocess.Popen[bytes]:
+        """A worker node; tried again, for where the machine is busy Ray (2.60) gives one up that takes 30 s."""
+        for left in reversed(range(TRIES)):
+            try:
+                return self._start(f"--address={self.address}")
+            except RuntimeError:
+                if not left:
+                    raise
+        raise AssertionError
 
     def _start(self, *options: str) -> subprocess.Popen[bytes]:
-        """A node; tried again where it is not there in time, which Ray (2.60) gives up after seconds."""
-        for _ in range(TRIES):
-            place = self.log.stat().st_size if self.log.exists() else 0
-            with self.log.open("ab") as log:
-                node = subprocess.Popen(
-                    [
-                        *(sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--block"),
-                        *("--num-cpus=1", "--object-store-memory=100000000", "--include-dashboard=false"),
-                        *("--node-ip-address=127.0.0.1", f"--dashboard-agent-listen-port={free_port()}", *options),
-                    ],
-                    stdout=log,
-                    stderr=log,
-                    env={**os.environ, **self.environment},
-                )
-            deadline = time.monotonic() + START_WITHIN
-            while node.poll() is None and time.monotonic() < deadline:
-                if b"Ray runtime started" in self.log.read_bytes()[place:]:
-                    return node
-                time.sleep(0.5)
-            node.kill()
-            node.wait()
+        place = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            node = subprocess.Popen(
+                [
+                    *(sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--block"),
+                    *("--num-cpus=1", "--object-store-memory=100000000", "--node-ip-address=127.0.0.1"),
+                    *(f"--dashboard-agent-listen-port={free_port()}", *options),
+                ],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment},
+            )
+        deadline = time.monotonic() + START_WITHIN
+        while node.poll() is None and time.monotonic() < deadline:
+            if b"Ray runtime started" in self.log.read_bytes()[place:]:
+                return node
+            time.sleep(0.5)
+        node.kill()
+        node.wait()
         raise RuntimeError(f"a Ray node does not start: see {self.log}")
 
     def kill_node(self) -> None:
@@ -78,17 +91,15 @@ class RayCluster:
             if "/raylet/raylet " in command:
                 os.kill(pid, signal.SIGKILL)
         self.worker.wait()
-        self.worker = self._start(f"--address={self.address}")
+        self.worker = self._join()
 
     def stop(self) -> None:
-        for node in (self.worker, self.head):
-            left = children(node.pid)
-            node.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                node.wait(30)
-            for pid in (node.pid, *left):
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
+        """`ray stop` would end other people's clusters on this machine too."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (folder / "cmdline").read_bytes().decode()
+                if str(self.temporary) in words or ("ray.scripts" in words and self.address in words):
+                    os.kill(int(folder.name), signal.SIGKILL)
         shutil.rmtree(self.temporary, ignore_errors=True)
 
 

@@ -20,7 +20,7 @@ HOLD = "import sys, json; from mdaf_core.queue.elsewhere.hold import hold; hold(
 
 
 class Here:
-    """An executor that gives a place once there is a file `place`."""
+    """An executor that gives a place once there is a file `place`; a file `lose` is of one that is lost before."""
 
     name, waits_for = "here", "a place"
 
@@ -41,6 +41,10 @@ class Here:
             self.process = subprocess.Popen([sys.executable, "-P", "-c", HOLD, told], start_new_session=True)
 
     def look(self) -> Gone | Waiting | None:
+        lose = get_settings().home / "lose"
+        if self.process is None and lose.exists():
+            lose.unlink()
+            return Gone("It is lost.", again=True)
         self._begin()
         if self.process is None:
             return Waiting()

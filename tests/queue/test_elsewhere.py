@@ -46,6 +46,9 @@ def test_a_job_elsewhere_is_queued_until_it_begins_and_survives_what_is_not_its_
     assert (away.state(job_id), away.state(local)) == ("queued", "finished"), "others do not wait for its place"
     assert api.cancel(cancelled).state == "cancelled"
     away.wait_until(lambda: not of_job(cancelled))
+    (away.home / "lose").touch()
+    away.wait_until(lambda: "waits again for a place" in "\n".join(api.log_tail(job_id)))
+    assert away.state(job_id) == "queued", "a machine that is lost before it begins is no fault of the job's"
     give_place(away)
     away.wait_until(lambda: away.running(job_id) and store.get_job(job_id).progress.get("fraction"))
     assert store.get_job(job_id).machine == os.uname().nodename

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from typing import Any
 
@@ -45,6 +46,10 @@ class RayCluster:
                 f"The Ray cluster {address!r} cannot be joined: {text} Start it (`ray start --head`), or set "
                 "RAY_ADDRESS."
             ) from error
+        # Ray prints, `log_to_driver` or not, the last log of every node that is lost: it would be in every job's log.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
         self._warn_of_too_much(request)
         from ray import cloudpickle
 

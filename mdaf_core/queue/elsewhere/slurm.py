@@ -22,6 +22,9 @@ from mdaf_core.queue.elsewhere.hold import hold
 
 USUAL_MINUTES = 60
 """Time limit where `MDAF_SLURM` sets none (submitit's own is 5): a job that reaches it goes on after its last epoch."""
+NOTICE = 10
+"""Seconds before the limit at which it is told to make room, which takes no longer: nothing is computed to its end.
+SLURM, which looks every 30 s, tells it up to a minute earlier, and of a limit of few minutes more would leave little."""
 LOOK_EVERY, END_WITHIN = 3.0, 5.0
 _WAITS = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT")
 _AT_WORK = ("CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED")
@@ -74,7 +77,6 @@ class Slurm:
     def start(self, request: Request) -> str:
         """See `Executor.start`."""
         options, minutes = sbatch_options(get_settings().slurm)
-        delay = min(90, 20 * minutes)  # seconds before the limit at which it is told to make room
         executor = self._submitit.SlurmExecutor(Path(request.folder) / "submitit", max_num_timeout=1_000_000)
         try:
             executor.update_parameters(
@@ -83,7 +85,7 @@ class Slurm:
                 cpus_per_task=request.cores,
                 gpus_per_node=request.gpus or None,
                 mem=f"{max(1, request.memory // 2**20)}M",
-                signal_delay_s=delay,
+                signal_delay_s=NOTICE,
                 additional_parameters={"requeue": True, **options},
             )
             self._id = str(executor.submit(Held(request)).job_id)

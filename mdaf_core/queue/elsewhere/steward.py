@@ -32,7 +32,7 @@ POLL = 0.25
 LATE = 5.0
 """Seconds for which files of a process that has ended may still appear in a shared folder."""
 FUTILE = 3
-"""Lives in a row without a finished epoch after which a job fails."""
+"""Lives in a row without a finished epoch, or lost before they began, after which a job fails."""
 LEFTOVER_PATIENCE = 120.0
 
 
@@ -55,6 +55,7 @@ class Steward:
         self.attempt = Attempt(attempts_dir() / f"{job.id}-{job.token}")
         self.begun: dict[str, Any] = {}
         self._log_place = 0
+        self._lost_unbegun = 0
         self._ended = threading.Event()
 
     @property
@@ -84,7 +85,7 @@ class Steward:
         """Ask for a process and wait until it has begun; False where the job was cancelled, or taken back, meanwhile.
 
         Raises:
-            StudioError: it cannot be asked for, or ended before it began.
+            StudioError: it cannot be asked for, or ended before it began for a reason that another one would meet too.
         """
         end_leftovers(self.job.id)
         self.attempt.path.mkdir(parents=True, exist_ok=True)
@@ -96,7 +97,7 @@ class Steward:
         while not self._new_life():
             if store.claimed(self.job.id, self.job.token) is None:
                 return False
-            self._raise_if_gone()
+            self._see_that_it_comes()
             time.sleep(POLL)
         return True
 
@@ -156,7 +157,7 @@ class Steward:
         begun = self.attempt.read("begun")
         if begun is None or begun == self.begun:
             return False
-        self.begun = begun
+        self.begun, self._lost_unbegun = begun, 0
         return True
 
     def _watch(self, context: Context, told: dict[str, Any]) -> dict[str, Any] | None:
@@ -173,7 +174,7 @@ class Steward:
                     raise Stopped
                 self.attempt.ask_to_stop()
             if lost:
-                self._raise_if_gone()
+                self._see_that_it_comes()
             else:
                 self._relay(context)
                 self.how.done(told)
@@ -200,12 +201,22 @@ class Steward:
             self._ask()
         return True
 
-    def _raise_if_gone(self) -> None:
-        """Of a process that has not begun: whatever ended it, it fails."""
+    def _see_that_it_comes(self) -> None:
+        """Of a process that has not begun: where its machine is lost, ask for another one.
+
+        Raises:
+            StudioError: something else ended it, or it was lost again and again.
+        """
         assert self._executor
         stands = self._executor.look()
-        if isinstance(stands, Gone) and not self._said_so():
+        if not isinstance(stands, Gone) or self._said_so():
+            return
+        self._lost_unbegun += 1
+        if not stands.again or self._lost_unbegun >= FUTILE:
             self._fail(stands)
+        notices.log(f"{stands.reason} It had not begun, and waits again for {self._executor.waits_for}.")
+        self._executor.end()
+        self._ask()
 
     def _said_so(self) -> bool:
         """Whether a process that has ended left its last word, or one that begins its first, after all."""
