@@ -24,7 +24,7 @@ USUAL_MINUTES = 60
 """Time limit where `MDAF_SLURM` sets none (submitit's own is 5): a job that reaches it goes on after its last epoch."""
 NOTICE = 10
 """Seconds before the limit at which it is told to make room, which takes no longer: nothing is computed to its end.
-SLURM, which looks every 30 s, tells it up to a minute earlier, and of a limit of few minutes more would leave little."""
+SLURM looks every 30 s and tells it up to a minute earlier: of a limit of few minutes more would leave little."""
 LOOK_EVERY, END_WITHIN = 3.0, 5.0
 _WAITS = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT")
 _AT_WORK = ("CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED")
