@@ -9,7 +9,7 @@ The demo study's 10 runs are trained on this machine once; then `ray`: on two Ra
 steward, the app. A job whose task or steward was killed is shown as failed, and is resumed; whatever else is killed
 must not be seen. The study is launched anew until there were so many kills. With `--long`, a run of so many epochs
 meets SLURM's time limit and goes on. Then each job must have ended with one finished run, none may have run twice at
-a time, and metrics of every epoch, those of the result and the predictions must equal those of this machine to the
+a time, and metrics of every epoch, those of the result, predictions and weights must equal those of this machine to the
 last bit. Exits with 1 on a violation. Needs requirements-ray.txt or requirements-slurm.txt; the app needs Playwright
 and Chromium, as the tests.
 """
@@ -17,6 +17,8 @@ and Chromium, as the tests.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import hashlib
 import json
 import os
 import random
@@ -62,14 +64,17 @@ def without_timing(value: Any) -> Any:
     return [without_timing(one) for one in value] if isinstance(value, list) else value
 
 
-def outcomes(home: Path, study: str) -> dict[tuple[str, int], tuple[Any, dict[str, bytes]]]:
-    """Configuration and seed → what the result's file says, time left out, and the bytes of the predictions."""
+def outcomes(home: Path, study: str) -> dict[tuple[str, int], tuple[Any, dict[str, str]]]:
+    """Configuration and seed → what the result's file says, time left out, and digests of predictions and weights."""
     found = {}
     for file in home.glob("runs/*/artifacts/result.json"):
         if json.loads((file.parent / "run.json").read_text())["study"] == study:
             result = json.loads(file.read_text())
-            predictions = {p.name: p.read_bytes() for p in file.parent.glob("predictions*")}
-            found[result["configuration"], result["seed"]] = without_timing(result), predictions
+            files = [*file.parent.glob("predictions/*"), *file.parent.glob("weights*")]
+            found[result["configuration"], result["seed"]] = (
+                without_timing(result),
+                {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files},
+            )
     return found
 
 
@@ -79,7 +84,7 @@ def compare(here: Path, of_here: str, away: Path, study: str, configurations: tu
     other = outcomes(away, study)
     wrong = [] if one.keys() == other.keys() else [f"runs {sorted(other)} instead of {sorted(one)}"]
     for run in one.keys() & other.keys():
-        for what, mine, theirs in zip(("metrics", "predictions"), one[run], other[run], strict=True):
+        for what, mine, theirs in zip(("metrics", "predictions or weights"), one[run], other[run], strict=True):
             if not mine:
                 wrong.append(f"{run} has no {what}")
             if mine != theirs:
@@ -184,8 +189,11 @@ def use(home: Path, environment: dict[str, str]) -> None:
 
 
 def end_queue(home: Path) -> None:
-    for pid in processes("mdaf_core.queue.supervisor", home):
-        os.kill(pid, signal.SIGTERM)
+    """Leave no process of this folder, also where a run of this was broken off."""
+    for part, sign in (("mdaf_core.queue.supervisor", signal.SIGTERM), ("mdaf_core.tasks", signal.SIGKILL)):
+        for pid in processes(part, home):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sign)
 
 
 def main() -> None:
@@ -202,6 +210,7 @@ def main() -> None:
     options = parser.parse_args()
     here, away = options.home.resolve() / "here", options.home.resolve() / options.executor
     os.environ.pop("MLFLOW_TRACKING_URI", None)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leaves no cluster behind
     shutil.rmtree(away, ignore_errors=True)
     only = tuple(options.only.split(","))
     kinds = {"demo": DEMO, **({"long": long_run(options.long)} if options.long else {})}
