@@ -119,7 +119,7 @@ class SlurmCluster:
         self.socket = self.folder / "munge.socket"
         settings = self.folder / "slurm.conf"
         settings.write_text(self._settings())
-        self.environment = {"SLURM_CONF": str(settings), "MDAF_EXECUTOR": "slurm", "MDAF_SLURM": f"time={minutes}"}
+        self.environment = {"SLURM_CONF": str(settings), "MDAF_EXECUTOR": "slurm", "MDAF_SLURM": f"partition=gpu time={minutes}"}
         self.daemons = [
             self._start(
                 *("munged", "--foreground", "--force", f"--socket={self.socket}", f"--key-file={key}"),
@@ -160,7 +160,7 @@ class SlurmCluster:
         }
         lines = [f"{key}={value}" for key, value in values.items()]
         lines += [f"NodeName={name} NodeAddr=127.0.0.1 CPUs={node['CPUs']} RealMemory={node['RealMemory']}"]
-        return "\n".join([*lines, f"PartitionName=here Nodes={name} Default=YES State=UP", ""])
+        return "\n".join([*lines, f"PartitionName=gpu Nodes={name} Default=YES State=UP", ""])
 
     def _start(self, *command: str) -> subprocess.Popen[bytes]:
         with (self.folder / "daemons.log").open("ab") as log:
