@@ -119,7 +119,11 @@ class SlurmCluster:
         self.socket = self.folder / "munge.socket"
         settings = self.folder / "slurm.conf"
         settings.write_text(self._settings())
-        self.environment = {"SLURM_CONF": str(settings), "MDAF_EXECUTOR": "slurm", "MDAF_SLURM": f"partition=gpu time={minutes}"}
+        self.environment = {
+            "SLURM_CONF": str(settings),
+            "MDAF_EXECUTOR": "slurm",
+            "MDAF_SLURM": f"partition=gpu time={minutes}",
+        }
         self.daemons = [
             self._start(
                 *("munged", "--foreground", "--force", f"--socket={self.socket}", f"--key-file={key}"),
