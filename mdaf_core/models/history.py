@@ -25,6 +25,11 @@ class SequenceConfig(ModelSettings):
     hidden_dim: int = Field(128, ge=4, le=1024, description="Width of the sequence model.")
     hidden_units: HiddenUnits = Field([256, 128, 64], description="MLP on top.")
     match_features: bool = Field(True, description="Same item or category in the history: how often, how recently.")
+    co_occurrence: bool = Field(
+        False,
+        description="Whether the target's category goes with those of the newest events, in other users' logs; of data "
+        "without categories, its item.",
+    )
     dropout: DropoutRate = 0.3
 
 
@@ -38,6 +43,7 @@ from mdaf_core.data.batches.gather import match_names
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.base import CTRModel, Output
+from mdaf_core.models.co_occurrence import CoOccurrence
 from mdaf_core.models.layers import MLP, FieldVectors, ReLU, Table, spread
 
 # Vectors of events and target enter products and need some scale; context vectors start almost silent.
@@ -91,6 +97,8 @@ class HistoryEncoder(nn.Module):
         inputs = pooled_dim + self.context.count * config.static_dim
         inputs += self.event_dim if target_aware else 0
         inputs += MATCH_KNOTS * len(match_names(features.history)) if config.match_features else 0
+        self.co_occurrence = CoOccurrence(features) if config.co_occurrence else None
+        inputs += self.co_occurrence.out_dim if self.co_occurrence is not None else 0
         self.mlp = MLP(inputs, config.hidden_units, config.dropout, type(self).activation)
         self.out_dim = self.mlp.out_dim
 
@@ -137,6 +145,8 @@ class HistoryEncoder(nn.Module):
         parts.append(self.context(batch.categorical_BF, batch.numeric_BG).flatten(1))
         if self.match_features:
             parts.append(spread(batch.match_BM, MATCH_KNOTS).flatten(1))
+        if self.co_occurrence is not None:
+            parts.append(self.co_occurrence(batch))
         return self.mlp(torch.cat(parts, dim=1))
 
 

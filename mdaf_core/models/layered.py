@@ -37,6 +37,8 @@ class LayeredConfig(SequenceConfig):
             raise ValueError("pooling by the target needs target_aware; choose mean or last, or turn target_aware on")
         if self.recent_matches and not self.target_aware:
             raise ValueError("recent_matches compares with the target: it needs target_aware, or must be 0")
+        if self.co_occurrence and not self.target_aware:
+            raise ValueError("co_occurrence compares with the target: it needs target_aware, or must be false")
         return self
 
 
@@ -50,6 +52,7 @@ from torch import Tensor, nn
 
 from mdaf_core.data.batches.loader import Batch, Kept, Slices
 from mdaf_core.data.store.schema import FeatureSpec
+from mdaf_core.models.co_occurrence import newest_events
 from mdaf_core.models.history import HistoryEncoder, event_widths
 from mdaf_core.models.layers import append_token, spread
 from mdaf_core.ops.dropout import Dropout
@@ -185,20 +188,13 @@ class TargetAttention(nn.Module):
 def recent_matches(batch: Batch, newest: int) -> Tensor:
     """Whether the newest events, one by one, have the target's ids: (B, newest, H) bool, the last event first; False
     behind the oldest one. Ids unseen in training are told apart as in match features."""
-    back_P = torch.arange(1, newest + 1, device=batch.label_B.device)
     ids: Slices | Kept | None = batch.slices or batch.kept
-    if batch.kept is not None:
-        begin_B1, end_B1 = batch.lengths_B.new_zeros(len(batch), 1), batch.lengths_B.unsqueeze(1)
-    elif batch.slices is not None:
-        begin_B1, end_B1 = batch.slices.begin_B.unsqueeze(1), batch.slices.end_B.unsqueeze(1)
-    else:
-        begin_B1, end_B1 = batch.cu_seqlens[:-1].long().unsqueeze(1), batch.cu_seqlens[1:].long().unsqueeze(1)
-    at_BP = end_B1 - back_P
-    there_BP1 = (at_BP >= begin_B1).unsqueeze(2)
+    at_BP, there_BP = newest_events(batch, newest)
+    there_BP1 = there_BP.unsqueeze(2)
     held = batch.equal_TH if ids is None else ids.identity_TH
     if not len(held):
         return there_BP1.expand(-1, -1, held.shape[1])
-    found_BPH = held[at_BP.clamp(min=0)]
+    found_BPH = held[at_BP]
     if ids is not None:
         found_BPH = (found_BPH == ids.target_BH.unsqueeze(1)) & (ids.target_BH > 1).unsqueeze(1)
     return found_BPH & there_BP1

@@ -13,6 +13,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from mdaf_core.base.files import best_effort, keep
 from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.models.co_occurrence import count
 from mdaf_core.models.registry import build_model
 from mdaf_core.models.weights import save_weights
 from mdaf_core.ops.selective_scan import implementation
@@ -79,6 +80,7 @@ def train_neural(config: RunConfig, dataset: PreparedDataset, seed: int, directo
     """
     torch.manual_seed(seed)
     model = build_model(config.model, dataset.meta.features())
+    count(model, dataset)
     module = CTRModule(model, dataset, config.training, seed, **hooks)
     epochs: list[EpochMetrics] = hooks["epochs"]
     if epochs and stop_reason(epochs, config.training):

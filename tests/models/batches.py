@@ -15,6 +15,7 @@ RICH = FeatureSpec(
     history=("item", "genre", "brand.name"),
     item="item",
     category="genre",
+    user="user",
 )
 NO_CATEGORY = FeatureSpec.from_vocabulary({"item": 40, "user": 30})
 HISTORY_WITHOUT_ITEM = FeatureSpec(

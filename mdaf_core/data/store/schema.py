@@ -128,13 +128,14 @@ class DatasetMeta(BaseModel):
         return [f.name for f in self.fields if f.kind == "numeric"]
 
     def features(self) -> FeatureSpec:
-        roles = {f.role: f.name for f in self.fields if f.kind == "categorical" and f.role in ("item", "category")}
+        roles = {f.role: f.name for f in self.fields if f.kind == "categorical"}
         return FeatureSpec(
             categorical=dict(self.categorical),
             numeric=tuple(self.numeric),
             history=tuple(self.history_fields),
             item=roles.get("item"),
             category=roles.get("category"),
+            user=roles.get("user"),
         )
 
 
@@ -146,7 +147,7 @@ class FeatureSpec:
         categorical: field name → vocabulary size, in the order of `Batch.categorical_BF`'s columns.
         numeric: numeric field names, in the order of `Batch.numeric_BG`'s columns.
         history: names of the categorical fields recorded for each history event; they share the field's codes.
-        item, category: names of the fields that play these roles for the target, or None.
+        item, category, user: names of the fields that play these roles for the target, or None.
     """
 
     categorical: dict[str, int]
@@ -154,6 +155,7 @@ class FeatureSpec:
     history: tuple[str, ...] = ()
     item: str | None = None
     category: str | None = None
+    user: str | None = None
 
     @classmethod
     def from_vocabulary(cls, sizes: dict[str, int]) -> FeatureSpec:
@@ -164,6 +166,7 @@ class FeatureSpec:
             history=history,
             item="item" if "item" in sizes else None,
             category="category" if "category" in sizes else None,
+            user="user" if "user" in sizes else None,
         )
 
     @property
