@@ -29,7 +29,9 @@ from mdaf_core.models.base import ModelSettings, Preset
 if TYPE_CHECKING:
     from mdaf_core.models.base import CTRModel
 
-_SHARED = ("base", "history", "layered", "layers", "registry", "searched", "space", "summary", "weights")
+_SHARED = {
+    *("base", "co_occurrence", "history", "layered", "layers", "registry", "searched", "space", "summary", "weights"),
+}
 """Files of the folder that hold no model of their own."""
 
 
