@@ -89,9 +89,9 @@ class Requests:
 
     def __init__(self, page: Any) -> None:
         self.under_way: set[Any] = set()
-        page.on("request", self.under_way.add)
-        page.on("requestfinished", self.under_way.discard)
-        page.on("requestfailed", self.under_way.discard)
+        page.on("request", lambda one: self.under_way.add(one))
+        page.on("requestfinished", lambda one: self.under_way.discard(one))
+        page.on("requestfailed", lambda one: self.under_way.discard(one))
 
 
 def at_rest(page: Any, requests: Requests, seconds: float = 300) -> float:

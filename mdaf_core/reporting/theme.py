@@ -236,11 +236,12 @@ def themed(
     look = _merge(config(mode, typeface), _ON_LIGHT if light else {})
     spec["config"] = _merge(look, spec.get("config", {}))
     if not CONCATENATIONS & spec.keys():  # Vega-Lite fits single views only
-        # Legends add to the height, not to the width; where the window becomes narrower, they take another line.
-        spec["autosize"] = {"type": "fit-x", "contains": "padding", "resize": mode == "screen"}
+        spec["autosize"] = {"type": "fit-x", "contains": "padding"}  # legends add to the height, not to the width
     spec["params"] = [
         {"name": "em", "value": PRINTS[typeface].label if mode == "print" else _SCREEN_LABEL},
-        {"name": "legend_width", "expr": "width"},
+        # Of the place, and not of the plot: that becomes narrower once the axes are known, when Vega has made room for
+        # as many lines of the legend as the whole place would need. `width` says when to look again.
+        {"name": "legend_width", "expr": "0.8 * (width && containerSize()[0] || width)"},
         *spec.get("params", []),
     ]
     _apply_styles(spec, styles(mode))
