@@ -1,12 +1,14 @@
 """Kill the worker, the supervisor, or the app in the middle of a study, again and again, and count what went wrong.
 
     python -m benchmarks.chaos --home /tmp/chaos [--rounds 20] [--seed 1]
+    python -m benchmarks.chaos --home /tmp/chaos --until-decided [--rounds 9]
     python -m benchmarks.chaos --home /tmp/chaos --store-kills 40
 
 Each round launches a study of 6 jobs through the command line, kills one process with signal 9 at a random moment,
 starts the app again if it was the app, and opens a page. Then every job must end; the one whose worker was killed as
 failed, with the reason, all others as finished, each with exactly one finished run; and the failed one, resumed, must
-finish too. Exits with 1 on a violation.
+finish too. With --until-decided the study adds seeds one at a time until it is decided, and must end with the decision
+of one that was left alone. Exits with 1 on a violation.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DATASET = "chaos"
 CONFIGURATIONS = ("lr", "dcnv2")
 SEEDS = (1, 2, 3)
+FIXED = ("--seeds", ",".join(map(str, SEEDS)))
+UNTIL_DECIDED = ("--seeds", "1", "--until", "decided", "--max-seeds", "8")
 END_WITHIN = 300.0
 VICTIMS = ("worker", "supervisor", "app")
 
@@ -99,20 +103,62 @@ def processes(part: str, home: Path) -> list[int]:
     return found
 
 
-def one_round(number: int, app: App, home: Path, dice: random.Random) -> tuple[dict[str, Any], list[str]]:
-    """Launch, kill, wait; what happened, and what was wrong."""
+def launch(seeds: tuple[str, ...]) -> str:
+    """Id of a new study of two configurations."""
+    study: str = command(
+        *("study", "run", "report-ablations", "--data", DATASET, "--only", ",".join(CONFIGURATIONS), *seeds),
+        *("--set", "training.max_epochs=2", "--set", "training.batch_size=64"),
+    )["study"]
+    return study
+
+
+def jobs_of(study: str) -> list[dict[str, Any]]:
+    return [job for job in command("jobs") if job["study"] == study]
+
+
+def decision(study: str) -> list[tuple[str, int, str]]:
+    """Why each configuration of a study got no further seed, and after how many."""
+    from mdaf_core.studies.store import get_study
+
+    found = get_study(study)
+    return [(one.configuration, one.seeds, one.why) for one in found.stopped] + [
+        (name, len(found.seeds), "open") for name in found.undecided
+    ]
+
+
+def goes_on(study: str) -> bool:
+    """Whether jobs are to end, or nobody has looked yet whether the next seed is due."""
+    states = {job["state"] for job in jobs_of(study)}
+    looks = "failed" not in states and any(why == "open" for _, _, why in decision(study))
+    return looks or bool(states & {"queued", "running"})
+
+
+def left_alone(seeds: tuple[str, ...]) -> tuple[list[tuple[str, int, str]], float]:
+    """The decision of a study of which nothing is killed, and the seconds it took."""
+    started, study = time.monotonic(), launch(seeds)
+    while goes_on(study):
+        time.sleep(0.5)
+    return decision(study), time.monotonic() - started
+
+
+def one_round(
+    number: int, app: App, home: Path, dice: random.Random, seeds: tuple[str, ...], within: float
+) -> tuple[dict[str, Any], list[str], str]:
+    """Launch, kill `within` so many seconds, wait; what happened, what was wrong, and the study."""
+    from mdaf_core.studies.store import get_study
+
     victim = VICTIMS[number % len(VICTIMS)] if number < 2 * len(VICTIMS) else dice.choice(VICTIMS)
     started = time.monotonic()
-    study = command(
-        *("study", "run", "report-ablations", "--data", DATASET, "--only", ",".join(CONFIGURATIONS)),
-        *("--seeds", ",".join(map(str, SEEDS)), "--set", "training.max_epochs=2", "--set", "training.batch_size=64"),
-    )["study"]
+    study = launch(seeds)
     app.open()
-    time.sleep(dice.uniform(0, 12))
+    time.sleep(dice.uniform(0, within))
     killed, killed_at = None, 0.0
     deadline = time.monotonic() + 60
     while victim == "worker" and killed is None and time.monotonic() < deadline:
-        running = [job for job in command("jobs") if job["state"] == "running" and job["pid"]]
+        listed = jobs_of(study)
+        running = [job for job in listed if job["state"] == "running" and job["pid"]]
+        if all(job["state"] not in ("queued", "running") for job in listed):
+            break  # it had ended before
         for job in running[:1]:
             try:
                 os.kill(job["pid"], signal.SIGKILL)
@@ -129,20 +175,18 @@ def one_round(number: int, app: App, home: Path, dice: random.Random) -> tuple[d
     app.open()
     wrong: list[str] = []
 
-    def jobs() -> list[dict[str, Any]]:
-        return [job for job in command("jobs") if job["study"] == study]
-
-    while any(job["state"] in ("queued", "running") for job in jobs()):
+    while goes_on(study):
         if time.monotonic() - moment > END_WITHIN:
-            wrong.append("stuck: " + ", ".join(f"job {j['id']} {j['state']}" for j in jobs()))
-            return {"victim": victim, "states": {}, "noticed": None, "seconds": time.monotonic() - started}, wrong
+            wrong.append("stuck: " + ", ".join(f"job {j['id']} {j['state']}" for j in jobs_of(study)))
+            row = {"victim": victim, "states": {}, "noticed": None, "seconds": time.monotonic() - started}
+            return row, wrong, study
         time.sleep(0.5)
-    ended = jobs()
+    ended = jobs_of(study)
     states = Counter(job["state"] for job in ended)
     noticed = next(
         (job["ended"] - killed_at for job in ended if job["id"] == killed and job["state"] == "failed"), None
     )
-    if len(ended) != len(CONFIGURATIONS) * len(SEEDS):
+    if seeds == FIXED and len(ended) != len(CONFIGURATIONS) * len(SEEDS):
         wrong.append(f"{len(ended)} jobs instead of {len(CONFIGURATIONS) * len(SEEDS)}")
     for job in ended:
         # A worker killed after its run was complete has finished; that it ended as failed would be untrue.
@@ -156,14 +200,19 @@ def one_round(number: int, app: App, home: Path, dice: random.Random) -> tuple[d
     if noticed is not None and noticed > 10:
         wrong.append(f"the death was shown after {noticed:.0f} s")
     deadline = time.monotonic() + END_WITHIN
-    while any(job["state"] in ("queued", "running") for job in jobs()) and time.monotonic() < deadline:
+    while goes_on(study) and time.monotonic() < deadline:
         time.sleep(0.5)
-    wrong += check_runs(study, jobs(), CONFIGURATIONS, SEEDS)
-    return {"victim": victim, "states": states, "noticed": noticed, "seconds": time.monotonic() - started}, wrong
+    tried = SEEDS if seeds == FIXED else get_study(study).expected_seeds
+    wrong += check_runs(study, jobs_of(study), CONFIGURATIONS, tried)
+    row = {"victim": victim, "states": states, "noticed": noticed, "seconds": time.monotonic() - started}
+    return row, wrong, study
 
 
 def check_runs(
-    study: str, jobs: list[dict[str, Any]], configurations: Sequence[str], seeds: Sequence[int]
+    study: str,
+    jobs: list[dict[str, Any]],
+    configurations: Sequence[str],
+    seeds: Sequence[int] | Mapping[str, Sequence[int]],
 ) -> list[str]:
     """After all was resumed: one finished run a job, none open, none without a job, no epoch twice."""
     from mdaf_core.runs import tracking
@@ -172,9 +221,12 @@ def check_runs(
     runs = tracking.list_runs(study)
     finished = Counter((run.configuration, run.seed) for run in runs if run.state == "finished")
     for configuration in configurations:
-        for seed in seeds:
+        for seed in seeds[configuration] if isinstance(seeds, Mapping) else seeds:
             if finished[configuration, seed] != 1:
                 wrong.append(f"{configuration}, seed {seed}: {finished[configuration, seed]} finished runs")
+    named = {(name, seed) for name, seed in finished if name in configurations}
+    more = named - {(n, s) for n in configurations for s in (seeds[n] if isinstance(seeds, Mapping) else seeds)}
+    wrong += [f"{name}, seed {seed}: nobody asked for it" for name, seed in sorted(more)]
     wrong += [f"run {run.run_id[:8]} is left {run.state}" for run in runs if run.state == "running"]
     for run in runs:
         epochs = [epoch.epoch for epoch in run.epochs]
@@ -244,6 +296,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True, help="an artifacts folder of its own")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--store-kills", type=int, metavar="N", help="instead: N kills while the run store is made")
+    parser.add_argument("--until-decided", action="store_true", help="instead: studies that add seeds until decided")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     options = parser.parse_args()
@@ -260,7 +313,11 @@ def main() -> None:
     if not (home / "datasets" / DATASET).exists():
         command("data", "prepare", "synthetic", "--name", DATASET, "--set", "size=tiny")
     dice = random.Random(options.seed)
-    violations = 0
+    violations, seeds, within, alone = 0, FIXED, 12.0, None
+    if options.until_decided:
+        seeds = UNTIL_DECIDED
+        alone, within = left_alone(seeds)
+        print(f"Left alone, in {within:.0f} s: " + "; ".join(f"{name}: {why} ({n} seeds)" for name, n, why in alone))
     print(
         f"{'round':>5}  {'killed':<10}  {'ended at first':<24}  {'death shown after':<18}  {'took':>6}  wrong",
         flush=True,
@@ -270,7 +327,9 @@ def main() -> None:
         app = App(browser, home / "app.log")
         try:
             for number in range(options.rounds):
-                row, wrong = one_round(number, app, home, dice)
+                row, wrong, study = one_round(number, app, home, dice, seeds, within)
+                if alone is not None and decision(study) != alone:
+                    wrong.append(f"decided otherwise: {decision(study)}")
                 violations += len(wrong)
                 states = ", ".join(f"{n} {state}" for state, n in row["states"].items())
                 noticed = "" if row["noticed"] is None else f"{row['noticed']:.1f} s"

@@ -13,14 +13,19 @@ from mdaf_core.queue import store
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper import bundle
 from mdaf_core.runs import tracking
-from mdaf_core.studies import changing, results, trainings
+from mdaf_core.studies import changing, launch, results, trainings, until
 from mdaf_core.studies.seeds import seeds_to_try
-from mdaf_core.studies.store import get_study, update_study
+from mdaf_core.studies.store import get_study
 from mdaf_core.studies.until import go_on
 from mdaf_core.tasks import train
 from tests.reporting.example_study import add_runs, make_study
 
+NAMES = ("mdaf-full", "mdaf-static", "lr")
 NOISES = (1.0, 1.5, 8.0)
+
+
+class Killed(BaseException):
+    """What no program hears of."""
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +37,7 @@ def made(tmp_path_factory, empty_store):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MDAF_HOME", str(folder))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        names, seeds = ["mdaf-full", "mdaf-static", "lr"], [42, 43, 44, 45, 46]
-        yield folder, make_study(names, seeds, until=UntilDecided(most=5), rows=1500, noises=NOISES)
+        yield folder, make_study(NAMES, [42, 43, 44, 45, 46], until=UntilDecided(most=5), rows=1500, noises=NOISES)
 
 
 @pytest.fixture
@@ -84,11 +88,49 @@ def test_it_ends_with_the_most_seeds_and_takes_no_others(study):
         changing.extend(study.id, [99])
 
 
-def test_a_look_that_was_cut_off_before_its_runs_were_queued_is_made_up_for(study):
-    update_study(study.id, next_seed=45)  # and then the machine died
-    go_on(study.id, serve=False)
-    assert queued() == [("lr", 45), ("mdaf-full", 45), ("mdaf-static", 45)]
-    assert get_study(study.id).stopped == []  # seed 45 is part of the look by now
+def test_killed_at_any_step_it_decides_as_if_it_had_been_left_alone(made, tmp_path, monkeypatch):
+    """Whoever looks dies before its words are written, after it, or where runs are queued; the next who looks makes up
+    for it. A run that is recorded is one more look, too."""
+    ends = {}
+    for name in ("alone", "killed"):
+        shutil.copytree(made[0], tmp_path / name)
+        monkeypatch.setenv("MDAF_HOME", str(tmp_path / name))
+        one, deaths = get_study(made[1].id), 0
+        while one.undecided:
+            for dying in ("update_study", "queue_missing") if name == "killed" else ():
+                for late in (False, True):
+                    deaths += _look_and_die(monkeypatch, one.id, dying, late)
+            one = go_on(one.id, serve=False)
+            done = {(run.configuration, run.seed) for run in tracking.list_runs(one.id)}
+            for configuration, seed in [pair for pair in queued() if pair not in done]:
+                add_runs(one, [seed], [configuration], rows=1500, noises=[NOISES[NAMES.index(configuration)]])
+                if name == "killed":
+                    deaths += _look_and_die(monkeypatch, one.id, "update_study", True)
+        assert len(queued()) == len(set(queued())) and set(queued()) <= set(one.pairs)
+        assert (deaths > 5) == (name == "killed")
+        found = results.compare(one)
+        words = [(c.configuration, c.verdict, c.summary and c.summary.mean) for c in found.configurations]
+        ends[name] = ([(stop.configuration, stop.seeds, stop.why) for stop in one.stopped], one.seeds, queued(), words)
+    assert ends["killed"] == ends["alone"] and ends["alone"][0]
+
+
+def _look_and_die(monkeypatch, study_id: str, where: str, late: bool) -> int:
+    """`go_on` that dies at `where`, before or after it; whether it came as far."""
+    owner = launch if where == "queue_missing" else until
+    real = getattr(owner, where)
+
+    def dies(*args, **kwargs):
+        if late:
+            real(*args, **kwargs)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, where, dies)
+        try:
+            go_on(study_id, serve=False)
+        except Killed:
+            return 1
+    return 0
 
 
 def test_a_job_that_died_after_its_run_goes_on_when_it_is_settled(study):
