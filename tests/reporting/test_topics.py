@@ -37,8 +37,8 @@ FIGURES = {"epochs-trained": Kind("Epochs trained", "Training", draw, of_a_split
 def test_figures_and_tables_come_in_the_order_of_their_topics() -> None:
     groups = list(dict.fromkeys(kind.group for kind in FIGURES.values()))
     assert groups == ["Comparison", "Training", "ROC and calibration", "Slices", "Cost", "Speed", "Gates"]
-    tables = ["best", "results", "effects", "data-sets", "overfitting", "cost", "history-length", "speed", "gates"]
-    assert list(TABLES) == [*tables, "gate-groups"]
+    tables = ["best", "results", "effects", "data-sets", "overfitting", "cost", "tuning", "tuned-settings"]
+    assert list(TABLES) == [*tables, "history-length", "speed", "gates", "gate-groups"]
 
 
 def test_a_chart_is_one_file(home: Path, tmp_path: Path) -> None:

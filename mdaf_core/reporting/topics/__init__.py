@@ -9,7 +9,10 @@ import pkgutil
 from importlib import import_module
 from typing import Any
 
-ORDER = ("comparison", "factorial", "across", "curves", "scores", "slices", "cost", "history_length", "speed", "gates")
+ORDER = (
+    "comparison", "factorial", "across", "curves", "scores", "slices", "cost", "tuning", "history_length", "speed",
+    "gates",
+)  # fmt: skip
 """In which topics follow one another; others come behind, by their name."""
 
 
