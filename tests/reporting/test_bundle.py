@@ -19,7 +19,7 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.metrics.registry import metrics
 from mdaf_core.predicting.measured import keep
 from mdaf_core.reporting.figures import FIGURES, make_figure
-from mdaf_core.reporting.material import Material
+from mdaf_core.reporting.material import OF_SEARCH, Material
 from mdaf_core.reporting.paper import bundle
 from mdaf_core.reporting.paper.paragraph import results_paragraph
 from mdaf_core.reporting.paper.tables import TABLES, make_table
@@ -66,10 +66,10 @@ def test_every_figure_and_table_can_be_made(tiny) -> None:
         assert figure.caption.endswith(".")
         assert not figure.data.is_empty()
         figure.chart.to_dict()
-    assert {name for name, _ in left_out} == {"slices-unseen", "component-effects", "across"}
+    assert {name for name, _ in left_out} == {"slices-unseen", "component-effects", "across", "expected-best"}
     assert ("slices-unseen", "All rows are in one slice of: unseen in training.") in left_out
     for name in TABLES:
-        if name not in ("effects", "data-sets"):  # of a factorial, of studies on several data sets
+        if name not in ("effects", "data-sets", *OF_SEARCH):  # of a factorial, of studies on several data sets
             assert make_table(material, name).latex()
 
 
