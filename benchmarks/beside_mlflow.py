@@ -20,6 +20,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -27,7 +28,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -68,7 +69,7 @@ def mlflow_ui(program: Path, home: Path) -> Iterator[str]:
     )  # fmt: skip
     address = f"http://localhost:{port}"
     try:
-        for _ in range(600):
+        for _ in range(3000):
             if server.poll() is not None:
                 raise SystemExit(f"`{' '.join(command)}` has ended with {server.returncode}.")
             try:
@@ -77,11 +78,14 @@ def mlflow_ui(program: Path, home: Path) -> Iterator[str]:
             except OSError:
                 time.sleep(0.2)
         else:
-            raise SystemExit("mlflow ui did not answer within 2 minutes.")
+            raise SystemExit("mlflow ui did not answer within 10 minutes.")
         yield address
     finally:
-        os.killpg(server.pid, 15)  # it has workers
-        server.wait(20)
+        os.killpg(server.pid, signal.SIGTERM)  # it has workers, some of which stay
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(20)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
 
 
 class Requests:
