@@ -66,5 +66,8 @@ def test_every_page_is_sound(lab: tuple[recorded.Lab, str], page: Page) -> None:
     for name in ("Studies", "Data", "Launch", "Jobs", "Curves", "Compare", "Gates", "Export"):
         open_page(page, name)
         theirs |= examine(page)
+    page.goto(f"{address}/tuning?search={there.search}")
+    expect(page.get_by_text("Importance of settings", exact=True)).to_be_visible()
+    theirs |= examine(page)
     assert not unneeded(theirs)
     assert [one for one in said if not any(known in one for known in QUIET)] == []
