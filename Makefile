@@ -8,6 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 3
 
+# Hundreds of processes import torch in a test: where nothing may be written, each compiles all of it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test tested quick quickly bench screenshots check kernels setup setup-dev clean
 
 run: setup

@@ -124,7 +124,8 @@ class CoOccurrence(Counted):
         event_T = np.arange(len(log_T)) + np.repeat(start - np.cumsum(length_L) + length_L, length_L)
         id_T = np.asarray(dataset.events[self.field])[event_T].astype(np.int64)
         fold_T = np.asarray(rows.columns[self.user])[reading[row]].astype(np.int64)[log_T] % FOLDS
-        pair_P, count_P = np.empty(0, np.int64), np.empty(0)
+        pair_P: np.ndarray = np.empty(0, np.int64)
+        count_P: np.ndarray = np.empty(0)
         for apart in range(1, min(WINDOW, len(id_T) - 1) + 1):
             a, b = id_T[:-apart], id_T[apart:]
             near = (log_T[:-apart] == log_T[apart:]) & (a != b) & (a >= FIRST_ID) & (b >= FIRST_ID)
