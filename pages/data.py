@@ -13,7 +13,7 @@ from mdaf_core.data.audit import audit, report
 from mdaf_core.data.prepare.twins import BY_TIME
 from mdaf_core.data.store import describe, statistics, statistics_frames
 from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
-from mdaf_core.data.store.schema import SPLITS
+from mdaf_core.data.store.schema import SPLIT_NAMES, SPLITS
 from mdaf_core.reporting.topics import data as data_charts
 from mdaf_core.studies import data_sets, suitable, twins
 from mdaf_core.tasks.twins import prepare_twin
@@ -274,6 +274,7 @@ def _sample(dataset: PreparedDataset) -> None:
     shared.section("Rows as people read them")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         part = st.segmented_control("Part", SPLITS, default="val", required=True, key="sample-part",
+                                    format_func=lambda name: SPLIT_NAMES[name].capitalize(),
                                     label_visibility="collapsed")  # fmt: skip
         st.button("Show others", icon=":material/casino:", type="tertiary", on_click=_another)
     size = dataset.meta.splits[part].rows

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages import conditions, gate_rows, gate_values, shared
+from pages.compare_views import SPLITS
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.adaptivity import Contributions, Finding
@@ -68,8 +69,8 @@ def _pick() -> tuple[RunRecord, Split, Margin | None] | None:
             "Verdicts are on all seeds of its configuration; g and the rows are of this trained model.",
         )  # fmt: skip
         split = st.segmented_control(
-            "Rows", ["test", "val"], default="test", required=True, key="split", bind="query-params", width="content",
-            format_func=lambda s: {"test": "Test", "val": "Validation"}[s],
+            "Rows", list(SPLITS), default="test", required=True, key="split", bind="query-params", width="content",
+            format_func=SPLITS.__getitem__,
         )  # fmt: skip
         planned = planned_margin(get_study(study_id).plan, "auc")
         text = st.text_input(

@@ -9,7 +9,7 @@ import streamlit as st
 
 from mdaf_core.base import rights
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY, SPLITS
+from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY, SPLIT_NAMES, SPLITS
 from pages import access, shared, uploading
 
 UPLOAD = "import-upload"
@@ -38,7 +38,14 @@ def rows(dataset: PreparedDataset) -> None:
         if kind in FOLDERS:
             _folder(dataset, kind)
             return
-        split = st.segmented_control("Rows of", list(SPLITS), default="test", required=True, key="rows-split")
+        split = st.segmented_control(
+            "Rows of",
+            list(SPLITS),
+            default="test",
+            required=True,
+            key="rows-split",
+            format_func=lambda name: SPLIT_NAMES[name].capitalize(),
+        )
         labels = st.checkbox("With labels", value=True, key="rows-labels")
         history = bool(dataset.meta.history_fields) and st.checkbox(
             "With histories", key="rows-history", help="Each row's newest events, oldest first, as a list a field."

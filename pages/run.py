@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from mdaf_core.base import rights
+from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.queue import api
 from mdaf_core.runs.files import SINGLE_RUNS
 from pages import conditions, run_beside, shared
@@ -155,7 +156,7 @@ def _metrics(run: RunRecord) -> None:
     rows: dict[str, dict[str, Any]] = {}
     for one in found:
         row = rows.setdefault(one.key, {"Metric": one.title})
-        where = {"val": "validation", "test": "test"}[one.split]
+        where = SPLIT_NAMES[one.split]
         row[where.capitalize()] = one.value
         row[f"95% interval, {where}"] = (
             f"{one.low:.4f} to {one.high:.4f}" if one.low is not None and one.high is not None else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from pages import beside, shared
+from pages.compare_views import SPLITS
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.two_runs import Differs, MetricDifference
@@ -17,7 +18,6 @@ HELP = (
     "the same configuration with the same seed, the newest before others."
 )
 TITLES = {"data": "Data", "settings": "Setting", "seed": "Seed", "code": "Code", "machine": "Machine"}
-SPLITS = {"val": "Validation", "test": "Test"}
 LONGEST = 60  # characters of an option
 
 

@@ -9,8 +9,8 @@ import polars as pl
 
 from mdaf_core.analysis.significance import intervals_as_they_are
 from mdaf_core.data.store.sample import sample_words
+from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.metrics import registry
-from mdaf_core.reporting.material import SPLIT_WORDS
 from mdaf_core.reporting.paper import paragraph
 from mdaf_core.reporting.words import listed
 from mdaf_core.reporting.words import seeds as seed_words
@@ -90,7 +90,7 @@ def lower_is_better(material: Material) -> str:
 
 def rows(material: Material) -> str:
     """`225,446 test rows of 10,000 users`, as far as it is known."""
-    sample, rows = material.comparison.sample, f"{SPLIT_WORDS[material.split]} rows"
+    sample, rows = material.comparison.sample, f"{SPLIT_NAMES[material.split]} rows"
     return sample_words(sample, rows) if sample else rows
 
 

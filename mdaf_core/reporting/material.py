@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from mdaf_core.studies.tuning.summary import Summary
 
 MOST_LINES = 8  # configurations in one line chart on paper; the palette has as many colours
-SPLIT_WORDS = {"test": "test", "val": "validation"}
 OF_STUDIES = ("across", "data-sets")
 """Figures and tables of a study together with others."""
 OF_SEARCH = ("expected-best", "tuning", "tuned-settings")

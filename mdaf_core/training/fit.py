@@ -16,7 +16,7 @@ from mdaf_core.base.files import keep, reading, write_json
 from mdaf_core.base.settings import get_settings
 from mdaf_core.data.store.content import check_unaltered
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import Split
+from mdaf_core.data.store.schema import SPLIT_NAMES, Split
 from mdaf_core.metrics.auc import auc
 from mdaf_core.metrics.values import Undefined
 from mdaf_core.models.registry import plugins_of, require_known
@@ -43,7 +43,6 @@ from mdaf_core.training.predict import predict
 __all__ = ["Cancelled", "Progress", "train"]
 
 EVALUATED: tuple[Split, ...] = ("val", "test")
-_WORDS: dict[Split, str] = {"val": "validation", "test": "test"}
 
 
 def train(
@@ -210,7 +209,7 @@ def _train_and_evaluate(
     metrics: dict[Split, SplitMetrics] = {}
     for split in EVALUATED:
         rows = dataset.rows(split)
-        require_sense(dataset, _WORDS[split], rows.label, columns[split]["logit"])
+        require_sense(dataset, SPLIT_NAMES[split], rows.label, columns[split]["logit"])
         user = rows.user if dataset.meta.has_user else None
         metrics[split] = split_metrics(rows.label, columns[split]["logit"], user, rows.true_probability)
         path = directory / "predictions" / f"{split}.parquet"

@@ -32,6 +32,18 @@ def _prepare(path, **options):
     return prepare("table", path=path, options=BASE | options)
 
 
+def test_columns_that_no_option_names_are_said(tmp_path):
+    _frame().write_csv(tmp_path / "a.csv")
+    for more, count, said in (
+        ({}, 2, "names them: price, device."),
+        ({"numeric": ["price"]}, 1, "names them: device."),
+        ({"numeric": ["price"], "categorical": ["device"]}, 0, "Every column of the input is used."),
+    ):
+        dataset = _prepare(tmp_path / "a.csv", **more)
+        check = next(c for c in stored_audit(dataset).checks if c.id == "unread-columns")
+        assert (check.status, check.number) == ("pass", count) and check.sentence.endswith(said)
+
+
 def test_csv_and_parquet_give_the_same_rows(tmp_path):
     frame = _frame()
     frame.write_csv(tmp_path / "a.csv")

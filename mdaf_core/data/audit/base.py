@@ -17,13 +17,12 @@ from mdaf_core.data.prepare.order import stable_order
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.describe import CLOCK, describe_events, describe_rows, shown_times
-from mdaf_core.data.store.schema import SPLITS, UNKNOWN, FieldSpec, Split
+from mdaf_core.data.store.schema import SPLIT_NAMES, SPLITS, UNKNOWN, FieldSpec, Split
 
 T = TypeVar("T")
 _PIECE = 4_000_000
 _HASHED = 1 << 15
 _BITS = 22
-WORDS = {"train": "training", "val": "validation", "test": "test"}
 EXAMPLES = 20
 
 
@@ -98,7 +97,7 @@ class Written:
                 columns = self.rows[split].columns
                 shown = pl.DataFrame({name: columns[name][at] for name in ("row_id", "label", *sorted(self._inputs))})
             more = {name: pl.Series(values) for name, values in (beside(split, at) if beside else {}).items()}
-            out += readable(pl.DataFrame({"part": [WORDS[split]] * len(at)} | more).hstack(shown))
+            out += readable(pl.DataFrame({"part": [SPLIT_NAMES[split]] * len(at)} | more).hstack(shown))
         return out
 
     def event_examples(self, positions: np.ndarray) -> list[dict[str, Any]]:

@@ -6,11 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from mdaf_core.data.audit.base import WORDS, Written
+from mdaf_core.data.audit.base import Written
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.audit.report import Status
 from mdaf_core.data.audit.scores import auc, auc_error, rates_of
-from mdaf_core.data.store.schema import SPLITS
+from mdaf_core.data.store.schema import SPLIT_NAMES, SPLITS
 
 _FEWEST = 300
 _HOURS_AUC = 0.82
@@ -180,5 +180,5 @@ def _order(data: Written) -> tuple[str, float, str]:
         if reached > worst:
             worst, where = reached, split if reached > _ORDER_AUC and reached - 0.5 > 5 * auc_error(label) else ""
     what = "the day" if data.meta.has_calendar else "the order" if data.meta.has_time else "the place in the file"
-    words = f"Within {WORDS.get(where, '')} rows, {what} alone reaches AUC {worst:.4f}: positives lie at one end."
+    words = f"Within {SPLIT_NAMES.get(where, '')} rows, {what} alone reaches AUC {worst:.4f}: positives lie at one end."
     return "order", worst, words if where else ""

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.base import EXAMPLES, WORDS, Written, among, mixed_hash
+from mdaf_core.data.audit.base import EXAMPLES, Written, among, mixed_hash
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.prepare.order import stable_order
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.describe import field_word
-from mdaf_core.data.store.schema import SPLITS, UNKNOWN, Split
+from mdaf_core.data.store.schema import SPLIT_NAMES, SPLITS, UNKNOWN, Split
 
 _MOST_ROWS = 4_000_000
 _RARE = 0.01
@@ -170,7 +170,7 @@ def rows_again(data: Written) -> Answer | None:
         "fail" if worst > _GRAVE else "warn" if size else "pass",
         size,
         f"{size:,} rows share all inputs{but} with an earlier row, times apart, and have its label, which rows of "
-        f"their own would not: they are copies. Of the {WORDS[max(shares, key=lambda key: shares[key])]} rows, "
+        f"their own would not: they are copies. Of the {SPLIT_NAMES[max(shares, key=lambda key: shares[key])]} rows, "
         f"{worst:.1%} are copies of rows of an earlier part."
         if size
         else "No rows share all inputs, or all but one, with another row and always its label.",

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mdaf_core.data.audit.base import WORDS, Written
+from mdaf_core.data.audit.base import Written
 from mdaf_core.data.audit.keys import Keys, groups_of_ids, groups_of_values, numbers
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.audit.scatter import FEWEST_GROUPS, PRIORS, function_of, inside, scatter
 from mdaf_core.data.audit.scores import auc, auc_error
-from mdaf_core.data.store.schema import SPLITS, Split
+from mdaf_core.data.store.schema import SPLIT_NAMES, SPLITS, Split
 
 _WITHIN = 0.3
 """Share of a number's variance within the rows of one id, up to which it is taken as a property of the id."""
@@ -107,12 +107,12 @@ def _sentence(asked: _Asked, ahead: list[str]) -> str:
         if one.what == "click rate":
             return (
                 f"The input {one.field!r} is the click rate of each {one.key}, computed over {over} rows: it follows "
-                f"the chance scatter of their labels, which nothing else can know. {WORDS[one.part].capitalize()} rows "
-                "are told of their own labels."
+                "the chance scatter of their labels, which nothing else can know. "
+                f"{SPLIT_NAMES[one.part].capitalize()} rows are told of their own labels."
             )
         return (
             f"The input {one.field!r} counts the {one.what} of each {one.key} over {over} rows: at the time of a "
-            f"{WORDS[one.part]} row, later rows were not there to be counted."
+            f"{SPLIT_NAMES[one.part]} row, later rows were not there to be counted."
         )
     for name, (reached, words) in asked.telling.items():
         return (
@@ -139,7 +139,7 @@ def _label_of_the_next_row(data: Written, asked: _Asked) -> list[str]:
 
 
 def _listed(parts: Parts) -> str:
-    words = [WORDS[part] for part in parts]
+    words = [SPLIT_NAMES[part] for part in parts]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 

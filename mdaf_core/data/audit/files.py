@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.base import EXAMPLES, WORDS, Written, occurrences
+from mdaf_core.data.audit.base import EXAMPLES, Written, occurrences
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.store.content import altered_files, content_hashes
-from mdaf_core.data.store.schema import FIRST_ID, PADDING, SPLITS, UNKNOWN
+from mdaf_core.data.store.schema import FIRST_ID, PADDING, SPLIT_NAMES, SPLITS, UNKNOWN
 
 
 @check("integrity", "Files as written", place=10)
@@ -47,7 +47,7 @@ def reserved_codes(data: Written) -> Answer | None:
             twice = pl.col("code").is_duplicated() | pl.col("id").is_duplicated()
             taken = table.filter((pl.col("code") < FIRST_ID) | twice).head(EXAMPLES)
             examples += [{"field": field.name, "where": "vocabulary"} | row for row in taken.to_dicts()]
-        columns = {f"{WORDS[split]} rows": rows.columns[field.name] for split, rows in data.rows.items()}
+        columns = {f"{SPLIT_NAMES[split]} rows": rows.columns[field.name] for split, rows in data.rows.items()}
         if field.name in data.events:
             columns["histories"] = data.events[field.name]
         for where, values in columns.items():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from mdaf_core.data.audit.base import WORDS, Written, occurrences
+from mdaf_core.data.audit.base import Written, occurrences
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.store.describe import field_word
 from mdaf_core.data.store.sample import CONCENTRATED, sample_of_counts
-from mdaf_core.data.store.schema import SPLITS, UNKNOWN, Split
+from mdaf_core.data.store.schema import SPLIT_NAMES, SPLITS, UNKNOWN, Split
 
 _ONE_LABEL = 0.1
 _FEWEST_GROUPS, _FEWEST_LABELS = 20, 20
@@ -36,7 +36,9 @@ def concentrated_users(data: Written) -> Answer | None:
         return None
     concentrated, share, split, largest, effective = max(found)
     raw = data.dataset.users[largest]
-    words = f"User {raw!r} holds {share:.1%} of the {WORDS[split]} rows, which are worth {effective:,.1f} equal users"
+    words = (
+        f"User {raw!r} holds {share:.1%} of the {SPLIT_NAMES[split]} rows, which are worth {effective:,.1f} equal users"
+    )
     return Answer(
         "warn" if concentrated else "pass",
         share,

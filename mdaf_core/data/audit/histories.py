@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.base import WORDS, Written, pieces
+from mdaf_core.data.audit.base import Written, pieces
 from mdaf_core.data.audit.registry import Answer, check, rows_answer
 from mdaf_core.data.audit.report import GRADES, Status
 from mdaf_core.data.audit.sample import drawn
 from mdaf_core.data.store.columns import identities
-from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY, UNKNOWN, Split
+from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY, SPLIT_NAMES, UNKNOWN, Split
 
 _TARGETS, _EVENTS = 200_000, 10_000_000
 _FEWEST = 20
@@ -134,8 +134,8 @@ def own_target(data: Written) -> Answer | None:
     else:
         split, _, where = words.partition(" ")
         sentence = (
-            f"The {where} the target's {name} in {worst:.1%} of {WORDS[split]} rows with a history, more than chance "
-            "gives: histories seem to include the row itself."
+            f"The {where} the target's {name} in {worst:.1%} of {SPLIT_NAMES[split]} rows with a history, more than "
+            "chance gives: histories seem to include the row itself."
         )
     return Answer(
         status,
@@ -295,7 +295,7 @@ def empty_histories(data: Written) -> Answer | None:
     shares = {split: float(rows.mean()) for split, rows in empty.items() if len(rows)}
     share = sum(int(rows.sum()) for rows in empty.values()) / max(1, data.total)
     # All of a part, where that is no accident of a few rows.
-    lost = [WORDS[split] for split, s in shares.items() if s == 1 and share ** len(empty[split]) < 1e-6]
+    lost = [SPLIT_NAMES[split] for split, s in shares.items() if s == 1 and share ** len(empty[split]) < 1e-6]
     many = max(shares.values(), default=0.0) > 0.5
     if share == 1:
         sentence = "Not one row has a history: a sequence model has nothing to read."
@@ -307,7 +307,7 @@ def empty_histories(data: Written) -> Answer | None:
         sentence = f"{share:.1%} of rows have an empty history"
         if many:
             part = max(shares, key=lambda split: shares[split])
-            sentence += f" ({shares[part]:.1%} in {WORDS[part]}): a sequence model can say little about them"
+            sentence += f" ({shares[part]:.1%} in {SPLIT_NAMES[part]}): a sequence model can say little about them"
         sentence += "."
     return Answer(
         "fail" if share == 1 or lost else "warn" if many else "pass",

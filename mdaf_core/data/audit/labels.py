@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from mdaf_core.data.audit.base import EXAMPLES, WORDS, Written
+from mdaf_core.data.audit.base import EXAMPLES, Written
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.audit.report import GRADES
 from mdaf_core.data.audit.sample import drawn
 from mdaf_core.data.audit.scores import Rates, auc, auc_error, rates_of
 from mdaf_core.data.batches.gather import match_features, match_names
-from mdaf_core.data.store.schema import UNKNOWN, Split
+from mdaf_core.data.store.schema import SPLIT_NAMES, UNKNOWN, Split
 
 LEAK_AUC, STRONG_AUC = 0.95, 0.9
 ONE_SIDED = 10.0
@@ -29,7 +29,7 @@ def _positive_rates(data: Written) -> dict[Split, float]:
 @check("both-labels", "Both labels in every part", place=90)
 def both_labels(data: Written) -> Answer:
     rates = _positive_rates(data)
-    single = [WORDS[split] for split, rate in rates.items() if rate in (0.0, 1.0)]
+    single = [SPLIT_NAMES[split] for split, rate in rates.items() if rate in (0.0, 1.0)]
     return Answer(
         "fail" if single else "pass",
         len(single),
@@ -47,7 +47,7 @@ def positive_rate_drift(data: Written) -> Answer:
     rates = _positive_rates(data)
     base = rates.get("train", 0.0)
     drift = max((abs(rate - base) for split, rate in rates.items() if split != "train"), default=0.0)
-    shown = ", ".join(f"{WORDS[split]} {rate:.2%}" for split, rate in rates.items())
+    shown = ", ".join(f"{SPLIT_NAMES[split]} {rate:.2%}" for split, rate in rates.items())
     beyond_chance = any(
         abs(rate - base) > max(0.2 * base, 4 * _rate_error(data.rows["train"].label, data.rows[split].label))
         for split, rate in rates.items()
@@ -81,7 +81,12 @@ def _rate_error(one: np.ndarray, other: np.ndarray) -> float:
 def _rates(data: Written) -> list[dict[str, Any]]:
     """Rows, positives and rate of each part."""
     return [
-        {"part": WORDS[split], "rows": len(rows), "positives": int(rows.label.sum()), "rate": float(rows.label.mean())}
+        {
+            "part": SPLIT_NAMES[split],
+            "rows": len(rows),
+            "positives": int(rows.label.sum()),
+            "rate": float(rows.label.mean()),
+        }
         for split, rows in data.rows.items()
         if len(rows)
     ]
@@ -115,7 +120,7 @@ def label_leak(data: Written) -> Answer | None:
     return Answer(
         "fail" if leak else "warn" if strong else "pass",
         worst,
-        f"The input {name!r} alone reaches AUC {worst:.4f} on {WORDS[split]} rows{verdict}",
+        f"The input {name!r} alone reaches AUC {worst:.4f} on {SPLIT_NAMES[split]} rows{verdict}",
         {f"{split} {name}": auc for (split, name), auc in aucs.items()},
         todo=f"Leave {name!r} out, unless it is known before the impression.",
         examples=lambda: data.examples({split: _both_labels(data, split)}),
@@ -188,7 +193,7 @@ def unknown_by_label(data: Written) -> Answer | None:
             error = math.sqrt(pooled * (1 - pooled) * (1 / counts[0] + 1 / counts[1]))
             differences[f"{split} {field.name}"] = difference
             words = (
-                f"In {WORDS[split]}, {rates[0]:.1%} of positives and {rates[1]:.1%} of negatives have an unknown "
+                f"In {SPLIT_NAMES[split]}, {rates[0]:.1%} of positives and {rates[1]:.1%} of negatives have an unknown "
                 f"{field.name}"
             )
             found.append((_grade(min(rates), max(rates), error), abs(difference), words, split, field.name))

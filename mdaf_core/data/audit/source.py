@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
+from mdaf_core.base.words import ROOM, some
 from mdaf_core.data.audit.base import Written, pieces, rows_text
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.audit.report import Status
@@ -101,6 +102,17 @@ def skipped_rows(data: Written) -> Answer:
         todo="Correct the input if they are many: what is left out here may not be left out at random.",
         examples=lambda: meta.examples.get("skipped", []),
     )
+
+
+@check("unread-columns", "Columns not read", place=253)
+def unread_columns(data: Written) -> Answer | None:
+    unread = data.meta.unread
+    if unread is None:
+        return None
+    if not unread:
+        return Answer("pass", 0, "Every column of the input is used.")
+    number = "1 column of the input is" if len(unread) == 1 else f"{len(unread):,} columns of the input are"
+    return Answer("pass", len(unread), f"{number} not used, as no option names them: {some(unread, room=ROOM)}.")
 
 
 @check("input-notes", "Notes on the input", place=252)

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.base import WORDS, Written
+from mdaf_core.data.audit.base import Written
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.audit.report import GRADES, Status
 from mdaf_core.data.audit.sample import Coded
 from mdaf_core.data.audit.scores import auc, auc_error
 from mdaf_core.data.store.describe import describe_codes, field_word
-from mdaf_core.data.store.schema import UNKNOWN, FieldSpec
+from mdaf_core.data.store.schema import SPLIT_NAMES, UNKNOWN, FieldSpec
 
 PURE = 0.9
 CHANCE = 1e-6
@@ -287,7 +287,7 @@ def blank_inputs(data: Written) -> Answer | None:
     sentence = "No input that varies in training rows is unknown, missing or the same in all rows of another part."
     if found:
         name, _, how = found[0]
-        where = " and ".join(WORDS[split] for other, split, _ in found if other == name)
+        where = " and ".join(SPLIT_NAMES[split] for other, split, _ in found if other == name)
         sentence = (
             f"The input {field_word(name)!r} is {how} in all {where} rows: what training rows teach about it is of no "
             "use there."

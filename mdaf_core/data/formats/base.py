@@ -76,6 +76,7 @@ class RawTable:
         inputs: file name → {"bytes", "sha256", "md5"}; skipped_rows: bad rows left out on request.
         examples: the first lines that were `skipped` and the first rows `outside` the window, for people.
         notes: sentences on what in the input deserves a look; the audit warns with them.
+        unread: columns of the input that no option names; None: of a format whose columns are known.
         negatives: sample negatives after splitting (all rows must be positive).
     """
 
@@ -99,6 +100,7 @@ class RawTable:
     skipped_rows: int = 0
     examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    unread: list[str] | None = None
     negatives: NegativeSampling | None = None
 
 

@@ -242,6 +242,7 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
         skipped_rows=file.ragged + int(table.bad.sum()),
         examples={"skipped": (file.examples + table.examples.get("skipped", []))[:EXAMPLES]},
         notes=table.notes,
+        unread=[column for column in file.columns() if column not in used],
     )
 
 

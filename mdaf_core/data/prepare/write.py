@@ -140,6 +140,7 @@ def write_dataset(
         skipped_rows=raw.skipped_rows,
         examples=raw.examples,
         notes=raw.notes + made,
+        unread=raw.unread,
         ready_made_history=bool(log and not log.by_user),
         history_times=bool(log and not log.by_user and log.timed),
         timezone_assumed=raw.timezone_assumed,

@@ -28,6 +28,7 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+SPLIT_NAMES: dict[Split, str] = {"train": "training", "val": "validation", "test": "test"}
 
 
 class FieldSpec(BaseModel):
@@ -85,6 +86,9 @@ class DatasetMeta(BaseModel):
         {}, description="The first lines that were `skipped`, the first rows `outside` the stated period."
     )
     notes: list[str] = Field([], description="What in the input deserves a look, as sentences.")
+    unread: list[str] | None = Field(
+        None, description="Columns of the input that no option names; None: not recorded, or of a known format."
+    )
     ready_made_history: bool = Field(False, description="Histories came with the rows, and are no log of all events.")
     history_times: bool = Field(False, description="Events of ready-made histories have times of their own.")
     timezone_assumed: bool = Field(False, description="Nothing in the data states the timezone.")

@@ -8,13 +8,13 @@ from typing import Any
 import polars as pl
 
 from mdaf_core.base.errors import StudioError
-from mdaf_core.data.store.schema import FieldSpec
+from mdaf_core.data.store.schema import SPLIT_NAMES, FieldSpec
 from mdaf_core.metrics.registry import metric
 from mdaf_core.reporting import captions, conditions
 from mdaf_core.reporting.capsule import parts
 from mdaf_core.reporting.capsule.record import CarriedRun, Record
 from mdaf_core.reporting.figures import FIGURES, make_figure
-from mdaf_core.reporting.material import OF_SEARCH, SPLIT_WORDS, Material
+from mdaf_core.reporting.material import OF_SEARCH, Material
 from mdaf_core.reporting.paper import bundle
 from mdaf_core.reporting.paper.tables import TABLES, make_table
 from mdaf_core.reporting.topics.comparison import frames
@@ -71,7 +71,7 @@ def lead(record: Record, material: Material) -> str:
     comparison = material.comparison
     said = [one for one in material.conditions if one.grave]
     rest = [one.sentence for one in material.conditions if not one.grave]
-    line = f"{metric(material.metric).title} on {SPLIT_WORDS[material.split]} rows of {record.study.dataset}, "
+    line = f"{metric(material.metric).title} on {SPLIT_NAMES[material.split]} rows of {record.study.dataset}, "
     line += f"against {comparison.reference}: {frames.comparison_basis(comparison)}"
     grave = (
         parts.element("div", parts.listed([one.sentence for one in said]), class_="grave", role="note") if said else ""
@@ -85,7 +85,7 @@ def _results(material: Material) -> str:
     comparison = material.comparison
     sentences = bundle.results(material)
     text = "".join(parts.element("span", parts.text(one.text), title=f"From: {one.source}") + " " for one in sentences)
-    title = f"Verdicts, by {metric(material.metric).title} on {SPLIT_WORDS[material.split]} rows"
+    title = f"Verdicts, by {metric(material.metric).title} on {SPLIT_NAMES[material.split]} rows"
     notes = [note for note in (captions.of_differences(comparison), *frames.condition_notes(comparison)) if note]
     table = parts.frame_table(frames.comparison_table(comparison), title, " ".join(dict.fromkeys(notes)))
     seeds = frames.comparison_seeds(comparison)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mdaf_core.analysis.significance import ONE_SEED, intervals_as_they_are
 from mdaf_core.data.store.sample import sample_words
+from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.metrics import registry
 from mdaf_core.reporting import words
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison
     from mdaf_core.reporting.conditions import Condition
     from mdaf_core.studies.store import Study
-
-_SPLITS = {"test": "test", "val": "validation"}
 
 
 def direction(metric: str) -> str:
@@ -47,7 +46,7 @@ def results_paragraph(
         best: which configurations may be the best, as `analysis.best` says it.
     """
     metric = registry.metric(comparison.metric).words
-    rows = f"{_SPLITS[comparison.split]} rows"
+    rows = f"{SPLIT_NAMES[comparison.split]} rows"
     rows = sample_words(comparison.sample, rows) if comparison.sample else f"the {rows}"
     if not_comparable(comparison):
         rows += " (except where said below)"

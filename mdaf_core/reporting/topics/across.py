@@ -8,10 +8,10 @@ import polars as pl
 
 from mdaf_core.analysis.margins import AFTERWARDS
 from mdaf_core.analysis.plan import MARKS, NO_PLAN, marked, unplanned_mark
+from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.metrics.registry import metric
 from mdaf_core.reporting import parts
 from mdaf_core.reporting.figure import Drawn, Kind
-from mdaf_core.reporting.material import SPLIT_WORDS
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics.comparison.frames import with_symbol
 from mdaf_core.reporting.topics.comparison.table import MARKS as WORD_MARKS
@@ -113,7 +113,7 @@ def across_sentences(found: AcrossComparison) -> list[str]:
     by, count = metric(found.metric), len(found.datasets)
     lower = "; below 0 is better" if by.direction < 0 else ""
     out = [
-        f"{by.title} on {SPLIT_WORDS[found.split]} rows of {plural(count, 'data set')}. Δ: difference to "
+        f"{by.title} on {SPLIT_NAMES[found.split]} rows of {plural(count, 'data set')}. Δ: difference to "
         f"{found.reference} on the same rows, paired by seed (1 bp = 0.0001{lower}). Verdicts on a data set are "
         "adjusted by Holm's method over the configurations there."
     ]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.reporting import captions, parts
 from mdaf_core.reporting.figure import Drawn, Kind
-from mdaf_core.reporting.material import SPLIT_WORDS, Material
+from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics.comparison.frames import with_seeds
 from mdaf_core.reporting.words import MISSING
@@ -74,7 +75,7 @@ def chart(frame: pl.DataFrame, *, x: str, x_title: str, y_title: str, order: Seq
 def _cost(x: str, x_title: str, against: str) -> Callable[[Material], Drawn]:
     def make(material: Material) -> Drawn:
         data = captions.comparable(material, frame(material.ledger, material.comparison))
-        title = f"{captions.metric(material)}, {SPLIT_WORDS[material.split]} rows"
+        title = f"{captions.metric(material)}, {SPLIT_NAMES[material.split]} rows"
         drawn = chart(data, x=x, x_title=x_title, y_title=title, order=material.study.configuration_names)
         what = f"{captions.metric(material)} on {captions.rows(material)}{captions.lower_is_better(material)}"
         caption = f"{what}, against {against}; {captions.each(material.runs)}."

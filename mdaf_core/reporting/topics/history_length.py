@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.reporting import captions, parts
 from mdaf_core.reporting.figure import Drawn, Kind
-from mdaf_core.reporting.material import SPLIT_WORDS, Material
+from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics import cost
 from mdaf_core.reporting.words import MISSING, listed
@@ -160,7 +161,7 @@ def sentence(data: pl.DataFrame, split: Split) -> str:
         said = [
             f"{_percent(share)} have more than {events:,}" for events, share in known.select("events", "longer").rows()
         ]
-        rows = f"Of the {SPLIT_WORDS[split]} rows, {listed(said)} events before them; the others have no more to read."
+        rows = f"Of the {SPLIT_NAMES[split]} rows, {listed(said)} events before them; the others have no more to read."
     anew = data.filter(pl.col("encoding") != ONCE)["configuration"].unique(maintain_order=True).to_list()
     if not anew:
         return rows
@@ -194,7 +195,7 @@ def _refused(material: Material) -> list[Any]:
 
 def _figure(material: Material) -> Drawn:
     data = _data(material)
-    drawn = chart(data, y_title=f"{captions.metric(material)}, {SPLIT_WORDS[material.split]} rows")
+    drawn = chart(data, y_title=f"{captions.metric(material)}, {SPLIT_NAMES[material.split]} rows")
     mine = set(data["name"])
     runs = [run for run in material.runs if run.configuration in mine]
     means = [

@@ -12,11 +12,11 @@ import polars as pl
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.content import check_unaltered
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import Split
+from mdaf_core.data.store.schema import SPLIT_NAMES, Split
 from mdaf_core.metrics.values import sigmoid
 from mdaf_core.runs.imported import SplitScores
 from mdaf_core.runs.importing.columns import Chosen, Columns, recognise
-from mdaf_core.runs.importing.keys import EVALUATED, WORDS
+from mdaf_core.runs.importing.keys import EVALUATED
 from mdaf_core.runs.importing.matching import match
 from mdaf_core.runs.importing.scores import log_odds
 from mdaf_core.runs.importing.table import ScoreTable, open_table
@@ -40,7 +40,8 @@ class SplitPredictions:
         said = float(sigmoid(self.logit).mean()) if found.rows else 0.0
         checked = "; the labels in the file are the data set's" if scores.labels_checked else ""
         return [
-            f"{WORDS[split].capitalize()}: {found.rows:,} rows of {scores.file}, matched by {scores.matched}{checked}.",
+            f"{SPLIT_NAMES[split].capitalize()}: {found.rows:,} rows of {scores.file}, matched by "
+            f"{scores.matched}{checked}.",
             f"Scores: {scores.score}. {scores.scale_because}",
             f"{auc}; the mean probability is {said:.4f}, the share of positives {rate:.4f}.",
             *scores.notes,
@@ -57,7 +58,7 @@ class Examined:
     def sentences(self) -> list[str]:
         """What was recognised, and what is not there."""
         out = [sentence for split, part in self.parts.items() for sentence in part.sentences(split)]
-        absent = [WORDS[split] for split in EVALUATED if split not in self.parts]
+        absent = [SPLIT_NAMES[split] for split in EVALUATED if split not in self.parts]
         if absent:
             out.append(f"There are no predictions of the {absent[0]} rows: nothing is shown of this model there.")
         return out
@@ -87,7 +88,9 @@ def examine(
         table = open_table(source, (names or {}).get(wanted))
         for split, part in _examine_one(table, dataset, wanted, chosen).items():
             if split in parts:
-                raise UsageError(f"Both files hold predictions of the {WORDS[split]} rows: say which is of which.")
+                raise UsageError(
+                    f"Both files hold predictions of the {SPLIT_NAMES[split]} rows: say which is of which."
+                )
             parts[split] = part
     return Examined(dataset, {split: parts[split] for split in EVALUATED if split in parts})
 

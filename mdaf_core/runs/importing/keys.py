@@ -16,7 +16,6 @@ from mdaf_core.runs.importing.columns import Columns
 from mdaf_core.runs.importing.table import SPLIT_WORDS, ScoreTable
 
 EVALUATED: tuple[Split, ...] = ("val", "test")
-WORDS: dict[Split, str] = {"train": "training", "val": "validation", "test": "test"}
 _USER, _ITEM, _TIME, _ROW = "user", "item", "time", "row"
 
 

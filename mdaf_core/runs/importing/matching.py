@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import Split
+from mdaf_core.data.store.schema import SPLIT_NAMES, Split
 from mdaf_core.runs.importing.columns import Columns
-from mdaf_core.runs.importing.keys import EVALUATED, WORDS, file_keys, keys_of, labels, splits_of
+from mdaf_core.runs.importing.keys import EVALUATED, file_keys, keys_of, labels, splits_of
 from mdaf_core.runs.importing.positions import by_position
 from mdaf_core.runs.importing.refused import FIRST, Problem, Refused
 from mdaf_core.runs.importing.table import ScoreTable
@@ -64,7 +64,7 @@ def match(
     if wanted is None:
         rows = _present(rows, mine, key)
     elif split is None and len(mine) > len(rows[wanted]):
-        others = pl.concat([read_rows(name) for name in WORDS if name != wanted])
+        others = pl.concat([read_rows(name) for name in SPLIT_NAMES if name != wanted])
         there = mine.join(rows[wanted].select(key), on=key, how="semi")["at"]
         elsewhere = mine.join(others.select(key), on=key, how="semi")["at"]
         drop = set(elsewhere.to_list()) - set(there.to_list())
@@ -78,7 +78,7 @@ def _only(mine: pl.DataFrame, keep: pl.Expr, wanted: Split, notes: list[str]) ->
     left = len(mine) - len(kept)
     return kept, [
         *notes,
-        f"{left:,} rows of other splits are left out: the {WORDS[wanted]} rows were asked for.",
+        f"{left:,} rows of other splits are left out: the {SPLIT_NAMES[wanted]} rows were asked for.",
     ] if left else notes
 
 
@@ -113,7 +113,7 @@ def _by_key(
     by_row = columns.key == "row-id"
     names = [name for name in (columns.user, columns.item, columns.time) if name]
     how = f"row id (column {columns.row_id!r})" if by_row else f"{_and(names)} (raw ids)"
-    whose = f"the {_and([WORDS[name] for name in splits])} rows of {dataset.name!r}"
+    whose = f"the {_and([SPLIT_NAMES[name] for name in splits])} rows of {dataset.name!r}"
     head = f"{table.name} does not fit {whose}, matched by {how}:"
     in_data, in_file = rows.group_by(key).agg(data=pl.len()), mine.group_by(key).agg(file=pl.len())
     counted = mine.join(in_data, on=key, how="left", maintain_order="left").join(
@@ -211,7 +211,7 @@ def _unknown(
     table: ScoreTable, unknown: pl.DataFrame, read_rows: Callable[[Split], pl.DataFrame], key: list[str]
 ) -> list[Problem]:
     """Rows that are not among the splits': of training rows it is said."""
-    seen = pl.concat([read_rows(split) for split in WORDS]).select(key)
+    seen = pl.concat([read_rows(split) for split in SPLIT_NAMES]).select(key)
     elsewhere = unknown.join(seen, on=key, how="semi", maintain_order="left")
     strange = unknown.join(seen, on=key, how="anti", maintain_order="left")
     words = (

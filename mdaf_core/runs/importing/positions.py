@@ -7,8 +7,8 @@ import polars as pl
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import Split
-from mdaf_core.runs.importing.keys import EVALUATED, WORDS
+from mdaf_core.data.store.schema import SPLIT_NAMES, Split
+from mdaf_core.runs.importing.keys import EVALUATED
 from mdaf_core.runs.importing.refused import FIRST, Problem, Refused
 from mdaf_core.runs.importing.table import ScoreTable
 
@@ -22,7 +22,7 @@ def by_position(
     wanted: Split | None,
 ) -> tuple[dict[Split, np.ndarray], list[str]]:
     """The i-th score is of the i-th row of the split, as `data export` writes them."""
-    sizes = {name: dataset.meta.splits[name].rows for name in WORDS}
+    sizes = {name: dataset.meta.splits[name].rows for name in SPLIT_NAMES}
     there: dict[Split, np.ndarray] = {}
     if split is not None:
         for name in EVALUATED:
@@ -35,8 +35,9 @@ def by_position(
     for name, at in there.items():
         if len(at) != sizes[name]:
             raise UsageError(
-                f"{table.name} has {len(at):,} scores without ids, {dataset.name!r} has {sizes[name]:,} {WORDS[name]} "
-                "rows: by position there must be one for each. Import them with row ids (`data export` gives them)."
+                f"{table.name} has {len(at):,} scores without ids, {dataset.name!r} has {sizes[name]:,} "
+                f"{SPLIT_NAMES[name]} rows: by position there must be one for each. Import them with row ids "
+                "(`data export` gives them)."
             )
     notes = []
     if label is None:
@@ -55,7 +56,7 @@ def _split_by_size(table: ScoreTable, dataset: PreparedDataset, sizes: dict[Spli
     fitting = [name for name in EVALUATED if sizes[name] == count]
     if len(fitting) == 1:
         return fitting[0]
-    listed = ", ".join(f"{sizes[name]:,} {WORDS[name]}" for name in EVALUATED)
+    listed = ", ".join(f"{sizes[name]:,} {SPLIT_NAMES[name]}" for name in EVALUATED)
     if fitting:
         raise UsageError(f"{dataset.name!r} has {listed} rows: say which {table.name} is of (--split val or test).")
     both = (
@@ -88,7 +89,7 @@ def _refuse_labels(
         else "Correct the file"
     )
     raise Refused(
-        f"{table.name} does not fit the {WORDS[split]} rows of {dataset.name!r}, matched by position:",
+        f"{table.name} does not fit the {SPLIT_NAMES[split]} rows of {dataset.name!r}, matched by position:",
         [Problem("label", len(wrong), "has another label", "have another label", first)],
         hint,
     )

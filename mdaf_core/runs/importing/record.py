@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import keep
-from mdaf_core.data.store.schema import LONGEST_HISTORY
+from mdaf_core.data.store.schema import LONGEST_HISTORY, SPLIT_NAMES
 from mdaf_core.metrics.metric import FIRST_DEFINITION
 from mdaf_core.metrics.registry import metrics
 from mdaf_core.runs import tracking
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.imported import IMPORTED, ImportedModel, ImportedScores, marked_name
 from mdaf_core.runs.importing.examine import Examined
-from mdaf_core.runs.importing.keys import EVALUATED, WORDS
+from mdaf_core.runs.importing.keys import EVALUATED
 from mdaf_core.runs.predictions import write_predictions
 from mdaf_core.runs.provenance import code_version, fingerprint, versions
 from mdaf_core.runs.results import RunResult, SplitMetrics
@@ -51,7 +51,7 @@ def record(examined: Examined, config: RunConfig, seed: int, seed_known: bool, s
             columns = {"logit": part.logit}
             keep(path, lambda: write_predictions(path, dataset.rows(split), columns, LONGEST_HISTORY))  # noqa: B023
         of_splits = {
-            split: examined.parts[split].metrics if split in examined.parts else _unknown(WORDS[split])
+            split: examined.parts[split].metrics if split in examined.parts else _unknown(SPLIT_NAMES[split])
             for split in EVALUATED
         }
         result = RunResult(

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from mdaf_core.base.errors import UsageError
+from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.metrics import registry
 from mdaf_core.reporting import captions, words
 from mdaf_core.reporting.figure import Drawn, Kind
-from mdaf_core.reporting.material import SPLIT_WORDS, Material
+from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper import paragraph
 from mdaf_core.reporting.parts import short_name
 from mdaf_core.reporting.topics.comparison import charts, frames
@@ -30,7 +31,7 @@ def _leaderboard(material: Material) -> Drawn:
     members = frames.comparison_members(comparison).filter(
         pl.col("configuration").is_in(frame["configuration"].implode())
     )
-    x_title = f"{captions.metric(material)}, {SPLIT_WORDS[material.split]} rows"
+    x_title = f"{captions.metric(material)}, {SPLIT_NAMES[material.split]} rows"
     chart = charts.leaderboard(frame, members, x_title=x_title)
     if comparison.noise_floor is None:
         how = "one seed each, so no variance over seeds is known"

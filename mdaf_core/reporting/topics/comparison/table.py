@@ -11,9 +11,9 @@ from mdaf_core.analysis.compared import mark_legend
 from mdaf_core.analysis.comparison import mean_of
 from mdaf_core.analysis.plan import unplanned_mark
 from mdaf_core.data.store.sample import sample_words
+from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.metrics.registry import in_results, metric
 from mdaf_core.reporting import captions
-from mdaf_core.reporting.material import SPLIT_WORDS
 from mdaf_core.reporting.paper.paragraph import not_comparable
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.words import MISSING, listed, seeds, signed
@@ -73,7 +73,7 @@ def results_table(comparison: StudyComparison, runs: Sequence[RunRecord]) -> Pap
     data = frame.with_columns(pl.Series(name, values, dtype=pl.Float64) for name, values in columns.items())
     return PaperTable(
         name=f"results-{comparison.split}" + ("" if comparison.metric == "auc" else f"-{comparison.metric}"),
-        title=f"Results on {SPLIT_WORDS[comparison.split]} rows",
+        title=f"Results on {SPLIT_NAMES[comparison.split]} rows",
         caption=_results_caption(comparison, unknown),
         cells=cells,
         data=data,
@@ -86,7 +86,7 @@ def _results_caption(comparison: StudyComparison, unknown: Sequence[str]) -> str
     """What the table rests on; `unknown`: metrics whose sampling error over users is not."""
     by = metric(comparison.metric)
     counts = [len(c.values) for c in comparison.configurations]
-    rows = f"{SPLIT_WORDS[comparison.split]} rows"
+    rows = f"{SPLIT_NAMES[comparison.split]} rows"
     if comparison.sample:
         rows = sample_words(comparison.sample, rows)
     parts = [

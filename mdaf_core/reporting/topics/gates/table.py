@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mdaf_core.base.errors import UsageError
-from mdaf_core.reporting.material import SPLIT_WORDS
+from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics.gates import frames
 from mdaf_core.reporting.words import MISSING, signed
@@ -43,7 +43,7 @@ def gates_table(runs: Sequence[RunRecord], split: Split, margin: Margin | None =
     return PaperTable(
         name=f"gates-{split}",
         title="Whether the gates are adaptive",
-        caption=f"Gates on {SPLIT_WORDS[split]} rows: what is lost in bp of AUC [95% interval: {covers}] where g, the "
+        caption=f"Gates on {SPLIT_NAMES[split]} rows: what is lost in bp of AUC [95% interval: {covers}] where g, the "
         "weight of the sequential branch's vector, is its median for all rows, another row's, or another row's of the "
         "same user (the last two: mean of 20 shuffles). Adaptive: each is above 0 at 5%, and more of it comes from "
         "choosing between the branches than from g as a score; not shown is not shown to be small.",
@@ -80,7 +80,7 @@ def groups_table(run: RunRecord, split: Split, by: str = "history_length") -> Pa
     return PaperTable(
         name=f"gate-groups-{split}",
         title=f"Gate and branches by {TITLES[by][0].lower()}{TITLES[by][1:]}",
-        caption=f"Gate and branches of {run.configuration}, seed {run.seed}, on {SPLIT_WORDS[split]} rows [95% "
+        caption=f"Gate and branches of {run.configuration}, seed {run.seed}, on {SPLIT_NAMES[split]} rows [95% "
         "interval: other users, with this trained model]: mean of g, the weight of the sequential branch's vector, "
         "which does not measure how much the history is used, and mean size of each branch's part in a row's log-odds "
         "(Shapley values, a missing branch being another row's).",
