@@ -97,9 +97,12 @@ def _ordered(found: list[Standing]) -> list[Standing]:
         order = st.segmented_control(
             "Order", list(ORDER), format_func=ORDER.get, default="newest", required=True, key="order",
             bind="query-params", width="content", label_visibility="collapsed",
-            help="Best: by the last mean of each. It says something of studies on one data set.",
         )  # fmt: skip
-    return shelf.best_first(found) if order == "best" else found
+    if order != "best":
+        return found
+    if len({one.study.dataset for one in found}) > 1:
+        st.caption("By each study's best mean, which says nothing across data sets: choose one above.")
+    return shelf.best_first(found)
 
 
 def _table(found: list[Standing]) -> list[int]:

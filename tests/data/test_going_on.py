@@ -15,6 +15,7 @@ from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.settings import get_settings
 from mdaf_core.data.formats.base import parse_options
 from mdaf_core.data.formats.registry import get_source
+from mdaf_core.data.formats.synthetic import SyntheticOptions
 from mdaf_core.data.prepare import resources
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.prepare.work import work_folder
@@ -296,3 +297,10 @@ def test_a_split_that_is_asked_for_is_not_the_generated_one_of_the_same_name(tin
     asked = prepare("synthetic", name="asked", options={"size": "tiny", "split": "time"})
     assert asked.meta.request != tiny.meta.request and asked.meta.splits != tiny.meta.splits
     assert prepare("synthetic", name="again", options={"size": "tiny"}).meta.splits == tiny.meta.splits
+
+
+def test_shares_are_not_asked_for_where_parts_are_generated() -> None:
+    shares = ("fractions", "val_from", "split_seed")
+    assert not any(SyntheticOptions.has_effect(name, {}) for name in shares)
+    assert SyntheticOptions.has_effect("fractions", {"split": "time"})
+    assert SyntheticOptions().request()["split"] == "time", "stored data sets of the generated parts call it that"

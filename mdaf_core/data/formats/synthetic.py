@@ -31,7 +31,7 @@ from scipy.special import expit
 from mdaf_core.base.progress import Progress
 from mdaf_core.data.formats import planted_cue
 from mdaf_core.data.formats.base import RawTable, Source, calendar_columns, calendar_fields, weekday_titles
-from mdaf_core.data.formats.options import SourceOptions
+from mdaf_core.data.formats.options import SourceOptions, SplitKind
 from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY, FieldSpec
 
 START = 1_714_953_600  # 2024-05-06 00:00 UTC, a Monday
@@ -70,6 +70,7 @@ SIZES = {
 class SyntheticOptions(SourceOptions):
     """The split is part of the generation: by time, 70 % / 15 % / 15 %; of size long also by users."""
 
+    split: SplitKind = Field("given", description=SourceOptions.model_fields["split"].description)
     size: Literal["tiny", "small", "report", "long"] = Field(
         "tiny",
         description="tiny: 20,000 rows, seconds. small: 200,000. report: 1.5 million, with the report's row counts, "
@@ -87,12 +88,15 @@ class SyntheticOptions(SourceOptions):
 
     @classmethod
     def has_effect(cls, name: str, chosen: dict[str, Any]) -> bool:
-        """Nothing is read, so no row is bad and no file another one."""
+        """Nothing is read, so no row is bad and no file another one; all parts are given."""
+        if name == "split_seed" and chosen.get("split", "given") == "given":
+            return False
         return name not in ("skip_bad_rows", "expect_md5", "accept_md5") and super().has_effect(name, chosen)
 
     def request(self) -> dict[str, Any]:
-        """Its own split is another one than that of the same name, once somebody asks for it."""
-        request = super().request() | ({"own_split": False} if "split" in self.model_fields_set else {})
+        """Its own split is another one than those that somebody asks for; stored data sets call it `time`."""
+        asked = "split" in self.model_fields_set
+        request = super().request() | ({"own_split": False} if asked else {"split": "time"})
         if self.size != "long":
             del request["cue_distance"]
         return request
