@@ -50,6 +50,11 @@ class ModelSettings(BaseModel):
         return False
 
     @property
+    def reads_users(self) -> bool:
+        """Whether it tells a row's own user from others, and is refused on data that have no field for users."""
+        return False
+
+    @property
     def lacks_state(self) -> str:
         """Why a user's state cannot be kept from event to event, as the end of a sentence; empty where it can
         (`HistoryEncoder.begin`)."""

@@ -32,6 +32,10 @@ class SequenceConfig(ModelSettings):
     )
     dropout: DropoutRate = 0.3
 
+    @property
+    def reads_users(self) -> bool:
+        return self.co_occurrence
+
 
 from collections.abc import Callable
 from typing import Any

@@ -15,7 +15,7 @@ from mdaf_core.studies.definitions import definition_names, get_definition, over
 from mdaf_core.studies.launch import queue, run_configurations
 from mdaf_core.studies.status import cells
 from mdaf_core.studies.store import Study, get_study, update_study
-from mdaf_core.studies.suitable import check_audit, check_histories
+from mdaf_core.studies.suitable import check_audit, check_inputs
 
 
 def extend(study_id: str, seeds: Sequence[int]) -> Study:
@@ -50,7 +50,7 @@ def add_configuration(study_id: str, config: RunConfig) -> Study:
     """
     study = get_study(study_id)
     check_audit(study.dataset, study.acknowledged)
-    check_histories(study.dataset, [config])
+    check_inputs(study.dataset, [config])
     check_name(config.name, "configuration")
     seen = any(cell.state == "finished" for cell in cells(study))
     added = AddedConfiguration(configuration=config.name, added=_now(), results_seen=seen)

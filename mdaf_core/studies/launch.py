@@ -18,7 +18,7 @@ from mdaf_core.studies.definitions import design as factorial_design
 from mdaf_core.studies.seeds import seeds_to_try
 from mdaf_core.studies.status import cells, unqueued
 from mdaf_core.studies.store import Group, Study, create_study
-from mdaf_core.studies.suitable import check_audit, check_histories, source_of
+from mdaf_core.studies.suitable import check_audit, check_inputs, source_of
 from mdaf_core.studies.trainings import training_job
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def run_configurations(
             raise UsageError("Seeds until decided takes a reference and a configuration to compare with it.")
     if after is None:
         check_audit(dataset, acknowledged)
-        check_histories(dataset, configs)
+        check_inputs(dataset, configs)
     study = create_study(
         title=title,
         definition=definition,

@@ -14,6 +14,7 @@ from mdaf_core.studies.definitions import definition_names, get_definition
 
 if TYPE_CHECKING:
     from mdaf_core.data.audit.report import Check
+    from mdaf_core.models.base import ModelSettings
 
 
 def source_of(dataset: str) -> str | None:
@@ -25,9 +26,14 @@ def source_of(dataset: str) -> str | None:
 
 
 def possible_presets(dataset: PreparedDataset, names: Sequence[str]) -> list[str]:
-    """Those of the presets that can be trained on this data set: models that read histories need some."""
-    has_history = bool(dataset.meta.history_fields)
-    return [name for name in names if has_history or not get_preset(name).model.reads_history]
+    """Those of the presets that can be trained on this data set: models that read histories need some, those that
+    tell users apart a field for them."""
+    has_history, has_users = bool(dataset.meta.history_fields), dataset.meta.features().user is not None
+
+    def fits(model: ModelSettings) -> bool:
+        return (has_history or not model.reads_history) and (has_users or not model.reads_users)
+
+    return [name for name in names if fits(get_preset(name).model)]
 
 
 @dataclass(frozen=True)
@@ -51,19 +57,24 @@ def runnable(dataset: PreparedDataset) -> list[Runnable]:
     return found
 
 
-def check_histories(dataset: str, configs: Sequence[RunConfig]) -> None:
-    """Refuse configurations that read the user's history where the data set has none.
+def check_inputs(dataset: str, configs: Sequence[RunConfig]) -> None:
+    """Refuse configurations that read the user's history, or tell users apart, where the data set has none.
 
     Raises:
         UsageError: names them.
     """
-    if PreparedDataset.open(dataset).meta.history_fields:
-        return
+    meta = PreparedDataset.open(dataset).meta
     blind = [config.name for config in configs if config.model.reads_history]
-    if blind:
+    if blind and not meta.history_fields:
         raise UsageError(
             f"Data set {dataset!r} has no histories, and these configurations read them: {', '.join(blind)}. "
             "Leave them out (`--only` names the ones to run)."
+        )
+    apart = [config.name for config in configs if config.model.reads_users]
+    if apart and meta.features().user is None:
+        raise UsageError(
+            f"Data set {dataset!r} has no field for users, and these configurations tell a row's own log from others': "
+            f"{', '.join(apart)}. Set their co_occurrence to false, or leave them out."
         )
 
 
@@ -113,7 +124,7 @@ def check_each(
         Data set → those of them that failed there.
 
     Raises:
-        UsageError: as `check_audit` and `check_histories`, or an id failed on none.
+        UsageError: as `check_audit` and `check_inputs`, or an id failed on none.
     """
     failed = {name: {check.id for check in failed_checks(name)} for name in datasets}
     unknown = [check for check in acknowledged if not any(check in found for found in failed.values())]
@@ -122,5 +133,5 @@ def check_each(
     of_each = {name: [check for check in acknowledged if check in failed[name]] for name in datasets}
     for name, mine in of_each.items():
         check_audit(name, mine)
-        check_histories(name, configs)
+        check_inputs(name, configs)
     return of_each

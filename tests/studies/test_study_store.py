@@ -212,6 +212,19 @@ def test_models_that_read_histories_need_some(tiny):
     assert possible == ["lr", "dcnv2"]
 
 
+def test_models_that_tell_users_apart_need_a_field_for_them(tiny):
+    meta = json.loads((tiny.path / "dataset.json").read_text())
+    fields = [field | {"role": "context"} if field["role"] == "user" else field for field in meta["fields"]]
+    assert suitable.possible_presets(tiny, ["mdaf-plus"]) == ["mdaf-plus"] and fields != meta["fields"]
+    write_json(tiny.path / "dataset.json", {**meta, "fields": fields})
+    apart = get_preset("mdaf-plus")
+    alone = apart.with_overrides(["model.sequential.co_occurrence=false"])
+    with pytest.raises(UsageError, match="no field for users.*: mdaf-plus"):
+        suitable.check_inputs("tiny", [apart])
+    suitable.check_inputs("tiny", [alone])
+    assert suitable.possible_presets(PreparedDataset.open("tiny"), ["mdaf-plus", "mdaf-full"]) == ["mdaf-full"]
+
+
 def test_the_demo_prepares_its_data_first_and_only_once(home):
     first = run_demo()
     prepare_job = next(j for j in store.list_jobs() if j.kind == "prepare")

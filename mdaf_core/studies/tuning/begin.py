@@ -74,7 +74,7 @@ def begin(
         raise UsageError(f"The reference {reference!r} is not among the configurations {', '.join(names)}.")
     check_margin(margin, metric)
     suitable.check_audit(dataset, acknowledged)
-    suitable.check_histories(dataset, configs)
+    suitable.check_inputs(dataset, configs)
     for config, space in zip(configs, spaces, strict=True):
         check_space(config, space)
     made = search.create(
