@@ -129,7 +129,15 @@ OF_DATA = ("gate-history", "gate-history-popularity", "gate-activity-hour", "seq
 @needs_poppler
 @pytest.mark.parametrize("name", [name for name in FIGURES if not name.startswith("slices")])
 def test_pdfs_have_embedded_fonts_and_no_raster_and_svgs_are_small(large_study, name: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    if name in (*OF_DATA, "reported-curves", "latency", "quality-history", "component-effects", "across"):
+    if name in (
+        *OF_DATA,
+        "reported-curves",
+        "latency",
+        "quality-history",
+        "component-effects",
+        "across",
+        "expected-best",
+    ):
         pytest.skip("no data set, no Mamba4Rec alone, no measurement of speed, one length, no factorial, one study")
     figure = make_figure(Material(large_study), name)
     made = export.render_all(figure.chart, columns=2, origin=figure.origin)

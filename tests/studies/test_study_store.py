@@ -219,7 +219,7 @@ def test_models_that_tell_users_apart_need_a_field_for_them(tiny):
     write_json(tiny.path / "dataset.json", {**meta, "fields": fields})
     apart = get_preset("mdaf-plus")
     alone = apart.with_overrides(["model.sequential.co_occurrence=false"])
-    with pytest.raises(UsageError, match="no field for users.*: mdaf-plus"):
+    with pytest.raises(UsageError, match=r"no field for users.*: mdaf-plus"):
         suitable.check_inputs("tiny", [apart])
     suitable.check_inputs("tiny", [alone])
     assert suitable.possible_presets(PreparedDataset.open("tiny"), ["mdaf-plus", "mdaf-full"]) == ["mdaf-full"]
