@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 
 from mdaf_core.analysis.margins import parse_margin
 from mdaf_core.base.errors import StudioError, UsageError
-from mdaf_core.data.store.schema import SPLIT_NAMES
+from mdaf_core.data.store.schema import EVALUATED
 from mdaf_core.metrics.registry import metrics
 from mdaf_core.reporting.material import OF_SEARCH, OF_STUDIES, Material
 from mdaf_core.reporting.stamp import Origin
@@ -107,8 +107,8 @@ def resolve(text: str) -> tuple[Material, str]:
 
 
 def _set(material: Material, key: str, value: str) -> None:
-    if key == "split" and value in SPLIT_NAMES:
-        material.split = value  # type: ignore[assignment]
+    if key == "split" and value in EVALUATED:
+        material.split = value
     elif key == "type" and value in get_args(Typeface):
         material.typeface = value  # type: ignore[assignment]
     elif key == "metric" and value in metrics():
@@ -124,7 +124,7 @@ def _set(material: Material, key: str, value: str) -> None:
             raise UsageError(f"Study {material.study.id} has no configuration {', '.join(unknown)}.")
     else:
         known = (
-            f"split={'|'.join(SPLIT_NAMES)}, margin=20bp or 1% or none, metric={'|'.join(metrics())}, lines=NAME+NAME, "
+            f"split={'|'.join(EVALUATED)}, margin=20bp or 1% or none, metric={'|'.join(metrics())}, lines=NAME+NAME, "
             f"type={'|'.join(get_args(Typeface))}, with=STUDY+STUDY"
         )
         raise UsageError(f"There is no setting {key + '=' + value!r} of a figure. Known: {known}.")

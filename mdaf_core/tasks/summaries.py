@@ -11,7 +11,7 @@ from mdaf_core.analysis.curves import CurveKind, curve_points
 from mdaf_core.analysis.gates import gate_summary, without_gate
 from mdaf_core.analysis.slices import slice_metrics
 from mdaf_core.base.errors import StudioError
-from mdaf_core.data.store.schema import Split
+from mdaf_core.data.store.schema import EVALUATED
 from mdaf_core.runs import tracking
 from mdaf_core.runs.groups import by_configuration
 from mdaf_core.studies.store import Study, get_study
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mdaf_core.runs.config import RunConfig
     from mdaf_core.runs.results import RunResult
 
-EVALUATED: tuple[Split, ...] = ("val", "test")
 CURVES: tuple[CurveKind, ...] = ("roc", "pr", "calibration")
 
 

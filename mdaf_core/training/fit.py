@@ -16,7 +16,7 @@ from mdaf_core.base.files import keep, reading, write_json
 from mdaf_core.base.settings import get_settings
 from mdaf_core.data.store.content import check_unaltered
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import SPLIT_NAMES, Split
+from mdaf_core.data.store.schema import EVALUATED, SPLIT_NAMES, Split
 from mdaf_core.metrics.auc import auc
 from mdaf_core.metrics.values import Undefined
 from mdaf_core.models.registry import plugins_of, require_known
@@ -41,8 +41,6 @@ from mdaf_core.training.precision import require_products
 from mdaf_core.training.predict import predict
 
 __all__ = ["Cancelled", "Progress", "train"]
-
-EVALUATED: tuple[Split, ...] = ("val", "test")
 
 
 def train(

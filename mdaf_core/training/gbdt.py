@@ -20,7 +20,7 @@ from mdaf_core.base.files import keep, write_text
 from mdaf_core.data.batches.gather import match_features, match_names
 from mdaf_core.data.batches.variants import with_histories_of
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
-from mdaf_core.data.store.schema import UNKNOWN, DatasetMeta, Split
+from mdaf_core.data.store.schema import EVALUATED, UNKNOWN, DatasetMeta, Split
 from mdaf_core.metrics.auc import auc
 from mdaf_core.metrics.log_loss import log_loss
 from mdaf_core.metrics.values import Undefined
@@ -32,7 +32,6 @@ from mdaf_core.runs.schedule import best_epoch, quality, stop_reason, trees_by_e
 from mdaf_core.training.module import sample_of_training_rows
 from mdaf_core.training.replaced import history_columns
 
-EVALUATED: tuple[Split, ...] = ("val", "test")
 MODEL = "model.txt"
 
 

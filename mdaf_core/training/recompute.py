@@ -8,12 +8,11 @@ import numpy as np
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import Split
+from mdaf_core.data.store.schema import EVALUATED, Split
 from mdaf_core.runs import files
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.tracking import RunRecord, artifact
 
-EVALUATED: tuple[Split, ...] = ("val", "test")
 TOLERANCE = 1e-3
 """Of a logit: other versions of the libraries round differently, other weights or data differ by more."""
 

@@ -16,13 +16,12 @@ from mdaf_core.data.audit.base import Written, pieces, rows_text
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.audit.report import Status
 from mdaf_core.data.store.describe import local_times
-from mdaf_core.data.store.schema import UNKNOWN, Split
+from mdaf_core.data.store.schema import EVALUATED, UNKNOWN, Split
 
 # Six hours in a row in which people sleep begin between these hours.
 QUIET_FROM, QUIET_TO = 22, 5
 _TIME_BINS = 4096
 _FAR_SHARE = 0.01
-_JUDGED: tuple[Split, ...] = ("val", "test")
 
 
 @check("unseen-users", "Unseen users", place=230)
@@ -31,7 +30,7 @@ def unseen_users(data: Written) -> Answer | None:
         return None
     known = np.zeros(1 + max(int(rows.user.max(initial=0)) for rows in data.rows.values()), bool)
     known[data.rows["train"].user] = True
-    return _unseen(data, "user", {split: ~known[data.rows[split].user] for split in _JUDGED})
+    return _unseen(data, "user", {split: ~known[data.rows[split].user] for split in EVALUATED})
 
 
 @check("unseen-items", "Unseen items", place=231)
@@ -39,7 +38,7 @@ def unseen_items(data: Written) -> Answer | None:
     item = data.role("item")
     if item is None:
         return None
-    return _unseen(data, item, {split: data.rows[split].columns[item] == UNKNOWN for split in _JUDGED})
+    return _unseen(data, item, {split: data.rows[split].columns[item] == UNKNOWN for split in EVALUATED})
 
 
 def _unseen(data: Written, what: str, new: dict[Split, np.ndarray]) -> Answer:

@@ -28,7 +28,8 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-SPLIT_NAMES: dict[Split, str] = {"train": "training", "val": "validation", "test": "test"}
+EVALUATED: tuple[Split, ...] = ("val", "test")
+SPLIT_NAMES: dict[str, str] = {"train": "training", "val": "validation", "test": "test"}
 
 
 class FieldSpec(BaseModel):

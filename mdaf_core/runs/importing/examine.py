@@ -12,11 +12,10 @@ import polars as pl
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.content import check_unaltered
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import SPLIT_NAMES, Split
+from mdaf_core.data.store.schema import EVALUATED, SPLIT_NAMES, Split
 from mdaf_core.metrics.values import sigmoid
 from mdaf_core.runs.imported import SplitScores
 from mdaf_core.runs.importing.columns import Chosen, Columns, recognise
-from mdaf_core.runs.importing.keys import EVALUATED
 from mdaf_core.runs.importing.matching import match
 from mdaf_core.runs.importing.scores import log_odds
 from mdaf_core.runs.importing.table import ScoreTable, open_table

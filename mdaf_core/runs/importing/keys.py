@@ -11,11 +11,10 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.data.reading.times import read_times
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import TICKS, UNKNOWN, DatasetMeta, Split
+from mdaf_core.data.store.schema import EVALUATED, TICKS, UNKNOWN, DatasetMeta, Split
 from mdaf_core.runs.importing.columns import Columns
 from mdaf_core.runs.importing.table import SPLIT_WORDS, ScoreTable
 
-EVALUATED: tuple[Split, ...] = ("val", "test")
 _USER, _ITEM, _TIME, _ROW = "user", "item", "time", "row"
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import SPLIT_NAMES, Split
+from mdaf_core.data.store.schema import EVALUATED, SPLIT_NAMES, SPLITS, Split
 from mdaf_core.runs.importing.columns import Columns
-from mdaf_core.runs.importing.keys import EVALUATED, file_keys, keys_of, labels, splits_of
+from mdaf_core.runs.importing.keys import file_keys, keys_of, labels, splits_of
 from mdaf_core.runs.importing.positions import by_position
 from mdaf_core.runs.importing.refused import FIRST, Problem, Refused
 from mdaf_core.runs.importing.table import ScoreTable
@@ -64,7 +64,7 @@ def match(
     if wanted is None:
         rows = _present(rows, mine, key)
     elif split is None and len(mine) > len(rows[wanted]):
-        others = pl.concat([read_rows(name) for name in SPLIT_NAMES if name != wanted])
+        others = pl.concat([read_rows(name) for name in SPLITS if name != wanted])
         there = mine.join(rows[wanted].select(key), on=key, how="semi")["at"]
         elsewhere = mine.join(others.select(key), on=key, how="semi")["at"]
         drop = set(elsewhere.to_list()) - set(there.to_list())
@@ -211,7 +211,7 @@ def _unknown(
     table: ScoreTable, unknown: pl.DataFrame, read_rows: Callable[[Split], pl.DataFrame], key: list[str]
 ) -> list[Problem]:
     """Rows that are not among the splits': of training rows it is said."""
-    seen = pl.concat([read_rows(split) for split in SPLIT_NAMES]).select(key)
+    seen = pl.concat([read_rows(split) for split in SPLITS]).select(key)
     elsewhere = unknown.join(seen, on=key, how="semi", maintain_order="left")
     strange = unknown.join(seen, on=key, how="anti", maintain_order="left")
     words = (

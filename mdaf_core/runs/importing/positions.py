@@ -7,8 +7,7 @@ import polars as pl
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import SPLIT_NAMES, Split
-from mdaf_core.runs.importing.keys import EVALUATED
+from mdaf_core.data.store.schema import EVALUATED, SPLIT_NAMES, SPLITS, Split
 from mdaf_core.runs.importing.refused import FIRST, Problem, Refused
 from mdaf_core.runs.importing.table import ScoreTable
 
@@ -22,7 +21,7 @@ def by_position(
     wanted: Split | None,
 ) -> tuple[dict[Split, np.ndarray], list[str]]:
     """The i-th score is of the i-th row of the split, as `data export` writes them."""
-    sizes = {name: dataset.meta.splits[name].rows for name in SPLIT_NAMES}
+    sizes = {name: dataset.meta.splits[name].rows for name in SPLITS}
     there: dict[Split, np.ndarray] = {}
     if split is not None:
         for name in EVALUATED:

@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import keep
-from mdaf_core.data.store.schema import LONGEST_HISTORY, SPLIT_NAMES
+from mdaf_core.data.store.schema import EVALUATED, LONGEST_HISTORY, SPLIT_NAMES
 from mdaf_core.metrics.metric import FIRST_DEFINITION
 from mdaf_core.metrics.registry import metrics
 from mdaf_core.runs import tracking
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.imported import IMPORTED, ImportedModel, ImportedScores, marked_name
 from mdaf_core.runs.importing.examine import Examined
-from mdaf_core.runs.importing.keys import EVALUATED
 from mdaf_core.runs.predictions import write_predictions
 from mdaf_core.runs.provenance import code_version, fingerprint, versions
 from mdaf_core.runs.results import RunResult, SplitMetrics
