@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 ROOM = 120  # characters of names in a sentence that people still read
 
@@ -13,6 +15,7 @@ def some(names: Sequence[str], most: int = 3, room: int = 0) -> str:
     Args:
         most: how many are named in any case; further ones while all named together take at most `room` characters.
     """
-    named = max((n for n in range(len(names) + 1) if n <= most or sum(map(len, names[:n])) <= room), default=0)
+    fitting = bisect_right(list(accumulate(map(len, names[: room + 1]))), room)
+    named = min(len(names), max(most, fitting))
     more = len(names) - named
     return ", ".join(names[:named]) + (f" and {more} more" if more > 0 else "")

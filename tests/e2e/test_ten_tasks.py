@@ -74,6 +74,13 @@ class Visitor:
         self.click(self.main.get_by_role("combobox", name=label))
         self.click(self.page.get_by_role("option", name=option).first)
 
+    def study(self, title: str) -> None:
+        """Another study; the link names it as soon as the page does."""
+        before = self.page.url
+        self.choose("Study", title)
+        expect(self.page).not_to_have_url(before)
+        settled(self.page)
+
     def type(self, label: str, text: str) -> None:
         field = self.page.get_by_label(label, exact=True)
         field.fill(text)
@@ -141,7 +148,7 @@ def best_of_last_week(visitor: Visitor, there: recorded.Lab, _: Path) -> int:
 
 
 def why_it_changed(visitor: Visitor, there: recorded.Lab, _: Path) -> int:
-    visitor.choose("Study", "Nightly, week 48")
+    visitor.study("Nightly, week 48")
     reader = visitor.run_of("mdaf-full")
     reader.choose("Another run", "mdaf-full, seed 42 · Nightly, week 47")
     expect(reader.main.get_by_text("What differs: settings. The same: data.")).to_be_visible()
@@ -155,7 +162,7 @@ def why_it_changed(visitor: Visitor, there: recorded.Lab, _: Path) -> int:
 
 
 def share_with_a_reviewer(visitor: Visitor, there: recorded.Lab, folder: Path) -> int:
-    visitor.choose("Study", "Headline")
+    visitor.study("Headline")
     visitor.go("Export")
     visitor.button("For a reviewer")
     visitor.click(visitor.page.get_by_text("Anonymous", exact=True))
@@ -167,7 +174,7 @@ def share_with_a_reviewer(visitor: Visitor, there: recorded.Lab, folder: Path) -
 
 
 def two_more_seeds(visitor: Visitor, there: recorded.Lab, _: Path) -> int:
-    visitor.choose("Study", "Headline")
+    visitor.study("Headline")
     visitor.button("Add seeds")
     visitor.type("Seeds to add", "44, 45")
     visitor.button("Add them")
@@ -192,7 +199,7 @@ def delete_and_undo(visitor: Visitor, there: recorded.Lab, _: Path) -> int:
 
 
 def over_three_data_sets(visitor: Visitor, there: recorded.Lab, folder: Path) -> int:
-    visitor.choose("Study", "Nightly, week 47")
+    visitor.study("Nightly, week 47")
     visitor.go("Compare")
     visitor.click(visitor.main.get_by_text("Across studies", exact=True))
     visitor.choose("With these studies", "Third data · third")
@@ -206,7 +213,7 @@ def over_three_data_sets(visitor: Visitor, there: recorded.Lab, folder: Path) ->
 
 
 def runs_of_two_studies(visitor: Visitor, there: recorded.Lab, _: Path) -> int:
-    visitor.choose("Study", "Nightly, week 48")
+    visitor.study("Nightly, week 48")
     visitor.go("Compare")
     visitor.click(visitor.main.get_by_text("Across studies", exact=True))
     visitor.choose("With these studies", "Nightly, week 47 · toy")
@@ -216,7 +223,7 @@ def runs_of_two_studies(visitor: Visitor, there: recorded.Lab, _: Path) -> int:
 
 
 def predictions_of_a_run(visitor: Visitor, there: recorded.Lab, folder: Path) -> int:
-    visitor.choose("Study", "Headline")
+    visitor.study("Headline")
     reader = visitor.run_of("mdaf-full")
     path = reader.saved(reader.main.get_by_role("button", name="Test rows, CSV"), folder)
     assert {"row_id", "user", "label", "probability", "g", "item"} <= set(pl.read_csv(path).columns)
@@ -225,7 +232,7 @@ def predictions_of_a_run(visitor: Visitor, there: recorded.Lab, folder: Path) ->
 
 
 def again_with_one_change(visitor: Visitor, there: recorded.Lab, _: Path) -> int:
-    visitor.choose("Study", "Headline")
+    visitor.study("Headline")
     reader = visitor.run_of("mdaf-full")
     reader.button("Run again with one change")
     reader.click(reader.page.get_by_role("combobox", name="Setting"))

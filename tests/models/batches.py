@@ -19,7 +19,11 @@ RICH = FeatureSpec(
 )
 NO_CATEGORY = FeatureSpec.from_vocabulary({"item": 40, "user": 30})
 HISTORY_WITHOUT_ITEM = FeatureSpec(
-    categorical={"item": 40, "category": 9, "user": 30}, history=("category",), item="item", category="category"
+    categorical={"item": 40, "category": 9, "user": 30},
+    history=("category",),
+    item="item",
+    category="category",
+    user="user",
 )
 NO_HISTORY = FeatureSpec(categorical={"C1": 12, "C2": 30}, numeric=("I1",))
 ONLY_NUMERIC = FeatureSpec(categorical={}, numeric=("I1", "I2"))

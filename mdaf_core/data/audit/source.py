@@ -103,7 +103,7 @@ def skipped_rows(data: Written) -> Answer:
     )
 
 
-@check("unread-columns", "Columns not read", place=253)
+@check("unread-columns", "Unread columns", place=254)
 def unread_columns(data: Written) -> Answer | None:
     unread = data.meta.unread
     if unread is None:

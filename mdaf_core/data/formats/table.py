@@ -224,6 +224,7 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
             table.notes.append(f"The time {options.timestamp} names months without a day: there is no field dayofweek.")
     if not fields and not options.new_rows:
         raise UsageError("Nothing goes into a model: name item, category, user, categorical or numeric columns.")
+    read_columns = set(used)
     events, history_fields = _events(rows, {name: lists.filter(good) for name, lists in histories.items()}, options)
     return RawTable(
         rows=rows,
@@ -242,7 +243,7 @@ def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTab
         skipped_rows=file.ragged + int(table.bad.sum()),
         examples={"skipped": (file.examples + table.examples.get("skipped", []))[:EXAMPLES]},
         notes=table.notes,
-        unread=[column for column in file.columns() if column not in used],
+        unread=[column for column in file.columns() if column not in read_columns],
     )
 
 
