@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -178,25 +179,30 @@ def _capsule(key: Key) -> None:
         "For a reviewer", icon=":material/deployed_code:", help="One file that shows the study and proves it."
     ):
         st.caption(CAPSULE)
-        anonymous = st.checkbox(
-            "Anonymous", key="anonymous",
-            help="Without title, note, tags, names of people and machines, paths, commits.",
-        )  # fmt: skip
         title = st.text_input(
-            "Title in the file", key="capsule-title", placeholder="the study's" if not anonymous else "A study"
+            "Title in the file", key="capsule-title", placeholder="the study's; without names: A study"
         )
 
-        def make() -> bytes:
+        def make(anonymous: bool) -> bytes:
             from mdaf_core.reporting.capsule.make import capsule
 
             return capsule(_material(key), None, anonymous=anonymous, title=title).html.encode()
 
-        name = "study.html" if anonymous else f"{key[0]}.html"
-        st.download_button(
-            "Download the file", make, name, "text/html", on_click="ignore", icon=":material/download:", key="capsule",
-            help="Made when you click, in up to a minute.",
-        )  # fmt: skip
-        st.code(f"mdaf verify {name}", language="sh")
+        # A button each: a box ticked just before the click would reach the program after it.
+        for label, anonymous, name, what in (
+            ("With names", False, f"{key[0]}.html", "Title, note, tags, runs and machines as they are."),
+            (
+                "Without names",
+                True,
+                "study.html",
+                "Neither title, note, tags, names of people and machines, paths nor commits.",
+            ),
+        ):
+            st.download_button(
+                label, partial(make, anonymous), name, "text/html", on_click="ignore", icon=":material/download:",
+                key=f"capsule-{anonymous}", help=f"{what} Made when you click, in up to a minute.",
+            )  # fmt: skip
+        st.code(f"mdaf verify {key[0]}.html", language="sh")
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------------
