@@ -58,7 +58,9 @@ else:  # `streamlit run` imports it, and serves
     from streamlit.runtime.pages_manager import PagesManager
 
     import serving
+    from mdaf_core.base.imports import collect_rarely
 
+    collect_rarely()
     # Until the first `st.navigation`, Streamlit would take the folder `pages/` for its older kind of app, and run the
     # page of a link straight to it without this file: another list of pages in a wider sidebar, then an error.
     PagesManager.uses_pages_directory = False

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from mdaf_core.base.imports import collect_rarely
+
 if TYPE_CHECKING:
     from mdaf_core.data.store.dataset import PreparedDataset
 
 # A busy machine is slow: no example is timed.
 settings.register_profile("patient", deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+collect_rarely()  # as the program does
 
 ROOT = Path(__file__).resolve().parent.parent
 

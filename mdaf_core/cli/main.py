@@ -15,6 +15,7 @@ from mdaf_core import plugins
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import full_sentence, is_full
+from mdaf_core.base.imports import collect_rarely
 from mdaf_core.base.version import __version__
 from mdaf_core.cli.output import say
 
@@ -185,6 +186,7 @@ def root(
 
 def main() -> None:
     """Run the command line; exits with 0 done, 1 failed, 2 wrong usage."""
+    collect_rarely()
     with notices.collect() as left_out:
         code = 0
         try:

@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mdaf_core.base.imports import collect_rarely
 from mdaf_core.queue import api, worker
 from mdaf_core.queue.kind import Kind
 
@@ -43,6 +44,7 @@ def main(kinds: Mapping[str, Kind[Any]], preload: Iterable[str] = (), node: str 
     os.dup2(null, 0)
     os.dup2(2, 1)  # what libraries print goes to the log, not between the events
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    collect_rarely()
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     for module in preload:
         importlib.import_module(module)

@@ -29,7 +29,7 @@ from mdaf_core.training.optimizer import build_optimizer, clip_gradients
 
 STEPS, STEP_ROWS = 12, 64
 TRAINING = TrainingConfig(
-    batch_size=128, eval_batch_size=64, max_epochs=2, warmup_epochs=0, learning_rate=5e-3, min_learning_rate=1e-3
+    batch_size=128, eval_batch_size=128, max_epochs=2, warmup_epochs=0, learning_rate=5e-3, min_learning_rate=1e-3
 )
 """How a subject is trained: a few steps, at a rate at which they show."""
 
@@ -134,16 +134,18 @@ class Subject:
         return self.train(self.config)
 
     def train(self, config: ModelSettings, steps: int = STEPS, rows: int = STEP_ROWS, watch: bool = True) -> Trained:
-        """A few steps from scratch, on batches of rows drawn anew each time."""
+        """A few steps from scratch, on batches of rows drawn anew each time. Without `watch`, only what has a gradient
+        is told, and no step is taken once everything has had one."""
         model = self.build(1, config).train()
         names = dict(model.named_parameters())
+        learning = {name for name, parameter in names.items() if parameter.requires_grad and parameter.numel()}
         seen = Trained({})
         optimizer = build_optimizer(model, TRAINING)
         rng = np.random.default_rng(0)
         total, history = len(self.data.rows("train")), self.history_of(model)
         hooks = [
             module.register_forward_hook(lambda _m, _i, _o, name=name: seen.ran.add(name))
-            for name, module in model.named_modules()
+            for name, module in (model.named_modules() if watch else ())
         ]
         torch.manual_seed(2)
         with _calls(seen.called) if watch else _nothing():
@@ -159,6 +161,8 @@ class Subject:
                         (gradient.coalesce().values() if gradient.is_sparse else gradient).any()
                     ):
                         seen.touched.add(name)
+                if not watch and learning <= seen.touched:
+                    break
                 if step == 0:
                     seen.unregistered = _leaves_outside(loss, model)
                 if seen.touched:  # else there is nothing to step with: the checks say so

@@ -1,9 +1,12 @@
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
+from mdaf_core.base import process, settings
 from mdaf_core.base.imports import lean
 
 
@@ -29,3 +32,17 @@ def test_two_threads_get_one_whole_library(tmp_path, monkeypatch):
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(lean, ["slow_of_a_test"] * 2)
     assert first is second and first.whole
+
+
+LAUNCHER = "from mdaf_core.queue import launcher; launcher.main({}, ['told'])"
+COMMAND = "import sys; from mdaf_core.cli.main import main; sys.argv[1:] = ['metrics']; main()"
+
+
+@pytest.mark.parametrize("program", [LAUNCHER, COMMAND])
+def test_programs_look_for_garbage_rarely(tmp_path: Path, program: str) -> None:
+    told = "import atexit, gc; atexit.register(lambda: print(gc.get_threshold()[0]))"
+    (tmp_path / "told.py").write_text(told)
+    there = process.environment() | {"PYTHONPATH": f"{settings.PROJECT_ROOT}:{tmp_path}"}
+    command = [sys.executable, "-c", f"import told; {program}"]
+    run = subprocess.run(command, env=there, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    assert (run.stdout + run.stderr).split()[-1] == "10000"
