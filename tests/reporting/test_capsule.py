@@ -148,13 +148,24 @@ def test_a_prediction_that_was_changed_is_named_with_its_row(file: Path, home: P
     packed = page.blocks(text)["predictions"]
     runs = scores.unpack(base64.b64decode(packed))
     first = next(iter(runs))
-    runs[first] = {**runs[first], "logit": runs[first]["logit"].copy()}
-    runs[first]["logit"][7] += 1e-6
-    file.write_text(text.replace(packed, base64.b64encode(scores.pack(runs)).decode()), "utf-8")
-    alone = [one.where for one in verify.verify(file).differences]
-    assert any(where.endswith("logit: changed since it was sealed") for where in alone)
-    beside = verify.verify(file, home / "runs").differences
-    assert beside[0].where.endswith("› logit › row 7")
+
+    def after(column: str, **rows: float) -> list[verify.Difference]:
+        """What is found in the predictions, after these rows of the first run were given these values."""
+        values = runs[first][column].copy()
+        values[[int(row[1:]) for row in rows]] = list(rows.values())
+        altered = {**runs, first: {**runs[first], column: values}}
+        file.write_text(text.replace(packed, base64.b64encode(scores.pack(altered)).decode()), "utf-8")
+        return [one for one in verify.verify(file).differences if one.where.startswith("Predictions")]
+
+    logit, label = runs[first]["logit"], runs[first]["label"]
+    (one,) = after("logit", _7=logit[7] + 1e-6)
+    assert one.where == "Predictions › mdaf-full, seed 1 › logit, changed since it was sealed › row 7"
+    assert (float(one.in_file), float(one.should_be)) == (logit[7] + 1e-6, logit[7])
+    assert verify.verify(file, home / "runs").differences[0].where.endswith("› logit › row 7")
+    (several,) = after("logit", _7=logit[7] + 1e-6, _9=0.0)
+    assert several.where.endswith("logit, changed since it was sealed in more than one row, or its seal was")
+    (labels,) = after("label", _3=1 - label[3], _8=1 - label[8])  # other runs have them still
+    assert labels.where.endswith("› label, changed since it was sealed › row 3 and 1 more")
     file.write_text(text.replace(packed, packed[:400] + "AAAA" + packed[404:]), "utf-8")
     with pytest.raises(BadInputError, match="predictions were changed"):
         verify.verify(file)
@@ -207,6 +218,20 @@ def test_what_its_predictions_contradict_is_not_sent_out(study: str) -> None:
     files.write_result(run.run_id, run.result.model_copy(update={"test": better}))
     with pytest.raises(StudioError, match=r"holds auc = 0\.99, but its predictions give"):
         make.capsule(Material(get_study(study)))
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int64, np.int32, np.uint8])
+def test_the_one_value_that_was_changed_is_found_again(kind: type[np.generic]) -> None:
+    values = (np.random.default_rng(0).normal(size=500) * 50 + 100).astype(kind)
+    seal = scores.sealed(values)
+    assert scores.restored(values, seal) is None
+    for at, value in ((0, 0), (7, 3), (499, 120)):
+        altered = values.copy()
+        altered[at] = value
+        back = scores.restored(altered, seal)
+        assert back is not None and back.tobytes() == values.tobytes()
+        altered[8] += 1
+        assert scores.restored(altered, seal) is None
 
 
 def test_packing_keeps_every_bit() -> None:

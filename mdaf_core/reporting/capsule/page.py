@@ -17,7 +17,7 @@ from mdaf_core.reporting import theme
 from mdaf_core.reporting.capsule import content, parts
 from mdaf_core.reporting.capsule.rebuilt import rebuilt
 from mdaf_core.reporting.capsule.record import Record
-from mdaf_core.reporting.capsule.scores import Columns, digest
+from mdaf_core.reporting.capsule.scores import Columns, sealed
 
 HERE = Path(__file__).parent
 BLOCK = re.compile(r'(<script id="(record|predictions|library|seal)"[^>]*>)(.*?)(</script>)', re.DOTALL)
@@ -108,13 +108,13 @@ def _allowed(script: str) -> str:
 
 
 def seal(record: dict[str, Any], scores: Mapping[str, Columns], text: str) -> dict[str, dict[str, str]]:
-    """SHA-256 of each part of a capsule: of the record, of each run's columns, of the page, of the library."""
+    """SHA-256 of each part of a capsule: of the record, of each run's columns (see `sealed`), of page and library."""
     named = {f"{key}": record[key] for key in sorted(record) if key != "runs"}
     named |= {_run_name(run): run for run in record["runs"]}
     return {
         "record": {name: _sha(json.dumps(value, sort_keys=True)) for name, value in named.items()},
         "predictions": {
-            f"{run} {name}": digest(values) for run, columns in scores.items() for name, values in columns.items()
+            f"{run} {name}": sealed(values) for run, columns in scores.items() for name, values in columns.items()
         },
         "page": {"text": _sha(shell(text)), "library": _sha(blocks(text)["library"])},
     }

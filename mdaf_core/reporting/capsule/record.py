@@ -23,7 +23,7 @@ from mdaf_core.runs.tracking import RunRecord
 from mdaf_core.studies.results import PLANNED
 from mdaf_core.studies.store import Study
 
-FORMAT = 1
+FORMAT = 2
 _OF_PROVENANCE = (
     "code", "versions", "platform", "processor", "cores", "threads", "device", "scan", "dataset", "plugins",
 )  # fmt: skip

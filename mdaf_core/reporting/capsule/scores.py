@@ -48,6 +48,36 @@ def digest(values: NDArray[Any]) -> str:
     return hashlib.sha256(values.dtype.str.encode() + np.ascontiguousarray(values).tobytes()).hexdigest()
 
 
+def sealed(values: NDArray[Any]) -> str:
+    """A column's `digest`, and two sums by which `restored` finds one changed value: of all values as whole numbers of
+    so many bytes, and of these numbers times their places from 1. In hexadecimal."""
+    bytes_NK = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), values.itemsize).astype(np.int64)
+    of_bytes = bytes_NK.sum(0), np.einsum("n,nk->k", np.arange(1, len(values) + 1), bytes_NK)
+    sums = (sum(int(one) << 8 * k for k, one in enumerate(each)) for each in of_bytes)
+    return " ".join([digest(values), *(f"{one:x}" for one in sums)])
+
+
+def restored(values: NDArray[Any], seal: str) -> NDArray[Any] | None:
+    """A column as it was before one of its values was changed; None where that was not all.
+
+    The second sum changed by as many times the change of the first as the value's place says; the digest decides.
+
+    Args:
+        seal: the column as it was, `sealed`.
+    """
+    (_, *mine), (whole, *then) = sealed(values).split(), seal.split()
+    change, placed = (int(a, 16) - int(b, 16) for a, b in zip(mine, then, strict=True))
+    row = placed // change - 1 if change else -1
+    if not 0 <= row < len(values):
+        return None
+    value = int.from_bytes(values[row].tobytes(), "little") - change
+    if not 0 <= value < 1 << 8 * values.itemsize:
+        return None
+    out = values.copy()
+    out[row] = np.frombuffer(value.to_bytes(values.itemsize, "little"), values.dtype)[0]
+    return out if digest(out) == whole else None
+
+
 def pack(runs: Mapping[str, Columns]) -> bytes:
     """Run → its columns as bytes. Columns that runs share are kept once."""
     parts: dict[str, bytes] = {}

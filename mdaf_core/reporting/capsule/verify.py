@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from mdaf_core.base.errors import BadInputError, StudioError, UsageError
@@ -23,7 +24,7 @@ from mdaf_core.base.version import __version__
 from mdaf_core.reporting.capsule import page
 from mdaf_core.reporting.capsule.rebuilt import metrics_of
 from mdaf_core.reporting.capsule.record import CLOSE, FORMAT, Record, different
-from mdaf_core.reporting.capsule.scores import CARRIED, Columns, unpack
+from mdaf_core.reporting.capsule.scores import CARRIED, Columns, restored, unpack
 from mdaf_core.runs.predictions import REPLACED_COLUMNS
 
 SECTIONS = {"record": "Record", "predictions": "Predictions", "page": "File"}
@@ -86,7 +87,7 @@ def verify(path: Path, predictions: Path | None = None) -> Verified:
     differences = [
         *(_rows(record, inside, scores) if inside is not scores else ()),
         *_as_written(found["record"], remade),
-        *_sealed(text, remade, record),
+        *_sealed(text, remade, record, scores),
         *_metrics(record, scores),
         *_library(found["library"], record),
         *shown,
@@ -157,11 +158,18 @@ def _rows(record: Record, inside: Mapping[str, Columns], other: Mapping[str, Col
             where = f"Predictions › {_named(record, run_id)} › {name}"
             if there is None or len(there) != len(values):
                 yield Difference(where=f"{where}: other rows than beside it")
-            elif len(apart := np.flatnonzero((values != there) & ~((values != values) & (there != there)))):
-                at = int(apart[0])
-                more = f" and {len(apart) - 1:,} more" if len(apart) > 1 else ""
-                where = f"{where} › row {columns['row_id'][at]}{more}"
-                yield Difference(where=where, in_file=repr(values[at].item()), should_be=repr(there[at].item()))
+            else:
+                yield from _apart(where, columns, name, there)
+
+
+def _apart(where: str, columns: Columns, name: str, right: NDArray[Any]) -> Iterator[Difference]:
+    """The first row of a column that is not as it should be, and how many more are not."""
+    values = columns[name]
+    if len(apart := np.flatnonzero((values != right) & ~((values != values) & (right != right)))):
+        at = int(apart[0])
+        more = f" and {len(apart) - 1:,} more" if len(apart) > 1 else ""
+        where = f"{where} › row {columns['row_id'][at]}{more}"
+        yield Difference(where=where, in_file=repr(values[at].item()), should_be=repr(right[at].item()))
 
 
 def _metrics(record: Record, scores: Mapping[str, Columns]) -> Iterator[Difference]:
@@ -200,7 +208,7 @@ def _as_written(text: str, remade: str) -> Iterator[Difference]:
         yield Difference(where="Record: it holds what a record does not")
 
 
-def _sealed(text: str, remade: str, record: Record) -> Iterator[Difference]:
+def _sealed(text: str, remade: str, record: Record, scores: Mapping[str, Columns]) -> Iterator[Difference]:
     """Parts of the file whose digest is not that of the seal."""
     should = json.loads(page.blocks(remade)["seal"])
     try:
@@ -208,14 +216,31 @@ def _sealed(text: str, remade: str, record: Record) -> Iterator[Difference]:
         for section, name in SECTIONS.items():
             mine, theirs = should[section], seal[section]
             for part in dict.fromkeys([*mine, *theirs]):
-                if mine.get(part) != theirs.get(part):
-                    first, _, rest = part.partition(" ")
-                    said = f"{_named(record, first)} › {rest}" if section == "predictions" else part
-                    yield Difference(where=f"{name} › {said}: changed since it was sealed")
+                if mine.get(part) == theirs.get(part):
+                    continue
+                if section == "predictions":
+                    yield from _column(part, mine, theirs, record, scores)
+                else:
+                    yield Difference(where=f"{name} › {part}: changed since it was sealed")
         if f"Seal <code>{page.seal_id(seal)}</code>" not in text:
             yield Difference(where="Page › Seal: it is not the seal's number")
     except (ValueError, KeyError, AttributeError, TypeError):
         yield Difference(where="Seal: it cannot be read")
+
+
+def _column(
+    part: str, mine: dict[str, str], theirs: dict[str, str], record: Record, scores: Mapping[str, Columns]
+) -> Iterator[Difference]:
+    """The rows of a column that were changed since it was sealed: another run has it still, or it was one row."""
+    run, _, name = part.partition(" ")
+    where, was = f"Predictions › {_named(record, run)} › {name}, changed since it was sealed", None
+    if part in mine and part in theirs:
+        same = next((other.partition(" ") for other, seal in mine.items() if seal == theirs[part]), None)
+        was = scores[same[0]][same[2]] if same else restored(scores[run][name], theirs[part])
+    if was is None or len(was) != len(scores[run][name]):
+        yield Difference(where=f"{where} in more than one row, or its seal was")
+    else:
+        yield from _apart(where, scores[run], name, was)
 
 
 # ---- the page --------------------------------------------------------------------------------------------------------
