@@ -31,7 +31,7 @@ def choose(
     )  # fmt: skip
 
 
-def choose_one(label: str, name: str, labels: Mapping[str, str], *, placeholder: str, help: str) -> str | None:
+def choose_one(label: str, name: str, labels: Mapping[str, str], *, placeholder: str) -> str | None:
     """The id that is chosen, which lives in the link under `name`; None until one is."""
     titles = shared.told_apart(dict(labels))
     key = f"_{name}"
@@ -47,5 +47,5 @@ def choose_one(label: str, name: str, labels: Mapping[str, str], *, placeholder:
 
     return st.selectbox(
         label, list(titles), index=None, format_func=titles.__getitem__, key=key, on_change=changed,
-        placeholder=placeholder, help=help,
+        placeholder=placeholder,
     )  # fmt: skip

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 def draw(study: Study, runs: Sequence[RunRecord], split: Split, metric_key: str, margin: str) -> None:
     from mdaf_core.analysis.margins import parse_margin
-    from mdaf_core.metrics.registry import metric
-    from mdaf_core.reporting.topics.comparison.charts import differences
-    from mdaf_core.reporting.topics.factorial import effects_frame, effects_table, sentences
+    from mdaf_core.reporting.topics.factorial import effects_chart, effects_frame, effects_table, sentences
     from mdaf_core.studies.results import effects_of
 
     if study.factorial is None:
@@ -38,12 +36,16 @@ def draw(study: Study, runs: Sequence[RunRecord], split: Split, metric_key: str,
         effects_table(found).to_pandas().style.format(shared.fmt_p, subset=["p", "p of parity"]),
         "effects",
         title="Effects of components",
-        column_config={"Effect, bp": bp, "Low, bp": bp, "High, bp": bp},
+        column_config={
+            "Effect, bp": bp,
+            "Low, bp": bp,
+            "High, bp": bp,
+            "Not told from": st.column_config.TextColumn(help="Effects that these runs cannot tell from it."),
+        },
     )
-    frame = effects_frame(found)
     shared.show_chart(
-        differences(frame, margin_bp=found.margin_bp, x_title=f"Effect on {metric(metric_key).title}, bp"),
-        "effects-chart", frame, title="Effect of each component, and of two together",
+        effects_chart(found), "effects-chart", effects_frame(found),
+        title="Effect of each component, and of two together",
         help="Line: 95% interval over other seeds and other users, not adjusted for the number of effects.",
     )  # fmt: skip
     for one in sentences(found):

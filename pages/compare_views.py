@@ -145,7 +145,7 @@ def history_length(study: Study, runs: list[RunRecord], comparison: StudyCompari
     number, four = st.column_config.NumberColumn, st.column_config.NumberColumn(format="%.4f")
     words = history_length.COLUMNS
     shared.show_table(
-        table.rename(words), "history-lengths", title="Each length",
+        table.rename(words).drop(words["name"]), "history-lengths", title="Each length",
         column_config=dict.fromkeys((words["mean"], words["low"], words["high"]), four)
         | {words["longer"]: number(format="%.1f", help="Of these rows, those whose user has more events than that.")}
         | dict.fromkeys(

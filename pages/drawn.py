@@ -123,7 +123,7 @@ def show_table(
     for column, config in (column_config or {}).items():
         given = {"label": config} if isinstance(config, str) else {k: v for k, v in config.items() if v is not None}
         columns[column] = columns.get(column, {}) | given
-    _show_long_names(getattr(df, "data", df), columns, options)
+    _show_whole_texts(getattr(df, "data", df), columns, options)
     df = _with_minus_signs(df, columns)
     options.setdefault("height", "content" if len(getattr(df, "data", df)) <= 30 else "auto")
     with st.container(key=f"table-{name}", gap="xsmall"):
@@ -135,17 +135,27 @@ def show_table(
 
 
 MOST_STYLED = 2000  # rows of a table whose cells are written one by one
-NAME_WIDTH, NAME_LINE = 320, 52  # of a column of long names: pixels, and the characters that fit
+IN_LINES = ("Configuration", "Winner")  # columns whose long texts take several lines: cut off, two may read the same
+LINE_WIDTH, LINE = 320, 52  # of such a column: pixels, and the characters that fit
 
 
-def _show_long_names(df: Any, columns: dict[str, Any], options: dict[str, Any]) -> None:
-    """Give long names of configurations several lines: cut off, two may read the same."""
-    if "Configuration" not in df.columns:
-        return
-    lines = min(3, -(-max(map(len, df["Configuration"]), default=0) // NAME_LINE))
-    if lines > 1:
-        columns["Configuration"] = columns.get("Configuration", {}) | {"width": NAME_WIDTH}
-        options.setdefault("row_height", 20 * lines + 22)  # text wraps in rows of 60 pixels and more
+def _show_whole_texts(df: Any, columns: dict[str, Any], options: dict[str, Any]) -> None:
+    """Give texts room where Streamlit would cut them off: of a column's width it asks the first ten rows, and of those
+    not what is twice as long as their mean."""
+    most = 1
+    for name in df.columns if len(df) < MOST_STYLED else ():
+        config = columns.get(name, {})
+        lengths = [len(text) for text in df[name] if isinstance(text, str)]
+        if not lengths or "width" in config or (config.get("type_config") or {}).get("type") == "link":
+            continue
+        longest, usual = max(lengths), sum(lengths[:10]) / len(lengths[:10])
+        if longest > LINE and name in IN_LINES:
+            columns[name] = config | {"width": LINE_WIDTH}
+            most = max(most, min(3, -(-longest // LINE)))
+        elif 1.5 * usual < longest <= LINE:
+            columns[name] = config | {"width": round(longest * LINE_WIDTH / LINE) + 20}
+    if most > 1:
+        options.setdefault("row_height", 20 * most + 22)  # text wraps in rows of 60 pixels and more
 
 
 def _with_minus_signs(df: Any, columns: dict[str, Any]) -> Any:

@@ -40,7 +40,7 @@ def draw(run: RunRecord) -> None:
     titles = _studies()
     chosen = beside.choose_one(
         "Another run", "with", {id: _label(one, titles) for id, one in near.items()},
-        placeholder="Choose a run: why do their figures differ?", help=HELP,
+        placeholder="Choose a run: why do their figures differ?",
     )  # fmt: skip
     if chosen is None:
         return
@@ -48,7 +48,7 @@ def draw(run: RunRecord) -> None:
     with shared.guard():
         found = two_runs.differences(run, other)
         st.markdown(f"**{two_runs.said(found)}** [The other run](run?run={other.run_id})")
-        left, right = st.columns(2, gap="medium")
+        left, right = st.columns([4, 5], gap="medium")
         with left:
             if found:
                 _differences(found)

@@ -31,7 +31,7 @@ from mdaf_core.analysis.significance import (
 )
 from mdaf_core.analysis.verdicts import chance_notes, decide, fit_margin, interim_look
 from mdaf_core.data.store.sample import sample_note
-from mdaf_core.data.store.schema import Split
+from mdaf_core.data.store.schema import SPLIT_NAMES, Split
 from mdaf_core.metrics.jackknife import groups_words
 from mdaf_core.metrics.registry import metric as known_metric
 from mdaf_core.runs.groups import by_configuration
@@ -254,7 +254,7 @@ def compare_study(
         out.sample = row_sampling([(group[s],) for s in whose.values], split, metric, over_items).sample
     if out.sample is not None:
         out.rows, out.users = out.sample.rows, out.sample.users
-        out.notes += filter(None, [sample_note(out.sample)])
+        out.notes += filter(None, [sample_note(out.sample, f"{SPLIT_NAMES[split]} rows")])
         if known.errors is None:
             units, what = (out.rows, "rows") if out.users is None else (out.users, "users")
             out.notes += filter(None, [groups_words(units, out.rows, what)])

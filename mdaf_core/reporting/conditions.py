@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from mdaf_core.analysis.convergence import diverged, unfinished
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.store.sample import sample_note
+from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.reporting import words
 from mdaf_core.reporting.words import listed, seeds
 
@@ -300,8 +301,8 @@ def _budgets(facts: _Facts) -> Iterator[Condition]:
 
 
 def _users(facts: _Facts) -> Iterator[Condition]:
-    note = sample_note(facts.comparison.sample) if facts.comparison and facts.comparison.sample else ""
-    if note:
+    sample = facts.comparison.sample if facts.comparison else None
+    if sample and (note := sample_note(sample, f"{SPLIT_NAMES[facts.split]} rows")):
         yield Condition(kind="users", sentence=note, grave=True)
 
 

@@ -153,7 +153,8 @@ class Material:
 
         if not self.study.tuned_in:
             raise UsageError(
-                f"Study {self.study.id} compares no winners of a search: `study tune` makes one that does."
+                f"Study {self.study.id} compares no winners of a search: `python -m mdaf_core study tune` makes one "
+                "that does."
             )
         return summary(search.get(self.study.tuned_in))
 

@@ -105,11 +105,12 @@ def tooltips(**fields: str) -> list[alt.Tooltip]:
     return out
 
 
-def dash(order: Sequence[str]) -> alt.StrokeDash:
-    """Dashes by configuration, so that grey print tells lines apart."""
+def dash(order: Sequence[str], shown: Sequence[str]) -> alt.StrokeDash:
+    """Of lines beside `colour`, whose legend, if any, shows the dashes as well, so that grey print tells them apart."""
     import altair as alt
 
     from mdaf_core.reporting.theme import DASHES
 
     pattern = [DASHES[i % len(DASHES)] for i in range(len(order))]
-    return alt.StrokeDash("configuration:N", scale=alt.Scale(domain=list(order), range=pattern), legend=None)
+    scale = alt.Scale(domain=list(order), range=pattern)
+    return alt.StrokeDash("configuration:N", scale=scale, legend=None if len(shown) < 2 else alt.Undefined)

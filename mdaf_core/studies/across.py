@@ -60,7 +60,7 @@ def together(ids: Sequence[str]) -> list[Study]:
     if len(found) < 2:
         raise UsageError(
             f"Study {found[0].id} stands alone: name another one, on the same data set or on others. "
-            "`study run DEFINITION --data A --data B` launches one on several data sets at once."
+            "`python -m mdaf_core study run DEFINITION --data A --data B` launches one on several data sets at once."
         )
     return found
 

@@ -26,6 +26,10 @@ def test_effects_are_told(call, home):
     assert code == 0 and [one["effect"] for one in told["effects"]] == ["gate", "loss", "gate × loss"]
     text = call("factorial", study.id, "--margin", "100")[1]
     assert "2^2 design, 4 configurations × 2 seeds" in text and "Margin: ±100.0 bp" in text
-    assert make_figure(Material(study), "component-effects").data["configuration"].to_list()[0] == "gate"
-    table = make_table(Material(study), "effects")
+    figure, table = make_figure(Material(study), "component-effects"), make_table(Material(study), "effects")
+    assert figure.data["configuration"].to_list()[0] == "gate"
+    assert figure.data["verdict"].to_list() == table.cells["Shown"], "chart and table have one word a verdict"
+    assert {"helps", "harms"} & set(table.cells["Shown"])
+    domain = figure.chart.to_dict()["layer"][-1]["encoding"]["shape"]["scale"]["domain"]
+    assert set(domain) == set(table.cells["Shown"])
     assert table.cells["Component"] == ["gate", "loss", "gate × loss"] and r"$\times$" in table.latex()

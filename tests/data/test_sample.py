@@ -22,11 +22,14 @@ def test_words():
     assert sample_words(equal, "test rows") == (
         "6,000 test rows of 2,000 users (effective 2,000; the largest has 0.05% of the rows)"
     )
-    assert sample_note(equal) == ""
+    assert sample_note(equal, "test rows") == ""
     large = sample_of(np.r_[np.zeros(500), np.arange(1, 501)])
-    assert "One user has 50% of these rows: they are worth 4.0 users" in sample_note(large)
+    assert "One user has 50% of the test rows: they are worth 4.0 users" in sample_note(large, "test rows")
     some = sample_of(np.r_[np.zeros(120), np.arange(1, 881)])
-    assert sample_note(some).startswith("One user has 12% of these rows; they are worth")
+    assert sample_note(some, "rows").startswith("One user has 12% of the rows; they are worth")
     few = sample_of(np.repeat(np.arange(6), 9))
-    assert "effective 6.0" in users_words(few) and "cannot" not in sample_note(few) and "6.0 users" in sample_note(few)
+    assert "effective 6.0" in users_words(few)
+    assert sample_note(few, "test rows").startswith("One user has 17% of the test rows: they are worth 6.0 users")
+    alike = Sample(rows=54, users=40, effective_users=9.0, largest_user=0.09)
+    assert sample_note(alike, "test rows").startswith("The test rows are of few users: they are worth 9.0 users")
     assert sample_words(Sample(rows=5, users=2)) == "5 rows of 2 users" and users_words(Sample(rows=5)) == ""

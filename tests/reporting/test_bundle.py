@@ -67,7 +67,7 @@ def test_every_figure_and_table_can_be_made(tiny) -> None:
         assert not figure.data.is_empty()
         figure.chart.to_dict()
     assert {name for name, _ in left_out} == {"slices-unseen", "component-effects", "across", "expected-best"}
-    assert ("slices-unseen", "All rows are in one slice of: unseen in training.") in left_out
+    assert ("slices-unseen", 'By "Unseen in training", all rows are in one slice.') in left_out
     for name in TABLES:
         if name not in ("effects", "data-sets", *OF_SEARCH):  # of a factorial, of studies on several data sets
             assert make_table(material, name).latex()

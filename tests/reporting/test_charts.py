@@ -14,7 +14,7 @@ from mdaf_core.analysis.curves import pr_points
 from mdaf_core.metrics.pr_auc import pr_auc
 from mdaf_core.reporting import parts
 from mdaf_core.reporting.theme import themed
-from mdaf_core.reporting.topics import cost, scores
+from mdaf_core.reporting.topics import cost, scores, tuning
 from mdaf_core.reporting.topics.comparison import charts
 from mdaf_core.reporting.topics.curves import charts as curve_charts
 
@@ -120,3 +120,21 @@ def test_names_are_in_expressions_only_as_strings() -> None:
         literal = re.fullmatch(r"\((\{.*\})\)\[datum\.value\] \|\| datum\.label", text)
         assert literal and literal[1].isascii() and set(json.loads(literal[1])) <= set(names)
     assert found
+
+
+@pytest.mark.parametrize("names", [["bst"], ["bst", "lr"]])
+def test_lines_of_configurations_have_one_legend_that_shows_their_dashes(names: list[str]) -> None:
+    """Where one channel of a legend has it and another has not, Vega-Lite warns."""
+    runs = pl.DataFrame({"run_id": names, "configuration": names})
+    rates = pl.DataFrame({name: [0.0, 1.0] for name in ("fpr", "tpr", "recall", "precision")})
+    trials = pl.DataFrame({"trials": [1, 2], "expected": [0.7, 0.8], "low": 0.6, "high": 0.9})
+    for chart in (
+        scores.roc(runs.join(rates, how="cross"), order=names),
+        scores.precision_recall(runs.join(rates, how="cross"), 0.3, order=names),
+        tuning.expected_chart(runs.join(trials, how="cross"), names, "Validation AUC"),
+    ):
+        (layer,) = [one["encoding"] for one in chart.to_dict()["layer"] if "strokeDash" in one["encoding"]]
+        legends = [layer[channel].get("legend", {}) for channel in ("color", "strokeDash")]
+        assert [one is None for one in legends] == [len(names) == 1] * 2
+        if len(names) > 1:
+            assert legends[0]["symbolType"] == "stroke"

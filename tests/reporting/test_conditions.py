@@ -159,7 +159,7 @@ def test_rows_that_hang_on_one_user_are_said_in_captions(home) -> None:
     assert material.comparison.sample is not None
     material.comparison.sample = Sample(rows=400, users=50, effective_users=4.2, largest_user=0.47)
     for make, name in ((make_figure, "differences"), (make_table, "results"), (make_table, "overfitting")):
-        assert "One user has 47% of these rows: they are worth 4.2 users" in make(material, name).caption
+        assert "One user has 47% of the test rows: they are worth 4.2 users" in make(material, name).caption
 
 
 def test_a_failure_that_nobody_acknowledged_is_said_too(home, tiny) -> None:

@@ -160,3 +160,13 @@ def test_a_configuration_with_one_seed_among_others(home) -> None:
     shown = dict(zip(table.cells["Configuration"], table.cells[heading], strict=True))
     assert "[" in shown["mdaf-static"] and "[" not in shown["lr"]
     assert "No interval for lr" in table.caption
+
+
+def test_numbers_in_powers_of_ten_are_set_like_numbers() -> None:
+    cells = {
+        "Setting": ["model.dropout", "decay"],
+        "dcnv2": ["0.407", "1.74e-05"],
+        "Tried": ["0..0.5", "1e-06..0.1 log"],
+    }
+    latex = paper_table.PaperTable("t", "T", "C.", cells, pl.DataFrame()).latex()
+    assert r"\begin{tabular}{@{}lrl@{}}" in latex

@@ -58,14 +58,18 @@ def share_words(share: float) -> str:
     return f"{share:.0%}" if share >= 0.095 else f"{100 * share:.2g}%"
 
 
-def sample_note(sample: Sample) -> str:
-    """What to know about results that hang on few users, as a sentence; empty where there are enough."""
+def sample_note(sample: Sample, rows: str) -> str:
+    """What to know about results that hang on few users, as a sentence; empty where there are enough.
+
+    Args:
+        rows: which they are, `test rows`: the sentence also stands beside what is shown of other rows.
+    """
     if sample.effective_users is None or sample.largest_user is None:
         return ""
-    largest = f"One user has {share_words(sample.largest_user)} of these rows"
+    largest = f"One user has {share_words(sample.largest_user)} of the {rows}"
     if sample.effective_users < FEW:
         return (
-            f"{largest if sample.largest_user >= CONCENTRATED else 'These rows are of few users'}: they are worth "
+            f"{largest if sample.largest_user >= CONCENTRATED else f'The {rows} are of few users'}: they are worth "
             f"{sample.effective_users:.1f} users of equal size. Intervals are wide for it, and still speak of users "
             "like these few; a crawler, a shared device or an id for 'unknown' is better left out."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -241,5 +242,5 @@ def _cell(tag: str, content: str, align: str, style: str = "") -> str:
 
 
 def _is_numeric(text: str) -> bool:
-    """Whether a cell is set like a number: figures and signs, perhaps a k or M at the end."""
-    return not any(c.isalpha() for c in text.removesuffix("k").removesuffix("M"))
+    """Whether a cell is set like a number: figures and signs, perhaps a power of ten or a k or M at the end."""
+    return not any(c.isalpha() for c in re.sub(r"(?<=\d)(e[+-]\d+|k|M)$", "", text))

@@ -10,19 +10,27 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.metrics.registry import metric
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.paper.table import PaperTable
-from mdaf_core.reporting.topics.comparison.charts import differences
+from mdaf_core.reporting.topics.comparison.charts import VERDICT_SHAPES, differences
+from mdaf_core.reporting.topics.comparison.frames import with_symbol
 from mdaf_core.reporting.words import p_value, sentence, signed
 
 if TYPE_CHECKING:
-    from mdaf_core.analysis.factorial import Effects
+    import altair as alt
+
+    from mdaf_core.analysis.factorial import Effect, Effects
     from mdaf_core.reporting.material import Material
 
-WORDS = {"better": "▲ helps", "worse": "▼ harms", "parity": "◆ less than the margin", "not shown": "● not shown"}
-TOGETHER = WORDS | {"better": "▲ more together", "worse": "▼ less together"}
+WORDS = {"better": "helps", "worse": "harms", "parity": "less than the margin"}
+TOGETHER = WORDS | {"better": "more together", "worse": "less together"}
+
+
+def _word(one: Effect) -> str:
+    """A verdict as it is said of an effect."""
+    return (TOGETHER if one.together else WORDS).get(one.verdict, one.verdict)
 
 
 def effects_frame(found: Effects) -> pl.DataFrame:
-    """One row an effect, with the columns that `differences` draws."""
+    """One row an effect, with the columns that `differences` draws; verdicts in the words of effects."""
     rows = [
         {
             "configuration": one.effect,
@@ -31,7 +39,7 @@ def effects_frame(found: Effects) -> pl.DataFrame:
             "difference_high_bp": one.test.high * 1e4 if one.test else None,
             "p_adjusted": one.p_adjusted,
             "p_parity_adjusted": one.p_parity_adjusted,
-            "verdict": one.verdict,
+            "verdict": _word(one),
             "below_noise_floor": False,
             "seeds": len(found.seeds),
             "covers": one.test.covers if one.test else "",
@@ -56,19 +64,28 @@ def effects_frame(found: Effects) -> pl.DataFrame:
 def effects_table(found: Effects) -> pl.DataFrame:
     """Columns as people read them."""
     frame = effects_frame(found)
-    words = [(TOGETHER if one.together else WORDS).get(one.verdict, one.verdict) for one in found.effects]
     return pl.DataFrame(
         {
             "Component": frame["configuration"],
-            "Verdict": words,
+            "Verdict": [with_symbol(one.verdict).replace(one.verdict, _word(one)) for one in found.effects],
             "Effect, bp": frame["difference_bp"],
             "Low, bp": frame["difference_low_bp"],
             "High, bp": frame["difference_high_bp"],
             "p": frame["p_adjusted"],
             "p of parity": frame["p_parity_adjusted"],
-            "Not told from": [", ".join(one.mixed_up) for one in found.effects],
-        }
+            "Not told from": [", ".join(one.mixed_up) or None for one in found.effects],
+        },
+        schema_overrides={"Not told from": pl.String},
     )
+
+
+def effects_chart(found: Effects) -> alt.TopLevelMixin:
+    """The effects with their intervals, each verdict's shape that of comparisons."""
+    shapes = {word: VERDICT_SHAPES[key] for words in (WORDS, TOGETHER) for key, word in words.items()}
+    return differences(
+        effects_frame(found), margin_bp=found.margin_bp, x_title=f"Effect on {metric(found.metric).title}, bp",
+        shapes=shapes | VERDICT_SHAPES,
+    )  # fmt: skip
 
 
 def sentences(found: Effects) -> list[str]:
@@ -89,9 +106,7 @@ def sentences(found: Effects) -> list[str]:
 
 def _figure(material: Material) -> Drawn:
     found = _found(material)
-    frame = effects_frame(found)
-    chart = differences(frame, margin_bp=found.margin_bp, x_title=f"Effect on {metric(found.metric).title}, bp")
-    return chart, frame, " ".join(sentences(found))
+    return effects_chart(found), effects_frame(found), " ".join(sentences(found))
 
 
 def _found(material: Material) -> Effects:
@@ -121,7 +136,7 @@ def _table(material: Material) -> PaperTable:
             "Effect, bp": [signed(value) for value in data["Effect, bp"]],
             "95% interval": edge,
             "p": [p_value(p) for p in data["p"]],
-            "Shown": [word[2:] if word[:1] in "▲▼◆●" else word for word in data["Verdict"]],
+            "Shown": list(map(_word, found.effects)),
             "Not told from": [", ".join(one.mixed_up) or "–" for one in found.effects],
         },
         data=data,

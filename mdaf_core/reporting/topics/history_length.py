@@ -178,7 +178,7 @@ def _data(material: Material) -> pl.DataFrame:
     if not of_study(material.study):
         raise UsageError(
             f"Study {material.study.id} has no model with histories of several lengths. "
-            "`study run history-length` makes one."
+            "`python -m mdaf_core study run history-length --data NAME` makes one."
         )
     data = frame(material.study, material.ledger, material.comparison)
     data = data.filter(~pl.col("name").is_in([c.configuration for c in _refused(material)]))

@@ -32,7 +32,7 @@ def roc(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
             x=x,
             y=y,
             color=parts.colour(order, shown, symbolType="stroke", symbolSize=300),
-            strokeDash=parts.dash(order),
+            strokeDash=parts.dash(order, shown),
             detail="run_id:N",
             order="fpr:Q",
             tooltip=parts.tooltips(
@@ -68,7 +68,7 @@ def precision_recall(frame: pl.DataFrame, rate: float, *, order: Sequence[str]) 
             x=x,
             y=y,
             color=parts.colour(order, shown, symbolType="stroke", symbolSize=300),
-            strokeDash=parts.dash(order),
+            strokeDash=parts.dash(order, shown),
             detail="run_id:N",
             order="step:Q",
             tooltip=parts.tooltips(configuration="Configuration", recall="Recall|.4f", precision="Precision|.4f"),
@@ -97,9 +97,7 @@ def calibration(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMix
     return alt.layer(
         diagonal.mark_line(style="guide").encode(x=x, y=y("observed")),
         base.mark_rule(opacity=0.5).encode(y=y("low"), y2="high:Q"),
-        base.mark_line(strokeWidth=1.2, opacity=0.7).encode(
-            y=y("observed"), strokeDash=parts.dash(order), detail="run_id:N"
-        ),
+        base.mark_line(strokeWidth=1.2, opacity=0.7).encode(y=y("observed"), detail="run_id:N"),
         base.mark_point(filled=True).encode(
             y=y("observed"),
             shape=parts.shape(order, shown),

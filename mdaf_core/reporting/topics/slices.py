@@ -79,7 +79,7 @@ def _slices(dimension: str) -> Callable[[Material], Drawn]:
         names = [name for name in material.lines if name in {run.configuration for run in material.drawn}]
         data = frame(material.drawn, names, dimension, material.split)
         if data["slice"].n_unique() < 2:
-            raise UsageError(f"All rows are in one slice of: {captions.lower(TITLES[dimension])}.")
+            raise UsageError(f'By "{TITLES[dimension]}", all rows are in one slice.')
         fitting = max(1, MOST_ROWS // data["slice"].n_unique())
         names, data = names[:fitting], data.filter(pl.col("configuration").is_in(names[:fitting]))
         runs = [run for run in material.drawn if run.configuration in names]

@@ -80,10 +80,10 @@ def expected_chart(frame: pl.DataFrame, order: list[str], score: str) -> alt.Top
     )
     scale = alt.Scale(zero=False, nice=True)
     title = f"Expected best {lower(score)}"
-    base = alt.Chart(frame).encode(x=x, color=parts.colour(order, shown))
+    base = alt.Chart(frame).encode(x=x, color=parts.colour(order, shown, symbolType="stroke", symbolSize=300))
     return alt.layer(
         base.mark_area(style="band").encode(y=alt.Y("low:Q", scale=scale, title=title), y2="high:Q"),
-        base.mark_line().encode(y=alt.Y("expected:Q", scale=scale, title=title), strokeDash=parts.dash(order)),
+        base.mark_line().encode(y=alt.Y("expected:Q", scale=scale, title=title), strokeDash=parts.dash(order, shown)),
         base.mark_point(opacity=0, size=120).encode(
             y=alt.Y("expected:Q", scale=scale, title=title),
             tooltip=parts.tooltips(
@@ -149,9 +149,12 @@ def coordinates_chart(frame: pl.DataFrame, one: OfConfiguration, score: str) -> 
 
     names = {path: f"{path.partition('.')[2]}: {values.words}" for path, values in one.part.space.items()}
     frame = frame.with_columns(axis=pl.col("setting").replace_strict(names))
+    # Where they have no room in one row, every second one is lower.
+    lower_ones = f"width < {9 * len(names)} * em && round(datum.index * {len(names) - 1}) % 2"
+    labels = f"split(({lower_ones} ? ': : ' : '') + datum.label, ': ')"
     x = alt.X(
         "axis:N", title=None, sort=[names[path] for path in sorted(names)],
-        axis=alt.Axis(labelAngle=0, labelLimit=150, labelExpr="split(datum.label, ': ')", domain=False, ticks=False,
+        axis=alt.Axis(labelAngle=0, labelLimit=150, labelExpr=labels, labelOverlap=False, domain=False, ticks=False,
                       grid=True),
     )  # fmt: skip
     y = alt.Y(
@@ -162,7 +165,7 @@ def coordinates_chart(frame: pl.DataFrame, one: OfConfiguration, score: str) -> 
         "value:Q",
         title=score,
         scale=alt.Scale(scheme=alt.SchemeParams(name="viridis", extent=[0.25, 0.85]), zero=False),
-        legend=alt.Legend(format=".4f"),
+        legend=alt.Legend(format=".4f", columns=parts.columns(["0.0000"])),
     )
     base = alt.Chart(frame).encode(x=x, y=y, color=colour, detail="trial:N")
     tooltip = parts.tooltips(trial="Trial", setting="Setting", text="Value", value=f"{score}|.5f")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 # A verdict's shape; `frames.VERDICT_MARKS` shows the same beside the words of tables.
-_VERDICT_SHAPES = {
+VERDICT_SHAPES = {
     "better": "triangle-up",
     "worse": "triangle-down",
     "parity": "diamond",
@@ -64,12 +64,15 @@ def leaderboard(frame: pl.DataFrame, members: pl.DataFrame, *, x_title: str) -> 
     ).properties(height=alt.Step(parts.ROW))
 
 
-def differences(frame: pl.DataFrame, *, margin_bp: float | None, x_title: str) -> alt.TopLevelMixin:
+def differences(
+    frame: pl.DataFrame, *, margin_bp: float | None, x_title: str, shapes: Mapping[str, str] = VERDICT_SHAPES
+) -> alt.TopLevelMixin:
     """Forest plot of differences to the reference with intervals, the parity margin as a band, and the verdicts.
 
     Args:
         frame: `StudyComparison.frame()`; rows below the noise floor are drawn faint, rows without a difference not.
         margin_bp: None draws no band.
+        shapes: of every word in `verdict`.
     """
     import altair as alt
 
@@ -87,8 +90,8 @@ def differences(frame: pl.DataFrame, *, margin_bp: float | None, x_title: str) -
     half = margin_bp or 0.0
     margin = alt.Chart(alt.Data(values=[{"low": -half, "high": half, "zero": 0}]))
     base = alt.Chart(frame).encode(y=y, opacity=opacity)
-    shown = [word for word in _VERDICT_SHAPES if word in set(frame["verdict"])]
-    shapes = alt.Scale(domain=shown, range=[_VERDICT_SHAPES[word] for word in shown])
+    shown = [word for word in shapes if word in set(frame["verdict"])]
+    scale_of_shapes = alt.Scale(domain=shown, range=[shapes[word] for word in shown])
     legend = alt.Legend(title=None, symbolOpacity=1, columns=parts.columns(shown))
     interval = base.mark_rule(style="interval").encode(x=x("difference_low_bp"), x2="difference_high_bp:Q")
     return alt.layer(
@@ -97,7 +100,7 @@ def differences(frame: pl.DataFrame, *, margin_bp: float | None, x_title: str) -
         *([] if frame["difference_low_bp"].is_null().all() else [interval]),  # Vega warns of a field without numbers
         base.mark_point(style="dot").encode(
             x=x("difference_bp"),
-            shape=alt.Shape("verdict:N", scale=shapes, legend=legend),
+            shape=alt.Shape("verdict:N", scale=scale_of_shapes, legend=legend),
             tooltip=parts.tooltips(
                 configuration="Configuration",
                 difference_bp="Difference",
