@@ -24,6 +24,9 @@ QUIET = {
     'Dropping "fit-y" because spec has discrete height': "Vega-Lite says so of charts that ask for the width alone",
 }
 
+# Of what a page shows at a choice, what looks unlike the rest of it.
+VIEWS = {"Compare": ("ROC and calibration",), "Export": ("Training", "Tables", "Text", "Use")}
+
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[recorded.Lab, str]]:
@@ -52,7 +55,7 @@ def page(browser: Browser) -> Iterator[Page]:
 def test_every_page_is_sound(lab: tuple[recorded.Lab, str], page: Page) -> None:
     there, address = lab
     said: list[str] = []
-    page.on("console", lambda m: said.append(m.text) if m.type in ("warning", "error") else None)
+    page.context.on("console", lambda m: said.append(m.text) if m.type in ("warning", "error") else None)
     page.on("pageerror", lambda error: said.append(str(error)))
     page.emulate_media(color_scheme="light")
     page.goto(f"{address}/?study={there.finished}")
@@ -61,11 +64,18 @@ def test_every_page_is_sound(lab: tuple[recorded.Lab, str], page: Page) -> None:
     with page.expect_popup() as opened:  # Streamlit opens links in tables in a tab of their own
         page.get_by_role("link", name=re.compile(r"^0\.\d{4}$")).first.click()
     expect(opened.value.get_by_role("heading", name="Run", exact=True)).to_be_visible()
+    opened.value.get_by_role("combobox", name="Another run").click()
+    opened.value.get_by_role("option").first.click()
+    expect(opened.value.get_by_text("What came of it", exact=True)).to_be_visible()
     theirs |= examine(opened.value)
     opened.value.close()
     for name in ("Studies", "Data", "Launch", "Jobs", "Curves", "Compare", "Gates", "Export"):
         open_page(page, name)
         theirs |= examine(page)
+        for view in VIEWS.get(name, ()):
+            page.get_by_role("radio", name=view, exact=True).click()
+            expect(page.get_by_role("radio", name=view, exact=True)).to_be_checked()
+            theirs |= examine(page)
     page.goto(f"{address}/tuning?search={there.search}")
     expect(page.get_by_text("Importance of settings", exact=True)).to_be_visible()
     theirs |= examine(page)
