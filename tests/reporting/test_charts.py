@@ -106,6 +106,7 @@ def test_the_lines_of_runs_break_between_runs() -> None:
     svg = vl_convert.vegalite_to_svg(themed(chart, "print") | {"width": 300})
     (path,) = re.findall(r'aria-roledescription="line mark" d="([^"]+)"', svg)
     assert path.count("M") == 2 and path.count("L") == 4
+    assert "mean" not in str([one["encoding"]["y"] for one in chart.to_dict()["layer"]]), "Vega warns of no numbers"
     assert svg.count('aria-roledescription="point"') == 2
 
 

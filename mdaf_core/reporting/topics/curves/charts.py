@@ -79,8 +79,7 @@ def learning_curves(
         layers.append(alt.Chart(alt.Data(values=[{"y": 0}])).mark_rule(style="guide").encode(y=alt.Y("y:Q")))
     if bands["low"].is_not_null().any():  # several seeds
         layers.append(band.mark_area(style="band").encode(y=y("low"), y2="high:Q"))
-    layers += [
-        member.mark_line(style="member", order=False, invalid="break-paths-filter-domains").encode(y=y("value")),
+    means = [
         mean.mark_line().encode(y=y("mean"), color=colour, strokeDash=dash),
         mean.mark_point(opacity=0, size=120).encode(
             y=y("mean"),
@@ -88,6 +87,10 @@ def learning_curves(
                 configuration="Configuration", curve="Curve", epoch="Epoch", mean="Mean", sd="Sd", seeds="Seeds"
             ),
         ),
+    ]
+    layers += [
+        member.mark_line(style="member", order=False, invalid="break-paths-filter-domains").encode(y=y("value")),
+        *(means if bands["mean"].is_not_null().any() else []),  # Vega warns of a field without numbers
         alt.Chart(members.filter("best"))
         .mark_point(filled=True)
         .encode(
