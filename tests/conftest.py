@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,23 @@ def _nobody_serves(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr("mdaf_core.studies.estimate._start_counting", lambda *_: None)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _looked_up_once() -> Iterator[None]:
+    """Streamlit compiles a page's file, and looks through all installed packages for components, for each `AppTest`
+    anew; here once, for all tests."""
+    if "streamlit.testing.v1" not in sys.modules:  # no test of pages is among them
+        yield
+        return
+    from streamlit.components.v2 import manifest_scanner
+    from streamlit.runtime.scriptrunner.script_cache import ScriptCache
+
+    kept, compiled = ScriptCache(), ScriptCache.get_bytecode
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptCache, "get_bytecode", lambda _, path: compiled(kept, path))
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run store without runs. Creating its tables takes a second, copying it none."""
@@ -51,11 +70,15 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) -> Path:
     """An artifacts folder that holds an empty run store, set as MDAF_HOME."""
-    folder = tmp_path / "artifacts"
-    folder.mkdir()
+    return new_home(tmp_path / "artifacts", monkeypatch, empty_store)
+
+
+def new_home(folder: Path, patch: pytest.MonkeyPatch, empty_store: Path) -> Path:
+    """Make an artifacts folder that holds an empty run store, and set it as MDAF_HOME."""
+    folder.mkdir(parents=True)
     shutil.copy(empty_store, folder / "mlflow.db")
-    monkeypatch.setenv("MDAF_HOME", str(folder))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    patch.setenv("MDAF_HOME", str(folder))
+    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return folder
 
 

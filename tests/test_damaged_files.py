@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from mdaf_core.analysis.criteria import preset_criteria
 from mdaf_core.cli import main as cli
@@ -28,6 +29,7 @@ from mdaf_core.queue import api, store
 from mdaf_core.queue.job import log_path
 from mdaf_core.runs import tracking
 from mdaf_core.studies.store import update_study
+from tests.conftest import new_home
 from tests.reporting.example_study import make_study
 from tests.waiting import PATIENT
 
@@ -140,11 +142,11 @@ class Folder:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, give_tiny: Callable[[Path], PreparedDataset]) -> Iterator[Folder]:
-    home = tmp_path_factory.mktemp("damaged") / "artifacts"
+def folder(
+    tmp_path_factory: pytest.TempPathFactory, empty_store: Path, give_tiny: Callable[[Path], PreparedDataset]
+) -> Iterator[Folder]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MDAF_HOME", str(home))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        home = new_home(tmp_path_factory.mktemp("damaged") / "artifacts", patch, empty_store)
         patch.setattr(api, "ensure_supervisor", lambda: None)
         made = Folder(home, give_tiny(home))
         for name in made.commands:  # fills the caches
@@ -232,8 +234,6 @@ def test_a_folder_that_may_only_be_read_can_be_looked_at(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caches: bool
 ) -> None:
     """A copy of the folder, with what was kept of earlier looks and without."""
-    from streamlit.testing.v1 import AppTest
-
     home = tmp_path / "copy"
     shutil.copytree(folder.home, home, ignore=None if caches else shutil.ignore_patterns("cache"))
     monkeypatch.setenv("MDAF_HOME", str(home))
@@ -266,8 +266,6 @@ def test_a_folder_that_may_only_be_read_can_be_looked_at(
 def test_pages_say_what_is_damaged_and_show_the_rest(
     folder: Folder, monkeypatch: pytest.MonkeyPatch, kind: str, how: str, page: str
 ) -> None:
-    from streamlit.testing.v1 import AppTest
-
     monkeypatch.setenv("MDAF_HOME", str(folder.home))
     monkeypatch.setattr(api, "ensure_supervisor", lambda: None)
     path = next(p for name, p in folder.kinds().items() if name.startswith(kind))

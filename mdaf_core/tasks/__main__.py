@@ -7,7 +7,7 @@ from mdaf_core.training import warm
 PRELOAD = (
     "torch",
     "lightning.pytorch",
-    "mlflow",
+    "mlflow.store.tracking.sqlalchemy_store",
     "sklearn.metrics",
     "scipy.stats",
     "lightgbm",

@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import new_home
 from tests.waiting import PATIENT, STILL, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
+    from tests.e2e import recorded
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -61,14 +64,26 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def app(home: Path) -> Iterator[str]:
-    """Address of an app with an empty artifacts folder of its own; its supervisor ends with it."""
+    """Address of an app with an empty artifacts folder of its own; what it started ends with it."""
     with served(home, STREAMLIT) as address:
         yield address
 
 
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[tuple[recorded.Lab, str]]:
+    """What is in the folder, which is MDAF_HOME, and the address of an app over it."""
+    from tests.e2e import recorded
+
+    with pytest.MonkeyPatch.context() as patch:
+        home = new_home(tmp_path_factory.mktemp("lab") / "home", patch, empty_store)
+        there = recorded.fill(patch)
+        with served(home, recorded.STREAMLIT) as address:
+            yield there, address
+
+
 @contextlib.contextmanager
 def served(home: Path, program: str) -> Iterator[str]:
-    """Address of an app with this artifacts folder, which `program` starts; its supervisor ends with it."""
+    """Address of an app with this artifacts folder, which `program` starts; what it started ends with it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -85,7 +100,7 @@ def served(home: Path, program: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(PATIENT)
-        _stop_supervisor(home)
+        _stop_processes(home)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -136,8 +151,8 @@ def _wait_until_up(process: subprocess.Popen, address: str) -> None:
     wait_until(answers, lambda: None, still=PATIENT, every=0.5)
 
 
-def _stop_supervisor(home: Path) -> None:
-    """End the supervisor (and through it the launcher) of this artifacts folder."""
+def _stop_processes(home: Path) -> None:
+    """End the supervisor (and through it the launcher), and who counts costs, of this artifacts folder."""
     wanted = f"MDAF_HOME={home}".encode()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -146,5 +161,6 @@ def _stop_supervisor(home: Path) -> None:
             command, environment = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
         except OSError:
             continue
-        if b"mdaf_core.queue.supervisor" in command and wanted in environment.split(b"\0"):
+        started = b"mdaf_core.queue.supervisor" in command or b"mdaf_core.studies.estimate" in command
+        if started and wanted in environment.split(b"\0"):
             os.kill(int(entry.name), signal.SIGTERM)

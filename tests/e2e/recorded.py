@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -56,10 +55,8 @@ class Lab:
 OLD = 10  # studies of months ago, `Old sweep 1` and so on
 
 
-def fill(home: Path, patch: pytest.MonkeyPatch) -> Lab:
-    """Fill an empty folder, which becomes MDAF_HOME."""
-    patch.setenv("MDAF_HOME", str(home))
-    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+def fill(patch: pytest.MonkeyPatch) -> Lab:
+    """Fill the folder MDAF_HOME."""
     patch.setattr("mdaf_core.queue.api._start_supervisor", os.close)
     prepare("synthetic", path=None, name="tiny", options={"size": "tiny"})
     tiny = PreparedDataset.open("tiny")

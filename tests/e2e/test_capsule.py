@@ -9,17 +9,18 @@ import pytest
 from mdaf_core.reporting.capsule import content, make
 from mdaf_core.reporting.figures import FIGURES
 from mdaf_core.reporting.material import Material
+from tests.conftest import new_home
 from tests.reporting.example_study import make_study
 
 pytestmark = pytest.mark.e2e
 
 
 def test_it_opens_from_the_disk_with_the_network_off(
-    chromium: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chromium: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
 ) -> None:
     from playwright.sync_api import expect, sync_playwright
 
-    monkeypatch.setenv("MDAF_HOME", str(tmp_path / "artifacts"))
+    new_home(tmp_path / "artifacts", monkeypatch, empty_store)
     few = ("leaderboard", "differences", "auc-by-epoch")
     monkeypatch.setattr(content, "FIGURES", {name: FIGURES[name] for name in few})
     path = tmp_path / "study.html"

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e import recorded
 from tests.e2e.clicks import open_page
-from tests.e2e.conftest import browsing, new_page, served
+from tests.e2e.conftest import browsing, new_page
 from tests.e2e.eyes import examine, unneeded
 
 pytestmark = pytest.mark.e2e
@@ -26,17 +26,6 @@ QUIET = {
 
 # Of what a page shows at a choice, what looks unlike the rest of it.
 VIEWS = {"Compare": ("ROC and calibration",), "Export": ("Training", "Tables", "Text", "Use")}
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[recorded.Lab, str]]:
-    """What is in the folder, which is MDAF_HOME, and the address of an app over it."""
-    home = tmp_path_factory.mktemp("lab") / "home"
-    home.mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        there = recorded.fill(home, patch)
-        with served(home, recorded.STREAMLIT) as address:
-            yield there, address
 
 
 @pytest.fixture(scope="module")

@@ -21,23 +21,12 @@ from mdaf_core.studies import shelf
 from mdaf_core.studies.store import get_study
 from tests.e2e import recorded
 from tests.e2e.clicks import settled
-from tests.e2e.conftest import ROOT, browsing, new_page, served
+from tests.e2e.conftest import ROOT, browsing, new_page
 from tests.waiting import STILL
 
 pytestmark = pytest.mark.e2e
 
 FIRST_ROW, ALL_ROWS = {"x": 15, "y": 52}, {"x": 15, "y": 17}  # boxes of a table whose rows can be chosen
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[recorded.Lab, str]]:
-    """What is in the folder, which is MDAF_HOME, and the address of an app over it."""
-    home = tmp_path_factory.mktemp("tasks") / "home"
-    home.mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        there = recorded.fill(home, patch)
-        with served(home, recorded.STREAMLIT) as address:
-            yield there, address
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, new_home
 from tests.reporting.example_study import make_study
 from tests.waiting import PATIENT
 
@@ -15,15 +15,13 @@ LONG = "mdaf_variant-with-a-rather-long-name_and_50%-dropout"
 
 
 @pytest.fixture(scope="session")
-def studies(tmp_path_factory: pytest.TempPathFactory, give_tiny) -> dict[str, str]:  # type: ignore[no-untyped-def]
+def studies(tmp_path_factory, empty_store: Path, give_tiny) -> dict[str, str]:  # type: ignore[no-untyped-def]
     """Ids of studies: `full` (three seeds, on prepared data), `single` (one seed), `failed`, `empty` (nothing run)."""
     from mdaf_core.runs.presets import get_preset
     from mdaf_core.studies.store import create_study
 
-    folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MDAF_HOME", str(folder))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        folder = new_home(tmp_path_factory.mktemp("store") / "artifacts", patch, empty_store)
         tiny = give_tiny(folder)
         found = {
             "full": make_study(["mdaf-full", "mdaf-static", "lr"], [42, 43, 44], title="Full", dataset=tiny).id,

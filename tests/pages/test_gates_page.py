@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from mdaf_core.runs.predictions import load_predictions
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies.store import create_study
+from tests.conftest import new_home
 from tests.waiting import PATIENT
 
 PAGE = Path(__file__).parents[2] / "pages" / "gates.py"
@@ -20,15 +21,12 @@ SMALL = {"item_dim": 8, "category_dim": 8, "hidden_dim": 16, "blocks": 1}
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory, give_tiny):
+def study(tmp_path_factory, empty_store, give_tiny):
     """A study of an MDAF and a logistic regression, one seed each, trained for two epochs; with its runs by name."""
     from mdaf_core.training.fit import train
 
     with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("artifacts")
-        patch.setenv("MDAF_HOME", str(home))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        dataset = give_tiny(home)
+        dataset = give_tiny(new_home(tmp_path_factory.mktemp("shared") / "artifacts", patch, empty_store))
         small = {f"model.sequential.{name}": value for name, value in SMALL.items()}
         configs = [get_preset("mdaf-full").with_overrides(QUICK | small), get_preset("lr").with_overrides(QUICK)]
         study = create_study(

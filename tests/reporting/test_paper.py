@@ -19,6 +19,7 @@ from mdaf_core.reporting.paper import bundle, tables
 from mdaf_core.reporting.paper import table as paper_table
 from mdaf_core.reporting.topics.curves import charts as curve_charts
 from mdaf_core.runs.results import EpochMetrics
+from tests.conftest import new_home
 from tests.reporting.example_study import make_study
 from tests.waiting import PATIENT
 
@@ -104,11 +105,10 @@ def listing(command: str, path: Path, *options: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def large_study(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+def large_study(tmp_path_factory: pytest.TempPathFactory, empty_store: Path):  # type: ignore[no-untyped-def]
     """16 runs of 1,000 epochs, over rows enough for curves of many points."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MDAF_HOME", str(tmp_path_factory.mktemp("large")))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        new_home(tmp_path_factory.mktemp("large") / "artifacts", patch, empty_store)
         names = ["mdaf-full", *(f"mdaf-variant-{i}" for i in range(1, 8))]
         study = make_study(names, [1, 2], rows=2_000, gates=True)
         for run in Material(study).runs:

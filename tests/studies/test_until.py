@@ -18,6 +18,7 @@ from mdaf_core.studies.seeds import seeds_to_try
 from mdaf_core.studies.store import get_study
 from mdaf_core.studies.until import go_on
 from mdaf_core.tasks import train
+from tests.conftest import new_home
 from tests.reporting.example_study import add_runs, make_study
 
 NAMES = ("mdaf-full", "mdaf-static", "lr")
@@ -31,12 +32,8 @@ class Killed(BaseException):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, empty_store):
     """An artifacts folder with a study: three seeds of each have finished, `lr` is much worse, `mdaf-static` open."""
-    folder = tmp_path_factory.mktemp("until") / "artifacts"
-    folder.mkdir()
-    shutil.copy(empty_store, folder / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MDAF_HOME", str(folder))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        folder = new_home(tmp_path_factory.mktemp("until") / "artifacts", patch, empty_store)
         yield folder, make_study(NAMES, [42, 43, 44, 45, 46], until=UntilDecided(most=5), rows=1500, noises=NOISES)
 
 

@@ -12,6 +12,7 @@ from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.fit import train
 from mdaf_core.training.recompute import recompute
+from tests.conftest import new_home
 
 QUICK = {"training.max_epochs": 1, "training.warmup_epochs": 0, "training.batch_size": 4096, "model.fusion_dim": 8}
 SMALL = {"item_dim": 4, "category_dim": 4, "hidden_dim": 8, "static_dim": 4, "blocks": 1}
@@ -20,12 +21,9 @@ OLD = ["row_id", "user", "label", "timestamp", "history_length", "logit", "proba
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, give_tiny):
+def run(tmp_path_factory, empty_store, give_tiny):
     with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("artifacts")
-        patch.setenv("MDAF_HOME", str(home))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        dataset = give_tiny(home)
+        dataset = give_tiny(new_home(tmp_path_factory.mktemp("shared") / "artifacts", patch, empty_store))
         config = get_preset("mdaf-bst").with_overrides(QUICK | {f"model.sequential.{k}": v for k, v in SMALL.items()})
         yield tracking.get_run(train(config, dataset, 1).run_id)
 
