@@ -11,7 +11,7 @@ from mdaf_core.analysis.sampling import mean_over_seeds, row_sampling
 from mdaf_core.analysis.significance import ONE_SEED, Estimate, interval, seed_component, seed_summary
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.validation import called, describe_validation_error
-from mdaf_core.data.store.schema import Split
+from mdaf_core.data.store.schema import EVALUATED, Split
 from mdaf_core.metrics.registry import OF_PLUGINS, metrics
 from mdaf_core.runs.groups import by_configuration
 from mdaf_core.runs.metric_values import metric_of
@@ -199,7 +199,7 @@ def _mean(criterion: Criterion, runs: Sequence[RunRecord], figures: Sequence[flo
     drops between epochs only the spread over seeds is known.
     """
     part, _, metric = criterion.metric.partition("_")
-    if len(figures) == len(runs) and part in ("val", "test") and criterion.epoch == "best":
+    if len(figures) == len(runs) and part in EVALUATED and criterion.epoch == "best":
         split: Split = "val" if part == "val" else "test"
         return mean_over_seeds(figures, row_sampling([(run,) for run in runs], split, metric))
     if len(figures) < 2:

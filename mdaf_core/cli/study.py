@@ -17,7 +17,7 @@ from mdaf_core.cli import shelf, tune
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import MAX_HISTORY
+from mdaf_core.data.store.schema import EVALUATED, MAX_HISTORY
 from mdaf_core.metrics.registry import in_bp, in_results, named
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.studies import changing, launch, margin
@@ -332,8 +332,8 @@ def _status(study: Study, found: list[Cell]) -> dict[str, Any]:
     configurations = []
     for name in study.configuration_names:
         mine = [cell for cell in found if cell.configuration == name]
-        metrics = {split: {m: spread(mine, split, m) for m in in_results()} for split in ("val", "test")}
-        configurations.append({"name": name, **metrics})
+        metrics = {split: {m: spread(mine, split, m) for m in in_results()} for split in EVALUATED}
+        configurations.append({"name": name} | metrics)
     return {
         "study": study.id,
         "title": study.title,
@@ -372,7 +372,7 @@ def _text(study: Study, found: list[Cell]) -> str:
     for name in study.configuration_names:
         mine = [cell for cell in found if cell.configuration == name]
         values = []
-        for split in ("val", "test"):
+        for split in EVALUATED:
             for metric in in_results():
                 one = spread(mine, split, metric)
                 values.append(f"{number(one.mean)} ({number(one.sd)})" if one.sd is not None else number(one.mean))
@@ -380,7 +380,7 @@ def _text(study: Study, found: list[Cell]) -> str:
         rows.append((name, *values, states))
     header = (
         "configuration",
-        *(f"{split} {m.words}" for split in ("val", "test") for m in in_results().values()),
+        *(f"{split} {m.words}" for split in EVALUATED for m in in_results().values()),
         "seeds",
     )
     plan = f"Planned: {study.plan.words}." if study.plan else f"{NO_PLAN[0].upper()}{NO_PLAN[1:]}."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field
 
 from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.schema import EVALUATED
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.training.draws import HISTORY_DRAWS, draws_of
 
@@ -41,7 +42,7 @@ class Pace(BaseModel):
         evaluated = rows["val"] + min(rows["val"], rows["train"])  # with the sample of training rows
         epoch = steps * self.step + rows["train"] * self.row + evaluated * self.evaluated_row
         # Once more for the branches, with every other history that is drawn, and (a third, without events) with none.
-        asked = [(rows[s], draws_of(rows[s], HISTORY_DRAWS) + 1 / 3) for s in ("val", "test")]
+        asked = [(rows[s], draws_of(rows[s], HISTORY_DRAWS) + 1 / 3) for s in EVALUATED]
         passes = [1 + config.model.gated + config.model.reads_history * again for _, again in asked]
         last = sum(n * times for (n, _), times in zip(asked, passes, strict=True)) * self.evaluated_row
         return START_SECONDS + config.training.max_epochs * epoch + last

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError
+from mdaf_core.data.store.schema import EVALUATED, Evaluated
 from mdaf_core.metrics.registry import in_results
 from mdaf_core.queue.job import Job
 from mdaf_core.runs import tracking
@@ -38,7 +39,7 @@ class Cell:
     run_id: str | None = None
     result: RunResult | None = None
 
-    def metric(self, split: Literal["val", "test"], name: str) -> float | None:
+    def metric(self, split: Evaluated, name: str) -> float | None:
         if self.result is None:
             return None
         return stored_value(self.result.run_id, getattr(self.result, split), split, name).value
@@ -52,7 +53,7 @@ class Cell:
             "job": self.job.id if self.job else None,
             "run_id": self.run_id,
         }
-        for split in ("val", "test"):
+        for split in EVALUATED:
             value[split] = {name: self.metric(split, name) for name in in_results()}
         return value
 
@@ -107,7 +108,7 @@ def _noted(read: Callable[[], list[Read]]) -> list[Read]:
         return []
 
 
-def spread(cells_of_one: list[Cell], split: Literal["val", "test"], name: str) -> Spread:
+def spread(cells_of_one: list[Cell], split: Evaluated, name: str) -> Spread:
     """Mean ± standard deviation of a metric over one configuration's finished seeds."""
     values = [v for cell in cells_of_one if (v := cell.metric(split, name)) is not None]
     return Spread(

@@ -10,6 +10,7 @@ from mdaf_core.base.errors import StudioError
 from mdaf_core.data.batches.shapes import Shape, largest, shapes_of
 from mdaf_core.data.prepare.resources import gigabytes, machine_memory
 from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.schema import EVALUATED
 from mdaf_core.models.summary import multiply_adds, unallocated
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.training.batches import loader_for
@@ -45,7 +46,7 @@ def batches_of(config: RunConfig, dataset: PreparedDataset) -> Batches:
     model, training = unallocated(config.model, dataset.meta.features()), config.training
     train = loader_for(model, dataset, "train", training, training.batch_size, shuffle_seed=(0, 0))
     steps = shapes_of(train)
-    held_out = [loader_for(model, dataset, split, training, training.eval_batch_size) for split in ("val", "test")]
+    held_out = [loader_for(model, dataset, split, training, training.eval_batch_size) for split in EVALUATED]
     length_N = np.minimum(train.rows.history_end - train.rows.history_start, train.max_history)
     rows = sum(shape.rows for shape in steps)
     encoded = sum(shape.events for shape in steps) / rows if rows else 0.0

@@ -218,7 +218,9 @@ def train_gbdt(
     trees = best_epoch(epochs) * rounds
     text = booster.model_to_string(num_iteration=trees)
     keep(directory / MODEL, lambda: write_text(directory / MODEL, text))
-    columns = {split: predict_gbdt(booster, config, dataset, split, x[split], trees) for split in EVALUATED}
+    columns: dict[Split, dict[str, np.ndarray]] = {
+        split: predict_gbdt(booster, config, dataset, split, x[split], trees) for split in EVALUATED
+    }
     leaves = sum(tree["num_leaves"] for tree in booster.dump_model(num_iteration=trees)["tree_info"])
     return columns, leaves, len(x["train"]) * len(epochs) * rounds / spent
 

@@ -8,7 +8,7 @@ from mdaf_core.data.audit.base import Written, occurrences
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.store.describe import field_word
 from mdaf_core.data.store.sample import CONCENTRATED, sample_of_counts
-from mdaf_core.data.store.schema import SPLIT_NAMES, SPLITS, UNKNOWN, Split
+from mdaf_core.data.store.schema import EVALUATED, SPLIT_NAMES, SPLITS, UNKNOWN, Split
 
 _ONE_LABEL = 0.1
 _FEWEST_GROUPS, _FEWEST_LABELS = 20, 20
@@ -61,7 +61,7 @@ def one_label_groups(data: Written) -> Answer | None:
     found: list[tuple[str, tuple[Split, ...]]] = []
     parts: tuple[tuple[str, tuple[Split, ...]], ...] = (
         ("training", ("train",)),
-        ("validation and test", ("val", "test")),
+        ("validation and test", EVALUATED),
     )
     for name, column in columns.items():
         for words, splits in parts:

@@ -13,7 +13,7 @@ from mdaf_core.data.audit.report import GRADES
 from mdaf_core.data.audit.sample import drawn
 from mdaf_core.data.audit.scores import Rates, auc, auc_error, rates_of
 from mdaf_core.data.batches.gather import match_features, match_names
-from mdaf_core.data.store.schema import SPLIT_NAMES, UNKNOWN, Split
+from mdaf_core.data.store.schema import EVALUATED, SPLIT_NAMES, UNKNOWN, Split
 
 LEAK_AUC, STRONG_AUC = 0.95, 0.9
 ONE_SIDED = 10.0
@@ -178,7 +178,7 @@ def _alone(data: Written, split: Split, rates: dict[str, Rates]) -> dict[str, fl
 def unknown_by_label(data: Written) -> Answer | None:
     differences: dict[str, float] = {}
     found: list[tuple[int, float, str, Split, str]] = []  # grade, difference, words, part, field
-    judged: tuple[Split, ...] = ("val", "test")
+    judged: tuple[Split, ...] = EVALUATED
     for split in judged:
         rows = data.rows[split]
         positive = rows.label == 1

@@ -14,7 +14,7 @@ from mdaf_core.data.audit.report import GRADES, Status
 from mdaf_core.data.audit.sample import Coded
 from mdaf_core.data.audit.scores import auc, auc_error
 from mdaf_core.data.store.describe import describe_codes, field_word
-from mdaf_core.data.store.schema import SPLIT_NAMES, UNKNOWN, FieldSpec
+from mdaf_core.data.store.schema import EVALUATED, SPLIT_NAMES, UNKNOWN, FieldSpec
 
 PURE = 0.9
 CHANCE = 1e-6
@@ -274,7 +274,7 @@ def blank_inputs(data: Written) -> Answer | None:
         if field.name in ("hour", "dayofweek"):
             continue  # made of the time: a part that lies within one day has one weekday
         train = data.rows["train"].columns[field.name][at["train"]]
-        for split in ("val", "test"):
+        for split in EVALUATED:
             rows = data.rows[split].columns[field.name][at[split]]
             if len(rows) < 20:
                 continue

@@ -23,7 +23,7 @@ from mdaf_core.data.reading.table_files import TableFiles
 from mdaf_core.data.reading.text import Text, read_text, shrink
 from mdaf_core.data.reading.times import read_times
 from mdaf_core.data.store.scaling import Transform
-from mdaf_core.data.store.schema import FieldSpec
+from mdaf_core.data.store.schema import EVALUATED, FieldSpec
 
 BY_COLUMNS = "by columns"
 _SET = Literal[
@@ -289,7 +289,7 @@ def _with_files(path: Path, options: ReczooOptions) -> ReczooOptions:
     folder = path if is_folder(path) else path.parent
     if is_folder(path) and not options.train_path:
         expect_files(path, ["train.csv"], _EXPECTED)
-    named = {f"{split}_path": folder / FILES[split] for split in ("val", "test")}
+    named = {f"{split}_path": folder / FILES[split] for split in EVALUATED}
     there = {name: str(file) for name, file in named.items() if not getattr(options, name) and exists(file)}
     return options.model_copy(update=there)
 

@@ -19,7 +19,7 @@ from mdaf_core.data.reading.blocks import fingerprint_file
 from mdaf_core.data.reading.parts import parts_beside, parts_in
 from mdaf_core.data.reading.reczoo_sets import FILES, Published, by_columns
 from mdaf_core.data.reading.table_file import TableFile, read_head
-from mdaf_core.data.store.schema import Split
+from mdaf_core.data.store.schema import EVALUATED, Split
 
 ROWS = 1000
 MOST_COLUMNS = 1000
@@ -129,7 +129,7 @@ def _parts(path: Path, parts: dict[Split, Path], proposal: Proposal) -> None:
     if path.is_dir():
         proposal.take("split", "given", f"the files {', '.join(file.name for file in parts.values())}")
     else:
-        for split in ("val", "test"):
+        for split in EVALUATED:
             if split in parts:
                 proposal.take(f"{split}_path", parts[split].name, "it lies beside, called that part")
     if "val" not in parts:

@@ -26,9 +26,10 @@ TICKS: dict[TimeUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
-Split = Literal["train", "val", "test"]
+Evaluated = Literal["val", "test"]
+Split = Literal["train", Evaluated]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-EVALUATED: tuple[Split, ...] = ("val", "test")
+EVALUATED: tuple[Evaluated, ...] = ("val", "test")
 SPLIT_NAMES: dict[str, str] = {"train": "training", "val": "validation", "test": "test"}
 
 

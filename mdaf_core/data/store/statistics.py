@@ -12,7 +12,7 @@ from mdaf_core.base.files import write_text
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.describe import local_times
 from mdaf_core.data.store.sample import Sample, sample_of_counts
-from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, SPLITS, UNKNOWN, Split
+from mdaf_core.data.store.schema import EVALUATED, FIRST_ID, MAX_HISTORY, SPLITS, UNKNOWN, Split
 
 _BINS = 72
 _POINTS = 60
@@ -162,7 +162,7 @@ def compute_statistics(dataset: PreparedDataset) -> Statistics:
         out.popularity += _popularity(name, seen)
         out.cold += [
             ColdShare(field=name, split=split, least=low, most=high, share=float(_between(n, low, high).mean()))
-            for split, n in ((split, seen[ids[split]]) for split in ("val", "test"))
+            for split, n in ((split, seen[ids[split]]) for split in EVALUATED)
             for low, high in _SEEN
         ]
     return out

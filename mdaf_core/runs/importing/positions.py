@@ -24,10 +24,10 @@ def by_position(
     sizes = {name: dataset.meta.splits[name].rows for name in SPLITS}
     there: dict[Split, np.ndarray] = {}
     if split is not None:
-        for name in EVALUATED:
-            found = np.flatnonzero((split == name).to_numpy())
-            if len(found) and wanted in (None, name):
-                there[name] = found
+        for part in EVALUATED:
+            found = np.flatnonzero((split == part).to_numpy())
+            if len(found) and wanted in (None, part):
+                there[part] = found
     else:
         chosen = wanted or _split_by_size(table, dataset, sizes, count)
         there[chosen] = np.arange(count)

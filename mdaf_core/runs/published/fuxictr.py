@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from mdaf_core.base.errors import BadInputError
+from mdaf_core.data.store.schema import EVALUATED
 
 _FIELD = re.compile(
     r"\[(command|exp_id|dataset_id|train|val|test)\]\s*(.*?)\s*(?=,\s*\[(?:command|exp_id|dataset_id|train|val|test)\]|[,\s]*$)"
@@ -71,7 +72,7 @@ def _run(line: str, file: Path, number: int, root: Path) -> dict[str, str | None
     # Trainings that differ in the seed alone are numbered like settings: with a seed the configuration's file is one.
     row["setting"] = (Path(config[1]).name if config else None) if seed else experiment
     row["seed"] = seed[1] if seed else None
-    for part in ("val", "test"):
+    for part in EVALUATED:
         for piece in re.split(r"\s+-\s+", found.get(part, "")):
             metric = _METRIC.fullmatch(piece)
             if metric:

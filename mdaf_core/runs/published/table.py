@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from mdaf_core.base.errors import BadInputError, UsageError
+from mdaf_core.data.store.schema import EVALUATED
 from mdaf_core.metrics.registry import titles
 from mdaf_core.runs.published.columns import (
     FINISHED,
@@ -94,7 +95,7 @@ def build(frame: pl.DataFrame, columns: Columns, lower: Iterable[str] = (), high
         UsageError: no column holds figures, or `lower` names no metric of the table.
         BadInputError: no line has a figure, or two lines of a long table are of the same figure.
     """
-    if not any(columns.figures(part) for part in ("val", "test")):
+    if not any(columns.figures(part) for part in EVALUATED):
         raise UsageError(
             f"No column holds figures of a metric. Name one: --test METRIC=COLUMN. Columns: {_some(frame.columns, 40)}."
         )
