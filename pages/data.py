@@ -67,6 +67,7 @@ def _dataset(dataset: PreparedDataset) -> None:
         else "times: an order without a calendar"
         if meta.has_time
         else "no times: file order",
+        *([f"what came of events: {describe.outcome_words(meta.outcomes)}"] if meta.history_fields else []),
         f"prepared {meta.created[:16].replace('T', ' ')} UTC",
         f"content {str(meta.fingerprint.get('sha256', ''))[:12]}",
     ]

@@ -17,7 +17,7 @@ from mdaf_core.analysis.rows import BRANCH_PARTS, local_times, readable
 from mdaf_core.base.entries import LARGEST
 from mdaf_core.base.errors import DamagedFileError, StudioError, UsageError
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
-from mdaf_core.data.store.describe import MISSING_WORD
+from mdaf_core.data.store.describe import MISSING_WORD, describe_outcomes
 from mdaf_core.data.store.schema import FIRST_ID, Split
 from mdaf_core.metrics.values import sigmoid
 from mdaf_core.plugins import Plugin, loaded
@@ -50,6 +50,7 @@ class StoryEvent(BaseModel):
     seconds_before: int | float | None = None
     fields: dict[str, str]
     same: list[str] = Field([], description="Fields in which it equals the row.")
+    outcome: str | None = Field(None, description="What came of it, where the data set records that.")
     effect_logit: float | None = None
     effect_probability: float | None = None
     effect_g: float | None = None
@@ -214,6 +215,7 @@ def _history(dataset: PreparedDataset, split: Split, position: int, most: int) -
     codes = {name: dataset.events[name][start:end] for name in meta.history_fields}
     texts = {name: readable(dataset, name, values) for name, values in codes.items()}
     stamps = dataset.events["timestamp"][start:end]
+    outcomes = describe_outcomes(dataset, slice(start, end)).get("outcome")
     timed = meta.has_calendar and meta.has_event_times
     when = local_times(dataset, stamps) if timed and end > start else []
     events = []
@@ -226,6 +228,7 @@ def _history(dataset: PreparedDataset, split: Split, position: int, most: int) -
                 seconds_before=_seconds(int(rows.timestamp[position] - stamps[i]), meta.ticks) if timed else None,
                 fields={name: values[i] for name, values in texts.items()},
                 same=same,
+                outcome=outcomes[i] if outcomes is not None else None,
             )
         )
     return events

@@ -338,6 +338,7 @@ def _facts(name: str) -> dict[str, Any]:
 
 
 def _show_text(name: str) -> str:
+    from mdaf_core.data.store.describe import outcome_words
     from mdaf_core.data.store.sample import Sample, users_words
 
     facts = _facts(name)
@@ -360,6 +361,8 @@ def _show_text(name: str) -> str:
     lines += [table(fields, ("field", "kind", "role", "codes")), ""]
     history = ", ".join(facts["history_fields"]) or "none"
     lines += [f"history: {history}; {facts['events']:,} events; {facts['users']:,} users", ""]
+    if facts["history_fields"]:
+        lines += [f"what came of events: {outcome_words(facts['outcomes'])}", ""]
     lines.append(_audit_text(facts["audit"]))
     return "\n".join(lines)
 

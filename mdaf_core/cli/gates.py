@@ -234,12 +234,18 @@ def _tell(story: RowStory) -> str:
         cells = [(w.name, number(w.g), number(w.logit), number(w.probability)) for w in story.what_if]
         lines += ["", table(cells, ("what if", "g", "logit", "probability"))]
     if story.history:
-        names = list(story.history[0].fields)
+        names, told = list(story.history[0].fields), any(e.outcome for e in story.history)
         events = [
-            (e.place, e.when, *e.fields.values(), ", ".join(e.same), number(e.effect_probability), number(e.effect_g))
+            (
+                *(e.place, e.when, *e.fields.values(), *([e.outcome] if told else [])),
+                *(", ".join(e.same), number(e.effect_probability), number(e.effect_g)),
+            )
             for e in story.history
         ]
-        header = ("newest first", "time", *names, "same as the row", "effect on probability", "effect on g")
+        header = (
+            *("newest first", "time", *names, *(["outcome"] if told else [])),
+            *("same as the row", "effect on probability", "effect on g"),
+        )
         lines += ["", table(events, header)]
         if story.history_recorded > len(story.history):
             lines.append(

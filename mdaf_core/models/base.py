@@ -55,6 +55,11 @@ class ModelSettings(BaseModel):
         return False
 
     @property
+    def reads_outcomes(self) -> bool:
+        """Whether it is told what came of the events before a row, where the data record it."""
+        return False
+
+    @property
     def lacks_state(self) -> str:
         """Why a user's state cannot be kept from event to event, as the end of a sentence; empty where it can
         (`HistoryEncoder.begin`)."""

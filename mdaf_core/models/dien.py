@@ -37,7 +37,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from mdaf_core.data.batches.loader import Batch
-from mdaf_core.data.store.schema import FeatureSpec
+from mdaf_core.data.store.schema import OUTCOME, FeatureSpec
 from mdaf_core.models.base import Output
 from mdaf_core.models.din import Dice
 from mdaf_core.models.history import HistoryEncoder, HistoryModel, event_widths
@@ -138,7 +138,8 @@ def next_events(interest_TE: Tensor, event_TE: Tensor, batch: Batch) -> dict[str
     row_T = segment_ids(batch.cu_seqlens)
     first_N = (row_T[1:] == row_T[:-1]).nonzero().squeeze(1)
     other_N = torch.randint(max(len(row_T), 1), (len(first_N),), device=row_T.device)
-    same_N = torch.stack([codes[other_N] == codes[first_N + 1] for codes in batch.history.values()]).all(0)
+    ids = [codes_T for name, codes_T in batch.history.items() if name != OUTCOME]
+    same_N = torch.stack([codes_T[other_N] == codes_T[first_N + 1] for codes_T in ids]).all(0)
     interest_NE = interest_TE[first_N]
     return {
         "next_event": (interest_NE * event_TE[first_N + 1]).sum(1),

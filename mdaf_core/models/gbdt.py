@@ -23,6 +23,15 @@ class GBDTConfig(ModelSettings):
     min_data_in_leaf: int = Field(50, ge=1, description="Rows a leaf at least.")
     smoothing: float = Field(20.0, ge=0, description="Rows of prior mixed into each target encoding.")
     match_features: bool = Field(True, description="Counts and recency of the target's ids in the history.")
+    outcomes: bool = Field(
+        False,
+        description="What came of the events, where the data records it (bought or only viewed, the stars given), is "
+        "counted beside the match features.",
+    )
+
+    @property
+    def reads_outcomes(self) -> bool:
+        return self.outcomes and self.match_features
 
     def space(self) -> Space:
         return {

@@ -30,7 +30,16 @@ class SequenceConfig(ModelSettings):
         description="Whether the target's category goes with those of the newest events, in other users' logs; of data "
         "without categories, its item.",
     )
+    outcomes: bool = Field(
+        False,
+        description="What came of each event, where the data records it (bought or only viewed, the stars given), is "
+        "an input of it, and counted beside the match features.",
+    )
     dropout: DropoutRate = 0.3
+
+    @property
+    def reads_outcomes(self) -> bool:
+        return self.outcomes
 
     @property
     def reads_users(self) -> bool:
@@ -45,7 +54,8 @@ from torch import Tensor, nn
 
 from mdaf_core.data.batches.gather import match_names
 from mdaf_core.data.batches.loader import Batch
-from mdaf_core.data.store.schema import FeatureSpec
+from mdaf_core.data.batches.outcomes import outcome_names
+from mdaf_core.data.store.schema import OUTCOME, FeatureSpec
 from mdaf_core.models.base import CTRModel, Output
 from mdaf_core.models.co_occurrence import CoOccurrence
 from mdaf_core.models.layers import MLP, FieldVectors, ReLU, Table, spread
@@ -95,12 +105,19 @@ class HistoryEncoder(nn.Module):
             for name, width in zip(features.history, self.widths, strict=True)
         )
         self.event_dim = sum(self.widths)
+        self.outcomes = None
+        if config.outcomes and features.outcomes:  # silent at the start: events begin as those of their ids
+            self.outcomes = nn.Embedding(features.outcomes + 1, self.event_dim, padding_idx=0)
+            nn.init.zeros_(self.outcomes.weight)
         blind = () if target_aware else (features.item, features.category)
         context = [name for name in features.context if name not in blind]
         self.context = FieldVectors(features, config.static_dim, CONTEXT_STD, names=context)
         inputs = pooled_dim + self.context.count * config.static_dim
         inputs += self.event_dim if target_aware else 0
         inputs += MATCH_KNOTS * len(match_names(features.history)) if config.match_features else 0
+        self.counts_outcomes = config.match_features and self.outcomes is not None
+        if self.counts_outcomes:
+            inputs += MATCH_KNOTS * len(outcome_names(features.history, range(features.outcomes)))
         self.co_occurrence = CoOccurrence(features) if config.co_occurrence else None
         inputs += self.co_occurrence.out_dim if self.co_occurrence is not None else 0
         self.mlp = MLP(inputs, config.hidden_units, config.dropout, type(self).activation)
@@ -121,7 +138,11 @@ class HistoryEncoder(nn.Module):
     def embed(self, history: dict[str, Tensor]) -> Tensor:
         """Embeddings of events alone, (T, event_dim)."""
         found = [t(history[name].unsqueeze(1)).squeeze(1) for name, t in zip(self.history, self.tables, strict=True)]
-        return torch.cat(found, dim=1)
+        return self.with_outcomes(torch.cat(found, dim=1), history)
+
+    def with_outcomes(self, event_TE: Tensor, history: dict[str, Tensor]) -> Tensor:
+        """The events, told what came of them."""
+        return event_TE if self.outcomes is None else event_TE + self.outcomes(history[OUTCOME])
 
     def look_up(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Embeddings of the events (T, event_dim) and, where the model sees it, of the target (B, event_dim)."""
@@ -134,7 +155,8 @@ class HistoryEncoder(nn.Module):
             vectors = table(codes.unsqueeze(1)).squeeze(1)
             events.append(vectors[:count])
             targets.append(vectors[count:])
-        return torch.cat(events, dim=1), torch.cat(targets, dim=1) if self.target_aware else None
+        event_TE = self.with_outcomes(torch.cat(events, dim=1), batch.history)
+        return event_TE, torch.cat(targets, dim=1) if self.target_aware else None
 
     def forward(self, batch: Batch) -> Tensor:
         """The representation (B, out_dim)."""
@@ -149,6 +171,8 @@ class HistoryEncoder(nn.Module):
         parts.append(self.context(batch.categorical_BF, batch.numeric_BG).flatten(1))
         if self.match_features:
             parts.append(spread(batch.match_BM, MATCH_KNOTS).flatten(1))
+        if self.counts_outcomes:
+            parts.append(spread(batch.outcome_BK, MATCH_KNOTS).flatten(1))
         if self.co_occurrence is not None:
             parts.append(self.co_occurrence(batch))
         return self.mlp(torch.cat(parts, dim=1))

@@ -50,6 +50,10 @@ class MDAFConfig(ModelSettings):
         return self.sequential.causal
 
     @property
+    def reads_outcomes(self) -> bool:
+        return self.sequential.reads_outcomes
+
+    @property
     def reads_users(self) -> bool:
         return self.sequential.reads_users
 
@@ -62,7 +66,9 @@ _WITHOUT_MATCH = MDAFConfig(sequential=Mamba4RecConfig(match_features=False))
 _SMALL = {"hidden_dim": 64, "blocks": 1, "item_dim": 16, "category_dim": 16, "hidden_units": [128, 64]}
 _PLUS = MDAFConfig(
     static=DCNv3Config(embedding_dim=8, dropout=0.5),
-    sequential=Mamba4RecConfig(time_aware=True, gap_inputs=True, recent_matches=10, co_occurrence=True, **_SMALL),
+    sequential=Mamba4RecConfig(
+        time_aware=True, gap_inputs=True, recent_matches=10, co_occurrence=True, outcomes=True, **_SMALL
+    ),
     fusion_dim=64,
     normalise=True,
     gate_hidden=32,

@@ -110,6 +110,7 @@ def probe_batch(features: FeatureSpec, lengths: Sequence[int], readers: int | No
 
     from mdaf_core.data.batches.gather import match_names
     from mdaf_core.data.batches.loader import Batch, Slices
+    from mdaf_core.data.batches.outcomes import outcome_names
 
     rows, events = len(lengths) * (readers or 1), sum(lengths)
     fields, whole = len(features.history), torch.zeros(rows, dtype=torch.int64)
@@ -124,11 +125,12 @@ def probe_batch(features: FeatureSpec, lengths: Sequence[int], readers: int | No
         categorical_BF=torch.zeros(rows, len(features.categorical), dtype=torch.int64),
         numeric_BG=torch.zeros(rows, len(features.numeric)),
         cu_seqlens=cu.to(torch.int32),
-        history={name: torch.zeros(events, dtype=torch.int64) for name in features.history},
+        history={name: torch.zeros(events, dtype=torch.int64) for name in features.event_sizes},
         history_age_T=torch.ones(own),
         gap_T=torch.ones(events),
         equal_TH=torch.zeros(own, fields, dtype=torch.bool),
         match_BM=torch.zeros(rows, len(match_names(features.history))),
+        outcome_BK=torch.zeros(rows, len(outcome_names(features.history, range(features.outcomes)))),
         row_id_B=whole,
         user_B=whole,
         timestamp_B=whole,

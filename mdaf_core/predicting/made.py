@@ -11,7 +11,7 @@ from mdaf_core.base.errors import StudioError
 from mdaf_core.data.batches.variants import view_of
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
-from mdaf_core.data.store.schema import IDENTITY
+from mdaf_core.data.store.schema import IDENTITY, OUTCOME
 
 HOW = (
     "Histories: a user's own events, continued with those of other users drawn at random until the length is exact, a "
@@ -79,6 +79,8 @@ def make_users(dataset: PreparedDataset, users: int, events: int, candidates: in
     names = dataset.meta.history_fields
     made = {name: np.asarray(dataset.events[name])[log] for name in names}
     made |= {name + IDENTITY: np.asarray(identities(dataset.events, name))[log] for name in names}
+    if dataset.meta.outcomes:
+        made[OUTCOME] = np.asarray(dataset.events[OUTCOME])[log]
     tick, last = 60 * dataset.meta.ticks, int(np.max(dataset.events["timestamp"]))
     made["timestamp"] = np.tile(last - tick * np.arange(events, 0, -1, dtype=np.int64), users)
     begin = np.repeat(np.arange(users) * events, candidates)

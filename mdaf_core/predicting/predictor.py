@@ -199,7 +199,7 @@ def tree_answers(config: RunConfig, file: Path, encodings: Any) -> Callable[[New
             if history:
                 most, apart = config.training.max_history, config.training.match_events
                 view: Any = rows
-                matches = match_features(view, "test", index, most, all_rows, apart)
+                matches = match_features(view, "test", index, most, all_rows, apart, settings.outcomes)
             matrix = inputs(settings, rows.meta, part, encodings, matches)
             yield {"logit": np.asarray(booster.predict(matrix, raw_score=True), np.float64)}
 

@@ -42,6 +42,7 @@ class State:
 
     identity: Newest
     times: Newest
+    outcomes: Newest
     length: int = 0
     readings: list[_Reading] = field(default_factory=list)
 
@@ -80,7 +81,8 @@ class Server:
     def begin(self, events: Events | None = None) -> State:
         """A user's state behind these events; None: before the first."""
         none = Events.of(self.dataset, 0, 0)
-        state = State(Newest(self.most, none.identity_TH), Newest(self.most, none.time_T))
+        identity, times, outcomes = (Newest(self.most, one) for one in (none.identity_TH, none.time_T, none.outcome_T))
+        state = State(identity, times, outcomes)
         self._open(state, 0, none)
         if events is not None:
             self.append(state, events)
@@ -107,6 +109,7 @@ class Server:
             at = end
         state.identity.add(events.identity_TH)
         state.times.add(events.time_T)
+        state.outcomes.add(events.outcome_T)
         state.length = length
 
     def _open(self, state: State, begin: int, none: Events) -> None:
@@ -121,5 +124,7 @@ class Server:
         Args:
             rows: of the data set, or rows made like them: their own fields and times are read.
         """
-        newest = state.readings[0].outputs.rows(), state.identity.rows(), state.times.rows()
-        return self.model(gather_kept(self.dataset, rows, index_B, *newest, self.match_events)).logit_B
+        held = state.identity, state.times, state.outcomes
+        newest = *(one.rows() for one in held), self.match_events
+        batch = gather_kept(self.dataset, rows, index_B, state.readings[0].outputs.rows(), *newest)
+        return self.model(batch).logit_B

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mdaf_core.studies.store import Study
 
 OfData = Literal["data", "synthetic", "split", "audit-failed", "audit-warned"]
-OfRuns = Literal["seeds", "sources", "users", "plan", "diverged", "unfinished", "imported", "budget"]
+OfRuns = Literal["seeds", "sources", "users", "plan", "diverged", "unfinished", "imported", "inputs", "budget"]
 SPLIT_KINDS = {
     "time": "split by time",
     "last-day": "the last day as test, the day before as validation",
@@ -255,6 +255,22 @@ def _imported(facts: _Facts) -> Iterator[Condition]:
         )
 
 
+def _inputs(facts: _Facts) -> Iterator[Condition]:
+    """Where some configurations are told what came of past events and others are not."""
+    if facts.meta is None or not facts.meta.outcomes:
+        return
+    there = {run.configuration for run in facts.runs if run.state == "finished" and not run.imported}
+    reads = {one.name: one.model.reads_outcomes for one in facts.study.configurations if one.name in there}
+    told, others = ([name for name, does in reads.items() if does is which] for which in (True, False))
+    if told and others:
+        yield Condition(
+            kind="inputs",
+            sentence=f"Inputs differ: {listed(told)} {'is' if len(told) == 1 else 'are'} told what came of past events "
+            f"(outcomes), and {listed(others)} not.",
+            grave=True,
+        )
+
+
 def _budgets(facts: _Facts) -> Iterator[Condition]:
     """How settings were chosen, and where more of them were tried of one configuration than of another."""
     from mdaf_core.analysis.costs import budgets
@@ -321,5 +337,6 @@ _OF_RUNS: tuple[Callable[[_Facts], Iterator[Condition]], ...] = (
     _diverged,
     _unfinished,
     _imported,
+    _inputs,
     _budgets,
 )

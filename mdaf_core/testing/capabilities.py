@@ -20,9 +20,9 @@ def history(subject: Subject) -> Faults:
     model, kind = subject.restored(moved=True), type(subject.config).__name__
     rows = subject.data.batch("val", subject.data.by_user("val", 64))
     nobody = torch.zeros(len(rows), dtype=torch.bool)
-    replaced = others_replaced(rows, nobody, subject.features.categorical)
+    replaced = others_replaced(rows, nobody, subject.features)
     other = clone(rows, history=replaced.history, history_age_T=replaced.history_age_T, equal_TH=replaced.equal_TH,
-                  gap_T=replaced.gap_T, match_BM=replaced.match_BM)  # fmt: skip
+                  gap_T=replaced.gap_T, match_BM=replaced.match_BM, outcome_BK=replaced.outcome_BK)  # fmt: skip
     if subject.config.reads_history:
         before = ask(model, rows)
         if any(_apart(before, ask(model, given)) for given in (other, without_histories(rows))):

@@ -116,6 +116,7 @@ def inputs(subject: Subject) -> Faults:
         history={name: torch.full_like(codes_T, UNKNOWN) for name, codes_T in rows.history.items()},
         equal_TH=torch.zeros_like(rows.equal_TH),
         match_BM=torch.zeros_like(rows.match_BM),
+        outcome_BK=torch.zeros_like(rows.outcome_BK),
     )
     cases["with unknown ids alone (code 1)"] = unknown
     if rows.history:

@@ -23,9 +23,11 @@ from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.schema import (
     FIRST_ID,
     MAX_HISTORY,
+    OUTCOME,
     SPLITS,
     UNKNOWN,
     DatasetMeta,
+    FeatureSpec,
     FieldSpec,
     Split,
     SplitCounts,
@@ -35,6 +37,7 @@ SIZES = {"user": 41, "item": 67, "category": 13, "brand": 19}
 """Codes of each field, the two reserved ones included; no two alike, so that a table tells which field it is of."""
 ROLES = {"user": "user", "item": "item", "category": "category"}
 ROWS: dict[Split, int] = {"train": 520, "val": 200, "test": 200}
+OUTCOMES = ("viewed", "kept", "bought", "returned")
 NUMERIC = ("price", "age")
 SPAN = 1_000_000
 """Seconds that the log covers."""
@@ -63,7 +66,8 @@ class GeneratedData(PreparedDataset):
         event_time = rng.integers(0, SPAN, len(event_user))
         order = np.lexsort((event_time, event_user))
         log = self._ids(rng, len(event_user)) | {"timestamp": event_time[order].astype(np.int64)}
-        self._events = {name: log[name] for name in (*history, "timestamp")} if history else {}
+        log[OUTCOME] = rng.integers(0, len(OUTCOMES) + 1, len(event_user)).astype(np.uint8)
+        self._events = {name: log[name] for name in (*history, "timestamp", OUTCOME)} if history else {}
 
         total = sum(ROWS.values())
         user = rng.integers(0, users, total)
@@ -104,6 +108,7 @@ class GeneratedData(PreparedDataset):
                 *(FieldSpec(name=name, kind="numeric") for name in numeric),
             ],
             history_fields=list(history),
+            outcomes=list(OUTCOMES) if history else [],
             has_user="user" in categorical,
             splits={s: SplitCounts(rows=len(r), positives=int(r.label.sum())) for s, r in self._rows.items()},
             users=users,
@@ -177,29 +182,30 @@ def take(batch: Batch, rows: list[int]) -> Batch:
     )
 
 
-_BY_ROW = ("label_B", "categorical_BF", "numeric_BG", "match_BM", "row_id_B", "user_B", "timestamp_B")
+_BY_ROW = ("label_B", "categorical_BF", "numeric_BG", "match_BM", "outcome_BK", "row_id_B", "user_B", "timestamp_B")
 
 
-def others_replaced(batch: Batch, kept_B: Tensor, sizes: dict[str, int], seed: int = 0) -> Batch:
+def others_replaced(batch: Batch, kept_B: Tensor, features: FeatureSpec, seed: int = 0) -> Batch:
     """The batch with everything of the rows not kept drawn anew, far from what it was; lengths stay.
 
     Args:
         kept_B: bool, the rows that stay as they are.
-        sizes: codes of each categorical field, in order.
+        features: of the data set that the batch is of.
     """
     draw = torch.Generator().manual_seed(seed)
     changed = clone(batch)
     gone_B = ~kept_B
     gone_T = torch.repeat_interleave(gone_B, batch.lengths_B)
-    for column, size in enumerate(sizes.values()):
+    for column, size in enumerate(features.categorical.values()):
         changed.categorical_BF[gone_B, column] = _codes(int(gone_B.sum()), size, draw)
     changed.numeric_BG[gone_B] = 30 + 30 * torch.rand(changed.numeric_BG[gone_B].shape, generator=draw)
     for name, codes_T in changed.history.items():
-        codes_T[gone_T] = _codes(int(gone_T.sum()), sizes[name], draw)
+        codes_T[gone_T] = _codes(int(gone_T.sum()), features.event_sizes[name], draw)
     changed.gap_T[gone_T] = changed.gap_T[gone_T] * 50 + 1e6
     changed.history_age_T[gone_T] = changed.history_age_T[gone_T] * 50 + 1e6
     changed.equal_TH[gone_T] = ~changed.equal_TH[gone_T]
     changed.match_BM[gone_B] = 1 - changed.match_BM[gone_B]
+    changed.outcome_BK[gone_B] = 1 - changed.outcome_BK[gone_B]
     changed.label_B[gone_B] = 1 - changed.label_B[gone_B]
     for name in ("row_id_B", "user_B", "timestamp_B"):
         getattr(changed, name)[gone_B] += 7
@@ -220,6 +226,7 @@ def without_histories(batch: Batch) -> Batch:
         gap_T=batch.gap_T[:0],
         equal_TH=batch.equal_TH[:0],
         match_BM=torch.zeros_like(batch.match_BM),
+        outcome_BK=torch.zeros_like(batch.outcome_BK),
     )
 
 

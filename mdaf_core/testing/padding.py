@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mdaf_core.data.batches.loader import Batch
-from mdaf_core.data.store.schema import FIRST_ID
+from mdaf_core.data.store.schema import FIRST_ID, FeatureSpec
 from mdaf_core.models.base import CTRModel
 from mdaf_core.testing.base import Faults, check, largest_difference, tolerance
 from mdaf_core.testing.data import clone, take
@@ -112,7 +112,7 @@ def _constant_rows(model: CTRModel, subject: Subject, rows: Batch) -> dict[str, 
     seen = []
     for high in (False, True):
         with _Lookups(names) as lookups:
-            _ask(model, _half_of_the_ids(rows, subject.features.categorical, high))
+            _ask(model, _half_of_the_ids(rows, subject.features, high))
         seen.append(lookups.rows)
     found, silent = {}, _padding_rows(model)
     for name in seen[0].keys() & seen[1].keys():
@@ -133,17 +133,17 @@ def _padding_rows(model: CTRModel) -> dict[str, set[int]]:
     }
 
 
-def _half_of_the_ids(rows: Batch, sizes: dict[str, int], high: bool) -> Batch:
+def _half_of_the_ids(rows: Batch, features: FeatureSpec, high: bool) -> Batch:
     changed = clone(rows)
 
     def moved(codes: Tensor, size: int) -> Tensor:
         half = max((size - FIRST_ID) // 2, 1)
         return FIRST_ID + codes % half + (half if high else 0)
 
-    for column, size in enumerate(sizes.values()):
+    for column, size in enumerate(features.categorical.values()):
         changed.categorical_BF[:, column] = moved(rows.categorical_BF[:, column], size)
     for name, codes_T in rows.history.items():
-        changed.history[name] = moved(codes_T, sizes[name])
+        changed.history[name] = moved(codes_T, features.event_sizes[name])
     return changed
 
 

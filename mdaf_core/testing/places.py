@@ -59,8 +59,8 @@ def _tensors(values: Any) -> list[Tensor]:
     found: list[Tensor] = []
     for value in tree_leaves(values):
         if isinstance(value, Batch):
-            inside = [value.categorical_BF, value.numeric_BG, value.history_age_T, value.equal_TH, value.match_BM]
-            value = [*inside, value.gap_T, *value.history.values()]
+            own = [value.categorical_BF, value.numeric_BG, value.match_BM, value.outcome_BK]
+            value = [*own, value.history_age_T, value.equal_TH, value.gap_T, *value.history.values()]
         elif not isinstance(value, Tensor) and hasattr(value, "__dict__") and not isinstance(value, nn.Module):
             value = [v for v in vars(value).values() if isinstance(v, Tensor)]
         found += [v.detach().clone() for v in (value if isinstance(value, list) else [value]) if isinstance(v, Tensor)]

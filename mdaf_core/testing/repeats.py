@@ -64,7 +64,7 @@ def state(subject: Subject) -> Faults:
         )
 
     nobody = torch.zeros(len(rows), dtype=torch.bool)
-    replaced = others_replaced(rows, nobody, subject.features.categorical)
+    replaced = others_replaced(rows, nobody, subject.features)
     numbered = clone(replaced, row_id_B=rows.row_id_B, user_B=rows.user_B, timestamp_B=rows.timestamp_B)
     others = {
         "other rows": subject.batch("test"),

@@ -63,7 +63,7 @@ def batch(subject: Subject) -> Faults:
         found.append(f"{said} (by up to {gap:.2g}). {REMEDY}")
     kept_B = torch.zeros(len(rows), dtype=torch.bool)
     kept_B[len(rows) // 2 : len(rows) // 2 + 4] = True
-    changed = others_replaced(rows, kept_B, subject.features.categorical)
+    changed = others_replaced(rows, kept_B, subject.features)
     if gap := _apart(together[kept_B], ask(model, changed)[kept_B]):
         place = place_of_difference(model, rows, changed, kept_B)
         found.append(
@@ -89,7 +89,7 @@ def later(subject: Subject) -> Faults:
     before = ask(model, rows)
     half = len(rows) // 2
     kept_B = torch.arange(len(rows)) < half
-    changed = others_replaced(rows, kept_B, subject.features.categorical, seed=1)
+    changed = others_replaced(rows, kept_B, subject.features, seed=1)
     if gap := _apart(before[kept_B], ask(model, changed)[kept_B]):
         place = place_of_difference(model, rows, changed, kept_B)
         found.append(
@@ -100,13 +100,14 @@ def later(subject: Subject) -> Faults:
     last = int(rows.cu_seqlens[half])
     if rows.history and last < len(rows.history_age_T):
         nearest = clone(rows)
-        sizes = subject.features.categorical
+        sizes = subject.features.event_sizes
         for name, codes_T in nearest.history.items():
             codes_T[last] = 2 + (codes_T[last] - 1) % (sizes[name] - 2)
         nearest.history_age_T[last] = 1.0
         nearest.gap_T[last] += 1e6
         nearest.equal_TH[last] = ~nearest.equal_TH[last]
         nearest.match_BM[half:] = 1 - nearest.match_BM[half:]
+        nearest.outcome_BK[half:] = 1 - nearest.outcome_BK[half:]
         if not found and (gap := _apart(before[:half], ask(model, nearest)[:half])):
             found.append(
                 f"A row is predicted otherwise when the event right behind its history changes (by {gap:.2g}), "
@@ -141,7 +142,7 @@ def causal(subject: Subject) -> Faults:
             "what its slice [begin_b, end_b) holds, and the encoder nothing but what came before."
         )
     assert shared.slices is not None
-    end_B, sizes = shared.slices.end_B, subject.features.categorical
+    end_B, sizes = shared.slices.end_B, subject.features.event_sizes
     for row in torch.unique(end_B, return_inverse=True)[1].argsort()[:: max(len(end_B) // 6, 1)].tolist():
         end = int(end_B[row])
         changed = clone(shared)

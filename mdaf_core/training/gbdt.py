@@ -18,6 +18,7 @@ import polars as pl
 
 from mdaf_core.base.files import keep, write_text
 from mdaf_core.data.batches.gather import match_features, match_names
+from mdaf_core.data.batches.outcomes import outcome_names
 from mdaf_core.data.batches.variants import with_histories_of
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.schema import EVALUATED, UNKNOWN, DatasetMeta, Split
@@ -39,7 +40,10 @@ def feature_names(config: GBDTConfig, dataset: PreparedDataset) -> list[str]:
     """Names of the columns of `features`."""
     spec = dataset.meta.features()
     encoded = [f"{name}_{what}" for name in spec.categorical for what in ("click_rate", "log_rows")]
-    return [*encoded, *spec.numeric, *(match_names(spec.history) if config.match_features else [])]
+    matches = match_names(spec.history) if config.match_features else []
+    if config.match_features and config.outcomes:
+        matches += outcome_names(spec.history, dataset.meta.outcomes)
+    return [*encoded, *spec.numeric, *matches]
 
 
 def features(
@@ -53,8 +57,11 @@ def features(
     target statistics (Prokhorenkova et al. 2018, CatBoost, section 3.2). Then numeric fields and match features.
     """
     meta, train = dataset.meta, dataset.rows("train")
-    history = bool(config.match_features and meta.history_fields)
-    matches = match_features(dataset, split, max_history=max_history, match_events=match_events) if history else None
+    matches = None
+    if config.match_features and meta.history_fields:
+        matches = match_features(
+            dataset, split, max_history=max_history, match_events=match_events, outcomes=config.outcomes
+        )
     if split != "train":
         return inputs(config, meta, dataset.rows(split), Encodings.of(dataset), matches)
     prior = _prior(train.label)
@@ -244,7 +251,7 @@ def predict_gbdt(
 
     def with_histories(donor: np.ndarray | None) -> np.ndarray:
         given = with_histories_of(rows, donor)
-        matches = match_features(dataset, split, max_history=most, rows=given, match_events=apart)
+        matches = match_features(dataset, split, None, most, given, apart, model.outcomes)
         return ask(np.concatenate([known[:, : -matches.shape[1]], matches], axis=1))
 
     columns = {"logit": ask(known)}

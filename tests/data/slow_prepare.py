@@ -25,8 +25,8 @@ class Input:
     Attributes:
         rows: label, user, time, and the raw id or number of each field by name; in input order. `user` and `time` are
             absent where rows carry none.
-        events: user, time, the raw id of each history field, and `positive` where it is known; in input order. Or, for
-            ready-made histories (`ready_made`), one list of events a row.
+        events: user, time, the raw id of each history field, and `positive` and `outcome` where they are known; in
+            input order. Or, for ready-made histories (`ready_made`), one list of events a row.
         fields: names of the categorical fields; numbers: of the numeric ones; history: those recorded for each event.
         as_text: how a field's ids are written, where not as they are.
         outside: events outside the stated period; skipped: lines that cannot be read.
@@ -47,7 +47,7 @@ class Input:
 @dataclass
 class Row:
     """A row as it should be read back: codes and numbers by field, and for each event of its history its time, codes
-    and raw ids, and whether it was a click (None: nobody knows)."""
+    and raw ids, whether it was a click (None: nobody knows), and what came of it (None: not told apart)."""
 
     row_id: int
     label: int
@@ -65,6 +65,7 @@ class Event:
     codes: dict[str, int]
     raw: dict[str, Raw]
     positive: int | None
+    outcome: str | None = None
 
 
 @dataclass
@@ -187,6 +188,11 @@ def history_of(given: Input, position: int) -> list[dict[str, Any]]:
     return sorted(mine, key=lambda event: event["time"])  # stable: input order at one moment
 
 
+def _outcome(event: dict[str, Any]) -> str | None:
+    positive = event.get("positive")
+    return event.get("outcome", None if positive is None else str(positive))
+
+
 def slow_prepare(given: Input, options: dict[str, Any], parts: list[int]) -> Expected:
     """All that is to be written.
 
@@ -204,10 +210,19 @@ def slow_prepare(given: Input, options: dict[str, Any], parts: list[int]) -> Exp
     def coded(names: list[str], ids: dict[str, Any]) -> dict[str, int]:
         return {name: codes[name].get(ids[name], UNKNOWN) for name in names}
 
+    users = {row["user"] for row in given.rows if "user" in row}
+    kinds = {_outcome(e) for e in given.events if e.get("user") in users}
+    for listed in given.ready_made or []:
+        kinds |= {_outcome(e) for e in listed}
+    several = len(kinds - {None}) > 1
+
     out: list[list[Row]] = [[], [], []]
     for number, (row, part) in enumerate(zip(given.rows, parts, strict=True)):
         history = [
-            Event(Fraction(e["time"]), coded(given.history, e), {n: e[n] for n in given.history}, e.get("positive"))
+            Event(
+                *(Fraction(e["time"]), coded(given.history, e), {n: e[n] for n in given.history}, e.get("positive")),
+                _outcome(e) if several else None,
+            )
             for e in history_of(given, number)
         ]
         out[part].append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +21,7 @@ from mdaf_core.base.errors import StudioError
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import SPLITS
+from mdaf_core.data.store.schema import OUTCOME, SPLITS
 from tests.data.raw_files import PROFILE_FIELDS, TAOBAO_START, USER_BEHAVIOR_START
 from tests.data.slow_prepare import Event, Input, Refused, Row, slow_prepare, split_of, with_negatives
 
@@ -158,17 +159,18 @@ def _same(dataset: PreparedDataset, split: Any, position: int, row: Row, given: 
         assert rows.history_start[position] == rows.history_end[position] == 0
         return
     events = range(int(rows.history_start[position]), int(rows.history_end[position]))
-    known = "positive" in log
+    known, words = "positive" in log, [None, *(dataset.meta.outcomes or [])]
     written = [
         Event(
             Fraction(int(log["timestamp"][event]), ticks),
             {name: int(log[name][event]) for name in given.history},
             {},
             int(log["positive"][event]) if known else None,
+            words[log[OUTCOME][event]] if len(words) > 1 else None,
         )
         for event in events
     ]
-    assert written == [Event(event.time, event.codes, {}, event.positive) for event in row.history]
+    assert written == [replace(event, raw={}) for event in row.history]
     for name in given.history:  # equality of raw ids, those without a code included
         target = identities(rows.columns, name)[position]
         equal = [bool(identities(log, name)[event] == target) for event in events]
@@ -238,7 +240,7 @@ def test_user_behavior(tmp_path, drawn, lines, history, outside, task, bad, skip
     if _refused_for_bad_lines(found, options, bad):
         return
     kept = lines if outside == "keep" else [line for line in lines if line[4] >= USER_BEHAVIOR_START]
-    events = [{"user": u, "time": t, "item": i, "category": c} for u, i, c, b, t in kept]
+    events = [{"user": u, "time": t, "item": i, "category": c, "outcome": b} for u, i, c, b, t in kept]
     _hours(events, SHANGHAI)
     next_click = task["task"] == "next-click"
     rows = [
@@ -439,7 +441,7 @@ def test_movielens(tmp_path, drawn, release, lines, movies, people, least, bad, 
                 "occupation": words.get(occupation) if release == "100K" else occupation,
             }
         )  # fmt: skip
-        rows[-1]["positive"] = rows[-1]["label"]
+        rows[-1] |= {"positive": rows[-1]["label"], "outcome": f"{s:g}"}
     _hours(rows, "UTC")
     traits = [] if release == "CSV" else ["age", "gender", "occupation"]
     fields = ["item", "category", "user", *traits, "hour", "dayofweek"]
@@ -593,7 +595,7 @@ def test_taobao_ads(
     if history == "behavior-log":
         recorded = ["category", "brand"]
         events = [
-            {"user": u, "time": t, "category": c, "brand": b}
+            {"user": u, "time": t, "category": c, "brand": b, "outcome": tag.removeprefix("i")}
             for u, t, tag, c, b in log
             if tag.removeprefix("i") in behaviors and (outside == "keep" or t > TAOBAO_START - 15 * DAY)
         ]

@@ -25,7 +25,7 @@ class Log:
     """A data set's log of users 0 to 3, as `Known` gives it."""
 
     def __init__(self, events: list[tuple[int, int, int, int]]):
-        self.meta = SimpleNamespace(history_fields=["item"])
+        self.meta = SimpleNamespace(history_fields=["item"], outcomes=None)
         self.columns = np.array(sorted(events, key=lambda event: event[:2]) or np.empty((0, 4)), np.int64).T
 
     def unseen(self, _field: str) -> pl.DataFrame:

@@ -70,6 +70,25 @@ def test_lines_of_user_behavior(home: Path, tmp_path: Path, preset: str, options
     assert "0 of the file" in said.notes[0]  # all of them are in the log already
 
 
+@pytest.mark.parametrize("preset", ["mamba4rec-v2", "gbdt"])
+def test_what_came_of_events_is_read_of_the_log_and_of_new_lines(home: Path, tmp_path: Path, preset: str) -> None:
+    raw = tmp_path / "UserBehavior.csv"
+    write_user_behavior(raw, 900)
+    dataset = prepare("user-behavior", path=raw, name="ub")
+    run, rows = make_run(dataset, preset, settings={"model.outcomes": True}), test_ids(dataset)
+    (tmp_path / "new.csv").write_text(lines_of(raw, rows))
+    predict_file(open_run(run), tmp_path / "new.csv", tmp_path / "out.parquet")
+    check_same(run, tmp_path / "out.parquet", rows)
+    item, category, kind, time = raw.read_text().splitlines()[int(rows[-1])].split(",")[1:]
+    scores = set()
+    for kind in ("pv", "buy", "fav", ""):  # of the event before the row, whose user is new
+        new = (f"99,{item},{category},{done},{int(time) + later}\n" for done, later in ((kind, 0), ("", 600)))
+        (tmp_path / "new.csv").write_text("".join(new))
+        predict_file(open_run(run), tmp_path / "new.csv", tmp_path / "out.parquet")
+        scores.add(pl.read_parquet(tmp_path / "out.parquet")["logit"][1])
+    assert len(scores) >= (4 if preset == "mamba4rec-v2" else 2)
+
+
 def test_a_model_that_reads_a_log_once_is_given_the_whole_of_it(home: Path, tmp_path: Path) -> None:
     raw = tmp_path / "UserBehavior.csv"
     write_user_behavior(raw, 500, users=4)

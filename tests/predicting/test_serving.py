@@ -17,14 +17,13 @@ from mdaf_core.predicting.serving import Server, lacks_state
 from mdaf_core.runs.presets import get_preset
 
 
-def config(preset: str, most: int):  # type: ignore[no-untyped-def]
-    return get_preset(preset).with_overrides(
-        {"training.history_encoding": "stream", "training.max_history": most, "model.dropout": 0.0}
-    )
+def config(preset: str, most: int, **settings):  # type: ignore[no-untyped-def]
+    always = {"training.history_encoding": "stream", "training.max_history": most, "model.dropout": 0.0}
+    return get_preset(preset).with_overrides(always | settings)
 
 
-def built(preset: str, dataset, most: int = 50):  # type: ignore[no-untyped-def]
-    given = config(preset, most)
+def built(preset: str, dataset, most: int = 50, **settings):  # type: ignore[no-untyped-def]
+    given = config(preset, most, **settings)
     torch.manual_seed(1)
     model = build_model(given.model, dataset.meta.features())
     with torch.no_grad():
@@ -48,16 +47,27 @@ def forward(model, dataset, most: int, begin: int, end: int) -> torch.Tensor:  #
 def test_scores_of_a_growing_log(tiny, monkeypatch, preset, most):
     """Across the places where encoding begins anew, which here lie 16 (or as many as a row reads) events apart."""
     monkeypatch.setattr(stream, "GRID", 16)
-    model, given = built(preset, tiny, most)
-    server, rows, index = Server(model, given, tiny), tiny.rows("test"), np.arange(20)
+    grows(tiny, *built(preset, tiny, most), most)
+
+
+@pytest.mark.parametrize("most", [3, 50])
+def test_what_came_of_events_is_kept(few, monkeypatch, most):
+    monkeypatch.setattr(stream, "GRID", 16)
+    model, given = built("mamba4rec-v2", few, most, **{"model.outcomes": True})
+    assert model.encoder.counts_outcomes and few.meta.outcomes == ["1", "2", "3", "4", "5"]
+    grows(few, model, given, most)
+
+
+def grows(data, model, given, most):  # type: ignore[no-untyped-def]
+    server, rows, index = Server(model, given, data), data.rows("test"), np.arange(20)
     state, length = server.begin(), 0
     for step in (1, 1, 1, 13, 1, 1, 1, 1, 15, 40, 0, 1, 30, 7):
-        server.append(state, Events.of(tiny, length, length + step))
+        server.append(state, Events.of(data, length, length + step))
         length += step
         assert state.length == length and len(state.readings) <= 2
-        wanted = forward(model, tiny, most, 0, length)
+        wanted = forward(model, data, most, 0, length)
         torch.testing.assert_close(server.score(state, rows, index), wanted, rtol=1e-9, atol=1e-9)
-        begun = server.begin(Events.of(tiny, 0, length))
+        begun = server.begin(Events.of(data, 0, length))
         torch.testing.assert_close(server.score(begun, rows, index), wanted, rtol=1e-9, atol=1e-9)
 
 

@@ -18,6 +18,7 @@ from mdaf_core.reporting.figures import FIGURES, make_figure
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper import bundle
 from mdaf_core.reporting.paper.tables import TABLES, make_table
+from mdaf_core.studies import results
 from mdaf_core.studies.store import get_study
 from tests.reporting.example_study import make_study
 
@@ -54,6 +55,16 @@ def burdened(home, tiny, made_once):
         Check(id="vocabulary", title="Codes", status="pass", sentence="All is well.", todo=""),
     )
     return acknowledge(home, study, "label-leak")
+
+
+def test_inputs_that_differ_are_said(home, tiny) -> None:
+    study = make_study(["mdaf-full", "mdaf-plus", "lr"], [1], dataset=tiny)
+    runs = results.study_runs(study)
+    assert not [one for one in conditions.of_study(study, runs) if one.kind == "inputs"]  # nothing is recorded
+    change_meta(tiny, outcomes=["viewed", "bought"])
+    found = [one for one in conditions.of_study(study, runs) if one.kind == "inputs"]
+    said = "Inputs differ: mdaf-plus is told what came of past events (outcomes), and mdaf-full and lr not."
+    assert [(one.sentence, one.grave) for one in found] == [(said, True)]
 
 
 SAID = (

@@ -13,7 +13,7 @@ from mdaf_core.data.apply.known import Events, Known, ranges
 from mdaf_core.data.batches.history import earlier_ends, first_events
 from mdaf_core.data.prepare.order import stable_order
 from mdaf_core.data.store.columns import identities
-from mdaf_core.data.store.schema import IDENTITY
+from mdaf_core.data.store.schema import IDENTITY, OUTCOME
 
 _USERS = 20_000
 """Whose events are merged at once."""
@@ -24,8 +24,8 @@ class MergedLog:
     """Events by user, then time; at one time those of the log first, then those of the file in its order.
 
     Attributes:
-        events: columns `user` (position among the users of the new rows), `timestamp`, each history field and what
-            tells its ids apart.
+        events: columns `user` (position among the users of the new rows), `timestamp`, each history field, what
+            tells its ids apart, and what came of it.
         log, new, known: events of the log that are kept; of the file; of the file that the log has already.
     """
 
@@ -75,7 +75,7 @@ def merged_log(
     for begin in range(0, len(users), _USERS):
         end = min(begin + _USERS, len(users))
         own = known.events_of(users[begin : min(end, known_users)]) if begin < known_users else {}
-        log = _columns(own, names)
+        log = _columns(own, names, bool(known.meta.outcomes))
         log["user"] = np.searchsorted(users[begin:end], own["user_index"]) if own else np.empty(0, np.int64)
         log["timestamp"] = log["timestamp"] * factor
         fresh = {}
@@ -97,13 +97,15 @@ def merged_log(
     return made
 
 
-def _columns(log: Events, names: list[str]) -> Events:
+def _columns(log: Events, names: list[str], outcomes: bool) -> Events:
     """The log's columns as the file's are; empty ones where there is no log."""
     none = np.empty(0, np.int32)
     columns: Events = {"timestamp": log.get("timestamp", np.empty(0, np.int64))}
     for name in names:
         columns[name] = log.get(name, none)
         columns[name + IDENTITY] = identities(log, name) if log else none
+    if outcomes:
+        columns[OUTCOME] = log.get(OUTCOME, np.empty(0, np.uint8))
     positive = log["positive"].astype(np.int8) if "positive" in log else np.full(len(columns["timestamp"]), -1, np.int8)
     return columns | {"positive": positive}
 

@@ -22,7 +22,8 @@ from mdaf_core.data.batches.history import earlier_ends, first_events
 from mdaf_core.data.formats.base import RawTable, calendar_columns
 from mdaf_core.data.prepare.event_log import ready_made, timestamps
 from mdaf_core.data.store.dataset import Rows
-from mdaf_core.data.store.schema import IDENTITY, TICKS, UNKNOWN, DatasetMeta, TimeUnit
+from mdaf_core.data.store.outcomes import outcome_codes
+from mdaf_core.data.store.schema import IDENTITY, OUTCOME, TICKS, UNKNOWN, DatasetMeta, TimeUnit
 
 _SLICE = 100_000
 
@@ -144,6 +145,8 @@ class Coder:
         for name in self.meta.history_fields:
             columns |= self._coded(name, part[name], raw)
         positive = part["positive"] if "positive" in part.columns else pl.Series([None]).new_from_index(0, len(part))
+        if self.meta.outcomes:
+            columns[OUTCOME] = outcome_codes(part, self.meta.outcomes)
         return columns | {"positive": positive.cast(pl.Int8).fill_null(-1).to_numpy()}
 
     def _add_ready_made(self, raw: RawTable, begin: int) -> None:
@@ -160,7 +163,8 @@ class Coder:
 
     def _no_events(self) -> Events:
         names = [ending for name in self.meta.history_fields for ending in (name, name + IDENTITY)]
-        return {"timestamp": np.empty(0, np.int64)} | {name: np.empty(0, np.int32) for name in names}
+        none = {"timestamp": np.empty(0, np.int64)} | {name: np.empty(0, np.int32) for name in names}
+        return none | ({OUTCOME: np.empty(0, np.uint8)} if self.meta.outcomes else {})
 
     def finish(self) -> NewRows:
         """All rows that were added, with their histories."""

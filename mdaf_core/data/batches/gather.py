@@ -8,9 +8,10 @@ from typing import Any
 import numba
 import numpy as np
 
+from mdaf_core.data.batches.outcomes import count_outcomes
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
-from mdaf_core.data.store.schema import MAX_HISTORY, Split
+from mdaf_core.data.store.schema import MAX_HISTORY, OUTCOME, Split
 
 _MONTH = 30 * 86400.0  # seconds
 Scale = tuple[float, float, float]
@@ -127,6 +128,7 @@ def gather(
     timestamp_B = rows.timestamp[index_B]
 
     history = {name: np.empty(0, np.int64) for name in history_fields}
+    outcome_BK = np.zeros((len(index_B), 0), np.float32)
     age_T, gap_T = np.zeros(len(event_T), np.float32), np.zeros(len(event_T), np.float32)
     equal_TH = np.zeros((len(event_T), len(history_fields)), np.bool_)
     match_BM = np.zeros((len(index_B), len(match_names(history_fields))), np.float32)
@@ -145,6 +147,11 @@ def gather(
         gap_T = gaps(time_T, cu, dataset.meta.ticks)
         scale = match_scale(match_events or max_history)
         _match(target_HB, event_HT, age_T, cu, scale, equal_TH, match_BM)
+        if features.outcomes:
+            outcome_T, ids = np.asarray(events[OUTCOME][event_T]), list(zip(event_HT, target_HB, strict=True))
+            history[OUTCOME] = outcome_T.astype(np.int64)
+            given = (outcome_T, time_T), cu[:-1], cu[1:], timestamp_B
+            outcome_BK = count_outcomes(ids, features.outcomes, *given, dataset.meta.ticks, scale)
 
     return own_columns(dataset, rows, index_B) | {
         "cu_seqlens": cu.astype(np.int32),
@@ -153,6 +160,7 @@ def gather(
         "gap_T": gap_T,
         "equal_TH": equal_TH,
         "match_BM": match_BM,
+        "outcome_BK": outcome_BK,
     }
 
 
@@ -194,22 +202,30 @@ def match_features(
     max_history: int = MAX_HISTORY,
     rows: Rows | None = None,
     match_events: int | None = None,
+    outcomes: bool = False,
 ) -> np.ndarray:
     """The match features of these rows (default: all of the split), (N, M) float32; columns as in `match_names`.
 
     Args:
         rows: in the place of the split's.
+        outcomes: then those of `outcome_names` as well, where the data set records what came of events.
     """
     rows = dataset.rows(split) if rows is None else rows
     index = np.arange(len(rows)) if index is None else index
     names = dataset.meta.features().history if max_history else ()
     match_BM = np.zeros((len(index), len(match_names(names))), np.float32)
-    if names:
-        log, end_B = dataset.events, rows.history_end[index]
-        start_B, time_B = np.maximum(rows.history_start[index], end_B - max_history), rows.timestamp[index]
-        scale = match_scale(match_events or max_history)
-        slices = log["timestamp"], start_B, end_B, time_B, np.float32(dataset.meta.ticks), scale
-        for f, name in enumerate(names):
-            _match_field(identities(log, name), identities(rows.columns, name)[index], *slices, f, match_BM)
-        _match_lengths(*slices, len(names), match_BM)
-    return match_BM
+    if not names:
+        return match_BM
+    log, end_B = dataset.events, rows.history_end[index]
+    start_B, time_B = np.maximum(rows.history_start[index], end_B - max_history), rows.timestamp[index]
+    ids = [(identities(log, name), identities(rows.columns, name)[index]) for name in names]
+    ticks, scale = dataset.meta.ticks, match_scale(match_events or max_history)
+    slices = log["timestamp"], start_B, end_B, time_B, np.float32(ticks), scale
+    for f, (event_E, target_B) in enumerate(ids):
+        _match_field(event_E, target_B, *slices, f, match_BM)
+    _match_lengths(*slices, len(names), match_BM)
+    if not outcomes or not dataset.meta.outcomes:
+        return match_BM
+    events = log[OUTCOME], log["timestamp"]
+    outcome_BK = count_outcomes(ids, len(dataset.meta.outcomes), events, start_B, end_B, time_B, ticks, scale)
+    return np.concatenate([match_BM, outcome_BK], axis=1)

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from mdaf_core.data.batches.gather import match_names, match_scale, own_columns
 from mdaf_core.data.batches.loader import Batch, Kept
+from mdaf_core.data.batches.outcomes import count_outcomes
 from mdaf_core.data.batches.stream import match_slices
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
+from mdaf_core.data.store.schema import OUTCOME
 
 
 @dataclass
@@ -22,27 +24,34 @@ class Events:
 
     Attributes:
         history: field → (T,) int64 codes.
-        identity_TH: int64, as of `loader.Slices`; time_T: int64, in the data set's unit.
+        identity_TH: int64, as of `loader.Slices`; time_T: int64, in the data set's unit; outcome_T: uint8, what came of
+            them (0: not known).
     """
 
     history: dict[str, Tensor]
     identity_TH: np.ndarray
     time_T: np.ndarray
+    outcome_T: np.ndarray
 
     def __len__(self) -> int:
         return len(self.time_T)
 
     def __getitem__(self, part: slice) -> Events:
         history = {name: codes_T[part] for name, codes_T in self.history.items()}
-        return Events(history, self.identity_TH[part], self.time_T[part])
+        return Events(history, self.identity_TH[part], self.time_T[part], self.outcome_T[part])
 
     @classmethod
     def of(cls, dataset: PreparedDataset, begin: int, end: int) -> Events:
         """These events of a data set's log."""
         names, log = dataset.meta.history_fields, dataset.events
         history = {name: torch.from_numpy(np.asarray(log[name][begin:end]).astype(np.int64)) for name in names}
+        outcome_T = np.zeros(end - begin, np.uint8)
+        if dataset.meta.outcomes:
+            outcome_T = np.asarray(log[OUTCOME][begin:end])
+            history[OUTCOME] = torch.from_numpy(outcome_T.astype(np.int64))
         identity = [np.asarray(identities(log, name)[begin:end]).astype(np.int64) for name in names]
-        return cls(history, np.stack(identity, axis=1), np.asarray(log["timestamp"][begin:end]).astype(np.int64))
+        time_T = np.asarray(log["timestamp"][begin:end]).astype(np.int64)
+        return cls(history, np.stack(identity, axis=1), time_T, outcome_T)
 
 
 class Newest:
@@ -76,6 +85,7 @@ def gather_kept(
     output_TD: Tensor,
     identity_TH: np.ndarray,
     time_T: np.ndarray,
+    outcome_T: np.ndarray,
     match_events: int,
 ) -> Batch:
     """These rows as candidates for one user with these newest events, which a model has read (`CTRModel.read`).
@@ -92,17 +102,20 @@ def gather_kept(
     own = own_columns(dataset, rows, index_B)
     match_BM = np.zeros((len(index_B), len(match_names(names))), np.float32)
     begin_B, end_B = np.zeros(len(index_B), np.int64), np.full(len(index_B), len(time_T))
-    times = time_T, own["timestamp_B"], begin_B, end_B, dataset.meta.ticks
-    match_slices(identity_TH, target_BH, *times, match_scale(match_events), match_BM)
+    times, scale = (time_T, own["timestamp_B"], begin_B, end_B, dataset.meta.ticks), match_scale(match_events)
+    match_slices(identity_TH, target_BH, *times, scale, match_BM)
+    ids, outcomes = list(zip(identity_TH.T, target_BH.T, strict=True)), dataset.meta.features().outcomes
+    outcome_BK = count_outcomes(ids, outcomes, (outcome_T, time_T), begin_B, end_B, times[1], times[4], scale)
     none = torch.empty(0, dtype=torch.int64)
     given: dict[str, Any] = {name: torch.from_numpy(array) for name, array in own.items()}
     return Batch(
         **given,
         cu_seqlens=torch.zeros(1, dtype=torch.int32),
-        history=dict.fromkeys(names, none),
+        history=dict.fromkeys([*names, OUTCOME] if outcomes else names, none),
         history_age_T=torch.empty(0),
         gap_T=torch.empty(0),
         equal_TH=torch.empty(0, len(names), dtype=torch.bool),
         match_BM=torch.from_numpy(match_BM),
+        outcome_BK=torch.from_numpy(outcome_BK),
         kept=Kept(output_TD, torch.from_numpy(identity_TH), torch.from_numpy(target_BH)),
     )

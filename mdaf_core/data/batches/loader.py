@@ -52,7 +52,7 @@ class Batch:
 
     Row b's events are `[cu_seqlens[b], cu_seqlens[b + 1])`: the convention of variable-length attention kernels. A
     history may be empty. Suffixes: B rows, T history events, F categorical fields, G numeric fields,
-    H history fields, M match features.
+    H history fields, M match features, K counts of outcomes.
 
     With `slices`, rows share events: the sequences are those of users, `slices` says what of them a row reads, and what
     belongs to a row and an event (`history_age_T`, `equal_TH`) is left out. With `kept`, rows are of one user whose
@@ -63,11 +63,14 @@ class Batch:
         categorical_BF: int64 codes, columns in the order of `FeatureSpec.categorical`.
         numeric_BG: float32 values.
         cu_seqlens: (B + 1,) int32.
-        history: field name → (T,) int64 codes.
+        history: field name → (T,) int64 codes; `:outcome`, where the data set records it, is what came of an event, 0
+            where that is not known.
         history_age_T: float32 seconds from the event to its row, > 0.
         gap_T: float32 seconds from the event before it in its sequence; 0 for the first of a sequence.
         equal_TH: whether an event's raw id is the target's, field by field; ids unseen in training included.
         match_BM: float32 match features, see `gather.match_names`.
+        outcome_BK: float32 counts of what came of a row's events, see `outcomes.outcome_names`; no columns where that
+            is not recorded.
         row_id_B, user_B, timestamp_B (in the data set's unit): int64; for bookkeeping, never model inputs.
     """
 
@@ -80,6 +83,7 @@ class Batch:
     gap_T: Tensor
     equal_TH: Tensor
     match_BM: Tensor
+    outcome_BK: Tensor
     row_id_B: Tensor
     user_B: Tensor
     timestamp_B: Tensor

@@ -20,8 +20,10 @@ import torch
 
 from mdaf_core.data.batches.gather import gaps, match_names, match_scale, own_columns, put_length, put_match
 from mdaf_core.data.batches.loader import Batch, BatchLoader, Slices
+from mdaf_core.data.batches.outcomes import count_outcomes
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
+from mdaf_core.data.store.schema import OUTCOME
 
 GRID = 256
 """Events between two places of a long log where encoding begins, at least; as many as a row reads if those are more."""
@@ -113,7 +115,8 @@ def gather_stream(
         multiple: that many events, or twice so many, …: the rest is padding (code 0), one more sequence.
         match_events: as of `gather.gather`.
     """
-    names, events = dataset.meta.features().history, dataset.events
+    features, events = dataset.meta.features(), dataset.events
+    names = features.history
     first_B = np.asarray(rows.history_start)[index_B].astype(np.int64)
     end_B = np.asarray(rows.history_end)[index_B].astype(np.int64)
     begin_B = np.maximum(first_B, end_B - max_history)
@@ -136,16 +139,25 @@ def gather_stream(
     padding, gap_T = -len(event_T) % multiple, gaps(time_T, cu, dataset.meta.ticks)
     given = time_T, own["timestamp_B"], *slices.values(), dataset.meta.ticks, match_scale(match_events or max_history)
     match_slices(identity_TH, target_BH, *given, match_BM)
+    history = {name: np.asarray(events[name])[event_T].astype(np.int64) for name in names}
+    outcome_T = np.zeros(0, np.uint8)
+    if features.outcomes:
+        outcome_T = np.asarray(events[OUTCOME])[event_T]
+        history[OUTCOME] = outcome_T.astype(np.int64)
+    ids = list(zip(identity_TH.T, target_BH.T, strict=True))
+    rows_read = *slices.values(), own["timestamp_B"], dataset.meta.ticks, match_scale(match_events or max_history)
+    outcome_BK = count_outcomes(ids, features.outcomes, (outcome_T, time_T), *rows_read)
     if padding:
         cu = np.r_[cu, cu[-1] + padding]
         identity_TH = np.pad(identity_TH, ((0, padding), (0, 0)))
     return own | {
         "cu_seqlens": cu.astype(np.int32),
-        "history": {name: np.pad(np.asarray(events[name])[event_T].astype(np.int64), (0, padding)) for name in names},
+        "history": {name: np.pad(codes_T, (0, padding)) for name, codes_T in history.items()},
         "history_age_T": np.empty(0, np.float32),
         "gap_T": np.pad(gap_T, (0, padding)),
         "equal_TH": np.empty((0, len(names)), np.bool_),
         "match_BM": match_BM,
+        "outcome_BK": outcome_BK,
         "slices": slices | {"identity_TH": identity_TH, "target_BH": target_BH},
     }
 

@@ -59,11 +59,11 @@ class RawTable:
         fields: the inputs in column order; `vocabulary_size` is filled in by `prepare`.
         history_fields: names of the categorical fields recorded for each event; empty: no histories.
         events: columns `user`, `timestamp`, each history field (same raw ids as in `rows`) and, where known,
-            `positive` (whether the event was a click). A row's history is every event of its user with a strictly
-            earlier timestamp. Or, for ready-made histories: `row` (index into `rows`) instead of `user` and
-            `timestamp`, each row's events oldest first. Or `history` in its place, a number from 0 on: `rows` have a
-            column of that name, and all rows of a number, of one user, read its events; those may have a `timestamp`,
-            and then a row reads the strictly earlier ones alone.
+            `positive` (whether the event was a click) and `outcome` (what came of it: a word of few, or an Enum). A
+            row's history is every event of its user with a strictly earlier timestamp. Or, for ready-made histories:
+            `row` (index into `rows`) instead of `user` and `timestamp`, each row's events oldest first. Or `history` in
+            its place, a number from 0 on: `rows` have a column of that name, and all rows of a number, of one user,
+            read its events; those may have a `timestamp`, and then a row reads the strictly earlier ones alone.
         as_text: field → how ids that are kept as numbers are written in the input; their order as numbers is kept.
         titles: field → frame with columns `id` (as in the input) and `title`, for people.
         title: the data set in words; label: what a label of 1 means.

@@ -270,7 +270,9 @@ def _table(
             *calendar_fields(),
         ],
         history_fields=["item", "category"],
-        events=rows.select("user", "timestamp", "item", "category", positive="label"),
+        events=rows.select("user", "timestamp", "item", "category", positive="label").with_columns(
+            outcome=frame["rating"].cast(pl.String).str.strip_suffix(".0")
+        ),
         titles={"item": movies.select(pl.col("item").alias("id"), "title"), "dayofweek": weekday_titles()},
         title=title,
         label=f"rated {options.positive_from:g} stars or more",

@@ -12,6 +12,7 @@ from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.formats.base import RESERVED_COLUMNS, RawTable, Source
 from mdaf_core.data.formats.options import SourceOptions
+from mdaf_core.data.store.outcomes import MOST
 from mdaf_core.plugins import Loaded, blame, objects, tell
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -96,4 +97,9 @@ def _problem(raw: Any) -> str:
         return f"names the history field {unknown[0]!r}, which is none of its fields."
     if raw.history_fields and raw.events is None:
         return "names history fields and has no events."
+    clash = [name for name in raw.history_fields if name in ("positive", "outcome")]
+    if clash:
+        return f"names a history field {clash[0]!r}, which says what came of an event: rename it."
+    if raw.events is not None and "outcome" in raw.events.columns and raw.events["outcome"].n_unique() > MOST:
+        return f"has more than {MOST} kinds of `outcome` of events: group them."
     return ""

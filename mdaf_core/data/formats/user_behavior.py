@@ -141,7 +141,7 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
             *calendar_fields(),
         ],
         history_fields=["item", "category"],
-        events=in_history.select("user", "timestamp", "item", "category"),
+        events=in_history.select("user", "timestamp", "item", "category", outcome="behavior"),
         titles={"dayofweek": weekday_titles()},
         title="Taobao UserBehavior, " + ("conversion" if conversion else "next click"),
         label="bought, put in the cart or marked as favourite (0: viewed)"

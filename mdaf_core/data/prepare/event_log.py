@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ from mdaf_core.data.formats.base import RawTable
 from mdaf_core.data.prepare.order import stable_order
 from mdaf_core.data.prepare.vocabulary import Vocabulary
 from mdaf_core.data.store.columns import ColumnFile, OrderedFiles
-from mdaf_core.data.store.schema import IDENTITY, TICKS
+from mdaf_core.data.store.outcomes import outcome_codes, outcomes_of
+from mdaf_core.data.store.schema import IDENTITY, OUTCOME, TICKS
 
 
 @dataclass
@@ -21,12 +22,14 @@ class EventLog:
     """The event log in input order, its order on disk, and each row's slice of it.
 
     Attributes:
-        user (E,) int32, time (E,) in the rows' unit; frame: raw ids of the history fields, and `positive` where known;
+        user (E,) int32, time (E,) in the rows' unit; frame: raw ids of the history fields, and
+            `positive` and `outcome` where known;
         order (E,): by user, then time.
         first: (users + 1,) where each user's events begin; where histories came ready-made (`by_user` is false),
             (N,) where each row's begin.
         end: (N,) where each row's slice ends.
         timed: whether times are the events' own.
+        outcomes: what came of them; see `outcomes_of`.
     """
 
     user: np.ndarray
@@ -37,6 +40,10 @@ class EventLog:
     end: np.ndarray
     by_user: bool = True
     timed: bool = True
+    outcomes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.outcomes = outcomes_of(self.frame)
 
     def create(self, path: Path, fields: list[str], told_apart: list[str]) -> OrderedFiles:
         """The file, to be filled with the fields' codes; all else is written and let go."""
@@ -46,9 +53,14 @@ class EventLog:
             columns |= dict.fromkeys((name, name + IDENTITY) if name in told_apart else (name,), integer)
         if "positive" in self.frame.columns:
             columns["positive"] = np.dtype(np.uint8)
+        if self.outcomes:
+            columns[OUTCOME] = np.dtype(np.uint8)
         file = OrderedFiles([ColumnFile(path, columns, len(self.order))], self.order)
         file.put("user_index", self.user)
         file.put("timestamp", self.time)
+        if self.outcomes:
+            file.put(OUTCOME, outcome_codes(self.frame, self.outcomes))
+        self.frame = self.frame.drop("outcome", strict=False)
         if "positive" in self.frame.columns:
             file.put("positive", self.frame.drop_in_place("positive").cast(pl.UInt8).to_numpy())
         self.user = self.time = self.end = np.empty(0, np.int64)

@@ -126,6 +126,7 @@ def write_dataset(
         title=raw.title,
         fields=fields,
         history_fields=raw.history_fields if log else [],
+        outcomes=log.outcomes if log else [],
         has_time=has_time,
         time_unit=raw.time_unit,
         calendar=raw.calendar,

@@ -147,8 +147,8 @@ class AdFiles:
         return frame, positions(wanted, frame[:, 0], self.folder / name, first_line)
 
     def log(self, users: pl.Series, behaviors: Sequence[Behavior]) -> tuple[pl.DataFrame, int]:
-        """Columns user, timestamp, category, brand of these users' events of these kinds, and how many of them lie
-        outside the log's period."""
+        """Columns user, timestamp, category, brand and outcome (what was done) of these users' events of these kinds,
+        and how many of them lie outside the log's period."""
         kept = np.zeros(int(users.max()) + 2, np.bool_)  # type: ignore[arg-type]
         kept[users.to_numpy()] = True
         wanted = [*behaviors, *(["ipv"] if "pv" in behaviors else [])]  # ipv: the description's pv
@@ -157,7 +157,8 @@ class AdFiles:
             block = block.filter(pl.Series(kept[np.minimum(block["user"].to_numpy(), len(kept) - 1)]))
             if len(wanted) < len(LOG.columns[2].choices):
                 block = block.filter(pl.col("btag").is_in(wanted))
-            return block.select("user", timestamp="time_stamp", category="cate", brand="brand")
+            done = pl.col("btag").cast(pl.String).replace("ipv", "pv").cast(pl.Enum(BEHAVIORS))
+            return block.select("user", timestamp="time_stamp", category="cate", brand="brand", outcome=done)
 
         text = self._read("behavior_log.csv", keep, LOG_WINDOW)
         return text.frame, text.counted["outside"]

@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.base.files import reading
+from mdaf_core.base.words import some
 from mdaf_core.data.store.dataset import AGAIN, PreparedDataset, Rows
-from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, TICKS, DatasetMeta, Split, TimeUnit
+from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, OUTCOME, TICKS, DatasetMeta, Split, TimeUnit
 
 _MANY = 10_000
 UNKNOWN_WORD = "unknown"
@@ -73,14 +74,14 @@ def describe_history(
     """The history of one row, oldest first.
 
     Columns: `time` (local; absent where it is not known), `age` (seconds before the row; absent where times
-    are a mere order), and each history field as text.
+    are a mere order), each history field as text, and `outcome` where it is known.
     """
     return _history(dataset, dataset.rows(split), position, limit)
 
 
 def describe_events(dataset: PreparedDataset, positions: Sequence[int] | np.ndarray) -> pl.DataFrame:
     """Entries of the event log at these positions. Columns: `user` (raw id), `time` (local; absent where histories came
-    ready-made), each history field as text, and `positive` where it is known."""
+    ready-made), each history field as text, and `positive` and `outcome` where they are known."""
     at, log = np.asarray(positions, np.int64), dataset.events
     columns = {"user": dataset.users.gather(log["user_index"][at])}
     if dataset.meta.has_event_times:
@@ -89,7 +90,23 @@ def describe_events(dataset: PreparedDataset, positions: Sequence[int] | np.ndar
         columns[name] = describe_codes(dataset, name, log[name][at])
     if "positive" in log:
         columns["positive"] = pl.Series(log["positive"][at])
-    return pl.DataFrame(columns)
+    return pl.DataFrame(columns | describe_outcomes(dataset, at))
+
+
+def outcome_words(outcomes: list[str] | None) -> str:
+    """`DatasetMeta.outcomes` as a phrase."""
+    if outcomes is None:
+        return "not recorded; prepare the data set again for it"
+    return some(outcomes, 12) if outcomes else "nothing that tells them apart"
+
+
+def describe_outcomes(dataset: PreparedDataset, at: np.ndarray | slice) -> dict[str, pl.Series]:
+    """What came of the events at these places of the log, in words, as the column `outcome`; empty where nothing is
+    recorded."""
+    if not dataset.meta.outcomes:
+        return {}
+    words = pl.Series([None, *dataset.meta.outcomes], dtype=pl.String)
+    return {"outcome": words.gather(dataset.events[OUTCOME][at].astype(np.int64))}
 
 
 CLOCK = "%Y-%m-%d %H:%M:%S%.f"
@@ -142,7 +159,7 @@ def _history(dataset: PreparedDataset, rows: Rows, position: int, limit: int) ->
             columns["age"] = pl.Series(age if meta.ticks == 1 else age / meta.ticks)
     for name in dataset.meta.history_fields:
         columns[name] = describe_codes(dataset, name, log[name][start:end])
-    return pl.DataFrame(columns)
+    return pl.DataFrame(columns | describe_outcomes(dataset, slice(start, end)))
 
 
 def _history_text(dataset: PreparedDataset, rows: Rows, position: int, events: int) -> str:

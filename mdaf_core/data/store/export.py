@@ -15,6 +15,7 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.base.files import writing
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
+from mdaf_core.data.store.describe import describe_outcomes
 from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, SPLITS, UNKNOWN, FieldSpec, Split
 
 KINDS = ("parquet", "csv", "tsv")
@@ -38,8 +39,8 @@ def export_rows(
     Columns: row_id; split where several are asked for; user (raw id) where there are users; timestamp (in
     `DatasetMeta.time_unit`) where rows have times; label; each field as its raw id or number, empty where it is missing
     or the data set does not keep it (of some ids that training rows do not have); with `history` a list
-    `history_<field>` of the newest `max_history` events before the row, oldest first (in CSV as a JSON array). The file
-    appears when it is complete.
+    `history_<field>` of the newest `max_history` events before the row, oldest first (in CSV as a JSON array), and
+    `history_outcome` where it is recorded what came of them. The file appears when it is complete.
 
     Args:
         path: its ending says the format: .parquet, .csv or .tsv.
@@ -131,7 +132,8 @@ def frames(dataset: PreparedDataset, split: Split, labels: bool, most: int, seve
         for field in fields:
             columns[field.name] = _field(field, rows, at, words)
         if most:
-            columns |= {f"history_{name}": lists for name, lists in histories(dataset, rows, at, most, words).items()}
+            lists = histories(dataset, rows, at, most, words) | outcome_lists(dataset, rows, at, most)
+            columns |= {f"history_{name}": events for name, events in lists.items()}
         yield pl.DataFrame(columns)
 
 
@@ -164,13 +166,24 @@ def histories(
 ) -> dict[str, pl.Series]:
     """A list a row of each history field: words of its newest `most` events, oldest first."""
     row, position = history_events(rows, at, most)
-    every = pl.DataFrame({"row": np.arange(len(rows.label[at]))})
-    out = {}
-    for name in dataset.meta.history_fields:
-        events = pl.DataFrame({"row": row, "event": words_of(dataset.events, name, position, words[name])})
-        lists = events.group_by("row", maintain_order=True).agg("event")
-        out[name] = every.join(lists, on="row", how="left", maintain_order="left")["event"].fill_null([])
-    return out
+    return {
+        name: _lists(row, words_of(dataset.events, name, position, words[name]), len(rows.label[at]))
+        for name in dataset.meta.history_fields
+    }
+
+
+def outcome_lists(dataset: PreparedDataset, rows: Rows, at: slice, most: int) -> dict[str, pl.Series]:
+    """As `histories`, as `outcome`: what came of the events (null: not known); empty where that is not recorded."""
+    row, position = history_events(rows, at, most)
+    told = describe_outcomes(dataset, position)
+    return {name: _lists(row, words, len(rows.label[at])) for name, words in told.items()}
+
+
+def _lists(row: np.ndarray, event: pl.Series, rows: int) -> pl.Series:
+    """The events of each of so many rows."""
+    lists = pl.DataFrame({"row": row, "event": event}).group_by("row", maintain_order=True).agg("event")
+    every = pl.DataFrame({"row": np.arange(rows)})
+    return every.join(lists, on="row", how="left", maintain_order="left")["event"].fill_null([])
 
 
 @contextmanager

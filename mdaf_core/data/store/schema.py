@@ -20,6 +20,9 @@ LONGEST_HISTORY = 10_000
 IDENTITY = ":identity"
 """Ending of the columns that tell raw ids apart where codes cannot: ids unseen in training share one code."""
 
+OUTCOME = ":outcome"
+"""Column of the log that says what came of an event, and its name among a batch's histories."""
+
 TimeUnit = Literal["s", "ms", "us", "ns"]
 TICKS: dict[TimeUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """Units of time and how many of them are a second."""
@@ -72,6 +75,11 @@ class DatasetMeta(BaseModel):
     title: str = ""
     fields: list[FieldSpec]
     history_fields: list[str] = Field([], description="Fields recorded for each history event; empty: no histories.")
+    outcomes: list[str] | None = Field(
+        None,
+        description="What came of events, in the order of its codes in the log, from 1 on; empty: nothing tells them "
+        "apart. None: prepared before that was recorded.",
+    )
     has_time: bool = True
     time_unit: TimeUnit = Field("s", description="Of the timestamps of rows and events: the coarsest that holds all.")
     calendar: bool = Field(True, description="Times are moments; false: they order rows, hours and days are unknown.")
@@ -139,6 +147,7 @@ class DatasetMeta(BaseModel):
             categorical=dict(self.categorical),
             numeric=tuple(self.numeric),
             history=tuple(self.history_fields),
+            outcomes=len(self.outcomes or []),
             item=roles.get("item"),
             category=roles.get("category"),
             user=roles.get("user"),
@@ -153,15 +162,23 @@ class FeatureSpec:
         categorical: field name → vocabulary size, in the order of `Batch.categorical_BF`'s columns.
         numeric: numeric field names, in the order of `Batch.numeric_BG`'s columns.
         history: names of the categorical fields recorded for each history event; they share the field's codes.
+        outcomes: of how many kinds is what came of an event (`:outcome` among histories); 0: not recorded.
         item, category, user: names of the fields that play these roles for the target, or None.
     """
 
     categorical: dict[str, int]
     numeric: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
+    outcomes: int = 0
     item: str | None = None
     category: str | None = None
     user: str | None = None
+
+    @property
+    def event_sizes(self) -> dict[str, int]:
+        """Codes of each of what is recorded for an event, as in `Batch.history`."""
+        sizes = {name: self.categorical[name] for name in self.history}
+        return sizes | ({OUTCOME: self.outcomes + 1} if self.outcomes else {})
 
     @classmethod
     def from_vocabulary(cls, sizes: dict[str, int]) -> FeatureSpec:

@@ -41,6 +41,7 @@ def history(story: RowStory) -> pl.DataFrame:
                 "place": e.place,
                 "when": e.when,
                 **e.fields,
+                "outcome": e.outcome,
                 "same": ", ".join(e.same) or None,
                 "effect_probability": e.effect_probability,
                 "effect_logit": e.effect_logit,

@@ -1,0 +1,48 @@
+"""What came of events: one small code each, beside the ids that they share with rows.
+
+A row is asked what will come of it; of an event it is known. So it is a column of the log alone, which no field of a
+row has, and code 0 stands for what is not known.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+LABELS = ["0", "1"]
+"""What came of events where a source says no more than whether they were positive."""
+MOST = 250
+
+
+def outcomes_of(events: pl.DataFrame) -> list[str]:
+    """What came of these events, in the order of its codes, from 1 on; empty where nothing tells them apart.
+
+    Args:
+        events: with a column `outcome` (text, or an Enum whose order is kept), else `positive`, or neither.
+
+    Raises:
+        ValueError: it is not of few kinds.
+    """
+    if "outcome" not in events.columns:
+        return LABELS if "positive" in events.columns and events["positive"].n_unique() > 1 else []
+    given = events["outcome"]
+    if isinstance(given.dtype, pl.Enum):
+        present = set(given.unique().drop_nulls().to_list())
+        found = [name for name in given.dtype.categories.to_list() if name in present]
+    else:
+        found = given.drop_nulls().unique().cast(pl.String).sort().to_list()
+    if len(found) > MOST:
+        raise ValueError(f"`outcome` of events has {len(found):,} values; {MOST} at most can be told apart.")
+    return found if len(found) > 1 else []
+
+
+def outcome_codes(events: pl.DataFrame, outcomes: list[str]) -> np.ndarray:
+    """(E,) uint8 codes of what came of these events: 1 + its place among `outcomes`, 0 for anything else."""
+    if "outcome" in events.columns:
+        words = events["outcome"].cast(pl.String)
+    elif "positive" in events.columns and outcomes == LABELS:
+        words = events["positive"].cast(pl.Int64).cast(pl.String)
+    else:
+        return np.zeros(len(events), np.uint8)
+    codes = words.replace_strict(outcomes, range(1, len(outcomes) + 1), default=0, return_dtype=pl.UInt8)
+    return codes.fill_null(0).to_numpy()
