@@ -1,4 +1,5 @@
-"""One message a study, when the last of its runs has ended: to the address in `MDAF_NOTIFY`, through Apprise.
+"""One message a study, when the last of its runs has ended, and one where a search stands still because trials failed:
+to the address in `MDAF_NOTIFY`, through Apprise.
 
 It is a job like others, so that it is tried in a process of its own, shown where it failed, and can be tried again.
 Whoever ends a run of a study queues it if no other run is left. Two that end at once queue the same job (one key), and
@@ -24,6 +25,8 @@ from mdaf_core.queue import api, kind
 from mdaf_core.queue.job import ACTIVE, Job, NewJob
 from mdaf_core.studies import trainings
 from mdaf_core.studies.store import Study, get_study, is_stored
+from mdaf_core.studies.tuning import search
+from mdaf_core.studies.tuning.search import Search
 
 if TYPE_CHECKING:
     from mdaf_core.queue.context import Context
@@ -35,7 +38,7 @@ MOST_REASONS = 3
 
 
 class Message(BaseModel):
-    """Of which study."""
+    """Of which study or search."""
 
     study: str
 
@@ -49,14 +52,15 @@ def run(context: Context, message: Message) -> None:
             return
         context.stop_if_asked()
         time.sleep(0.5)
-    if not is_stored(message.study):
+    told = _words_of(message.study)
+    if told is None:
         return
     path = _told_path(message.study)
     with exclusive(path.with_suffix(".lock")):
         state = _state(message.study)
         if _told(path) != state:
             context.report(kind.Stage(fraction=0.5, message="sending"))
-            send(*words(get_study(message.study)))
+            send(*told)
             with writing(path):
                 write_json(path, {"state": state})
 
@@ -77,7 +81,9 @@ def tell_if_last(job: Job) -> None:
 
 def _queue(job: Job) -> None:
     place = trainings.place(job)
-    if place is None or not is_stored(place.study) or _left(place.study, beside=job.id):
+    if place is None or _left(place.study, beside=job.id):
+        return
+    if not is_stored(place.study) and not (search.exists(place.study) and search.get(place.study).study is None):
         return
     ended = sum(one.id != job.id and one.state not in ACTIVE for one in trainings.of_study(place.study).values())
     key = f"{place.study}/{ended}-{_state(place.study, beside=job.id)[:12]}"
@@ -93,6 +99,30 @@ def told_words() -> str:
     return "When the last run of a study has ended, the address in `MDAF_NOTIFY` is told."
 
 
+def _words_of(name: str) -> tuple[str, str] | None:
+    """What is to be told of a study or a search of this name; None: nothing."""
+    if is_stored(name):
+        return words(get_study(name))
+    return words_of_search(search.get(name)) if search.exists(name) else None
+
+
+def words_of_search(one: Search) -> tuple[str, str] | None:
+    """Title and text where a search waits for somebody to decide on trials that failed; else None."""
+    from mdaf_core.studies.tuning.summary import summary
+
+    found = summary(one)
+    if one.study is not None or not found.waits:
+        return None
+    trials = [trial for part in found.configurations for trial in part.trials if trial.state in ("failed", "cancelled")]
+    broken = [f"{one.configuration}, trial {one.trial.number}: {one.reason or one.state}" for one in trials]
+    return f"{one.title or one.id}: the search stands still", "\n".join([found.waits, *_first(broken)])
+
+
+def _first(lines: list[str]) -> list[str]:
+    more = len(lines) - MOST_REASONS
+    return lines[:MOST_REASONS] + ([f"And {more} more."] if more > 0 else [])
+
+
 def words(study: Study) -> tuple[str, str]:
     """Title and text: how its runs ended, and what its comparison shows."""
     from mdaf_core.reporting.material import Material
@@ -104,9 +134,7 @@ def words(study: Study) -> tuple[str, str]:
     counts = ", ".join(f"{count} {state}" for state, count in number.items())
     broken = [cell for cell in found if cell.state == "failed"]
     parts = [f"{counts} of {len(found)} runs."]
-    parts += [f"{one.configuration}, seed {one.seed}: {one.reason}" for one in broken[:MOST_REASONS]]
-    if len(broken) > MOST_REASONS:
-        parts.append(f"And {len(broken) - MOST_REASONS} more.")
+    parts += _first([f"{one.configuration}, seed {one.seed}: {one.reason}" for one in broken])
     if number.get("finished"):
         parts += [one.text for one in paragraph.verdicts(Material(study).comparison)]
     end = "all runs finished" if number.get("finished", 0) == len(found) else "its runs have ended"

@@ -13,7 +13,11 @@ from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.queue import store, worker
 from mdaf_core.queue.job import Job
 from mdaf_core.runs import tracking
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import trainings
+from mdaf_core.studies.tuning import begin as begin_search
+from mdaf_core.studies.tuning import going
+from mdaf_core.studies.tuning.spaces import spaces_of
 from mdaf_core.tasks import message
 from mdaf_core.tasks.kinds import KINDS
 from mdaf_core.training.divergence import Diverged
@@ -61,7 +65,8 @@ def begin() -> Job:
     assert found
     if place := trainings.place(found):
         runs = {(run.configuration, run.seed): run.run_id for run in tracking.list_runs(place.study)}
-        store.report(found, "{}", runs[place.configuration, place.seed])
+        if (place.configuration, place.seed) in runs:
+            store.report(found, "{}", runs[place.configuration, place.seed])
     return found
 
 
@@ -197,3 +202,24 @@ def test_a_run_does_not_fail_for_want_of_a_message(study, service, monkeypatch, 
     monkeypatch.setattr(message.api, "submit", locked)
     message.tell_if_last(jobs[-1])
     assert "No message about its study was queued: the queue is locked" in capsys.readouterr().err
+
+
+def test_a_search_that_waits_for_a_trial_says_so_once_and_says_nothing_else(tiny, service):
+    one = begin_search.begin(
+        definition="own", dataset="tiny", configs=[get_preset("lr")], spaces=spaces_of([get_preset("lr")]), trials=2
+    )
+    first = begin()
+    message.tell_if_last(first)  # one that goes on, or that ends well, has nothing to say
+    for job in messages():
+        deliver(job)
+    assert not service.sent
+    message.tell_if_last(first)
+    store.end(first, "failed", "Out of memory.")
+    for job in messages():
+        deliver(job)
+        deliver(job)
+    ((title, text),) = service.sent
+    assert title.endswith("the search stands still")
+    assert "waits for them: lr (1). Resume them, or give them up." in text and "trial 1: Out of memory." in text
+    going.give_up(one.id)
+    assert message._words_of(one.id) is None

@@ -140,16 +140,17 @@ class Summary:
         return f"{each} {ended} trials have ended, after {spent} of training; {state}."
 
     @property
+    def waits(self) -> str:
+        """For which trials the search stands still, as a sentence; empty where for none."""
+        broken = {one.name: one.broken for one in self.configurations if one.broken}
+        named = ", ".join(f"{name} ({count})" for name, count in broken.items())
+        said = f"Trials failed or were cancelled, and the search waits for them: {named}. Resume them, or give them up."
+        return said if broken else ""
+
+    @property
     def warnings(self) -> list[str]:
         """Of trials that stand still, and of budgets that are not equal."""
-        said = []
-        broken = {one.name: one.broken for one in self.configurations if one.broken}
-        if broken:
-            named = ", ".join(f"{name} ({count})" for name, count in broken.items())
-            said.append(
-                f"Trials failed or were cancelled, and the search waits for them: {named}. "
-                "Resume them, or give them up."
-            )
+        said = [self.waits] if self.waits else []
         if self.done and self.search.budget is None:
             counts = [one.ended for one in self.configurations]
             if max(counts) - min(counts) > 1:
