@@ -66,7 +66,7 @@ class GeneratedData(PreparedDataset):
         event_time = rng.integers(0, SPAN, len(event_user))
         order = np.lexsort((event_time, event_user))
         log = self._ids(rng, len(event_user)) | {"timestamp": event_time[order].astype(np.int64)}
-        log[OUTCOME] = rng.integers(0, len(OUTCOMES) + 1, len(event_user)).astype(np.uint8)
+        log[OUTCOME] = np.random.default_rng(7).integers(0, len(OUTCOMES) + 1, len(event_user)).astype(np.uint8)
         self._events = {name: log[name] for name in (*history, "timestamp", OUTCOME)} if history else {}
 
         total = sum(ROWS.values())

@@ -80,6 +80,27 @@ def _mode_fault(model: CTRModel) -> str:
     return ""
 
 
+def _places(rows: Batch) -> list[int]:
+    """Rows at which to begin changing what is behind: a few before which and from which on there are events, else the
+    one in the middle."""
+    filled_B = rows.lengths_B > 0
+    between = (filled_B[1:] & filled_B[:-1]).nonzero().flatten() + 1
+    return between[[len(between) // 2, len(between) // 4, -1]].tolist() if len(between) else [len(rows) // 2]
+
+
+def _next_event_replaced(subject: Subject, rows: Batch, half: int) -> Batch:
+    """The rows, the first event behind those before `half` replaced, and with it what rows from there on count."""
+    last, changed = int(rows.cu_seqlens[half]), clone(rows)
+    for name, codes_T in changed.history.items():
+        codes_T[last] = 2 + (codes_T[last] - 1) % (subject.features.event_sizes[name] - 2)
+    changed.history_age_T[last] = 1.0
+    changed.gap_T[last] += 1e6
+    changed.equal_TH[last] = ~changed.equal_TH[last]
+    changed.match_BM[half:] = 1 - changed.match_BM[half:]
+    changed.outcome_BK[half:] = 1 - changed.outcome_BK[half:]
+    return changed
+
+
 @check("later", "Nothing depends on events after the row.")
 def later(subject: Subject) -> Faults:
     """Rows of a user stand one behind the other in the order of time: what comes behind a row's own events, the next
@@ -87,33 +108,27 @@ def later(subject: Subject) -> Faults:
     found = Faults()
     model, rows = subject.restored(moved=True), subject.batch()
     before = ask(model, rows)
-    half = len(rows) // 2
-    kept_B = torch.arange(len(rows)) < half
-    changed = others_replaced(rows, kept_B, subject.features, seed=1)
-    if gap := _apart(before[kept_B], ask(model, changed)[kept_B]):
-        place = place_of_difference(model, rows, changed, kept_B)
-        found.append(
-            f"Rows are predicted otherwise when the rows behind them, with later events of the same users, "
-            f"change (by up to "
-            f"{gap:.2g}), {place}. A row's events end before cu_seqlens[b + 1]; read nothing from there on."
-        )
-    last = int(rows.cu_seqlens[half])
-    if rows.history and last < len(rows.history_age_T):
-        nearest = clone(rows)
-        sizes = subject.features.event_sizes
-        for name, codes_T in nearest.history.items():
-            codes_T[last] = 2 + (codes_T[last] - 1) % (sizes[name] - 2)
-        nearest.history_age_T[last] = 1.0
-        nearest.gap_T[last] += 1e6
-        nearest.equal_TH[last] = ~nearest.equal_TH[last]
-        nearest.match_BM[half:] = 1 - nearest.match_BM[half:]
-        nearest.outcome_BK[half:] = 1 - nearest.outcome_BK[half:]
-        if not found and (gap := _apart(before[:half], ask(model, nearest)[:half])):
+    for half in _places(rows):
+        kept_B = torch.arange(len(rows)) < half
+        changed = others_replaced(rows, kept_B, subject.features, seed=1)
+        if gap := _apart(before[kept_B], ask(model, changed)[kept_B]):
+            place = place_of_difference(model, rows, changed, kept_B)
+            found.append(
+                f"Rows are predicted otherwise when the rows behind them, with later events of the same users, "
+                f"change (by up to "
+                f"{gap:.2g}), {place}. A row's events end before cu_seqlens[b + 1]; read nothing from there on."
+            )
+            break
+        if not rows.history or int(rows.cu_seqlens[half]) == len(rows.history_age_T):
+            continue
+        nearest = _next_event_replaced(subject, rows, half)
+        if gap := _apart(before[:half], ask(model, nearest)[:half]):
             found.append(
                 f"A row is predicted otherwise when the event right behind its history changes (by {gap:.2g}), "
                 f"{place_of_difference(model, rows, nearest, kept_B)}: an index or a mask is off by one at "
                 f"cu_seqlens[b + 1]."
             )
+            break
     for limit in (1, 5, 50, 200):
         reads = model.events_read(limit)
         if not isinstance(reads, int) or not 0 <= reads <= limit:
