@@ -27,6 +27,25 @@ collect_rarely()  # as the program does
 ROOT = Path(__file__).resolve().parent.parent
 
 
+SHARE_AN_APP = (("test_demo", "test_own_data", "test_tuning"), ("test_every_page", "test_ten_tasks"))
+"""Modules of `e2e/` that visit one app, one after another."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A worker is given a module after another, and those that share an app as one: it is started once."""
+    if config.getoption("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Modules(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = super()._split_scope(nodeid)
+            return next((str(some) for some in SHARE_AN_APP if Path(module).stem in some and "e2e" in module), module)
+
+    return Modules(config, log)
+
+
 @pytest.fixture
 def processes() -> None:
     """For tests that let the program start the processes that do what is queued, or count costs."""

@@ -28,7 +28,6 @@ from mdaf_core.runs.results import EpochMetrics
 from mdaf_core.testing.base import Faults, check, largest_difference
 from mdaf_core.testing.data import clone, others_replaced, without_histories
 from mdaf_core.testing.subject import TRAINING, Subject, ask, python_randomness, step_loss
-from mdaf_core.training.neural import train_neural
 
 SEEDED = "Draw from torch's global generator (torch.rand, nn.Dropout), which the run's seed sets, and only in training."
 
@@ -313,6 +312,8 @@ def fit(
 
 
 def _fit(subject: Subject, directory: Path, epochs: list[EpochMetrics], monitor: Monitor) -> CTRModel:
+    from mdaf_core.training.neural import train_neural
+
     directory.mkdir(exist_ok=True)
     config = RunConfig.model_construct(name="examined", preset="", model=subject.config, training=TRAINING)
     module = train_neural(

@@ -69,16 +69,24 @@ def app(home: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[tuple[recorded.Lab, str]]:
-    """What is in the folder, which is MDAF_HOME, and the address of an app over it."""
+@pytest.fixture(scope="session")
+def _lab(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[tuple[Path, recorded.Lab, str]]:
     from tests.e2e import recorded
 
     with pytest.MonkeyPatch.context() as patch:
         home = new_home(tmp_path_factory.mktemp("lab") / "home", patch, empty_store)
         there = recorded.fill(patch)
-        with served(home, recorded.STREAMLIT) as address:
-            yield there, address
+    with served(home, recorded.STREAMLIT) as address:
+        yield home, there, address
+
+
+@pytest.fixture
+def lab(_lab: tuple[Path, recorded.Lab, str], monkeypatch: pytest.MonkeyPatch) -> tuple[recorded.Lab, str]:
+    """What is in the folder, which is MDAF_HOME, and the address of an app over it: of all walks one after another."""
+    home, there, address = _lab
+    monkeypatch.setenv("MDAF_HOME", str(home))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return there, address
 
 
 @contextlib.contextmanager
