@@ -84,8 +84,12 @@ def test_gradients_are_finite_and_reach_every_parameter(name: str, features: Fea
     for seed in range(3):  # ReLU and dropout may silence a unit once
         batch = random_batch(features, LENGTHS * 4, seed=seed)
         model.loss(model(batch), batch.label_B).backward()
-    for key, parameter in model.named_parameters():
-        assert parameter.grad is not None and parameter.grad.abs().max() > 0, f"{key} is dead"
+        dead = [
+            key for key, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()
+        ]
+        if not dead:
+            return
+    pytest.fail(f"dead: {dead}")
 
 
 @every_model
