@@ -192,6 +192,7 @@ def over_three_data_sets(visitor: Visitor, there: recorded.Lab, folder: Path) ->
     visitor.click(visitor.main.get_by_text("Across studies", exact=True))
     visitor.choose("With these studies", "Third data · third")
     visitor.choose("With these studies", "Elsewhere · other")
+    expect(visitor.main.get_by_text("Two data sets: ")).to_have_count(0)  # the page is of three
     visitor.click(visitor.main.get_by_text("Table for the paper"))
     path = visitor.saved(visitor.main.get_by_role("button", name="CSV", exact=True), folder)
     found = pl.read_csv(path).filter(pl.col("kind") == "data set")
