@@ -38,11 +38,13 @@ def outcomes_of(events: pl.DataFrame) -> list[str]:
 
 def outcome_codes(events: pl.DataFrame, outcomes: list[str]) -> np.ndarray:
     """(E,) uint8 codes of what came of these events: 1 + its place among `outcomes`, 0 for anything else."""
-    if "outcome" in events.columns:
-        words = events["outcome"].cast(pl.String)
-    elif "positive" in events.columns and outcomes == LABELS:
-        words = events["positive"].cast(pl.Int64).cast(pl.String)
-    else:
-        return np.zeros(len(events), np.uint8)
-    codes = words.replace_strict(outcomes, range(1, len(outcomes) + 1), default=0, return_dtype=pl.UInt8)
-    return codes.fill_null(0).to_numpy()
+    if "outcome" not in events.columns:
+        if "positive" not in events.columns or outcomes != LABELS:
+            return np.zeros(len(events), np.uint8)
+        return (events["positive"].cast(pl.Int8) + 1).fill_null(0).cast(pl.UInt8).to_numpy()
+    given = events["outcome"]
+    if not isinstance(given.dtype, pl.Enum):
+        given = given.cast(pl.String).cast(pl.Enum(outcomes), strict=False)
+    words = given.dtype.categories.to_list()  # type: ignore[attr-defined]
+    of_word = np.array([outcomes.index(word) + 1 if word in outcomes else 0 for word in [*words, None]], np.uint8)
+    return of_word[given.to_physical().cast(pl.Int64).fill_null(len(words)).to_numpy()]
