@@ -45,6 +45,7 @@ class RayCluster:
         self.temporary = Path(f"/tmp/ray-{os.getpid()}")  # Ray's sockets need a short path
         self.address = f"127.0.0.1:{free_port()}"
         self.environment = {"RAY_ADDRESS": self.address, "MDAF_EXECUTOR": "ray", "RAY_USAGE_STATS_ENABLED": "0"}
+        self.environment["RAY_AUTH_MODE"] = "disabled"  # whatever token this machine has
         try:
             port = self.address.rpartition(":")[2]
             self._start("--head", f"--port={port}", f"--temp-dir={self.temporary}", "--include-dashboard=false")

@@ -10,7 +10,7 @@ import pytest
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.queue import api, slots, store
-from mdaf_core.queue.elsewhere import node, slurm
+from mdaf_core.queue.elsewhere import node, ray_cluster, slurm
 from mdaf_core.queue.elsewhere.chosen import executor
 from mdaf_core.queue.elsewhere.executor import Gone, Waiting
 from mdaf_core.queue.elsewhere.folder import Attempt, of_job
@@ -181,3 +181,19 @@ def test_what_slurm_shows(state, stands, monkeypatch):
     assert slurm._stands(slurm._shown("7")) == stands
     monkeypatch.setattr(slurm, "_ask", lambda *_: "")  # its controller is away
     assert slurm._stands(slurm._shown("7")) is None
+
+
+def test_ray_sends_the_token_that_is_at_hand(tmp_path, monkeypatch):
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    ray_cluster.send_token()
+    assert "RAY_AUTH_MODE" not in os.environ
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("t")
+    ray_cluster.send_token()
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # who has decided is left alone
+    ray_cluster.send_token()
+    assert os.environ["RAY_AUTH_MODE"] == "disabled"

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from mdaf_core.base import notices
@@ -19,6 +20,17 @@ from mdaf_core.queue.elsewhere.executor import Gone, Request, missing
 END_WITHIN = 5.0
 
 
+def send_token() -> None:
+    """Have Ray, before it is imported, send the token that is at hand. Where there is one, `ray start --head` (2.60)
+    asks everybody for it, and those who join send it only if they are told to; a head that asks for none takes it."""
+    at_hand = (
+        os.environ.get("RAY_AUTH_TOKEN")
+        or Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token").is_file()
+    )
+    if at_hand:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
 class RayCluster:
     """See `executor.Executor`."""
 
@@ -26,6 +38,7 @@ class RayCluster:
     waits_for = "a place in the Ray cluster"
 
     def __init__(self) -> None:
+        send_token()
         try:
             import ray
         except ImportError:
@@ -44,7 +57,7 @@ class RayCluster:
             text = " ".join(str(error).split())[:300]
             raise StudioError(
                 f"The Ray cluster {address!r} cannot be joined: {text} Start it (`ray start --head`), or set "
-                "RAY_ADDRESS."
+                "RAY_ADDRESS; where it asks for a token, have that of its head node in ~/.ray/auth_token."
             ) from error
         # Ray prints, `log_to_driver` or not, the last log of every node that is lost: it would be in every job's log.
         nowhere = os.open(os.devnull, os.O_WRONLY)
