@@ -16,23 +16,31 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 TOLERANCE = 1e-6
 
 
-def train(folder: Path, zoo: Path, model: str, epochs: int) -> None:
-    """In FuxiCTR's Python: train on an exported folder; scores and FuxiCTR's own metrics beside it."""
-    sys.path[0] = str(zoo / "model_zoo" / model)  # its `src`; not this folder
+def train(folder: Path, zoo: Path, name: str, changes: dict[str, object]) -> None:
+    """In FuxiCTR's Python: train a section of an exported folder's `model_config.yaml`, with some settings changed.
+
+    `NAME.val.csv` and `NAME.test.csv` are its scores, `NAME.json` has FuxiCTR's own metrics. The setting `zoo` says
+    where in `model_zoo` the model is, if not in a folder of its name.
+    """
+    del sys.path[0]  # this folder
     import numpy as np
     import polars as pl
-    import src
     from fuxictr.features import FeatureMap
     from fuxictr.preprocess import FeatureProcessor, build_dataset
     from fuxictr.pytorch.dataloaders import RankDataLoader
     from fuxictr.pytorch.torch_utils import seed_everything
     from fuxictr.utils import load_config, set_logger
 
-    settings = load_config(str(folder), model) | {"gpu": -1, "epochs": epochs, "verbose": 0}
+    settings = load_config(str(folder), name) | {"gpu": -1, "verbose": 0} | changes
+    model = settings["model"]
+    sys.path.insert(0, str(zoo / "model_zoo" / settings.get("zoo", model)))
+    import src
+
     set_logger(settings)
     logging.getLogger().setLevel(logging.WARNING)
     seed_everything(seed=settings["seed"])
@@ -42,19 +50,33 @@ def train(folder: Path, zoo: Path, model: str, epochs: int) -> None:
     features = FeatureMap(settings["dataset_id"], str(encoded))
     features.load(str(encoded / "feature_map.json"), settings)
     network = getattr(src, model)(features, **settings)
-    rows, valid = RankDataLoader(features, stage="train", **settings)
+
+    def batches(stage: str) -> Any:
+        found = RankDataLoader(features, stage=stage, **settings)
+        return found.make_iterator() if hasattr(found, "make_iterator") else found  # its repository's, and PyPI's
+
+    rows, valid = batches("train")
     begin = time.perf_counter()
     network.fit(rows, validation_data=valid, **settings)
-    facts = {"seconds": time.perf_counter() - begin, "seed": settings["seed"]}
-    test = RankDataLoader(features, stage="test", **settings)
-    for split, batches in (("val", valid), ("test", test)):
-        ids = np.concatenate([batch["row_id"].numpy().reshape(-1) for batch in batches]).astype(np.int64)
-        scores = pl.DataFrame({"row_id": ids, "score": network.predict(batches)})
-        scores.write_csv(folder / f"{model}.{split}.csv")
-        facts[split] = network.evaluate(batches)["AUC"]
+    facts = {"seconds": time.perf_counter() - begin, "seed": settings["seed"], "epochs": network._epoch_index + 1}
+    for split, part in (("val", valid), ("test", batches("test"))):
+        ids = np.concatenate([batch["row_id"].numpy().reshape(-1) for batch in part]).astype(np.int64)
+        scores = pl.DataFrame({"row_id": ids, "score": network.predict(part)})
+        scores.write_csv(folder / f"{name}.{split}.csv")
+        facts[split] = network.evaluate(part)["AUC"]
         given = pl.read_csv(folder / f"{'valid' if split == 'val' else 'test'}.csv", columns=["row_id"])
         facts[f"{split} in order"] = bool((given["row_id"] == scores["row_id"]).all())
-    (folder / f"{model}.json").write_text(json.dumps(facts))
+    (folder / f"{name}.json").write_text(json.dumps(facts))
+
+
+def train_apart(
+    python: str, folder: Path, zoo: Path, name: str, changes: dict[str, object], place: Path
+) -> dict[str, Any]:
+    """`train` in another Python, with `place` as its working folder; FuxiCTR's metrics."""
+    child = [python, __file__, "--zoo", str(zoo.resolve()), "--train", str(folder), name, json.dumps(changes)]
+    subprocess.run(child, check=True, cwd=place, stdout=subprocess.DEVNULL)
+    facts: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
+    return facts
 
 
 def main() -> None:
@@ -64,10 +86,11 @@ def main() -> None:
     parser.add_argument("--zoo", required=True, type=Path, help="clone of FuxiCTR's repository")
     parser.add_argument("--models", default="DCNv2,DIN", help="of those in the exported model_config.yaml")
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--train", nargs=2, metavar=("FOLDER", "MODEL"), help=argparse.SUPPRESS)
+    parser.add_argument("--train", nargs=3, metavar=("FOLDER", "NAME", "CHANGES"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.train:
-        train(Path(args.train[0]), args.zoo, args.train[1], args.epochs)
+        folder, name, changes = args.train
+        train(Path(folder), args.zoo, name, json.loads(changes))
         return
 
     from mdaf_core.data.store.dataset import PreparedDataset
@@ -79,9 +102,7 @@ def main() -> None:
         folder = Path(place) / "rows"
         FOLDERS["fuxictr"](dataset, folder)
         for model in args.models.split(","):
-            child = [args.python, __file__, "--zoo", str(args.zoo.resolve()), "--epochs", str(args.epochs)]
-            subprocess.run([*child, "--train", str(folder), model], check=True, cwd=place, stdout=subprocess.DEVNULL)
-            facts = json.loads((folder / f"{model}.json").read_text())
+            facts = train_apart(args.python, folder, args.zoo, model, {"epochs": args.epochs}, Path(place))
             scores = {split: folder / f"{model}.{split}.csv" for split in ("val", "test")}
             found = import_predictions(
                 scores["test"], val=scores["val"], data=args.data, study="new", name=model, seed=facts["seed"]
