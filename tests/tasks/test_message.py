@@ -204,7 +204,8 @@ def test_a_run_does_not_fail_for_want_of_a_message(study, service, monkeypatch, 
     assert "No message about its study was queued: the queue is locked" in capsys.readouterr().err
 
 
-def test_a_search_that_waits_for_a_trial_says_so_once_and_says_nothing_else(tiny, service):
+def test_a_search_that_waits_for_a_trial_says_so_once_and_says_nothing_else(tiny, service, monkeypatch):
+    monkeypatch.setattr(message, "PATIENCE", 0.0)
     one = begin_search.begin(
         definition="own", dataset="tiny", configs=[get_preset("lr")], spaces=spaces_of([get_preset("lr")]), trials=2
     )
