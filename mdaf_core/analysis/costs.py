@@ -89,8 +89,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def of_runs(runs: Sequence[RunRecord]) -> pl.DataFrame:
-    """`ledger` of some runs, with all others of the run store as what else was tried."""
+    """`ledger` of some runs, with all others of the run store on the same data as what else was tried."""
     from mdaf_core.runs import tracking
 
     mine = {run.run_id for run in runs}
-    return ledger(runs, [run for run in tracking.list_runs() if run.run_id not in mine])
+    there = tracking.list_runs_on(run.fingerprint for run in runs)
+    return ledger(runs, [run for run in there if run.run_id not in mine])

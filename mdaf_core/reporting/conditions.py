@@ -283,7 +283,7 @@ def _budgets(facts: _Facts) -> Iterator[Condition]:
     finished = [run for run in facts.runs if run.state == "finished"]
     if not finished:
         return
-    others, beside = tracking.list_runs(), ""
+    others, beside = tracking.list_runs_on(run.fingerprint for run in finished), ""
     if facts.study.tuned_in:
         try:
             one = search.get(facts.study.tuned_in)

@@ -75,13 +75,15 @@ def test_mlflow_tells_the_same_as_its_file(monkeypatch: pytest.MonkeyPatch) -> N
 
     def everything() -> list[object]:
         listing._known.clear()
-        for cache in (listing._all_runs, listing._runs_of):
+        for cache in (listing._all_runs, listing._runs_of, listing._runs_on):
             cache.cache_clear()
         found = [tracking.list_runs(), tracking.list_runs(study.id), tracking.get_run(beginning), tracking.standings()]
-        return [*found, tracking.studies_on(["f" * 64]), tracking.studies_on(["another"])]
+        found += [tracking.studies_on(["f" * 64]), tracking.studies_on(["another"])]
+        return [*found, tracking.list_runs_on(["f" * 64, "another"]), tracking.list_runs_on(["another"])]
 
     from_file = everything()
     assert len(from_file[0]) == 4 and len(from_file[1]) == 2 and from_file[5] == set()
+    assert from_file[6] == from_file[0] and from_file[7] == []
 
     def refuse(path: Path) -> sqlite3.Connection:
         raise sqlite3.OperationalError("database is locked")

@@ -13,7 +13,7 @@ from mdaf_core.runs.files import SINGLE_RUNS, RunState, run_directory
 from mdaf_core.runs.tracking.artifacts import artifact, load_epochs, load_result
 from mdaf_core.runs.tracking.connection import is_local, store_version
 from mdaf_core.runs.tracking.database import StoreError
-from mdaf_core.runs.tracking.listing import get_run, list_runs, standings, studies_on
+from mdaf_core.runs.tracking.listing import get_run, list_runs, list_runs_on, standings, studies_on
 from mdaf_core.runs.tracking.recording import (
     close_or_finish,
     close_run,
@@ -39,6 +39,7 @@ __all__ = [
     "get_run",
     "is_local",
     "list_runs",
+    "list_runs_on",
     "load_epochs",
     "load_result",
     "log_epoch",

@@ -29,6 +29,11 @@ def list_runs(study: str | None = None) -> list[RunRecord]:
     return list(_all_runs(version) if study is None else _runs_of(version, study))
 
 
+def list_runs_on(fingerprints: Iterable[str]) -> list[RunRecord]:
+    """All runs on data of one of these fingerprints, newest first."""
+    return list(_runs_on(connection.store_version(), tuple(sorted(set(fingerprints)))))
+
+
 @lru_cache(maxsize=2)
 def _all_runs(version: tuple[Any, ...]) -> list[RunRecord]:
     store = (version[0], version[1][-1] if isinstance(version[1], tuple) else 0)  # another file is another store
@@ -41,6 +46,13 @@ def _runs_of(version: tuple[Any, ...], study: str) -> list[RunRecord]:
     if database.database_path(version[0]) is None:
         return [record for record in _all_runs(version) if record.study == study]
     return _newest_first(_read(study=study))
+
+
+@lru_cache(maxsize=16)
+def _runs_on(version: tuple[Any, ...], fingerprints: tuple[str, ...]) -> list[RunRecord]:
+    if database.database_path(version[0]) is None:
+        return [record for record in _all_runs(version) if record.fingerprint in fingerprints]
+    return _newest_first(_read(fingerprints=fingerprints))
 
 
 def _newest_first(records: Iterable[RunRecord]) -> list[RunRecord]:
@@ -82,7 +94,12 @@ _known: dict[tuple[str, int], _Known] = {}
 _known_lock = threading.Lock()
 
 
-def _read(study: str | None = None, beginning: str | None = None, since: int | None = None) -> list[RunRecord]:
+def _read(
+    study: str | None = None,
+    beginning: str | None = None,
+    since: int | None = None,
+    fingerprints: tuple[str, ...] | None = None,
+) -> list[RunRecord]:
     """Runs of the store; which, is as of `rows.read`. MLflow itself is asked where there is no file to read, or one
     that cannot be read as it is."""
     uri = get_settings().tracking_uri
@@ -92,11 +109,12 @@ def _read(study: str | None = None, beginning: str | None = None, since: int | N
         if not path.exists() and not database.stored_runs(path):
             return []
         with contextlib.suppress(sqlite3.Error):
-            found = rows.read(path, study=study, beginning=beginning, since=since)
+            found = rows.read(path, study=study, beginning=beginning, since=since, fingerprints=fingerprints)
     if found is None:
         found = [
             run for run in _asked(uri, since)
             if (study is None or run.study == study) and (beginning is None or run.run_id.startswith(beginning))
+            and (fingerprints is None or run.tags.get("mdaf.fingerprint") in fingerprints)
         ]  # fmt: skip
     return [record_of(run) for run in found if "mdaf.configuration" in run.tags]
 

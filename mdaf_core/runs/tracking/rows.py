@@ -31,13 +31,18 @@ WHERE r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active'"""
 
 
 def read(
-    path: Path, *, study: str | None = None, beginning: str | None = None, since: int | None = None
+    path: Path,
+    *,
+    study: str | None = None,
+    beginning: str | None = None,
+    since: int | None = None,
+    fingerprints: Sequence[str] | None = None,
 ) -> list[RunRow]:
     """Runs that were not deleted.
 
     Args:
         study: only its runs; beginning: only those whose id begins with it; since: only those that are running or
-            ended at this moment (milliseconds) or later.
+            ended at this moment (milliseconds) or later; fingerprints: only those on data of one of these.
 
     Raises:
         sqlite3.Error: the file is no such store, or somebody has locked it for more than a second.
@@ -49,6 +54,9 @@ def read(
         where, values = f"{where} AND substr(r.run_uuid, 1, length(?)) = ?", [*values, beginning, beginning]
     if since is not None:
         where, values = f"{where} AND (r.status = 'RUNNING' OR r.end_time >= ?)", [*values, since]
+    if fingerprints is not None:
+        on = f"SELECT run_uuid FROM tags WHERE key = 'mdaf.fingerprint' AND value IN ({_marks(fingerprints)})"
+        where, values = f"{where} AND r.run_uuid IN ({on})", [*values, *fingerprints]
     with contextlib.closing(_open(path)) as db:
         runs = {
             run_id: RunRow(run_id, name, status, started, ended, {}, {})
@@ -102,12 +110,15 @@ def studies_on(path: Path, fingerprints: Sequence[str]) -> set[str]:
     Raises:
         sqlite3.Error: as `read`.
     """
-    marks = ", ".join("?" * len(fingerprints))
     query = f"""SELECT DISTINCT e.name FROM tags t JOIN runs r ON r.run_uuid = t.run_uuid
         JOIN experiments e ON e.experiment_id = r.experiment_id
-        WHERE t.key = 'mdaf.fingerprint' AND t.value IN ({marks})"""
+        WHERE t.key = 'mdaf.fingerprint' AND t.value IN ({_marks(fingerprints)})"""
     with contextlib.closing(_open(path)) as db:
         return {name for (name,) in db.execute(query, list(fingerprints))}
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _open(path: Path) -> sqlite3.Connection:
