@@ -38,7 +38,7 @@ from benchmarks.page_speed import start_app, wait_idle
 
 RUNS = 10
 REST = 0.5  # seconds without a change
-BOXES = '.ag-row input[type="checkbox"], tbody [role="checkbox"], tbody input[type="checkbox"]'
+BOXES = '.ag-row .ag-selection-checkbox input, tbody [role="checkbox"], tbody input[type="checkbox"]'
 
 
 def free_port() -> int:
@@ -88,12 +88,18 @@ def mlflow_ui(program: Path, home: Path) -> Iterator[str]:
             os.killpg(server.pid, signal.SIGKILL)
 
 
+QUIET = ("--no-sandbox", "--disable-gpu")
+ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"
+"""Requests to other machines fail at once: MLflow's page (3.17) sends some, which without a network stay under way."""
+
+
 class Requests:
-    """How many of a page's requests are under way; streams and sockets that stay open are none."""
+    """How many of a page's requests are under way; streams and sockets that stay open are none, nor are the scripts of
+    workers, of which Playwright does not tell the end."""
 
     def __init__(self, page: Any) -> None:
         self.under_way: set[Any] = set()
-        page.on("request", lambda one: self.under_way.add(one))
+        page.on("request", lambda one: "worker" in one.url or self.under_way.add(one))
         page.on("requestfinished", lambda one: self.under_way.discard(one))
         page.on("requestfailed", lambda one: self.under_way.discard(one))
 
@@ -193,7 +199,7 @@ def main() -> None:
     with studio() as here, mlflow_ui(options.mlflow, home) as there, sync_playwright() as playwright:
 
         def browser() -> Any:  # an empty cache
-            return playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox", "--disable-gpu"])
+            return playwright.chromium.launch(executable_path=options.chromium, args=[*QUIET, ALONE])
 
         first = browser()
         libraries_loaded(first, here)

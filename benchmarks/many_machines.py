@@ -215,7 +215,7 @@ def main() -> None:
     only = tuple(options.only.split(","))
     kinds = {"demo": DEMO, **({"long": long_run(options.long)} if options.long else {})}
 
-    use(here, {"MDAF_EXECUTOR": "local"})
+    use(here, {"MDAF_EXECUTOR": "local", "MDAF_THREADS": "1"})  # as elsewhere: a run alone would take both cores
     if not (here / "datasets" / DATASET).exists():
         command("data", "prepare", "synthetic", "--name", DATASET, "--set", "size=tiny")
     references: dict[str, str] = {}
