@@ -52,13 +52,12 @@ def run(context: Context, message: Message) -> None:
             return
         context.stop_if_asked()
         time.sleep(0.5)
-    told = _words_of(message.study)
-    if told is None:
+    if not (is_stored(message.study) or search.exists(message.study)):  # deleted meanwhile
         return
     path = _told_path(message.study)
     with exclusive(path.with_suffix(".lock")):
         state = _state(message.study)
-        if _told(path) != state:
+        if _told(path) != state and (told := _words_of(message.study)) is not None:
             context.report(kind.Stage(fraction=0.5, message="sending"))
             send(*told)
             with writing(path):
@@ -114,7 +113,7 @@ def words_of_search(one: Search) -> tuple[str, str] | None:
     if one.study is not None or not found.waits:
         return None
     trials = [trial for part in found.configurations for trial in part.trials if trial.state in ("failed", "cancelled")]
-    broken = [f"{one.configuration}, trial {one.trial.number}: {one.reason or one.state}" for one in trials]
+    broken = [f"{trial.configuration}, trial {trial.trial.number}: {trial.reason or trial.state}" for trial in trials]
     return f"{one.title or one.id}: the search stands still", "\n".join([found.waits, *_first(broken)])
 
 
