@@ -31,7 +31,8 @@ WHAT = (
 )
 CAPSULE = (
     "Opens without a server or a network: tables, charts, verdicts with their tests, data card, settings, provenance. "
-    "The predictions of the rows compared are inside, and whoever has it can compute every number from them again:"
+    "The predictions of the rows compared are inside, and whoever has the file can compute every number again "
+    "from them with `mdaf verify FILE`."
 )
 
 
@@ -189,20 +190,20 @@ def _capsule(key: Key) -> None:
             return capsule(_material(key), None, anonymous=anonymous, title=title).html.encode()
 
         # A button each: a box ticked just before the click would reach the program after it.
-        for label, anonymous, name, what in (
+        choices = (
             ("With names", False, f"{key[0]}.html", "Title, note, tags, runs and machines as they are."),
             (
                 "Without names",
                 True,
                 "study.html",
-                "Neither title, note, tags, names of people and machines, paths nor commits.",
+                "No title, note, tags, names of people and machines, paths, commits.",
             ),
-        ):
-            st.download_button(
+        )
+        for (label, anonymous, name, what), place in zip(choices, st.columns(2), strict=True):
+            place.download_button(
                 label, partial(make, anonymous), name, "text/html", on_click="ignore", icon=":material/download:",
-                key=f"capsule-{anonymous}", help=f"{what} Made when you click, in up to a minute.",
+                key=f"capsule-{anonymous}", help=f"{what} Made when you click, in up to a minute.", width="stretch",
             )  # fmt: skip
-        st.code(f"mdaf verify {key[0]}.html", language="sh")
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------------
