@@ -33,6 +33,7 @@ from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.runs.progress import Monitor
 from mdaf_core.studies.definitions import get_definition, starting_point
+from mdaf_core.training.batches import loader_for
 from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.memory import keep_freed_memory
 from mdaf_core.training.neural import train_neural
@@ -90,8 +91,7 @@ def steps(
 def measure_steps(config: RunConfig, dataset: PreparedDataset, count: int) -> dict[str, float]:
     torch.manual_seed(0)
     model = build_model(config.model, dataset.meta.features())
-    history = model.events_read(config.training.max_history)
-    loader = BatchLoader(dataset, "train", config.training.batch_size, shuffle_seed=(0, 0), max_history=history)
+    loader = loader_for(model, dataset, "train", config.training, config.training.batch_size, shuffle_seed=(0, 0))
     return steps(model, build_optimizer(model, config.training), loader, config.training.label_smoothing, count)
 
 
