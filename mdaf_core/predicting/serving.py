@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from mdaf_core.base.errors import UsageError
+from mdaf_core.data.batches.events import Events
 from mdaf_core.data.batches.gather import gaps
-from mdaf_core.data.batches.kept import Events, Newest, gather_kept
+from mdaf_core.data.batches.kept import Newest, gather_kept
+from mdaf_core.data.batches.loader import as_tensors
 from mdaf_core.data.batches.stream import grid, unread
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.models.base import CTRModel
@@ -80,7 +82,7 @@ class Server:
     @torch.inference_mode()
     def begin(self, events: Events | None = None) -> State:
         """A user's state behind these events; None: before the first."""
-        none = Events.of(self.dataset, 0, 0)
+        none = Events.of(self.dataset, slice(0))
         identity, times, outcomes = (Newest(self.most, one) for one in (none.identity_TH, none.time_T, none.outcome_T))
         state = State(identity, times, outcomes)
         self._open(state, 0, none)
@@ -105,7 +107,7 @@ class Server:
             for reading in state.readings:
                 own_T = gap_T[part].clone()
                 own_T[: int(at == reading.begin)] = 0  # nothing before it
-                reading.outputs.add(self.model.read(events[part].history, own_T, reading.carried))
+                reading.outputs.add(self.model.read(as_tensors(events[part].history), own_T, reading.carried))
             at = end
         state.identity.add(events.identity_TH)
         state.times.add(events.time_T)
@@ -114,7 +116,7 @@ class Server:
 
     def _open(self, state: State, begin: int, none: Events) -> None:
         carried = self.model.begin()
-        outputs = self.model.read(none.history, torch.empty(0), carried)
+        outputs = self.model.read(as_tensors(none.history), torch.empty(0), carried)
         state.readings.append(_Reading(begin, carried, Newest(self.most, outputs)))
 
     @torch.inference_mode()

@@ -18,7 +18,7 @@ import torch
 
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.progress import Progress, no_progress, with_time_left
-from mdaf_core.data.batches.kept import Events
+from mdaf_core.data.batches.events import Events
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.models.weights import load_model
 from mdaf_core.ops.kernels import set_threads, threads_in_use
@@ -75,7 +75,7 @@ class _Asked:
             return lambda: self._ask(loader.gather(index))
         server = Server(self.model, self.config, made.view)
         states = [copy.deepcopy(self._state(server, made, user)) for user in users]
-        last = [Events.of(made.view, made.log[user][1] - 1, made.log[user][1]) for user in users]
+        last = [Events.of(made.view, slice(made.log[user][1] - 1, made.log[user][1])) for user in users]
         places = [made.of(user, count) for user in users]
 
         def call() -> np.ndarray:
@@ -95,7 +95,7 @@ class _Asked:
         """Behind all events of a user but the newest."""
         begin, end = made.log[user]
         if (end - begin, user) not in self._states:
-            self._states[end - begin, user] = server.begin(Events.of(made.view, begin, end - 1))
+            self._states[end - begin, user] = server.begin(Events.of(made.view, slice(begin, end - 1)))
         return self._states[end - begin, user]
 
     def apart(self, made: MadeUsers, count: int) -> float:

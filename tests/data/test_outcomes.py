@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mdaf_core.data.batches.events import Events
 from mdaf_core.data.batches.gather import match_features, match_names, match_scale
-from mdaf_core.data.batches.kept import Events, gather_kept
+from mdaf_core.data.batches.kept import gather_kept
 from mdaf_core.data.batches.outcomes import outcome_names
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.dataset import PreparedDataset
@@ -75,9 +76,8 @@ def test_every_way_of_reading_counts_the_same(most: int) -> None:
     assert match_features(data, "val", index_B, most).shape[1] == len(match_names(data.meta.history_fields))
     rows = data.rows("val")
     for row in index_B[:10]:
-        events = Events.of(
-            data, max(int(rows.history_start[row]), int(rows.history_end[row]) - most), int(rows.history_end[row])
-        )
+        end = int(rows.history_end[row])
+        events = Events.of(data, slice(max(int(rows.history_start[row]), end - most), end))
         held = torch.zeros(len(events), 1), events.identity_TH, events.time_T, events.outcome_T
         kept = gather_kept(data, rows, np.array([row]), *held, most)
         np.testing.assert_allclose(kept.outcome_BK[0], expected[row], rtol=1e-6)

@@ -8,7 +8,8 @@ import torch
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.batches import stream
-from mdaf_core.data.batches.kept import Events, Newest
+from mdaf_core.data.batches.events import Events
+from mdaf_core.data.batches.kept import Newest
 from mdaf_core.data.batches.stream import StreamLoader
 from mdaf_core.data.batches.variants import view_of
 from mdaf_core.data.store.dataset import Rows
@@ -62,12 +63,12 @@ def grows(data, model, given, most):  # type: ignore[no-untyped-def]
     server, rows, index = Server(model, given, data), data.rows("test"), np.arange(20)
     state, length = server.begin(), 0
     for step in (1, 1, 1, 13, 1, 1, 1, 1, 15, 40, 0, 1, 30, 7):
-        server.append(state, Events.of(data, length, length + step))
+        server.append(state, Events.of(data, slice(length, length + step)))
         length += step
         assert state.length == length and len(state.readings) <= 2
         wanted = forward(model, data, most, 0, length)
         torch.testing.assert_close(server.score(state, rows, index), wanted, rtol=1e-9, atol=1e-9)
-        begun = server.begin(Events.of(data, 0, length))
+        begun = server.begin(Events.of(data, slice(length)))
         torch.testing.assert_close(server.score(begun, rows, index), wanted, rtol=1e-9, atol=1e-9)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numba
 import numpy as np
 
+from mdaf_core.data.batches.events import Events, targets
 from mdaf_core.data.batches.outcomes import count_outcomes
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
@@ -43,65 +45,64 @@ def match_names(history: tuple[str, ...] | list[str]) -> list[str]:
     return [*per_field, "history_length", "last_event_recency"]
 
 
+def matches(
+    ids: Sequence[tuple[np.ndarray, np.ndarray]],
+    kinds: int,
+    events: tuple[np.ndarray, np.ndarray],
+    begin_B: np.ndarray,
+    end_B: np.ndarray,
+    time_B: np.ndarray,
+    ticks: int,
+    apart: int,
+    number: type[np.floating[Any]] = np.float64,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the events of rows say of their targets: `Batch.match_BM` and `Batch.outcome_BK`.
+
+    Args:
+        ids: of each history field, what tells the ids of events (E,) and of targets (B,) apart.
+        kinds: of outcomes; with 0 they are not counted.
+        events: (E,) what came of them, and when they were.
+        begin_B, end_B: the events of each row are `[begin_b, end_b)`.
+        time_B: of the rows, in the unit of the events', of which a second has `ticks`.
+        apart: how many events match features tell apart.
+        number: what ages are computed in before they are float32 seconds.
+    """
+    scale, match_BM = match_scale(apart), np.zeros((len(end_B), 4 * len(ids) + 2 if ids else 0), np.float32)
+    read = events[1], begin_B, end_B, time_B, number, ticks, scale
+    for f, (event_E, target_B) in enumerate(ids):
+        _match(event_E, target_B, *read, match_BM[:, 4 * f : 4 * f + 4])
+    if ids:
+        _lengths(*read, match_BM[:, -2:])
+    return match_BM, count_outcomes(ids, kinds, events, begin_B, end_B, time_B, ticks, scale)
+
+
 @numba.njit(cache=True)
-def put_match(out_BM, b, field, count, since, age, scale):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """What a row's history says of one field of its target: so many events match, the last of them `since` events from
-    the end (1: the newest) and `age` seconds old."""
+def _match(event_E, target_B, time_E, begin_B, end_B, time_B, number, ticks, scale, out_BM):  # type: ignore[no-untyped-def]  # pragma: no cover
     log_count, power, log_age = scale
-    out_BM[b, 4 * field] = 1.0
-    out_BM[b, 4 * field + 1] = min(1.0, math.log1p(count) / log_count)
-    out_BM[b, 4 * field + 2] = 1.0 / since if power == 1.0 else since**-power
-    out_BM[b, 4 * field + 3] = max(0.0, 1.0 - math.log1p(age) / log_age)
-
-
-@numba.njit(cache=True)
-def put_length(out_BM, b, fields, length, age, scale):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """How long a row's history is, and how old its newest event."""
-    log_count, _, log_age = scale
-    out_BM[b, 4 * fields] = min(1.0, math.log1p(length) / log_count)
-    out_BM[b, 4 * fields + 1] = max(0.0, 1.0 - math.log1p(age) / log_age)
-
-
-@numba.njit(cache=True)
-def _match(target_HB, event_HT, age_T, cu, scale, equal_TH, out_BM):  # type: ignore[no-untyped-def]  # pragma: no cover
-    n_fields = event_HT.shape[0]
-    for b in range(target_HB.shape[1]):
-        start, end = cu[b], cu[b + 1]
-        for f in range(n_fields):
-            count, last = 0, -1
-            for t in range(start, end):
-                if event_HT[f, t] == target_HB[f, b] and target_HB[f, b] > 1:
-                    equal_TH[t, f] = True
-                    count += 1
-                    last = t
-            if count > 0:
-                put_match(out_BM, b, f, count, end - last, age_T[last], scale)
-        if end > start:
-            put_length(out_BM, b, n_fields, end - start, age_T[end - 1], scale)
-
-
-@numba.njit(cache=True)
-def _match_field(event_E, target_B, time_E, start_B, end_B, time_B, ticks, scale, field, out_BM):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """As `_match` for one field, from the log itself: nothing is gathered."""
     for b in range(len(target_B)):
         count, target = 0, target_B[b]
         if target > 1:
-            for t in range(start_B[b], end_B[b]):
+            for t in range(begin_B[b], end_B[b]):
                 count += event_E[t] == target
         if count > 0:
             last = end_B[b] - 1
             while event_E[last] != target:
                 last -= 1
-            age = np.float32(time_B[b] - time_E[last]) / ticks
-            put_match(out_BM, b, field, count, end_B[b] - last, age, scale)
+            since, age = end_B[b] - last, np.float32(number(time_B[b] - time_E[last]) / number(ticks))
+            out_BM[b, 0] = 1.0
+            out_BM[b, 1] = min(1.0, math.log1p(count) / log_count)
+            out_BM[b, 2] = 1.0 / since if power == 1.0 else since**-power
+            out_BM[b, 3] = max(0.0, 1.0 - math.log1p(age) / log_age)
 
 
 @numba.njit(cache=True)
-def _match_lengths(time_E, start_B, end_B, time_B, ticks, scale, fields, out_BM):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _lengths(time_E, begin_B, end_B, time_B, number, ticks, scale, out_BM):  # type: ignore[no-untyped-def]  # pragma: no cover
+    log_count, _, log_age = scale
     for b in range(len(end_B)):
-        if end_B[b] > start_B[b]:
-            age = np.float32(time_B[b] - time_E[end_B[b] - 1]) / ticks
-            put_length(out_BM, b, fields, end_B[b] - start_B[b], age, scale)
+        if end_B[b] > begin_B[b]:
+            age = np.float32(number(time_B[b] - time_E[end_B[b] - 1]) / number(ticks))
+            out_BM[b, 0] = min(1.0, math.log1p(end_B[b] - begin_B[b]) / log_count)
+            out_BM[b, 1] = max(0.0, 1.0 - math.log1p(age) / log_age)
 
 
 def gather(
@@ -116,48 +117,30 @@ def gather(
     Match features tell `match_events` events apart, or as many as are read. With `max_history` 0 there are no history
     fields at all: a model that reads them all the same fails instead of taking every history for an empty one.
     """
-    features = dataset.meta.features()
-    history_fields = features.history if max_history else ()
-    columns = rows.columns
+    features, ticks = dataset.meta.features(), dataset.meta.ticks
+    names = features.history if max_history else ()
     end_B = rows.history_end[index_B]
     start_B = np.maximum(rows.history_start[index_B], end_B - max_history)
     length_B = end_B - start_B
     cu = np.zeros(len(index_B) + 1, np.int64)
     np.cumsum(length_B, out=cu[1:])
     event_T = np.repeat(start_B - cu[:-1], length_B) + np.arange(cu[-1])
-    timestamp_B = rows.timestamp[index_B]
+    events, own = Events.of(dataset, event_T, names), own_columns(dataset, rows, index_B)
+    ids = list(zip(events.identity, targets(rows, index_B, names), strict=True))
 
-    history = {name: np.empty(0, np.int64) for name in history_fields}
-    outcome_BK = np.zeros((len(index_B), 0), np.float32)
-    age_T, gap_T = np.zeros(len(event_T), np.float32), np.zeros(len(event_T), np.float32)
-    equal_TH = np.zeros((len(event_T), len(history_fields)), np.bool_)
-    match_BM = np.zeros((len(index_B), len(match_names(history_fields))), np.float32)
-    if history_fields:
-        events = dataset.events
-        event_HT = np.empty((len(history_fields), len(event_T)), np.int32)
-        target_HB = np.empty((len(history_fields), len(index_B)), np.int32)
-        for h, name in enumerate(history_fields):
-            history[name] = events[name][event_T].astype(np.int64)
-            event_HT[h] = identities(events, name)[event_T]
-            target_HB[h] = identities(columns, name)[index_B]
-        time_T = events["timestamp"][event_T]
-        age_T[:] = np.repeat(timestamp_B, length_B) - time_T
-        if dataset.meta.ticks > 1:
-            age_T /= dataset.meta.ticks
-        gap_T = gaps(time_T, cu, dataset.meta.ticks)
-        scale = match_scale(match_events or max_history)
-        _match(target_HB, event_HT, age_T, cu, scale, equal_TH, match_BM)
-        if features.outcomes:
-            outcome_T, ids = np.asarray(events[OUTCOME][event_T]), list(zip(event_HT, target_HB, strict=True))
-            history[OUTCOME] = outcome_T.astype(np.int64)
-            given = (outcome_T, time_T), cu[:-1], cu[1:], timestamp_B
-            outcome_BK = count_outcomes(ids, features.outcomes, *given, dataset.meta.ticks, scale)
-
-    return own_columns(dataset, rows, index_B) | {
+    age_T = (np.repeat(own["timestamp_B"], length_B) - events.time_T).astype(np.float32)
+    equal_TH = np.empty((len(events), len(names)), np.bool_)
+    for h, (event_id_T, target_B) in enumerate(ids):
+        target_T = np.repeat(target_B, length_B)
+        equal_TH[:, h] = (event_id_T == target_T) & (target_T > 1)
+    known = events.outcome_T, events.time_T
+    spans, apart = (cu[:-1], cu[1:], own["timestamp_B"]), match_events or max_history
+    match_BM, outcome_BK = matches(ids, features.outcomes, known, *spans, ticks, apart, np.float32)
+    return own | {
         "cu_seqlens": cu.astype(np.int32),
-        "history": history,
-        "history_age_T": age_T,
-        "gap_T": gap_T,
+        "history": events.history,
+        "history_age_T": age_T / np.float32(ticks) if ticks > 1 else age_T,
+        "gap_T": gaps(events.time_T, cu, ticks),
         "equal_TH": equal_TH,
         "match_BM": match_BM,
         "outcome_BK": outcome_BK,
@@ -212,20 +195,12 @@ def match_features(
     """
     rows = dataset.rows(split) if rows is None else rows
     index = np.arange(len(rows)) if index is None else index
-    names = dataset.meta.features().history if max_history else ()
-    match_BM = np.zeros((len(index), len(match_names(names))), np.float32)
-    if not names:
-        return match_BM
-    log, end_B = dataset.events, rows.history_end[index]
-    start_B, time_B = np.maximum(rows.history_start[index], end_B - max_history), rows.timestamp[index]
+    names, log = dataset.meta.features().history if max_history else (), dataset.events
+    end_B = rows.history_end[index]
+    start_B, apart = np.maximum(rows.history_start[index], end_B - max_history), match_events or max_history
     ids = [(identities(log, name), identities(rows.columns, name)[index]) for name in names]
-    ticks, scale = dataset.meta.ticks, match_scale(match_events or max_history)
-    slices = log["timestamp"], start_B, end_B, time_B, np.float32(ticks), scale
-    for f, (event_E, target_B) in enumerate(ids):
-        _match_field(event_E, target_B, *slices, f, match_BM)
-    _match_lengths(*slices, len(names), match_BM)
-    if not outcomes or not dataset.meta.outcomes:
-        return match_BM
-    events = log[OUTCOME], log["timestamp"]
-    outcome_BK = count_outcomes(ids, len(dataset.meta.outcomes), events, start_B, end_B, time_B, ticks, scale)
-    return np.concatenate([match_BM, outcome_BK], axis=1)
+    kinds, none = len(dataset.meta.outcomes or []) if outcomes else 0, np.empty(0, np.int64)
+    known = log[OUTCOME] if kinds else none, log.get("timestamp", none)
+    read = known, start_B, end_B, rows.timestamp[index], dataset.meta.ticks, apart
+    match_BM, outcome_BK = matches(ids, kinds, *read, np.float32)
+    return np.concatenate([match_BM, outcome_BK], axis=1) if kinds else match_BM

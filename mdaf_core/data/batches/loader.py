@@ -174,7 +174,15 @@ class BatchLoader:
 
     def gather(self, index_B: np.ndarray) -> Batch:
         """The batch of these rows (indices into the split)."""
-        arrays = gather(self.dataset, self.rows, index_B, self.max_history, self.match_events)
-        history = {name: torch.from_numpy(codes_T) for name, codes_T in arrays.pop("history").items()}
-        given: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return Batch(history=history, **given)
+        return as_batch(gather(self.dataset, self.rows, index_B, self.max_history, self.match_events))
+
+
+def as_batch(arrays: dict[str, Any], **more: Any) -> Batch:
+    """A batch of these arrays, by its attributes' names, and of what else it has."""
+    given: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "history"}
+    return Batch(history=as_tensors(arrays["history"]), **given, **more)
+
+
+def as_tensors(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    """The same memory."""
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}

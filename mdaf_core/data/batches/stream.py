@@ -14,16 +14,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
-import torch
 
-from mdaf_core.data.batches.gather import gaps, match_names, match_scale, own_columns, put_length, put_match
-from mdaf_core.data.batches.loader import Batch, BatchLoader, Slices
-from mdaf_core.data.batches.outcomes import count_outcomes
-from mdaf_core.data.store.columns import identities
+from mdaf_core.data.batches.events import Events, targets
+from mdaf_core.data.batches.gather import gaps, matches, own_columns
+from mdaf_core.data.batches.loader import Batch, BatchLoader, Slices, as_batch, as_tensors
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
-from mdaf_core.data.store.schema import OUTCOME
 
 GRID = 256
 """Events between two places of a long log where encoding begins, at least; as many as a row reads if those are more."""
@@ -84,10 +80,8 @@ class StreamLoader(BatchLoader):
 
     def gather(self, index_B: np.ndarray) -> Batch:
         arrays = gather_stream(self.dataset, self.rows, index_B, self.max_history, self.multiple, self.match_events)
-        history = {name: torch.from_numpy(codes_T) for name, codes_T in arrays.pop("history").items()}
-        slices = Slices(**{name: torch.from_numpy(array) for name, array in arrays.pop("slices").items()})
-        given: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return Batch(history=history, slices=slices, **given)
+        slices = Slices(**as_tensors(arrays.pop("slices")))
+        return as_batch(arrays, slices=slices)
 
 
 def sequences(rows: Rows, index_B: np.ndarray, max_history: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -115,8 +109,7 @@ def gather_stream(
         multiple: that many events, or twice so many, …: the rest is padding (code 0), one more sequence.
         match_events: as of `gather.gather`.
     """
-    features, events = dataset.meta.features(), dataset.events
-    names = features.history
+    features, ticks = dataset.meta.features(), dataset.meta.ticks
     first_B = np.asarray(rows.history_start)[index_B].astype(np.int64)
     end_B = np.asarray(rows.history_end)[index_B].astype(np.int64)
     begin_B = np.maximum(first_B, end_B - max_history)
@@ -125,59 +118,23 @@ def gather_stream(
     event_T = np.repeat(sequence_S - cu[:-1], length_S) + np.arange(cu[-1])
     offset_B = (cu[:-1] - sequence_S)[sequence_B]
 
-    identity_TH, target_BH = (
-        np.empty((len(event_T), len(names)), np.int64),
-        np.empty((len(index_B), len(names)), np.int64),
-    )
-    for h, name in enumerate(names):
-        identity_TH[:, h] = identities(events, name)[event_T]
-        target_BH[:, h] = identities(rows.columns, name)[index_B]
-    own = own_columns(dataset, rows, index_B)
-    match_BM = np.zeros((len(index_B), len(match_names(names))), np.float32)
-    time_T = np.asarray(events["timestamp"])[event_T].astype(np.int64)
-    slices = {"begin_B": begin_B + offset_B, "end_B": end_B + offset_B}
-    padding, gap_T = -len(event_T) % multiple, gaps(time_T, cu, dataset.meta.ticks)
-    given = time_T, own["timestamp_B"], *slices.values(), dataset.meta.ticks, match_scale(match_events or max_history)
-    match_slices(identity_TH, target_BH, *given, match_BM)
-    history = {name: np.asarray(events[name])[event_T].astype(np.int64) for name in names}
-    outcome_T = np.zeros(0, np.uint8)
-    if features.outcomes:
-        outcome_T = np.asarray(events[OUTCOME])[event_T]
-        history[OUTCOME] = outcome_T.astype(np.int64)
-    ids = list(zip(identity_TH.T, target_BH.T, strict=True))
-    rows_read = *slices.values(), own["timestamp_B"], dataset.meta.ticks, match_scale(match_events or max_history)
-    outcome_BK = count_outcomes(ids, features.outcomes, (outcome_T, time_T), *rows_read)
+    events, own = Events.of(dataset, event_T), own_columns(dataset, rows, index_B)
+    asked = targets(rows, index_B, features.history)
+    spans = {"begin_B": begin_B + offset_B, "end_B": end_B + offset_B}
+    ids, known = list(zip(events.identity, asked, strict=True)), (events.outcome_T, events.time_T)
+    read = known, *spans.values(), own["timestamp_B"], ticks, match_events or max_history
+    match_BM, outcome_BK = matches(ids, features.outcomes, *read)
+    padding, gap_T, identity_TH = -len(events) % multiple, gaps(events.time_T, cu, ticks), events.identity_TH
     if padding:
         cu = np.r_[cu, cu[-1] + padding]
         identity_TH = np.pad(identity_TH, ((0, padding), (0, 0)))
     return own | {
         "cu_seqlens": cu.astype(np.int32),
-        "history": {name: np.pad(codes_T, (0, padding)) for name, codes_T in history.items()},
+        "history": {name: np.pad(codes_T, (0, padding)) for name, codes_T in events.history.items()},
         "history_age_T": np.empty(0, np.float32),
         "gap_T": np.pad(gap_T, (0, padding)),
-        "equal_TH": np.empty((0, len(names)), np.bool_),
+        "equal_TH": np.empty((0, len(features.history)), np.bool_),
         "match_BM": match_BM,
         "outcome_BK": outcome_BK,
-        "slices": slices | {"identity_TH": identity_TH, "target_BH": target_BH},
+        "slices": spans | {"identity_TH": identity_TH, "target_BH": np.stack(asked, axis=1)},
     }
-
-
-@numba.njit(cache=True)
-def match_slices(  # type: ignore[no-untyped-def]  # pragma: no cover
-    identity_TH, target_BH, time_T, time_B, begin_B, end_B, ticks, scale, out_BM
-):
-    """The match features of `gather.match_names`, row by row over its slice."""
-    fields = identity_TH.shape[1]
-    for b in range(len(begin_B)):
-        begin, end = begin_B[b], end_B[b]
-        for f in range(fields):
-            count, last = 0, -1
-            if target_BH[b, f] > 1:
-                for t in range(begin, end):
-                    if identity_TH[t, f] == target_BH[b, f]:
-                        count += 1
-                        last = t
-            if count > 0:
-                put_match(out_BM, b, f, count, end - last, np.float32((time_B[b] - time_T[last]) / ticks), scale)
-        if end > begin:
-            put_length(out_BM, b, fields, end - begin, np.float32((time_B[b] - time_T[end - 1]) / ticks), scale)
