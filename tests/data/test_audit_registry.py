@@ -20,6 +20,8 @@ def test_every_decorated_function_of_the_folder_is_asked():
 def test_places_are_told_apart_and_ids_are_in_the_docs():
     places = [one.place for one in all_checks()]
     assert places == sorted(set(places))
+    ids = [one.id for one in all_checks()]
+    assert len(ids) == len(set(ids))  # a launch acknowledges one check by its id, and no other
     docs = (ROOT.parents[2] / "docs" / "data.md").read_text("utf-8")
     assert [one.id for one in all_checks() if f"`{one.id}`" not in docs] == []
 

@@ -90,6 +90,19 @@ def test_labels_that_never_scatter_say_nothing_of_a_score():
         assert scatter(hours, few, np.ones(len(few), np.int64), 1e-6) == (np.inf, False)
 
 
+def test_rates_that_go_with_the_sizes_alone_say_nothing_of_a_score():
+    """A part without clicks, judged together with an earlier one: what has clicks has more rows."""
+    score = np.random.default_rng(0).random(600)
+    rows = np.where(np.arange(600) == 7, 2, 1)
+    assert not scatter(score, rows, (rows == 2).astype(int), 1e-6)[1]
+    for seed in range(50):
+        draw = np.random.default_rng(seed)
+        earlier = draw.poisson(0.3, 600)
+        positives = draw.binomial(earlier, 0.3)
+        assert not scatter(draw.random(600), 1 + earlier, positives, 1e-6)[1]
+        assert not scatter(earlier + draw.random(600), 1 + earlier, positives, 1e-6)[1]
+
+
 def test_counts_are_told_from_what_merely_goes_with_them():
     draw = np.random.default_rng(0)
     count = draw.integers(1, 40, 300)

@@ -90,7 +90,7 @@ def _outermost(values: np.ndarray, whose: np.ndarray) -> np.ndarray:
     return run == first[np.cumsum(begins) - 1]
 
 
-@check("history-later", "Later targets in histories", place=31)
+@check("history-next", "Later targets in histories", place=31)
 def later_targets(data: Written) -> Answer | None:
     """Lists that hold a target which the user meets only later. Retargeting shows again what was viewed, so some do."""
     item = data.role("item")

@@ -50,25 +50,35 @@ def scatter(score: np.ndarray, rows: np.ndarray, positives: np.ndarray, chance: 
     curve = _curve(x)
     least, improbable = np.inf, False
     for prior in PRIORS:
-        rate, shrunk = (k + prior * base) / (n + prior), prior / (n + prior)
-        design = np.column_stack([curve, shrunk]) if prior else curve
-        free = len(n) - design.shape[1]
-        if free < _FREE or (n.mean() < _SMALL and len(n) < _GROUPS_A_COLUMN * design.shape[1]):
+        free = len(n) - curve.shape[1] - (prior > 0)
+        if free < _FREE or (n.mean() < _SMALL and len(n) < _GROUPS_A_COLUMN * (len(n) - free)):
             continue
-        weight = (n + prior) / np.sqrt(n)  # the inverse of the rate's error, but for a constant
-        weighted = design * weight[:, None]
-        normal = weighted.T @ weighted, weighted.T @ (rate * weight)
-        fitted = design @ np.linalg.lstsq(*normal, rcond=None)[0]
-        likely = np.clip((fitted * (n + prior) - prior * base + _TOWARDS * base) / (n + _TOWARDS), 0.01 * base, 1)
-        unit = np.minimum(likely, 1 - 0.01 * (1 - base)) * np.maximum(1 - likely, 0.01 * (1 - base))
-        total = float((((rate - fitted) * (n + prior)) ** 2 / (n * unit)).sum())
-        if plain < _EXPLAINED * total:
+        groups = n, (k + prior * base) / (n + prior), base, prior
+        shrunk = prior / (n + prior)
+        total, unit = _misfit(*groups, np.column_stack([curve, shrunk]) if prior else curve)
+        # Sizes alone may tell the rates, as where all positives are of days when groups were large.
+        without = min(plain, _misfit(*groups, np.column_stack([np.ones_like(n), shrunk]))[0] if prior else plain)
+        if without < max(_EXPLAINED * total, _BOUND * free):
             continue  # as with one click on every page: labels scatter less than by chance whatever the score
         if total / free < least:
             least, shape = total / free, 2 * free**2 / float((2 + (1 - 6 * unit) / (n * unit)).sum())
             with np.errstate(divide="ignore"):
                 improbable = bool(np.log(chdtr(shape, total * shape / free)) < np.log(chance))
     return least, improbable
+
+
+def _misfit(
+    n: np.ndarray, rate: np.ndarray, base: float, prior: float, design: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """How far rates that are smoothed by `prior` rows of the mean `base` lie from what columns explain: a sum over the
+    groups in units of what chance gives each, and (G,) the variance of a row's label."""
+    weight = (n + prior) / np.sqrt(n)  # the inverse of the rate's error, but for a constant
+    weighted = design * weight[:, None]
+    normal = weighted.T @ weighted, weighted.T @ (rate * weight)
+    fitted = design @ np.linalg.lstsq(*normal, rcond=None)[0]
+    likely = np.clip((fitted * (n + prior) - prior * base + _TOWARDS * base) / (n + _TOWARDS), 0.01 * base, 1)
+    unit = np.minimum(likely, 1 - 0.01 * (1 - base)) * np.maximum(1 - likely, 0.01 * (1 - base))
+    return float((((rate - fitted) * (n + prior)) ** 2 / (n * unit)).sum()), unit
 
 
 def _curve(x: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ def lists_filled_up_at_the_end(seed: int) -> Table:
     return frame.with_columns(past=_joined([p + [-1] * (10 - len(p)) for p in _lists(frame)])), LISTS
 
 
-@leak("lists", "history-later", "history-target")
+@leak("lists", "history-later", "history-next", "history-target")
 def lists_that_hold_the_next_target(seed: int) -> Table:
     frame = log(seed)
     following: dict[int, int] = {}
@@ -52,7 +52,7 @@ def lists_that_hold_the_next_target(seed: int) -> Table:
     return frame.with_columns(past=_joined(lists)), LISTS
 
 
-@leak("lists", "history-later", "history-target", quick=False)
+@leak("lists", "history-later", "history-next", "history-target", quick=False)
 def one_list_for_all_rows_of_a_user(seed: int) -> Table:
     """All targets of the user, later ones too, but never the row's own."""
     frame = log(seed)
