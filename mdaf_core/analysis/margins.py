@@ -111,11 +111,11 @@ def margin_words(margin: Margin | None, width: float | None) -> str:
     if width is None:
         return f"{margin.text} of the reference's gain over the base rate ({margin.origin})"
     share = "" if margin.unit == "bp" else f"{margin.text} of the reference's gain over the base rate; "
-    return f"±{_bp(width)} bp ({share}{margin.origin})"
+    return f"±{bp_words(width)} bp ({share}{margin.origin})"
 
 
-def _bp(value: float, digits: int = 3) -> str:
-    """In bp, to so many digits, without an exponent."""
+def bp_words(value: float, digits: int = 3) -> str:
+    """A difference of 1 for 10,000 bp, as sentences have it: in bp, to so many digits, without an exponent."""
     return f"{float(f'{value / BP:.{digits}g}'):,.10g}"
 
 
@@ -134,12 +134,13 @@ def margin_notes(margin: Margin | None, metric: str, width: float | None, gain: 
     if gain is None or gain <= 0:
         return [
             f"The reference gains nothing over the base rate ({known.gain_words}): parity with it within "
-            f"±{_bp(width)} bp says little."
+            f"±{bp_words(width)} bp says little."
         ]
     if width > WIDE * gain:
         return [
-            f"The margin of ±{_bp(width)} bp is {width / gain:.0%} of what the reference gains over the base rate "
-            f"({known.gain_words}: {_bp(gain)} bp). More than {WIDE:.0%} of it may hide a difference that matters."
+            f"The margin of ±{bp_words(width)} bp is {width / gain:.0%} of what the reference gains over the base "
+            f"rate ({known.gain_words}: {bp_words(gain)} bp). More than {WIDE:.0%} of it may hide a difference that "
+            "matters."
         ]
     return []
 
@@ -192,6 +193,6 @@ def propose(metric: str, rows: int, positives: int, auc: float | None = None, se
     return Proposal(
         margin=margin,
         sentence=f"Proposed: {margin.text} of the reference's gain over the base rate, "
-        f"about ±{_bp(margin.size / 100 * (area - 0.5), 2)} bp of AUC ({rows:,} rows, {positives:,} positives, "
-        f"{about}; their differences resolve about ±{_bp(resolved, 2)} bp: {able}).",
+        f"about ±{bp_words(margin.size / 100 * (area - 0.5), 2)} bp of AUC ({rows:,} rows, {positives:,} positives, "
+        f"{about}; their differences resolve about ±{bp_words(resolved, 2)} bp: {able}).",
     )

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison
+from mdaf_core.analysis.margins import bp_words
 from mdaf_core.analysis.significance import BP, LEVEL, Difference, half_width
 from mdaf_core.base.errors import UsageError
 from mdaf_core.metrics.values import Undefined
@@ -101,7 +102,7 @@ def seeds_needed(sd: float, difference_bp: float, power: float = POWER, level: f
         critical = -stdtrit(n - 1, (1 - level) / 2)
         if 1 - nctdtr(n - 1, effect * np.sqrt(n), critical) >= power:
             return n
-    raise Undefined(f"More than {most:,} seeds would be needed for {difference_bp:g} bp.")
+    raise Undefined(f"More than {most:,} seeds would be needed for {bp_words(difference_bp * BP)} bp.")
 
 
 def detectable(test: Difference, power: float = POWER) -> float:

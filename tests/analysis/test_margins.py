@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mdaf_core.analysis import margins
 from mdaf_core.analysis.comparison import compare_study
-from mdaf_core.analysis.margins import Margin, check_margin, parse_margin, propose
+from mdaf_core.analysis.margins import Margin, bp_words, check_margin, parse_margin, propose
 from mdaf_core.base.errors import UsageError
 from mdaf_core.metrics.registry import metrics
 from mdaf_core.runs.split_metrics import split_metrics
@@ -132,3 +132,7 @@ def test_a_proposal_follows_rows_and_gain_and_says_so():
     assert many.margin.half_width(0.31) < 0.0020  # below 20 bp: on large public data that is years of progress
     assert few.margin.origin == margins.PROPOSED
     assert propose("ece", 1000, 100).margin is None and propose("auc", 100, 0).margin is None
+
+
+def test_bp_of_sentences_have_as_many_digits_as_they_hold():
+    assert [bp_words(value) for value in (0.00159855, 5e-4, 0.00125, 0.15)] == ["16", "5", "12.5", "1,500"]

@@ -73,6 +73,54 @@ def test_columns_by_their_names_and_values(tmp_path, columns, expected):
         assert set(proposal.left_out) == set(columns) - used
 
 
+ZONED = (
+    "2020-09-13 12:{:02d}:40 UTC",
+    "20200913T12{:02d}40Z",
+    "2020-09-13 14:{:02d}:40+02",
+    "2020-09-13T12:{:02d}:40,000Z",
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "options"),
+    [(form, {}) for form in ZONED]
+    + [
+        ("2020-09-13 12:{:02d}:40 PM", {"timestamp_format": "%Y-%m-%d %I:%M:%S %p"}),
+        ("2020-09-13T12:{:02d}Z", {}),
+        ("2020-09-13T14:{:02d}+02:00", {}),
+    ],
+)
+def test_what_is_proposed_of_a_time_can_be_prepared(home, tmp_path, written, options):
+    """Times of PostgreSQL, BigQuery, loggers and spreadsheets, in other spellings than the usual one of ISO 8601."""
+    minutes = np.sort(DRAW.integers(0, 60, N))
+    columns = {"user_id": USER, "item_id": AD, "click": CLICK, "served_at": [written.format(m) for m in minutes]}
+    proposal = _propose(tmp_path, **columns)
+    assert proposal.options.pop("timestamp") == "served_at"
+    assert {k: v for k, v in proposal.options.items() if k.startswith("timestamp")} == options
+    dataset = prepare(
+        "table", path=tmp_path / "log.csv", name="log", options=proposal.options | {"timestamp": "served_at"}
+    )
+    times = np.concatenate([dataset.rows(split).timestamp for split in ("train", "val", "test")])
+    seconds = 0 if "40" not in written else 40
+    assert np.sort(times).tolist() == (1_599_998_400 + 60 * minutes + seconds).tolist()
+
+
+def test_a_column_of_one_value_is_named(tmp_path):
+    proposal = _propose(tmp_path, user_id=USER, click=CLICK, country=["DE"] * N, bid=[1.5] * N, device=AD % 3)
+    assert [text for text in proposal.findings if "one value" in text] == [
+        "bid, country hold one value only in the first 200 rows: they say nothing to a model, unless later rows differ."
+    ]
+
+
+def test_the_words_of_a_label_that_nothing_is_known_of_are_shown(tmp_path):
+    said = np.where(CLICK == 1, "clicked", "ignored")
+    proposal = _propose(tmp_path, user_id=USER, outcome=said, device=AD % 3)
+    assert (proposal.options["label"], proposal.options["positive_values"]) == ("outcome", ["clicked"])
+    assert any("The label is a guess: outcome holds clicked" in text for text in proposal.findings)
+    proposal = _propose(tmp_path, user_id=USER, result=np.where(CLICK == 1, "A", "B"), device=AD % 3)
+    assert not proposal.runs and "Columns of two values: result (A, B)." in proposal.findings[0]
+
+
 def test_lists_and_times_of_parquet(tmp_path):
     proposal = _propose(
         tmp_path,

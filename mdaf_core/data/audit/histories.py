@@ -353,11 +353,7 @@ def clicks_in_histories(data: Written) -> Answer | None:
         "warn" if clicks < 0.5 else "pass",
         1 - clicks,
         f"{1 - clicks:.1%} of the event log are not clicks (label 0)"
-        + (
-            f": histories say what was shown rather than what was wanted, and {told}."
-            if clicks < 0.5
-            else "."
-        ),
+        + (f": histories say what was shown rather than what was wanted, and {told}." if clicks < 0.5 else "."),
         todo="Take histories from positives alone (an option of the source), "
         + ("let models read what came of events (`outcomes`), " if recorded else "")
         + "or say beside results what they hold.",

@@ -67,9 +67,7 @@ def scatter(score: np.ndarray, rows: np.ndarray, positives: np.ndarray, chance: 
     return least, improbable
 
 
-def _misfit(
-    n: np.ndarray, rate: np.ndarray, base: float, prior: float, design: np.ndarray
-) -> tuple[float, np.ndarray]:
+def _misfit(n: np.ndarray, rate: np.ndarray, base: float, prior: float, design: np.ndarray) -> tuple[float, np.ndarray]:
     """How far rates that are smoothed by `prior` rows of the mean `base` lie from what columns explain: a sum over the
     groups in units of what chance gives each, and (G,) the variance of a row's label."""
     weight = (n + prior) / np.sqrt(n)  # the inverse of the rate's error, but for a constant

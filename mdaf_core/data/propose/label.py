@@ -127,7 +127,8 @@ def _none(plain: dict[str, Look], proposal: Proposal, find: Find) -> None:
         plain.pop(name)
     else:
         two = [name for name, look in plain.items() if look.distinct == 2]
-        more = f" Columns of two values: {', '.join(two[:10])}." if two else ""
+        shown = [f"{name} ({', '.join(plain[name].text.unique().sort().to_list())})" for name in two[:10]]
+        more = f" Columns of two values: {', '.join(shown)}." if two else ""
         proposal.findings.insert(
             0,
             f"No label was found: no column of zeros and ones is named like one.{more} Set label to its column (and "

@@ -9,9 +9,11 @@ import polars as pl
 
 from mdaf_core.data.propose import words
 from mdaf_core.data.reading.table_columns import is_written_list, split_lists
-from mdaf_core.data.reading.time_forms import UNKNOWN_WORDS, Reading, likely_formats, likely_numbers
+from mdaf_core.data.reading.time_forms import UNKNOWN_WORDS, Reading, likely_formats, likely_numbers, nearly_all
+from mdaf_core.data.reading.times import iso_moments
 
 _SHORT_OF_AN_ID = 64  # characters
+_BEGINS_AS_ISO = r"^\d{4}-\d{2}-\d{2}([T ]|$)|^\d{8}T\d{6}"
 _SEPARATORS = "^|;, "
 _STAND_INS = (-1, -9, -99, -999, -9999, 999, 9999, 99999, 999999, 9999999)
 
@@ -182,7 +184,9 @@ class Look:
         if self.values.dtype.is_temporal() and self.values.dtype not in (pl.Duration, pl.Time):
             return "its type"
         known = self._known_text
-        return "ISO 8601" if len(known) and known.str.contains(r"^\d{4}-\d{2}-\d{2}([T ]|$)").all() else None
+        if self.nested or not len(known) or not known.str.contains(_BEGINS_AS_ISO).all():
+            return None
+        return "ISO 8601" if nearly_all(iso_moments(known, "UTC")[0].is_not_null()) else None
 
     @property
     def _known_text(self) -> pl.Series:

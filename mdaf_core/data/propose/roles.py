@@ -235,6 +235,13 @@ class Roles:
                     f"{name}: {self.plain[name].stand_in} is far from all other values and may stand for an unknown "
                     "one. Leave these values empty if it does: an empty number is missing."
                 )
+        alike = [name for name in [*numeric, *categorical] if self.plain[name].distinct == 1]
+        if alike:
+            one, they = (" holds", "it says") if len(alike) == 1 else (" hold", "they say")
+            proposal.findings.append(
+                f"{', '.join(alike)}{one} one value only in the first {self.plain[alike[0]].rows:,} rows: {they} "
+                "nothing to a model, unless later rows differ."
+            )
         if categorical:
             proposal.take("categorical", categorical, "values that come back")
 

@@ -113,7 +113,8 @@ STANDS_FOR = {
     "negative": frozenset(
         _words(
             "no n false f negative neg nonclick notclicked notclick unclicked "
-            "pv view views impression show shown browse exposure none ipv noclick"
+            "pv view views impression show shown browse exposure none ipv noclick "
+            "ignored ignore skipped skip dismissed missed unread notopened nothing noaction"
         )
     ),
 }

@@ -236,7 +236,7 @@ def _scaled(values: pl.Series, unit: TimeUnit) -> Moments:
 
 def _of_text(text: pl.Series, empty: pl.Series, timezone: str, name: str) -> Moments:
     """ISO 8601; where not one is, the name of the format that they are in."""
-    moments = _iso(text, timezone)
+    moments = iso_moments(text, timezone)
     formats = likely_formats(text) if moments[0].null_count() == len(text) else []
     if formats:
         more = f" (or {', '.join(formats[1:])}, which these values do not tell apart)" if len(formats) > 1 else ""
@@ -247,8 +247,32 @@ def _of_text(text: pl.Series, empty: pl.Series, timezone: str, name: str) -> Mom
     return moments
 
 
-def _iso(text: pl.Series, timezone: str) -> Moments:
-    """ISO 8601 with 'T' or a space, with or without seconds, fractions and zone; or a date alone."""
+def iso_moments(text: pl.Series, timezone: str) -> Moments:
+    """ISO 8601 with 'T' or a space, with or without seconds, fractions and zone; or a date alone. So are its other
+    spellings: a comma before the fraction, a zone of hours alone (PostgreSQL) or called UTC (BigQuery), no marks
+    between digits. Null what is none of these."""
+    seconds, nanos = _usual_iso(text, timezone)
+    left = seconds.is_null() & text.is_not_null()
+    if left.any():
+        others = _usual_iso(_usually_written(pl.select(pl.when(left).then(text)).to_series()), timezone)
+        seconds, nanos = seconds.fill_null(others[0]), nanos.fill_null(others[1])
+    return seconds, nanos
+
+
+def _usually_written(text: pl.Series) -> pl.Series:
+    """Other spellings of ISO 8601 as `_usual_iso` takes them."""
+    for other, usual in (
+        (r"^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})", "${1}-${2}-${3} ${4}:${5}:${6}"),
+        (r"(:\d{2}),(\d+)", "${1}.${2}"),
+        (r" ?(Z|UTC|GMT)$", "+00:00"),
+        (r"(:\S*) ?([+-]\d{2})$", "${1}${2}:00"),
+        (r"^(\S{10}[T ]\d{2}:\d{2}) ?([+-]\d{2}:?\d{2})$", "${1}:00${2}"),
+    ):
+        text = text.str.replace(other, usual)
+    return text
+
+
+def _usual_iso(text: pl.Series, timezone: str) -> Moments:
     iso = text.str.replace("T", " ", literal=True).str.replace(r"Z$", "+00:00")
     zoned = iso.str.contains(r"[+-]\d{2}:?\d{2}$") & iso.str.contains(":")
     seconds = nanos = pl.Series([None], dtype=pl.Int64).new_from_index(0, len(text))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from mdaf_core.analysis.compared import mark_legend
-from mdaf_core.analysis.significance import intervals_as_they_are
+from mdaf_core.analysis.margins import bp_words
+from mdaf_core.analysis.significance import BP, intervals_as_they_are
 from mdaf_core.base.words import some
 from mdaf_core.data.store.sample import sample_words
 from mdaf_core.reporting.words import plural, seeds, sentence
@@ -164,7 +165,8 @@ def power_sentence(needed: Needed, power: Power) -> str:
         parts.append(f"about {needed.rows_needed:,} rows (there are {needed.rows:,})")
     if needed.seeds_needed is not None:
         parts.append(f"about {needed.seeds_needed:,} seeds (there are {needed.seeds})")
-    found = f"{needed.configuration}: a true difference of {power.difference_bp:g} bp takes " + " and ".join(parts)
+    size = bp_words(power.difference_bp * BP)
+    found = f"{needed.configuration}: a true difference of {size} bp takes " + " and ".join(parts)
     if not parts:
         found = f"{needed.configuration}: no number of rows or seeds can be derived"
     elif needed.needs_both:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mdaf_core.analysis.margins import AFTERWARDS, NO_MARGIN
+from mdaf_core.analysis.margins import AFTERWARDS, NO_MARGIN, bp_words
 from mdaf_core.analysis.plan import MARKS
 from mdaf_core.analysis.power import rounded
+from mdaf_core.analysis.significance import BP
 from mdaf_core.reporting.topics.comparison.frames import VERDICT_MARKS
 from mdaf_core.runs.metric_values import metric_of
 
@@ -70,16 +71,16 @@ def pair_tests(
             with suppress(Undefined):
                 needed = rows_needed(test, test.rows, margin_bp)
                 sentences.append(
-                    f"To find a true difference of {margin_bp:g} bp between such a pair 4 times in 5, about "
-                    f"{rounded(needed)} rows are needed; there are {test.rows:,}."
+                    f"To find a true difference of {bp_words(margin_bp * BP)} bp between such a pair 4 times in 5, "
+                    f"about {rounded(needed)} rows are needed; there are {test.rows:,}."
                 )
     spread = noise_floor([estimates])
     if spread is not None and margin_bp is not None:
         try:
             needed = seeds_needed(spread, margin_bp)
             sentences.append(
-                f"Over seeds the difference has a standard deviation of {spread * 1e4:.1f} bp; to find {margin_bp:g} "
-                f"bp 4 times in 5 takes about {rounded(needed)} seeds."
+                f"Over seeds the difference has a standard deviation of {spread * 1e4:.1f} bp; to find "
+                f"{bp_words(margin_bp * BP)} bp 4 times in 5 takes about {rounded(needed)} seeds."
             )
         except Undefined as reason:
             sentences.append(str(reason))
