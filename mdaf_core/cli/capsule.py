@@ -12,6 +12,7 @@ from mdaf_core.cli.evaluate import MarginOption, chosen_margin
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit
 from mdaf_core.metrics.registry import named
+from mdaf_core.reporting.words import plural
 
 if TYPE_CHECKING:
     from mdaf_core.reporting.capsule.verify import Verified
@@ -82,12 +83,12 @@ def verify(
     found = check(file, predictions)
     emit(found, as_json, lambda: _text(found))
     if found.differences:
-        raise StudioError(f"{file} is not what its predictions give: {len(found.differences):,} differences.")
+        raise StudioError(f"{file} is not what its predictions give: {plural(len(found.differences), 'difference')}.")
 
 
 def _text(found: Verified) -> str:
     what = f"{found.numbers:,} numbers made again from the predictions {found.predictions} "
-    what += f"({found.runs} runs of {found.rows:,} rows) and the record of trainings and data."
+    what += f"({plural(found.runs, 'run')} of {found.rows:,} rows) and the record of trainings and data."
     lines = [what, *found.notes]
     if not found.differences:
         agree = (

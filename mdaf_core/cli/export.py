@@ -13,6 +13,7 @@ from mdaf_core.cli.evaluate import MarginOption, chosen_margin
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit
 from mdaf_core.metrics.registry import named
+from mdaf_core.reporting.words import plural
 
 
 class FigureType(StrEnum):
@@ -62,7 +63,7 @@ def command(
         figures_only=figures_only,
     )
     value = {"study": study, "out": str(out), "files": [str(path.relative_to(out)) for path in written]}
-    emit(value, as_json, lambda: "\n".join([*value["files"], f"{len(written)} files in {out}"]))
+    emit(value, as_json, lambda: "\n".join([*value["files"], f"{plural(len(written), 'file')} in {out}"]))
 
 
 def figure(

@@ -11,6 +11,7 @@ import typer
 from mdaf_core.base.errors import UsageError
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, table
+from mdaf_core.reporting.words import plural
 from mdaf_core.runs.files import SINGLE_RUNS
 
 app = typer.Typer(help="One run: settings, metrics, log, files, predictions.", no_args_is_help=True)
@@ -180,5 +181,5 @@ def again(
     emit(
         {"study": study.id, "configuration": config.name, "seeds": study.seeds},
         as_json,
-        lambda: f"{config.name} is a configuration of study {study.id} now: {len(study.seeds)} runs queued.",
+        lambda: f"{config.name} is a configuration of study {study.id} now: {plural(len(study.seeds), 'run')} queued.",
     )

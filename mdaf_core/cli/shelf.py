@@ -13,6 +13,7 @@ from mdaf_core.base import notices
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.files import reading
 from mdaf_core.cli.output import JsonOption, emit, number, table
+from mdaf_core.reporting.words import plural
 from mdaf_core.studies import changing, shelf
 from mdaf_core.studies.seeds import parse_seeds
 from mdaf_core.studies.store import get_study, readable_studies
@@ -211,7 +212,7 @@ def clone(
         acknowledged=acknowledge or (),
     )
     value: dict[str, Any] = {"study": found.id, "cloned_from": study, "title": found.title, "runs": len(found.pairs)}
-    emit(value, as_json, lambda: f"Study {found.id}, {found.title}: {len(found.pairs)} runs queued.")
+    emit(value, as_json, lambda: f"Study {found.id}, {found.title}: {plural(len(found.pairs), 'run')} queued.")
 
 
 def _known(studies: list[str]) -> None:

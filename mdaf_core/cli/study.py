@@ -19,6 +19,7 @@ from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import EVALUATED, MAX_HISTORY
 from mdaf_core.metrics.registry import in_bp, in_results, named
+from mdaf_core.reporting.words import plural
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.studies import changing, launch, margin
 from mdaf_core.studies.definitions import (
@@ -191,7 +192,8 @@ def _launched(studies: list[Study], wait: bool, as_json: bool) -> None:
     if wait:
         for study in studies:
             further = " to begin with" if study.undecided else ""
-            say(f"Study {study.id}: {len(study.configurations)} configurations × {len(study.seeds)} seeds{further}.")
+            runs = f"{plural(len(study.configurations), 'configuration')} × {plural(len(study.seeds), 'seed')}"
+            say(f"Study {study.id}: {runs}{further}.")
             for line in follow(study):
                 say(line)
         studies = [get_study(study.id) for study in studies]
@@ -316,7 +318,7 @@ def show(study: Annotated[str, typer.Argument(help="A study's id.")], as_json: J
 def complete(study: Annotated[str, typer.Argument(help="A study's id.")], as_json: JsonOption = False) -> None:
     """Queue the runs of a study that were never queued."""
     ids = queue_and_go_on(study)
-    emit({"study": study, "jobs": ids}, as_json, lambda: f"{len(ids)} jobs queued.")
+    emit({"study": study, "jobs": ids}, as_json, lambda: f"{plural(len(ids), 'job')} queued.")
 
 
 @app.command()
@@ -361,7 +363,7 @@ def _status(study: Study, found: list[Cell]) -> dict[str, Any]:
 
 
 def _queued(study: Study) -> str:
-    runs = f"{len(study.pairs)} runs queued"
+    runs = f"{plural(len(study.pairs), 'run')} queued"
     if study.undecided:
         runs += "; further seeds follow where the verdict is open"
     return f"Study {study.id}: {runs}. `python -m mdaf_core study show {study.id}` tells where it stands."

@@ -73,7 +73,7 @@ def verify(path: Path, predictions: Path | None = None) -> Verified:
         text = path.read_bytes().decode("utf-8")
     found = page.blocks(text)
     if not {"record", "predictions", "library", "seal"} <= found.keys():
-        raise BadInputError("This is no capsule: `mdaf capsule STUDY --out FILE` makes one.", path)
+        raise BadInputError("This is no capsule, or not all of one: `mdaf capsule STUDY --out FILE` makes them.", path)
     record = _record(found["record"], path)
     inside, packed = _inside(found["predictions"], path)
     scores, whence = inside, "within the file"
