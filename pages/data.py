@@ -122,7 +122,7 @@ def _twin(dataset: PreparedDataset) -> None:
 
 def _by_time(name: str, there: str | None) -> None:
     if there:
-        st.query_params["dataset"] = there
+        shared.choose("dataset", there)
     else:
         st.session_state[prepare_progress.JOB] = prepare_twin(name)
 

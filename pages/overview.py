@@ -66,7 +66,7 @@ def _first_start() -> None:
 
 
 def _start_demo() -> None:
-    st.query_params["study"] = demo.run_demo().id
+    shared.choose("study", demo.run_demo().id)
 
 
 def _previous_visit(study_id: str) -> float | None:

@@ -46,7 +46,7 @@ def _live(drawn: list[int], edit: Callable[[Job], None]) -> None:
         if own is not None and own.state == "finished":
             name = str(own.resource)
             st.session_state[JOB] = None
-            st.query_params["dataset"] = name
+            shared.choose("dataset", name)
             st.toast(shared.plain(own.progress.get("message") or f"Prepared {name}"), icon=":material/check:")
             st.rerun()
         if [job.id for job in jobs] != drawn:  # one has ended, was dismissed or has come: the page shows that too

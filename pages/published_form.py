@@ -114,6 +114,5 @@ def _keep(published: Any, name: str, path: Path) -> None:
     uploading.used(path, UPLOAD)
     st.session_state.pop("published-read", None)
     st.session_state["published-path"] = st.session_state["published-name"] = ""
-    st.session_state["last_reported"] = about.id
-    st.query_params["reported"] = about.id
+    shared.choose("reported", about.id)
     st.session_state["published-done"] = f"{about.name} is imported, and shown below."

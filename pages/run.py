@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from mdaf_core.base import rights
+from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.queue import api
 from mdaf_core.runs.files import SINGLE_RUNS
@@ -39,15 +40,15 @@ def main() -> None:
     with shared.guard():
         run_id = st.query_params.get("run", "")
         if not run_id:
-            shared.empty(
-                "No run is chosen. Each value in the table of a study's runs is a link to its run.",
-                "See a study's runs",
-                "pages/overview.py",
-            )
+            _none("No run is chosen.")
             return
         from mdaf_core.runs import tracking
 
-        run = tracking.get_run(run_id)
+        try:
+            run = tracking.get_run(run_id)
+        except UsageError as error:  # a link to one that is gone
+            _none(shared.sentence(str(error)))
+            return
         job = _job(run)
         _head(run, job)
         if job is not None and job.state in api.ACTIVE:
@@ -60,6 +61,15 @@ def main() -> None:
         _recorded(run)
         _log(run, job)
         _predictions(run)
+
+
+def _none(why: str) -> None:
+    """No run can be shown, and where there are some."""
+    shared.empty(
+        f"{why} Each value in the table of a study's runs is a link to its run.",
+        "See a study's runs",
+        "pages/overview.py",
+    )
 
 
 def _job(run: RunRecord) -> Job | None:

@@ -171,6 +171,12 @@ OF_ANOTHER = {
 }  # what a choice takes out of the link: it belonged to the one chosen before
 
 
+def choose(name: str, value: str) -> None:
+    """Make this the choice of `linked_select(name=…)`, in the link and for all pages. Of a callback: at once, since
+    another page may be asked for before this one comes to where its box is drawn, and the choice would be lost."""
+    st.query_params[name] = st.session_state[f"last_{name}"] = value
+
+
 def linked_select(
     label: str, name: str, options: list[str], format_func: Callable[[str], str], help: str | None
 ) -> str | None:
@@ -189,7 +195,7 @@ def linked_select(
     st.session_state[key] = wanted
 
     def changed() -> None:
-        st.query_params[name] = st.session_state[key]
+        choose(name, st.session_state[key])
         for other in OF_ANOTHER.get(name, ()):
             st.query_params.pop(other, None)
 

@@ -36,7 +36,7 @@ def main() -> None:
         found = {one.id: one.title for one in search.list_searches()}
         if not found:
             shared.empty(
-                'No search was begun yet. On Launch, "Tuned first" gives each configuration as many trials.',
+                'There is no search here. On Launch, "Tuned first" gives each configuration as many trials.',
                 "Launch a study",
                 "pages/launch.py",
             )

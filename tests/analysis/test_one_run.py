@@ -120,7 +120,8 @@ def test_the_page_of_a_run(study):
     assert ("training.max_epochs", "20", "7") in changes.itertuples(index=False, name=None)
     assert any("kept" in block.value for block in app.code)
     assert "killed" in words(open_page("run", run=run_of(study, "lr", 2).run_id))
-    assert "There is no run" in words(open_page("run", run="nothing"))
+    lost = open_page("run", run="nothing")
+    assert "There is no run" in words(lost) and "is a link to its run" in words(lost)  # and a way on
     assert "No run is chosen" in words(open_page("run"))
     overview = open_page("overview", study=study.id)
     assert f"(run?run={run.run_id})" in words(overview)

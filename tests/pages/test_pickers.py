@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from mdaf_core.runs.presets import get_preset
@@ -41,3 +42,27 @@ def test_commands_in_sentences_are_code_and_names_stay_text() -> None:
     assert shared.sentence("`study run NAME` runs *one*.") == "`study run NAME` runs \\*one\\*."
     assert shared.sentence("a`b has [no](link)") == shared.plain("a`b has [no](link)")
     assert shared.sentence("`a\n\n# b`") == shared.plain("`a\n\n# b`")
+
+
+def test_a_choice_holds_although_another_page_is_asked_for_at_once(home: Path, monkeypatch) -> None:
+    """Streamlit breaks the run off that the choice began, before it comes to the box."""
+    studies = [
+        create_study(
+            title=preset,
+            definition="own",
+            dataset="d",
+            configurations=[get_preset(preset)],
+            seeds=[1],
+            reference=preset,
+        )
+        for preset in ("lr", "dcnv2")
+    ]
+    app = AppTest.from_file(str(ROOT / "pages" / "overview.py"), default_timeout=PATIENT)
+    app.query_params["study"] = studies[0].id
+    app.run()
+    with monkeypatch.context() as broken_off:
+        broken_off.setattr(shared, "header", lambda *_: st.stop())
+        next(box for box in app.selectbox if box.label == "Study").set_value(studies[1].id).run()
+    app.query_params.clear()  # as a link of the sidebar has none
+    app.run()
+    assert next(box for box in app.selectbox if box.label == "Study").value == studies[1].id

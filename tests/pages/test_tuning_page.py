@@ -10,7 +10,7 @@ from tests.studies.test_tuning import finish, work
 
 
 def test_a_tuning_study_by_clicks(tiny):  # noqa: F811
-    assert "No search was begun yet" in words(open_page("tuning"))
+    assert "There is no search here" in words(open_page("tuning"))
     app = open_page("launch", dataset="tiny", definition="own")
     chosen = next(one for one in app.multiselect if one.label == "Configurations")
     sound(chosen.set_value(["dcnv2", "lr", "gbdt"]).run())
