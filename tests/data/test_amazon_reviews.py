@@ -10,7 +10,7 @@ from mdaf_core.base.progress import no_progress
 from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.formats.amazon_reviews import SOURCE, AmazonReviewsOptions
 from mdaf_core.data.prepare.pipeline import prepare
-from mdaf_core.data.store.schema import SPLITS
+from mdaf_core.data.store.schema import OUTCOME, SPLITS
 from tests.data.published_files import histories, write_amazon_reviews
 
 
@@ -61,6 +61,25 @@ def test_earlier_reviews_are_the_histories_of_the_files(root):
     checks = {check.id: check.status for check in stored_audit(dataset).checks}
     assert checks["history-earlier"] == "pass" and checks["rows-across-splits"] == "pass"
     assert checks["split-times"] in ("warn", "fail")  # a user's last review may be years before another's first
+
+
+@pytest.mark.parametrize("kept", ["reviews", "liked"])
+def test_what_came_of_earlier_reviews_are_their_stars(root, kept):
+    lines = (root / "rating_only" / "Toys_and_Games.csv").read_text().splitlines()[1:]
+    dataset = prepare("amazon-reviews", path=root / "rating_only", options={"history": kept})
+    given: dict[tuple[str, int], float] = {}
+    for line in lines:
+        user, _, stars, time = line.split(",")
+        if kept == "reviews" or float(stars) >= 4:
+            given[user, int(time)] = float(stars)
+    log, users = dataset.events, dataset.users.to_list()
+    assert dataset.meta.outcomes == [f"{stars:g}" for stars in sorted(set(given.values()))]
+    told = [None, *map(float, dataset.meta.outcomes)]
+    found = {
+        (users[user], time): told[code]
+        for user, time, code in zip(*(log[name].tolist() for name in ("user_index", "timestamp", OUTCOME)), strict=True)
+    }
+    assert found == given and len(set(found.values())) > 1
 
 
 def test_one_file_without_parts_is_split_by_time(root):

@@ -17,7 +17,7 @@ from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.describe import describe_history, outcome_words
 from mdaf_core.data.store.export import export_rows
-from mdaf_core.data.store.outcomes import outcome_codes, outcomes_of
+from mdaf_core.data.store.outcomes import outcome_codes, outcomes_of, stars
 from mdaf_core.data.store.schema import OUTCOME
 from mdaf_core.testing.data import OUTCOMES, GeneratedData
 from tests.data.raw_files import write_user_behavior
@@ -43,6 +43,16 @@ def test_codes_keep_the_order_of_an_enum_and_of_words() -> None:
     assert outcomes_of(clicks) == ["0", "1"] and outcome_codes(clicks, ["0", "1"]).tolist() == [2, 1, 0]
     with pytest.raises(ValueError, match="300 values"):
         outcomes_of(pl.DataFrame({"outcome": list(map(str, range(300)))}))
+
+
+def test_stars_are_their_words_and_no_labels() -> None:
+    words = stars(pl.Series([0.5, 5.0, 1.0, 0.0, 3.3, None, 5.5]))
+    assert words.to_list() == ["0.5", "5", "1", None, None, None, None]
+    events = pl.DataFrame({"outcome": words, "positive": [0, 1, 0, 0, 0, 0, 1]})
+    assert outcomes_of(events) == ["0.5", "1", "5"]
+    assert outcome_codes(events, ["0.5", "1", "5"]).tolist() == [1, 3, 2, 0, 0, 0, 0]
+    # Of a data set that was prepared when a source told no more than what is positive: one star is not yes.
+    assert outcome_codes(events, ["0", "1"]).tolist() == [1, 2, 1, 1, 1, 1, 2]
 
 
 def by_hand(data: PreparedDataset, split: str, row: int, most: int) -> list[float]:

@@ -26,6 +26,7 @@ from mdaf_core.data.reading.layout import Column, Layout
 from mdaf_core.data.reading.parts import Part, parts_beside, parts_in, read_parts
 from mdaf_core.data.reading.text import Text, read_text
 from mdaf_core.data.reading.times import TIME_RANGE, check_published
+from mdaf_core.data.store.outcomes import stars
 from mdaf_core.data.store.schema import FieldSpec
 
 EXPECTED = "a category's CSV file (user_id,parent_asin,rating,timestamp), or one of its .train, .valid and .test files"
@@ -58,17 +59,23 @@ def read(path: Path | None, options: AmazonReviewsOptions, progress: Progress) -
 
     def keep(block: pl.DataFrame) -> pl.DataFrame:
         past = pl.col("history").fill_null("").str.extract_all("[^ ]+").cast(pl.List(pl.Categorical))
+        further = past.alias("past") if given else stars(block["rating"]).alias("outcome")
         return block.select(
             pl.when(pl.col("rating") >= options.positive_from).then(1).otherwise(0).cast(pl.UInt8).alias("label"),
             pl.col("user_id").cast(pl.Categorical).alias("user"),
             pl.col("parent_asin").cast(pl.Categorical).alias("item"),
             "timestamp",
-            *([past.alias("past")] if given else []),
+            further,
         )
 
     def reviews(file: Path, stage: str, share: Progress) -> Text:
         return read_text(
-            file, _layout(file, options), skip_bad_rows=options.skip_bad_rows, progress=share, keep=keep, stage=stage
+            file,
+            _layout(file, options),
+            skip_bad_rows=options.skip_bad_rows,
+            progress=share,
+            keep=keep,
+            stage=f"{stage}-stars",  # not what an interrupted attempt of before they were kept has left
         )
 
     text, inputs = read_parts(parts, reviews, progress)
@@ -79,7 +86,8 @@ def read(path: Path | None, options: AmazonReviewsOptions, progress: Progress) -
         events, rows = events.explode("past").rename({"past": "item"}), rows.drop("past")
     else:
         shown = rows if options.history == "reviews" else rows.filter(pl.col("label") == 1)
-        events = shown.select("user", "timestamp", "item", positive="label")
+        events = shown.select("user", "timestamp", "item", "outcome", positive="label")
+        rows = rows.drop("outcome")
     return RawTable(
         rows=rows.with_columns(calendar_columns("UTC", "ms")),
         fields=[
@@ -164,7 +172,7 @@ def _size(path: Path, options: AmazonReviewsOptions) -> Size:
         with open_input(files[-1]) as opened:
             sample = opened.read(1 << 20)
         events = round(rows * sample.count(b" ") / max(1, sample.count(b"\n"))) + rows
-    return Size(rows, 17 + 4 * events / rows, rows, events, fields=4, history_fields=1, held=90 + 12 * events / rows)
+    return Size(rows, 18 + 4 * events / rows, rows, events, fields=4, history_fields=1, held=90 + 12 * events / rows)
 
 
 _EVENT_RULES: dict[str, EventRule] = {"reviews": "rows", "liked": "positives"}

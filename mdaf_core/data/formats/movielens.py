@@ -28,6 +28,7 @@ from mdaf_core.data.reading.blocks import check_file, check_kind, fingerprint_fi
 from mdaf_core.data.reading.layout import ID_RANGE, Column, Layout
 from mdaf_core.data.reading.text import EXAMPLES, Text, read_text, shrink
 from mdaf_core.data.reading.times import TIME_RANGE, check_published
+from mdaf_core.data.store.outcomes import stars
 from mdaf_core.data.store.schema import FieldSpec
 
 # u.item's genre flags, in the order of its last 19 columns (u.genre).
@@ -46,7 +47,6 @@ OCCUPATIONS = (
 EXPECTED = "a MovieLens folder with u.data (100K), ratings.dat (1M) or ratings.csv (20M, 25M, 32M, latest)"
 
 _TIME = Column("timestamp", between=TIME_RANGE)
-_STARS_GIVEN = pl.Enum([f"{half / 2:g}" for half in range(1, 11)])
 _STARS = Column("rating", "float", between=(0.5, 5))
 _RATING = (Column("user", between=ID_RANGE), Column("item", between=ID_RANGE), _STARS, _TIME)
 _100K_RATINGS = Layout(_RATING, "\t", expected="tab-separated user, item, rating, timestamp")
@@ -240,12 +240,6 @@ def _undescribed(ratings: pl.DataFrame, table: pl.DataFrame, key: str, path: Pat
     ]
 
 
-def _stars(rating: pl.Series) -> pl.Series:
-    """Whole and half stars as words; null where a rating is neither."""
-    place = 2 * rating - 1
-    return pl.select(pl.when(place % 1 == 0).then(place)).to_series().cast(pl.UInt8).cat.to(_STARS_GIVEN)
-
-
 def _table(
     path: Path,
     ratings: pl.DataFrame,
@@ -278,7 +272,7 @@ def _table(
         ],
         history_fields=["item", "category"],
         events=rows.select("user", "timestamp", "item", "category", positive="label").with_columns(
-            outcome=_stars(frame["rating"])
+            outcome=stars(frame["rating"])
         ),
         titles={"item": movies.select(pl.col("item").alias("id"), "title"), "dayofweek": weekday_titles()},
         title=title,

@@ -12,6 +12,14 @@ import polars as pl
 LABELS = ["0", "1"]
 """What came of events where a source says no more than whether they were positive."""
 MOST = 250
+_STARS = pl.Enum([f"{half / 2:g}" for half in range(1, 11)])
+
+
+def stars(ratings: pl.Series) -> pl.Series:
+    """(N,) ratings of half a star to five as words, in their order; null where one is no half or whole star."""
+    place = 2 * ratings - 1
+    there = (place % 1 == 0) & place.is_between(0, len(_STARS.categories) - 1)
+    return pl.select(pl.when(there).then(place)).to_series().cast(pl.UInt8).cat.to(_STARS)
 
 
 def outcomes_of(events: pl.DataFrame) -> list[str]:
@@ -38,11 +46,13 @@ def outcomes_of(events: pl.DataFrame) -> list[str]:
 
 def outcome_codes(events: pl.DataFrame, outcomes: list[str]) -> np.ndarray:
     """(E,) uint8 codes of what came of these events: 1 + its place among `outcomes`, 0 for anything else."""
-    if "outcome" not in events.columns:
+    given = events["outcome"] if "outcome" in events.columns else None
+    if given is not None and outcomes == LABELS and given.dtype == _STARS:
+        given = None  # a data set of before its source told the stars: its 1 is no star
+    if given is None:
         if "positive" not in events.columns or outcomes != LABELS:
             return np.zeros(len(events), np.uint8)
         return (events["positive"].cast(pl.Int8) + 1).fill_null(0).cast(pl.UInt8).to_numpy()
-    given = events["outcome"]
     if not isinstance(given.dtype, pl.Enum):
         given = given.cast(pl.String).cast(pl.Enum(outcomes), strict=False)
     words = given.dtype.categories.to_list()  # type: ignore[attr-defined]
