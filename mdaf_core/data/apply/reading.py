@@ -14,9 +14,9 @@ from mdaf_core.base.errors import BadInputError, UsageError
 from mdaf_core.base.progress import Progress
 from mdaf_core.data.apply.pieces import cut
 from mdaf_core.data.formats import table
-from mdaf_core.data.formats.base import EventRule, RawTable, Source, check_path
+from mdaf_core.data.formats.base import EventRule, RawTable, Source, check_path, rows_as_events
 from mdaf_core.data.formats.registry import get_source
-from mdaf_core.data.reading.files import exists, expand, is_folder, is_packed, open_input
+from mdaf_core.data.reading.files import exists, expand, first_line, header, is_folder, is_packed, open_input
 from mdaf_core.data.reading.json_lines import looks_like_json_lines
 from mdaf_core.data.reading.stages import stages_in
 from mdaf_core.data.reading.table_file import delimiter_of
@@ -102,15 +102,14 @@ class NewFile:
             start = opened.read(65536)
         if start.startswith(b"PAR1") or looks_like_json_lines(start):
             return True
-        return len(set(self._columns()).intersection(_header(start))) >= max(1, len(self._columns()) / 2)
+        named = header(self.path, delimiter_of(first_line(self.path)))
+        return len(set(self._columns()).intersection(named)) >= max(1, len(self._columns()) / 2)
 
     def _plain_options(self) -> table.TableOptions:
         """How `table` reads such a table."""
         meta, columns = self.meta, self._columns()
         own = [name for name in ("item", "category", "user") if name in columns]
         numbers = [*meta.numeric, *self.source.numbers(self.options)]
-        with open_input(self.path) as opened:
-            first = opened.read(65536).split(b"\n", 1)[0].decode("utf-8", "replace")
         return table.TableOptions.model_validate(
             {name: name for name in own}
             | {
@@ -121,7 +120,7 @@ class NewFile:
                 "numeric": [c for c in columns if c in numbers],
                 "calendar": False,
                 "history": "none",
-                "delimiter": delimiter_of(first),
+                "delimiter": delimiter_of(first_line(self.path)),
             }
         )
 
@@ -145,8 +144,7 @@ class NewFile:
         events = None
         names = self.meta.history_fields
         if names and rule != "none" and set(names) <= set(rows.columns):
-            shown = rows if rule == "rows" else rows.filter(pl.col("label") == 1)
-            events = shown.select("user", "timestamp", *names, positive="label")
+            events = rows_as_events(rows, rule, names)
         raw.rows, raw.events, raw.history_fields = rows, events, list(names)
         return raw
 
@@ -201,8 +199,3 @@ class NewFile:
             if error.path is None or not Path(error.path).is_relative_to(self._input):
                 raise
             raise BadInputError(error.problem, Path(error.path).resolve(), error.line, error.text) from None
-
-
-def _header(start: bytes) -> list[str]:
-    first = start.split(b"\n", 1)[0].decode("utf-8-sig", "replace").rstrip("\r")
-    return [name.strip().strip('"') for name in first.split(delimiter_of(first))]

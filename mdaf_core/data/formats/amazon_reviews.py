@@ -16,18 +16,16 @@ from mdaf_core.data.formats.base import (
     RawTable,
     Size,
     Source,
-    calendar_columns,
-    calendar_fields,
-    weekday_titles,
+    id_fields,
+    rows_as_events,
 )
 from mdaf_core.data.formats.options import SourceOptions, SplitKind, given_split
-from mdaf_core.data.reading.files import count_lines, find, open_input
+from mdaf_core.data.reading.files import count_lines, find, first_line, open_input
 from mdaf_core.data.reading.layout import Column, Layout
 from mdaf_core.data.reading.parts import Part, parts_beside, parts_in, read_parts
 from mdaf_core.data.reading.text import Text, read_text
 from mdaf_core.data.reading.times import TIME_RANGE, check_published
 from mdaf_core.data.store.outcomes import stars
-from mdaf_core.data.store.schema import FieldSpec
 
 EXPECTED = "a category's CSV file (user_id,parent_asin,rating,timestamp), or one of its .train, .valid and .test files"
 _COLUMNS: tuple[Column, ...] = (
@@ -85,19 +83,13 @@ def read(path: Path | None, options: AmazonReviewsOptions, progress: Progress) -
         events = rows.select("past").with_row_index("row").filter(pl.col("past").list.len() > 0)
         events, rows = events.explode("past").rename({"past": "item"}), rows.drop("past")
     else:
-        shown = rows if options.history == "reviews" else rows.filter(pl.col("label") == 1)
-        events = shown.select("user", "timestamp", "item", "outcome", positive="label")
+        events = rows_as_events(rows, _EVENT_RULES[options.history], ["item", "outcome"])
         rows = rows.drop("outcome")
     return RawTable(
-        rows=rows.with_columns(calendar_columns("UTC", "ms")),
-        fields=[
-            FieldSpec(name="item", role="item", description="Product (parent_asin)"),
-            FieldSpec(name="user", role="user", description="User"),
-            *calendar_fields(),
-        ],
+        rows=rows,
+        fields=id_fields("Product (parent_asin)"),
         history_fields=["item"],
         events=events,
-        titles={"dayofweek": weekday_titles()},
         title=f"Amazon Reviews 2023, {_category(parts[0].path)}",
         label=f"rated {options.positive_from:g} stars or more (0: fewer; every row is a review, none a mere view)",
         time_unit="ms",
@@ -106,7 +98,7 @@ def read(path: Path | None, options: AmazonReviewsOptions, progress: Progress) -
         skipped_rows=text.skipped,
         examples=text.examples,
         notes=notes,
-    )
+    ).with_calendar()
 
 
 def _repeated(rows: pl.DataFrame) -> list[str]:
@@ -120,7 +112,7 @@ def _repeated(rows: pl.DataFrame) -> list[str]:
 
 def _layout(file: Path, options: AmazonReviewsOptions) -> Layout:
     """Of this file: the scripts that make the files write no header, the published ones have one."""
-    first = _first_line(file)
+    first = first_line(file)
     columns = _COLUMNS
     if first.endswith(",history") or first.count(",") == len(_COLUMNS):
         columns = (*columns, _HISTORY)
@@ -130,11 +122,6 @@ def _layout(file: Path, options: AmazonReviewsOptions) -> Layout:
         )
     layout = Layout(columns, header="user_id" in first, expected=EXPECTED)
     return layout.with_optional("rating") if options.new_rows else layout
-
-
-def _first_line(file: Path) -> str:
-    with open_input(file) as opened:
-        return opened.read(1 << 16).split(b"\n", 1)[0].decode("utf-8-sig", "replace").rstrip("\r")
 
 
 def _parts(path: Path, options: AmazonReviewsOptions) -> list[Part]:
@@ -159,7 +146,7 @@ def _check(path: Path, options: AmazonReviewsOptions) -> None:
     for _, file in _parts(path, options):
         _layout(file, options)
         named = [column.name for column in _COLUMNS]
-        first = _first_line(file).split(",")
+        first = first_line(file).split(",")
         if first[: len(named)] != named and not (options.new_rows or re.fullmatch(r"[\d.]+,\d+", ",".join(first[2:4]))):
             raise BadInputError(f"This is another file than Amazon Reviews 2023's; expected {EXPECTED}.", file)
 

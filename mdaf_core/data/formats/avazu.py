@@ -9,10 +9,10 @@ import polars as pl
 
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.base.progress import Progress
-from mdaf_core.data.formats.base import RawTable, Size, Source, calendar_columns, calendar_fields, weekday_titles
+from mdaf_core.data.formats.base import RawTable, Size, Source, calendar_columns
 from mdaf_core.data.formats.criteo import hex_text
 from mdaf_core.data.formats.parts import PartsOptions, files_of_parts, part_files
-from mdaf_core.data.reading.files import count_lines, exists, is_folder, open_input
+from mdaf_core.data.reading.files import count_lines, exists, header, is_folder
 from mdaf_core.data.reading.layout import ID_RANGE, Column, Layout
 from mdaf_core.data.reading.parts import Part, read_parts
 from mdaf_core.data.reading.text import Text, read_text, shrink
@@ -58,7 +58,7 @@ def read(path: Path | None, options: PartsOptions, progress: Progress) -> RawTab
     assert path is not None
     layout = LAYOUT
     if options.new_rows:
-        layout = LAYOUT.with_optional("click") if "click" in _header(_file(path)) else _UNLABELLED
+        layout = LAYOUT.with_optional("click") if "click" in header(_file(path)) else _UNLABELLED
 
     def keep(block: pl.DataFrame) -> pl.DataFrame:
         label = pl.col("click") if "click" in block.columns else pl.lit(None, pl.String)
@@ -74,21 +74,15 @@ def read(path: Path | None, options: PartsOptions, progress: Progress) -> RawTab
     text, inputs = read_parts(_parts(path, options), read_file, progress)
     return RawTable(
         rows=text.frame,
-        fields=[
-            *(FieldSpec(name=name, description=_DESCRIPTIONS.get(name, "Anonymous id")) for name in _INPUTS),
-            *calendar_fields(),
-        ],
+        fields=[FieldSpec(name=name, description=_DESCRIPTIONS.get(name, "Anonymous id")) for name in _INPUTS],
         as_text=dict.fromkeys(_HASHED, hex_text),
-        titles={
-            "dayofweek": weekday_titles(),
-            "device_id": pl.DataFrame({"id": [NO_DEVICE], "title": ["no device"]}),
-        },
+        titles={"device_id": pl.DataFrame({"id": [NO_DEVICE], "title": ["no device"]})},
         title="Avazu CTR challenge",
         label="clicked",
         inputs=inputs,
         skipped_rows=text.skipped,
         examples=text.examples,
-    )
+    ).with_calendar()
 
 
 def _file(path: Path) -> Path:
@@ -102,15 +96,9 @@ def _parts(path: Path, options: PartsOptions) -> list[Part]:
     return part_files(path, options, _file(path).name)
 
 
-def _header(path: Path) -> list[str]:
-    with open_input(path) as opened:
-        first = opened.read(1000).decode("utf-8-sig", "replace").partition("\n")[0]
-    return [name.strip().strip('"') for name in first.split(",")]
-
-
 def _is_own(file: Path) -> bool:
     """Whether it is a file of the challenge, by its header; a plain table has `timestamp` in place of `hour`."""
-    return {"hour", "C1", "banner_pos", "C21"} <= set(_header(file))
+    return {"hour", "C1", "banner_pos", "C21"} <= set(header(file))
 
 
 def _check(path: Path, options: PartsOptions) -> None:
@@ -119,7 +107,7 @@ def _check(path: Path, options: PartsOptions) -> None:
             raise BadInputError(f"There is no train.csv and no train.gz here; expected {_EXPECTED}.", path)
         if not _is_own(file):
             raise BadInputError(f"This is another file than Avazu's; expected {LAYOUT.expected}.", file)
-        if "click" not in _header(file) and not options.new_rows:
+        if "click" not in header(file) and not options.new_rows:
             raise BadInputError("The file has no column click, as the challenge's test file: take train.csv.", file)
 
 

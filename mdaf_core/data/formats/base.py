@@ -16,7 +16,7 @@ from mdaf_core.base.validation import problems
 from mdaf_core.data.formats.options import SourceOptions
 from mdaf_core.data.reading.files import exists, expand, find, is_folder
 from mdaf_core.data.store.scaling import Transform
-from mdaf_core.data.store.schema import WEEKDAYS, FieldSpec, TimeUnit
+from mdaf_core.data.store.schema import WEEKDAYS, FieldSpec, Role, TimeUnit
 from mdaf_core.forms.fields import nested
 
 EventRule = Literal["rows", "positives", "none"]
@@ -102,6 +102,14 @@ class RawTable:
     notes: list[str] = field(default_factory=list)
     unread: list[str] | None = None
     negatives: NegativeSampling | None = None
+
+    def with_calendar(self) -> RawTable:
+        """It, with hour and weekday of the rows' times as fields behind the others; rows may have their columns."""
+        if "hour" not in self.rows.columns:
+            self.rows = self.rows.with_columns(calendar_columns(self.timezone, self.time_unit))
+        self.fields += calendar_fields()
+        self.titles["dayofweek"] = weekday_titles()
+        return self
 
 
 @dataclass(frozen=True)
@@ -228,6 +236,18 @@ def check_path(source: Source, path: Path | None, options: Any = None) -> Path |
     if not exists(path):
         raise BadInputError(f"There is nothing at this path; expected {source.path_help}.", path)
     return path
+
+
+def id_fields(item: str, category: str = "") -> list[FieldSpec]:
+    """The fields item, category (where there are words for it) and user, each with what it is in words."""
+    roles: list[tuple[Role, str]] = [("item", item), ("category", category), ("user", "User")]
+    return [FieldSpec(name=role, role=role, description=words) for role, words in roles if words]
+
+
+def rows_as_events(rows: pl.DataFrame, rule: EventRule, names: Sequence[str]) -> pl.DataFrame:
+    """The rows, or with the rule `positives` those with label 1, as events with these columns."""
+    shown = rows.filter(pl.col("label") == 1) if rule == "positives" else rows
+    return shown.select("user", "timestamp", *names, positive="label")
 
 
 def calendar_columns(timezone: str, unit: TimeUnit = "s") -> list[pl.Expr]:

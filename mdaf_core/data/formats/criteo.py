@@ -13,7 +13,7 @@ from pydantic import Field
 
 from mdaf_core.base.progress import Progress
 from mdaf_core.data.formats.base import RawTable, Size, Source, expect_files
-from mdaf_core.data.formats.options import numeric_scaling
+from mdaf_core.data.formats.options import min_count, numeric_scaling
 from mdaf_core.data.formats.parts import PartsOptions, files_of_parts, part_files
 from mdaf_core.data.reading.files import count_lines, open_input
 from mdaf_core.data.reading.layout import Column, Layout
@@ -46,9 +46,7 @@ _UNLABELLED = replace(
 class CriteoOptions(PartsOptions):
     """Options of `criteo`."""
 
-    min_count: int = Field(
-        10, ge=1, description="Training rows an id needs to get a code of its own; rarer ids are 'unknown'."
-    )
+    min_count: int = min_count(10)
     counts: Literal["buckets", "numbers"] = Field(
         "buckets",
         description="I1 to I13 as ids of buckets, floor(ln(x)^2) for x > 2 (as the challenge's winners did), with a "

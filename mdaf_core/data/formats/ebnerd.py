@@ -15,10 +15,8 @@ from mdaf_core.data.formats.base import (
     RawTable,
     Size,
     Source,
-    calendar_columns,
-    calendar_fields,
     expect_files,
-    weekday_titles,
+    id_fields,
 )
 from mdaf_core.data.formats.options import SourceOptions, SplitKind, given_split
 from mdaf_core.data.reading.blocks import fingerprint_file
@@ -124,17 +122,13 @@ def read(path: Path | None, options: EbnerdOptions, progress: Progress) -> RawTa
     rows, events = (frame.with_columns(pl.col("timestamp") // (1_000_000 // TICKS[unit])) for frame in (rows, events))
     rows, place = _described(rows, articles, options.article_fields, articles_file)
     notes += undescribed(ARTICLES, "article", rows["item"], place)
-    rows = rows.with_columns(calendar_columns("UTC", unit))
     events, _ = _described(events, articles, [], articles_file)
     inputs_of_rows = [*options.context, *options.article_fields]
     return RawTable(
         rows=rows,
         fields=[
-            FieldSpec(name="item", role="item", description="Article in view"),
-            FieldSpec(name="category", role="category", description="Category of the article"),
-            FieldSpec(name="user", role="user", description="User"),
+            *id_fields("Article in view", "Category of the article"),
             *(FieldSpec(name=name, description=_WORDS[name]) for name in inputs_of_rows),
-            *calendar_fields(),
         ],
         history_fields=["item", "category"],
         events=events,
@@ -146,7 +140,7 @@ def read(path: Path | None, options: EbnerdOptions, progress: Progress) -> RawTa
         timezone_assumed=True,
         inputs=inputs,
         notes=notes,
-    )
+    ).with_calendar()
 
 
 def _clicks(folder: Path) -> pl.DataFrame:
@@ -250,7 +244,7 @@ def _unit(*times: pl.Series) -> TimeUnit:
 
 
 def _titles(articles: pl.DataFrame, options: EbnerdOptions) -> dict[str, pl.DataFrame]:
-    titles = {"item": articles.select(pl.col("article_id").alias("id"), "title"), "dayofweek": weekday_titles()}
+    titles = {"item": articles.select(pl.col("article_id").alias("id"), "title")}
     for name in (name for name in options.context if name in _TITLES):
         titles[name] = pl.DataFrame({"id": list(_TITLES[name]), "title": list(_TITLES[name].values())})
     return titles

@@ -17,9 +17,8 @@ from mdaf_core.data.formats.base import (
     RawTable,
     Size,
     Source,
-    calendar_columns,
-    calendar_fields,
-    weekday_titles,
+    id_fields,
+    rows_as_events,
 )
 from mdaf_core.data.formats.options import SourceOptions, SplitKind, numeric_scaling
 from mdaf_core.data.reading.blocks import check_header
@@ -145,19 +144,16 @@ def read(path: Path | None, options: KuaiRandOptions, progress: Progress) -> Raw
     text, inputs = read_parts([Part(None, log) for log in _logs(path, options)], read_file, progress)
     shown = text.frame
     rows, chosen = _rows(shown, path, options)
-    past = shown.filter(~pl.col("random") & ((pl.col("label") == 1) | (options.history == "rows")))
+    past = shown.filter(~pl.col("random"))
     raw = RawTable(
-        rows=rows.drop("random").with_columns(calendar_columns(TIMEZONE, "ms")),
+        rows=rows.drop("random"),
         fields=[
-            FieldSpec(name="item", role="item", description="Video"),
-            FieldSpec(name="user", role="user", description="User"),
+            *id_fields("Video"),
             FieldSpec(name="tab", description="Scenario in the app"),
             FieldSpec(name="duration_ms", kind="numeric", description="Length of the video, ms"),
-            *calendar_fields(),
         ],
         history_fields=[] if options.history == "none" else ["item"],
-        events=None if options.history == "none" else past.select("user", "timestamp", "item", positive="label"),
-        titles={"dayofweek": weekday_titles()},
+        events=None if options.history == "none" else rows_as_events(past, options.history, ["item"]),
         title=f"KuaiRand ({', '.join(inputs)})",
         label=_LABELS[options.label],
         numeric_scaling=options.numeric_scaling,
@@ -168,7 +164,7 @@ def read(path: Path | None, options: KuaiRandOptions, progress: Progress) -> Raw
         skipped_rows=text.skipped,
         examples=text.examples,
         notes=notes + chosen,
-    )
+    ).with_calendar()
     if not (options.user_fields or options.video_fields):
         raw.notes.append("Rows have no inputs of users and videos but their ids: their files are not beside the log.")
     _describe(raw, path, options)

@@ -15,14 +15,12 @@ from mdaf_core.data.formats.base import (
     RawTable,
     Size,
     Source,
-    calendar_columns,
-    calendar_fields,
     expect_files,
-    weekday_titles,
+    rows_as_events,
 )
 from mdaf_core.data.formats.options import SourceOptions, SplitKind, given_split
 from mdaf_core.data.reading.described import undescribed
-from mdaf_core.data.reading.files import count_lines, find, open_input
+from mdaf_core.data.reading.files import count_lines, find, first_line, open_input
 from mdaf_core.data.reading.layout import Column, Layout
 from mdaf_core.data.reading.part_folders import part_folders
 from mdaf_core.data.reading.parts import Part, read_parts, unused
@@ -101,20 +99,19 @@ def read(path: Path | None, options: MindOptions, progress: Progress) -> RawTabl
     if options.history == "given":
         events = _described(events, articles)
     else:
-        events = rows.filter(pl.col("label") == 1).select("user", "timestamp", *HISTORY, positive="label")
+        events = rows_as_events(rows, "positives", HISTORY)
         rows = rows.drop("history")
     return RawTable(
-        rows=rows.with_columns(calendar_columns("UTC")),
+        rows=rows,
         fields=[
             FieldSpec(name="item", role="item", description="Article"),
             FieldSpec(name="category", role="category", description="Category of the article"),
             FieldSpec(name="subcategory", description="Subcategory of the article"),
             FieldSpec(name="user", role="user", description="User"),
-            *calendar_fields(),
         ],
         history_fields=list(HISTORY),
         events=events,
-        titles={"item": articles.select("id", "title"), "dayofweek": weekday_titles()},
+        titles={"item": articles.select("id", "title")},
         title="MIND, " + ("histories as published" if options.history == "given" else "histories of earlier clicks"),
         label="clicked (0: shown in the same impression and not clicked)",
         timezone="UTC",
@@ -123,7 +120,7 @@ def read(path: Path | None, options: MindOptions, progress: Progress) -> RawTabl
         skipped_rows=text.skipped + sum(one.skipped for one in about),
         examples=text.examples,
         notes=notes,
-    )
+    ).with_calendar()
 
 
 def _keep(block: pl.DataFrame) -> pl.DataFrame:
@@ -160,8 +157,7 @@ def _described(frame: pl.DataFrame, articles: pl.DataFrame) -> pl.DataFrame:
 
 
 def _labelled(folder: Path) -> bool:
-    with open_input(folder / ROWS) as opened:
-        values = opened.read(1 << 20).split(b"\n", 1)[0].decode("utf-8", "replace").rstrip("\r").split("\t")
+    values = first_line(folder / ROWS, 1 << 20).split("\t")
     # Lines that are none of MIND's are for the reader to refuse.
     return len(values) != 5 or not re.fullmatch(MOMENT, values[2]) or "-" in values[4]
 

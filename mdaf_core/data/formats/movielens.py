@@ -17,10 +17,8 @@ from mdaf_core.data.formats.base import (
     RawTable,
     Size,
     Source,
-    calendar_columns,
-    calendar_fields,
     expect_files,
-    weekday_titles,
+    id_fields,
 )
 from mdaf_core.data.formats.options import SourceOptions
 from mdaf_core.data.reading import files
@@ -260,21 +258,18 @@ def _table(
     traits = [] if people is None else ["age", "gender", "occupation"]
     if people is not None:
         frame = frame.join(people, on="user", how="left", maintain_order="left")
-    rows = frame.select("label", "user", "item", "category", *traits, "timestamp", *calendar_columns("UTC"))
+    rows = frame.select("label", "user", "item", "category", *traits, "timestamp")
     return RawTable(
         rows=rows,
         fields=[
-            FieldSpec(name="item", role="item", description="Movie"),
-            FieldSpec(name="category", role="category", description="First genre of the movie"),
-            FieldSpec(name="user", role="user", description="User"),
+            *id_fields("Movie", "First genre of the movie"),
             *(FieldSpec(name=trait, description=f"{trait.capitalize()} of the user") for trait in traits),
-            *calendar_fields(),
         ],
         history_fields=["item", "category"],
         events=rows.select("user", "timestamp", "item", "category", positive="label").with_columns(
             outcome=stars(frame["rating"])
         ),
-        titles={"item": movies.select(pl.col("item").alias("id"), "title"), "dayofweek": weekday_titles()},
+        titles={"item": movies.select(pl.col("item").alias("id"), "title")},
         title=title,
         label=f"rated {options.positive_from:g} stars or more",
         timezone="UTC",
@@ -283,7 +278,7 @@ def _table(
         skipped_rows=sum(text.skipped for text in texts),
         examples={"skipped": [line for text in texts for line in text.examples.get("skipped", [])][:EXAMPLES]},
         notes=notes,
-    )
+    ).with_calendar()
 
 
 def _check(path: Path, _options: MovieLensOptions) -> None:

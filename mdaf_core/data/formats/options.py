@@ -30,6 +30,12 @@ class Implied(NamedTuple):
     fixed: bool
 
 
+def min_count(default: int, least: int = 1, more: str = "") -> Any:
+    """The option of every source; `more`: a further sentence on it."""
+    words = "Training rows an id needs to get a code of its own; rarer ids are 'unknown'."
+    return Field(default, ge=least, description=words + more)
+
+
 def numeric_scaling(default: Transform, **effect: Any) -> Any:
     """The option of sources that have numeric fields; `effect` as in `SourceOptions`."""
     return Field(
@@ -78,9 +84,7 @@ class SourceOptions(BaseModel):
         description="Seed of the random split, and of a validation part that is drawn.",
         json_schema_extra=SEEDED_SPLIT,
     )
-    min_count: int = Field(
-        1, ge=1, description="Training rows an id needs to get a code of its own; rarer ids are 'unknown'."
-    )
+    min_count: int = min_count(1)
     skip_bad_rows: bool = Field(False, description="Leave out rows that cannot be read, and count them.")
     expect_md5: list[str] = Field(
         [], description="What files must be, unpacked: name=md5, comma-separated. Another one is refused."
@@ -181,10 +185,12 @@ class SourceOptions(BaseModel):
         return self
 
 
-def given_split() -> Any:
-    """The option `split` of a source whose publisher gives parts. An input without any is split by time."""
+def given_split(always: bool = False) -> Any:
+    """The option `split` of a source whose publisher gives parts: always, or else an input without any is split by
+    time."""
     words = SourceOptions.model_fields["split"].description
-    return Field("given", description=f"{words} An input without parts is split by time unless another is chosen.")
+    otherwise = "" if always else " An input without parts is split by time unless another is chosen."
+    return Field("given", description=f"{words}{otherwise}")
 
 
 def refused_options(options: type[SourceOptions], given: dict[str, Any]) -> dict[str, str]:

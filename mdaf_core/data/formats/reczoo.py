@@ -12,9 +12,9 @@ from mdaf_core.base.errors import BadInputError, UsageError
 from mdaf_core.base.progress import Progress
 from mdaf_core.data.formats import avazu, criteo
 from mdaf_core.data.formats.base import RawTable, Size, Source, expect_files
-from mdaf_core.data.formats.options import Implied, SourceOptions, SplitKind, numeric_scaling
+from mdaf_core.data.formats.options import Implied, SplitKind, given_split, min_count, numeric_scaling
 from mdaf_core.data.formats.parts import PartsOptions, files_of_parts, part_files
-from mdaf_core.data.reading.files import count_lines, exists, is_folder, open_input, unpacked_size
+from mdaf_core.data.reading.files import count_lines, exists, header, is_folder, open_input, unpacked_size
 from mdaf_core.data.reading.layout import Layout
 from mdaf_core.data.reading.parts import Part, read_parts
 from mdaf_core.data.reading.reczoo_sets import FILES, SETS, Published, by_columns
@@ -42,13 +42,8 @@ class ReczooOptions(PartsOptions):
     dataset: _SET = Field(
         "by columns", description="Which published set it is; else the columns of the training file tell."
     )
-    split: SplitKind = Field("given", description=SourceOptions.model_fields["split"].description)
-    min_count: int = Field(
-        0,
-        ge=0,
-        description="Training rows an id needs to get a code of its own; rarer ids are 'unknown'. 0: as BARS' settings "
-        "of the set have it.",
-    )
+    split: SplitKind = given_split(always=True)
+    min_count: int = min_count(0, least=0, more=" 0: as BARS' settings of the set have it.")
     history: Literal["given", "brand", "none"] = Field(
         "given",
         description="given: the lists of the set, oldest first; of TaobaoAd_x1 those of categories. brand: of "
@@ -251,7 +246,7 @@ def _says(part: str) -> str:
 
 def _layout(file: Path, published: Published, options: ReczooOptions) -> Layout:
     """How a file is written, its columns in its own order."""
-    names = _header(file)
+    names = header(file)
     expected = f"{published.name} of reczoo, with the header {','.join(names)}"
     layout = Layout(tuple(map(published.layout_column, names)), header=True, rule=_rule(published), expected=expected)
     return layout.with_optional(*published.of("label")) if options.new_rows else layout
@@ -294,12 +289,6 @@ def _with_files(path: Path, options: ReczooOptions) -> ReczooOptions:
     return options.model_copy(update=there)
 
 
-def _header(file: Path) -> list[str]:
-    with open_input(file) as opened:
-        first = opened.read(65536).decode("utf-8-sig", "replace").partition("\n")[0]
-    return [name.strip().strip('"') for name in first.rstrip("\r").split(",")]
-
-
 def _labels() -> set[str]:
     return {name for one in SETS.values() for name in one.of("label")}
 
@@ -310,7 +299,7 @@ def _set_of(file: Path, options: ReczooOptions) -> Published:
     Raises:
         BadInputError: its columns are those of none, or not those of the one that the options say.
     """
-    names = _header(file)
+    names = header(file)
     there = {*names, *_labels()} if options.new_rows else set(names)
     published = by_columns(there) if options.dataset == BY_COLUMNS else SETS[options.dataset]
     missing = [] if published is None else [name for name in published.columns if name not in there]
@@ -366,7 +355,7 @@ _HELD = {"int": 20, "text": 60}
 
 def _events_a_row(file: Path, column: str, newest: int) -> float:
     """By the file's beginning."""
-    at = _header(file).index(column)
+    at = header(file).index(column)
     with open_input(file) as opened:
         lines = opened.read(1 << 20).decode("utf-8", "replace").splitlines()[1:-1]
     values = [line.split(",")[at] for line in lines if line.count(",") >= at]
@@ -374,7 +363,7 @@ def _events_a_row(file: Path, column: str, newest: int) -> float:
 
 
 def _is_own(file: Path) -> bool:
-    return by_columns({*_header(file), *_labels()}) is not None
+    return by_columns({*header(file), *_labels()}) is not None
 
 
 SOURCE = Source(

@@ -30,9 +30,9 @@ from scipy.special import expit
 
 from mdaf_core.base.progress import Progress
 from mdaf_core.data.formats import planted_cue
-from mdaf_core.data.formats.base import RawTable, Source, calendar_columns, calendar_fields, weekday_titles
-from mdaf_core.data.formats.options import SourceOptions, SplitKind
-from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY, FieldSpec
+from mdaf_core.data.formats.base import RawTable, Source, id_fields
+from mdaf_core.data.formats.options import SourceOptions, SplitKind, given_split
+from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY
 
 START = 1_714_953_600  # 2024-05-06 00:00 UTC, a Monday
 DAY = planted_cue.DAY
@@ -70,7 +70,7 @@ SIZES = {
 class SyntheticOptions(SourceOptions):
     """The split is part of the generation: by time, 70 % / 15 % / 15 %; of size long also by users."""
 
-    split: SplitKind = Field("given", description=SourceOptions.model_fields["split"].description)
+    split: SplitKind = given_split(always=True)
     size: Literal["tiny", "small", "report", "long"] = Field(
         "tiny",
         description="tiny: 20,000 rows, seconds. small: 200,000. report: 1.5 million, with the report's row counts, "
@@ -113,10 +113,7 @@ def _long_logs(_path: Path | None, options: SyntheticOptions, progress: Progress
     progress(1.0, "Generated")
     return RawTable(
         rows=logs.rows,
-        fields=[
-            FieldSpec(name="item", role="item", description="Item shown"),
-            FieldSpec(name="category", role="category", description="Category of the item"),
-        ],
+        fields=id_fields("Item shown", "Category of the item")[:2],
         history_fields=["item", "category"],
         events=logs.events,
         titles=planted_cue.titles(),
@@ -176,19 +173,14 @@ def _impressions(_path: Path | None, options: SyntheticOptions, progress: Progre
             "segment": np.where(session[user], "session", "habit"),
             "split": split,
         }
-    ).with_columns(calendar_columns("UTC"))
+    )
     events = pl.DataFrame(
         {"user": event_user + 1, "timestamp": event_time, "item": event_item + 1, "category": event_category + 1}
     )
     progress(1.0, "Generated")
     return RawTable(
         rows=rows,
-        fields=[
-            FieldSpec(name="item", role="item", description="Item shown"),
-            FieldSpec(name="category", role="category", description="Category of the item"),
-            FieldSpec(name="user", role="user", description="User"),
-            *calendar_fields(),
-        ],
+        fields=id_fields("Item shown", "Category of the item"),
         history_fields=["item", "category"],
         events=events,
         titles={
@@ -196,13 +188,12 @@ def _impressions(_path: Path | None, options: SyntheticOptions, progress: Progre
             "category": pl.DataFrame({"id": np.arange(1, size.categories + 1)}).with_columns(
                 title=pl.format("Category {}", "id")
             ),
-            "dayofweek": weekday_titles(),
         },
         title=f"Synthetic impressions ({options.size})",
         label="click",
         timezone="UTC",
         window=(START, START + ROW_DAYS * DAY),
-    )
+    ).with_calendar()
 
 
 def sequential_part(recent: np.ndarray, category: np.ndarray, following: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from mdaf_core.data.formats.base import (
     Source,
     calendar_columns,
     calendar_fields,
+    rows_as_events,
     weekday_titles,
 )
 from mdaf_core.data.formats.options import Implied, numeric_scaling
@@ -32,10 +33,7 @@ from mdaf_core.data.reading.text import EXAMPLES
 from mdaf_core.data.reading.time_forms import names_a_day
 from mdaf_core.data.reading.times import NumberUnit, check_format
 from mdaf_core.data.store.scaling import Transform
-from mdaf_core.data.store.schema import TICKS, FieldSpec, TimeUnit
-
-Role = Literal["item", "category", "user", "context"]
-
+from mdaf_core.data.store.schema import TICKS, FieldSpec, Role, TimeUnit
 
 # Options that name columns of the file: a form offers the columns there are.
 COLUMN: dict[str, JsonValue] = {"column": True}
@@ -353,8 +351,7 @@ def _events(
     names = [name for name in ("item", "category") if name in rows.columns]
     if options.history == "none" or not options.item or not {"user", "timestamp"} <= set(rows.columns):
         return None, []
-    shown = rows if options.history == "rows" else rows.filter(pl.col("label") == 1)
-    return shown.select("user", "timestamp", *names, positive="label"), names
+    return rows_as_events(rows, options.history, names), names
 
 
 def require_columns(path: Path, options: TableOptions) -> None:

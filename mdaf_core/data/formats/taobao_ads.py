@@ -16,10 +16,9 @@ from mdaf_core.data.formats.base import (
     RawTable,
     Size,
     Source,
-    calendar_columns,
-    calendar_fields,
     expect_files,
-    weekday_titles,
+    id_fields,
+    rows_as_events,
 )
 from mdaf_core.data.formats.options import Implied, SourceOptions, numeric_scaling
 from mdaf_core.data.reading.described import undescribed
@@ -155,10 +154,8 @@ def read(path: Path | None, options: TaobaoAdsOptions, progress: Progress) -> Ra
     rows = impressions.with_columns(*(values.alias(name) for name, values in columns.items()))
     if options.profile_fields:
         rows = rows.with_columns(_profiles(rows["user"], files, options.profile_fields))
-    rows = rows.with_columns(calendar_columns(TIMEZONE))
 
     names = ["item", "category", *(["brand"] if "brand" in options.ad_fields else [])]
-    events: pl.DataFrame
     if options.history == "behavior-log":
         names = ["category", "brand"]
         events, left_out = rows.clear().select("user", "timestamp", *names), 0
@@ -171,16 +168,15 @@ def read(path: Path | None, options: TaobaoAdsOptions, progress: Progress) -> Ra
                 f"{verb}."
             )
     else:
-        shown = rows if options.history == "impressions" else rows.filter(pl.col("label") == 1)
+        events = rows_as_events(rows, _EVENT_RULES[options.history], names)
         if options.new_rows and options.outside_window == "drop":  # what is later than the period is new
-            shown = shown.filter(pl.col("timestamp") >= WINDOW[0])
-        events = shown.select("user", "timestamp", *names, positive="label")
+            events = events.filter(pl.col("timestamp") >= WINDOW[0])
     return RawTable(
         rows=rows,
         fields=_fields(inputs, options),
         history_fields=names,
         events=events,
-        titles={"dayofweek": weekday_titles()} | {name: _level_titles(name) for name in options.profile_fields},
+        titles={name: _level_titles(name) for name in options.profile_fields},
         title="Taobao ads, " + _HISTORY_WORDS[options.history],
         label="clicked (0: shown and not clicked)",
         numeric_scaling=options.numeric_scaling,
@@ -193,7 +189,7 @@ def read(path: Path | None, options: TaobaoAdsOptions, progress: Progress) -> Ra
         skipped_rows=files.skipped,
         examples=files.examples,
         notes=notes + files.notes,
-    )
+    ).with_calendar()
 
 
 _EVENT_RULES: dict[str, EventRule] = {"clicked": "positives", "impressions": "rows"}
@@ -250,17 +246,14 @@ def _profiles(users: pl.Series, files: AdFiles, fields: list[ProfileField]) -> l
 def _fields(inputs: list[str], options: TaobaoAdsOptions) -> list[FieldSpec]:
     words = {"campaign": "Campaign of the ad", "customer": "Advertiser", "brand": "Brand of the advertised item"}
     fields = [
-        FieldSpec(name="item", role="item", description="Ad (adgroup)"),
-        FieldSpec(name="category", role="category", description="Category of the advertised item"),
-        FieldSpec(name="user", role="user", description="User"),
+        *id_fields("Ad (adgroup)", "Category of the advertised item"),
         *(FieldSpec(name=name, description=words[name]) for name in inputs if name != "category"),
     ]
     if "pid" in options.ad_fields:
         fields.append(FieldSpec(name="pid", description="Place on the page"))
     if "price" in options.ad_fields:
         fields.append(FieldSpec(name="price", kind="numeric", description="Price of the item, yuan"))
-    fields += [FieldSpec(name=name, description=_LEVELS[name]) for name in options.profile_fields]
-    return fields + calendar_fields()
+    return fields + [FieldSpec(name=name, description=_LEVELS[name]) for name in options.profile_fields]
 
 
 def _level_titles(name: ProfileField) -> pl.DataFrame:

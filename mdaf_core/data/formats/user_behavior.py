@@ -16,10 +16,8 @@ from mdaf_core.data.formats.base import (
     RawTable,
     Size,
     Source,
-    calendar_columns,
-    calendar_fields,
     expect_files,
-    weekday_titles,
+    id_fields,
 )
 from mdaf_core.data.formats.options import SourceOptions
 from mdaf_core.data.reading.files import count_lines, find, inside
@@ -27,7 +25,6 @@ from mdaf_core.data.reading.layout import ID_RANGE, Column, Layout
 from mdaf_core.data.reading.taobao import BEHAVIORS, TIMEZONE, Behavior, midnight
 from mdaf_core.data.reading.text import Examples, add_examples, read_text, shrink
 from mdaf_core.data.reading.times import TIME_RANGE, check_published
-from mdaf_core.data.store.schema import FieldSpec
 
 # The period that the data set's description states: 25 November to 3 December 2017.
 WINDOW = (midnight(2017, 11, 25), midnight(2017, 12, 4))
@@ -125,7 +122,6 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
         "item",
         "category",
         "timestamp",
-        *calendar_columns(TIMEZONE),
     )
     in_history = (
         events if len(options.history) == len(BEHAVIORS) else events.filter(pl.col("behavior").is_in(options.history))
@@ -134,15 +130,9 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
         in_history = in_history.filter(pl.col("timestamp") >= WINDOW[0])
     return RawTable(
         rows=rows,
-        fields=[
-            FieldSpec(name="item", role="item", description="Item of the event"),
-            FieldSpec(name="category", role="category", description="Category of the item"),
-            FieldSpec(name="user", role="user", description="User"),
-            *calendar_fields(),
-        ],
+        fields=id_fields("Item of the event", "Category of the item"),
         history_fields=["item", "category"],
         events=in_history.select("user", "timestamp", "item", "category", outcome="behavior"),
-        titles={"dayofweek": weekday_titles()},
         title="Taobao UserBehavior, " + ("conversion" if conversion else "next click"),
         label="bought, put in the cart or marked as favourite (0: viewed)"
         if conversion
@@ -159,7 +149,7 @@ def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) ->
         negatives=None
         if conversion or options.new_rows
         else NegativeSampling(options.negatives, options.alpha, options.negatives_seed, ("item", "category")),
-    )
+    ).with_calendar()
 
 
 def _event_rule(options: UserBehaviorOptions) -> EventRule:

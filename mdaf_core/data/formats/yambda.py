@@ -10,7 +10,7 @@ from pydantic import Field
 
 from mdaf_core.base.errors import BadInputError, UsageError
 from mdaf_core.base.progress import Progress
-from mdaf_core.data.formats.base import EventRule, RawTable, Size, Source
+from mdaf_core.data.formats.base import EventRule, RawTable, Size, Source, id_fields, rows_as_events
 from mdaf_core.data.formats.options import SourceOptions, SplitKind, numeric_scaling
 from mdaf_core.data.reading.blocks import fingerprint_file
 from mdaf_core.data.reading.files import exists, find, is_folder
@@ -66,8 +66,7 @@ def read(path: Path | None, options: YambdaOptions, progress: Progress) -> RawTa
     raw = RawTable(
         rows=pl.DataFrame(),
         fields=[
-            FieldSpec(name="item", role="item", description="Track"),
-            FieldSpec(name="user", role="user", description="User"),
+            *id_fields("Track"),
             FieldSpec(name="is_organic", description="Whether the user found it (1) or it was recommended (0)"),
         ],
         titles={"is_organic": pl.DataFrame({"id": [0, 1], "title": ["recommended", "found by the user"]})},
@@ -87,8 +86,7 @@ def read(path: Path | None, options: YambdaOptions, progress: Progress) -> RawTa
     rows = pl.concat(parts, rechunk=False)
     del parts
     if options.history != "none":
-        past = rows if options.history == "rows" else rows.filter(pl.col("label") == 1)
-        raw.events, raw.history_fields = past.select("user", "timestamp", "item", positive="label"), ["item"]
+        raw.events, raw.history_fields = rows_as_events(rows, options.history, ["item"]), ["item"]
     raw.rows = _official(rows, raw.notes) if options.split == "given" and not options.new_rows else rows
     return raw
 

@@ -164,6 +164,17 @@ def open_input(path: Path) -> Iterator[Input]:
             raise _damaged(found.file, error) from None
 
 
+def first_line(path: Path, most: int = 1 << 16) -> str:
+    """The first line of a text, as far as its first bytes hold it; what is no UTF-8 is replaced."""
+    with open_input(path) as opened:
+        return opened.read(most).split(b"\n", 1)[0].decode("utf-8-sig", "replace").rstrip("\r")
+
+
+def header(path: Path, delimiter: str = ",") -> list[str]:
+    """The names in the first line of a text, without spaces and quotes around them."""
+    return [name.strip().strip('"') for name in first_line(path).split(delimiter)]
+
+
 def unpacked_size(path: Path) -> int:
     """Bytes of the input once unpacked; of gzip, which does not reliably say, an estimate from its beginning."""
     found = find(path)

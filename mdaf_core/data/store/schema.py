@@ -23,6 +23,9 @@ IDENTITY = ":identity"
 OUTCOME = ":outcome"
 """Column of the log that says what came of an event, and its name among a batch's histories."""
 
+Role = Literal["item", "category", "user", "context"]
+"""What a field is to a row."""
+
 TimeUnit = Literal["s", "ms", "us", "ns"]
 TICKS: dict[TimeUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """Units of time and how many of them are a second."""
@@ -41,7 +44,7 @@ class FieldSpec(BaseModel):
 
     name: str
     kind: Literal["categorical", "numeric"] = "categorical"
-    role: Literal["item", "category", "user", "context"] = "context"
+    role: Role = "context"
     vocabulary_size: int = Field(0, description="Codes including the two reserved ones; 0 for numeric fields.")
     description: str = ""
     scaling: Scaling | None = Field(None, description="How numbers became inputs. None: as the source gave them.")
