@@ -8,7 +8,7 @@ from typing import Protocol
 from pydantic import BaseModel
 
 from mdaf_core.base import notices
-from mdaf_core.queue import store
+from mdaf_core.queue import turns
 from mdaf_core.queue.database import QueueError
 from mdaf_core.queue.job import Job
 
@@ -21,7 +21,7 @@ class Stopped(Exception):
 
 
 class Desk(Protocol):
-    """Where an attempt tells and asks: the queue itself (`store`, which says what each is), or what stands for it on
+    """Where an attempt tells and asks: the queue itself (`turns`, which says what each is), or what stands for it on
     another machine."""
 
     def report(self, job: Job, progress: str, run_id: str | None, timeout: float = ...) -> None: ...
@@ -34,7 +34,7 @@ class Desk(Protocol):
 class Context:
     """One attempt of a job."""
 
-    def __init__(self, job: Job, desk: Desk = store):
+    def __init__(self, job: Job, desk: Desk = turns):
         self.job, self._desk = job, desk
         self._pending: tuple[BaseModel, str | None] | None = None
         self._reported = self._asked = 0.0
@@ -72,7 +72,7 @@ class Context:
         return self._stop
 
     def wait_for_memory(self, memory: int, together: int) -> None:
-        """Wait until `memory` bytes fit beside what other jobs take (`store.reserve`).
+        """Wait until `memory` bytes fit beside what other jobs take (`turns.reserve`).
 
         Raises:
             Stopped: the job was asked to stop meanwhile.

@@ -35,7 +35,7 @@ class Job:
         cancel_requested: when a running job was asked to stop.
         token: the current claim; it fences off every earlier one.
         threads: CPU threads it computes on, beside other jobs; None: all there are, alone (see `slots`).
-        memory: bytes it has said it will take, see `store.reserve`.
+        memory: bytes it has said it will take, see `turns.reserve`.
         machine: where it runs, or ran last, if not on this machine (see `elsewhere`); empty while it waits there.
     """
 

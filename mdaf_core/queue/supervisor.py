@@ -23,12 +23,12 @@ from mdaf_core.base import notices
 from mdaf_core.base.files import PATIENCE
 from mdaf_core.base.locks import locked
 from mdaf_core.base.settings import get_settings
-from mdaf_core.queue import memory, store
+from mdaf_core.queue import memory, store, turns
 from mdaf_core.queue.database import QueueError
 from mdaf_core.queue.job import Job, lock_path
 from mdaf_core.queue.launching import PROGRAM, Launcher, Program, Retired
 from mdaf_core.queue.slots import elsewhere, places, share_cores, slot_count, slot_environment
-from mdaf_core.queue.store import EVERY, Lane
+from mdaf_core.queue.turns import EVERY, Lane
 
 IDLE_SECONDS = 300.0
 TICK = 0.2
@@ -180,7 +180,7 @@ class Supervisor:
         if self.launcher is None:
             if self.failed_starts >= START_FAILURES:
                 for job in store.list_jobs(states=["queued"]):
-                    store.refuse(
+                    turns.refuse(
                         job, f"Workers cannot start; the reason is in {get_settings().jobs_dir / 'supervisor.log'}."
                     )
                 self.failed_starts = 0
@@ -201,7 +201,7 @@ class Supervisor:
         for job_id in unsettled:
             failures = self.failures.get(job_id, 0)
             if failures >= SETTLE_FAILURES and job_id in waiting:
-                store.give_up(job_id)
+                turns.give_up(job_id)
                 continue
             pause = min(2.0 ** (failures - 1), SETTLE_PAUSE) if failures else CONFIRM_WITHIN
             if time.monotonic() - self.settling.get(job_id, -1e9) > pause:
@@ -222,7 +222,7 @@ class Supervisor:
         if sum(job.token is not None for job in jobs) >= sum(slots for slots, _, _ in lanes):
             return
         for lane in lanes:
-            while (job := store.claim(*lane)) is not None:
+            while (job := turns.claim(*lane)) is not None:
                 assert job.token and job.slot is not None
                 self.sent[job.token] = time.monotonic()
                 environment = {} if job.kind in there else slot_environment(job.slot, job.threads)
@@ -236,9 +236,9 @@ class Supervisor:
                 continue
             with locked(lock_path(job.id)) as free:
                 if free and job.state == "queued":
-                    store.release_claim(job)
+                    turns.release_claim(job)
                 elif free and self._cause_is_known(job.token):
-                    store.bury(job, self._cause(job.token))
+                    turns.bury(job, self._cause(job.token))
             if not free and job.cancel_requested and job.pid:
                 self._press(job)
 

@@ -21,7 +21,7 @@ from mdaf_core.base.locks import wait_lock
 from mdaf_core.base.settings import get_settings
 from mdaf_core.base.validation import describe_validation_error
 from mdaf_core.plugins import PluginError
-from mdaf_core.queue import memory, store
+from mdaf_core.queue import memory, turns
 from mdaf_core.queue.context import Context, Stopped
 from mdaf_core.queue.job import Job, JobState, lock_path, log_path
 from mdaf_core.queue.kind import Kind
@@ -39,11 +39,11 @@ def run(job_id: int, token: str, kinds: Mapping[str, Kind[Any]], node: str = "")
     if wait_lock(lock_path(job_id), 10) is None:
         print(f"Job {job_id} is held by another worker: this one leaves.", flush=True)
         return 0
-    claimed = store.claimed(job_id, token)
+    claimed = turns.claimed(job_id, token)
     kind = None if claimed is None else kinds.get(claimed.kind)
     if claimed is not None and kind is not None and kind.elsewhere and node and elsewhere():
         return _keep_watch(claimed, kind, kinds, node)
-    job = store.confirm(job_id, token, os.getpid())
+    job = turns.confirm(job_id, token, os.getpid())
     if job is None:
         print(f"Job {job_id} was given to another worker: this one leaves.", flush=True)
         return 0
@@ -68,7 +68,7 @@ def _keep_watch(claimed: Job, kind: Kind[Any], kinds: Mapping[str, Kind[Any]], n
                 return 0
         except Exception as error:  # it is told once the job is ours
             problem = error
-        job = store.confirm(claimed.id, claimed.token, os.getpid(), steward.machine if steward else "")
+        job = turns.confirm(claimed.id, claimed.token, os.getpid(), steward.machine if steward else "")
         if job is None:
             return 0
 
@@ -92,7 +92,7 @@ def _to_its_end(job: Job, kinds: Mapping[str, Kind[Any]], do: Callable[[Context]
     context = Context(job)
     state, reason = _work(job, context, do)
     context.flush()
-    with_patience(lambda: store.end(job, state, reason))
+    with_patience(lambda: turns.end(job, state, reason))
     word = state.capitalize()
     notices.log(f"{word}." if not reason else reason if reason.startswith(word) else f"{word}: {reason}")
     if state != "finished":
@@ -115,8 +115,8 @@ def _work(job: Job, context: Context, do: Callable[[Context], None]) -> tuple[Jo
         do(context)
         return "finished", ""
     except BaseException as error:
-        if with_patience(lambda: store.cancel_requested(job)):
-            return "cancelled", store.CANCELLED_REASON
+        if with_patience(lambda: turns.cancel_requested(job)):
+            return "cancelled", turns.CANCELLED_REASON
         trace(error)
         return "failed", describe(error)
 
@@ -160,16 +160,16 @@ def settle(job_id: int, kinds: Mapping[str, Kind[Any]]) -> int:
 def settle_locked(job_id: int, kinds: Mapping[str, Kind[Any]]) -> int:
     """As `settle`, with the job's lock held: no worker of this job can be at work. The queue keeps why it failed."""
     try:
-        found = store.settlement(job_id)
+        found = turns.settlement(job_id)
         if found is not None:
             job, state, reason = found
             settle = kinds[job.kind].settle if job.kind in kinds else None
-            store.settled(job_id, settle is not None and settle(job, state, reason))
+            turns.settled(job_id, settle is not None and settle(job, state, reason))
         return 0
     except StudioError as error:
         notices.log(f"The run cannot be closed in the run store: {error}")
         with contextlib.suppress(StudioError):
-            store.not_settled(job_id, str(error))
+            turns.not_settled(job_id, str(error))
         return 1
 
 

@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mdaf_core.base.files import write_json
-from mdaf_core.queue import api, store
+from mdaf_core.queue import api, store, turns
 from mdaf_core.queue.job import log_path
 from mdaf_core.runs import tracking
 from mdaf_core.studies import estimate, launch
@@ -58,10 +58,10 @@ def button(app: AppTest, label: str):
 def begin(job_id: int, **progress):
     """Make a queued job run, as a worker would."""
     while True:
-        job = store.claim(100)
-        confirmed = store.confirm(job.id, job.token, 2**22)
+        job = turns.claim(100)
+        confirmed = turns.confirm(job.id, job.token, 2**22)
         if job.id == job_id:
-            store.report(confirmed, json.dumps(progress), "r" * 32)
+            turns.report(confirmed, json.dumps(progress), "r" * 32)
             return confirmed
 
 
@@ -85,7 +85,7 @@ def test_overview_shows_every_state(tiny):
     study = launch.run("demo", "tiny", seeds=[1, 2])
     first, second, third, *_ = store.list_jobs(group=study.id)
     begin(first.id, **PROGRESS)
-    store.end(begin(second.id), "failed", "Ran out of paper.")
+    turns.end(begin(second.id), "failed", "Ran out of paper.")
     api.cancel(third.id)
     app = open_page("overview", study=study.id)
     said = words(app)
@@ -155,7 +155,7 @@ def test_jobs_failed_reason_retry_resume_and_log(tiny):
     study = launch.run("demo", "tiny", seeds=[1])
     first, second, *_ = store.list_jobs(group=study.id)
     for job in (first, second):
-        store.end(begin(job.id), "failed", "Killed by signal 9 (SIGKILL); see [this](x).")
+        turns.end(begin(job.id), "failed", "Killed by signal 9 (SIGKILL); see [this](x).")
     log_path(first.id).parent.mkdir(parents=True)
     log_path(first.id).write_text("step 1\rstep 2\nlast line\n")
     app = open_page("jobs")
@@ -171,7 +171,7 @@ def test_jobs_failed_reason_retry_resume_and_log(tiny):
 def test_jobs_all_at_once(tiny):
     study = launch.run("demo", "tiny", seeds=[1])
     first = store.list_jobs(group=study.id)[0].id
-    store.end(begin(first), "failed", "x")
+    turns.end(begin(first), "failed", "x")
     app = open_page("jobs")
     sound(app.button(key="all-close").click().run())
     assert {job.state for job in store.list_jobs()} == {"failed", "cancelled"}

@@ -15,7 +15,7 @@ from mdaf_core import plugins
 from mdaf_core.base.locks import try_lock
 from mdaf_core.cli.main import app as commands
 from mdaf_core.plugins import kept
-from mdaf_core.queue import api, store
+from mdaf_core.queue import api, store, turns
 from mdaf_core.queue.supervisor import supervisor_lock_path
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
@@ -47,7 +47,7 @@ def workers(few, monkeypatch) -> Iterator[Callable[[], None]]:
     assert json.loads(launcher.stdout.readline())["event"] == "ready"
 
     def work() -> None:
-        while (job := store.claim(1)) is not None:
+        while (job := turns.claim(1)) is not None:
             launcher.stdin.write(json.dumps({"do": "run", "job": job.id, "token": job.token}) + "\n")
             launcher.stdin.flush()
             assert json.loads(launcher.stdout.readline())["job"] == job.id

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mdaf_core.base.errors import StudioError
-from mdaf_core.queue import api, slots, store
+from mdaf_core.queue import api, slots, store, turns
 from mdaf_core.queue.elsewhere import node, ray_cluster, slurm
 from mdaf_core.queue.elsewhere.chosen import executor
 from mdaf_core.queue.elsewhere.executor import Gone, Waiting
@@ -139,10 +139,10 @@ def test_how_the_program_shares_with_a_cluster(home, monkeypatch):
 
 def test_kinds_have_slots_of_their_own(home):
     api.submit([store.NewJob("away", "a"), store.NewJob("away", "b"), store.NewJob("sleep", "c")], serve=False)
-    there = store.Lane(("away",))
-    assert store.claim(1, False, there).title == "a" and store.claim(1, False, there) is None
-    here = store.Lane(("away",), others=True)
-    assert store.claim(1, False, here).title == "c" and store.claim(1, False, here) is None
+    there = turns.Lane(("away",))
+    assert turns.claim(1, False, there).title == "a" and turns.claim(1, False, there) is None
+    here = turns.Lane(("away",), others=True)
+    assert turns.claim(1, False, here).title == "c" and turns.claim(1, False, here) is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from mdaf_core.base.errors import StudioError, UsageError
-from mdaf_core.queue import store
+from mdaf_core.queue import store, turns
 from mdaf_core.queue.store import NewJob
 
 
@@ -17,9 +17,9 @@ def new(title: str = "job", **fields) -> NewJob:
 
 
 def begin(slots: int = 1) -> store.Job:
-    job = store.claim(slots)
+    job = turns.claim(slots)
     assert job and job.token
-    confirmed = store.confirm(job.id, job.token, 123)
+    confirmed = turns.confirm(job.id, job.token, 123)
     assert confirmed
     return confirmed
 
@@ -38,8 +38,8 @@ def test_a_job_goes_from_queued_to_finished(home):
     assert [job.id for job in store.work()[0]] == [job_id]
     job = begin()
     assert (job.state, job.attempts, job.pid) == ("running", 1, 123)
-    store.report(job, '{"epoch": 2}', "abc")
-    store.end(job, "finished")
+    turns.report(job, '{"epoch": 2}', "abc")
+    turns.end(job, "finished")
     job = store.get_job(job_id)
     assert (job.state, job.run_id, job.progress, job.pid) == ("finished", "abc", {"epoch": 2}, None)
     assert job.created <= job.started <= job.ended
@@ -49,7 +49,7 @@ def test_a_job_goes_from_queued_to_finished(home):
 def test_a_list_may_be_cut_and_is_counted(home):
     ids = store.add([new() for _ in range(5)])
     for _ in range(2):
-        store.end(begin(), "finished")
+        turns.end(begin(), "finished")
     assert store.count_jobs() == {"finished": 2, "queued": 3}
     assert [job.id for job in store.list_jobs(["queued"], most=2)] == ids[2:4]
     assert [job.id for job in store.list_jobs(["finished"], most=1)] == [ids[1]]
@@ -61,8 +61,8 @@ def test_jobs_start_in_order_and_never_more_than_slots(home):
     first, second = begin(2), begin(2)
     assert [first.id, second.id] == ids[:2]
     assert {first.slot, second.slot} == {0, 1}
-    assert store.claim(2) is None
-    store.end(first, "finished")
+    assert turns.claim(2) is None
+    turns.end(first, "finished")
     third = begin(2)
     assert (third.id, third.slot) == (ids[2], first.slot)
 
@@ -71,79 +71,79 @@ def test_jobs_that_share_the_cores_start_while_their_threads_fit(home):
     ids = store.add([new(threads=n) for n in (1, 2, 2, 1, None, 1)])
 
     def start() -> store.Job:
-        job = store.claim(4, share_cores=True)
-        confirmed = job and store.confirm(job.id, job.token, 1)
+        job = turns.claim(4, share_cores=True)
+        confirmed = job and turns.confirm(job.id, job.token, 1)
         assert confirmed, "nothing may start"
         return confirmed
 
     one, two = start(), start()
     assert [one.threads, two.threads] == [1, 2]
-    assert store.claim(4, share_cores=True) is None  # 1 + 2 + 2; the 1 behind it waits for its turn
-    store.end(one, "finished")
+    assert turns.claim(4, share_cores=True) is None  # 1 + 2 + 2; the 1 behind it waits for its turn
+    turns.end(one, "finished")
     third = start()
-    assert third.id == ids[2] and store.claim(4, share_cores=True) is None
-    store.end(two, "finished")
+    assert third.id == ids[2] and turns.claim(4, share_cores=True) is None
+    turns.end(two, "finished")
     fourth = start()
-    assert fourth.threads == 1 and store.claim(4, share_cores=True) is None  # the next is alone
+    assert fourth.threads == 1 and turns.claim(4, share_cores=True) is None  # the next is alone
     for job in (third, fourth):
-        store.end(job, "finished")
+        turns.end(job, "finished")
     alone = start()
-    assert alone.id == ids[4] and store.claim(4, share_cores=True) is None
-    store.end(alone, "finished")
+    assert alone.id == ids[4] and turns.claim(4, share_cores=True) is None
+    turns.end(alone, "finished")
     assert start().id == ids[5]
 
 
 def test_memory_is_kept_for_jobs_that_run(home):
     a, b = store.add([new(), new()])
     first, second = begin(2), begin(2)
-    assert store.reserve(first, 900, together=800)  # alone it may
-    assert not store.reserve(second, 1, together=800)
-    assert store.reserve(first, 500, together=800)
-    assert store.reserve(second, 300, together=800) and not store.reserve(second, 301, together=800)
+    assert turns.reserve(first, 900, together=800)  # alone it may
+    assert not turns.reserve(second, 1, together=800)
+    assert turns.reserve(first, 500, together=800)
+    assert turns.reserve(second, 300, together=800) and not turns.reserve(second, 301, together=800)
     assert (store.get_job(a).memory, store.get_job(b).memory) == (500, 300)
-    store.end(first, "failed")
-    assert store.reserve(second, 2_000, together=800)
-    store.settled(a)
+    turns.end(first, "failed")
+    assert turns.reserve(second, 2_000, together=800)
+    turns.settled(a)
     assert store.requeue(a, resume=False).memory is None
 
 
 def test_a_claim_alone_takes_a_slot_and_is_not_running(home):
     store.add([new(), new()])
-    job = store.claim(1)
+    job = turns.claim(1)
     assert job and store.get_job(job.id).state == "queued"
-    assert store.claim(1) is None
+    assert turns.claim(1) is None
 
 
 def test_a_claim_that_was_taken_back_cannot_be_confirmed(home):
     store.add([new()])
-    old = store.claim(1)
-    store.release_claim(old)
-    again = store.claim(1)
+    old = turns.claim(1)
+    turns.release_claim(old)
+    again = turns.claim(1)
     assert again.id == old.id and again.token != old.token
-    assert store.confirm(old.id, old.token, 1) is None
-    store.release_claim(old)  # late and without effect
-    assert store.confirm(again.id, again.token, 2)
+    assert turns.confirm(old.id, old.token, 1) is None
+    turns.release_claim(old)  # late and without effect
+    assert turns.confirm(again.id, again.token, 2)
 
 
 def test_an_earlier_attempt_cannot_report_or_end_a_later_one(home):
     (job_id,) = store.add([new(kind="prepare")])
     old = begin()
-    store.bury(old, "died")
+    turns.bury(old, "died")
     store.requeue(job_id, resume=False)
     now = begin()
-    store.report(old, '{"stale": true}', "stale")
-    store.end(old, "finished")
-    store.bury(old, "died again")
+    turns.report(old, '{"stale": true}', "stale")
+    turns.end(old, "finished")
+    turns.bury(old, "died again")
     job = store.get_job(job_id)
     assert (job.state, job.progress, job.run_id, job.token) == ("running", {}, None, now.token)
 
 
 def test_cancel_of_a_claimed_job_defeats_its_confirmation(home):
     (job_id,) = store.add([new()])
-    job = store.claim(1)
+    job = turns.claim(1)
     assert store.cancel(job_id).state == "cancelled"
-    assert store.confirm(job.id, job.token, 1) is None
-    assert store.claim(1) is None
+    assert turns.confirm(job.id, job.token, 1) is None
+    assert turns.claim(1) is None
 
 
 def test_cancel_of_a_running_job_only_asks(home):
@@ -152,14 +152,14 @@ def test_cancel_of_a_running_job_only_asks(home):
     first = store.cancel(job_id)
     assert first.state == "running" and first.cancel_requested
     assert store.cancel(job_id).cancel_requested == first.cancel_requested
-    store.bury(job, "killed")
+    turns.bury(job, "killed")
     job = store.get_job(job_id)
-    assert (job.state, job.reason) == ("cancelled", store.CANCELLED_REASON)
+    assert (job.state, job.reason) == ("cancelled", turns.CANCELLED_REASON)
 
 
 def test_cancel_leaves_an_ended_job_as_it_is(home):
     (job_id,) = store.add([new()])
-    store.end(begin(), "finished")
+    turns.end(begin(), "finished")
     assert store.cancel(job_id).state == "finished"
 
 
@@ -171,10 +171,10 @@ def test_dependents_fail_with_the_reason_and_come_back_with_their_dependency(hom
     job = begin()
     assert job.id == ids[0]
     if how == "failed":
-        store.end(job, "failed", "no such file.")
+        turns.end(job, "failed", "no such file.")
     else:
         store.cancel(job.id)
-        store.bury(job, "killed")
+        turns.bury(job, "killed")
     middle_job, last_job = store.get_job(ids[1]), store.get_job(ids[2])
     assert middle_job.state == last_job.state == "failed"
     assert middle_job.blocked and last_job.blocked
@@ -186,13 +186,13 @@ def test_dependents_fail_with_the_reason_and_come_back_with_their_dependency(hom
     assert [store.get_job(i).state for i in ids] == ["queued"] * 4
     assert begin(4).id == ids[3]
     assert begin(4).id == ids[0]
-    assert store.claim(4) is None  # the others wait
+    assert turns.claim(4) is None  # the others wait
 
 
 def test_retrying_a_dependency_brings_its_dependents_back(home):
     base = new("prepare", kind="prepare")
     ids = store.add([base, new(after=base), new(after=base)])
-    store.end(begin(), "failed", "x")
+    turns.end(begin(), "failed", "x")
     store.requeue(ids[0], resume=False)
     assert [store.get_job(i).state for i in ids] == ["queued"] * 3
 
@@ -207,17 +207,17 @@ def test_a_job_queued_behind_a_failed_one_fails_at_once(home):
 def test_resume_keeps_the_run_and_retry_does_not(home):
     (job_id,) = store.add([new()])
     job = begin()
-    store.report(job, "{}", "run1")
-    store.bury(job, "killed")
+    turns.report(job, "{}", "run1")
+    turns.bury(job, "killed")
     assert store.work()[1] == [job_id]
     resumed = store.requeue(job_id, resume=True)
     assert (resumed.resume, resumed.run_id, resumed.reason) == (True, "run1", "")
-    assert store.claim(1) is None, "the old run must be closed first"
-    store.settled(job_id)
+    assert turns.claim(1) is None, "the old run must be closed first"
+    turns.settled(job_id)
     job = begin()
     assert job.attempts == 2
-    store.end(job, "failed", "x")
-    store.settled(job_id)
+    turns.end(job, "failed", "x")
+    turns.settled(job_id)
     retried = store.requeue(job_id, resume=False)
     assert (retried.resume, retried.run_id) == (False, None)
 
@@ -226,7 +226,7 @@ def test_requeue_refuses_what_makes_no_sense(home):
     (job_id, data) = store.add([new(), new(kind="prepare")])
     with pytest.raises(UsageError, match="queued"):
         store.requeue(job_id, resume=True)
-    store.end(begin(), "finished")
+    turns.end(begin(), "finished")
     with pytest.raises(UsageError, match="nothing to retry"):
         store.requeue(job_id, resume=False)
     store.cancel(data)
@@ -236,8 +236,8 @@ def test_requeue_refuses_what_makes_no_sense(home):
 
 def test_a_run_that_finished_before_its_worker_died_is_finished(home):
     (job_id,) = store.add([new()])
-    store.bury(begin(), "killed")
-    store.settled(job_id, finished=True)
+    turns.bury(begin(), "killed")
+    turns.settled(job_id, finished=True)
     assert store.get_job(job_id).state == "finished"
 
 
@@ -299,7 +299,7 @@ def test_many_submitters_and_claimers_at_once(home):
         barrier.wait()
         for _ in range(10):
             store.add([new()])
-        while (job := store.claim(1000)) is not None:
+        while (job := turns.claim(1000)) is not None:
             claimed.append(job.id)
 
     threads = [threading.Thread(target=work) for _ in range(8)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mdaf_core.queue import database, store
+from mdaf_core.queue import database, store, turns
 from mdaf_core.queue.database import QueueError, queue_path
 from mdaf_core.studies import trainings
 from mdaf_core.tasks import describe
@@ -108,21 +108,21 @@ def test_an_old_queue_opens_as_it_stands(old: Path) -> None:
     assert {job.id for job in store.list_jobs(group="s-1")} == {2, 3}
     assert {job.id for job in store.list_jobs(["running"], "train", resource="log")} == {2}
     assert store.work()[1] == [4]
-    assert store.settlement(4)[1:] == ("failed", "Killed.")
+    assert turns.settlement(4)[1:] == ("failed", "Killed.")
 
 
 def test_what_was_queued_or_running_goes_on(old: Path) -> None:
     running = store.get_job(2)
-    store.report(running, '{"phase": "evaluating"}', "r2")
-    store.end(running, "finished")
+    turns.report(running, '{"phase": "evaluating"}', "r2")
+    turns.end(running, "finished")
     assert store.get_job(2).state == "finished"
     (again,) = store.add([store.NewJob("train", "lr, seed 1", {}, key="s-1/lr/1")])
     assert again == 2  # there is one already
     (new,) = store.add([store.NewJob("train", "lr, seed 3", {}, key="s-1/lr/3")])
     assert new > 5
-    store.settled(4)
+    turns.settled(4)
     assert store.requeue(4, resume=True).resume
-    assert store.claim(1).id == 1
+    assert turns.claim(1).id == 1
 
 
 def test_the_last_word_of_a_worker_of_before_counts(old: Path) -> None:
@@ -175,7 +175,7 @@ def test_later_forms_get_the_columns_that_came_after_them(home: Path, form: int,
     (job,) = store.list_jobs()
     kept = None if "threads" in columns else 1
     assert (job.title, job.threads, job.memory, job.machine) == ("lr, seed 1", kept, None, None)
-    assert store.reserve(store.confirm(1, store.claim(1).token, 7), 5, together=9)
+    assert turns.reserve(turns.confirm(1, turns.claim(1).token, 7), 5, together=9)
 
 
 def test_a_newer_queue_is_left_alone_in_words(old: Path) -> None:

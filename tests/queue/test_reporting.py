@@ -15,7 +15,7 @@ import pytest
 from mdaf_core.base import files
 from mdaf_core.base.errors import StudioError
 from mdaf_core.queue import context as context_module
-from mdaf_core.queue import store, worker
+from mdaf_core.queue import store, turns, worker
 from mdaf_core.queue.context import Context
 from mdaf_core.queue.database import QueueError, transaction
 from mdaf_core.queue.kind import Stage
@@ -48,8 +48,8 @@ def pauses_are(monkeypatch: pytest.MonkeyPatch, pause: Callable[[float], object]
 
 def running_job() -> store.Job:
     (job_id,) = store.add([store.NewJob("train", "one", {}, key="s/lr/1", resumable=True)])
-    job = store.claim(1)
-    found = store.confirm(job_id, job.token, 1)
+    job = turns.claim(1)
+    found = turns.confirm(job_id, job.token, 1)
     assert found is not None
     return found
 
@@ -76,7 +76,7 @@ def test_a_locked_queue_costs_progress_and_nothing_else(home: Path, monkeypatch:
 def test_the_end_of_a_job_waits_for_a_locked_queue(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = running_job()
     pauses: list[float] = []
-    monkeypatch.setattr(store, "transaction", lambda **options: transaction(**{**options, "timeout": 0.01}))
+    monkeypatch.setattr(turns, "transaction", lambda **options: transaction(**{**options, "timeout": 0.01}))
     with locked(store.queue_path()) as holder:
 
         def pause(seconds: float) -> None:
@@ -85,7 +85,7 @@ def test_the_end_of_a_job_waits_for_a_locked_queue(home: Path, monkeypatch: pyte
                 holder.close()
 
         pauses_are(monkeypatch, pause)
-        files.with_patience(lambda: store.end(job, "finished"))
+        files.with_patience(lambda: turns.end(job, "finished"))
     assert pauses == [0.5, 1.0, 2.0]
     assert store.get_job(job.id).state == "finished"
 
@@ -165,8 +165,8 @@ def test_a_job_queued_again_on_a_store_that_cannot_be_used_fails_with_the_senten
 ) -> None:
     """Its earlier run cannot be closed: it is tried a few times, less and less often, then the job says why."""
     job = running_job()
-    store.report(job, "{}", "r" * 32)
-    store.end(job, "failed", "Killed.")
+    turns.report(job, "{}", "r" * 32)
+    turns.end(job, "failed", "Killed.")
     store.requeue(job.id, resume=True)
     (home / "mlflow.db").write_bytes(b"no database" * 1000)
     connection._cached_client.cache_clear()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mdaf_core.base.locks import locked
-from mdaf_core.queue import api, store
+from mdaf_core.queue import api, store, turns
 from mdaf_core.queue.job import lock_path
 from tests.waiting import PATIENT
 
@@ -190,7 +190,7 @@ def test_after_an_update_the_new_program_takes_over_and_what_runs_goes_on(queue,
 def test_a_claim_without_a_worker_goes_back_to_the_queue(queue):
     """A supervisor died right after claiming: the job was neither lost nor begun."""
     (job_id,) = store.add([queue.new()])
-    assert store.claim(1)
+    assert turns.claim(1)
     api.ensure_supervisor()
     queue.wait_until(lambda: queue.state(job_id) == "finished")
     assert store.get_job(job_id).attempts == 1
@@ -199,8 +199,8 @@ def test_a_claim_without_a_worker_goes_back_to_the_queue(queue):
 def test_a_running_job_nobody_runs_is_failed_not_stuck(queue):
     """The machine was switched off in the middle of a job."""
     (job_id,) = store.add([queue.new()])
-    job = store.claim(1)
-    assert store.confirm(job_id, job.token, 2**22)
+    job = turns.claim(1)
+    assert turns.confirm(job_id, job.token, 2**22)
     api.list_jobs()
     queue.wait_until(lambda: queue.state(job_id) == "failed")
 
@@ -208,15 +208,15 @@ def test_a_running_job_nobody_runs_is_failed_not_stuck(queue):
 def test_a_locked_job_is_never_touched(queue):
     """Reconciliation needs the lock: as long as someone holds it, the job is theirs."""
     (job_id,) = store.add([queue.new()])
-    job = store.claim(1)
+    job = turns.claim(1)
     with locked(lock_path(job_id)) as free:
         assert free
         api.ensure_supervisor()
         time.sleep(2)
-        assert store.confirm(job_id, job.token, os.getpid())
+        assert turns.confirm(job_id, job.token, os.getpid())
         time.sleep(1)
         assert queue.running(job_id)
-        store.end(job, "finished")
+        turns.end(job, "finished")
     assert queue.state(job_id) == "finished"
     assert queue.attempts() == []
 

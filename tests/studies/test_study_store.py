@@ -10,7 +10,7 @@ import pytest
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import write_json
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.queue import api, store
+from mdaf_core.queue import api, store, turns
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import definitions, launch, suitable, trainings
 from mdaf_core.studies import store as store_module
@@ -231,8 +231,8 @@ def test_the_demo_prepares_its_data_first_and_only_once(home):
     assert {j.depends_on for j in store.list_jobs(group=first.id)} == {prepare_job.id}
     second = run_demo()
     assert {j.depends_on for j in store.list_jobs(group=second.id)} == {prepare_job.id}
-    assert store.claim(5).id == prepare_job.id
-    assert store.claim(5) is None
+    assert turns.claim(5).id == prepare_job.id
+    assert turns.claim(5) is None
 
 
 def test_spread_over_seeds(tiny):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mdaf_core.base.errors import StudioError, UsageError
-from mdaf_core.queue import store, worker
+from mdaf_core.queue import store, turns, worker
 from mdaf_core.queue.job import Job
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
@@ -59,14 +59,14 @@ def study(service):
 
 
 def begin() -> Job:
-    claimed = store.claim(9)
+    claimed = turns.claim(9)
     assert claimed and claimed.token
-    found = store.confirm(claimed.id, claimed.token, os.getpid())
+    found = turns.confirm(claimed.id, claimed.token, os.getpid())
     assert found
     if place := trainings.place(found):
         runs = {(run.configuration, run.seed): run.run_id for run in tracking.list_runs(place.study)}
         if (place.configuration, place.seed) in runs:
-            store.report(found, "{}", runs[place.configuration, place.seed])
+            turns.report(found, "{}", runs[place.configuration, place.seed])
     return found
 
 
@@ -84,13 +84,13 @@ def test_the_last_two_that_end_at_once_tell_once(study, service):
     *others, first, second = jobs
     for job in others:
         message.tell_if_last(job)
-        store.end(job, "finished")
+        turns.end(job, "finished")
     assert not messages()
     message.tell_if_last(first)  # another one still runs
-    store.end(first, "finished")
+    turns.end(first, "finished")
     message.tell_if_last(second)
     message.tell_if_last(second)
-    store.end(second, "failed", "It ran out of memory.")
+    turns.end(second, "failed", "It ran out of memory.")
     (job,) = messages()
     assert job.kind in KINDS and job.group == study.id
     deliver(job)
@@ -112,7 +112,7 @@ def test_trainings_that_really_fail_are_told_of_once(service, monkeypatch, error
     store.add([trainings.training_job(made.id, made.configuration(n), made.dataset, s) for n, s in made.pairs])
     *others, first, second = [begin() for _ in made.pairs]
     for job in others:
-        store.end(job, "finished")
+        turns.end(job, "finished")
 
     def fails(*_: object, **__: object) -> None:
         raise error
@@ -140,17 +140,17 @@ def test_a_whole_study_is_told_with_its_verdict(service):
 def test_what_is_tried_again_is_told_again_and_only_then(study, service):
     jobs = [begin() for _ in study.pairs]
     for job in jobs[:-1]:
-        store.end(job, "finished")
+        turns.end(job, "finished")
     message.tell_if_last(jobs[-1])
-    store.end(jobs[-1], "failed", "Killed.")
+    turns.end(jobs[-1], "failed", "Killed.")
     deliver(messages()[0])
-    store.settled(jobs[-1].id)
+    turns.settled(jobs[-1].id)
     store.requeue(jobs[-1].id, resume=False)
     for other in messages():
         store.cancel(other.id)
     again = begin()
     message.tell_if_last(again)
-    store.end(again, "finished")
+    turns.end(again, "finished")
     assert len(messages()) == 2
     deliver(messages()[-1])
     assert len(service.sent) == 2
@@ -160,7 +160,7 @@ def test_nothing_is_queued_without_an_address(study, monkeypatch):
     monkeypatch.delenv("MDAF_NOTIFY")
     jobs = [begin() for _ in study.pairs]
     for job in jobs[:-1]:
-        store.end(job, "finished")
+        turns.end(job, "finished")
     message.tell_if_last(jobs[-1])
     assert not messages()
     with pytest.raises(UsageError, match="MDAF_NOTIFY"):
@@ -171,7 +171,7 @@ def test_what_is_not_delivered_is_said_without_the_address_and_sent_by_another_t
     jobs = [begin() for _ in study.pairs]
     for job in jobs:
         message.tell_if_last(job)
-        store.end(job, "finished")
+        turns.end(job, "finished")
     service.reached = False
     with pytest.raises(StudioError) as refused:
         deliver(messages()[0])
@@ -194,7 +194,7 @@ def test_what_apprise_does_not_take_and_that_it_is_missing_are_said(service, mon
 def test_a_run_does_not_fail_for_want_of_a_message(study, service, monkeypatch, capsys):
     jobs = [begin() for _ in study.pairs]
     for job in jobs[:-1]:
-        store.end(job, "finished")
+        turns.end(job, "finished")
 
     def locked(*_: object, **__: object) -> None:
         raise StudioError("the queue is locked")
@@ -215,7 +215,7 @@ def test_a_search_that_waits_for_a_trial_says_so_once_and_says_nothing_else(tiny
         deliver(job)
     assert not service.sent
     message.tell_if_last(first)
-    store.end(first, "failed", "Out of memory.")
+    turns.end(first, "failed", "Out of memory.")
     for job in messages():
         deliver(job)
         deliver(job)

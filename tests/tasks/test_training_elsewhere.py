@@ -10,7 +10,7 @@ import pytest
 
 from mdaf_core.base.process import environment
 from mdaf_core.base.settings import UNTOLD
-from mdaf_core.queue import store
+from mdaf_core.queue import store, turns
 from mdaf_core.queue.context import Context
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
@@ -27,7 +27,7 @@ class Interrupted(Exception):
 def test_a_training_elsewhere_goes_on_and_equals_one_here_bit_for_bit(tiny, monkeypatch):
     jobs = [trainings.training_job(study, CONFIG, "tiny", 1, {"acknowledged": ["x"]}) for study in ("here", "away")]
     store.add(jobs)
-    job = store.confirm(1, store.claim(1).token, 7)
+    job = turns.confirm(1, turns.claim(1).token, 7)
     training = trainings.Training.model_validate(job.payload)
     train.KIND.run(Context(job), training)
     here = tracking.list_runs("here")[0].result

@@ -19,7 +19,7 @@ from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.process import environment
 from mdaf_core.base.settings import UNTOLD, get_settings
-from mdaf_core.queue import store
+from mdaf_core.queue import turns
 from mdaf_core.queue.context import Context, Stopped
 from mdaf_core.queue.elsewhere.chosen import executor
 from mdaf_core.queue.elsewhere.executor import Executor, Gone, Request
@@ -95,7 +95,7 @@ class Steward:
         notices.log(f"Job {self.job.id} ({self.job.title}) waits for {self._executor.waits_for}.")
         assert self.job.token
         while not self._new_life():
-            if store.claimed(self.job.id, self.job.token) is None:
+            if turns.claimed(self.job.id, self.job.token) is None:
                 return False
             self._see_that_it_comes()
             time.sleep(POLL)
@@ -126,7 +126,7 @@ class Steward:
             outcome = self._watch(context, told)
             if outcome is not None:
                 break
-            store.moved(job, self.machine)
+            turns.moved(job, self.machine)
         self._copy_log()
         if outcome["state"] == "stopped":
             raise Stopped
@@ -195,7 +195,7 @@ class Steward:
             self._fail(stands)
         why = stands.reason if isinstance(stands, Gone) else "Its machine was wanted back, or its time was up."
         notices.log(f"{why} It goes on after what is finished, and waits for {self._executor.waits_for}.")
-        store.moved(context.job, "")
+        turns.moved(context.job, "")
         if isinstance(stands, Gone):
             self._executor.end()
             self._ask()
