@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.words import plural
 from mdaf_core.studies.definitions import definition_names, get_definition
 from mdaf_core.studies.tuning import begin, spaces
 from pages import shared
@@ -63,9 +64,7 @@ def draw(
     found = _spaces(configs, obstacles)
     for obstacle in obstacles:
         st.warning(shared.plain(obstacle), icon=":material/warning:")
-    count = (
-        f"{len(configs)} configuration{'' if len(configs) == 1 else 's'} × {trials} trial{'' if trials == 1 else 's'}"
-    )
+    count = f"{plural(len(configs), 'configuration')} × {plural(trials, 'trial')}"
     st.button(
         f"Tune {count}", type="primary", icon=":material/tune:", key="tune", disabled=bool(obstacles), on_click=_begin,
         args=(dataset, definition, configs, found, trials, budget, seed, prune, title, seeds, reference,

@@ -17,6 +17,7 @@ from mdaf_core.analysis.comparison import mixed
 from mdaf_core.analysis.significance import LEVEL
 from mdaf_core.base.cache import cached
 from mdaf_core.base.errors import UsageError
+from mdaf_core.base.words import listed
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.jackknife import degrees_of_freedom, units_of_rarer_label
 from mdaf_core.metrics.registry import definition
@@ -69,9 +70,8 @@ class BestSet(BaseModel):
         leader = self.candidates[0].configuration
         if len(names) == 1:
             return f"{leader} is the best {among} (95% confidence, which counts that it was picked by its figures)."
-        rest = ", ".join(names[:-1])
         return (
-            f"May be the best {among} (95% confidence): {rest} and {names[-1]}. {leader} leads by figures that also "
+            f"May be the best {among} (95% confidence): {listed(names)}. {leader} leads by figures that also "
             "picked it, so its difference to the second is a selected comparison; the set counts that."
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
+from mdaf_core.base.words import some
 from mdaf_core.data.store.schema import Split
 from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.results import SplitMetrics
@@ -49,8 +50,7 @@ class Unfinished(BaseModel):
         count = sum(self.improving.values())
         if not count:
             return ""
-        names = list(self.improving)
-        which = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        which = some(list(self.improving))
         were, their = ("was", "its") if count == 1 else ("were", "their")
         return f"{count} of {self.runs} runs {were} still improving when {their} epochs ran out ({which})."
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mdaf_core.analysis.sampling import mean_over_seeds, row_sampling
 from mdaf_core.analysis.significance import ONE_SEED, Estimate, interval, seed_component, seed_summary
+from mdaf_core.base.entries import known_entry
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.validation import called, describe_validation_error
 from mdaf_core.data.store.schema import EVALUATED, Split
@@ -134,9 +135,7 @@ def preset_criteria(name: str) -> list[Criterion]:
     Raises:
         UsageError: unknown name.
     """
-    if name not in _PRESETS:
-        raise UsageError(f"There are no criteria {name!r}. Known: {', '.join(_PRESETS)}.")
-    return [criterion.model_copy() for criterion in _PRESETS[name]]
+    return [criterion.model_copy() for criterion in known_entry(name, _PRESETS, "are no criteria")]
 
 
 def read_criteria(raw: Sequence[dict[str, Any]]) -> list[Criterion]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from mdaf_core.analysis.significance import Component
 from mdaf_core.base.cache import cached
-from mdaf_core.base.errors import UsageError
+from mdaf_core.base.entries import known_entry
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.ece import CALIBRATION_BINS, mass_bins
 from mdaf_core.metrics.jackknife import degrees_of_freedom, mean_errors
@@ -141,9 +141,7 @@ def curve_points(runs: Sequence[RunRecord], kind: CurveKind, split: Split = "tes
     Raises:
         UsageError: a run has no predictions.
     """
-    if kind not in _KINDS:
-        raise UsageError(f"There is no curve {kind!r}. Known: {', '.join(_KINDS)}.")
-    compute, names = _KINDS[kind]
+    compute, names = known_entry(kind, _KINDS, "is no curve")
     frames = []
     for run in runs:
         if imported_without(run, split):

@@ -31,6 +31,7 @@ from mdaf_core.analysis.significance import (
     intervals_as_they_are,
     verdict,
 )
+from mdaf_core.base.entries import known_entry
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.validation import called, describe_validation_error
 from mdaf_core.metrics.auc import hanley_mcneil_se
@@ -130,9 +131,7 @@ def preset_results(name: str) -> list[ReportedResult]:
     Raises:
         UsageError: unknown name.
     """
-    if name not in _PRESETS:
-        raise UsageError(f"There are no reported results {name!r}. Known: {', '.join(_PRESETS)}.")
-    return [result.model_copy() for result in _PRESETS[name]]
+    return [result.model_copy() for result in known_entry(name, _PRESETS, "are no reported results")]
 
 
 def read_results(raw: Sequence[dict[str, Any]]) -> list[ReportedResult]:

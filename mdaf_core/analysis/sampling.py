@@ -20,6 +20,7 @@ from mdaf_core.analysis.significance import (
 )
 from mdaf_core.base.cache import cached
 from mdaf_core.base.errors import UsageError
+from mdaf_core.base.words import listed
 from mdaf_core.data.store.sample import Sample, sample_of
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.jackknife import units_of_rarer_label
@@ -43,8 +44,7 @@ class RowSampling(BaseModel):
     def covers(self, seeds: int) -> str:
         """What an interval from this part covers, beside other seeds where it is of several of them."""
         parts = [*(["other seeds"] if seeds > 1 else []), *(f"other {part}" for part in self.what.split(" and "))]
-        words = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-        return words + (", on these items" if self.on_items else "")
+        return listed(parts) + (", on these items" if self.on_items else "")
 
 
 def one_way(error: Floats, what: Sampled, units: int) -> tuple[Component, Component | None]:

@@ -20,6 +20,7 @@ from mdaf_core.analysis.comparison import compare_study
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.base.errors import BadInputError, UsageError
 from mdaf_core.base.files import reading
+from mdaf_core.base.words import some
 from mdaf_core.metrics.values import Floats, log_odds
 from mdaf_core.runs.predictions import ScoredRun
 
@@ -62,16 +63,18 @@ def compare_scores(
     facts = {"label": label, "user": user or "user", "item": item or "item"}
     for name, column in (("label", label), ("user", user), ("item", item)):
         if column is not None and column not in table.columns:
-            raise UsageError(f"There is no column {column!r} with {name}s. Columns: {_names(table.columns)}.")
+            raise UsageError(f"There is no column {column!r} with {name}s. Columns: {some(table.columns, SHOWN)}.")
     if {MODEL, SCORE} <= set(table.columns):
         table, found = _from_long(table, facts, models)
     else:
         found = _wide_columns(table, facts, models)
     names = list(dict.fromkeys(name for name, _ in found))
     if len(names) < 2:
-        raise UsageError(f"A comparison takes the scores of two models; here are those of {_names(names) or 'none'}.")
+        raise UsageError(
+            f"A comparison takes the scores of two models; here are those of {some(names, SHOWN) or 'none'}."
+        )
     if reference is not None and reference not in names:
-        raise UsageError(f"There is no model {reference!r}. Models: {_names(names)}.")
+        raise UsageError(f"There is no model {reference!r}. Models: {some(names, SHOWN)}.")
     rows = _facts(table, facts)
     values = {key: _numbers(table, column) for key, column in found.items()}
     logits, edges = _logits(values, found, scores)
@@ -144,7 +147,7 @@ def _wide_columns(
         chosen = [name for name in columns if name in models or name.rpartition("@")[0] in models]
         missing = [name for name in models if name not in {*chosen, *(c.rpartition("@")[0] for c in chosen)}]
         if missing:
-            raise UsageError(f"There is no column of a model {missing[0]!r}. Columns: {_names(table.columns)}.")
+            raise UsageError(f"There is no column of a model {missing[0]!r}. Columns: {some(table.columns, SHOWN)}.")
         columns = chosen
     out: dict[tuple[str, int], str] = {}
     for column in columns:
@@ -173,7 +176,7 @@ def _from_long(
     if ROW not in table.columns:
         raise UsageError(
             f"A frame with a row a score takes the columns model, row, score and label (seed and user where known), "
-            f"and `row` is missing. Columns: {_names(table.columns)}."
+            f"and `row` is missing. Columns: {some(table.columns, SHOWN)}."
         )
     key = [MODEL, *([SEED] if SEED in table.columns else []), ROW]
     for name in key:
@@ -182,7 +185,7 @@ def _from_long(
     if models is not None:
         known = table[MODEL].unique(maintain_order=True).to_list()
         if missing := [name for name in models if name not in known]:
-            raise UsageError(f"There is no model {missing[0]!r}. Models: {_names(known)}.")
+            raise UsageError(f"There is no model {missing[0]!r}. Models: {some(known, SHOWN)}.")
         table = table.filter(pl.col(MODEL).is_in(list(models)))
     seeds: pl.Expr | pl.Series = pl.lit(0, pl.Int64)
     if SEED in table.columns:
@@ -311,7 +314,3 @@ def _run(name: str, seed: int, at: int, rows: Mapping[str, np.ndarray], logit: F
         ended=None,
         scores=pl.DataFrame({**rows, "logit": logit}),
     )
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

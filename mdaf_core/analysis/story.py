@@ -16,6 +16,7 @@ from mdaf_core.analysis.gates import without_gate
 from mdaf_core.analysis.rows import BRANCH_PARTS, local_times, readable
 from mdaf_core.base.entries import LARGEST
 from mdaf_core.base.errors import DamagedFileError, StudioError, UsageError
+from mdaf_core.base.words import plural
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.describe import MISSING_WORD, describe_outcomes
 from mdaf_core.data.store.schema import FIRST_ID, Split
@@ -185,8 +186,7 @@ def _seconds(units: int, ticks: int) -> int | float:
 def _duration(seconds: int | float) -> str:
     for length, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= length:
-            number = round(seconds / length)
-            return f"{number} {unit}{'' if number == 1 else 's'}"
+            return plural(round(seconds / length), unit)
     return f"{seconds:.3g} second{'' if seconds == 1 else 's'}"
 
 

@@ -10,6 +10,7 @@ from mdaf_core.analysis import one_run
 from mdaf_core.analysis.sampling import row_sampling
 from mdaf_core.analysis.significance import Estimate, interval
 from mdaf_core.base.errors import StudioError
+from mdaf_core.base.words import listed
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.registry import metrics
@@ -106,8 +107,7 @@ def said(found: Sequence[Differs]) -> str:
     if parts == ["seed"]:
         return "The seed alone differs: this is what one training differs from another by."
     same = [part for part in PARTS[:2] if part not in parts]
-    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-    return f"What differs: {listed}." + (f" The same: {' and '.join(same)}." if same else "")
+    return f"What differs: {listed(parts)}." + (f" The same: {' and '.join(same)}." if same else "")
 
 
 def metric_differences(run: RunRecord, other: RunRecord) -> list[MetricDifference]:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.words import plural
 from mdaf_core.cli.evaluate import MarginOption, chosen_margin
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit
 from mdaf_core.metrics.registry import named
-from mdaf_core.reporting.words import plural
 
 if TYPE_CHECKING:
     from mdaf_core.reporting.capsule.verify import Verified

@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from mdaf_core.base.errors import UsageError
+from mdaf_core.base.words import plural
 from mdaf_core.cli.evaluate import MarginOption, chosen_margin
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit
 from mdaf_core.metrics.registry import named
-from mdaf_core.reporting.words import plural
 
 
 class FigureType(StrEnum):

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from mdaf_core.base.errors import UsageError
+from mdaf_core.base.words import plural
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, table
-from mdaf_core.reporting.words import plural
 from mdaf_core.runs.files import SINGLE_RUNS
 
 app = typer.Typer(help="One run: settings, metrics, log, files, predictions.", no_args_is_help=True)

@@ -12,8 +12,8 @@ import typer
 from mdaf_core.base import notices
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.files import reading
+from mdaf_core.base.words import plural
 from mdaf_core.cli.output import JsonOption, emit, number, table
-from mdaf_core.reporting.words import plural
 from mdaf_core.studies import changing, shelf
 from mdaf_core.studies.seeds import parse_seeds
 from mdaf_core.studies.store import get_study, readable_studies

@@ -13,13 +13,13 @@ from mdaf_core.analysis.plan import NO_PLAN, AddedConfiguration, Extension
 from mdaf_core.analysis.sequential import MOST_SEEDS, UntilDecided
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.progress import duration
+from mdaf_core.base.words import plural
 from mdaf_core.cli import shelf, tune
 from mdaf_core.cli.gates import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import EVALUATED, MAX_HISTORY
 from mdaf_core.metrics.registry import in_bp, in_results, named
-from mdaf_core.reporting.words import plural
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.studies import changing, launch, margin
 from mdaf_core.studies.definitions import (

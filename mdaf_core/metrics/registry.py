@@ -14,6 +14,7 @@ from mdaf_core import metrics as folder
 from mdaf_core import plugins
 from mdaf_core.base import notices
 from mdaf_core.base.errors import UsageError
+from mdaf_core.base.words import listed
 from mdaf_core.metrics.metric import FIRST_DEFINITION, RESERVED, Metric
 from mdaf_core.metrics.values import Codes, Floats, Scored
 from mdaf_core.plugins import Plugin
@@ -97,8 +98,7 @@ def in_bp(one: Metric) -> bool:
 
 def named(which: Callable[[Metric], bool] = lambda _: True, last: str = "or", keys: bool = False) -> str:
     """Metrics as a sentence lists them: `AUC, gAUC or PR-AUC`; `keys`: as commands call them."""
-    names = [key if keys else one.words for key, one in metrics().items() if which(one)]
-    return f" {last} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return listed([key if keys else one.words for key, one in metrics().items() if which(one)], last)
 
 
 def sampling_errors(

@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 
 from mdaf_core.base.settings import get_settings
+from mdaf_core.base.words import plural
 
 
 def gpus() -> list[str]:
@@ -95,7 +96,7 @@ def sharing_words() -> str:
     settings = get_settings()
     if settings.executor != "local":
         where = "through SLURM" if settings.executor == "slurm" else "on the Ray cluster"
-        gpus_too = f" and {settings.job_gpus} GPU{'s' * (settings.job_gpus > 1)}" if settings.job_gpus else ""
+        gpus_too = f" and {plural(settings.job_gpus, 'GPU')}" if settings.job_gpus else ""
         return (
             f"Trainings run {where}, each on {threads_words(job_threads(None))}{gpus_too}; at most {places()} at a "
             "time run or wait for a machine there. Other jobs run on this machine."

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from mdaf_core.analysis.significance import intervals_as_they_are
+from mdaf_core.base.words import listed
 from mdaf_core.data.store.sample import sample_words
 from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.metrics import registry
 from mdaf_core.reporting.paper import paragraph
-from mdaf_core.reporting.words import listed
 from mdaf_core.reporting.words import seeds as seed_words
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from pydantic import BaseModel
 
 from mdaf_core.analysis.convergence import diverged, unfinished
 from mdaf_core.base.errors import StudioError
+from mdaf_core.base.words import listed, plural
 from mdaf_core.data.store.sample import sample_note
 from mdaf_core.data.store.schema import SPLIT_NAMES
-from mdaf_core.reporting import words
-from mdaf_core.reporting.words import listed, seeds
+from mdaf_core.reporting.words import seeds
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.compared import StudyComparison
@@ -296,7 +296,7 @@ def _budgets(facts: _Facts) -> Iterator[Condition]:
             counts = [len(part.trials) for part in one.configurations]
             came_to = ""
             if one.budget is not None:  # of time, which is what is equal: how many trials that made hangs on the model
-                many = words.plural(max(counts), "trial")
+                many = plural(max(counts), "trial")
                 came_to = f" ({many if min(counts) == max(counts) else f'{min(counts)} to {many}'} each)"
                 others, beside = [run for run in others if run.study != one.id], "beside that search, "
             yield Condition(
@@ -310,7 +310,7 @@ def _budgets(facts: _Facts) -> Iterator[Condition]:
         names = {n: listed([name for name, count in tried.items() if count == n]) for n in (most, fewest)}
         yield Condition(
             kind="budget",
-            sentence=f"Budgets are unequal: {beside}on these data {words.plural(most, 'setting')} of {names[most]} "
+            sentence=f"Budgets are unequal: {beside}on these data {plural(most, 'setting')} of {names[most]} "
             f"were tried, and {fewest} of {names[fewest]}.",
             grave=True,
         )

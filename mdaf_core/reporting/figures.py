@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mdaf_core.base.errors import UsageError
+from mdaf_core.base.entries import known_entry
 from mdaf_core.reporting import conditions, provenance, topics
 from mdaf_core.reporting.figure import Figure, Kind
 from mdaf_core.reporting.material import Material
@@ -23,10 +23,8 @@ def make_figure(material: Material, name: str) -> Figure:
     Raises:
         UsageError: unknown name, or the study has nothing finished to draw it from.
     """
-    if name not in FIGURES:
-        raise UsageError(f"There is no figure {name!r}. Known: {', '.join(FIGURES)}.")
+    kind = known_entry(name, FIGURES, "is no figure")
     material.require_runs()
-    kind = FIGURES[name]
     chart, data, caption = kind.make(material)
     caption = f"{caption} {conditions.text(material.conditions_beside(name))}"
     metric = material.metric if kind.of_a_metric and material.metric != "auc" else ""

@@ -1,4 +1,4 @@
-"""Numbers and lists as every page, table and sentence writes them."""
+"""Numbers as every page, table and sentence writes them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,6 @@ def signed(value: float | None, digits: int = 1) -> str:
 def p_value(p: float | None) -> str:
     """Four decimals, `< 0.0001` below them, a dash where undefined: a p value is never printed as 0."""
     return MISSING if p is None or p != p else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 seed`, `1,200 seeds`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def seeds(counts: Sequence[int]) -> str:

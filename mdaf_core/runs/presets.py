@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from mdaf_core.base import notices
+from mdaf_core.base.entries import known_entry
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.validation import describe_validation_error
 from mdaf_core.models import registry
@@ -28,7 +29,7 @@ def _usable(preset: Preset) -> bool:
 
 def describe(name: str) -> str:
     """One line on a preset."""
-    return _found(name).title
+    return known_entry(name, registry.presets(), "is no preset").title
 
 
 def get_preset(name: str) -> RunConfig:
@@ -37,15 +38,8 @@ def get_preset(name: str) -> RunConfig:
     Raises:
         UsageError: unknown name; the message lists the known ones.
     """
-    preset = _found(name)
+    preset = known_entry(name, registry.presets(), "is no preset")
     if not _usable(preset):
         raise UsageError(f"The training settings of preset {name!r} are not valid: its file must be corrected.")
     training = TrainingConfig.model_validate(preset.training)
     return RunConfig(name=name, preset=name, model=preset.model.model_copy(deep=True), training=training)
-
-
-def _found(name: str) -> Preset:
-    known = registry.presets()
-    if name not in known:
-        raise UsageError(f"There is no preset {name!r}. Known: {', '.join(known)}.")
-    return known[name]

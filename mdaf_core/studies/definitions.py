@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdaf_core import plugins
 from mdaf_core.base import notices
+from mdaf_core.base.entries import known_entry
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.schema import LONGEST_HISTORY
 from mdaf_core.runs.config import RunConfig
@@ -182,9 +183,7 @@ def get_definition(name: str) -> Definition:
     Raises:
         UsageError: unknown name; the message lists the known ones.
     """
-    if found := _definitions().get(name):
-        return found
-    raise UsageError(f"There is no study definition {name!r}. Known: {', '.join(definition_names())}.")
+    return known_entry(name, _definitions(), "is no study definition")
 
 
 def configurations(

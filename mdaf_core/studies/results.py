@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mdaf_core.analysis.margins import AFTERWARDS
 from mdaf_core.analysis.plan import Conditions, departures, planned_margin, resolved_margin
 from mdaf_core.base.errors import UsageError
+from mdaf_core.base.words import plural, some
 from mdaf_core.metrics.registry import metric as known_metric
 from mdaf_core.runs import tracking
 from mdaf_core.runs.config import RunConfig
@@ -226,7 +227,7 @@ def _imports(study: Study) -> list[tuple[str, str, bool]]:
 
 
 def _seeds_words(seeds: Sequence[int]) -> str:
-    return f"{len(seeds)} seed{'' if len(seeds) == 1 else 's'} ({', '.join(map(str, seeds))})"
+    return f"{plural(len(seeds), 'seed')} ({', '.join(map(str, seeds))})"
 
 
 def _missing(study: Study, finished: Sequence[RunRecord]) -> list[str]:
@@ -241,9 +242,7 @@ def _missing(study: Study, finished: Sequence[RunRecord]) -> list[str]:
             imported = study.configuration(cell.configuration).imported
             how = "gone from the run store; import it again" if imported else _how_on(cell.state, study.id)
             out.setdefault(how, []).append(f"{cell.configuration} seed {cell.seed}")
-    return [
-        f"{', '.join(names[:6])}{f' and {len(names) - 6} more' * (len(names) > 6)}: {how}" for how, names in out.items()
-    ]
+    return [f"{some(names, 6)}: {how}" for how, names in out.items()]
 
 
 def _how_on(state: str, study: str) -> str:

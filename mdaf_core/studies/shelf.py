@@ -15,6 +15,7 @@ from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import check_name, writing
 from mdaf_core.base.locks import exclusive
 from mdaf_core.base.settings import get_settings
+from mdaf_core.base.words import listed
 from mdaf_core.queue import api
 from mdaf_core.queue import store as queue
 from mdaf_core.runs import tracking
@@ -146,7 +147,7 @@ def find(wanted: Wanted) -> list[Standing]:
         UsageError: there is no such state.
     """
     if wanted.state is not None and wanted.state not in STATES:
-        raise UsageError(f"A study is {', '.join(STATES[:-1])} or {STATES[-1]}; got {wanted.state!r}.")
+        raise UsageError(f"A study is {listed(STATES, 'or')}; got {wanted.state!r}.")
     found = standings(select(wanted))
     return [one for one in found if wanted.state is None or one.state == wanted.state]
 

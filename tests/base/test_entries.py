@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from mdaf_core.base.entries import LARGEST, whole_number
+from mdaf_core.base.entries import LARGEST, known_entry, whole_number
 from mdaf_core.base.errors import UsageError
 from mdaf_core.cli.main import app
 from mdaf_core.queue import api
@@ -72,3 +72,9 @@ def test_a_job_of_twenty_digits_is_none_that_there_is(home, verb: list[str], num
     assert f"There is no job {number}" in str(found.exception) + found.output
     with pytest.raises(UsageError, match=f"no job {number}"):
         api.get_job(int(number))
+
+
+def test_a_name_that_is_none_is_answered_with_those_there_are() -> None:
+    assert known_entry("a", {"a": 1, "b": 2}, "is no figure") == 1
+    with pytest.raises(UsageError, match=r"^There are no criteria 'c'\. Known: a, b\.$"):
+        known_entry("c", {"a": 1, "b": 2}, "are no criteria")

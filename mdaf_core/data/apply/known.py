@@ -85,10 +85,6 @@ class Saved:
         optional = self.folder / f"unseen/{field}.parquet"
         return self._read(f"unseen/{field}.parquet") if optional.exists() else pl.DataFrame(schema=_IDS)
 
-    @property
-    def has_log(self) -> bool:
-        return (self.folder / "events.parquet").exists()
-
     def events_of(self, users: np.ndarray) -> Events:
         path = self.folder / "events.parquet"
         if not path.exists() or not len(users):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mdaf_core.base.words import listed
 from mdaf_core.data.audit.base import Written
 from mdaf_core.data.audit.keys import Keys, groups_of_ids, groups_of_values, numbers
 from mdaf_core.data.audit.registry import Answer, check
@@ -103,7 +104,7 @@ def encodings(data: Written) -> Answer | None:
 def _sentence(asked: _Asked, ahead: list[str]) -> str:
     if asked.known:
         one = asked.known[0]
-        over = _listed(one.over)
+        over = listed([SPLIT_NAMES[part] for part in one.over])
         if one.what == "click rate":
             return (
                 f"The input {one.field!r} is the click rate of each {one.key}, computed over {over} rows: it follows "
@@ -136,11 +137,6 @@ def _label_of_the_next_row(data: Written, asked: _Asked) -> list[str]:
         return []
     least = max(_NEXT - 0.5, 5 * auc_error(label))
     return [name for name, values in asked.columns.items() if abs(auc(label, values[at]) - 0.5) > least]
-
-
-def _listed(parts: Parts) -> str:
-    words = [SPLIT_NAMES[part] for part in parts]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _of_the_id(values: np.ndarray, group: np.ndarray) -> bool:

@@ -13,6 +13,7 @@ from pydantic import Field
 from mdaf_core.base.entries import whole_number
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.base.progress import Progress
+from mdaf_core.base.words import plural
 from mdaf_core.data.formats.base import (
     RawTable,
     Size,
@@ -233,7 +234,7 @@ def _undescribed(ratings: pl.DataFrame, table: pl.DataFrame, key: str, path: Pat
         return []
     what, count = ("movie" if key == "item" else "user"), strangers.n_unique()
     return [
-        f"{path.name} does not describe {count:,} {what}{'s' if count > 1 else ''} of {len(strangers):,} ratings "
+        f"{path.name} does not describe {plural(count, what)} of {len(strangers):,} ratings "
         f"(for instance {what} {strangers[0]}): what it would say of them is 'missing'."
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from mdaf_core.base.errors import UsageError
+from mdaf_core.base.entries import known_entry
 from mdaf_core.data.formats import own_names
 from mdaf_core.data.formats.base import Source
 from mdaf_core.data.formats.plugged import plugged
@@ -25,10 +25,7 @@ def get_source(name: str) -> Source:
     """
     if name in own_names():
         return _own(name)
-    found = sources()
-    if name not in found:
-        raise UsageError(f"There is no source {name!r}. Known: {', '.join(found)}.")
-    return found[name]
+    return known_entry(name, sources(), "is no source")
 
 
 def _own(name: str) -> Source:

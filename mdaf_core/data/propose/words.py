@@ -94,8 +94,6 @@ PREDICTED = frozenset(
     _words("pred preds predicted prediction predictions pctr pcvr pctcvr ectr ecvr propensity logit logits yhat prob")
 )
 """What a model said of the row: it may have learned from the row's own label."""
-CLOCK_PARTS = frozenset(_words("hour minute weekday dow dayofweek day month year week hourmin quarter 小时 星期 曜日"))
-"""Parts of a time that come back, and so may be ids."""
 STATES = frozenset(
     _words(
         "weekend holiday weekday workday new vip male female mobile member premium student live video author streamer "

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from mdaf_core.base.errors import BadInputError
+from mdaf_core.base.words import plural
 
 
 def positions(wanted: pl.Series, known: pl.Series, path: Path, first_line: int | None = None) -> pl.Series:
@@ -37,6 +38,6 @@ def undescribed(name: str, what: str, wanted: pl.Series, position: pl.Series) ->
     strangers = wanted.filter(position.is_null())
     count = strangers.n_unique()
     return [
-        f"{name} does not describe {count:,} {what}{'s' if count > 1 else ''} of {len(strangers):,} rows (for instance "
+        f"{name} does not describe {plural(count, what)} of {len(strangers):,} rows (for instance "
         f"{what} {strangers[0]}): what it would say of them is 'missing'."
     ]

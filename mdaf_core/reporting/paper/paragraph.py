@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mdaf_core.analysis.significance import ONE_SEED, intervals_as_they_are
+from mdaf_core.base.words import listed, plural
 from mdaf_core.data.store.sample import sample_words
 from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.metrics import registry
@@ -56,7 +57,7 @@ def results_paragraph(
     how_many = words.seeds(counts).replace("one seed", "1 seed") + (" each" if len(counts) > 1 else "")
     out = [
         Sentence(
-            f"On data set {study.dataset} ({split_words}), {words.plural(len(counts), 'configuration')} "
+            f"On data set {study.dataset} ({split_words}), {plural(len(counts), 'configuration')} "
             f"{'was' if len(counts) == 1 else 'were'} trained with {how_many} and evaluated on "
             f"{rows}; the weights are those of the epoch with the best validation AUC (log loss where there is none).",
             "counts of finished runs and rows",
@@ -136,7 +137,7 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
         out.append(
             Sentence(
                 f"With one seed the variance over seeds is unknown, so nothing is claimed about "
-                f"{words.listed([c.configuration for c in single])} against {comparison.reference}.",
+                f"{listed([c.configuration for c in single])} against {comparison.reference}.",
                 "the number of shared seeds",
             )
         )
@@ -148,7 +149,7 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
             out.append(Sentence(f"{found.text.removesuffix('.')}{said}", found.source))
     unshown = [c for c in others if c.verdict == "not shown" and c.difference is not None]
     if unshown:
-        names = words.listed([c.configuration for c in unshown])
+        names = listed([c.configuration for c in unshown])
         many = len(unshown) > 1
         figures = "; ".join(
             f"{c.configuration + ': ' if many else ''}{_figures(c)}, adjusted {_p(c.p_adjusted)}" for c in unshown
@@ -180,7 +181,7 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
             Sentence(
                 f"Differences are means over seeds, paired by seed, with 95% intervals that cover "
                 f"{_covers(comparison)}{as_they_are}; p values are adjusted by Holm's method over "
-                f"{words.plural(comparison.tests, 'comparison')}. "
+                f"{plural(comparison.tests, 'comparison')}. "
                 + (
                     "No margin was set, so equivalence was not tested (1 bp = 0.0001)."
                     if comparison.margin_bp is None
@@ -196,7 +197,7 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
         text = f"The {pooled} of {metric} over seeds was {comparison.noise_floor * 1e4:.1f} bp"
         if below:
             noun, verb = ("difference", "is") if len(below) == 1 else ("differences", "are")
-            text += f"; the {noun} of {words.listed(below)} {verb} smaller than that"
+            text += f"; the {noun} of {listed(below)} {verb} smaller than that"
         text += "."
         out.append(Sentence(text, ASIDE[1]))
     return out

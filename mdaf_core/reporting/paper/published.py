@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mdaf_core.analysis.significance import LEVEL
-from mdaf_core.base.words import some
+from mdaf_core.base.words import listed, plural, some
 from mdaf_core.reporting import words
 from mdaf_core.reporting.paper.paragraph import Sentence
 from mdaf_core.reporting.paper.table import PaperTable
@@ -51,7 +51,7 @@ def _runs(audit: Audit) -> list[Sentence]:
     source = f" ({audit.source})" if audit.source else ""
     source += f" in {audit.lines:,} lines" if audit.lines > audit.runs else ""
     kinds = audit.kinds
-    parts = [f"{count:,} by {words.plural(seeds, 'seed')} each" for seeds, count in sorted(kinds.seeded.items())]
+    parts = [f"{count:,} by {plural(seeds, 'seed')} each" for seeds, count in sorted(kinds.seeded.items())]
     parts += [
         f"{count:,} by {what}"
         for count, what in (
@@ -65,16 +65,16 @@ def _runs(audit: Audit) -> list[Sentence]:
     ]
     out = [
         Sentence(
-            f"{words.plural(audit.runs, 'reported run')}{source}: {words.plural(kinds.cells, 'pair')} of a model and a "
-            f"data set, {words.plural(len(audit.data_sets), 'data set')}. The figures are reported, not computed here.",
+            f"{plural(audit.runs, 'reported run')}{source}: {plural(kinds.cells, 'pair')} of a model and a "
+            f"data set, {plural(len(audit.data_sets), 'data set')}. The figures are reported, not computed here.",
             "the table's lines",
         ),
-        Sentence(f"Of these pairs are known: {words.listed(parts)}.", "the table's lines"),
+        Sentence(f"Of these pairs are known: {listed(parts)}.", "the table's lines"),
     ]
     if kinds.conflicting:
         out.append(
             Sentence(
-                f"In {words.plural(len(kinds.conflicting), 'pair')} a seed has several figures, so that something else "
+                f"In {plural(len(kinds.conflicting), 'pair')} a seed has several figures, so that something else "
                 f"than the seed differs: {some(kinds.conflicting)}.",
                 "the table's seeds",
             )
@@ -85,7 +85,7 @@ def _runs(audit: Audit) -> list[Sentence]:
 def _seeds(found: BestOfSeeds) -> list[Sentence]:
     added = (
         f" The best seed lies {words.signed(found.best_would_add_bp)} bp from the mean, on average over "
-        f"{words.plural(found.all_groups, 'pair')}: what showing it instead would add."
+        f"{plural(found.all_groups, 'pair')}: what showing it instead would add."
         if found.best_would_add_bp is not None
         else ""
     )
@@ -104,7 +104,7 @@ def _seeds(found: BestOfSeeds) -> list[Sentence]:
         told += [f"too short to tell the seeds apart in {found.untold}"] * bool(found.untold)
         neither = total - found.means - found.untold
         told += [f"no seed's and not the mean in {neither}"] * bool(neither)
-        text = f"Of {total} {pairs} the shown figure is {words.listed(told)}."
+        text = f"Of {total} {pairs} the shown figure is {listed(told)}."
         return [Sentence(text + added, _SHOWN)]
     same = f"that of seed {found.seed}" if found.seed_in == found.of_a_seed else "that of one seed"
     most = f" (in {found.seed_in} that of seed {found.seed})" if 0 < found.seed_in < found.of_a_seed else ""
@@ -115,7 +115,7 @@ def _seeds(found: BestOfSeeds) -> list[Sentence]:
     out = [
         Sentence(
             f"In {found.of_a_seed} of {total} {pairs} the shown figure is {same}{most}"
-            f"{', ' + words.listed(rest) if rest else ', not the mean'}.",
+            f"{', ' + listed(rest) if rest else ', not the mean'}.",
             _SHOWN,
         ),
         Sentence(
@@ -145,7 +145,7 @@ def _test(found: ChosenOnTest) -> list[Sentence]:
     if found.identical_sets:
         out.append(
             Sentence(
-                f"All {found.identical_in_sets:,} lines of {words.listed(found.identical_sets)} have validation "
+                f"All {found.identical_in_sets:,} lines of {listed(found.identical_sets)} have validation "
                 "figures equal to their test figures: whatever was chosen there was chosen on test rows.",
                 "validation and test figures, line by line",
             )
@@ -170,7 +170,7 @@ def _test(found: ChosenOnTest) -> list[Sentence]:
     if told:
         out.append(
             Sentence(
-                f"In {words.plural(told, 'pair')} the run best on validation and the run best on test differ in what "
+                f"In {plural(told, 'pair')} the run best on validation and the run best on test differ in what "
                 f"would be shown: the shown figure is the best on test in {found.shown_best_on_test}, that best on "
                 f"validation in {found.shown_best_on_validation}, neither in {found.shown_neither}"
                 + (
@@ -185,7 +185,7 @@ def _test(found: ChosenOnTest) -> list[Sentence]:
         none = f", like that of none of its runs in {found.of_no_run}" if found.of_no_run else ""
         out.append(
             Sentence(
-                f"Of {words.plural(found.shown_cells, 'pair')} with several runs the shown figure is printed like the "
+                f"Of {plural(found.shown_cells, 'pair')} with several runs the shown figure is printed like the "
                 f"best on test in {found.all_best_on_test}, like that of the run best on validation in "
                 f"{found.all_best_on_validation}{none}.",
                 _SHOWN,
@@ -195,7 +195,7 @@ def _test(found: ChosenOnTest) -> list[Sentence]:
         out.append(
             Sentence(
                 f"Choosing among a pair's runs by the test instead of by validation changes the figure in "
-                f"{len(found.selections):,} of {words.plural(found.cells, 'pair')} with several, by "
+                f"{len(found.selections):,} of {plural(found.cells, 'pair')} with several, by "
                 f"{words.signed(found.gain_bp)} bp on average, at most {words.signed(found.largest_gain_bp)} bp "
                 f"({found.largest_gain}).",
                 "test figures of the run best on validation and of the run best on test",
@@ -230,19 +230,19 @@ def of_data_set(found: DataSetFound) -> str:
     known = len(found.leads) + 1
     best = f"{found.reference}, {'the best mean' if found.chosen else 'the reference'} of {known} models with seeds"
     sure = [lead for lead in found.leads if lead.verdict in ("better", "worse")]
-    count = words.plural(len(found.leads), "comparison")
+    count = plural(len(found.leads), "comparison")
     head = f"{found.name} ({found.metric.title}): "
     if sure:
-        listed = "; ".join(f"{lead.model} {lead_words(lead, found)}" for lead in sure[:6])
+        leads = "; ".join(f"{lead.model} {lead_words(lead, found)}" for lead in sure[:6])
         more = f"; and {len(sure) - 6} more" if len(sure) > 6 else ""
-        head += f"{len(sure)} of {count} with {best}, survive Holm, by how much it leads: {listed}{more}."
+        head += f"{len(sure)} of {count} with {best}, survive Holm, by how much it leads: {leads}{more}."
     else:
         known_p = [lead.p_holm for lead in found.leads if lead.p_holm is not None]
         why = f"smallest adjusted p {words.p_value(min(known_p))}" if known_p else "no difference varies over seeds"
         head += f"no model differs from {best}, after Holm over {count} ({why})."
     parity = [lead.model for lead in found.leads if lead.verdict == "parity"]
     if parity:
-        head += f" Parity within {found.margin_words}: {words.listed(parity)}."
+        head += f" Parity within {found.margin_words}: {listed(parity)}."
     if found.rank_correlation is not None:
         head += (
             f" The shown order has rank correlation {_correlation(found)} with the order of the "
@@ -294,14 +294,14 @@ def _settings(data_sets: Sequence[DataSetFound]) -> list[Sentence]:
     for found in uneven:
         counts = sorted(entry.settings for entry in found.entries)
         text = (
-            f"{found.name}: models were given from {counts[0]} to {words.plural(counts[-1], 'setting')} "
+            f"{found.name}: models were given from {counts[0]} to {plural(counts[-1], 'setting')} "
             f"(median {counts[len(counts) // 2]})"
         )
         if found.best_at_equal_budget is not None:
             best = found.entries[0].model
             same = found.best_at_equal_budget == best
             text += (
-                f"; with {words.plural(found.budget or 0, 'setting')} each, the best on validation of those drawn, "
+                f"; with {plural(found.budget or 0, 'setting')} each, the best on validation of those drawn, "
                 f"{f'{best} stays' if same else f'{found.best_at_equal_budget}, not {best}, is'} the best expected"
             )
             if found.budget_rank_correlation is not None:

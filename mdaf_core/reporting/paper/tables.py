@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mdaf_core.base.errors import UsageError
+from mdaf_core.base.entries import known_entry
 from mdaf_core.reporting import conditions, topics
 from mdaf_core.reporting.paper.table import PaperTable
 
@@ -23,8 +23,7 @@ def make_table(material: Material, name: str) -> PaperTable:
     Raises:
         UsageError: unknown name, or the study has nothing finished to make it from.
     """
-    if name not in TABLES:
-        raise UsageError(f"There is no table {name!r}. Known: {', '.join(TABLES)}.")
+    _, make = known_entry(name, TABLES, "is no table")
     material.require_runs()
-    table = TABLES[name][1](material)
+    table = make(material)
     return replace(table, caption=f"{table.caption} {conditions.text(material.conditions_beside(name))}")

@@ -8,6 +8,7 @@ import polars as pl
 
 from mdaf_core.analysis.margins import AFTERWARDS
 from mdaf_core.analysis.plan import MARKS, NO_PLAN, marked, unplanned_mark
+from mdaf_core.base.words import listed, plural
 from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.metrics.registry import metric
 from mdaf_core.reporting import parts
@@ -16,7 +17,7 @@ from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics.comparison.frames import with_symbol
 from mdaf_core.reporting.topics.comparison.table import MARKS as WORD_MARKS
 from mdaf_core.reporting.topics.comparison.table import ranks
-from mdaf_core.reporting.words import MISSING, listed, plural, signed
+from mdaf_core.reporting.words import MISSING, signed
 
 if TYPE_CHECKING:
     import altair as alt

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.words import listed
 from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.reporting import captions, parts
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics import cost
-from mdaf_core.reporting.words import MISSING, listed
+from mdaf_core.reporting.words import MISSING
 from mdaf_core.studies.histories import length_word, lines
 
 if TYPE_CHECKING:

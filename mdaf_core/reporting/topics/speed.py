@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from mdaf_core.base.errors import UsageError
+from mdaf_core.base.words import listed
 from mdaf_core.predicting.measured import WAYS, Measured, kept
 from mdaf_core.reporting import parts
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.paper.table import PaperTable
-from mdaf_core.reporting.words import MISSING, listed
+from mdaf_core.reporting.words import MISSING
 
 if TYPE_CHECKING:
     import altair as alt

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
+from mdaf_core.base.words import listed
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import EVALUATED, SPLIT_NAMES, SPLITS, Split
 from mdaf_core.runs.importing.columns import Columns
@@ -112,8 +113,8 @@ def _by_key(
     same score then: any order of them is the same."""
     by_row = columns.key == "row-id"
     names = [name for name in (columns.user, columns.item, columns.time) if name]
-    how = f"row id (column {columns.row_id!r})" if by_row else f"{_and(names)} (raw ids)"
-    whose = f"the {_and([SPLIT_NAMES[name] for name in splits])} rows of {dataset.name!r}"
+    how = f"row id (column {columns.row_id!r})" if by_row else f"{listed(names)} (raw ids)"
+    whose = f"the {listed([SPLIT_NAMES[name] for name in splits])} rows of {dataset.name!r}"
     head = f"{table.name} does not fit {whose}, matched by {how}:"
     in_data, in_file = rows.group_by(key).agg(data=pl.len()), mine.group_by(key).agg(file=pl.len())
     counted = mine.join(in_data, on=key, how="left", maintain_order="left").join(
@@ -152,7 +153,7 @@ def _by_key(
         raise Refused(head, problems, hint)
     if (fitting["data"] > 1).any():
         many = int((fitting["data"] > 1).sum())
-        notes = [*notes, f"{many:,} rows share their {_and(names)} with others, and have one score for all of them."]
+        notes = [*notes, f"{many:,} rows share their {listed(names)} with others, and have one score for all of them."]
     at: dict[Split, np.ndarray] = {}
     for split in splits:
         of_split = pairs.filter(pl.col("split_of") == split).sort("position")
@@ -245,7 +246,3 @@ def _row_words(dataset: PreparedDataset, split: Split, position: int) -> str:
 
 def _word(by_row: bool) -> str:
     return "row " if by_row else ""
-
-
-def _and(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))

@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import BaseModel, Field
 
 from mdaf_core.base.errors import UsageError
+from mdaf_core.base.words import some
 from mdaf_core.runs.published.metric import key_of, likeness, tokens
 
 Part = Literal["val", "test", "shown"]
@@ -392,6 +393,5 @@ def described(columns: Columns) -> list[str]:
     if columns.flag:
         out.append(f"Marks the lines that are shown: {columns.flag}.")
     if columns.unused:
-        more = len(columns.unused) - 12
-        out.append(f"Not used: {', '.join(columns.unused[:12])}{f' and {more} more' if more > 0 else ''}.")
+        out.append(f"Not used: {some(columns.unused, 12)}.")
     return [*out, *columns.guesses]

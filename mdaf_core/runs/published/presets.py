@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from mdaf_core.base.errors import UsageError
+from mdaf_core.base.entries import known_entry
 from mdaf_core.runs.published.columns import propose
 from mdaf_core.runs.published.read import read_runs
 from mdaf_core.runs.published.table import Published, build
@@ -27,7 +27,6 @@ def preset(name: str) -> Published:
     Raises:
         UsageError: unknown name.
     """
-    if name not in PRESETS:
-        raise UsageError(f"There is no preset {name!r}. Known: {', '.join(PRESETS)}.")
+    _, source = known_entry(name, PRESETS, "is no preset")
     frame = read_runs(Path(__file__).with_name(f"{name}.csv")).frame
-    return replace(build(frame, propose(frame)), source=PRESETS[name][1])
+    return replace(build(frame, propose(frame)), source=source)

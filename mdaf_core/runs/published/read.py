@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from mdaf_core.base.errors import BadInputError
+from mdaf_core.base.words import some
 from mdaf_core.data.reading.blocks import check_file
 from mdaf_core.data.reading.table_file import TableFile, delimiter_of
 from mdaf_core.runs.published import fuxictr, tensorboard
@@ -78,7 +79,9 @@ def _of_files(files: Sequence[Path], root: Path) -> RawRuns:
             form, used = "a table with a header", list(files)
     others = [str(file.relative_to(root)) for file in files if file not in used]
     if others:
-        notes.append(f"{len(others):,} of {len(files):,} files are of another form and are not read: {_some(others)}.")
+        notes.append(
+            f"{len(others):,} of {len(files):,} files are of another form and are not read: {some(others, 5)}."
+        )
     if len(frame) > _MOST_LINES:
         raise BadInputError(f"These are {len(frame):,} lines of runs; at most {_MOST_LINES:,} are read.", root)
     return RawRuns(frame, form, notes)
@@ -139,8 +142,3 @@ def _table(file: Path) -> pl.DataFrame:
     plain = [name for name in frame.columns if not frame[name].dtype.is_nested() and frame[name].dtype != pl.Binary]
     text = frame.select(pl.col(name).cast(pl.String).str.strip_chars() for name in plain)
     return text.with_columns(pl.when(pl.all() != "").then(pl.all()))
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from mdaf_core.base.errors import BadInputError, UsageError
+from mdaf_core.base.words import some
 from mdaf_core.data.store.schema import EVALUATED
 from mdaf_core.metrics.registry import titles
 from mdaf_core.runs.published.columns import (
@@ -97,7 +98,7 @@ def build(frame: pl.DataFrame, columns: Columns, lower: Iterable[str] = (), high
     """
     if not any(columns.figures(part) for part in EVALUATED):
         raise UsageError(
-            f"No column holds figures of a metric. Name one: --test METRIC=COLUMN. Columns: {_some(frame.columns, 40)}."
+            f"No column holds figures of a metric. Name one: --test METRIC=COLUMN. Columns: {some(frame.columns, 40)}."
         )
     notes: list[str] = []
     read = len(frame)
@@ -286,9 +287,4 @@ def _lines(count: int) -> str:
 
 def _counted(counts: Counter[str], most: int = 5) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return _some([f"{name} ({count:,})" for name, count in ordered], most)
-
-
-def _some(values: Sequence[str], most: int) -> str:
-    more = len(values) - most
-    return ", ".join(values[:most]) + (f" and {more:,} more" if more > 0 else "")
+    return some([f"{name} ({count:,})" for name, count in ordered], most)

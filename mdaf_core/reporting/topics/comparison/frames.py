@@ -11,9 +11,9 @@ import polars as pl
 from mdaf_core.analysis.compared import mark_legend
 from mdaf_core.analysis.margins import bp_words
 from mdaf_core.analysis.significance import BP, intervals_as_they_are
-from mdaf_core.base.words import some
+from mdaf_core.base.words import plural, some
 from mdaf_core.data.store.sample import sample_words
-from mdaf_core.reporting.words import plural, seeds, sentence
+from mdaf_core.reporting.words import seeds, sentence
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison

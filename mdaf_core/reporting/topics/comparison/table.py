@@ -10,13 +10,14 @@ import polars as pl
 from mdaf_core.analysis.compared import mark_legend
 from mdaf_core.analysis.comparison import mean_of
 from mdaf_core.analysis.plan import unplanned_mark
+from mdaf_core.base.words import listed, plural
 from mdaf_core.data.store.sample import sample_words
 from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.metrics.registry import in_results, metric
 from mdaf_core.reporting import captions
 from mdaf_core.reporting.paper.paragraph import not_comparable
 from mdaf_core.reporting.paper.table import PaperTable
-from mdaf_core.reporting.words import MISSING, listed, seeds, signed
+from mdaf_core.reporting.words import MISSING, seeds, signed
 from mdaf_core.runs.groups import by_configuration
 from mdaf_core.runs.metric_values import metric_of
 
@@ -115,7 +116,7 @@ def _results_caption(comparison: StudyComparison, unknown: Sequence[str]) -> str
                 if shown
                 else f"No difference{' and no equivalence' if tested else ''} is shown"
             )
-            + f", at 5% after Holm's correction over {comparison.tests} comparison{'s' * (comparison.tests > 1)}."
+            + f", at 5% after Holm's correction over {plural(comparison.tests, 'comparison')}."
         )
     if legend := mark_legend(comparison):
         parts.append(f"{legend}.")

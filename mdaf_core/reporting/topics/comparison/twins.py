@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from mdaf_core.base.errors import StudioError
+from mdaf_core.base.words import plural
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.metrics.registry import metric_words
 from mdaf_core.reporting.conditions import split_words
 from mdaf_core.reporting.topics.comparison.frames import with_symbol
-from mdaf_core.reporting.words import plural
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.twins import Fate, TwinComparison
