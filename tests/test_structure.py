@@ -37,7 +37,7 @@ TESTED_IN = {
     "pages/test_tuning_page.py": "pages: launch_tune tuning",
     "analysis/test_published.py": "mdaf_core.analysis.published.found",
     "cli": "mdaf_core.__main__ mdaf_core.cli: best data evaluate factorial gates imports jobs "
-    "gate_views metrics output predict results scores shelf speed store study twins",
+    "gate_views metrics options output predict results scores shelf speed store study twins",
     "data/test_export_folders.py": "mdaf_core.data.store: export_fuxictr export_libsvm",
     "data/test_formats.py": "mdaf_core.data.formats: criteo parts table mdaf_core.data.reading: described json_lines "
     "part_folders parts table_columns table_files",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mdaf_core.base.errors import UsageError
-from mdaf_core.cli.evaluate import MarginOption, chosen_margin, comparison_text
-from mdaf_core.cli.gates import EvaluatedSplit
+from mdaf_core.cli.evaluate import comparison_text
+from mdaf_core.cli.options import EvaluatedSplit, ItemsOption, MarginOption, chosen_margin
 from mdaf_core.cli.output import JsonOption, emit, number, table
 from mdaf_core.metrics.registry import named
 
@@ -27,9 +27,7 @@ def command(
     margin: MarginOption = None,
     split: Annotated[EvaluatedSplit | None, typer.Option(help="Rows; default: the first study's plan.")] = None,
     metric: Annotated[str | None, typer.Option(help=f"{named(keys=True)}; default: the first study's plan.")] = None,
-    items: Annotated[
-        bool, typer.Option("--items", help="Intervals cover other items as well as other users and seeds.")
-    ] = False,
+    items: ItemsOption = False,
     latex: Annotated[bool, typer.Option("--latex", help="The table for the paper, as LaTeX.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Every difference, interval and p value, as CSV.")] = False,
     as_json: JsonOption = False,

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from mdaf_core.cli.gates import EvaluatedSplit
+from mdaf_core.cli.options import MetricOption, SplitOption, StudyId
 from mdaf_core.cli.output import JsonOption, emit, number, table
-from mdaf_core.metrics.registry import named
 
 
 def command(
-    study: Annotated[str, typer.Argument(help="Id of a study.")],
-    split: Annotated[EvaluatedSplit | None, typer.Option(help="Rows; default: the study's plan.")] = None,
-    metric: Annotated[str | None, typer.Option(help=f"{named(keys=True)}; default: the study's plan.")] = None,
+    study: StudyId,
+    split: SplitOption = None,
+    metric: MetricOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """See which configurations may be the best.

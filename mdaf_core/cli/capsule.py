@@ -9,10 +9,8 @@ import typer
 
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.words import plural
-from mdaf_core.cli.evaluate import MarginOption, chosen_margin
-from mdaf_core.cli.gates import EvaluatedSplit
+from mdaf_core.cli.options import MarginOption, MetricOption, SplitOption, StudyId, chosen_margin
 from mdaf_core.cli.output import JsonOption, emit
-from mdaf_core.metrics.registry import named
 
 if TYPE_CHECKING:
     from mdaf_core.reporting.capsule.verify import Verified
@@ -21,16 +19,14 @@ SHOWN = 40  # differences; --json has all
 
 
 def command(
-    study: Annotated[str, typer.Argument(help="Id of a study.")],
+    study: StudyId,
     out: Annotated[Path, typer.Option("--out", help="File to write: NAME.html.")],
     anonymous: Annotated[
         bool, typer.Option("--anonymous", help="Without title, note, names of people and machines, paths, commits.")
     ] = False,
     title: Annotated[str, typer.Option(help="Shown instead of the study's.")] = "",
-    split: Annotated[
-        EvaluatedSplit | None, typer.Option(help="Rows that the results are on; default: the study's plan.")
-    ] = None,
-    metric: Annotated[str | None, typer.Option(help=f"To compare by: {named(keys=True)}; default: the plan's.")] = None,
+    split: SplitOption = None,
+    metric: MetricOption = None,
     margin: MarginOption = None,
     as_json: JsonOption = False,
 ) -> None:

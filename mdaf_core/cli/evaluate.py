@@ -9,56 +9,35 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mdaf_core.base.errors import StudioError, UsageError
-from mdaf_core.cli.gates import EvaluatedSplit
+from mdaf_core.cli.options import (
+    DifferenceOption,
+    ItemsOption,
+    MarginOption,
+    MetricOption,
+    SplitOption,
+    StudyId,
+    chosen_margin,
+)
 from mdaf_core.cli.output import JsonOption, emit, number, table
-from mdaf_core.metrics.registry import in_bp, named
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.analysis.criteria import CriterionResult
-    from mdaf_core.analysis.margins import Margin
     from mdaf_core.analysis.overfitting import Overfitting
     from mdaf_core.analysis.power import Power
     from mdaf_core.analysis.reported_results import ReportedResult, ReportedTable
     from mdaf_core.reporting.conditions import Condition
     from mdaf_core.runs.tracking import RunRecord
 
-MarginOption = Annotated[
-    str | None,
-    typer.Option(
-        "--margin",
-        "--margin-bp",
-        help=f"What counts as parity: bp of {named(in_bp)} (20), or a share of the reference's gain over the base "
-        "rate (1%); none: parity is not tested. Default: the study's plan.",
-    ),
-]
-
-
-def chosen_margin(text: str | None) -> Margin | str | None:
-    """The margin of `--margin` as `studies.results.compare` takes it."""
-    from mdaf_core.analysis.margins import parse_margin
-    from mdaf_core.studies.results import PLANNED
-
-    return PLANNED if text is None else parse_margin(text)
-
 
 def compare(
-    study: Annotated[str, typer.Argument(help="Id of a study.")],
+    study: StudyId,
     reference: Annotated[str | None, typer.Option(help="Configuration to compare with; default: the study's.")] = None,
     margin: MarginOption = None,
-    split: Annotated[
-        EvaluatedSplit | None, typer.Option(help="Rows that are compared; default: the study's plan.")
-    ] = None,
-    metric: Annotated[
-        str | None,
-        typer.Option(help=f"{named(keys=True)}; default: the study's plan."),
-    ] = None,
-    difference_bp: Annotated[
-        float | None, typer.Option(help="Difference in bp of the metric to find rows and seeds for.")
-    ] = None,
-    items: Annotated[
-        bool, typer.Option("--items", help="Intervals cover other items as well as other users and seeds.")
-    ] = False,
+    split: SplitOption = None,
+    metric: MetricOption = None,
+    difference_bp: DifferenceOption = None,
+    items: ItemsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare a study's configurations with one of them.
@@ -198,7 +177,7 @@ def _reported(found: ReportedTable) -> str:
 
 
 def criteria(
-    study: Annotated[str, typer.Argument(help="Id of a study.")],
+    study: StudyId,
     preset: Annotated[
         list[str] | None,
         typer.Option(

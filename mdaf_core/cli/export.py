@@ -10,10 +10,8 @@ import typer
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.words import plural
-from mdaf_core.cli.evaluate import MarginOption, chosen_margin
-from mdaf_core.cli.gates import EvaluatedSplit
+from mdaf_core.cli.options import MarginOption, MetricOption, SplitOption, StudyId, chosen_margin
 from mdaf_core.cli.output import JsonOption, emit
-from mdaf_core.metrics.registry import named
 
 
 class FigureType(StrEnum):
@@ -28,15 +26,10 @@ class FigureType(StrEnum):
 
 
 def command(
-    study: Annotated[str, typer.Argument(help="Id of a study.")],
+    study: StudyId,
     out: Annotated[Path, typer.Option("--out", help="Folder to write into; made if it does not exist.")],
-    split: Annotated[
-        EvaluatedSplit | None, typer.Option(help="Rows that the results are on; default: the study's plan.")
-    ] = None,
-    metric: Annotated[
-        str | None,
-        typer.Option(help=f"To compare by: {named(keys=True)}; default: the plan's."),
-    ] = None,
+    split: SplitOption = None,
+    metric: MetricOption = None,
     margin: MarginOption = None,
     typeface: Annotated[
         FigureType,

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mdaf_core.cli.evaluate import MarginOption, chosen_margin
-from mdaf_core.cli.gates import EvaluatedSplit
+from mdaf_core.cli.options import MarginOption, MetricOption, SplitOption, chosen_margin
 from mdaf_core.cli.output import JsonOption, emit, number, table
-from mdaf_core.metrics.registry import named
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.factorial import Effects
@@ -17,8 +15,8 @@ if TYPE_CHECKING:
 
 def command(
     study: Annotated[str, typer.Argument(help="Id of a factorial study.")],
-    split: Annotated[EvaluatedSplit | None, typer.Option(help="Rows; default: the study's plan.")] = None,
-    metric: Annotated[str | None, typer.Option(help=f"{named(keys=True)}; default: the study's plan.")] = None,
+    split: SplitOption = None,
+    metric: MetricOption = None,
     margin: MarginOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mdaf_core.cli.options import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, plain, say, table
 
 if TYPE_CHECKING:
@@ -28,13 +29,6 @@ class GateValue(StrEnum):
     sequential = "sequential"
     static_size = "static_size"
     sequential_size = "sequential_size"
-
-
-class EvaluatedSplit(StrEnum):
-    """Splits that runs leave predictions of."""
-
-    val = "val"
-    test = "test"
 
 
 def command(

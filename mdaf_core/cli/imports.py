@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mdaf_core.cli.gates import EvaluatedSplit
+from mdaf_core.cli.options import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit
 from mdaf_core.cli.results import results
 

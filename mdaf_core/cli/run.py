@@ -10,7 +10,7 @@ import typer
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.words import plural
-from mdaf_core.cli.gates import EvaluatedSplit
+from mdaf_core.cli.options import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, table
 from mdaf_core.runs.files import SINGLE_RUNS
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mdaf_core.cli.options import DifferenceOption, names
 from mdaf_core.cli.output import JsonOption, emit
 from mdaf_core.metrics.registry import in_bp, named
 
@@ -39,9 +40,7 @@ def command(
     ] = None,
     scores: Annotated[Kind, typer.Option(help="Default: probabilities where all lie from 0 to 1.")] = Kind.auto,
     items: Annotated[bool, typer.Option("--items", help="Intervals cover other items as well.")] = False,
-    difference_bp: Annotated[
-        float | None, typer.Option(help="Difference in bp of the metric to find rows and seeds for.")
-    ] = None,
+    difference_bp: DifferenceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare models by their scores of the same rows, in a file.
@@ -63,7 +62,7 @@ def command(
         label=label,
         user=user,
         item=item,
-        models=[name.strip() for name in models.split(",")] if models else None,
+        models=names(models) or None,
         scores=scores.value,
         over_items=items,
     )

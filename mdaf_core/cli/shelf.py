@@ -13,12 +13,12 @@ from mdaf_core.base import notices
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.files import reading
 from mdaf_core.base.words import plural
+from mdaf_core.cli.options import OnlyOption, SettingsOption, StudyId, names
 from mdaf_core.cli.output import JsonOption, emit, number, table
 from mdaf_core.studies import changing, shelf
 from mdaf_core.studies.seeds import parse_seeds
 from mdaf_core.studies.store import get_study, readable_studies
 
-StudyId = Annotated[str, typer.Argument(metavar="STUDY", help="A study's id.")]
 StudyIds = Annotated[list[str], typer.Argument(metavar="STUDY…", help="Ids of studies.")]
 
 
@@ -184,13 +184,10 @@ def empty_bin(
 
 def clone(
     study: StudyId,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of every configuration that has it."),
-    ] = None,
+    settings: SettingsOption = None,
     seeds: Annotated[str | None, typer.Option(help="Other seeds, e.g. 42,43.")] = None,
     data: Annotated[str | None, typer.Option("--data", help="Another prepared data set.")] = None,
-    only: Annotated[str | None, typer.Option(help="Only these configurations, e.g. mdaf-full,lr.")] = None,
+    only: OnlyOption = None,
     title: Annotated[str, typer.Option(help="Its title.")] = "",
     acknowledge: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Accept a failed audit check of other data by its id.")
@@ -207,7 +204,7 @@ def clone(
         overrides=settings or (),
         seeds=parse_seeds(seeds) if seeds is not None else None,
         dataset=data,
-        only=[name.strip() for name in only.split(",")] if only else (),
+        only=names(only),
         title=title,
         acknowledged=acknowledge or (),
     )

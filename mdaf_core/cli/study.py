@@ -15,7 +15,7 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.base.progress import duration
 from mdaf_core.base.words import plural
 from mdaf_core.cli import shelf, tune
-from mdaf_core.cli.gates import EvaluatedSplit
+from mdaf_core.cli.options import AcknowledgeOption, EvaluatedSplit, OnlyOption, SettingsOption, StudyId, names
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import EVALUATED, MAX_HISTORY
@@ -62,11 +62,8 @@ def run(
         typer.Option("--data", help="Name of a prepared data set; several: a study on each, compared by `across`."),
     ],
     seeds: Annotated[str | None, typer.Option(help="Seeds, e.g. 42,43; default: the definition's.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of every configuration that has it."),
-    ] = None,
-    only: Annotated[str | None, typer.Option(help="Only these configurations, e.g. mdaf-full,lr.")] = None,
+    settings: SettingsOption = None,
+    only: OnlyOption = None,
     models: Annotated[
         str | None, typer.Option(help="These presets in the place of the definition's, e.g. mdaf-sequential,bst.")
     ] = None,
@@ -92,9 +89,7 @@ def run(
         ),
     ] = None,
     title: Annotated[str, typer.Option(help="Shown in the app.")] = "",
-    acknowledge: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Accept a failed audit check by its id.")
-    ] = None,
+    acknowledge: AcknowledgeOption = None,
     twin: Annotated[
         bool, typer.Option("--twin", help="And the same study on a split by time of the same input, see `study twin`.")
     ] = False,
@@ -125,8 +120,8 @@ def run(
     marked as chosen after results were seen.
     """
     configs: dict[str, Any] = {
-        "only": _names(only),
-        "models": _names(models),
+        "only": names(only),
+        "models": names(models),
         "histories": parse_lengths(histories) if histories else (),
         "windows": windows,
     }
@@ -172,7 +167,7 @@ def run(
 
 @app.command("twin")
 def twin_command(
-    study: Annotated[str, typer.Argument(help="A study's id.")],
+    study: StudyId,
     path: Annotated[Path | None, typer.Option(help="Where the input of its data lies now, if it was moved.")] = None,
     acknowledge: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Accept a failed audit check of the twin by its id.")
@@ -226,10 +221,6 @@ def _require_memory(configs: list[RunConfig], data: str) -> None:
             require_memory(config, dataset)
 
 
-def _names(text: str | None) -> list[str]:
-    return [name.strip() for name in text.split(",")] if text else []
-
-
 def _margin(text: str | None, data: str, reference: RunConfig, metric: str, split: EvaluatedSplit) -> Margin | None:
     """The margin as it was given; without one it is said what the program would propose, and none is taken."""
     check_margin(None, metric)
@@ -245,7 +236,7 @@ def _margin(text: str | None, data: str, reference: RunConfig, metric: str, spli
 
 @app.command()
 def extend(
-    study: Annotated[str, typer.Argument(help="A study's id.")],
+    study: StudyId,
     seeds: Annotated[str | None, typer.Option(help="Seeds to add, e.g. 47,48.")] = None,
     add: Annotated[
         str | None, typer.Option(metavar="NAME", help="Add a configuration: a preset, or one of the study's, changed.")
@@ -285,7 +276,7 @@ def extend(
 
 @app.command("give-up")
 def give_up(
-    study: Annotated[str, typer.Argument(help="A study's id.")],
+    study: StudyId,
     seeds: Annotated[str | None, typer.Option(help="Only of these seeds.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -304,7 +295,7 @@ def give_up(
 
 
 @app.command()
-def show(study: Annotated[str, typer.Argument(help="A study's id.")], as_json: JsonOption = False) -> None:
+def show(study: StudyId, as_json: JsonOption = False) -> None:
     """Show a study's runs and metrics.
 
     Configurations × seeds with states, and metrics as means over seeds with their standard deviation over seeds.
@@ -315,7 +306,7 @@ def show(study: Annotated[str, typer.Argument(help="A study's id.")], as_json: J
 
 
 @app.command()
-def complete(study: Annotated[str, typer.Argument(help="A study's id.")], as_json: JsonOption = False) -> None:
+def complete(study: StudyId, as_json: JsonOption = False) -> None:
     """Queue the runs of a study that were never queued."""
     ids = queue_and_go_on(study)
     emit({"study": study, "jobs": ids}, as_json, lambda: f"{plural(len(ids), 'job')} queued.")

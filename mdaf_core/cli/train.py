@@ -11,6 +11,7 @@ import typer
 
 from mdaf_core.base.entries import whole_number
 from mdaf_core.base.errors import UsageError
+from mdaf_core.cli.options import DataOption
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.runs.config import LARGEST_SEED
@@ -63,7 +64,7 @@ def _parse_vocabulary(text: str) -> dict[str, int]:
 
 def train(
     preset: str,
-    data: Annotated[str, typer.Option("--data", help="Name of a prepared data set.")],
+    data: DataOption,
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Fixes every random choice.")] = 42,
     settings: SetOption = None,
     as_json: JsonOption = False,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mdaf_core.base.errors import UsageError
+from mdaf_core.cli.options import AcknowledgeOption, DataOption, OnlyOption, SettingsOption, names
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
 from mdaf_core.metrics.registry import named
 from mdaf_core.studies import definitions
@@ -33,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 def tune(
     definition: Annotated[str, typer.Argument(help=f"One of: {', '.join(definition_names())}.")],
-    data: Annotated[str, typer.Option("--data", help="Name of a prepared data set.")],
+    data: DataOption,
     trials: Annotated[
         int | None, typer.Option(min=1, max=1000, help="Of each configuration; 20 unless there is a budget.")
     ] = None,
@@ -58,11 +59,8 @@ def tune(
     prune: Annotated[
         bool, typer.Option("--prune", help="Stop trials below the median of those before; they count all the same.")
     ] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of every configuration that has it."),
-    ] = None,
-    only: Annotated[str | None, typer.Option(help="Only these configurations, e.g. mdaf-full,lr.")] = None,
+    settings: SettingsOption = None,
+    only: OnlyOption = None,
     models: Annotated[str | None, typer.Option(help="These presets in the place of the definition's.")] = None,
     reference: Annotated[
         str | None, typer.Option(help="Configuration the others are compared with; default: the definition's.")
@@ -72,9 +70,7 @@ def tune(
         str | None, typer.Option(help="What will count as parity, in bp (20) or as a share (1%).")
     ] = None,
     title: Annotated[str, typer.Option(help="Shown in the app.")] = "",
-    acknowledge: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Accept a failed audit check by its id.")
-    ] = None,
+    acknowledge: AcknowledgeOption = None,
     wait: Annotated[
         bool,
         typer.Option("--wait", help="Stay until trials and confirming runs have ended; exit with 1 if one failed."),
@@ -90,7 +86,7 @@ def tune(
     from mdaf_core.studies.tuning.spaces import parse_change, spaces_of
 
     found = get_definition(definition)
-    chosen = definitions.chosen(found, _names(only), _names(models))
+    chosen = definitions.chosen(found, names(only), names(models))
     configs = override_all(chosen, settings or [])
     one = begin.begin(
         definition=found.name,
@@ -161,10 +157,6 @@ def searches(as_json: JsonOption = False) -> None:
             else "No searches yet. `python -m mdaf_core study tune DEFINITION --data NAME` begins one."
         ),
     )
-
-
-def _names(text: str | None) -> list[str]:
-    return [name.strip() for name in text.split(",")] if text else []
 
 
 def _all_well(one: Any) -> bool:

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
+from mdaf_core.cli.options import StudyId
 from mdaf_core.cli.output import JsonOption, emit, table
 
 
 def command(
-    study: Annotated[str, typer.Argument(help="Id of a study.")],
+    study: StudyId,
     other: Annotated[
         str | None, typer.Option("--with", metavar="STUDY", help="The study on the other split; default: found.")
     ] = None,
