@@ -1,4 +1,4 @@
-"""How the app is served: to whom (`hosts`, `login`), and how fast (`speed`)."""
+"""How the app is served: to whom (`hosts`, `login`, `asked`), and how fast (`speed`)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from starlette.middleware import Middleware
 
 from mdaf_core.base.settings import get_settings
 from serving import login, speed
+from serving.asked import AskedFor
 from serving.hosts import KnownHosts, is_open
 
 
 def middleware() -> list[Middleware]:
     """What a request passes, the outermost first."""
     fast = [Middleware(speed.StaticFiles)] if speed.fits() else []
-    return [Middleware(KnownHosts), Middleware(login.OwnersUploads), *fast]
+    return [Middleware(KnownHosts), Middleware(login.OwnersUploads), Middleware(AskedFor), *fast]
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ import socket
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import streamlit as st
@@ -15,7 +16,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 import app
 import serving
-from serving import back, hosts, login, speed
+from serving import asked, back, hosts, login, speed
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = Path(st.__file__).parent / "static"
@@ -210,9 +211,14 @@ def test_font_weights_are_those_the_browser_takes() -> None:
 def test_another_streamlit_is_left_as_it_is(monkeypatch, capsys):
     """What knows the insides of one version is not tried on another; who may reach the app is watched all the same."""
     assert speed.fits()
-    assert [m.cls for m in serving.middleware()] == [hosts.KnownHosts, login.OwnersUploads, speed.StaticFiles]
+    assert [m.cls for m in serving.middleware()] == [
+        hosts.KnownHosts,
+        login.OwnersUploads,
+        asked.AskedFor,
+        speed.StaticFiles,
+    ]
     monkeypatch.setattr(st, "__version__", "9.0.0")
-    assert [m.cls for m in serving.middleware()] == [hosts.KnownHosts, login.OwnersUploads]
+    assert [m.cls for m in serving.middleware()] == [hosts.KnownHosts, login.OwnersUploads, asked.AskedFor]
 
     async def serve() -> bool:
         before = asyncio.get_running_loop().create_server
@@ -262,3 +268,39 @@ def test_uploads_are_taken_from_owners_alone(monkeypatch) -> None:  # type: igno
     assert put("/_stcore/upload_file/one/f") == passed
     assert put("/_stcore/upload_file/two/f") == put("/_stcore/upload_file/three/f") == 403
     assert put("/base/_stcore/upload_file/two/f") == 403 and put("/media/two/f") == passed
+
+
+def _through(path: str, status: int, query: str = "", accept: str = "text/html", cookie: str = "") -> dict[str, str]:
+    """The headers that a browser gets of an answer of this status, which leads to the first page."""
+    sent: list[dict[str, Any]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": [(b"location", b"/")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [(b"accept", accept.encode()), (b"cookie", cookie.encode())]
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode(), "headers": headers}
+    asyncio.run(asked.AskedFor(app)(scope, None, send))  # type: ignore[arg-type]
+    return {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+
+
+def test_a_link_is_opened_after_the_sign_in(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(login, "is_on", lambda: True)
+    given = _through("/compare", 200, "study=a%20b&view=Cost")["set-cookie"]
+    assert "HttpOnly" in given and "SameSite=Lax" in given
+    back = _through("/oauth2callback", 302, "code=1", cookie=f"other=1; {given.partition(';')[0]}")
+    assert back["location"] == "/compare?study=a%20b&view=Cost" and "Max-Age=0" in back["set-cookie"]
+    assert _through("/oauth2callback", 302, "code=1", cookie="other=1")["location"] == "/"
+    assert "Max-Age=0" in _through("/", 200)["set-cookie"]  # the first page itself: nothing to come back to
+    assert _through("/compare", 304, "study=a")["set-cookie"].startswith(asked.COOKIE)  # the browser has the page
+    for path in ("/static/js/a.js", "/_stcore/health", "/auth/login", "/media/a.csv"):
+        assert "set-cookie" not in _through(path, 200)
+    assert "set-cookie" not in _through("/compare", 200, "study=a", accept="*/*")
+    for elsewhere in ("//evil.example", "/\\\\evil.example", "https://evil.example", "/a\r\nb", "compare"):
+        cookie = f"{asked.COOKIE}={quote(elsewhere, safe='')}"
+        assert _through("/oauth2callback", 302, "code=1", cookie=cookie)["location"] == "/"
+    monkeypatch.setattr(login, "is_on", lambda: False)
+    assert "set-cookie" not in _through("/compare", 200, "study=a")

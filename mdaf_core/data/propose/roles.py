@@ -97,9 +97,10 @@ class Roles:
             self.plain.pop(name)
             return
         by = "by its name" if words.TIME_TOKENS.intersection(look.tokens) else "by its values"
+        read = f"{name} {'is' if reading.words.startswith('written') else 'reads like'} {reading.words}"
         for option, value in reading.options.items():
             if value != "s":
-                proposal.take(option, value, f"{name} reads like {reading.words}")
+                proposal.take(option, value, read)
         self._take("timestamp", name, f"{by}, and its values are times ({reading.words})")
         if reading.options.get("timestamp_unit") == "order":
             proposal.findings.append(
