@@ -147,6 +147,23 @@ def test_trials_of_a_time_are_no_unequal_budgets():
     assert "2.5 minutes of training of each configuration (2 to 5 trials each) with seed 1" in said.sentence
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"budget": 20.0}, "20 s of training"),
+        ({"budget": 60.0}, "1 minute of training"),
+        ({"budget": 200.0}, "3.33 minutes of training"),
+        ({"trials": 1, "budget": 1800.0}, "1 trial or 30 minutes of training"),
+        ({"trials": 8}, "8 trials"),
+    ],
+)
+def test_a_budget_in_words(given, words):
+    assert (
+        started(trials=None, budget=60.0).model_copy(update={"trials": None, "budget": None} | given).budget_words
+        == words
+    )
+
+
 def test_a_search_that_is_cut_off_anywhere_tries_the_same(monkeypatch):
     alone = work(started(trials=3, title="alone"))
     cut, real = started(trials=3, title="cut"), api.submit

@@ -20,6 +20,7 @@ from mdaf_core.base.errors import DamagedFileError, UsageError
 from mdaf_core.base.files import check_name, is_gone, reading, write_text
 from mdaf_core.base.locks import exclusive
 from mdaf_core.base.settings import get_settings
+from mdaf_core.base.words import plural
 from mdaf_core.data.store.schema import Split
 from mdaf_core.models.space import Space
 from mdaf_core.runs.config import RunConfig
@@ -103,8 +104,10 @@ class Search(BaseModel):
     @property
     def budget_words(self) -> str:
         """What each configuration gets."""
-        parts = [f"{self.trials} trials"] if self.trials else []
-        parts += [f"{self.budget / 60:g} minutes of training"] if self.budget else []
+        parts = [plural(self.trials, "trial")] if self.trials else []
+        if self.budget:
+            minutes = f"{self.budget / 60:.3g} minute{'' if self.budget == 60 else 's'}"
+            parts.append(f"{f'{self.budget:g} s' if self.budget < 60 else minutes} of training")
         return " or ".join(parts)
 
 
