@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mdaf_core.base.entries import known_entry
 from mdaf_core.reporting import conditions, provenance, topics
 from mdaf_core.reporting.figure import Figure, Kind
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.stamp import Origin
-
-if TYPE_CHECKING:
-    pass
-
 
 FIGURES: dict[str, Kind] = topics.declared("FIGURES")
 

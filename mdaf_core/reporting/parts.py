@@ -8,7 +8,7 @@ axis names its unit; tooltips hold full-precision figures. Differences of AUC ar
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -60,6 +60,17 @@ def names(names: Sequence[str]) -> alt.Y:
 
     axis = alt.Axis(grid=True, **labels(names))
     return alt.Y("configuration:N", sort=list(names), title=None, axis=axis)
+
+
+def in_bp(title: str) -> Callable[[str], alt.X]:
+    """Differences in bp along the horizontal axis, 0 without a sign: of a field, the axis."""
+    import altair as alt
+
+    scale = alt.Scale(nice=True, padding=8)
+    axis = alt.Axis(
+        labelExpr="datum.value == 0 ? '0' : format(datum.value, '+,~f')", tickCount=alt.ExprRef("width / (6 * em)")
+    )
+    return lambda field: alt.X(f"{field}:Q", scale=scale, title=title, axis=axis)
 
 
 def columns(labels: Sequence[str]) -> alt.ExprRef:

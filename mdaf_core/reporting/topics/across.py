@@ -200,15 +200,7 @@ def across_chart(found: AcrossComparison) -> alt.TopLevelMixin:
     order = [row.configuration for row in found.rows if row.configuration != found.reference]
     frame = across_frame(found).filter(pl.col("configuration").is_in(order)).drop_nulls("difference_bp")
     on = [name for name in (*found.datasets, HERE, ELSEWHERE) if name in set(frame["on"])]
-    title = f"{metric(found.metric).title} minus that of {parts.short_name(found.reference)}, bp"
-    scale = alt.Scale(nice=True, padding=8)
-    axis = alt.Axis(
-        labelExpr="datum.value == 0 ? '0' : format(datum.value, '+,~f')", tickCount=alt.ExprRef("width / (6 * em)")
-    )
-
-    def x(field: str) -> alt.X:
-        return alt.X(f"{field}:Q", scale=scale, title=title, axis=axis)
-
+    x = parts.in_bp(f"{metric(found.metric).title} minus that of {parts.short_name(found.reference)}, bp")
     legend = alt.Legend(title=None, columns=parts.columns(on), symbolOpacity=1, **parts.labels(on))
     shape = alt.Shape(
         "kind:N", legend=None, scale=alt.Scale(domain=["data set", "average"], range=["circle", "diamond"])

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 REBUILD = "`python -m mdaf_core store rebuild` builds it again from the runs' own files."
-_DAMAGE = ("malformed", "not a database", "no such table", "no such column", "unable to open")
 SIDECARS = ("-journal", "-wal", "-shm")
 
 

@@ -77,15 +77,7 @@ def differences(
     import altair as alt
 
     frame = with_seeds(frame.drop_nulls("difference_bp"))
-    y = parts.names(frame["configuration"].to_list())
-    scale = alt.Scale(nice=True, padding=8)
-    axis = alt.Axis(
-        labelExpr="datum.value == 0 ? '0' : format(datum.value, '+,~f')", tickCount=alt.ExprRef("width / (6 * em)")
-    )
-
-    def x(field: str) -> alt.X:
-        return alt.X(f"{field}:Q", scale=scale, title=x_title, axis=axis)
-
+    x, y = parts.in_bp(x_title), parts.names(frame["configuration"].to_list())
     opacity = alt.condition("datum.below_noise_floor", alt.value(0.4), alt.value(1))
     half = margin_bp or 0.0
     margin = alt.Chart(alt.Data(values=[{"low": -half, "high": half, "zero": 0}]))
