@@ -6,6 +6,7 @@ other models.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -37,13 +38,26 @@ MODEL = "model.txt"
 
 
 def feature_names(config: GBDTConfig, dataset: PreparedDataset) -> list[str]:
-    """Names of the columns of `features`."""
+    """Names of the columns of `features`, each once, as LightGBM takes them."""
     spec = dataset.meta.features()
     encoded = [f"{name}_{what}" for name in spec.categorical for what in ("click_rate", "log_rows")]
     matches = match_names(spec.history) if config.match_features else []
     if config.match_features and config.outcomes:
         matches += outcome_names(spec.history, dataset.meta.outcomes)
-    return [*encoded, *spec.numeric, *matches]
+    return _for_lightgbm([*encoded, *spec.numeric, *matches])
+
+
+def _for_lightgbm(names: Iterable[str]) -> list[str]:
+    """Names that LightGBM takes: it refuses one that stands twice (a number of the user's that is called
+    `history_length`) and marks of JSON (in words of the data, such as outcomes), and writes '_' for a blank."""
+    found: dict[str, None] = {}
+    for name in names:
+        plain = re.sub(r'[\s",:\[\]{}]', "_", name)
+        apart, n = plain, 2
+        while apart in found:
+            apart, n = f"{plain}_{n}", n + 1
+        found[apart] = None
+    return list(found)
 
 
 def features(
