@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,7 +40,8 @@ def export_rows(
     `DatasetMeta.time_unit`) where rows have times; label; each field as its raw id or number, empty where it is missing
     or the data set does not keep it (of some ids that training rows do not have); with `history` a list
     `history_<field>` of the newest `max_history` events before the row, oldest first (in CSV as a JSON array), and
-    `history_outcome` where it is recorded what came of them. The file appears when it is complete.
+    `history_outcome` where it is recorded what came of them; with '_' at its end where a field has that name. The file
+    appears when it is complete.
 
     Args:
         path: its ending says the format: .parquet, .csv or .tsv.
@@ -119,12 +120,14 @@ def frames(dataset: PreparedDataset, split: Split, labels: bool, most: int, seve
     fields = [field for field in meta.fields if not (field.role == "user" and meta.has_user)]
     words = {f.name: _words(dataset, f.name) for f in meta.fields if f.kind == "categorical"}
     users = dataset.users if meta.has_user else None
+    names = {field.name for field in fields}
+    of_user = _free("user_id" if "user" in names else "user", names)
     for at in slices(rows, most):
         columns: dict[str, pl.Series] = {"row_id": pl.Series(np.array(rows.row_id[at]))}
         if several:
             columns["split"] = pl.Series([split], dtype=pl.String).new_from_index(0, len(columns["row_id"]))
         if users is not None:
-            columns[_free("user", fields)] = users.gather(np.array(rows.user[at]))
+            columns[of_user] = users.gather(np.array(rows.user[at]))
         if meta.has_time:
             columns["timestamp"] = pl.Series(np.array(rows.timestamp[at]))
         if labels:
@@ -133,13 +136,16 @@ def frames(dataset: PreparedDataset, split: Split, labels: bool, most: int, seve
             columns[field.name] = _field(field, rows, at, words)
         if most:
             lists = histories(dataset, rows, at, most, words) | outcome_lists(dataset, rows, at, most)
-            columns |= {f"history_{name}": events for name, events in lists.items()}
+            for name, events in lists.items():
+                columns[_free(f"history_{name}", columns.keys())] = events
         yield pl.DataFrame(columns)
 
 
-def _free(name: str, fields: Sequence[FieldSpec]) -> str:
-    """A column's name, which no field has."""
-    return f"{name}_id" if name in {field.name for field in fields} else name
+def _free(name: str, taken: Set[str]) -> str:
+    """A column's name that no other has. Fields keep theirs; a column beside them has '_' at its end where it must."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _words(dataset: PreparedDataset, field: str) -> pl.Series:
