@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from mdaf_core.data.formats.avazu import LAYOUT as AVAZU
@@ -25,7 +24,7 @@ class Known:
 
     Attributes:
         name: as people call it; note: what is particular about it, as sentences.
-        columns: those that tell it from others.
+        columns: those that tell it from others; none of a file without a header.
         options: of the source `table` that no value shows; source: the one that reads it, where that is another.
         refused: it cannot be read as it is; the note says why and what to do.
         never: columns that are no inputs, with the reason.
@@ -33,7 +32,7 @@ class Known:
 
     name: str
     note: str
-    columns: frozenset[str]
+    columns: frozenset[str] = frozenset()
     options: dict[str, Any] = field(default_factory=dict)
     source: str = "table"
     refused: bool = False
@@ -217,42 +216,39 @@ def by_header(names: Sequence[str], native: bool = True) -> Known | None:
     return max(found, key=lambda known: len(known.columns), default=None)
 
 
-def by_shape(record: list[str], delimiter: str, path: Path) -> Known | None:
+def by_shape(record: list[str], delimiter: str) -> Known | None:
     """The published file without a header whose first line is `record`."""
     values = [value.strip() for value in record]
 
     def match(*patterns: str) -> bool:
         return len(values) == len(patterns) and all(map(re.fullmatch, patterns, values))
 
-    def headerless(name: str, note: str, **more: Any) -> Known:
-        return Known(name, note, frozenset(), **more)
-
     number = r"-?\d+"
     if re.fullmatch(r"\S+( +\d+(:\d+)?:[-+.\deE]+){2,} *", delimiter.join(record)):
-        return headerless(
+        return Known(
             "LIBSVM or LIBFFM text", "It cannot be prepared as it is: each value stands behind the number of its field "
             "(3:0.961). Write a column for each field, with a header.", refused=True,
         )  # fmt: skip
     if match(number, number, number, "pv|buy|cart|fav", number):
-        return headerless("Taobao's UserBehavior.csv", "The source 'user-behavior' reads it.", source="user-behavior")
+        return Known("Taobao's UserBehavior.csv", "The source 'user-behavior' reads it.", source="user-behavior")
     hexadecimal = len(values) == 40 and re.fullmatch("([0-9a-f]{8})?", values[20])
     if hexadecimal and delimiter == "\t" and values[0] in ("0", "1"):
-        return headerless("Criteo's train.txt", "The source 'criteo' reads it.", source="criteo")
+        return Known("Criteo's train.txt", "The source 'criteo' reads it.", source="criteo")
     parts = [part for part in values if part] if delimiter == ":" else values  # of '::'
     numbers = len(parts) == 4 and all(re.fullmatch(number, part) for part in parts)
     if numbers and delimiter in ("\t", ":") and parts[2] in "12345" and len(parts[3]) in (9, 10):
         note = "The source 'movielens' reads the folder it is in."
-        return headerless("MovieLens ratings", note, source="movielens")
+        return Known("MovieLens ratings", note, source="movielens")
     if len(values) == 5 and re.fullmatch(MOMENT, values[2]):
         if re.search(r"-[01]( |$)", values[4]):
-            return headerless("MIND behaviors.tsv", _MIND, source="mind")
-        return headerless(
+            return Known("MIND behaviors.tsv", _MIND, source="mind")
+        return Known(
             "MIND behaviors.tsv, of the published test part", "Its lists have no labels, so it can be no part of a "
             "data set: prepare the training and dev parts with the source 'mind', and predict this one.", refused=True,
         )  # fmt: skip
     if len(values) == 8 and re.fullmatch(r"N\d+", values[0]):
-        return headerless("MIND news.tsv", "The source 'mind' reads it beside behaviors.tsv.", source="mind")
+        return Known("MIND news.tsv", "The source 'mind' reads it beside behaviors.tsv.", source="mind")
     if "\x02" in values[-1] and "\x03" in values[-1] and len(values) in (3, 6):
         note = "The source 'ali-ccp' reads the folder: impressions, and the users' features that they name by an index."
-        return headerless("Ali-CCP", note, source="ali-ccp")
+        return Known("Ali-CCP", note, source="ali-ccp")
     return None

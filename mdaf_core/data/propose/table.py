@@ -43,7 +43,7 @@ def propose(path: Path) -> Proposal:
     if known is not None and known.source != "table" and not _finds(get_source(known.source), path):
         known = by_header(file.first.columns, native=False) or known  # written otherwise, as Parquet, say
     if file.text and (file.names or known is None):  # quotes in published files without a header mean nothing
-        known = by_shape(file.first_line().rstrip("\r\n").split(file.delimiter), file.delimiter, path)
+        known = by_shape(file.first_line().rstrip("\r\n").split(file.delimiter), file.delimiter)
     published = by_columns(file.first.columns) if parts and (path.is_dir() or parts["train"] == path) else None
     if published is not None:
         return _published(published, parts, proposal)
