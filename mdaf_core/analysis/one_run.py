@@ -12,7 +12,7 @@ import polars as pl
 from mdaf_core.analysis.sampling import mean_over_seeds, row_sampling
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError, UsageError
-from mdaf_core.base.files import below, read_json, writing
+from mdaf_core.base.files import below, new_file, read_json, writing
 from mdaf_core.data.store.export import frames
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.registry import metrics
@@ -199,12 +199,8 @@ def write_predicted_rows(run: RunRecord, split: Split, path: Path) -> int:
     if path.suffix.lower() not in DOWNLOADS:
         raise UsageError(f"{path.name} should end in {' or '.join(DOWNLOADS)}, which says the format.")
     whole = pl.concat(predicted_rows(run, split))
-    aside = path.with_name(f".{path.name}.part")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with new_file(path) as aside:
             whole.write_csv(aside) if path.suffix.lower() == ".csv" else whole.write_parquet(aside)
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
     return len(whole)

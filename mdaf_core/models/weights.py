@@ -7,7 +7,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mdaf_core.base.files import reading
+from mdaf_core.base.files import new_file, reading
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.models.base import CTRModel, ModelSettings
 from mdaf_core.models.registry import build_model, read
@@ -16,12 +16,8 @@ from mdaf_core.plugins import kept
 
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write a model's weights aside, then put them in place."""
-    temporary = path.with_name(f".{path.name}")
-    try:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with new_file(path) as aside:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, aside)
 
 
 def load_model(config: ModelSettings, features: FeatureSpec, weights: Path, device: str = "cpu") -> CTRModel:

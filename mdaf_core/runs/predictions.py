@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from mdaf_core.base.cache import cached, cached_array
 from mdaf_core.base.errors import StudioError, UsageError
-from mdaf_core.base.files import reading
+from mdaf_core.base.files import new_file, reading
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics import registry
@@ -107,12 +107,8 @@ def write_predictions(path: Path, rows: Rows, columns: dict[str, np.ndarray], ma
         }
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    try:
-        frame.write_parquet(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with new_file(path) as aside:
+        frame.write_parquet(aside)
 
 
 def difference_of_rows(run: RunRecord, other: RunRecord, split: Split) -> str | None:

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from mdaf_core.base.errors import UsageError
-from mdaf_core.base.files import writing
+from mdaf_core.base.files import new_file, writing
 from mdaf_core.data.store.columns import identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.describe import describe_outcomes
@@ -64,20 +64,15 @@ def export_rows(
     total, done = sum(dataset.meta.splits[split].rows for split in wanted), 0
     if not wanted:
         raise UsageError("Name the split to export: train, val or test.")
-    aside = path.with_name(f".{path.name}.part")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with _writer(aside, kind) as write:
-                for split in wanted:
-                    for frame in frames(dataset, split, labels, most, several=len(wanted) > 1):
-                        write(frame)
-                        done += len(frame)
-                        if progress:
-                            progress(done / max(total, 1), f"{done:,} of {total:,} rows written")
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        with new_file(path) as aside, _writer(aside, kind) as write:
+            for split in wanted:
+                for frame in frames(dataset, split, labels, most, several=len(wanted) > 1):
+                    write(frame)
+                    done += len(frame)
+                    if progress:
+                        progress(done / max(total, 1), f"{done:,} of {total:,} rows written")
     return done
 
 
