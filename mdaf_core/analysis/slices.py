@@ -119,7 +119,7 @@ def _by_ids(dataset: PreparedDataset, split: Split) -> dict[str, tuple[list[str]
     if meta.has_calendar:
         hour = local_times(rows.timestamp, meta.timezone, meta.time_unit).dt.hour().to_numpy()
         found["hour"] = ([f"{h:02d}" for h in range(24)], hour)
-    if "segment" in rows.columns:
+    if "segment" in rows.columns and "segment" not in {field.name for field in meta.fields}:  # planted, no input
         names, code = np.unique(rows.columns["segment"].astype(str), return_inverse=True)
         found["segment"] = (list(names), code)
     return found

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from mdaf_core.base.errors import StudioError
+from mdaf_core.data.audit.base import Written
 from mdaf_core.data.prepare import uploads
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.prepare.uploads import save_uploads
@@ -34,6 +35,28 @@ pytestmark = pytest.mark.usefixtures("home")
 def movies(tmp_path) -> PreparedDataset:
     write_ml_100k(tmp_path)
     return prepare("movielens", path=tmp_path)
+
+
+def test_fields_called_as_other_columns_are_shown_beside_them(tmp_path):
+    n, draw = 300, np.random.default_rng(0)
+    columns = {
+        "who": draw.integers(0, 9, n), "ad": draw.integers(0, 20, n), "at": 1_700_000_000 + 900 * np.arange(n),
+        "label": np.arange(n) % 2, "history": draw.integers(0, 99, n), "time": draw.integers(0, 99, n),
+        "part": draw.integers(0, 99, n),
+    }  # fmt: skip
+    pl.DataFrame(columns).write_csv(tmp_path / "log.csv")
+    options = {
+        "user": "who", "item": "ad", "timestamp": "at", "numeric": "history,time,part", "history": "rows",
+        "numeric_scaling": "none",
+    }  # fmt: skip
+    data = prepare("table", path=tmp_path / "log.csv", name="log", options=options)
+    shown, rows = describe_rows(data, "val", range(5)), data.rows("val")
+    assert shown["time"].dtype == pl.String or shown["time"].dtype.is_temporal()
+    assert shown["history"].dtype == pl.String
+    for name, title in {"history": "history (field)", "time": "time (field)", "part": "part"}.items():
+        assert shown[title].to_list() == rows.columns[name][:5].tolist()
+    example = Written(data).examples({"val": np.arange(5)})[0]
+    assert example["part"] == "validation" and float(example["part (field)"]) == rows.columns["part"][0]
 
 
 def test_rows_as_people_read_them(movies, tmp_path):

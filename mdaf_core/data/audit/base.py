@@ -14,7 +14,7 @@ import polars as pl
 
 from mdaf_core.data.audit.sample import Sample
 from mdaf_core.data.prepare.order import stable_order
-from mdaf_core.data.store.columns import identities
+from mdaf_core.data.store.columns import free_name, identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.describe import CLOCK, describe_events, describe_rows, shown_times
 from mdaf_core.data.store.schema import SPLIT_NAMES, SPLITS, UNKNOWN, FieldSpec, Split
@@ -97,7 +97,9 @@ class Written:
                 columns = self.rows[split].columns
                 shown = pl.DataFrame({name: columns[name][at] for name in ("row_id", "label", *sorted(self._inputs))})
             more = {name: pl.Series(values) for name, values in (beside(split, at) if beside else {}).items()}
-            out += readable(pl.DataFrame({"part": [SPLIT_NAMES[split]] * len(at)} | more).hstack(shown))
+            first = pl.DataFrame({"part": [SPLIT_NAMES[split]] * len(at)} | more)
+            apart = {name: free_name(name, {*first.columns}, " (field)") for name in shown.columns}
+            out += readable(first.hstack(shown.rename(apart)))
         return out
 
     def event_examples(self, positions: np.ndarray) -> list[dict[str, Any]]:

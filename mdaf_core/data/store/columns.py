@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +17,14 @@ _CHUNK = 4_000_000
 _DTYPES = {
     pa.from_numpy_dtype(kind): np.dtype(kind) for kind in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8")
 }
+
+
+def free_name(name: str, taken: Set[str], ending: str = "_") -> str:
+    """A name that is not taken: `name`, with so many endings as it takes. Fields have names of the user's own, and a
+    column beside them that is written under a field's name would take its place."""
+    while name in taken:
+        name += ending
+    return name
 
 
 def read_columns(path: Path) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import polars as pl
 
 from mdaf_core.base.files import reading
 from mdaf_core.base.words import some
+from mdaf_core.data.store.columns import free_name
 from mdaf_core.data.store.dataset import AGAIN, PreparedDataset, Rows
 from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, OUTCOME, TICKS, DatasetMeta, Split, TimeUnit
 
@@ -42,10 +43,12 @@ def describe_rows(
 ) -> pl.DataFrame:
     """Rows at these positions of a split, for people.
 
-    Columns: `row`, `time` (local), `label`, `user` (raw id) where there are users, each field as text or number,
-    `history length`, and `history`: its newest `events` events, newest first.
+    Columns: `row`, `time` (local), `label`, `user` (raw id) where there are users, each field as text or number (one
+    that is called as another column is followed by `(field)`), `history length`, and `history`: its newest `events`
+    events, newest first.
     """
     rows, meta = dataset.rows(split), dataset.meta
+    of_history = {"history length", "history"} if meta.history_fields else set[str]()
     at = np.asarray(positions, np.int64)
     columns: dict[str, pl.Series] = {"row": pl.Series(rows.row_id[at])}
     if meta.has_time:
@@ -57,7 +60,7 @@ def describe_rows(
         if field.role == "user" and meta.has_user:
             continue  # the raw id says more than a code that may be unknown
         values = rows.columns[field.name][at]
-        columns[field_word(field.name)] = (
+        columns[free_name(field_word(field.name), columns.keys() | of_history, " (field)")] = (
             describe_codes(dataset, field.name, values)
             if field.kind == "categorical"
             else pl.Series(field.numbers(values)).round_sig_figs(6)

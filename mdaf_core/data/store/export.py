@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.files import new_file, writing
-from mdaf_core.data.store.columns import identities
+from mdaf_core.data.store.columns import free_name, identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.describe import describe_outcomes
 from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, SPLITS, UNKNOWN, FieldSpec, Split
@@ -116,7 +116,7 @@ def frames(dataset: PreparedDataset, split: Split, labels: bool, most: int, seve
     words = {f.name: _words(dataset, f.name) for f in meta.fields if f.kind == "categorical"}
     users = dataset.users if meta.has_user else None
     names = {field.name for field in fields}
-    of_user = _free("user_id" if "user" in names else "user", names)
+    of_user = free_name("user_id" if "user" in names else "user", names)
     for at in slices(rows, most):
         columns: dict[str, pl.Series] = {"row_id": pl.Series(np.array(rows.row_id[at]))}
         if several:
@@ -132,15 +132,8 @@ def frames(dataset: PreparedDataset, split: Split, labels: bool, most: int, seve
         if most:
             lists = histories(dataset, rows, at, most, words) | outcome_lists(dataset, rows, at, most)
             for name, events in lists.items():
-                columns[_free(f"history_{name}", columns.keys())] = events
+                columns[free_name(f"history_{name}", columns.keys())] = events
         yield pl.DataFrame(columns)
-
-
-def _free(name: str, taken: Set[str]) -> str:
-    """A column's name that no other has. Fields keep theirs; a column beside them has '_' at its end where it must."""
-    while name in taken:
-        name += "_"
-    return name
 
 
 def _words(dataset: PreparedDataset, field: str) -> pl.Series:

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.base.files import new_folder, write_text, writing
+from mdaf_core.data.store.columns import free_name
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.export import check_new, histories, slices, words_of
 from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, SPLITS, Split
@@ -160,9 +161,7 @@ def _refused_names() -> set[str]:
 def _free(name: str, taken: set[str]) -> str:
     """A column's name of letters, digits and `_` that is not taken, which it is then."""
     plain = re.sub(r"[^A-Za-z0-9_]+", "_", name)
-    found = plain if re.match(r"[A-Za-z]", plain) else f"field_{plain.strip('_')}"
-    while found in taken:
-        found += "_"
+    found = free_name(plain if re.match(r"[A-Za-z]", plain) else f"field_{plain.strip('_')}", taken)
     taken.add(found)
     return found
 

@@ -1,0 +1,26 @@
+"""Partitions of rows: which there are of a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from mdaf_core.analysis.slices import _by_ids
+from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.dataset import PreparedDataset
+
+
+def test_segments_are_planted_ones_and_no_field_of_that_name(tiny: PreparedDataset, tmp_path: Path) -> None:
+    labels, code = _by_ids(tiny, "test")["segment"]
+    assert labels == ["habit", "session"] and {*np.unique(code).tolist()} == {0, 1}
+    n, draw = 300, np.random.default_rng(0)
+    columns = {
+        "user": draw.integers(0, 9, n), "timestamp": 1_700_000_000 + 900 * np.arange(n), "label": np.arange(n) % 2,
+        "segment": [f"s{k}" for k in draw.integers(0, 3, n)],
+    }  # fmt: skip
+    pl.DataFrame(columns).write_csv(tmp_path / "log.csv")
+    options = {"user": "user", "timestamp": "timestamp", "categorical": "segment"}
+    data = prepare("table", path=tmp_path / "log.csv", name="log", options=options)
+    assert "segment" in data.meta.categorical and "segment" not in _by_ids(data, "test")
