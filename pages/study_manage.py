@@ -20,7 +20,7 @@ BINNED = "just_binned"  # key of the session's state: ids that an undo brings ba
 
 
 def about(study: Study) -> None:
-    """Tags and note, where there are any, and what it is a copy of."""
+    """Tags and note, where there are any, what it is a copy of, and what was launched with it."""
     if study.cloned_from:
         st.caption(f"Cloned from {shared.plain(study.cloned_from)}.")
     if study.tuned_in:
@@ -28,6 +28,8 @@ def about(study: Study) -> None:
             "pages/tuning.py", label="Settings won in a search: see its trials", icon=":material/tune:",
             query_params={"search": study.tuned_in},
         )  # fmt: skip
+    if study.group is not None:
+        _together(study)
     if study.tags:
         st.markdown(" ".join(f":gray-badge[{shared.plain(tag)}]" for tag in study.tags))
     if study.archived:
@@ -35,6 +37,22 @@ def about(study: Study) -> None:
     if study.note:
         with st.container(border=True):
             st.markdown(study.note)
+
+
+def _together(study: Study) -> None:
+    """Links to the studies on other data sets that one launch made, and to their comparison."""
+    from mdaf_core.studies.across import members
+
+    others = [one for one in members(study) if one.id != study.id]
+    if not others:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(":gray[Launched together, on]", width="content")
+        for one in others:
+            st.page_link("pages/overview.py", label=shared.plain(one.dataset), icon=":material/dashboard:",
+                         query_params={"study": one.id})  # fmt: skip
+        st.page_link("pages/compare.py", label="Across them", icon=":material/balance:",
+                     query_params={"study": study.id, "view": "Across studies"})  # fmt: skip
 
 
 def menu(study: Study) -> None:

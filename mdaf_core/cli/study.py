@@ -378,6 +378,11 @@ def _text(study: Study, found: list[Cell]) -> str:
     )
     plan = f"Planned: {study.plan.words}." if study.plan else f"{NO_PLAN[0].upper()}{NO_PLAN[1:]}."
     said = [f"Cloned from {study.cloned_from}."] if study.cloned_from else []
+    if study.group is not None:
+        from mdaf_core.studies.across import members
+
+        others = [one.id for one in members(study) if one.id != study.id]
+        said += [f"Launched together with {', '.join(others)}: `across {study.id}` compares them."] if others else []
     said += [f"Tags: {', '.join(study.tags)}."] if study.tags else []
     said += ["", study.note] if study.note else []
     lines = [f"{study.title} ({study.id}), data set {study.dataset}", plan, *said, "", table(rows, header)]

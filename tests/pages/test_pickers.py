@@ -6,9 +6,11 @@ from pathlib import Path
 
 import streamlit as st
 from streamlit.testing.v1 import AppTest
+from typer.testing import CliRunner
 
+from mdaf_core.cli.main import app as cli_app
 from mdaf_core.runs.presets import get_preset
-from mdaf_core.studies.store import create_study
+from mdaf_core.studies.store import create_study, new_group
 from pages import shared
 from tests.waiting import PATIENT
 
@@ -66,3 +68,23 @@ def test_a_choice_holds_although_another_page_is_asked_for_at_once(home: Path, m
     app.query_params.clear()  # as a link of the sidebar has none
     app.run()
     assert next(box for box in app.selectbox if box.label == "Study").value == studies[1].id
+
+
+def test_studies_that_were_launched_together_name_each_other(home: Path) -> None:
+    group = new_group(["a", "b", "c"])
+    made = [
+        create_study(
+            title="Three", definition="own", dataset=data, configurations=[get_preset("lr")], seeds=[1], reference="lr",
+            group=group,
+        )
+        for data in ("a", "b", "c")
+    ]  # fmt: skip
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENT)
+    app.query_params["study"] = made[1].id
+    app.run()
+    assert not app.exception
+    links = {link.label: link.query_string for link in (one.proto for one in app.get("page_link"))}
+    assert links["a"] == f"study={made[0].id}" and links["c"] == f"study={made[2].id}" and "b" not in links
+    assert links["Across them"].startswith(f"study={made[1].id}&view=Across")
+    shown = CliRunner().invoke(cli_app, ["study", "show", made[1].id])
+    assert f"Launched together with {made[0].id}, {made[2].id}:" in shown.output
