@@ -28,6 +28,7 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 DATASET = "tiny"
+SEARCHED = "tiny-again"  # of its own: what is tried of two models alone would stand beside the demo as unequal budgets
 SIZE = {"width": 1440, "height": 1000}
 PAGES = {
     "studies": "studies",
@@ -65,7 +66,8 @@ def search() -> str:
     from mdaf_core.studies.tuning.search import list_searches
 
     if not list_searches():
-        cli("study", "tune", "demo", "--data", DATASET, "--only", "dcnv2,lr", "--trials", "8", "--wait")
+        cli("data", "prepare", "synthetic", "--set", "size=tiny", "--set", "seed=2", "--name", SEARCHED)
+        cli("study", "tune", "demo", "--data", SEARCHED, "--only", "dcnv2,lr", "--trials", "8", "--wait")
     return list_searches()[0].id
 
 
