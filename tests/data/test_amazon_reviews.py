@@ -11,6 +11,7 @@ from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.formats.amazon_reviews import SOURCE, AmazonReviewsOptions
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.schema import OUTCOME, SPLITS
+from mdaf_core.runs.provenance import fingerprint
 from tests.data.published_files import histories, write_amazon_reviews
 
 
@@ -92,6 +93,11 @@ def test_one_file_without_parts_is_split_by_time(root):
         _read(root / "rating_only", history="given")
     with pytest.raises(UsageError, match="given"):
         prepare("amazon-reviews", path=root / "rating_only", options={"split": "given"})
+
+
+def test_the_same_files_prepared_again_are_the_same_data(root):
+    made = {fingerprint(prepare("amazon-reviews", path=root / "rating_only", again=True)) for _ in range(3)}
+    assert len(made) == 1
 
 
 def test_times_in_seconds_are_refused(root):

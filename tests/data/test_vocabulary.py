@@ -1,3 +1,4 @@
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -79,3 +80,13 @@ def test_file_holds_codes_ids_and_titles(tmp_path):
 def test_ids_are_those_that_occur_often_enough(values, least):
     vocabulary = Vocabulary.build(pl.Series(values, dtype=pl.Int64), least)
     assert vocabulary.ids.to_list() == sorted({value for value in values if values.count(value) >= least})
+
+
+def test_long_ids_are_written_alike_in_whichever_order_they_were_met(tmp_path):
+    ids, written = [f"A{i:027}" for i in range(500)], set()
+    for seed in range(3):
+        met = np.random.default_rng(seed).permutation(ids).tolist()
+        Vocabulary.build(pl.Series(met, dtype=pl.Categorical)).write(path := tmp_path / f"{seed}.arrow")
+        written.add(path.read_bytes())
+        assert pl.read_ipc(path)["id"].to_list() == ids
+    assert len(written) == 1

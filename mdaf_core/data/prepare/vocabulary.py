@@ -133,7 +133,7 @@ class Vocabulary:
             first: code of the first id.
         """
         ids = as_text(self.ids) if as_text else self.ids.cast(pl.String)
-        table = pl.DataFrame({"id": ids.fill_null("")}).select(
+        table = pl.DataFrame({"id": in_order(ids.fill_null(""))}).select(
             code=pl.int_range(first, first + len(ids), dtype=pl.Int32), id="id"
         )
         if titles is None:
@@ -142,6 +142,14 @@ class Vocabulary:
             named = titles.select(pl.col("id").cast(pl.String), "title").unique("id", keep="first")
             table = table.join(named, on="id", how="left", maintain_order="left")
         table.write_ipc(path, compression="uncompressed")
+
+
+def in_order(texts: pl.Series) -> pl.Series:
+    """The same texts, those of more than 12 bytes one after another in memory, and so in files.
+
+    Polars leaves them where its threads came upon them: the same data would have another hash each time.
+    """
+    return texts + ""
 
 
 def _counts_by_table(values: pl.Series) -> tuple[int, np.ndarray] | None:

@@ -17,7 +17,7 @@ from mdaf_core.data.prepare.event_log import event_log, timestamps
 from mdaf_core.data.prepare.negatives import add_negatives
 from mdaf_core.data.prepare.order import stable_order
 from mdaf_core.data.prepare.split import assign_splits, given_parts
-from mdaf_core.data.prepare.vocabulary import Vocabulary
+from mdaf_core.data.prepare.vocabulary import Vocabulary, in_order
 from mdaf_core.data.store.columns import ColumnFile, OrderedFiles
 from mdaf_core.data.store.scaling import fit
 from mdaf_core.data.store.schema import IDENTITY, SPLITS, TICKS, DatasetMeta, FieldSpec, SplitCounts
@@ -82,7 +82,8 @@ def write_dataset(
     ticks = TICKS[raw.time_unit]
     counts = _counts(label, timestamp, order, sizes, ticks if has_time else None)
     del label, timestamp, user_index
-    users.ids.cast(pl.String).alias("id").to_frame().write_ipc(folder / "users.arrow", compression="uncompressed")
+    ids = in_order(users.ids.cast(pl.String)).alias("id")
+    ids.to_frame().write_ipc(folder / "users.arrow", compression="uncompressed")
 
     fields: list[FieldSpec] = []
     for name in ("vocabulary", *(["unseen"] if told_apart else [])):
