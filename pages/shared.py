@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.data.store.schema import Split
+    from mdaf_core.queue.launching import Program
     from mdaf_core.runs.tracking import RunRecord
 
 __all__ = ["edited_rows", "screen_spec", "show_chart", "show_table"]  # of `drawn`, for pages to name as `shared`'s
@@ -100,8 +102,13 @@ def guard() -> Iterator[None]:
         st.error(sentence(str(error)), icon=":material/error:")
     except Exception as error:
         logging.getLogger("mdaf.pages").exception("page failed")
+        updated = _program()
+        updated.look(again=True)
         st.error(
-            f"This part of the page failed ({type(error).__name__}). The app's log holds the details; "
+            "The program's files have changed since this app was started (an update, say), and old and new ones do not "
+            "fit together: start the app anew. Jobs go on meanwhile."
+            if updated.changing
+            else f"This part of the page failed ({type(error).__name__}). The app's log holds the details; "
             "the rest of the page, runs and data are not affected.",
             icon=":material/error:",
         )
@@ -153,7 +160,17 @@ def load_libraries() -> None:
 
 
 @st.cache_resource
+def _program() -> Program:
+    """The program's files as they were when this was first asked for."""
+    import mdaf_core
+    from mdaf_core.queue.launching import Program
+
+    return Program(Path(mdaf_core.__file__).parent)
+
+
+@st.cache_resource
 def _warm_up_once() -> None:
+    _program()
     _drawing.clear()
     threading.Thread(target=load_libraries, name="warm-up", daemon=True).start()
 
@@ -178,11 +195,19 @@ def choose(name: str, value: str) -> None:
 
 
 def linked_select(
-    label: str, name: str, options: list[str], format_func: Callable[[str], str], help: str | None
+    label: str,
+    name: str,
+    options: list[str],
+    format_func: Callable[[str], str],
+    help: str | None,
+    gone: Callable[[str], str] = lambda _: "",
 ) -> str | None:
     """A select box whose value lives in the query string, follows it, and is remembered across pages.
 
     None, with a sentence, where the link names something that is not there: pages then show nothing else.
+
+    Args:
+        gone: what is known of one that is not there, as a sentence; empty for nothing.
     """
     if not options:
         return None
@@ -204,11 +229,9 @@ def linked_select(
         help=help, placeholder="choose",
     )  # fmt: skip
     if chosen is None:  # never another one's results under a link that names this one
-        named = plain(str(st.query_params.get(name)))
-        st.warning(
-            f"There is no {label.lower()} {named!r} here (any more), so nothing is shown. Choose one above.",
-            icon=":material/info:",
-        )
+        asked = str(st.query_params.get(name))
+        why = gone(asked) or f"There is no {label.lower()} {asked!r} here (any more), so nothing is shown."
+        st.warning(f"{plain(why)} Choose one above.", icon=":material/info:")
         return None
     st.session_state[f"last_{name}"] = chosen
     if st.query_params.get(name) != chosen:
@@ -252,7 +275,14 @@ def study_picker(place: Any = None) -> str | None:
         )
         return None
     with place or nullcontext():
-        return linked_select("Study", "study", list(titles), lambda id: titles[id], None)
+        return linked_select("Study", "study", list(titles), lambda id: titles[id], None, _in_the_bin)
+
+
+def _in_the_bin(study_id: str) -> str:
+    from mdaf_core.studies.shelf import binned
+
+    there = any(study.id == study_id for study in binned())
+    return f"Study {study_id!r} is in the bin. The page Studies shows the bin, and puts it back." if there else ""
 
 
 def start_over(study_id: str, **defaults: Any) -> None:

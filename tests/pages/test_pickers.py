@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from mdaf_core.cli.main import app as cli_app
 from mdaf_core.runs.presets import get_preset
+from mdaf_core.studies.shelf import discard
 from mdaf_core.studies.store import create_study, new_group
 from pages import shared
 from tests.waiting import PATIENT
@@ -88,3 +90,29 @@ def test_studies_that_were_launched_together_name_each_other(home: Path) -> None
     assert links["Across them"].startswith(f"study={made[1].id}&view=Across")
     shown = CliRunner().invoke(cli_app, ["study", "show", made[1].id])
     assert f"Launched together with {made[0].id}, {made[2].id}:" in shown.output
+
+
+def test_a_link_to_a_study_in_the_bin_says_so(home: Path) -> None:
+    made = [
+        create_study(
+            title=name, definition="own", dataset="d", configurations=[get_preset("lr")], seeds=[1], reference="lr"
+        )
+        for name in ("kept", "thrown")
+    ]
+    discard(made[1].id)
+    app = AppTest.from_file(str(ROOT / "pages" / "overview.py"), default_timeout=PATIENT)
+    for asked, said in ((made[1].id, "is in the bin"), ("never_was", "There is no study 'never\\_was'")):
+        app.query_params["study"] = asked
+        app.run()
+        assert not app.exception and [said in one.value for one in app.warning] == [True]
+
+
+def test_a_fault_after_an_update_says_what_to_do(monkeypatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(st, "error", lambda text, **_: said.append(text))
+    for changing in (False, True):
+        files = SimpleNamespace(look=lambda again: None, changing=changing)
+        monkeypatch.setattr(shared, "_program", lambda files=files: files)
+        with shared.guard():
+            raise ImportError("cannot import name")
+    assert "failed (ImportError)" in said[0] and "start the app anew" in said[1]
