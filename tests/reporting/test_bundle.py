@@ -109,6 +109,18 @@ def test_the_command_of_a_run_gives_its_configuration(home: Path) -> None:
     assert "--seed 7" in run["command"]
 
 
+def test_the_command_of_a_run_of_a_plug_in_that_is_not_at_hand(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    material = Material(make_study(["lr"], [7]))
+    material.runs[0].result.provenance["plugins"] = [{"file": "/somewhere/my_models.py", "sha256": "0"}]
+    monkeypatch.setattr("mdaf_core.runs.presets.preset_names", lambda: [])
+    command = shlex.split(bundle.describe(material)["runs"][0]["command"])
+    assert command[command.index("--plugin") + 1] == "my_models.py"
+    words = [command[i + 1] for i, word in enumerate(command) if word == "--set"]
+    config = material.study.configuration("lr")
+    assert {word.partition("=")[0] for word in words} == set(config.flat_settings()) - {"model.kind"}
+    assert config.with_overrides(words) == config
+
+
 def test_archive_holds_the_same_files(home: Path) -> None:
     study = make_study(["mdaf-full", "lr"], [1, 2])
     material = Material(study)

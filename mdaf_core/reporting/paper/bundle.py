@@ -244,7 +244,9 @@ def _describe_run(run: RunRecord, study: Study) -> dict[str, Any]:
         words += ["--study", study.id, *(["--seed", str(run.seed)] if known else [])]
     else:
         words = ["python", "-m", "mdaf_core", "train", config.preset, "--data", run.dataset, "--seed", str(run.seed)]
-        for path, value in changed_settings(config):
+        for plugin in result.provenance.get("plugins", []) if result else []:
+            words += ["--plugin", Path(plugin["file"]).name]
+        for path, value in _set_for(config):
             words += ["--set", f"{path}={_setting(value)}"]
     return {
         "run_id": run.run_id,
@@ -254,6 +256,16 @@ def _describe_run(run: RunRecord, study: Study) -> dict[str, Any]:
         "best_epoch": result.best_epoch if result else None,
         "provenance": result.provenance if result else {},
     }
+
+
+def _set_for(config: RunConfig) -> list[tuple[str, Any]]:
+    """What a command sets that trains a configuration: of a preset that is not known here, as one of a plug-in that is
+    not at hand, every setting."""
+    from mdaf_core.runs.presets import preset_names
+
+    if config.preset in preset_names():
+        return changed_settings(config)
+    return [(path, value) for path, value in config.flat_settings().items() if path != "model.kind"]
 
 
 def changed_settings(config: RunConfig) -> list[tuple[str, Any]]:
