@@ -245,7 +245,7 @@ def _recorded(run: RunRecord) -> None:
     rows = {"data": f"{run.dataset}, fingerprint {run.fingerprint}"}
     for key, title in (
         ("code", "code"), ("platform", "system"), ("processor", "processor"), ("cores", "cores"),
-        ("threads", "threads"), ("device", "device"), ("scan", "scan"),
+        ("threads", "threads"), ("device", "device"), ("scan", "scan"), ("products", "matrix products"),
     ):  # fmt: skip
         if known.get(key) is not None:
             rows[title] = str(known[key])

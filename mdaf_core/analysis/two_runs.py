@@ -21,7 +21,7 @@ from mdaf_core.runs.tracking import RunRecord
 
 Part = Literal["data", "settings", "seed", "code", "machine"]
 PARTS: tuple[Part, ...] = get_args(Part)
-_MACHINE = ("platform", "processor", "cores", "threads", "threads_of_kernels", "device", "scan")
+_MACHINE = ("platform", "processor", "cores", "threads", "threads_of_kernels", "device", "scan", "products")
 NOT_OF_THE_MODEL = ("seed", "dataset")  # what the store keeps among a run's settings
 
 

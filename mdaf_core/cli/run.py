@@ -81,7 +81,8 @@ def _text(value: dict[str, Any], epochs: list[str]) -> str:
         lines += [f"All settings are those of preset {value['preset']}.", ""]
     lines += [table([(k, _word(v)) for k, v in value["settings"].items()], ("setting", "value")), ""]
     known = value["provenance"]
-    about = [(key, known[key]) for key in ("code", "platform", "processor", "cores", "device", "scan") if key in known]
+    kept = ("code", "platform", "processor", "cores", "device", "scan", "products")
+    about = [(key, known[key]) for key in kept if key in known]
     about += [(name, version) for name, version in known.get("versions", {}).items()]
     lines += [table([("data", f"{value['dataset']} ({value['fingerprint']})"), *about], ("recorded", "")), ""]
     lines += [*epochs, ""] if epochs else []

@@ -249,7 +249,9 @@ def build_model(config: ModelSettings, features: FeatureSpec) -> CTRModel:
             f"{', '.join(without)}, or prepare the data with a user and a time column."
         )
     from mdaf_core.models.base import CTRModel, GatedModel
+    from mdaf_core.ops.products import set_products
 
+    set_products("float32")
     model = config.declared("network")(config, features)
     wanted = GatedModel if config.gated else CTRModel
     if not isinstance(model, wanted):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.ops.compiled import compiled_folder
+from mdaf_core.ops.products import rounded
 
 
 def _keep_compiled_code_by_content() -> None:
@@ -100,7 +101,7 @@ def takes(x: Tensor) -> bool:
 def multiplies(x: Tensor) -> bool:
     """Whether the kernels' products of a tensor are those asked for, which torch's may be told to round
     (`training.precision`)."""
-    return takes(x) and torch.backends.mkldnn.matmul.fp32_precision != "bf16"  # type: ignore[attr-defined]
+    return takes(x) and not rounded()
 
 
 @intrinsic

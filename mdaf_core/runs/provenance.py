@@ -52,7 +52,7 @@ def code_version() -> str:
         return "unknown"
 
 
-def describe(device: str, scan: str, threads: dict[str, int]) -> dict[str, Any]:
+def describe(device: str, scan: str, products: str, threads: dict[str, int]) -> dict[str, Any]:
     """Provenance of a run started now."""
     return {
         "code": code_version(),
@@ -64,6 +64,7 @@ def describe(device: str, scan: str, threads: dict[str, int]) -> dict[str, Any]:
         "threads_of_kernels": threads["numba"],
         "device": device,
         "scan": scan,
+        "products": products,
         "arguments": sys.argv[1:],
     }
 

@@ -23,6 +23,7 @@ from mdaf_core.models.registry import plugins_of, require_known
 from mdaf_core.models.summary import count_parameters
 from mdaf_core.models.weights import load_model
 from mdaf_core.ops.kernels import set_threads, threads_in_use
+from mdaf_core.ops.products import library
 from mdaf_core.plugins import PluginError, blame, kept
 from mdaf_core.runs import provenance as origin
 from mdaf_core.runs import tracking
@@ -76,7 +77,7 @@ def train(
     require_memory(config, dataset)
     threads = set_threads(get_settings().job_threads)
     keep_freed_memory()
-    facts = origin.describe(device_name(), scan_name(), threads) | {
+    facts = origin.describe(device_name(), scan_name(), library(device_name()), threads) | {
         "dataset": {"name": meta.name, "fingerprint": meta.fingerprint, "versions": meta.versions},
         "seed": seed,
         **(provenance or {}),

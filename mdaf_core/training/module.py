@@ -17,6 +17,7 @@ from mdaf_core.metrics.auc import auc
 from mdaf_core.metrics.log_loss import log_loss as exact_log_loss
 from mdaf_core.metrics.values import Undefined
 from mdaf_core.models.base import CTRModel, GatedModel
+from mdaf_core.ops.products import set_products
 from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.progress import Monitor, Progress
 from mdaf_core.runs.results import EpochMetrics
@@ -27,7 +28,6 @@ from mdaf_core.training.divergence import require_finite
 from mdaf_core.training.gate_epoch import GateEpoch
 from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.optimizer import Adam, build_optimizer, clip_gradients
-from mdaf_core.training.precision import set_products
 
 VALIDATION, TRAIN_SAMPLE = 0, 1
 

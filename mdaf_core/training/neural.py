@@ -16,12 +16,12 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.models.co_occurrence import count
 from mdaf_core.models.registry import build_model
 from mdaf_core.models.weights import save_weights
+from mdaf_core.ops.products import products_as_before
 from mdaf_core.ops.selective_scan import implementation
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.results import EpochMetrics
 from mdaf_core.runs.schedule import best_epoch, stop_reason
 from mdaf_core.training.module import CTRModule
-from mdaf_core.training.precision import products_as_before
 
 WEIGHTS = "weights.safetensors"
 CHECKPOINT = "checkpoint.ckpt"
