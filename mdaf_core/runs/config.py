@@ -38,6 +38,13 @@ class TrainingConfig(BaseModel):
     embedding_decay: float | None = Field(
         None, ge=0, description="L2 penalty of embedding tables where it differs; empty: as weight decay."
     )
+    embedding_rate: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="Learning rate of embedding tables, as a multiple of the learning rate; empty: 1, with stream the "
+        "square root of the rows that are drawn together on average.",
+    )
     label_smoothing: float = Field(0.05, ge=0, lt=1, description="Targets become s/2 and 1 - s/2.")
     gradient_clip: float | None = Field(1.0, gt=0, description="Largest gradient norm; empty for none.")
     unknown_rate: float = Field(
@@ -98,11 +105,16 @@ class TrainingConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_trained(cls, value: Any) -> Any:
-        """What was stored whole before there was `match_events` was trained with features that end at 50 events."""
-        before = isinstance(value, dict) and "match_events" not in value and value.keys() >= _STORED
-        if before and isinstance(value["max_history"], int) and value["max_history"] > MAX_HISTORY:
-            return value | {"match_events": MAX_HISTORY}
-        return value
+        """What was stored whole before there was `match_events` was trained with features that end at 50 events, and
+        before there was `embedding_rate` with one learning rate."""
+        if not isinstance(value, dict) or not value.keys() >= _STORED:
+            return value
+        before: dict[str, Any] = {}
+        if "match_events" not in value and isinstance(value["max_history"], int) and value["max_history"] > MAX_HISTORY:
+            before |= {"match_events": MAX_HISTORY}
+        if "embedding_rate" not in value and value.get("history_encoding") == "stream":
+            before |= {"embedding_rate": 1.0}
+        return value | before
 
 
 class InvalidSettings(UsageError):

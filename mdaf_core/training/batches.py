@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from mdaf_core.data.batches.loader import BatchLoader
@@ -31,6 +32,18 @@ def loader_for(
         blocks = {"block": config.stream_block, "multiple": multiple}
         return StreamLoader(dataset, split, batch_size, max_history=events, **blocks, **options)
     return BatchLoader(dataset, split, batch_size, max_history=events, **options)
+
+
+def embedding_rate(config: TrainingConfig, loader: BatchLoader) -> float:
+    """Learning rate of embedding tables, as a multiple of that of all other weights.
+
+    Adam moves an id by its gradient over the root of the mean square of its gradients, steps that do not touch it
+    counted as zero. Of n rows an epoch in T steps, each of gradient g, that root is g √(n / T), and n g the whole
+    gradient: the id goes √(n T) steps' way. Rows of which k are drawn together have k g in n / k steps, a root of
+    g √(n k / T), and go √k times less far, while all other weights take as many steps as before. A rate √k times as
+    high makes up for it.
+    """
+    return config.embedding_rate or math.sqrt(loader.drawn_together)
 
 
 def streams(model: CTRModel, config: TrainingConfig) -> bool:

@@ -23,7 +23,7 @@ from mdaf_core.runs.progress import Monitor, Progress
 from mdaf_core.runs.results import EpochMetrics
 from mdaf_core.runs.schedule import learning_rate, quality, stop_reason
 from mdaf_core.training import average
-from mdaf_core.training.batches import loader_for
+from mdaf_core.training.batches import embedding_rate, loader_for
 from mdaf_core.training.divergence import require_finite
 from mdaf_core.training.gate_epoch import GateEpoch
 from mdaf_core.training.losses import smooth_targets
@@ -131,13 +131,13 @@ class CTRModule(pl.LightningModule):
     # Optimisation -------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Adam:
-        return build_optimizer(self.model, self.config)
+        return build_optimizer(self.model, self.config, embedding_rate(self.config, self.train_dataloader()))
 
     def on_train_epoch_start(self) -> None:
         epoch = self.current_epoch + 1
         torch.manual_seed(self.seed * 1_000_003 + epoch)
         for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
-            group["lr"] = learning_rate(epoch, self.config)
+            group["lr"] = learning_rate(epoch, self.config) * group.get("rate", 1.0)
         self.model.unknown_rate, self.model.rare_rates = self.config.unknown_rate, self.rare_rates
         set_products(self.config.precision)
         self._online, self._losses, self._norms = _Scores(), 0.0, 0.0

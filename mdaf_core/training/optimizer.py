@@ -113,14 +113,23 @@ class Adam(torch.optim.Adam):
         self._taken.clear()
 
 
-def build_optimizer(model: CTRModel, config: TrainingConfig) -> Adam:
-    """Adam with the penalties of `config`: one for embedding tables, one for all else."""
+def build_optimizer(model: CTRModel, config: TrainingConfig, embedding_rate: float = 1.0) -> Adam:
+    """Adam with the penalties of `config`: one for embedding tables, one for all else.
+
+    Args:
+        embedding_rate: learning rate of embedding tables, as a multiple: `rate` of their group.
+    """
     tables = [module for module in model.modules() if isinstance(module, Table)]
     weights = {id(table.weight) for table in tables}
     embedding_decay = config.weight_decay if config.embedding_decay is None else config.embedding_decay
     groups = [
         {"params": [p for p in model.parameters() if id(p) not in weights], "weight_decay": config.weight_decay},
-        {"params": [table.weight for table in tables], "weight_decay": embedding_decay},
+        {
+            "params": [table.weight for table in tables],
+            "weight_decay": embedding_decay,
+            "rate": embedding_rate,
+            "lr": config.learning_rate * embedding_rate,
+        },
     ]
     large = [table for table in tables if table.large and table.weight.device.type == "cpu"]
     return Adam([group for group in groups if group["params"]], config.learning_rate, large)

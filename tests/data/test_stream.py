@@ -59,3 +59,20 @@ def test_where_encoding_begins_depends_on_the_row_alone_and_leaves_it_its_histor
         assert (end - begin >= np.minimum(end, most)).all()
         assert (end - begin <= max(GRID, most) + most).all()
         assert (begin % max(GRID, most) == 0).all()
+
+
+@pytest.mark.parametrize("block", [1, 3, 16, 10_000])
+def test_rows_drawn_together_are_the_mean_size_of_blocks(tiny, block):
+    user_N, in_order = np.asarray(tiny.rows("train").history_start), StreamLoader(tiny, "train", 256).order()
+    place_N = np.argsort(in_order)
+
+    def blocks(seed: int) -> int:
+        """Stretches of a pass that a user's next row does not continue."""
+        order = StreamLoader(tiny, "train", 256, shuffle_seed=(seed,), block=block).order()
+        follows = np.diff(place_N[order]) == 1
+        return 1 + int((~follows | (np.diff(user_N[order]) != 0)).sum())
+
+    together = StreamLoader(tiny, "train", 256, block=block).drawn_together
+    assert together == pytest.approx(len(user_N) / np.mean([blocks(seed) for seed in range(40)]), rel=0.02)
+    assert BatchLoader(tiny, "train", 256).drawn_together == 1
+    assert StreamLoader(tiny, "train", 256, block=block, rows=np.arange(0)).drawn_together == 1

@@ -67,3 +67,13 @@ def test_what_was_stored_before_features_told_more_events_apart_keeps_them_as_th
     assert before.training.match_events == meaning
     assert RunConfig.model_validate_json(before.model_dump_json()) == before
     assert RunConfig.model_validate_json(now.model_dump_json()) == now
+
+
+@pytest.mark.parametrize(("encoding", "meaning"), [("stream", 1.0), ("window", None)])
+def test_what_was_stored_before_ids_had_a_rate_of_their_own_keeps_the_common_one(encoding, meaning) -> None:
+    stored = get_preset("mamba4rec-v2").with_overrides({"training.history_encoding": encoding}).model_dump(mode="json")
+    assert RunConfig.model_validate(stored).training.embedding_rate is None
+    del stored["training"]["embedding_rate"]
+    before = RunConfig.model_validate(stored)
+    assert before.training.embedding_rate == meaning
+    assert RunConfig.model_validate_json(before.model_dump_json()) == before

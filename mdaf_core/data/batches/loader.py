@@ -150,6 +150,11 @@ class BatchLoader:
     def __len__(self) -> int:
         return -(-len(self.indices) // self.batch_size)
 
+    @property
+    def drawn_together(self) -> float:
+        """Rows of a user that a shuffled pass draws at a time, on average."""
+        return 1.0
+
     def order(self) -> np.ndarray:
         """The rows (indices into the split) in the order of the next pass."""
         if self.shuffle_seed is None:

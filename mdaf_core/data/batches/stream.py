@@ -59,20 +59,31 @@ class StreamLoader(BatchLoader):
         own = np.asarray(self.rows.history_start)[self.indices], np.asarray(self.rows.history_end)[self.indices]
         self.indices = self.indices[np.lexsort(own[::-1])]
 
+    @property
+    def drawn_together(self) -> float:
+        """Of n rows of a user, whose first block begins at random, 1 + (n - 1) / block blocks are made on average."""
+        users, rows = int(self._new_user().sum()), len(self.indices)
+        return rows / (users + (rows - users) / self.block) if rows else 1.0
+
+    def _new_user(self) -> np.ndarray:
+        """(N,) whether a row in order is its user's first."""
+        first = np.asarray(self.rows.history_start)[self.indices]
+        return np.r_[True, first[1:] != first[:-1]][: len(first)]
+
     def order(self) -> np.ndarray:
         if self.shuffle_seed is None:
             return self.indices
         rng = np.random.default_rng(self.shuffle_seed)
-        first = np.asarray(self.rows.history_start)[self.indices]
-        new_user = np.r_[True, first[1:] != first[:-1]]
-        since = np.arange(len(first)) - np.maximum.accumulate(np.where(new_user, np.arange(len(first)), 0))
+        new_user = self._new_user()
+        place = np.arange(len(new_user))
+        since = place - np.maximum.accumulate(np.where(new_user, place, 0))
         shift = rng.integers(self.block, size=int(new_user.sum()))[np.cumsum(new_user) - 1]
         new_block = new_user | ((since + shift) % self.block == 0)
         begin = np.flatnonzero(new_block)
         blocks = rng.permutation(len(begin))
-        size = np.diff(np.r_[begin, len(first)])[blocks]
+        size = np.diff(np.r_[begin, len(place)])[blocks]
         start = np.repeat(begin[blocks] - np.r_[0, np.cumsum(size)[:-1]], size)
-        return self.indices[start + np.arange(len(first))]
+        return self.indices[start + place]
 
     def events_in(self, index_B: np.ndarray) -> int:
         events = int(sequences(self.rows, index_B, self.max_history)[1].sum())
