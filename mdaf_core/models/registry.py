@@ -92,7 +92,13 @@ def models(of: type[ModelSettings] = ModelSettings) -> dict[str, type[ModelSetti
     Args:
         of: only those of this class (`SequenceConfig`: what can be a sequential branch).
     """
-    return {kind: config for kind, config in _all().models.items() if issubclass(config, of)}
+    return dict(_of_class(plugins.loaded(), of))
+
+
+@lru_cache(maxsize=64)
+def _of_class(loaded: tuple[plugins.Plugin, ...], of: type[ModelSettings]) -> dict[str, type[ModelSettings]]:
+    """Kept, for a list of a thousand studies asks several thousand times."""
+    return {kind: config for kind, config in _gather(loaded).models.items() if issubclass(config, of)}
 
 
 def presets() -> dict[str, Preset]:

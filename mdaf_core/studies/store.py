@@ -340,12 +340,12 @@ def readable_studies(folder: Path | None = None) -> tuple[list[Study], list[Dama
     folder = folder or get_settings().studies_dir
     if not folder.exists():
         return [], []
-    studies, damaged = [], []
+    studies, damaged, binned = [], [], folder == bin_folder()
     with reading(folder, "Allow reading it."):
         paths = [entry.path for entry in os.scandir(folder) if _is_study(entry.name)]
     for path in paths:
         try:
-            study = _if_changed(path)
+            study = _if_changed(path, binned)
         except DamagedFileError as damage:
             if not is_gone(damage):
                 damaged.append(damage)
@@ -359,11 +359,11 @@ def _is_study(name: str) -> bool:
     return name.endswith(".json") and not name.startswith(".")
 
 
-def _if_changed(path: str) -> Study | None:
-    """The study in a file; None in an empty one, of a study that is gone for good."""
+def _if_changed(path: str, binned: bool) -> Study | None:
+    """The study in a file; None in an empty one in the bin, of a study that is gone for good."""
     with reading(Path(path), REMEDY):
-        stat = Path(path).stat()
-    if not stat.st_size and Path(path).parent == bin_folder():
+        stat = os.stat(path)
+    if binned and not stat.st_size:
         return None
     return _kept(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
 
