@@ -12,6 +12,7 @@ from mdaf_core.base.errors import StudioError
 from mdaf_core.data.store.schema import FIRST_ID, FeatureSpec
 from mdaf_core.ops.dropout import Dropout
 from mdaf_core.ops.kernels import multiplies
+from mdaf_core.ops.look_up import look_up
 from mdaf_core.ops.segments import segment_ids
 from mdaf_core.ops.tower import tower
 
@@ -59,7 +60,7 @@ class Table(nn.Embedding):
         rows_NF = codes_NF + self.offsets_F
         if self.before_lookup is not None:
             self.before_lookup(rows_NF)
-        return super().forward(rows_NF)
+        return super().forward(rows_NF) if self.sparse else look_up(self.weight, rows_NF)
 
 
 class NumericVectors(nn.Module):

@@ -77,7 +77,7 @@ _PLUS = MDAFConfig(
 _PLUS_TRAINING = {
     **RARE_IDS,
     **{"hide_rare": 1.0, "weight_average": 1.0, "batch_size": 512},
-    **{"history_encoding": "stream", "max_history": 500, "embedding_rate": 1.0},
+    **{"history_encoding": "stream", "max_history": 500, "stream_block": 16, "embedding_rate": 1.0},
 }
 PRESETS = (
     *(

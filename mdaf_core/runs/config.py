@@ -74,7 +74,7 @@ class TrainingConfig(BaseModel):
         "once, of whose outputs each row takes a slice (stream).",
     )
     stream_block: int = Field(
-        16,
+        64,
         ge=1,
         le=1_000_000,
         description="With stream: consecutive rows of a user that are drawn together in training. More is quicker, "

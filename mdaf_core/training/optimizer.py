@@ -137,11 +137,14 @@ def build_optimizer(model: CTRModel, config: TrainingConfig, embedding_rate: flo
 
 def clip_gradients(model: nn.Module, limit: float | None) -> float:
     """Scale all gradients, sparse ones too, so that their norm is at most `limit`; returns the norm before."""
-    dense = [p.grad for p in model.parameters() if p.grad is not None and not p.grad.is_sparse]
-    sparse = [p for p in model.parameters() if p.grad is not None and p.grad.is_sparse]
-    for p in sparse:
-        p.grad = p.grad.coalesce()  # type: ignore[union-attr]
-    values = dense + [p.grad.values() for p in sparse]  # type: ignore[union-attr]
+    values, sparse = [], []
+    for p in model.parameters():
+        if p.grad is not None and p.grad.is_sparse:
+            p.grad = p.grad.coalesce()
+            sparse.append(p.grad.values())
+        elif p.grad is not None:
+            values.append(p.grad)
+    values += sparse
     ours = all(takes(x) for x in values) and len({x.dtype for x in values}) == 1
     found = norm(values) if ours else float(nn.utils.get_total_norm(values))
     if limit is not None and found + 1e-6 > limit:
