@@ -15,7 +15,7 @@ from mdaf_core.studies.definitions import definition_names, get_definition, over
 from mdaf_core.studies.launch import queue, run_configurations
 from mdaf_core.studies.status import cells
 from mdaf_core.studies.store import Study, get_study, update_study
-from mdaf_core.studies.suitable import check_audit, check_inputs
+from mdaf_core.studies.suitable import check_audit, check_inputs, check_known
 
 
 def extend(study_id: str, seeds: Sequence[int]) -> Study:
@@ -34,6 +34,7 @@ def extend(study_id: str, seeds: Sequence[int]) -> Study:
         )
     if not study.trained:
         raise UsageError(f"All configurations of study {study_id} were imported: import the predictions of more seeds.")
+    check_known(study.trained)
     check_audit(study.dataset, study.acknowledged)
     seen = any(cell.state == "finished" for cell in cells(study))
     study = update_study(study_id, add_seeds=Extension(seeds=list(seeds), added=_now(), results_seen=seen))
@@ -49,6 +50,7 @@ def add_configuration(study_id: str, config: RunConfig) -> Study:
         UsageError: its name is taken or no good, its data are gone or lack what it reads.
     """
     study = get_study(study_id)
+    check_known([config])
     check_audit(study.dataset, study.acknowledged)
     check_inputs(study.dataset, [config])
     check_name(config.name, "configuration")

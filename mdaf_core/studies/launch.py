@@ -18,7 +18,7 @@ from mdaf_core.studies.definitions import design as factorial_design
 from mdaf_core.studies.seeds import seeds_to_try
 from mdaf_core.studies.status import cells, unqueued
 from mdaf_core.studies.store import Group, Study, create_study
-from mdaf_core.studies.suitable import check_audit, check_inputs, source_of
+from mdaf_core.studies.suitable import check_audit, check_inputs, check_known, source_of
 from mdaf_core.studies.trainings import training_job
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def run_configurations(
             raise UsageError("All configurations of a factorial take the same seeds: name them, without until decided.")
         if len(configs) < 2:
             raise UsageError("Seeds until decided takes a reference and a configuration to compare with it.")
+    check_known(configs)
     if after is None:
         check_audit(dataset, acknowledged)
         check_inputs(dataset, configs)

@@ -8,6 +8,7 @@ from typing import Any
 from mdaf_core.base.errors import UsageError
 from mdaf_core.forms.fields import Field, fields
 from mdaf_core.forms.refusals import refusals
+from mdaf_core.models.registry import require_known
 from mdaf_core.runs.config import InvalidSettings, RunConfig
 
 
@@ -35,6 +36,7 @@ def apply(start: RunConfig, changes: Mapping[str, Any]) -> tuple[RunConfig, dict
         except UsageError as error:  # a setting that is there no more
             named = {path: str(error) for path in kept if path in str(error)}
         if not named:  # nothing that was changed: the start itself is not valid
+            require_known(start.model)
             raise UsageError(f"{start.name} cannot be changed like this: {', '.join(kept)}.")
         refused |= named
         kept = {path: value for path, value in kept.items() if path not in named}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.models.registry import require_known
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies.definitions import definition_names, get_definition
@@ -76,6 +77,18 @@ def check_inputs(dataset: str, configs: Sequence[RunConfig]) -> None:
             f"Data set {dataset!r} has no field for users, and these configurations tell a row's own log from others': "
             f"{', '.join(apart)}. Set their co_occurrence to false, or leave them out."
         )
+
+
+def check_known(configs: Sequence[RunConfig]) -> None:
+    """Refuse configurations whose model is not here, as one of a plug-in that is not named: each of their trainings
+    would fail, and the study wait for them.
+
+    Raises:
+        StudioError: names one, and what to do.
+    """
+    for config in configs:
+        if not config.imported:
+            require_known(config.model)
 
 
 def failed_checks(dataset: str) -> list[Check]:

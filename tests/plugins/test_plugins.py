@@ -13,13 +13,17 @@ import torch
 from mdaf_core import plugins
 from mdaf_core.base import notices
 from mdaf_core.base.errors import DamagedFileError, StudioError, UsageError
+from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.models.registry import build_model, models, plugins_of
 from mdaf_core.models.weights import load_model, save_weights
 from mdaf_core.plugins import kept, named
+from mdaf_core.queue import api
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset, preset_names
+from mdaf_core.studies import changing, settings_form
 from mdaf_core.studies.definitions import Definition, get_definition
 from mdaf_core.studies.settings_form import settings
+from mdaf_core.studies.store import create_study, get_study, list_studies
 from tests.models.batches import USUAL, random_batch
 from tests.plugins.example import SOURCE, name
 
@@ -139,6 +143,27 @@ def test_stored_configurations_open_without_their_plugin(tmp_path, monkeypatch):
             build_model(config.model, USUAL)
         with pytest.raises(UsageError, match="must be one of"):
             config.with_overrides(["training.max_epochs=2"])
+
+
+def test_a_study_is_not_added_to_without_its_plugin(home, tmp_path, monkeypatch):
+    """Its trainings would all fail, and the study wait for the seeds that were written down."""
+    prepare("synthetic", name="tiny", options={"size": "tiny"})
+    name(tmp_path / "my.py", monkeypatch)
+    configs = [get_preset("share"), get_preset("lr")]
+    study = create_study(
+        title="Mine", definition="own", dataset="tiny", configurations=configs, seeds=[1], reference="lr"
+    )
+    monkeypatch.delenv("MDAF_PLUGINS")
+    refused = pytest.raises(StudioError, match=r"There is no model 'share' here.*--plugin")
+    with refused:
+        changing.extend(study.id, [2])
+    with refused:
+        changing.clone(study.id)
+    with refused:
+        settings_form.apply(get_study(study.id).configuration("share"), {})
+    assert get_study(study.id).model_dump_json() == study.model_dump_json()
+    assert [one.id for one in list_studies()] == [study.id]
+    assert not api.list_jobs()
 
 
 def test_what_was_stored_opens_though_its_plugin_takes_other_settings_now(tmp_path, monkeypatch):
