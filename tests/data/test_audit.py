@@ -13,7 +13,7 @@ from mdaf_core.data.batches.loader import BatchLoader
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.columns import read_columns
 from mdaf_core.data.store.dataset import PreparedDataset
-from tests.data.planting import change
+from tests.data.planting import change, impressions, prepare_table
 from tests.data.raw_files import write_criteo, write_user_behavior
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -305,3 +305,20 @@ def test_what_was_left_out_of_a_table_is_shown(tmp_path):
     found = next(check for check in report.stored_audit(dataset).checks if check.id == "skipped-rows")
     assert [(row["record"], row["text"]) for row in found.examples] == [(22, "1,2"), (12, "maybe"), (32, "soon")]
     assert "fields" in found.examples[0]["problem"] and "0 or 1" in found.examples[1]["problem"]
+
+
+@pytest.mark.parametrize(
+    ("below", "counted"), [(-0.37, False), (-3.0, False), (-1.0, True), (-9.0, True), (-999.0, True)]
+)
+def test_a_number_below_zero_is_missing_only_where_it_is_one_that_stands_for_it(tmp_path, below, counted):
+    """One value below zero among amounts is a small amount, or the usual -1."""
+    frame = impressions()
+    amounts = frame["price"].abs() * 100
+    rows = np.arange(frame.height)
+    frame = frame.with_columns(price=pl.when(pl.Series(rows % 40 == 7)).then(below).otherwise(amounts))
+    answer = next(
+        (c for c in audit.audit_dataset(prepare_table(tmp_path, frame)).checks if c.id == "missing-by-label"), None
+    )
+    assert (answer is not None) == counted
+    if answer:
+        assert "price" in answer.sentence and set(answer.details) == {"price"}

@@ -258,10 +258,16 @@ def _missing(data: Written, field: FieldSpec) -> np.ndarray:
         return missing | np.isin(values, stands.to_numpy())
     numbers = np.unique(values[~np.isnan(values)])
     if len(numbers) > 2:
-        first, second = field.numbers(numbers[:2])
-        if first < 0 <= second:  # -1 among counts
+        first, second, last = field.numbers(numbers[[0, 1, -1]])
+        if first < 0 <= second and _stands_for_missing(first, last):
             missing = missing | (values == numbers[0])
     return missing
+
+
+def _stands_for_missing(number: float, largest: float) -> bool:
+    """-1, -9, -99, -999, … among counts and amounts up to `largest`; another number below zero is a number."""
+    whole, rounding = round(number), 1e-6 * max(-number, largest)  # of the column's 32 bits
+    return abs(number - whole) <= rounding and (whole == -1 or set(str(-whole)) == {"9"})
 
 
 @check("blank-inputs", "Inputs that say something in every part", place=210)
