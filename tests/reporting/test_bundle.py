@@ -138,6 +138,17 @@ def test_nothing_finished_is_refused(home: Path) -> None:
     assert not (home / "out").exists()
 
 
+def test_a_bundle_that_cannot_be_made_leaves_the_folder_as_it_was(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = make_study(["mdaf-full", "lr"], [1, 2])
+    (home / "out").mkdir()
+    (home / "out" / "manifest.json").write_text("of before")
+    monkeypatch.setattr(bundle, "describe", lambda material: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        bundle.export_study(study.id, home / "out")
+    assert [path.name for path in (home / "out").iterdir()] == ["manifest.json"]
+    assert (home / "out" / "manifest.json").read_text() == "of before"
+
+
 def test_a_failed_run_is_counted_and_left_out(home: Path) -> None:
     study = make_study(seeds=[1, 2], failed=[("lr", 2)])
     text = " ".join(s.text for s in bundle.results(Material(study)))

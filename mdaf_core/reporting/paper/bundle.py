@@ -174,15 +174,14 @@ def export_study(
     Raises:
         UsageError: no such study, or none of its runs has finished.
     """
-    written = []
     study = get_study(study_id)
     _, rows, by, _ = choices(study, split=split, metric=metric, margin=margin)
     material = Material(study, split=rows, metric=by, margin=margin, typeface=typeface)
-    for name, content in figure_files(material) if figures_only else files(material):
-        path = out_dir / name
+    # All are made before the first is written: where one cannot be made, the folder stays as it was.
+    made = [(out_dir / name, content) for name, content in (figure_files if figures_only else files)(material)]
+    for path, content in made:
         write_bytes(path, content)
-        written.append(path)
-    return written
+    return [path for path, _ in made]
 
 
 def figure_files(material: Material, figures: Iterable[str] = tuple(FIGURES)) -> Iterator[tuple[str, bytes]]:
