@@ -9,6 +9,7 @@ from numba import prange
 from torch import Tensor
 from torch.nn import functional as F
 
+from mdaf_core.ops.direct import operator
 from mdaf_core.ops.kernels import GROUPS, arrays, sequence_groups, use_torch_threads
 from mdaf_core.ops.simd import LANES, fill, load, sigmoid, store
 
@@ -65,7 +66,7 @@ def _backward(x, weight, bias, silu, cu, groups, longest, dy, dx, dweight_G, dbi
                     store(dx, (start + i) * channels + first, out)
 
 
-@torch.library.custom_op("mdaf::causal_conv1d", mutates_args=(), device_types="cpu")
+@operator("causal_conv1d")
 def _convolution(x: Tensor, weight: Tensor, bias: Tensor, silu: bool, cu_seqlens: Tensor) -> Tensor:
     cu = cu_seqlens.numpy().astype(np.int64)
     y = torch.empty_like(x, memory_format=torch.contiguous_format)
@@ -79,7 +80,7 @@ def _(x, weight, bias, silu, cu_seqlens):  # type: ignore[no-untyped-def]
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
-@torch.library.custom_op("mdaf::causal_conv1d_backward", mutates_args=(), device_types="cpu")
+@operator("causal_conv1d_backward")
 def _convolution_backward(
     dy: Tensor, x: Tensor, weight: Tensor, bias: Tensor, silu: bool, cu_seqlens: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,6 +11,7 @@ from numba import prange
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from mdaf_core.ops.direct import operator
 from mdaf_core.ops.kernels import addresses, array_at, arrays, use_torch_threads
 from mdaf_core.ops.lanes import block_of, new_block, product, starts, turn, turn_back, weight_gradients
 from mdaf_core.ops.simd import LANES, fill, load, store
@@ -65,7 +66,7 @@ def _backward(dy, rows, dim, weights, begin, kept, slopes, dx):  # type: ignore[
         turn_back(here, dim, first, count, 0, dim, dx)
 
 
-@torch.library.custom_op("mdaf::crosses", mutates_args=(), device_types="cpu")
+@operator("crosses")
 def _crosses(x0: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """The last layer's result, and what `_forward` keeps."""
     rows, dim = x0.shape
@@ -90,7 +91,7 @@ def _operations(x0_shape, weights, *_, **__) -> int:  # type: ignore[no-untyped-
     return 2 * x0_shape[0] * sum(a * b for a, b in weights)
 
 
-@torch.library.custom_op("mdaf::crosses_backward", mutates_args=(), device_types="cpu")
+@operator("crosses_backward")
 def _crosses_backward(dy: Tensor, weights: Sequence[Tensor], kept: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     rows, dim = dy.shape
     layers = len(weights)

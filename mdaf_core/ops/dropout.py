@@ -15,6 +15,7 @@ from numba import prange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mdaf_core.ops.direct import operator
 from mdaf_core.ops.kernels import arrays, use_torch_threads
 
 PART = 1 << 16
@@ -48,7 +49,7 @@ def settings(x: Tensor, p: float) -> tuple[np.uint32, Any]:
     return np.uint32(round(p * 2**32)), x.new_tensor(1 / (1 - p)).numpy()[()]
 
 
-@torch.library.custom_op("mdaf::dropout", mutates_args=(), device_types="cpu")
+@operator("dropout")
 def _dropout(x: Tensor, p: float, seed: Tensor) -> Tensor:
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
     use_torch_threads()

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import register_flop_formula
 
+from mdaf_core.ops.direct import operator
 from mdaf_core.ops.dropout import hash32, settings
 from mdaf_core.ops.kernels import arrays, use_torch_threads
 from mdaf_core.ops.lanes import turn, turn_back
@@ -158,7 +159,7 @@ def _settings(x: Tensor, p: float, seed: Tensor) -> tuple[object, ...]:
     return np.uint64(seed.item()), *settings(x, p)
 
 
-@torch.library.custom_op("mdaf::field_attention", mutates_args=(), device_types="cpu")
+@operator("field_attention")
 def _attention(qkv: Tensor, heads: int, p: float, seed: Tensor) -> Tensor:
     batch, fields, width = qkv.shape
     mixed = qkv.new_empty(batch, fields, width // 3)
@@ -180,7 +181,7 @@ def _operations(qkv_shape, *_, **__) -> int:  # type: ignore[no-untyped-def]
     return 4 * batch * fields * fields * (width // 3)  # scores and their use, a product and a sum each
 
 
-@torch.library.custom_op("mdaf::field_attention_backward", mutates_args=(), device_types="cpu")
+@operator("field_attention_backward")
 def _attention_backward(dmixed: Tensor, qkv: Tensor, heads: int, p: float, seed: Tensor) -> Tensor:
     batch, fields, width = qkv.shape
     dqkv = torch.empty_like(qkv, memory_format=torch.contiguous_format)

@@ -15,6 +15,7 @@ from numba import prange
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from mdaf_core.ops.direct import operator
 from mdaf_core.ops.dropout import settings
 from mdaf_core.ops.kernels import addresses, array_at, arrays, use_torch_threads
 from mdaf_core.ops.lanes import (
@@ -179,7 +180,7 @@ def _places(rows: int, dim: int, layers: int) -> np.ndarray:
     return starts(rows, [dim] * (layers + 1) + [dim // 2] * layers)
 
 
-@torch.library.custom_op("mdaf::masked_crosses", mutates_args=(), device_types="cpu")
+@operator("masked_crosses")
 def _crosses(
     x0: Tensor,
     weights: Sequence[Tensor],
@@ -214,7 +215,7 @@ def _operations(x0_shape, weights, *_, **__) -> int:  # type: ignore[no-untyped-
     return 2 * x0_shape[0] * sum(a * b for a, b in weights)
 
 
-@torch.library.custom_op("mdaf::masked_crosses_backward", mutates_args=(), device_types="cpu")
+@operator("masked_crosses_backward")
 def _crosses_backward(
     dy: Tensor,
     weights: Sequence[Tensor],

@@ -16,6 +16,7 @@ from numba import prange
 from torch import Tensor
 from torch.nn import functional as F
 
+from mdaf_core.ops.direct import operator
 from mdaf_core.ops.kernels import GROUPS, arrays, sequence_groups, use_torch_threads
 from mdaf_core.ops.simd import LANES, LN_2, LOG2_E, exp2, fill, load, sigmoid, softplus, store, total
 
@@ -166,7 +167,7 @@ def packed(A_DN: Tensor) -> Tensor:
 # The operator works on whole vectors of channels; absent D or z are None, and so are their gradients' tensors empty.
 
 
-@torch.library.custom_op("mdaf::selective_scan", mutates_args=(), device_types="cpu")
+@operator("selective_scan")
 def _scan(
     u: Tensor,
     delta: Tensor,
@@ -198,7 +199,7 @@ def _(u, delta, A, B, C, D, z, cu_seqlens, softplus, keep):  # type: ignore[no-u
     return torch.empty_like(u, memory_format=torch.contiguous_format), starts
 
 
-@torch.library.custom_op("mdaf::selective_scan_backward", mutates_args=(), device_types="cpu")
+@operator("selective_scan_backward")
 def _scan_backward(
     dy: Tensor,
     starts: Tensor,

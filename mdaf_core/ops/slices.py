@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import register_flop_formula
 
+from mdaf_core.ops.direct import operator
 from mdaf_core.ops.kernels import arrays, sequence_groups, use_torch_threads
 from mdaf_core.ops.simd import LANES, LOG2_E, dot, exp2, fill, load, store
 
@@ -176,7 +177,7 @@ def _check(query: Tensor, token: Tensor) -> None:
         )
 
 
-@torch.library.custom_op("mdaf::slice_attention", mutates_args=(), device_types="cpu")
+@operator("slice_attention")
 def _attention(
     query: Tensor, token: Tensor, code: Tensor, target: Tensor, equal: Tensor, recency: Tensor, nothing: Tensor,
     begin: Tensor, end: Tensor, cu_seqlens: Tensor,
@@ -198,7 +199,7 @@ def _(query, token, code, target, equal, recency, nothing, begin, end, cu_seqlen
     return torch.empty_like(query, memory_format=torch.contiguous_format), query.new_empty(len(query))
 
 
-@torch.library.custom_op("mdaf::slice_attention_backward", mutates_args=(), device_types="cpu")
+@operator("slice_attention_backward")
 def _attention_backward(
     dpooled: Tensor, dleft: Tensor, query: Tensor, token: Tensor, code: Tensor, target: Tensor, equal: Tensor,
     recency: Tensor, nothing: Tensor, begin: Tensor, end: Tensor, cu_seqlens: Tensor,

@@ -14,6 +14,7 @@ import torch
 from numba import prange
 from torch import Tensor
 
+from mdaf_core.ops.direct import operator
 from mdaf_core.ops.kernels import arrays, sequence_groups, use_torch_threads
 from mdaf_core.ops.scan_numba import PARTS
 from mdaf_core.ops.simd import LANES, LOG2_E, exp2, fill, load, store, total
@@ -133,7 +134,7 @@ def _chunk(states: int) -> int:
     return max(HELD // states, 8)
 
 
-@torch.library.custom_op("mdaf::ssd", mutates_args=(), device_types="cpu")
+@operator("ssd")
 def _ssd(
     x: Tensor, decay: Tensor, B: Tensor, C: Tensor, cu_seqlens: Tensor, own: bool, keep: bool
 ) -> tuple[Tensor, Tensor]:
@@ -156,7 +157,7 @@ def _(x, decay, B, C, cu_seqlens, own, keep):  # type: ignore[no-untyped-def]
     return torch.empty_like(x, memory_format=torch.contiguous_format), starts
 
 
-@torch.library.custom_op("mdaf::ssd_backward", mutates_args=(), device_types="cpu")
+@operator("ssd_backward")
 def _ssd_backward(
     dy: Tensor, starts: Tensor, x: Tensor, decay: Tensor, B: Tensor, C: Tensor, cu_seqlens: Tensor, own: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -15,6 +15,7 @@ from numba import prange
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from mdaf_core.ops.direct import operator
 from mdaf_core.ops.dropout import settings
 from mdaf_core.ops.kernels import addresses, array_at, arrays, use_torch_threads
 from mdaf_core.ops.lanes import (
@@ -82,7 +83,7 @@ def _backward(dy, rows, widths, weights, scale, begin, kept, slopes, dx):  # typ
         turn_back(here, widths[0], first, count, 0, widths[0], dx)
 
 
-@torch.library.custom_op("mdaf::tower", mutates_args=(), device_types="cpu")
+@operator("tower")
 def _tower(
     x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], p: float, seeds: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -110,7 +111,7 @@ def _operations(x_shape, weights, *_, **__) -> int:  # type: ignore[no-untyped-d
     return 2 * x_shape[0] * sum(a * b for a, b in weights)
 
 
-@torch.library.custom_op("mdaf::tower_backward", mutates_args=(), device_types="cpu")
+@operator("tower_backward")
 def _tower_backward(
     dy: Tensor, weights: Sequence[Tensor], kept: Tensor, p: float
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:

@@ -72,7 +72,7 @@ def test_the_operator_is_one() -> None:
     (x, decay, B, C), cu, _ = inputs(1, 64, 1, 3, [5, 2])
     given = x.flatten(1), decay.expand(-1, 64).contiguous(), B, C
     leaves = [value.float().requires_grad_() for value in given]
-    torch.library.opcheck(_ssd, (*leaves, cu, True, True), test_utils=("test_schema", "test_faketensor"))
+    torch.library.opcheck(_ssd.registered, (*leaves, cu, True, True), test_utils=("test_schema", "test_faketensor"))
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
