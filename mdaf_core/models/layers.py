@@ -16,7 +16,7 @@ from mdaf_core.ops.look_up import look_up
 from mdaf_core.ops.segments import segment_ids
 from mdaf_core.ops.tower import tower
 
-LARGE_TABLE = 4_000_000
+LARGE_TABLE = 1_500_000
 """Weights from which on a table's gradient is kept by rows: below, one of the whole table is as quick."""
 
 NARROW = 256
