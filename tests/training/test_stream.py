@@ -15,7 +15,7 @@ from mdaf_core.models.registry import build_model
 from mdaf_core.models.summary import unallocated
 from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.presets import get_preset
-from mdaf_core.training.batches import loader_for
+from mdaf_core.training.batches import embedding_rate, loader_for
 from mdaf_core.training.fit import train
 from mdaf_core.training.module import CTRModule
 from mdaf_core.training.predict import predict, scores
@@ -96,36 +96,34 @@ def test_gradients_reach_every_parameter_that_windows_reach(tiny):
     assert reached[0] == reached[1]
 
 
-def rates(config, dataset, seed=7):  # type: ignore[no-untyped-def]
-    """Learning rate of tables over that of all else, as the optimiser has them in the first epoch."""
-    seen = {}
+def test_ids_whose_rows_are_drawn_together_move_at_a_higher_rate(tiny, monkeypatch):
+    """As far as with single rows: by the root of how many rows of a user stand beside each other."""
+    config = get_preset("mdaf-sequential").with_overrides(
+        {"training.max_epochs": 2, "training.history_encoding": "stream", "training.stream_block": 8}
+        | {"model.blocks": 1, "model.hidden_dim": 16, "model.item_dim": 8}
+    )
+    model = unallocated(config.model, tiny.meta.features())
+
+    def rate(**settings):  # type: ignore[no-untyped-def]
+        training = config.training.model_copy(update=settings)
+        return embedding_rate(training, loader_for(model, tiny, "train", training, 64))
+
+    root = math.sqrt(loader_for(model, tiny, "train", config.training, 64).drawn_together)
+    assert rate() == root > 1.2 and rate(embedding_rate=3.0) == 3.0
+    assert rate(history_encoding="window") == rate(stream_block=1) == 1.0
+
+    seen = []
+    start = CTRModule.on_train_epoch_start
 
     def look(self):  # type: ignore[no-untyped-def]
         start(self)
         groups = self.optimizers(use_pl_optimizer=False).param_groups
-        seen[self.current_epoch] = groups[1]["lr"] / groups[0]["lr"]
+        seen.append(groups[1]["lr"] / groups[0]["lr"])
 
-    start = CTRModule.on_train_epoch_start
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CTRModule, "on_train_epoch_start", look)
-        result = train(config, dataset, seed=seed)
-    assert set(seen) == {0, 1}
-    return seen, result
-
-
-def test_ids_whose_rows_are_drawn_together_move_at_a_higher_rate(tiny):
-    """As far as with single rows: by the root of how many rows of a user stand beside each other."""
-    config = get_preset("mdaf-sequential").with_overrides(
-        {"training.max_epochs": 2, "model.blocks": 1, "training.history_encoding": "stream", "training.stream_block": 8}
-    )
-    loader = loader_for(unallocated(config.model, tiny.meta.features()), tiny, "train", config.training, 64)
-    root = math.sqrt(loader.drawn_together)
-    assert root > 1.2
-    seen, result = rates(config, tiny)
-    assert list(seen.values()) == [pytest.approx(root)] * 2
-    given, same = rates(config.with_overrides({"training.embedding_rate": root}), tiny)
-    assert list(given.values()) == [pytest.approx(root)] * 2 and same.epochs[1].val_loss == result.epochs[1].val_loss
-    one, other = rates(config.with_overrides({"training.embedding_rate": 1}), tiny)
-    assert list(one.values()) == [1, 1] and other.epochs[1].val_loss != result.epochs[1].val_loss
-    window, _ = rates(config.with_overrides({"training.history_encoding": "window"}), tiny)
-    assert list(window.values()) == [1, 1]
+    monkeypatch.setattr(CTRModule, "on_train_epoch_start", look)
+    found = [
+        train(config.with_overrides({"training.embedding_rate": given}), tiny, seed=7).epochs[1].val_loss
+        for given in (None, root, 1)
+    ]
+    assert seen == pytest.approx([root] * 4 + [1] * 2)
+    assert found[0] == found[1] != found[2]
