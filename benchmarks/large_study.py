@@ -38,10 +38,10 @@ CONFIGURATIONS = ("mdaf-full", "mdaf-static", "mdaf-sequential", "mdaf-bst", "bs
 SEEDS = (42, 43, 44, 45, 46)
 # Page → the input that is clicked for a re-run.
 INPUTS = {
-    "compare": '[data-testid="stNumberInputStepUp"]',
+    "compare": 'input[aria-label="Margin"]',
     "curves": 'label:has-text("Each run")',
     "gates": '[data-testid="stButtonGroup"] button:has-text("1") >> visible=true',
-    "export": '[data-testid="stNumberInputStepUp"]',
+    "export": 'input[aria-label="Margin"]',
 }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from mdaf_core.metrics.auc import auc, auc_errors
 from mdaf_core.metrics.jackknife import units_of_rarer_label
 from mdaf_core.metrics.values import Undefined, checked, clusters
 from mdaf_core.runs.predictions import dataset_of, difference_of_rows, imported_without, load_predictions
+from mdaf_core.runs.provenance import fingerprint
 from mdaf_core.runs.tracking import RunRecord
 
 _LENGTHS = ((0, 0), (1, 2), (3, 5), (6, 10), (11, 20), (21, 50), (51, None))
@@ -90,10 +92,30 @@ def slicings(run: RunRecord, split: Split) -> tuple[dict[str, Slicing], str]:
     bounds = _LENGTHS if length.max(initial=0) <= MAX_HISTORY else _LONG
     by_length = {"history_length": _intervals(length, bounds)} if length.any() else {}
     try:
-        found, reason = by_length | _by_ids(dataset_of(run, split), split), ""
+        dataset = dataset_of(run, split)
+        found, reason = by_length | _recent(_Part(str(dataset.path), fingerprint(dataset), split, dataset)), ""
     except StudioError as error:
         found, reason = by_length, str(error)
     return {name: Slicing(name, labels, np.asarray(code, np.int64)) for name, (labels, code) in found.items()}, reason
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a data set, the same as another of the same content."""
+
+    path: str
+    content: str
+    split: Split
+    dataset: PreparedDataset = field(compare=False)
+
+
+@lru_cache(maxsize=4)
+def _recent(part: _Part) -> dict[str, tuple[list[str], NDArray[Any]]]:
+    """`_by_ids`, kept for the next runs of the page or study: it reads all training rows."""
+    found = _by_ids(part.dataset, part.split)
+    for _, code in found.values():
+        code.flags.writeable = False
+    return found
 
 
 def _by_ids(dataset: PreparedDataset, split: Split) -> dict[str, tuple[list[str], NDArray[Any]]]:
