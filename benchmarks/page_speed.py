@@ -25,7 +25,7 @@ from benchmarks.many_runs import ROOT, fill
 INPUTS = {
     "overview": '[data-testid="stSidebarNavLink"][href$="/overview"], [data-testid="stSidebarNavLink"] >> nth=0',
     "curves": 'label:has-text("Each run")',
-    "compare": 'button:has-text("Increment"), [data-testid="stNumberInputStepUp"]',
+    "compare": 'input[aria-label="Margin"]',
 }
 BUSY = """() => document.querySelector('[data-testid="stApp"]')?.getAttribute('data-test-script-state') !== 'notRunning'
     || document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]') !== null"""

@@ -15,6 +15,11 @@ from torch.autograd.function import once_differentiable
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 
+def watched() -> bool:
+    """Whether something looks on that knows operators alone."""
+    return is_in_torch_dispatch_mode() or torch.compiler.is_compiling()
+
+
 def operator(name: str) -> Callable[[Callable[..., Any]], Operator]:
     """Make a function of tensors, lists of tensors and numbers, none of which it changes, the operator `mdaf::name`."""
     return lambda run: Operator(name, run)
@@ -53,7 +58,7 @@ class Operator:
         self._apply = Direct.apply
 
     def __call__(self, *given: Any) -> Any:
-        if is_in_torch_dispatch_mode() or torch.compiler.is_compiling():
+        if watched():
             return self.registered(*given)
         if self._apply is None or not torch.is_grad_enabled():
             return self.run(*given)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from mdaf_core.ops.direct import watched
 from mdaf_core.ops.kernels import arrays, takes
 
 
@@ -43,7 +44,7 @@ class _LookUp(torch.autograd.Function):
 
 def look_up(weight: Tensor, rows: Tensor) -> Tensor:
     """Vectors (…, D) at the given rows (…) int64 of a table (V, D); on the CPU its gradient is made in one pass."""
-    if not takes(weight) or rows.dtype != torch.int64:
+    if not takes(weight) or rows.dtype != torch.int64 or watched():
         return F.embedding(rows, weight)
     found: Tensor = _LookUp.apply(weight, rows)
     return found

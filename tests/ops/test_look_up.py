@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
 from mdaf_core.ops.look_up import look_up
@@ -54,3 +55,10 @@ def test_gradients_that_are_not_contiguous_and_other_devices():
         given = torch.ones(3, 2, requires_grad=True)
         (first,) = torch.autograd.grad((look_up(given, torch.tensor([1])) ** 2).sum(), given, create_graph=True)
         first.sum().backward()
+
+
+def test_fake_tensors_and_counters_see_torchs_own_look_up():
+    with FakeTensorMode():
+        table = torch.empty(5, 4, requires_grad=True)
+        look_up(table, torch.zeros(2, 3, dtype=torch.int64)).sum().backward()
+    assert table.grad.shape == (5, 4)
