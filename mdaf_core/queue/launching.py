@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mdaf_core.base.program import sources
 from mdaf_core.base.settings import PACKAGE
 
 PROGRAM = PACKAGE
@@ -132,12 +133,10 @@ class Program:
 
     def _written(self) -> frozenset[tuple[str, int, int]]:
         found = set()
-        for folder, _, names in os.walk(self.folder):
-            for name in names:
-                if name.endswith(".py"):
-                    with contextlib.suppress(OSError):
-                        stat = (path := Path(folder, name)).stat()
-                        found.add((str(path), stat.st_mtime_ns, stat.st_size))
+        for path in sources(self.folder):
+            with contextlib.suppress(OSError):
+                stat = path.stat()
+                found.add((str(path), stat.st_mtime_ns, stat.st_size))
         return frozenset(found)
 
     def look(self, again: bool = False) -> None:
