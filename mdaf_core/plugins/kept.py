@@ -43,13 +43,14 @@ def facts(plugins: Iterable[Plugin]) -> list[Kept]:
 
 
 def keep(plugins: Iterable[Plugin], directory: Path) -> None:
-    """Copy the sources of these plug-ins to a run's folder.
+    """Copy the sources of these plug-ins to a run's folder, unless they are there, from wherever the user had them.
 
     Raises:
         StudioError: a source has changed since it was read, or the copy cannot be written.
     """
+    plugins = tuple(plugins)
     kept = facts(plugins)
-    if not kept:
+    if not kept or same(directory, plugins):
         return
     folder = directory / FOLDER
     with writing(folder):

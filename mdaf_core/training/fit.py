@@ -84,7 +84,8 @@ def train(
     }
     sources = plugins_of(config.model)
     if sources:
-        facts["plugins"] = [entry.model_dump() for entry in kept.facts(sources)]
+        known = kept.facts(sources) if run_id is None else kept.kept_in(tracking.run_directory(run_id))
+        facts["plugins"] = [entry.model_dump() for entry in known]
     if run_id is None:
         run_id = tracking.start_run(config, seed, meta.name, fingerprint(dataset), study, facts)
         epochs: list[EpochMetrics] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,9 @@ def test_weights_are_read_with_the_source_they_were_trained_with(tmp_path, monke
     kept.keep(plugins_of(config), run)
     (entry,) = kept.kept_in(run)
     assert (run / "plugins" / entry.source).read_text() == SOURCE and kept.same(run, plugins_of(config))
+    (there := tmp_path / "there").mkdir()  # a copy of it, on another machine
+    kept.keep([replace(plugin, file=there / "my.py") for plugin in plugins_of(config)], run)
+    assert kept.kept_in(run) == [entry] and entry.file == str(file)
     assert torch.equal(load_model(config, USUAL, run / "weights.safetensors")(batch).logit_B, model(batch).logit_B)
 
     lines = SOURCE.splitlines()
