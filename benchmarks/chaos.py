@@ -90,13 +90,13 @@ class App:
         self.process.wait()
 
 
-def processes(part: str, home: Path) -> list[int]:
-    """Processes of this artifacts folder whose command line holds `part`."""
+def processes(part: str, home: Path | None) -> list[int]:
+    """Processes of this artifacts folder (None: of any) whose command line holds `part`."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             named = part.encode() in (folder / "cmdline").read_bytes()
-            if named and f"MDAF_HOME={home}\0".encode() in (folder / "environ").read_bytes():
+            if named and (home is None or f"MDAF_HOME={home}\0".encode() in (folder / "environ").read_bytes()):
                 found.append(int(folder.name))
         except OSError:
             continue

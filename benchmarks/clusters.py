@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -36,16 +37,25 @@ def children(pid: int) -> dict[int, str]:
 
 
 class RayCluster:
-    """A head and a worker node of one core each, as `ray start` makes them, on this machine's own address."""
+    """A head and a worker node of one core each, as `ray start` makes them, on this machine's own address.
+
+    Args:
+        apart: a folder for what nodes hold of their own (`MDAF_NODE_HOME`). The worker node then sees neither `folder`
+            nor what the head's node has there: it finds empty folders in their places (needs `unshare` and its rights).
+    """
 
     name = "ray"
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, apart: Path | None = None):
         self.log = folder / "ray.log"
+        self.hidden = () if apart is None else (folder, apart)
         self.temporary = Path(f"/tmp/ray-{os.getpid()}")  # Ray's sockets need a short path
         self.address = f"127.0.0.1:{free_port()}"
         self.environment = {"RAY_ADDRESS": self.address, "MDAF_EXECUTOR": "ray", "RAY_USAGE_STATS_ENABLED": "0"}
         self.environment["RAY_AUTH_MODE"] = "disabled"  # whatever token this machine has
+        if apart is not None:
+            apart.mkdir(parents=True, exist_ok=True)
+            self.environment["MDAF_NODE_HOME"] = str(apart)
         try:
             port = self.address.rpartition(":")[2]
             self._start("--head", f"--port={port}", f"--temp-dir={self.temporary}", "--include-dashboard=false")
@@ -58,17 +68,25 @@ class RayCluster:
         """A worker node; tried again, for where the machine is busy Ray (2.60) gives one up that takes 30 s."""
         for left in reversed(range(TRIES)):
             try:
-                return self._start(f"--address={self.address}")
+                return self._start(f"--address={self.address}", before=self._alone())
             except RuntimeError:
                 if not left:
                     raise
         raise AssertionError
 
-    def _start(self, *options: str) -> subprocess.Popen[bytes]:
+    def _alone(self) -> tuple[str, ...]:
+        """The command that runs another where the hidden folders are empty."""
+        if not self.hidden:
+            return ()
+        mounts = " && ".join(f"mount -t tmpfs tmpfs {shlex.quote(str(folder))}" for folder in self.hidden)
+        return "unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh"
+
+    def _start(self, *options: str, before: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
         place = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             node = subprocess.Popen(
                 [
+                    *before,
                     *(sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--block"),
                     *("--num-cpus=1", "--object-store-memory=100000000", "--node-ip-address=127.0.0.1"),
                     *(f"--dashboard-agent-listen-port={free_port()}", *options),

@@ -1,17 +1,17 @@
 """Run the demo study through an executor on real clusters, kill at random meanwhile, and compare it with itself here.
 
-    python -m benchmarks.many_machines ray --home /tmp/many [--kills 20] [--seed 1]
+    python -m benchmarks.many_machines ray --home /tmp/many [--kills 20] [--seed 1] [--apart]
     python -m benchmarks.many_machines slurm --home /tmp/many [--minutes 1] [--long 60]
 
 The demo study's 10 runs are trained on this machine once; then `ray`: on two Ray nodes of one core each
-(`clusters.py`), `slurm`: through slurmctld and slurmd of this machine (Debian's slurmctld, slurmd and munge). With
-`--kills`, processes are killed with signal 9 at random moments: a task, the worker node, the queue's supervisor, a
-steward, the app. A job whose task or steward was killed is shown as failed, and is resumed; whatever else is killed
-must not be seen. The study is launched anew until there were so many kills. With `--long`, a run of so many epochs
-meets SLURM's time limit and goes on. Then each job must have ended with one finished run, none may have run twice at
-a time, and metrics of every epoch, those of the result, predictions and weights must equal those of this machine to the
-last bit. Exits with 1 on a violation. Needs requirements-ray.txt or requirements-slurm.txt; the app needs Playwright
-and Chromium, as the tests.
+(`clusters.py`; with `--apart` they share no folder), `slurm`: through slurmctld and slurmd of this machine (Debian's
+slurmctld, slurmd and munge). With `--kills`, processes are killed with signal 9 at random moments: a task, the worker
+node, the queue's supervisor, a steward, the app. A job whose task or steward was killed is shown as failed, and is
+resumed; whatever else is killed must not be seen. The study is launched anew until there were so many kills. With
+`--long`, a run of so many epochs meets SLURM's time limit and goes on. Then each job must have ended with one finished
+run, none may have run twice at a time, and metrics of every epoch, those of the result, predictions and weights must
+equal those of this machine to the last bit. Exits with 1 on a violation. Needs requirements-ray.txt or requirements-
+slurm.txt; the app needs Playwright and Chromium, as the tests.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Kills:
             return
         if not self.order:  # each as often as the others, in random order
             self.order = self.dice.sample(VICTIMS, len(VICTIMS))
-        tasks = processes("mdaf_core.tasks.node", home)
+        tasks = node_processes(home)
         victim = self.order[-1]
         if victim == "app":
             self.app.kill()
@@ -137,10 +137,16 @@ class Kills:
         print(f"  {time.strftime('%H:%M:%S')}  killed: {victim}", flush=True)
 
 
+def node_processes(home: Path) -> list[int]:
+    """Processes that do jobs elsewhere, where nodes share no folder in homes of their own."""
+    attempts = home.parent / "nodes" / "attempts"
+    return [*processes("mdaf_core.tasks.node", home), *processes(f"mdaf_core.tasks.node\0{attempts}", None)]
+
+
 def twice(home: Path) -> list[str]:
     """Jobs of which two processes are at work."""
     jobs = Counter()
-    for pid in processes("mdaf_core.tasks.node", home):
+    for pid in node_processes(home):
         try:
             jobs[re.findall(r"elsewhere/(\d+)-", Path(f"/proc/{pid}/cmdline").read_bytes().decode())[0]] += 1
         except (OSError, IndexError):
@@ -201,6 +207,7 @@ def main() -> None:
     parser.add_argument("executor", choices=("ray", "slurm"))
     parser.add_argument("--home", type=Path, required=True, help="a folder of its own")
     parser.add_argument("--only", default=",".join(CONFIGURATIONS), help="configurations, for a shorter trial")
+    parser.add_argument("--apart", action="store_true", help="nodes share no folder (ray, as root)")
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--pause", type=float, default=20.0, help="longest, between two kills, in seconds")
     parser.add_argument("--seed", type=int, default=1)
@@ -232,7 +239,8 @@ def main() -> None:
 
     from playwright.sync_api import sync_playwright
 
-    cluster = RayCluster(away) if options.executor == "ray" else SlurmCluster(away, options.minutes)
+    nodes = options.home.resolve() / "nodes" if options.apart else None
+    cluster = RayCluster(away, nodes) if options.executor == "ray" else SlurmCluster(away, options.minutes)
     use(away, cluster.environment)
     violations = 0
     try:

@@ -49,6 +49,11 @@ class Settings(BaseSettings):
     job_memory: ByteSize | None = Field(
         None, description="Memory that a training elsewhere asks for, such as 8GB; default: what is foreseen, and half."
     )
+    node_home: Path | None = Field(
+        None,
+        description="Folder on a Ray cluster's machines for copies of data and what trainings write there, where they "
+        "share none with this one.",
+    )
     slurm: str = Field("", description="Options of sbatch for trainings, such as `partition=gpu time=120` (minutes).")
     notify: SecretStr | None = Field(
         None, description="Address, as Apprise takes it, that one message a study is sent to when its runs have ended."

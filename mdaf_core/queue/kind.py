@@ -44,6 +44,23 @@ Settle = Callable[[Job, Literal["failed", "cancelled"], str], bool]
 
 
 @dataclass(frozen=True)
+class Carried:
+    """What goes to a machine that shares no folder with this one, and what comes back. Names are relative to the folder
+    of artifacts.
+
+    Attributes:
+        read: files that a task reads, by name, with the SHA-256 of each.
+        kept: folders that it reads and writes.
+        last: names of files in those folders that speak of others, in the order in which they are written: none comes
+            back before those that it speaks of.
+    """
+
+    read: dict[str, str]
+    kept: tuple[str, ...]
+    last: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Elsewhere(Generic[Payload]):
     """How a task is done on another machine, which reaches neither the queue nor the run store: what it is told, and
     what is made of what it tells. Both are JSON.
@@ -53,6 +70,7 @@ class Elsewhere(Generic[Payload]):
         begin: opens here what the task needs, before each time it is begun or goes on (`Job.resume`, `Job.run_id`);
             returns what the other machine is told beside the payload: `run_id`, and what the kind likes.
         work: does it there; may raise; returns what `conclude` is to know.
+        carried: what it reads and writes there, given what `begin` returned; asked only where no folder is shared.
         done: how much of it is finished (epochs), looked at here now and then while it runs.
         conclude: what is left to do here when it has ended well.
     """
@@ -60,6 +78,7 @@ class Elsewhere(Generic[Payload]):
     memory: Callable[[Payload], int]
     begin: Callable[[Job, Payload], dict[str, Any]]
     work: Callable[[Context, Payload, dict[str, Any]], dict[str, Any]]
+    carried: Callable[[Payload, dict[str, Any]], Carried]
     done: Callable[[dict[str, Any]], int]
     conclude: Callable[[Job, Payload, dict[str, Any], dict[str, Any]], None]
 

@@ -220,6 +220,17 @@ def _work(context: Context, training: Training, told: dict[str, Any]) -> dict[st
     return _train(context, training, told, study="")  # data was checked where the run store is
 
 
+def _carried(training: Training, told: dict[str, Any]) -> kind.Carried:
+    from mdaf_core.data.store.content import every_hash
+    from mdaf_core.data.store.dataset import PreparedDataset
+    from mdaf_core.training.neural import CHECKPOINT
+
+    dataset = PreparedDataset.open(training.dataset)
+    data = {f"datasets/{dataset.name}/{name}": digest for name, digest in every_hash(dataset).items()}
+    # A checkpoint goes on only with weights that are no older than it: those of the best epoch so far.
+    return kind.Carried(data, (f"runs/{told['run_id']}",), (CHECKPOINT, "epochs.json", "result.json", "run.json"))
+
+
 def _done(told: dict[str, Any]) -> int:
     """Epochs that are finished; the run store is told of each."""
     from mdaf_core.runs import tracking
@@ -251,5 +262,5 @@ KIND = kind.Kind(
     progress=TrainProgress,
     run=run,
     settle=settle,
-    elsewhere=kind.Elsewhere(memory=_memory, begin=_begin, work=_work, done=_done, conclude=_conclude_here),
+    elsewhere=kind.Elsewhere(_memory, _begin, _work, _carried, _done, _conclude_here),
 )

@@ -89,12 +89,14 @@ def leave(context: Context, task: Task) -> None:
 
 if __name__ == "__main__":
     from mdaf_core.queue.elsewhere import steward
-    from tests.queue.fake_node import AWAY, Here
+    from mdaf_core.queue.elsewhere.apart import Apart
+    from tests.queue.fake_node import APART, AWAY, Here, Near
 
     steward.LATE = 0.5
-    steward.executor = lambda name=None: Here()  # type: ignore[assignment]
+    node = get_settings().node_home
+    steward.executor = lambda name=None: Apart(Near(), node) if node else Here()  # type: ignore[assignment]
     api.SUPERVISOR = (sys.executable, str(Path(__file__).with_name("fake_supervisor.py")))
     api.serve_by((sys.executable, __file__))
     jobs = (sleep, until_told, stubborn, with_child, refuse, broken, memory, leave)
     kinds = {f.__name__: Kind(f.__name__, Task, Done, f) for f in jobs}
-    main({**kinds, "away": AWAY}, preload=(), node="tests.queue.fake_node")
+    main({**kinds, "away": AWAY, "apart": APART}, preload=(), node="tests.queue.fake_node")

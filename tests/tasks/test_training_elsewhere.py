@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
@@ -12,10 +13,13 @@ from mdaf_core.base.process import environment
 from mdaf_core.base.settings import UNTOLD
 from mdaf_core.queue import store, turns
 from mdaf_core.queue.context import Context
+from mdaf_core.queue.elsewhere.apart import Apart
+from mdaf_core.queue.elsewhere.steward import Steward
 from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import estimate, trainings
 from mdaf_core.tasks import train
+from tests.queue.fake_node import Near
 
 CONFIG = get_preset("lr").with_overrides({"training.max_epochs": 3, "training.patience": 3})
 
@@ -69,6 +73,38 @@ def test_a_training_elsewhere_goes_on_and_equals_one_here_bit_for_bit(tiny, monk
     ]
     assert (run.result.val, run.result.test) == (here.val, here.test)
     assert run.result.provenance["job"] == 2 and run.result.provenance["acknowledged"] == ["x"]
+
+
+@pytest.mark.slow
+def test_a_training_that_shares_no_folder_equals_one_here_bit_for_bit(tiny, home, tmp_path, monkeypatch):
+    jobs = [trainings.training_job(study, CONFIG, "tiny", 1) for study in ("here", "apart")]
+    store.add(jobs)
+    monkeypatch.setenv("MDAF_THREADS", "1")
+    job = turns.confirm(1, turns.claim(1).token, 7)
+    train.KIND.run(Context(job), trainings.Training.model_validate(job.payload))
+    turns.end(job, "finished", "")
+    here = tracking.list_runs("here")[0]
+    monkeypatch.setenv("MDAF_EXECUTOR", "ray")
+    monkeypatch.setenv("MDAF_NODE_HOME", str(tmp_path / "node"))
+    job = turns.claim(1)
+    training = trainings.Training.model_validate(job.payload)
+    carried = train.KIND.elsewhere.carried(training, {"run_id": "r"})
+    files = {path.relative_to(home).as_posix(): path for path in tiny.path.rglob("*") if path.is_file()}
+    assert carried.read == {name: sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+
+    steward = Steward(job, train.KIND, training, "mdaf_core.tasks.node", Apart(Near(), tmp_path / "node"))
+    assert steward.place()
+    steward.run(Context(turns.confirm(2, job.token, 7, steward.machine)))
+    steward.leave()
+    (run,) = tracking.list_runs("apart")
+    assert run.state == "finished"
+    assert (run.result.val, run.result.test) == (here.result.val, here.result.test)
+    for name in ("weights.safetensors", "predictions/test.parquet", "predictions/val.parquet"):
+        there, mine = (tracking.run_directory(one.run_id) / name for one in (run, here))
+        assert there.read_bytes() == mine.read_bytes()
+    names = [sorted(p.name for p in tracking.run_directory(one.run_id).rglob("*")) for one in (run, here)]
+    assert names[0] == names[1]
+    assert not list((tmp_path / "node" / "attempts").iterdir())
 
 
 def test_a_process_whose_job_was_taken_back_leaves(home):

@@ -18,6 +18,15 @@ def content_hashes(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): digest for path, digest in zip(paths, found, strict=True)}
 
 
+def every_hash(dataset: PreparedDataset) -> dict[str, str]:
+    """sha256 of every file of a data set, by its path inside the folder: of Arrow files as the preparation wrote it
+    down, where it did; others are read."""
+    recorded: dict[str, str] = dataset.meta.fingerprint.get("content", {}) or content_hashes(dataset.path)
+    files = [path for path in dataset.path.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    names = {path.relative_to(dataset.path).as_posix(): path for path in files}
+    return recorded | {name: _sha256(path) for name, path in names.items() if name not in recorded}
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,14 +1,13 @@
 """What a steward and the machine elsewhere tell each other: files in one folder an attempt, each written by one side.
 
-job.json      steward   the job, its kind's payload within
 handle.json   steward   how the executor calls what it started, for a steward that comes after a dead one
 begun.json    node      a life: a process that has begun. One that was put back and begun again has another one
-go.json       steward   which life is to go on, and what it is told
+go.json       steward   which life is to go on: its job, plug-ins, what it is told, and what is carried
 progress.json node
 alive.json    steward   a count that goes on while it lives
 stop          steward   asks to stop
 log           node      what it prints; the steward copies it to the job's log
-exit          hold      how the process ended
+exit          holder    how the process ended
 outcome.json  node      its last word
 node.lock     node      held while it lives
 """

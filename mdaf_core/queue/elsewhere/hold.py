@@ -12,21 +12,26 @@ import sys
 from pathlib import Path
 
 
-def hold(module: str, folder: str, environment: dict[str, str]) -> None:
-    """Run `python -P -m module folder` and keep how it ended in the file `exit` of the folder; not where it is itself
-    what is ended, by SIGTERM or an exception: then the machine is wanted back."""
-    place = Path(folder)
-    if not place.is_dir():  # the job was cancelled while this waited for a machine
-        return
-    with (place / "log").open("ab") as log:
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-m", module, folder],
+def begin(module: str, folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start `python -P -m module folder`, which prints into the file `log` of the folder and dies with this process."""
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", module, str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             env={**os.environ, **environment, "MDAF_HELD_BY": str(os.getpid())},
             start_new_session=True,  # as workers here
         )
+
+
+def hold(module: str, folder: str, environment: dict[str, str]) -> None:
+    """Run the module and keep how it ended in the file `exit` of the folder; not where it is itself what is ended, by
+    SIGTERM or an exception: then the machine is wanted back."""
+    place = Path(folder)
+    if not place.is_dir():  # the job was cancelled while this waited for a machine
+        return
+    child = begin(module, place, environment)
 
     def give_way(*_: object) -> None:
         child.kill()

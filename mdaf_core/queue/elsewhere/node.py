@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mdaf_core import plugins
-from mdaf_core.base import notices
+from mdaf_core.base import notices, program
+from mdaf_core.base.settings import PACKAGE
 from mdaf_core.queue import worker
 from mdaf_core.queue.context import Context
 from mdaf_core.queue.elsewhere.folder import SILENT_FOR, Attempt
@@ -46,11 +47,12 @@ def work(path: Path, kinds: Mapping[str, Kind[Any]]) -> int:
     life = secrets.token_hex(8)
     machine = socket.gethostname()
     threading.Thread(target=_leave_when_alone, args=(attempt,), daemon=True).start()
-    attempt.write("begun", {"life": life, "machine": machine, "pid": os.getpid()})
+    own = {"program": program.digest(), "folder": str(PACKAGE)}
+    attempt.write("begun", {"life": life, "machine": machine, "pid": os.getpid(), **own})
     go = _go(attempt, life)
     job = Job(**go["job"])
     notices.log(f"Job {job.id} ({job.title}) on {machine}, process {os.getpid()}.")
-    state, reason, result = _do(attempt, job, go["told"], kinds)
+    state, reason, result = _do(attempt, job, go, kinds)
     attempt.write("outcome", {"life": life, "state": state, "reason": reason, "result": result})
     return 0
 
@@ -62,14 +64,14 @@ def _go(attempt: Attempt, life: str) -> dict[str, Any]:
 
 
 def _do(
-    attempt: Attempt, job: Job, told: dict[str, Any], kinds: Mapping[str, Kind[Any]]
+    attempt: Attempt, job: Job, go: dict[str, Any], kinds: Mapping[str, Kind[Any]]
 ) -> tuple[str, str, dict[str, Any]]:
     context = Context(job, _Desk(attempt))
     try:
         kind = kinds[job.kind]
         assert kind.elsewhere is not None
-        plugins.name(job.payload.get("plugins", ()))
-        result = kind.elsewhere.work(context, worker.payload(job, kind), told)
+        plugins.name(go["plugins"])
+        result = kind.elsewhere.work(context, worker.payload(job, kind), go["told"])
         context.flush()
         return "finished", "", result
     except BaseException as error:

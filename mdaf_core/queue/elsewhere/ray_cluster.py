@@ -10,11 +10,13 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError
-from mdaf_core.queue.elsewhere import hold
+from mdaf_core.queue.elsewhere import hold, outpost
+from mdaf_core.queue.elsewhere.apart import Lost
+from mdaf_core.queue.elsewhere.courier import Far
 from mdaf_core.queue.elsewhere.executor import Gone, Request, missing
 
 END_WITHIN = 5.0
@@ -45,9 +47,23 @@ class RayCluster:
             raise missing("ray", self.name) from None
         self._ray: Any = ray
         self._task: Any = None
+        self._actor: Any = None
 
     def start(self, request: Request) -> str:
         """See `Executor.start`. Unless told, Ray gives a task one core and repeats one that is lost: that is ours."""
+        options = self._join(request)
+        task = self._ray.remote(max_retries=0, max_calls=1, **options)(hold.hold).options(name=request.name)
+        self._task = task.remote(request.module, request.folder, request.environment)
+        return ""
+
+    def outpost(self, request: Request, root: str, name: str) -> Far:
+        """See `apart.Cluster`. It is an actor: one that ends with its driver, as a task does."""
+        options = self._join(request)
+        self._actor = self._ray.remote(max_restarts=0, **options)(outpost.Outpost).remote(root, name)
+        return cast(Far, _InActor(self._ray, self._actor))
+
+    def _join(self, request: Request) -> dict[str, Any]:
+        """Join the cluster; returns what a place for the process is asked for by."""
         ray = self._ray
         address = os.environ.get("RAY_ADDRESS") or "auto"
         try:
@@ -66,11 +82,9 @@ class RayCluster:
         self._warn_of_too_much(request)
         from ray import cloudpickle
 
-        cloudpickle.register_pickle_by_value(hold)
-        options = {"num_cpus": request.cores, "num_gpus": request.gpus, "memory": request.memory}
-        task = ray.remote(max_retries=0, max_calls=1, **options)(hold.hold).options(name=request.name)
-        self._task = task.remote(request.module, request.folder, request.environment)
-        return ""
+        for module in (hold, outpost):
+            cloudpickle.register_pickle_by_value(module)
+        return {"num_cpus": request.cores, "num_gpus": request.gpus, "memory": request.memory}
 
     def _warn_of_too_much(self, request: Request) -> None:
         """Ray waits without a word for a node that is large enough; one may yet join."""
@@ -91,18 +105,14 @@ class RayCluster:
             return None
         try:
             ray.get(self._task)
-        except (ray.exceptions.NodeDiedError, ray.exceptions.WorkerCrashedError):
-            return Gone("Its machine, or Ray's process there, was lost.", again=True)
-        except ray.exceptions.OutOfMemoryError:
-            return Gone("Ray ended it, because memory ran out on its machine: ask for more with MDAF_JOB_MEMORY.")
-        except ray.exceptions.TaskCancelledError:
-            return Gone("It was cancelled in Ray.")
         except Exception as error:
-            return Gone(f"It failed in Ray: {' '.join(str(error).split())[:300]}")
+            return _gone(ray, error)
         return Gone("Its process has ended.")
 
     def end(self) -> None:
         """See `Executor.end`."""
+        if self._actor is not None:
+            self._ray.kill(self._actor)
         if self._task is None:
             return
         self._ray.cancel(self._task, force=True)
@@ -112,3 +122,33 @@ class RayCluster:
 
     def end_of(self, handle: str) -> None:
         """Ray has ended it with the steward."""
+
+
+class _InActor:
+    """Calls the methods of an `Outpost` in an actor, one after another."""
+
+    def __init__(self, ray: Any, actor: Any):
+        self._ray, self._actor = ray, actor
+
+    def __getattr__(self, method: str) -> Any:
+        def call(*arguments: Any) -> Any:
+            try:
+                return self._ray.get(getattr(self._actor, method).remote(*arguments))
+            except self._ray.exceptions.RayTaskError as error:  # raised by the method itself
+                raise error.cause from None
+            except self._ray.exceptions.RayError as error:
+                raise Lost(_gone(self._ray, error)) from None
+
+        return call
+
+
+def _gone(ray: Any, error: Exception) -> Gone:
+    """What an error of Ray's says of the process that it was asked for."""
+    of = ray.exceptions
+    if isinstance(error, of.NodeDiedError | of.WorkerCrashedError | of.RayActorError | of.ObjectLostError):
+        return Gone("Its machine, or Ray's process there, was lost.", again=True)
+    if isinstance(error, of.OutOfMemoryError):
+        return Gone("Ray ended it, because memory ran out on its machine: ask for more with MDAF_JOB_MEMORY.")
+    if isinstance(error, of.TaskCancelledError):
+        return Gone("It was cancelled in Ray.")
+    return Gone(f"It failed in Ray: {' '.join(str(error).split())[:300]}")

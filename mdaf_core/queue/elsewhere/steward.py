@@ -15,10 +15,10 @@ from typing import Any, NoReturn
 
 from pydantic import BaseModel, ValidationError
 
-from mdaf_core.base import notices
+from mdaf_core.base import notices, program
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.process import environment
-from mdaf_core.base.settings import UNTOLD, get_settings
+from mdaf_core.base.settings import PACKAGE, UNTOLD, get_settings
 from mdaf_core.queue import turns
 from mdaf_core.queue.context import Context, Stopped
 from mdaf_core.queue.elsewhere.chosen import executor
@@ -57,6 +57,8 @@ class Steward:
         self._log_place = 0
         self._lost_unbegun = 0
         self._ended = threading.Event()
+        self._apart = get_settings().node_home is not None
+        self._program = program.digest() if self._apart else ""
 
     @property
     def machine(self) -> str:
@@ -85,7 +87,8 @@ class Steward:
         """Ask for a process and wait until it has begun; False where the job was cancelled, or taken back, meanwhile.
 
         Raises:
-            StudioError: it cannot be asked for, or ended before it began for a reason that another one would meet too.
+            StudioError: it cannot be asked for, ended before it began for a reason that another one would meet too, or
+                is of another version of the program.
         """
         end_leftovers(self.job.id)
         self.attempt.path.mkdir(parents=True, exist_ok=True)
@@ -121,7 +124,10 @@ class Steward:
                     f"It was begun {FUTILE} times elsewhere without finishing an epoch: give it a longer time limit, "
                     "or see what ends it there."
                 )
-            self.attempt.write("go", {"life": self.begun["life"], "job": asdict(job), "told": told})
+            carried = asdict(self.how.carried(self.payload, told)) if self._apart else None
+            plugins = job.payload.get("plugins", [])
+            go = {"job": asdict(job), "plugins": plugins, "told": told, "carried": carried}
+            self.attempt.write("go", {"life": self.begun["life"], **go})
             notices.log(f"Runs on {self.machine}.")
             outcome = self._watch(context, told)
             if outcome is not None:
@@ -153,11 +159,21 @@ class Steward:
         self.attempt.write("handle", {"executor": self._executor.name, "handle": handle})
 
     def _new_life(self) -> bool:
-        """Whether a process has begun that is not the one before."""
+        """Whether a process has begun that is not the one before.
+
+        Raises:
+            StudioError: it is of another version of the program.
+        """
         begun = self.attempt.read("begun")
         if begun is None or begun == self.begun:
             return False
         self.begun, self._lost_unbegun = begun, 0
+        if self._apart and begun.get("program") != self._program:
+            raise StudioError(
+                f"The program on {self.machine} ({begun.get('folder', 'an earlier version')}) is not the one here "
+                f"({PACKAGE}): the SHA-256 of its sources is {str(begun.get('program'))[:12]} there and "
+                f"{self._program[:12]} here. Have the same version on both."
+            )
         return True
 
     def _watch(self, context: Context, told: dict[str, Any]) -> dict[str, Any] | None:
