@@ -1,4 +1,4 @@
-"""How the app is served: to whom (`hosts`, `login`, `asked`), and how fast (`speed`)."""
+"""How the app is served: to whom (`hosts`, `login`, `asked`), and how fast (`speed`, `drawing`)."""
 
 from __future__ import annotations
 

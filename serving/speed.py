@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from serving import back
+from serving import back, drawing
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -54,7 +54,7 @@ class StaticFiles:
 
 
 def _response(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    body = back.patched(path.read_bytes())
+    body = drawing.patched(back.patched(path.read_bytes()))
     kind = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     headers = {b"content-type": kind.encode(), b"content-length": b"%d" % len(body), b"cache-control": FOREVER}
     start = {"type": "http.response.start", "status": 200, "headers": list(headers.items())}

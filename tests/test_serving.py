@@ -16,7 +16,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 import app
 import serving
-from serving import asked, back, hosts, login, speed
+from serving import asked, back, drawing, hosts, login, speed
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = Path(st.__file__).parent / "static"
@@ -46,7 +46,7 @@ def test_every_file_is_served_as_it_is() -> None:
     for path in [p for p in (STATIC / "static").rglob("*.*") if p.suffix in speed.TYPES][::20]:
         start, body = _get(f"/{path.relative_to(STATIC).as_posix()}", times=2)
         headers = dict(start["headers"])
-        assert start["status"] == 200 and body["body"] == back.patched(path.read_bytes())
+        assert start["status"] == 200 and body["body"] == drawing.patched(back.patched(path.read_bytes()))
         assert int(headers[b"content-length"]) == len(body["body"])
         assert headers[b"content-type"].decode() == speed.TYPES[path.suffix]
 
@@ -61,6 +61,22 @@ def test_one_place_is_changed_so_that_back_is_one_page() -> None:
     assert served.count(back.ADDS) == served.count(back.SHORTER) == 1
     assert served.replace(back.SHORTER, b"").replace(b"&&!" + back.ADDS, b"") == script
     assert back.patched(back.THEIRS * 2) == back.THEIRS * 2
+
+
+def test_what_pages_are_made_of_is_fetched_before_it_is_drawn() -> None:
+    """Of all scripts the first one, at its end; every kind is known to this Streamlit."""
+    scripts = {path.name: path.read_bytes() for path in (STATIC / "static" / "js").glob("*.js")}
+    changed = {name: script for name, script in scripts.items() if drawing.patched(script) != script}
+    charts, first = sorted(changed)
+    assert charts.startswith("ArrowVegaLiteChart.") and first.startswith("index.")
+    assert drawing.patched(changed[charts]).count(drawing.COMPILED) == 1
+    served = drawing.patched(changed[first])
+    assert served.startswith(changed[first])
+    kinds = served.removeprefix(changed[first]).partition(b"&&now?[")[2].partition(b"]")[0].split(b",")
+    assert len(set(kinds)) == len(drawing.KINDS)
+    for name, kind in zip(drawing.KINDS, kinds, strict=True):
+        assert kind + b"=(0," in served and b"import(`./" + name + b"." in served
+    assert drawing.patched(b"lazy") == b"lazy" and drawing.patched(drawing.INTERPRETED * 2) == drawing.INTERPRETED * 2
 
 
 def test_all_else_is_left_to_streamlit() -> None:

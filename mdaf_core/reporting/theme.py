@@ -246,9 +246,8 @@ def themed(
     ]
     _apply_styles(spec, styles(mode))
     if mode == "screen":
-        # SVG would make an element, and a description, of every mark: thousands in learning curves. Without `ast` Vega
-        # compiles a chart's expressions, which draws in two thirds of the time; names are in them only as JSON strings.
-        spec["usermeta"] = {"embedOptions": {"renderer": "canvas", "ast": False}}
+        # SVG would make an element, and a description, of every mark: thousands in learning curves.
+        spec["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
         spec["config"]["mark"] = {"aria": False}
         # A canvas cuts off what the last label has beyond it. Of the specification: Streamlit sets one that has none.
         spec.setdefault("padding", {"left": 4, "top": 4, "right": 18, "bottom": 4})

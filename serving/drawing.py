@@ -1,0 +1,43 @@
+"""Pages are drawn sooner: two places of Streamlit's browser half are changed as it is served.
+
+It fetches the code of each kind of element (charts, tables, boxes to choose from) when the first of it is to be shown.
+Until that is there React shows a placeholder, and what replaces one it holds back until half a second after the last:
+kinds that arrive one after the other wait one after the other. So what pages are made of is fetched while the browser
+has nothing else to do: on a page of charts and tables from its title on, on others once they are drawn.
+
+And it interprets the expressions of charts, as for an app that shows what others wrote. Those of this app are its own,
+with names of data in them only as JSON strings: compiled, a chart is drawn in two thirds of the time.
+
+A Streamlit whose scripts read otherwise is left as it is.
+"""
+
+from __future__ import annotations
+
+import re
+
+KINDS = (
+    b"Html", b"Button", b"ButtonGroup", b"Selectbox", b"Multiselect", b"TextInput", b"NumberInput", b"Checkbox",
+    b"Slider", b"PageLink", b"Metric", b"DownloadButton", b"ArrowVegaLiteChart", b"DataFrame",
+)  # fmt: skip
+"""Of elements, as their scripts are called, in the order in which they are fetched."""
+LAZY = re.compile(rb"([\w$]+)=\(0,[\w$]+\.lazy\)\(\(\)=>[\w$]+\(\(\)=>import\(`\./(\w+)\.[\w-]+\.js`\)")
+"""A component that is fetched when it is first drawn: the variable that holds it, and what its script is called."""
+DRAWN = b"compare|curves|data|export|gates|run|tuning"
+"""Pages of charts and tables."""
+FETCH = (
+    b";(function fetch(){const now=/\\/(" + DRAWN + b")$/.test(location.pathname)||"
+    b"document.querySelector(`[data-testid=stApp]`)?.dataset.testScriptState===`notRunning`;"
+    b"document.querySelector(`h1`)&&now?[%s].forEach(kind=>(window.requestIdleCallback||setTimeout)("
+    b"()=>{try{kind._init(kind._payload)}catch{}})):setTimeout(fetch,50)})();"
+)
+"""`_init` is React's own step: it throws what it waits for."""
+INTERPRETED, COMPILED = b"{ast:!0,expr:", b"{ast:!1,expr:"
+
+
+def patched(script: bytes) -> bytes:
+    """A script of Streamlit's browser half as it is to be served."""
+    if script.count(INTERPRETED) == 1:
+        return script.replace(INTERPRETED, COMPILED)
+    lazy = {name: variable for variable, name in LAZY.findall(script)}
+    wanted = [lazy[name] for name in KINDS if name in lazy]
+    return script + FETCH % b",".join(wanted) if wanted else script
