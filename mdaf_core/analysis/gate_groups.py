@@ -202,6 +202,14 @@ def histograms(run: RunRecord, split: Split, value: Value, by: str = LABEL) -> l
     return cached("gate-histograms", [*_key(run, split), value, by], _Steps, compute).steps
 
 
+def shown_first(run: RunRecord, split: Split) -> None:
+    """Compute, where it is not kept yet, what is shown of a run's g before anything is chosen."""
+    histograms(run, split, "g")
+    for by in list(dimensions(run, split)[0])[:1]:
+        groups(run, split, "g", by)
+        histograms(run, split, "g", by)
+
+
 def group_of(name: str, value: Floats, cluster: Codes | None, rows: NDArray[Any] | Bools | slice) -> GateGroup:
     """The distribution of a value over these rows."""
     mine = value[rows]

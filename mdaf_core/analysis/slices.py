@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from mdaf_core.analysis.items import items_of
 from mdaf_core.analysis.significance import LEVEL, half_width, sampling_component, seed_component, shared_by_seeds
-from mdaf_core.base.cache import cached
+from mdaf_core.base.cache import cached, cached_array
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.describe import local_times
@@ -93,29 +93,26 @@ def slicings(run: RunRecord, split: Split) -> tuple[dict[str, Slicing], str]:
     by_length = {"history_length": _intervals(length, bounds)} if length.any() else {}
     try:
         dataset = dataset_of(run, split)
-        found, reason = by_length | _recent(_Part(str(dataset.path), fingerprint(dataset), split, dataset)), ""
+        found, reason = by_length | _kept(dataset, split), ""
     except StudioError as error:
         found, reason = by_length, str(error)
     return {name: Slicing(name, labels, np.asarray(code, np.int64)) for name, (labels, code) in found.items()}, reason
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A part of a data set, the same as another of the same content."""
-
-    path: str
-    content: str
-    split: Split
-    dataset: PreparedDataset = field(compare=False)
+class _Labels(BaseModel):
+    labels: dict[str, list[str]]
 
 
-@lru_cache(maxsize=4)
-def _recent(part: _Part) -> dict[str, tuple[list[str], NDArray[Any]]]:
-    """`_by_ids`, kept for the next runs of the page or study: it reads all training rows."""
-    found = _by_ids(part.dataset, part.split)
-    for _, code in found.values():
-        code.flags.writeable = False
-    return found
+def _kept(dataset: PreparedDataset, split: Split) -> dict[str, tuple[list[str], NDArray[Any]]]:
+    """`_by_ids`, kept on disk: it reads all training rows."""
+    times = [dataset.changed(part) for part in ("train", split)]
+    key = [dataset.name, fingerprint(dataset), split, *times]
+    compute = cache(lambda: _by_ids(dataset, split))
+    labels = cached("slicings", key, _Labels, lambda: _Labels(labels={n: names for n, (names, _) in compute().items()}))
+    if not labels.labels:
+        return {}
+    codes = cached_array("slicings", key, lambda: np.stack([code for _, code in compute().values()]).astype(np.int32))
+    return {name: (names, code) for (name, names), code in zip(labels.labels.items(), codes, strict=True)}
 
 
 def _by_ids(dataset: PreparedDataset, split: Split) -> dict[str, tuple[list[str], NDArray[Any]]]:

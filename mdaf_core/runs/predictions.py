@@ -167,8 +167,8 @@ def dataset_of(run: RunRecord, split: Split) -> PreparedDataset:
             f"Data set {run.dataset!r} of run {run.run_id[:8]} is no longer here: what needs its ids cannot be shown."
         ) from None
     recorded = run.result.provenance.get("dataset", {}).get("fingerprint") if run.result else None
-    rows, frame = dataset.rows(split), load_predictions(run.run_id, split)
-    same = len(rows) == len(frame) and np.array_equal(rows.row_id, frame["row_id"].to_numpy())
+    ids, frame = dataset.row_ids(split), load_predictions(run.run_id, split)
+    same = len(ids) == len(frame) and np.array_equal(ids, frame["row_id"].to_numpy())
     if not same or (recorded is not None and recorded != dataset.meta.fingerprint):
         raise StudioError(
             f"Data set {run.dataset!r} was prepared anew with other content since run {run.run_id[:8]} was trained: "

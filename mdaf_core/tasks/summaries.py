@@ -6,8 +6,10 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from mdaf_core.analysis import gate_groups
 from mdaf_core.analysis.comparison import compare_study
 from mdaf_core.analysis.curves import CurveKind, curve_points
+from mdaf_core.analysis.effects import measure_effects
 from mdaf_core.analysis.gates import gate_summary, without_gate
 from mdaf_core.analysis.slices import slice_metrics
 from mdaf_core.base.errors import StudioError
@@ -42,9 +44,9 @@ def try_to_summarise(run_id: str) -> None:
 
 
 def summarise(run_id: str) -> None:
-    """Of one finished run: its curves, its gate; of its study: every comparison with the reference, the slices by
-    history length of its configuration, and the figures that the Export page shows first. What is undefined here is
-    said by the page that would show it.
+    """Of one finished run: its curves, its gate and what that does alone; of its study: every comparison with the
+    reference, what the parts of its configuration contribute, its slices by history length, and the figures that the
+    Export page shows first. What is undefined here is said by the page that would show it.
 
     Seconds at hundreds of thousands of rows; nothing is computed twice, so that it can be called again.
     """
@@ -54,9 +56,11 @@ def summarise(run_id: str) -> None:
         runs = [other for other in tracking.list_runs(study.id) if other.state == "finished"]
         for split in EVALUATED:
             compare_study(runs, study.reference, split)
-            mine = by_configuration(runs)[run.configuration]
+            mine = list(by_configuration(runs)[run.configuration].values())
             with suppress(StudioError):
-                slice_metrics({run.configuration: list(mine.values())}, "history_length", split)
+                measure_effects(mine, split)
+            with suppress(StudioError):
+                slice_metrics({run.configuration: mine}, "history_length", split)
         _draw_previews(study)
     for split in EVALUATED:
         for kind in CURVES:
@@ -64,6 +68,8 @@ def summarise(run_id: str) -> None:
         if without_gate(run) is None:
             with suppress(StudioError):
                 gate_summary(run, split)
+                gate_groups.shown_first(run, split)
+                measure_effects([run], split)
 
 
 def _draw_previews(study: Study) -> None:

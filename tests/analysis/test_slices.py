@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from mdaf_core.analysis import slices
-from mdaf_core.analysis.slices import _by_ids, _Part, _recent
+from mdaf_core.analysis.slices import _by_ids, _kept
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.dataset import PreparedDataset
 
@@ -31,12 +32,14 @@ def test_partitions_are_made_once_and_anew_where_the_data_are_others(tiny: Prepa
     """A page asks for them at every re-run, and of 200,000 rows they take half a second."""
     made: list[str] = []
     monkeypatch.setattr(slices, "_by_ids", lambda dataset, split: (made.append(split), _by_ids(dataset, split))[1])
-    _recent.cache_clear()
-    first = _recent(_Part(str(tiny.path), "content", "test", tiny))
-    again = _recent(_Part(str(tiny.path), "content", "test", PreparedDataset.open(tiny.path.name)))
-    assert again is first and made == ["test"]
-    assert not any(code.flags.writeable for _, code in first.values())
-    _recent(_Part(str(tiny.path), "content", "val", tiny))
-    _recent(_Part(str(tiny.path), "other content", "test", tiny))
+    first = _kept(tiny, "test")
+    again = _kept(PreparedDataset.open(tiny.path.name), "test")
+    assert made == ["test"] and list(first) == list(again) == list(_by_ids(tiny, "test"))
+    for name, (labels, code) in _by_ids(tiny, "test").items():
+        assert again[name][0] == labels and np.array_equal(again[name][1], code)
+    _kept(tiny, "val")
+    assert made == ["test", "val"]
+    rows = tiny.path / "rows" / "test.arrow"
+    os.utime(rows, ns=(rows.stat().st_atime_ns, rows.stat().st_mtime_ns + 1))
+    _kept(tiny, "test")
     assert made == ["test", "val", "test"]
-    _recent.cache_clear()

@@ -10,6 +10,7 @@ from mdaf_core.base.errors import BadInputError, UsageError
 from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.batches.loader import BatchLoader
 from mdaf_core.data.prepare.pipeline import prepare
+from mdaf_core.data.store.columns import read_columns
 from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.store.schema import SPLITS, UNKNOWN
 from tests.data.raw_files import (
@@ -398,3 +399,10 @@ def test_dataset_json_is_plain(behavior):
     raw = json.loads((dataset.path / "dataset.json").read_text())
     assert raw["options"]["task"] == "conversion" and raw["split"] == {"kind": "time", "fractions": [0.8, 0.1, 0.1]}
     assert raw["versions"]["polars"] == pl.__version__
+
+
+def test_one_column_is_read_without_the_others(tiny):
+    """What a page asks for at every re-run: a column of texts takes as long as a hundred of numbers."""
+    ids = tiny.row_ids("val")
+    assert np.array_equal(ids, tiny.rows("val").row_id) and ids.dtype == np.int64
+    assert list(read_columns(tiny.path / "rows" / "val.arrow", ["label", "row_id"])) == ["label", "row_id"]

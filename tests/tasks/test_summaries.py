@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mdaf_core.analysis import comparison, curves, gates, sampling
+from mdaf_core.analysis import comparison, curves, effects, gate_groups, gates, sampling
 from mdaf_core.runs import tracking
 from mdaf_core.tasks import summaries
 from mdaf_core.tasks.summaries import summarise, train
@@ -22,9 +22,16 @@ def test_pages_find_everything_computed(home, monkeypatch):
     monkeypatch.setattr(sampling, "_row_sampling", refuse)
     monkeypatch.setattr(gates, "_summary", refuse)
     monkeypatch.setattr(curves, "load_predictions", refuse)
+    monkeypatch.setattr(effects, "effects_of", refuse)
+    monkeypatch.setattr(gate_groups, "_values", refuse)
     assert comparison.compare_study(runs, study.reference) == before
     gated = next(run for run in runs if run.configuration == "mdaf-full")
     assert gates.gate_summary(gated, "val").rows == 400
+    assert effects.measure_effects([gated], "val").rows == 400
+    assert effects.measure_effects(effects.runs_of(runs, "mdaf-full")).seeds == [1, 2]
+    (by,) = gate_groups.dimensions(gated, "test")[0]
+    assert gate_groups.groups(gated, "test", "g", by) and gate_groups.histograms(gated, "test", "g", by)
+    assert gate_groups.histograms(gated, "test", "g")
     assert len(curves.curve_points(runs, "roc")["run_id"].unique()) == 4
 
 

@@ -86,9 +86,24 @@ class PreparedDataset:
         Raises:
             DamagedFileError: their file cannot be read. So do the other readers below.
         """
-        path = self.path / "rows" / f"{split}.arrow"
+        path = self._rows_of(split)
         with self._reading(path):
             return Rows(read_columns(path))
+
+    def row_ids(self, split: Split) -> np.ndarray:
+        """(N,) `row_id` of a split's rows alone."""
+        path = self._rows_of(split)
+        with self._reading(path):
+            return read_columns(path, ["row_id"])["row_id"]
+
+    def changed(self, split: Split) -> int:
+        """When a split's rows were last written, in ns of Unix time."""
+        path = self._rows_of(split)
+        with self._reading(path):
+            return path.stat().st_mtime_ns
+
+    def _rows_of(self, split: Split) -> Path:
+        return self.path / "rows" / f"{split}.arrow"
 
     @cached_property
     def events(self) -> dict[str, np.ndarray]:
