@@ -17,7 +17,7 @@ from mdaf_core.analysis.significance import LEVEL, half_width, sampling_componen
 from mdaf_core.base.cache import cached, cached_array
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.describe import local_times
+from mdaf_core.data.store.describe import local_clock
 from mdaf_core.data.store.schema import FIRST_ID, MAX_HISTORY, Split
 from mdaf_core.metrics.auc import auc, auc_errors
 from mdaf_core.metrics.jackknife import units_of_rarer_label
@@ -136,7 +136,7 @@ def _by_ids(dataset: PreparedDataset, split: Split) -> dict[str, tuple[list[str]
         what, unseen = ("user", unseen_user) if unseen_user is not None else ("item", unseen_item)
         found["unseen"] = ([f"{what} seen", f"{what} unseen"], np.asarray(unseen, np.int64))
     if meta.has_calendar:
-        hour = local_times(rows.timestamp, meta.timezone, meta.time_unit).dt.hour().to_numpy()
+        hour = local_clock(rows.timestamp, meta.timezone, meta.time_unit)[0]
         found["hour"] = ([f"{h:02d}" for h in range(24)], hour)
     if "segment" in rows.columns and "segment" not in {field.name for field in meta.fields}:  # planted, no input
         names, code = np.unique(rows.columns["segment"].astype(str), return_inverse=True)

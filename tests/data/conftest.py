@@ -13,7 +13,7 @@ from mdaf_core.data.store.dataset import PreparedDataset
 def audited_by_the_test(home, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     """Preparing leaves audit and statistics out: the test audits once, what it may have altered meanwhile."""
 
-    def nothing(dataset: PreparedDataset, *_: object) -> Audit:
+    def nothing(dataset: PreparedDataset, *_: object, **__: object) -> Audit:
         return Audit(dataset=dataset.name, created="", checks=[])
 
     monkeypatch.setattr(pipeline, "audit_dataset", nothing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -13,14 +14,18 @@ from hypothesis import strategies as st
 
 from mdaf_core.data.audit import audit
 from mdaf_core.data.audit.audit import audit_dataset
-from mdaf_core.data.audit.base import mixed_hash
 from mdaf_core.data.audit.copies import _Ordered, _part_of_rows, _sharing
+from mdaf_core.data.audit.hashes import mixed_hash, shared
 from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.audit.scores import auc
+from mdaf_core.data.audit.steps import steps_of
 from mdaf_core.data.batches.gather import gather, match_features
+from mdaf_core.data.prepare import resources
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.reading.blocks import occurrences
-from mdaf_core.data.store.describe import local_times
+from mdaf_core.data.store.counts import occurrences as times_of
+from mdaf_core.data.store.counts import tally
+from mdaf_core.data.store.describe import local_clock, local_times
 from mdaf_core.data.store.statistics import read_statistics
 from tests.data.raw_files import write_user_behavior
 
@@ -58,6 +63,52 @@ def test_hashes_depend_on_every_column_and_on_no_neighbour():
     assert (mixed_hash([column[70_000:] for column in columns]) == found[70_000:]).all()
 
 
+@given(st.lists(st.integers(-3, 9), min_size=2, max_size=60), st.randoms(use_true_random=False))
+def test_auc_of_whole_numbers_is_that_of_the_same_fractions(scores, random):
+    label = np.array([0, 1] + [random.randint(0, 1) for _ in scores[2:]])
+    assert auc(label, np.array(scores, np.int32)) == auc(label, np.array(scores, np.float64))
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 1)), max_size=50))
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64])
+def test_rows_and_positives_by_code(dtype, rows):
+    code, label = (np.array([row[i] for row in rows], kind) for i, kind in enumerate((dtype, np.int64)))
+    counts, positives = tally(code, label, 8)
+    assert counts.tolist() == times_of(code, 8).tolist() == [(code == value).sum() for value in range(8)]
+    assert positives.tolist() == [label[code == value].sum() for value in range(8)]
+
+
+@pytest.mark.parametrize("strange", [-1, 8, 2**31 - 1])
+def test_a_code_that_is_none_is_refused(strange):
+    code = np.array([0, 3, strange], np.int32)
+    with pytest.raises(IndexError, match="position 2"):
+        times_of(code, 8)
+    with pytest.raises(IndexError, match="position 2"):
+        tally(code, np.zeros(3, np.uint8), 8)
+    with pytest.raises(IndexError, match="3 codes and 2 labels"):
+        tally(code, np.zeros(2, np.uint8), 8)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 500, 100_000])
+@pytest.mark.parametrize("values", [2, 2_000, 2**63])
+def test_what_occurs_more_than_once(size, values):
+    draw = np.random.default_rng(size)
+    hashes = draw.integers(0, values, size, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    hashes[size // 2 :][:3] = hashes[:3][: size - size // 2]
+    found, counts = np.unique(hashes, return_counts=True)
+    assert (shared(hashes) == found[counts > 1]).all()
+
+
+@pytest.mark.parametrize("span", [100, 2**40])
+def test_steps_from_row_to_row(span):
+    draw = np.random.default_rng(0)
+    user, time, order = draw.integers(0, 9, 300), draw.integers(-span, span, 300), draw.permutation(300)
+    same, later = steps_of(order, user, time)
+    assert same.tolist() == [user[a] == user[b] for a, b in pairwise(order)]
+    assert later.tolist() == [time[b] - time[a] for a, b in pairwise(order)]
+    assert len(steps_of(order[:0], user[:0], time[:0]).same) == 0
+
+
 @pytest.mark.parametrize("zone", ["Asia/Shanghai", "Europe/Berlin", "Australia/Lord_Howe", "Africa/Monrovia", "UTC"])
 @pytest.mark.parametrize(("unit", "ticks"), [("s", 1), ("ms", 1000)])
 def test_local_times_of_many_rows(zone, unit, ticks):
@@ -69,6 +120,9 @@ def test_local_times_of_many_rows(zone, unit, ticks):
             for time in times[:300]
         ]
         assert local_times(times, zone, unit).dt.truncate("1s")[:300].to_list() == expected
+        hour, weekday = local_clock(times, zone, unit)
+        assert hour[:300].tolist() == [moment.hour for moment in expected]
+        assert weekday[:300].tolist() == [moment.isoweekday() for moment in expected]
 
 
 @pytest.mark.parametrize("longest", [0, 1, 7, 50])
@@ -87,7 +141,8 @@ def test_checks_say_the_same_beside_each_other_and_alone(tmp_path, home, monkeyp
     dataset = prepare("user-behavior", path=tmp_path / "UserBehavior.csv")
     together = audit_dataset(dataset)
     monkeypatch.setattr(audit, "MANY_ROWS", 0)
-    assert audit_dataset(dataset).checks == together.checks
+    assert audit_dataset(dataset, at_once=1).checks == together.checks
+    monkeypatch.setattr(resources, "_BESIDE", 10**12)
     again = prepare("user-behavior", path=tmp_path / "UserBehavior.csv", name="alone", again=True)
     assert stored_audit(again).checks == together.checks
     assert read_statistics(again) == read_statistics(dataset)

@@ -30,3 +30,13 @@ def test_many_rows_with_wide_and_narrow_keys(dtype):
     order = stable_order(time, user)
     assert order.dtype == np.int32
     assert (order == np.lexsort((time, user))).all()
+
+
+def test_what_is_in_order_already_is_left_and_lengths_must_agree():
+    time = np.sort(np.random.default_rng(0).integers(0, 2**40, 3000))
+    assert (stable_order(time) == np.arange(3000)).all()
+    user = np.random.default_rng(1).integers(0, 70, 3000)
+    assert (stable_order(time, user) == np.lexsort((time, user))).all()
+    assert (stable_order(time[::-1], user) == np.lexsort((time[::-1], user))).all()
+    with pytest.raises(ValueError, match="3000, 2999"):
+        stable_order(time, user[1:])

@@ -24,13 +24,17 @@ from mdaf_core.data.store.dataset import PreparedDataset
 _AT_ONCE = 2
 """Checks: most of their work is in libraries that let other threads run."""
 MANY_ROWS = 10_000_000
-"""One after the other from here on, to save memory: each may hold several columns."""
+"""From here on each check lets go of the files' pages."""
 
 
-def audit_dataset(dataset: PreparedDataset, progress: Progress = no_progress) -> Audit:
-    """Run every check on the written files. Nothing that the preparation computed is taken on trust."""
+def audit_dataset(dataset: PreparedDataset, progress: Progress = no_progress, at_once: int = _AT_ONCE) -> Audit:
+    """Run every check on the written files. Nothing that the preparation computed is taken on trust.
+
+    Args:
+        at_once: checks at work at a time; each may hold several columns.
+    """
     try:
-        checks = _run_checks(dataset, progress)
+        checks = _run_checks(dataset, progress, at_once)
     except (DamagedFileError, OSError, pa.ArrowException, pl.exceptions.PolarsError, LookupError, ValueError) as error:
         checks = [
             Check(
@@ -45,7 +49,7 @@ def audit_dataset(dataset: PreparedDataset, progress: Progress = no_progress) ->
     return Audit(dataset=dataset.name, created=datetime.now(UTC).isoformat(timespec="seconds"), checks=checks)
 
 
-def _run_checks(dataset: PreparedDataset, progress: Progress) -> list[Check]:
+def _run_checks(dataset: PreparedDataset, progress: Progress, at_once: int) -> list[Check]:
     """Every check that applies, the gravest questions first."""
     data, asked = Written(dataset), all_checks()
     found = []
@@ -56,7 +60,7 @@ def _run_checks(dataset: PreparedDataset, progress: Progress) -> list[Check]:
         return answer
 
     few = data.total <= MANY_ROWS
-    pool = ThreadPoolExecutor(_AT_ONCE if few else 1)
+    pool = ThreadPoolExecutor(at_once)
     try:
         answers = [pool.submit(partial(check.ask, data) if few else partial(alone, check)) for check in asked]
         for i, check in enumerate(asked):

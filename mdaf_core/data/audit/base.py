@@ -8,11 +8,12 @@ from functools import cached_property
 from threading import RLock
 from typing import Any, TypeVar
 
-import numba
 import numpy as np
 import polars as pl
 
+from mdaf_core.data.audit.hashes import among, mixed_hash, shared
 from mdaf_core.data.audit.sample import Sample
+from mdaf_core.data.audit.steps import Steps, steps_of
 from mdaf_core.data.prepare.order import stable_order
 from mdaf_core.data.store.columns import free_name, identities
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
@@ -21,8 +22,6 @@ from mdaf_core.data.store.schema import SPLIT_NAMES, SPLITS, UNKNOWN, FieldSpec,
 
 T = TypeVar("T")
 _PIECE = 4_000_000
-_HASHED = 1 << 15
-_BITS = 22
 EXAMPLES = 20
 
 
@@ -140,13 +139,10 @@ class Written:
         """(N,) positions in all parts, by user, then time, then position."""
         return stable_order(self.whole("timestamp"), self.whole("user_index"))
 
-    def steps(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Of each row in `by_user` but the first, piece by piece: whether the row before is the same user's, and by how
-        much this one is later (32 bits where they hold it)."""
-        order, user, time = self.by_user, self.whole("user_index"), self.whole("timestamp")
-        for piece in pieces(len(order) - 1):
-            before, row = order[:-1][piece], order[1:][piece]
-            yield user[row] == user[before], narrow(time[row] - time[before])
+    @cached_property
+    def steps(self) -> Steps:
+        """From each row in `by_user` to the next one."""
+        return steps_of(self.by_user, self.whole("user_index"), self.whole("timestamp"))
 
     @cached_property
     def total(self) -> int:
@@ -227,14 +223,12 @@ class Written:
                 found = hashes(split, piece)[1]
                 keys[size : size + len(found)] = found
                 size += len(found)
-        keys = keys[:size]
-        keys.sort()
-        shared = np.unique(keys[1:][keys[1:] == keys[:-1]])
+        several = shared(keys[:size])
         del keys
 
         def repeated(split: Split, piece: slice) -> np.ndarray:
             known, found = hashes(split, piece)
-            return known[among(found, shared)]
+            return known[among(found, several)]
 
         frames = []
         found_in = self.positions(repeated)
@@ -278,15 +272,6 @@ def pieces(size: int) -> Iterator[slice]:
         yield slice(start, min(start + _PIECE, size))
 
 
-def occurrences(codes: np.ndarray, size: int, where: np.ndarray | None = None) -> np.ndarray:
-    """(size,) how often each code occurs, in those rows alone where `where` is not 0."""
-    counts = np.zeros(size, np.int64)
-    for piece in pieces(len(codes)):
-        part = codes[piece] if where is None else codes[piece][where[piece] != 0]
-        counts += np.bincount(part, minlength=size)
-    return counts
-
-
 def readable(frame: pl.DataFrame) -> list[dict[str, Any]]:
     """Rows as plain values that JSON takes: times as text, null where a number is missing."""
     times = [name for name, dtype in frame.schema.items() if dtype.is_temporal()]
@@ -303,43 +288,3 @@ def narrow(numbers: np.ndarray) -> np.ndarray:
     """Integers in 32 bits where these hold them all."""
     fit = len(numbers) and numbers.min() >= -(2**31) and numbers.max() < 2**31
     return numbers.astype(np.int32) if fit else numbers
-
-
-def among(hashes: np.ndarray, few: np.ndarray) -> np.ndarray:
-    """Positions of those hashes that are among a few, which are sorted: most are told by their first bits."""
-    if not len(few):
-        return np.empty(0, np.int64)
-    begins = np.zeros(1 << _BITS, np.bool_)
-    shift = np.uint64(64 - _BITS)
-    begins[few >> shift] = True
-    at = np.flatnonzero(begins[hashes >> shift])
-    found = hashes[at]
-    return at[few[np.minimum(np.searchsorted(few, found), len(few) - 1)] == found]
-
-
-def mixed_hash(columns: list[np.ndarray]) -> np.ndarray:
-    """(N,) uint64 hash of the rows of some columns of integers or float32 (splitmix64 between columns)."""
-    keys = np.empty(len(columns[0]), np.uint64)
-    for piece, key in hashed(columns):
-        keys[piece] = key
-    return keys
-
-
-def hashed(columns: list[np.ndarray]) -> Iterator[tuple[slice, np.ndarray]]:
-    """As `mixed_hash`, piece by piece: what is worked out of a piece stays in the processor's cache."""
-    numbers = [column.view(np.int32) if column.dtype == np.float32 else column for column in columns]
-    for start in range(0, len(columns[0]), _HASHED):
-        piece = slice(start, min(start + _HASHED, len(columns[0])))
-        key = np.zeros(piece.stop - start, np.uint64)
-        for column in numbers:
-            _mix(key, column[piece].astype(np.int64))
-        yield piece, key
-
-
-@numba.njit(cache=True)
-def _mix(key, numbers):  # type: ignore[no-untyped-def]  # pragma: no cover
-    for i in range(len(key)):
-        mixed = key[i] + np.uint64(numbers[i]) + np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        key[i] = mixed ^ (mixed >> np.uint64(31))

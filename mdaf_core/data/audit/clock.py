@@ -137,7 +137,7 @@ def _moments(data: Written) -> tuple[str, float, str]:
     """Rows that share user and time with another, as rows of one page do; and the time since the user's last row."""
     if not data.meta.has_user:
         return "shared moments", 0.0, ""
-    same, later = (np.concatenate(parts) for parts in zip(*data.steps(), strict=True))
+    same, later = data.steps
     label = data.whole("label")[data.by_user]
     twin = same & (later == 0)
     shared = np.append(twin, False) | np.append(False, twin)

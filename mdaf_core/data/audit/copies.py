@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.base import EXAMPLES, Written, among, mixed_hash
+from mdaf_core.data.audit.base import EXAMPLES, Written
+from mdaf_core.data.audit.hashes import among, mixed_hash, shared
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.prepare.order import stable_order
 from mdaf_core.data.store.columns import identities
@@ -93,8 +94,7 @@ def _sharing(rows: _Ordered) -> pl.DataFrame:
     rare = odds[2:] + odds[1:-1] + odds[:-2] + 2 * math.log(len(key)) < math.log(_RARE * len(key))
     at = np.flatnonzero(whole & rare)
     hashes = mixed_hash([key[:-2], key[1:-1], key[2:]])[at]
-    ordered = np.sort(hashes)
-    again = among(hashes, np.unique(ordered[1:][ordered[1:] == ordered[:-1]]))  # most come once: whose, nobody asks
+    again = among(hashes, shared(hashes))  # most come once: whose, nobody asks
     if not len(again):
         return none
 
@@ -107,16 +107,16 @@ def _sharing(rows: _Ordered) -> pl.DataFrame:
     pairs = several.join(several, on="hash", suffix="_other").filter(pl.col("user") < pl.col("user_other"))
     if pairs.is_empty():
         return none
-    shared = pairs.group_by(one="user", other="user_other").agg(
+    both = pairs.group_by(one="user", other="user_other").agg(
         shared=pl.len(),
         across=((pl.col("first") != pl.col("last_other")) | (pl.col("last") != pl.col("first_other"))).any(),
     )
     asked = np.zeros(int(user.max()) + 1, np.bool_)
-    asked[shared["one"].to_numpy()] = asked[shared["other"].to_numpy()] = True
+    asked[both["one"].to_numpy()] = asked[both["other"].to_numpy()] = True
     size = stretches(np.flatnonzero(asked[user[at]])).group_by("user").agg(stretches=pl.col("hash").n_unique())
-    shared = shared.join(size.rename({"user": "one"}), on="one").join(size.rename({"user": "other"}), on="other")
+    both = both.join(size.rename({"user": "one"}), on="one").join(size.rename({"user": "other"}), on="other")
     least = pl.max_horizontal(pl.lit(_FEWEST_SHARED), _SHARED * pl.min_horizontal("stretches", "stretches_right"))
-    found = shared.filter(pl.col("shared") >= least)
+    found = both.filter(pl.col("shared") >= least)
     return found.sort("shared", "one", "other", descending=[True, False, False]).select("one", "other", "across")
 
 

@@ -130,7 +130,7 @@ def _label_of_the_next_row(data: Written, asked: _Asked) -> list[str]:
     """Numbers that alone tell the label of the user's next row almost surely."""
     if not (data.meta.has_user and data.meta.has_time):
         return []
-    chosen = np.concatenate([same & (later > 0) for same, later in data.steps()])
+    chosen = data.steps.same & (data.steps.later > 0)
     at, after = data.by_user[:-1][chosen], data.by_user[1:][chosen]
     label = asked.label[after]
     if min(int(label.sum()), len(label) - int(label.sum())) < 20:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.base import EXAMPLES, Written, occurrences
+from mdaf_core.data.audit.base import EXAMPLES, Written
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.store.content import altered_files, content_hashes
+from mdaf_core.data.store.counts import occurrences
 from mdaf_core.data.store.schema import FIRST_ID, PADDING, SPLIT_NAMES, SPLITS, UNKNOWN
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mdaf_core.data.audit.base import Written, occurrences
+from mdaf_core.data.audit.base import Written
 from mdaf_core.data.audit.registry import Answer, check
+from mdaf_core.data.store.counts import occurrences, tally
 from mdaf_core.data.store.describe import field_word
 from mdaf_core.data.store.sample import CONCENTRATED, sample_of_counts
 from mdaf_core.data.store.schema import EVALUATED, SPLIT_NAMES, SPLITS, UNKNOWN, Split
@@ -100,8 +101,7 @@ def one_label_groups(data: Written) -> Answer | None:
 
 def _within(codes: np.ndarray, label: np.ndarray, first: int) -> float | None:
     """Share of the labels' variance within groups of two rows and more; None where there are too few to tell."""
-    rows = np.bincount(codes)
-    positives = np.bincount(codes, label)
+    rows, positives = tally(codes, label, 1 + int(codes.max(initial=0)))
     rows[:first] = 0
     many = rows >= 2
     n, k = rows[many].astype(np.float64), positives[many]

@@ -8,9 +8,10 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from mdaf_core.data.audit.base import Written, hashed, narrow
+from mdaf_core.data.audit.base import Written, narrow, pieces
+from mdaf_core.data.audit.hashes import hashed
 from mdaf_core.data.store.describe import field_word
-from mdaf_core.data.store.schema import FIRST_ID, UNKNOWN
+from mdaf_core.data.store.schema import FIRST_ID, SPLITS, UNKNOWN
 
 _MOST_ROWS = 200_000
 _MOST_NUMBERS, _MOST_KEYS, _MOST_PAIRED = 40, 10, 4
@@ -27,10 +28,11 @@ class Keys:
     """
 
     def __init__(self, words: str, columns: list[np.ndarray], known: np.ndarray):
-        share = np.uint64(int(known.sum()) // _MOST_ROWS + 1)
+        share = int(np.count_nonzero(known)) // _MOST_ROWS + 1
+        below = np.uint64((2**64 - 1) // share)
         rows, hashes = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
         for piece, key in hashed(columns):
-            chosen = np.flatnonzero(known[piece] & (key % share == 0))
+            chosen = np.flatnonzero(known[piece] & (key <= below))
             rows.append(chosen + piece.start)
             hashes.append(key[chosen])
         self.words, self.rows = words, np.concatenate(rows)
@@ -108,13 +110,21 @@ def groups_of_ids(data: Written) -> tuple[list[Keys], dict[str, tuple[np.ndarray
             add(field_word(field.name), codes, codes > UNKNOWN)
     pairs = dict(paired)
     if data.meta.has_calendar:
-        pairs["day"] = narrow(data.meta.seconds(data.whole("timestamp")) // 86400), np.ones(data.total, np.bool_)
+        pairs["day"] = _days(data), np.ones(data.total, np.bool_)
     names = list(pairs)
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
             (codes, known), (more, too) = pairs[one], pairs[other]
             found.append(Keys(f"{one} and {other}", [codes, more], known & too))
     return found, paired
+
+
+def _days(data: Written) -> np.ndarray:
+    """(N,) the day of each row, piece by piece: whole columns of times are large."""
+    parts = (data.rows[split].timestamp for split in SPLITS)
+    return np.concatenate(
+        [narrow(data.meta.seconds(part[piece]) // 86400) for part in parts for piece in pieces(len(part))]
+    )
 
 
 def groups_of_values(values: np.ndarray, columns: dict[str, tuple[np.ndarray, np.ndarray]]) -> Iterator[Keys]:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from mdaf_core.data.audit.base import occurrences
+from mdaf_core.data.store.counts import tally
 
 
 def auc(label: np.ndarray, score: np.ndarray) -> float:
@@ -16,6 +16,10 @@ def auc(label: np.ndarray, score: np.ndarray) -> float:
         score = score.astype(np.float64, copy=False)
     if not np.isfinite(score).all():
         score = np.nan_to_num(score.astype(np.float64), nan=-np.inf)  # missing values tie, below all others
+    if score.dtype == np.int32 and len(score):
+        low, high = int(score.min()), int(score.max())
+        if high - low < len(score):
+            return _auc_of_counts(*tally(score - low, label == 1, high - low + 1))
     positive = label == 1
     up, down = np.sort(score[positive]), np.sort(score[~positive])
     pairs = len(up) * len(down)
@@ -25,6 +29,14 @@ def auc(label: np.ndarray, score: np.ndarray) -> float:
         losses = int(np.searchsorted(up, down, "left").sum()) + int(np.searchsorted(up, down, "right").sum())
         wins = 2 * pairs - losses
     return wins / 2 / pairs
+
+
+def _auc_of_counts(rows: np.ndarray, positives: np.ndarray) -> float:
+    """As `auc`, of rows and positives by score, the lowest first; in whole numbers, so to the last bit."""
+    negatives = rows - positives
+    below = np.cumsum(negatives) - negatives
+    wins = int((positives * (2 * below + negatives)).sum())
+    return wins / 2 / (int(positives.sum()) * int(negatives.sum()))
 
 
 def auc_error(label: np.ndarray) -> float:
@@ -44,7 +56,7 @@ class Rates:
 
     def __init__(self, past: np.ndarray, label: np.ndarray):
         size, base = 1 + int(past.max(initial=0)), float(label.mean())
-        count, positives = occurrences(past, size), occurrences(past, size, where=label)
+        count, positives = tally(past, label, size)
         self._table = np.append((positives + base) / (count + 1), base)
 
     def of(self, codes: np.ndarray) -> np.ndarray:

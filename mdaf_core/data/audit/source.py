@@ -15,7 +15,8 @@ from mdaf_core.base.words import ROOM, some
 from mdaf_core.data.audit.base import Written, pieces, rows_text
 from mdaf_core.data.audit.registry import Answer, check
 from mdaf_core.data.audit.report import Status
-from mdaf_core.data.store.describe import local_times
+from mdaf_core.data.store.counts import occurrences
+from mdaf_core.data.store.describe import local_clock, local_times
 from mdaf_core.data.store.schema import EVALUATED, UNKNOWN, Split
 
 # Six hours in a row in which people sleep begin between these hours.
@@ -208,11 +209,10 @@ def timezone(data: Written) -> Answer | None:
     offsets: list[np.ndarray] = []
     by_hour = np.zeros(24, np.int64)
     for split, rows in data.rows.items():
-        local = data.local(rows.timestamp)
-        hour = local.dt.hour().to_numpy()
-        by_hour += np.bincount(hour, minlength=24)
+        hour, weekday = local_clock(rows.timestamp, meta.timezone, meta.time_unit)
+        by_hour += occurrences(hour, 24)
         disagree = np.zeros(len(rows), np.bool_)
-        for name, expected in (("hour", hour), ("dayofweek", local.dt.weekday().to_numpy())):
+        for name, expected in (("hour", hour), ("dayofweek", weekday)):
             written = _numbers(data, name, split)
             if written is not None:
                 differ = (written >= 0) & (written != expected)

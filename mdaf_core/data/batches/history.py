@@ -45,7 +45,7 @@ def earlier_events(
     return first[row_user], earlier_ends(first, event_time, row_user, row_time).astype(np.int64)
 
 
-@numba.njit(cache=True)
+@numba.njit(nogil=True, cache=True)
 def _search(first, event_time, row_user, row_time, out):  # type: ignore[no-untyped-def]  # pragma: no cover
     for i in range(len(row_user)):
         low, high, time = first[row_user[i]], first[row_user[i] + 1], row_time[i]

@@ -18,7 +18,7 @@ from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import check_name, new_folder, reading, replace_folder, write_json
 from mdaf_core.base.progress import Progress, no_progress, with_time_left
 from mdaf_core.base.settings import get_settings
-from mdaf_core.data.audit.audit import MANY_ROWS, audit_dataset, load_libraries
+from mdaf_core.data.audit.audit import audit_dataset, load_libraries
 from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.formats.base import Source, check_path, parse_options
 from mdaf_core.data.formats.registry import get_source
@@ -112,17 +112,21 @@ def prepare(
         _rename(folder, name)
         shutil.rmtree(work / "read", ignore_errors=True)
         dataset = PreparedDataset(folder)
-        with ThreadPoolExecutor(1) as beside:
-            few = sum(counts.rows for counts in dataset.meta.splits.values()) <= MANY_ROWS
-            statistics = beside.submit(write_statistics, dataset) if few else None
-            audit = audit_dataset(dataset, _part(watched, 0.72, 0.95))
-            write_json(folder / "audit.json", audit.model_dump(mode="json"))
-            watched(0.95, "Computing statistics")
-            statistics.result() if statistics else write_statistics(dataset)
+        _judge(dataset, resources.is_ample(sum(part.rows for part in dataset.meta.splits.values()), limit), watched)
         ask()  # a study may have been launched on it meanwhile
         replace_folder(folder, get_settings().datasets_dir / name)
     report(1.0, f"Prepared {name}")
     return PreparedDataset.open(name)
+
+
+def _judge(dataset: PreparedDataset, ample: bool, progress: Progress) -> None:
+    """Write audit and statistics, beside each other where memory is ample."""
+    with ThreadPoolExecutor(1) as beside:
+        statistics = beside.submit(write_statistics, dataset) if ample else None
+        audit = audit_dataset(dataset, _part(progress, 0.72, 0.95), at_once=2 if ample else 1)
+        write_json(dataset.path / "audit.json", audit.model_dump(mode="json"))
+        progress(0.95, "Computing statistics")
+        statistics.result() if statistics else write_statistics(dataset)
 
 
 def default_name(source: Source, path: Path | None, options: Any) -> str:

@@ -17,6 +17,8 @@ from mdaf_core.data.formats.base import Size, Source
 _SPARE_DISK = 200_000_000
 _INTERPRETER = 350_000_000
 """Memory of Python with its libraries and the text that is being read."""
+_BESIDE = 120
+"""Bytes a row that two checks of the audit and the statistics hold together, and some on top."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,11 @@ def check(need: Need | None, limit: int) -> None:
             f"Preparing these {need.rows:,} rows needs about {gigabytes(need.disk)} of disk space in {home}, and "
             f"{gigabytes(free)} are free: free some space, or set MDAF_HOME to another disk."
         )
+
+
+def is_ample(rows: int, limit: int) -> bool:
+    """Whether two checks of the audit and the statistics of so many rows may be at work at a time."""
+    return _INTERPRETER + _BESIDE * rows <= limit
 
 
 def guard(limit: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -47,7 +48,10 @@ def write_dataset(
     user_index = users.index(rows["user"]) if has_user else np.zeros(len(rows), np.int32)
 
     progress(0.08, "Ordering the event log")
-    log = event_log(raw, rows, users, user_index, timestamp)
+    with ThreadPoolExecutor(1) as beside:
+        ordering = beside.submit(stable_order, *([timestamp] if has_time else []), split)
+        log = event_log(raw, rows, users, user_index, timestamp)
+    order = ordering.result()
 
     progress(0.3, "Collecting ids")
     training = pl.Series(split == 0)
@@ -63,7 +67,6 @@ def write_dataset(
     ]
 
     progress(0.42, "Ordering rows")
-    order = stable_order(*([timestamp] if has_time else []), split)
     sizes = np.bincount(split, minlength=len(SPLITS)).tolist()
     del split
     extras = _extras(rows, raw)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterator, Mapping, Set
+import os
+from collections.abc import Collection, Mapping, Set
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,8 +14,8 @@ import pyarrow as pa
 
 from mdaf_core.data.store.schema import IDENTITY
 
-_CHUNK = 4_000_000
-"""Rows that are put at once."""
+_CHUNK = 2_000_000
+"""Rows that are put at a time."""
 _DTYPES = {
     pa.from_numpy_dtype(kind): np.dtype(kind) for kind in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8")
 }
@@ -80,20 +82,23 @@ class ColumnFile:
                 numbers = column.indices if isinstance(column, pa.DictionaryArray) else column
                 self._columns[name] = numbers.buffers()[1].address - begin, _DTYPES[numbers.type]
             del batch, column, numbers
-        self._file = path.open("r+b")
+        self._file = path.open("r+b", buffering=0)
 
     def put(self, name: str, values: np.ndarray, at: int = 0) -> None:
-        """Write `values` to the rows of a column from `at` on."""
+        """Write `values` to the rows of a column from `at` on. Several threads may put at a time."""
         begin, dtype = self._columns[name]
-        self._file.seek(begin + at * dtype.itemsize)
-        self._file.write(np.ascontiguousarray(values, dtype).data)
+        place, left = begin + at * dtype.itemsize, np.ascontiguousarray(values, dtype).view(np.uint8).data
+        while len(left):
+            done = os.pwrite(self._file.fileno(), left, place)
+            place, left = place + done, left[done:]
 
     def close(self) -> None:
         self._file.close()
 
 
 class OrderedFiles:
-    """Files that share their columns and follow each other in one order of the input's rows.
+    """Files that share their columns and follow each other in one order of the input's rows. A column is brought into
+    order and written while the next one is made.
 
     Args:
         files: of n1, n2, … rows.
@@ -102,27 +107,51 @@ class OrderedFiles:
 
     def __init__(self, files: list[ColumnFile], order: np.ndarray):
         self.files, self.order = files, order
+        self._beside = ThreadPoolExecutor(2)
+        self._going_on: list[Future[None]] = []
 
     def put(self, name: str, values: np.ndarray) -> None:
-        """Write a column, given in input order."""
-        for file, at, members in self._pieces():
-            file.put(name, values[members], at)
+        """Write a column, given in input order and not changed afterwards; waits for the one before.
+
+        Raises:
+            OSError: a column before cannot be written.
+        """
+        self._put(name, values)
 
     def put_positions(self, name: str) -> None:
         """Write each row's position in the input."""
-        for file, at, members in self._pieces():
-            file.put(name, members, at)
+        self._put(name, None)
 
-    def _pieces(self) -> Iterator[tuple[ColumnFile, int, np.ndarray]]:
+    def _put(self, name: str, values: np.ndarray | None) -> None:
+        def piece(file: ColumnFile, at: int, members: np.ndarray) -> None:
+            file.put(name, members if values is None else values[members], at)
+
+        self.finish()
         begin = 0
         for file in self.files:
             for at in range(0, file.rows, _CHUNK):
-                yield file, at, self.order[begin + at : begin + min(at + _CHUNK, file.rows)]
+                members = self.order[begin + at : begin + min(at + _CHUNK, file.rows)]
+                self._going_on.append(self._beside.submit(piece, file, at, members))
             begin += file.rows
 
+    def finish(self) -> None:
+        """Wait until all that was put is written.
+
+        Raises:
+            OSError: it cannot be.
+        """
+        going_on, self._going_on = self._going_on, []
+        for piece in going_on:
+            piece.result()
+
     def close(self) -> None:
-        for file in self.files:
-            file.close()
+        """Finish, and close the files in every case."""
+        try:
+            self.finish()
+        finally:
+            self._beside.shutdown()
+            for file in self.files:
+                file.close()
 
 
 class _Sparse(io.RawIOBase):

@@ -126,23 +126,47 @@ def shown_times(meta: DatasetMeta, timestamp: np.ndarray) -> pl.Series:
 def local_times(timestamp: np.ndarray, timezone: str, unit: TimeUnit) -> pl.Series:
     """Unix time in a unit as local datetimes without zone."""
     ticks = pl.Series("time", np.asarray(timestamp, np.int64))
+    found = _quarters(ticks, timezone, unit)
+    if found is None:
+        return _converted(ticks, timezone, unit)
+    _, from_utc, at = found
+    return pl.from_epoch(ticks, time_unit=unit) - from_utc.gather(at)
+
+
+def local_clock(timestamp: np.ndarray, timezone: str, unit: TimeUnit) -> tuple[np.ndarray, np.ndarray]:
+    """Of Unix time in a unit the local hour, 0 to 23, and weekday, 1 (Monday) to 7: (N,) int8 each."""
+    ticks = pl.Series("time", np.asarray(timestamp, np.int64))
+    found = _quarters(ticks, timezone, unit)
+    if found is None:
+        local = _converted(ticks, timezone, unit).dt
+        return local.hour().to_numpy(), local.weekday().to_numpy()
+    begins, from_utc, at = found
+    local = (pl.from_epoch(begins, time_unit=unit) - from_utc).dt
+    return local.hour().to_numpy()[at], local.weekday().to_numpy()[at]
+
+
+def _quarters(ticks: pl.Series, timezone: str, unit: TimeUnit) -> tuple[pl.Series, pl.Series, np.ndarray] | None:
+    """For many times the quarters of an hour that they lie in: their begins (Q,), by how much UTC is ahead of local
+    time in each (Q,), and which one each time is of (N,). None where there are few, or clocks were set within one.
+
+    Clocks are rarely set: what they show is worked out once a quarter, at its ends.
+    """
     if len(ticks) < _MANY:
-        return _converted(ticks, timezone, unit)
+        return None
     quarter = TICKS[unit] * 900
-    quarters = ticks.to_numpy() // quarter
-    low, high = int(quarters.min()), int(quarters.max())
+    at = ticks.to_numpy() // quarter
+    low, high = int(at.min()), int(at.max())
     if high - low > len(ticks):
-        return _converted(ticks, timezone, unit)
-    # Clocks are rarely set: how far they are from UTC is worked out once a quarter of an hour, at its ends.
+        return None
     begins = pl.Series(np.arange(low, high + 1) * quarter)
     first, last = (
-        (pl.from_epoch(ends, time_unit=unit) - _converted(ends, timezone, unit)).to_numpy()
+        pl.from_epoch(ends, time_unit=unit) - _converted(ends, timezone, unit)
         for ends in (begins, begins + (quarter - 1))
     )
     if (first != last).any():
-        return _converted(ticks, timezone, unit)
-    quarters -= low
-    return pl.from_epoch(ticks, time_unit=unit) - pl.Series(first[quarters])
+        return None
+    at -= low
+    return begins, first, at
 
 
 def _converted(ticks: pl.Series, timezone: str, unit: TimeUnit) -> pl.Series:

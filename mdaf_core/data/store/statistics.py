@@ -9,10 +9,11 @@ import polars as pl
 from pydantic import BaseModel, Field
 
 from mdaf_core.base.files import write_text
+from mdaf_core.data.store.counts import occurrences, tally
 from mdaf_core.data.store.dataset import PreparedDataset, Rows
-from mdaf_core.data.store.describe import local_times
+from mdaf_core.data.store.describe import local_clock
 from mdaf_core.data.store.sample import Sample, sample_of_counts
-from mdaf_core.data.store.schema import EVALUATED, FIRST_ID, MAX_HISTORY, SPLITS, UNKNOWN, Split
+from mdaf_core.data.store.schema import EVALUATED, FIRST_ID, MAX_HISTORY, SPLITS, UNKNOWN, DatasetMeta, Split
 
 _BINS = 72
 _POINTS = 60
@@ -106,43 +107,14 @@ def compute_statistics(dataset: PreparedDataset) -> Statistics:
     out = Statistics()
     for split, part in rows.items():
         if meta.has_user:
-            of_user = np.bincount(part.user)
+            of_user = occurrences(part.user, 1 + int(part.user.max(initial=-1)))
             out.users[split] = int(np.count_nonzero(of_user))
             out.samples[split] = sample_of_counts(of_user)
         if meta.history_fields:
-            lengths = part.history_end - part.history_start
-            out.history_lengths[split] = np.bincount(
-                np.minimum(lengths, MAX_HISTORY), minlength=MAX_HISTORY + 1
-            ).tolist()
-            out.mean_history[split] = float(np.minimum(lengths, MAX_HISTORY).mean())
-
-    seconds = {split: meta.seconds(part.timestamp) for split, part in rows.items()}
-    times = np.concatenate(list(seconds.values()))
-    first, last = (int(t) for t in np.quantile(times, (0.0005, 0.9995), method="nearest")) if len(times) else (0, 0)
-    if meta.has_calendar:
-        width = next((w for w in _WIDTHS if (last - first) / w <= _BINS), _WIDTHS[-1])
-    else:
-        if not meta.has_time:
-            first, last = 0, len(times) - 1
-        width = max(1, -(-(last - first + 1) // _BINS))
-    out.bin_is_time, out.bin_width = meta.has_calendar, width
-    # Bins begin at local midnight, so that a day's bin is a day.
-    shift = _offset(first, meta.timezone) if meta.has_calendar else 0
-    origin = (first + shift) // width * width - shift
-    for split, part in rows.items():
-        bins = (seconds[split] - origin) // width
-        inside = (bins >= 0) & (bins <= (last - origin) // width)
-        out.outside_bins += int((~inside).sum())
-        counts = (
-            pl.DataFrame({"bin": bins[inside], "label": part.label[inside]})
-            .group_by("bin")
-            .agg(rows=pl.len(), positives=pl.col("label").cast(pl.Int64).sum())
-        )
-        out.over_time += [
-            TimeBin(split=split, start=origin + width * number, rows=count, positives=positives)
-            for number, count, positives in counts.sort("bin").iter_rows()
-        ]
-
+            lengths = np.minimum(part.history_end - part.history_start, MAX_HISTORY)
+            out.history_lengths[split] = occurrences(lengths, MAX_HISTORY + 1).tolist()
+            out.mean_history[split] = float(lengths.mean())
+    _count_over_time(out, meta, rows)
     for field in meta.fields:
         figures = FieldStatistics(**field.model_dump())
         if field.kind == "categorical":
@@ -157,7 +129,7 @@ def compute_statistics(dataset: PreparedDataset) -> Statistics:
                 figures.low, figures.high = float(present.min()), float(present.max())
         out.fields.append(figures)
     if meta.has_calendar:
-        out.by_clock = _by_clock(rows, seconds, meta.timezone)
+        out.by_clock = _by_clock(meta, rows)
     for name, seen, ids in _identifiers(dataset, rows):
         out.popularity += _popularity(name, seen)
         out.cold += [
@@ -168,15 +140,45 @@ def compute_statistics(dataset: PreparedDataset) -> Statistics:
     return out
 
 
-def _by_clock(rows: dict[Split, Rows], seconds: dict[Split, np.ndarray], timezone: str) -> list[ClockBin]:
+def _count_over_time(out: Statistics, meta: DatasetMeta, rows: dict[Split, Rows]) -> None:
+    """Rows and positives in bins of time, of all but the outermost rows."""
+    times = np.concatenate([meta.seconds(part.timestamp) for part in rows.values()])
+    size = len(times)
+    ends = np.quantile(times, (0.0005, 0.9995), method="nearest", overwrite_input=True) if size else (0, 0)
+    del times
+    first, last = int(ends[0]), int(ends[1])
+    if meta.has_calendar:
+        width = next((w for w in _WIDTHS if (last - first) / w <= _BINS), _WIDTHS[-1])
+    else:
+        if not meta.has_time:
+            first, last = 0, size - 1
+        width = max(1, -(-(last - first + 1) // _BINS))
+    out.bin_is_time, out.bin_width = meta.has_calendar, width
+    # Bins begin at local midnight, so that a day's bin is a day.
+    shift = _offset(first, meta.timezone) if meta.has_calendar else 0
+    origin = (first + shift) // width * width - shift
+    bins = (last - origin) // width + 1
+    for split, part in rows.items():
+        at = (meta.seconds(part.timestamp) - origin) // width
+        inside = (at >= 0) & (at < bins)
+        outside = len(at) - int(np.count_nonzero(inside))
+        out.outside_bins += outside
+        counts = tally(at[inside], part.label[inside], bins) if outside else tally(at, part.label, bins)
+        out.over_time += [
+            TimeBin(split=split, start=origin + width * number, rows=int(counts[0][number]), positives=positives)
+            for number, positives in enumerate(counts[1].tolist())
+            if counts[0][number]
+        ]
+
+
+def _by_clock(meta: DatasetMeta, rows: dict[Split, Rows]) -> list[ClockBin]:
     found: list[ClockBin] = []
-    local = {split: local_times(seconds[split], timezone, "s").dt for split in rows}
-    for clock, size in (("hour", 24), ("weekday", 8)):
+    local = {split: local_clock(part.timestamp, meta.timezone, meta.time_unit) for split, part in rows.items()}
+    for i, (clock, size) in enumerate((("hour", 24), ("weekday", 8))):
         count, positives = np.zeros(size, np.int64), np.zeros(size, np.int64)
         for split, part in rows.items():
-            at = (local[split].hour() if clock == "hour" else local[split].weekday()).to_numpy()
-            count += np.bincount(at, minlength=size)
-            positives += np.bincount(at, weights=part.label, minlength=size).astype(np.int64)
+            of_rows = tally(local[split][i], part.label, size)
+            count, positives = count + of_rows[0], positives + of_rows[1]
         found += [
             ClockBin(clock=clock, value=value, rows=int(count[value]), positives=int(positives[value]))
             for value in np.flatnonzero(count).tolist()
@@ -194,12 +196,12 @@ def _identifiers(
     item = next((field.name for field in dataset.meta.fields if field.role == "item"), None)
     if item:
         codes = {split: part.columns[item] for split, part in rows.items()}
-        counts = np.bincount(codes["train"], minlength=1 + max(int(c.max(initial=0)) for c in codes.values()))
+        counts = occurrences(codes["train"], 1 + max(int(c.max(initial=0)) for c in codes.values()))
         counts[:FIRST_ID] = 0
         yield "item", counts, codes
     if dataset.meta.has_user:
         users = {split: part.user for split, part in rows.items()}
-        yield "user", np.bincount(users["train"], minlength=dataset.meta.users), users
+        yield "user", occurrences(users["train"], dataset.meta.users), users
 
 
 def _between(counts: np.ndarray, low: int, high: int | None) -> np.ndarray:
