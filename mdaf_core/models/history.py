@@ -35,6 +35,11 @@ class SequenceConfig(ModelSettings):
         description="What came of each event, where the data records it (bought or only viewed, the stars given), is "
         "an input of it, and counted beside the match features.",
     )
+    affinity: bool = Field(
+        False,
+        description="Who likes what: the target's vector times a learned map of the context's (user, hour and others), "
+        "dimension by dimension, is an input.",
+    )
     dropout: DropoutRate = 0.3
 
     @property
@@ -118,6 +123,10 @@ class HistoryEncoder(nn.Module):
         self.counts_outcomes = config.match_features and self.outcomes is not None
         if self.counts_outcomes:
             inputs += MATCH_KNOTS * len(outcome_names(features.history, range(features.outcomes)))
+        self.affinity = None
+        if config.affinity and target_aware and self.context.count:
+            self.affinity = nn.Linear(self.context.count * config.static_dim, self.event_dim, bias=False)
+            inputs += self.event_dim
         self.co_occurrence = CoOccurrence(features) if config.co_occurrence else None
         inputs += self.co_occurrence.out_dim if self.co_occurrence is not None else 0
         self.mlp = MLP(inputs, config.hidden_units, config.dropout, type(self).activation)
@@ -168,7 +177,11 @@ class HistoryEncoder(nn.Module):
         parts = [pooled_BD]
         if target_BE is not None:
             parts.append(target_BE)
-        parts.append(self.context(batch.categorical_BF, batch.numeric_BG).flatten(1))
+        context_BC = self.context(batch.categorical_BF, batch.numeric_BG).flatten(1)
+        parts.append(context_BC)
+        if self.affinity is not None:
+            assert target_BE is not None
+            parts.append(self.affinity(context_BC) * target_BE)
         if self.match_features:
             parts.append(spread(batch.match_BM, MATCH_KNOTS).flatten(1))
         if self.counts_outcomes:
