@@ -127,36 +127,12 @@ def _long_logs(_path: Path | None, options: SyntheticOptions, progress: Progress
 def _impressions(_path: Path | None, options: SyntheticOptions, progress: Progress) -> RawTable:
     size = SIZES[options.size]
     rng = _rng(options)
-    progress(0.0, "Generating users and items")
-    world = _world(size, rng)
-    category_of_item, popularity, session, following = (
-        world.category_of_item, world.popularity, world.session, world.following,
-    )  # fmt: skip
-    user_taste, category_taste = tastes = (world.user_taste, world.category_taste)
-
-    progress(0.1, "Generating the event log")
-    activity = rng.lognormal(0.0, 0.9, size.users)
-    event_user, event_time, event_category = _events(size, session, activity, following, tastes, rng)
-    event_item = _item_in_category(event_category, category_of_item, popularity, rng)
-
-    progress(0.4, "Generating impressions")
-    n = sum(size.rows)
-    time = np.sort(START + rng.integers(0, ROW_DAYS * DAY, n))
-    user = _covering(size.rows[0], n, size.users, activity / activity.sum(), rng)
-    recent = _recent_categories(user, time, event_user, event_time, event_category)
-    item, category = _targets(size, recent, following, category_of_item, popularity, rng)
+    drawn = _draw(size, rng, progress)
+    time, user, item, category, n = drawn.time, drawn.user, drawn.item, drawn.category, len(drawn.time)
 
     progress(0.7, "Drawing clicks")
-    hour = (time % DAY) // 3600
-    static = (
-        0.8 * _unit((user_taste[user] * category_taste[category]).sum(1))
-        + 0.8 * rng.normal(size=size.items)[item]
-        + 0.4 * rng.normal(size=size.categories)[category]
-        + 0.4 * np.sin(2 * np.pi * (hour - 15) / 24)
-    )
-    sequential = sequential_part(recent, category, following)
-    w = np.where(session[user], SEQUENTIAL_WEIGHT["session"], SEQUENTIAL_WEIGHT["habit"])
-    score = SCALE * ((1 - w) * _unit(static) + w * _unit(sequential))
+    static, w = drawn.static, drawn.sequential_weight
+    score = SCALE * ((1 - w) * _unit(static) + w * _unit(drawn.sequential))
     intercept = brentq(lambda b: expit(score + b).mean() - size.click_rate, -30, 30)
     probability = expit(score + intercept)
     label = rng.random(n) < probability
@@ -170,13 +146,11 @@ def _impressions(_path: Path | None, options: SyntheticOptions, progress: Progre
             "item": item + 1,
             "category": category + 1,
             "true_probability": probability,
-            "segment": np.where(session[user], "session", "habit"),
+            "segment": np.where(drawn.world.session[user], "session", "habit"),
             "split": split,
         }
     )
-    events = pl.DataFrame(
-        {"user": event_user + 1, "timestamp": event_time, "item": event_item + 1, "category": event_category + 1}
-    )
+    events = drawn.events.with_columns(pl.col("user", "item", "category") + 1)
     progress(1.0, "Generated")
     return RawTable(
         rows=rows,
@@ -228,6 +202,80 @@ class _World:
     user_taste: np.ndarray
     category_taste: np.ndarray
     following: np.ndarray
+
+
+def log_odds(options: SyntheticOptions) -> dict[str, np.ndarray]:
+    """What the log-odds of generated rows (of any size but `long`) are the sum of, but for one constant: name → (N,).
+
+    Rows are in the order of `read`. `taste`, `item`, `category` and `hour` are of the static part, `sequential` is the
+    other one, and `segment` what scaling to zero mean leaves of both, which differs by kind of user.
+    """
+    drawn = _draw(SIZES[options.size], _rng(options), lambda *_: None)
+    static, w = drawn.static, drawn.sequential_weight
+    of_static, of_history = SCALE * (1 - w) / static.std(), SCALE * w / drawn.sequential.std()
+    parts = {name: of_static * part for name, part in drawn.static_parts.items()} | {
+        "sequential": of_history * drawn.sequential
+    }
+    return parts | {"segment": -of_static * static.mean() - of_history * drawn.sequential.mean()}
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Rows by time, (N,) each, and the log.
+
+    Attributes:
+        events: user, timestamp, item, category, each counted from 0.
+        static_parts: what the static part is the sum of; sequential: not scaled; sequential_weight: w.
+    """
+
+    world: _World
+    events: pl.DataFrame
+    time: np.ndarray
+    user: np.ndarray
+    item: np.ndarray
+    category: np.ndarray
+    static_parts: dict[str, np.ndarray]
+    sequential: np.ndarray
+    sequential_weight: np.ndarray
+
+    @property
+    def static(self) -> np.ndarray:
+        """(N,) not scaled."""
+        total: np.ndarray = np.sum(list(self.static_parts.values()), axis=0)
+        return total
+
+
+def _draw(size: Size, rng: np.random.Generator, progress: Progress) -> _Drawn:
+    progress(0.0, "Generating users and items")
+    world = _world(size, rng)
+    category_of_item, popularity, session, following = (
+        world.category_of_item, world.popularity, world.session, world.following,
+    )  # fmt: skip
+    user_taste, category_taste = tastes = (world.user_taste, world.category_taste)
+
+    progress(0.1, "Generating the event log")
+    activity = rng.lognormal(0.0, 0.9, size.users)
+    event_user, event_time, event_category = _events(size, session, activity, following, tastes, rng)
+    event_item = _item_in_category(event_category, category_of_item, popularity, rng)
+
+    progress(0.4, "Generating impressions")
+    n = sum(size.rows)
+    time = np.sort(START + rng.integers(0, ROW_DAYS * DAY, n))
+    user = _covering(size.rows[0], n, size.users, activity / activity.sum(), rng)
+    recent = _recent_categories(user, time, event_user, event_time, event_category)
+    item, category = _targets(size, recent, following, category_of_item, popularity, rng)
+
+    hour = (time % DAY) // 3600
+    static = {
+        "taste": 0.8 * _unit((user_taste[user] * category_taste[category]).sum(1)),
+        "item": 0.8 * rng.normal(size=size.items)[item],
+        "category": 0.4 * rng.normal(size=size.categories)[category],
+        "hour": 0.4 * np.sin(2 * np.pi * (hour - 15) / 24),
+    }
+    sequential = sequential_part(recent, category, following)
+    w = np.where(session[user], SEQUENTIAL_WEIGHT["session"], SEQUENTIAL_WEIGHT["habit"])
+    events = pl.DataFrame({"user": event_user, "timestamp": event_time, "item": event_item, "category": event_category})
+    return _Drawn(world, events, time, user, item, category, static, sequential, w)
 
 
 def _rng(options: SyntheticOptions) -> np.random.Generator:
