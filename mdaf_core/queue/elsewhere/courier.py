@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import PATIENCE, is_full, write_bytes
-from mdaf_core.queue.elsewhere.folder import Attempt
+from mdaf_core.queue.elsewhere.folder import ALIVE_EVERY, Attempt
 from mdaf_core.queue.elsewhere.outpost import LOG_PIECE
 
 PIECE = 4 << 20
@@ -32,6 +32,8 @@ class Far(Protocol):
     machine is lost."""
 
     def begin(self, module: str, folder: str, environment: dict[str, str]) -> str: ...
+
+    def sign(self, count: int) -> None: ...
 
     def look(self, log_from: int, kept: tuple[str, ...]) -> dict[str, Any]: ...
 
@@ -64,7 +66,8 @@ class Courier:
         self._kept: tuple[str, ...] = ()
         self._last: tuple[str, ...] = ()
         self._went = False
-        self._sent: dict[str, bytes] = {}
+        self._stopped = False
+        self._signs, self._next_sign = 0, 0.0
         self._notes: dict[str, bytes] = {}
         self._log_place = 0
         self._known: dict[str, Any] = {}
@@ -145,16 +148,16 @@ class Courier:
     # There
 
     def _give_signs(self) -> None:
-        """What the steward says while the process runs: that it lives, and that it should stop."""
+        """What the steward says while the process runs: that it lives (as this is of its process, without its file,
+        which a full disk may prevent), and that it should stop."""
         self._unless_ended()
-        for name in ("alive.json", "stop"):
-            try:
-                content = (self.attempt.path / name).read_bytes()
-            except OSError:
-                continue
-            if self._sent.get(name) != content:
-                self.far.write(f"{self.folder}/{name}", 0, content, True)
-                self._sent[name] = content
+        if (now := time.monotonic()) >= self._next_sign:
+            self._next_sign = now + ALIVE_EVERY
+            self._signs += 1
+            self.far.sign(self._signs)
+        if not self._stopped and self.attempt.asked_to_stop():
+            self.far.write(f"{self.folder}/stop", 0, b"", True)
+            self._stopped = True
 
     def _send_off(self, go: dict[str, Any]) -> None:
         """What the task needs, then the word to go on."""
@@ -200,18 +203,22 @@ class Courier:
         Raises:
             StudioError: it is another one now.
         """
-        path, waits = self.home / name, False
-        while (there := self.far.take(name, digest)) is None:
-            if not waits:
-                waits = True
-                notices.log(f"{name} is coming there for another training.")
-            self._give_signs()
-            self._ended.wait(POLL)
-        if there:
-            return 0, path.stat().st_size
-        size, right = 0, True
+        path, sent, waits = self.home / name, 0, False
+        while not (there := self.far.take(name, digest)):
+            if there is None:
+                if not waits:
+                    waits = True
+                    notices.log(f"{name} is coming there for another training.")
+                self._give_signs()
+                self._ended.wait(POLL)
+            else:
+                sent = self._put(path, digest)
+        return sent, path.stat().st_size
+
+    def _put(self, path: Path, digest: str) -> int:
+        """Send the pieces of a file that is wanted there; returns its size."""
+        size, last, right = 0, False, True
         with path.open("rb") as file:
-            last = False
             while not last:
                 piece = file.read(PIECE)
                 last = len(piece) < PIECE
@@ -223,8 +230,7 @@ class Courier:
                 f"{path} is not as it was when its SHA-256 was written down ({digest[:12]}…), so it is not used. Put "
                 "it back from a copy, or make it anew."
             )
-        self.far.take(name, digest)
-        return size, size
+        return size
 
     # Here
 

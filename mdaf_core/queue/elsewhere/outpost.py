@@ -60,13 +60,20 @@ class Outpost:
         with (self._root / "lock").open("a") as alone:  # a lock that was just made is not taken for one left behind
             fcntl.flock(alone, fcntl.LOCK_EX)
             self._sweep()
-            self._lock = _lock(self._attempts / f"{self._name}.lock")
+            if self._lock == -1:
+                self._lock = _lock(self._attempts / f"{self._name}.lock")
         self._folder = self.home / folder
-        self._folder.mkdir(parents=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.sign(0)
         paths = [environment.get("PYTHONPATH"), os.environ.get("PYTHONPATH")]
         own = {"MDAF_HOME": str(self.home), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         self._child = hold.begin(module, self._folder, environment | own)
         return str(self.home)
+
+    def sign(self, count: int) -> None:
+        """Tell the process that its steward lives (`alive.json`): in place, as that goes on a full disk, too."""
+        with os.fdopen(os.open(self._folder / "alive.json", os.O_WRONLY | os.O_CREAT, 0o644), "wb") as file:
+            file.write(b'{"count": %12d}' % count)
 
     def look(self, log_from: int, kept: tuple[str, ...]) -> dict[str, Any]:
         """How it stands: `status` (of the process that has ended, else None), `notes` (name → bytes), `log` (what it
