@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 if __name__ == "__main__":
+    signal.alarm(600)  # where the test has failed
     folder, home = Path(sys.argv[1]), Path(os.environ["MDAF_HOME"])
     (folder / "begun.json").write_text(json.dumps({"life": "1", "pid": os.getpid()}))
     while not (folder / "go.json").exists():

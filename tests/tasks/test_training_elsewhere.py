@@ -11,7 +11,7 @@ import pytest
 
 from mdaf_core.base.process import environment
 from mdaf_core.base.settings import UNTOLD
-from mdaf_core.queue import store, turns
+from mdaf_core.queue import api, store, turns
 from mdaf_core.queue.context import Context
 from mdaf_core.queue.elsewhere.apart import Apart
 from mdaf_core.queue.elsewhere.steward import Steward
@@ -19,6 +19,7 @@ from mdaf_core.runs import tracking
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.studies import estimate, trainings
 from mdaf_core.tasks import train
+from tests.plugins.example import name
 from tests.queue.fake_node import Near
 
 CONFIG = get_preset("lr").with_overrides({"training.max_epochs": 3, "training.patience": 3})
@@ -77,8 +78,9 @@ def test_a_training_elsewhere_goes_on_and_equals_one_here_bit_for_bit(tiny, monk
 
 @pytest.mark.slow
 def test_a_training_that_shares_no_folder_equals_one_here_bit_for_bit(tiny, home, tmp_path, monkeypatch):
-    jobs = [trainings.training_job(study, CONFIG, "tiny", 1) for study in ("here", "apart")]
-    store.add(jobs)
+    plugin = name(tmp_path / "my.py", monkeypatch)
+    config = get_preset("share").with_overrides({"training.max_epochs": 2})
+    api.submit([trainings.training_job(study, config, "tiny", 1) for study in ("here", "apart")], serve=False)
     monkeypatch.setenv("MDAF_THREADS", "1")
     job = turns.confirm(1, turns.claim(1).token, 7)
     train.KIND.run(Context(job), trainings.Training.model_validate(job.payload))
@@ -90,7 +92,7 @@ def test_a_training_that_shares_no_folder_equals_one_here_bit_for_bit(tiny, home
     training = trainings.Training.model_validate(job.payload)
     carried = train.KIND.elsewhere.carried(training, {"run_id": "r"})
     files = {path.relative_to(home).as_posix(): path for path in tiny.path.rglob("*") if path.is_file()}
-    assert carried.read == {name: sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    assert carried.read == {one: sha256(path.read_bytes()).hexdigest() for one, path in files.items()}
 
     steward = Steward(job, train.KIND, training, "mdaf_core.tasks.node", Apart(Near(), tmp_path / "node"))
     assert steward.place()
@@ -99,9 +101,10 @@ def test_a_training_that_shares_no_folder_equals_one_here_bit_for_bit(tiny, home
     (run,) = tracking.list_runs("apart")
     assert run.state == "finished"
     assert (run.result.val, run.result.test) == (here.result.val, here.result.test)
-    for name in ("weights.safetensors", "predictions/test.parquet", "predictions/val.parquet"):
-        there, mine = (tracking.run_directory(one.run_id) / name for one in (run, here))
+    for part in ("weights.safetensors", "predictions/test.parquet", "predictions/val.parquet", "plugins/plugins.json"):
+        there, mine = (tracking.run_directory(one.run_id) / part for one in (run, here))
         assert there.read_bytes() == mine.read_bytes()
+    assert [one["file"] for one in run.result.provenance["plugins"]] == [str(plugin)]
     names = [sorted(p.name for p in tracking.run_directory(one.run_id).rglob("*")) for one in (run, here)]
     assert names[0] == names[1]
     assert not list((tmp_path / "node" / "attempts").iterdir())

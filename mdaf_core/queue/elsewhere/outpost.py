@@ -26,6 +26,8 @@ UNUSED_DAYS = 30
 """After so long without a task that reads it, a file of `content` is removed."""
 VERIFIED = 0
 LOG_PIECE = 1 << 20
+SYNC = 64 << 20
+"""Bytes of a file that comes after which it is on disk: the whole at once could take longer than a sign of life may."""
 NOTES = ("begun.json", "progress.json", "outcome.json")
 """What the process tells of itself, in the attempt's folder."""
 
@@ -175,9 +177,11 @@ class Outpost:
         assert self._coming is not None
         digest, file, found = self._coming
         file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())  # of each piece: the whole at once could take longer than a sign of life may
         found.update(piece)
+        size = file.tell()
+        if last or size // SYNC != (size - len(piece)) // SYNC:
+            file.flush()
+            os.fsync(file.fileno())
         if not last:
             return True
         right = found.hexdigest() == digest
