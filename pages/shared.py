@@ -146,6 +146,9 @@ def load_libraries() -> None:
     try:
         import altair  # noqa: F401
         import pandas.io.formats.style  # noqa: F401
+        from altair.utils.schemapi import disable_debug_mode
+
+        disable_debug_mode()  # or Altair checks each part of each chart against its schema again, as tests do
     finally:
         _drawing.set()
     import mlflow.entities

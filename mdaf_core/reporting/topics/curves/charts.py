@@ -132,11 +132,11 @@ def _one_line_a_curve(members: pl.DataFrame, axis: str = "epoch") -> pl.DataFram
     """
     run = ["configuration", "curve", "run_id"]
     places = list(dict.fromkeys(["epoch", axis]))
-    ends = members.group_by(run).agg(pl.col("seed").first(), pl.col(places).max())
-    columns = [*run, "seed", *places, "value"]
+    ends = members.group_by(run).agg(pl.col(places).max())
+    columns = [*run, *places, "value"]
     ends = ends.with_columns(value=pl.lit(None, pl.Float64)).select(columns)
     rows = pl.concat([members.select(columns), ends], how="vertical_relaxed")
-    return rows.sort([*run, "epoch", "value"], nulls_last=True)
+    return rows.sort([*run, "epoch", "value"], nulls_last=True).drop("run_id")
 
 
 def single_curves(points: pl.DataFrame, *, domain: Sequence[float], epochs: int) -> alt.TopLevelMixin:
