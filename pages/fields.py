@@ -62,7 +62,7 @@ def draw(
         form = {"step": 1} if whole else {"step": field.step, "format": "%.6g"}
         if field.optional or number is None:
             _hold(key, number)
-            return st.number_input(title, value=None, **form, **common)
+            return st.number_input(title, value=None, placeholder="not set", **form, **common)
         return st.number_input(title, value=number, **form, **common)
     begun = value if isinstance(value, str) else field.as_text(value)
     if field.kind == "shown":

@@ -11,12 +11,14 @@ import polars as pl
 import pytest
 
 from mdaf_core.analysis.curves import pr_points
+from mdaf_core.analysis.gate_groups import GateGroup, Step, Value
 from mdaf_core.metrics.pr_auc import pr_auc
-from mdaf_core.reporting import parts
-from mdaf_core.reporting.theme import themed
+from mdaf_core.reporting import export, parts
+from mdaf_core.reporting.theme import SEQUENTIAL, themed
 from mdaf_core.reporting.topics import cost, scores, tuning
 from mdaf_core.reporting.topics.comparison import charts
 from mdaf_core.reporting.topics.curves import charts as curve_charts
+from mdaf_core.reporting.topics.gates import values
 
 LONG = "DCNv3 with exponential crosses, self-mask and tri-BCE, "
 
@@ -139,3 +141,27 @@ def test_lines_of_configurations_have_one_legend_that_shows_their_dashes(names: 
         assert [one is None for one in legends] == [len(names) == 1] * 2
         if len(names) > 1:
             assert legends[0]["symbolType"] == "stroke"
+
+
+def _group(low: float, high: float) -> GateGroup:
+    middle = (low + high) / 2
+    found = {"mean": middle, "low": middle, "high": middle, "q05": low, "q25": low, "median": middle}
+    return GateGroup(group=f"{high}", rows=9, sd=0.1, q75=high, q95=high, **found)
+
+
+@pytest.mark.parametrize(("value", "beyond"), [("g", False), ("static", True)])
+def test_an_axis_of_g_ends_where_g_does(value: Value, beyond: bool) -> None:
+    chart, _ = values.groups([_group(0.7, 0.8), _group(0.97, 0.998)], "Group", value)
+    figure = export.render(chart, "svg", columns=2).decode()
+    labels = re.findall(r'text-anchor="middle"[^>]*>(\d\.\d+)</text>', figure)
+    assert (max(map(float, labels)) > 1) is beyond
+
+
+def test_histograms_as_shades_take_those_of_the_page() -> None:
+    """On a dark page the rarest are dark: a chart that names its colours would be white there."""
+    steps = [Step(group="a", start=s, end=s + 0.1, rows=1, share=share) for s, share in ((0.1, 0.0), (0.2, 0.8))]
+    spec = themed(values.histograms(steps, "Group")[0], "print")
+    assert spec["encoding"]["color"]["scale"] == {"domain": [0, 0.8]}
+    svg = export.render(values.histograms(steps, "Group")[0], "svg").decode()
+    for colour in (SEQUENTIAL[0], SEQUENTIAL[-1]):
+        assert "rgb({}, {}, {})".format(*bytes.fromhex(colour[1:])) in svg

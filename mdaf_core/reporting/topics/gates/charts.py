@@ -243,7 +243,7 @@ def effects(frame: pl.DataFrame) -> alt.TopLevelMixin:
     scale = alt.Scale(nice=True, padding=8)
 
     def x(field: str) -> alt.X:
-        return alt.X(f"{field}:Q", title="Lost without it, bp of AUC", scale=scale, axis=alt.Axis(format="~f"))
+        return alt.X(f"{field}:Q", title="Lost without it, bp of AUC", scale=scale, axis=alt.Axis(format=",~f"))
 
     by: dict[str, Any] = {}
     point: dict[str, Any] = {}

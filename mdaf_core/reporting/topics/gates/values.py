@@ -59,8 +59,7 @@ def histograms(steps: list[Step], y_title: str, value: Value = "g") -> tuple[alt
     names = frame["group"].unique(maintain_order=True).to_list()
     legend = alt.Legend(title="Share of the group's rows", gradientLength=120, gradientThickness=8, format=".0%",
                         direction="horizontal", titleLimit=300, tickCount=2)  # fmt: skip
-    top = float(frame["share"].max())  # type: ignore[arg-type]
-    domain = [top * i / (len(SEQUENTIAL) - 1) for i in range(len(SEQUENTIAL))]
+    shades = alt.Scale(domain=[0, float(frame["share"].max())])  # type: ignore[arg-type]
     axis = alt.Axis(labelOverlap=True)
     chart = (
         alt.Chart(frame.filter(pl.col("rows") > 0))
@@ -69,12 +68,19 @@ def histograms(steps: list[Step], y_title: str, value: Value = "g") -> tuple[alt
             x=alt.X("start:Q", title=title_of(value), scale=alt.Scale(nice=False, zero=False), axis=axis),
             x2="end:Q",
             y=alt.Y("group:N", sort=names, title=y_title, axis=alt.Axis(labelLimit=200, grid=False)),
-            color=alt.Color("share:Q", scale=alt.Scale(domain=domain, range=SEQUENTIAL), legend=legend),
+            color=alt.Color("share:Q", scale=shades, legend=legend),
             tooltip=_shares(),
         )
         .properties(height=alt.Step(18))
     )
     return chart, frame
+
+
+def _scale(bounded: bool) -> alt.Scale:
+    """Of an axis; `bounded`: of values between 0 and 1, beyond which room at the ends would lead it."""
+    import altair as alt
+
+    return alt.Scale(zero=False, nice=True) if bounded else alt.Scale(zero=False, nice=True, padding=6)
 
 
 def _shares() -> list[alt.Tooltip]:
@@ -87,7 +93,7 @@ def groups(entries: list[GateGroup], y_title: str, value: Value = "g") -> tuple[
 
     frame = pl.DataFrame([entry.model_dump() for entry in entries])
     y = alt.Y("group:N", sort=frame["group"].to_list(), title=y_title, axis=alt.Axis(grid=True, labelLimit=200))
-    scale = alt.Scale(zero=False, nice=True, padding=6)
+    scale = _scale(bounded=value == "g")
     tooltip = parts.tooltips(
         group="Group",
         mean="Mean|.4f",
@@ -165,7 +171,7 @@ def reliability(lean: Lean) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
     import altair as alt
 
     frame = pl.DataFrame([entry.model_dump() for entry in lean.bins], infer_schema_length=None)
-    y_title, scale = "Sequential branch nearer, share of rows", alt.Scale(zero=False, nice=True, padding=6)
+    y_title, scale = "Sequential branch nearer, share of rows", _scale(bounded=True)
 
     def y(field: str) -> alt.Y:
         return alt.Y(f"{field}:Q", title=y_title, scale=scale, axis=alt.Axis(format="%"))
