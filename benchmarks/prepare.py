@@ -205,6 +205,8 @@ def main() -> None:
     options = dict(pair.split("=", 1) for pair in args.set)
     extra = {"events": args.events} if args.events is not None else {}
 
+    if args.raw:
+        args.raw.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.raw) as temporary:
 
         def raw(rows: int) -> Path:
