@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mdaf_core.data.audit import audit
 from mdaf_core.data.audit.audit import audit_dataset
 from mdaf_core.data.audit.copies import _Ordered, _part_of_rows, _sharing
-from mdaf_core.data.audit.hashes import mixed_hash, shared
+from mdaf_core.data.audit.hashes import drawn_groups, mixed_hash, shared
 from mdaf_core.data.audit.report import stored_audit
 from mdaf_core.data.audit.scores import auc
 from mdaf_core.data.audit.steps import steps_of
@@ -97,6 +97,19 @@ def test_what_occurs_more_than_once(size, values):
     hashes[size // 2 :][:3] = hashes[:3][: size - size // 2]
     found, counts = np.unique(hashes, return_counts=True)
     assert (shared(hashes) == found[counts > 1]).all()
+
+
+def test_groups_are_drawn_whole():
+    draw = np.random.default_rng(0)
+    user, value = draw.integers(0, 500, 20_000).astype(np.int32), draw.choice([0.5, np.nan, 2], 20_000)
+    known = draw.random(20_000) < 0.9
+    for columns in ([user], [user, value.astype(np.float32)]):
+        rows, hashes = drawn_groups(columns, known, 4_000)
+        assert (hashes == mixed_hash(columns)[rows]).all() and known[rows].all() and (np.diff(rows) > 0).all()
+        assert 2_000 < len(rows) < 6_000
+        left = np.setdiff1d(np.flatnonzero(known), rows)
+        assert not np.isin(mixed_hash(columns)[left], hashes).any()
+        assert len(drawn_groups(columns, known, 10**6)[0]) == known.sum()
 
 
 @pytest.mark.parametrize("span", [100, 2**40])

@@ -15,10 +15,14 @@ from mdaf_core.base.errors import DamagedFileError
 from mdaf_core.base.files import write_json
 from mdaf_core.base.progress import Progress, no_progress
 from mdaf_core.data.audit.base import Written
+from mdaf_core.data.audit.hashes import drawn_groups, mixed_hash, shared
 from mdaf_core.data.audit.registry import Registered, all_checks
 from mdaf_core.data.audit.report import Audit, Check
+from mdaf_core.data.audit.steps import steps_of
 from mdaf_core.data.audit.together import forest_library
 from mdaf_core.data.batches.history import earlier_ends
+from mdaf_core.data.prepare.order import stable_order
+from mdaf_core.data.store.counts import occurrences, tally
 from mdaf_core.data.store.dataset import PreparedDataset
 
 _AT_ONCE = 2
@@ -74,12 +78,22 @@ def _run_checks(dataset: PreparedDataset, progress: Progress, at_once: int) -> l
 
 
 def load_libraries() -> None:
-    """Load what checks will ask for: numba's first call, and libraries that are imported where they are used."""
+    """Load what checks will ask for, and compile what counts and orders for them: libraries that are imported where
+    they are used, and numba's first calls, with arrays as they are made and as they are mapped."""
     import scipy.special  # noqa: F401
 
     all_checks()
-    first_events = np.zeros(1, np.int64)
-    earlier_ends(first_events, first_events, np.empty(0, np.int32), first_events[:0])
+    times = np.zeros(2, np.int64)
+    earlier_ends(times, times, np.empty(0, np.int32), times[:0])
+    stable_order(np.array([1, 0]))
+    for read_only in (False, True):
+        codes, label = np.zeros(2, np.int32), np.zeros(2, np.uint8)
+        codes.flags.writeable = label.flags.writeable = not read_only
+        occurrences(codes, 1)
+        tally(codes, label, 1)
+    drawn_groups([codes.copy()], label == 0, 2)
+    shared(mixed_hash([codes, times]))
+    steps_of(codes.copy(), codes.copy(), times)
     forest_library()
 
 

@@ -33,6 +33,18 @@ def mixed_hash(columns: Sequence[np.ndarray]) -> np.ndarray:
     return keys
 
 
+def drawn_groups(columns: Sequence[np.ndarray], known: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Whole groups of rows that share all of some columns, about as many rows as `most`: the rows' positions, (n,)
+    int64 ascending, and their hashes as `hashed`, (n,) uint64.
+
+    Args:
+        columns: (N,) integers or float32, one or two; known: (N,) bool, rows that are in a group.
+    """
+    share = int(np.count_nonzero(known)) // most + 1
+    numbers = [column.view(np.int32) if column.dtype == np.float32 else column for column in columns]
+    return _drawn(numbers[0], numbers[-1], len(numbers) > 1, known, np.uint64((2**64 - 1) // share))
+
+
 def shared(hashes: np.ndarray) -> np.ndarray:
     """Those that occur more than once, ascending, each one time."""
     if len(hashes) < 2:
@@ -55,12 +67,31 @@ def among(hashes: np.ndarray, few: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(nogil=True, cache=True)
+def _mixed(key, number):  # type: ignore[no-untyped-def]  # pragma: no cover
+    mixed = key + np.uint64(np.int64(number)) + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+@numba.njit(nogil=True, cache=True)
 def _mix(key, numbers):  # type: ignore[no-untyped-def]  # pragma: no cover
     for i in range(len(key)):
-        mixed = key[i] + np.uint64(np.int64(numbers[i])) + np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        key[i] = mixed ^ (mixed >> np.uint64(31))
+        key[i] = _mixed(key[i], numbers[i])
+
+
+@numba.njit(nogil=True, cache=True)
+def _drawn(one, other, both, known, below):  # type: ignore[no-untyped-def]  # pragma: no cover
+    rows, hashes = np.empty(len(one), np.int64), np.empty(len(one), np.uint64)  # of which what is written is taken
+    count = 0
+    for i in range(len(one)):
+        key = _mixed(np.uint64(0), one[i])
+        if both:
+            key = _mixed(key, other[i])
+        if known[i] and key <= below:
+            rows[count], hashes[count] = i, key
+            count += 1
+    return rows[:count].copy(), hashes[:count].copy()
 
 
 @numba.njit(nogil=True, cache=True)

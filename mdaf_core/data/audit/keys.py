@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from mdaf_core.data.audit.base import Written, narrow, pieces
-from mdaf_core.data.audit.hashes import hashed
+from mdaf_core.data.audit.hashes import drawn_groups
 from mdaf_core.data.store.describe import field_word
 from mdaf_core.data.store.schema import FIRST_ID, SPLITS, UNKNOWN
 
@@ -28,15 +28,9 @@ class Keys:
     """
 
     def __init__(self, words: str, columns: list[np.ndarray], known: np.ndarray):
-        share = int(np.count_nonzero(known)) // _MOST_ROWS + 1
-        below = np.uint64((2**64 - 1) // share)
-        rows, hashes = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
-        for piece, key in hashed(columns):
-            chosen = np.flatnonzero(known[piece] & (key <= below))
-            rows.append(chosen + piece.start)
-            hashes.append(key[chosen])
-        self.words, self.rows = words, np.concatenate(rows)
-        _, self.group = np.unique(np.concatenate(hashes), return_inverse=True)
+        self.words = words
+        self.rows, hashes = drawn_groups(columns, known, _MOST_ROWS)
+        _, self.group = np.unique(hashes, return_inverse=True)
         self.size = int(self.group.max(initial=-1)) + 1
 
 
