@@ -148,6 +148,7 @@ def work_apart(context: Context, task: Task, told: dict[str, Any]) -> dict[str, 
     write_text(epochs, (epochs.read_text() if epochs.exists() else "") + ".")
     while not Path(told["go"]).exists():
         context.report(Done(fraction=0.5, resumed=told["resumed"]), run_id="r1")
+        context.stop_if_asked()
         time.sleep(0.05)
     return {"threads": os.environ["MDAF_THREADS"]}
 

@@ -15,6 +15,7 @@ from mdaf_core.base import program
 from mdaf_core.base.errors import StudioError
 from mdaf_core.queue import api, store, turns
 from mdaf_core.queue.elsewhere import courier as couriers
+from mdaf_core.queue.elsewhere import ray_cluster
 from mdaf_core.queue.elsewhere.apart import Apart, Lost
 from mdaf_core.queue.elsewhere.chosen import executor
 from mdaf_core.queue.elsewhere.courier import Courier, Ended
@@ -303,6 +304,36 @@ def test_an_executor_of_such_machines_ends_when_all_is_here(here, monkeypatch):
     assert Lost(Gone("x")).gone == Gone("x")
 
 
+def test_what_ray_says_of_an_actor():
+    class RayError(Exception):
+        cause = OSError(28, "No space left on device", "/node/x")
+
+    names = ("RayTaskError", "RayActorError", "NodeDiedError", "WorkerCrashedError", "ObjectLostError")
+    kinds = {name: type(name, (RayError,), {}) for name in (*names, "OutOfMemoryError", "TaskCancelledError")}
+    ray = SimpleNamespace(exceptions=SimpleNamespace(RayError=RayError, **kinds), get=lambda found: found())
+
+    def answer(error: Exception | None) -> object:
+        def found() -> str:
+            if error is not None:
+                raise error
+            return "a piece"
+
+        actor = SimpleNamespace(read=SimpleNamespace(remote=lambda *_: found))
+        return ray_cluster._InActor(ray, actor).read("x", 0, 1)
+
+    assert answer(None) == "a piece"
+    with pytest.raises(OSError, match="No space left"):
+        answer(kinds["RayTaskError"]())
+    for name in names[1:]:
+        with pytest.raises(Lost) as lost:
+            answer(kinds[name]())
+        assert lost.value.gone.again
+    for error, said in ((kinds["OutOfMemoryError"](), "MDAF_JOB_MEMORY"), (RayError("no\n place"), "in Ray: no place")):
+        with pytest.raises(Lost, match=said) as lost:
+            answer(error)
+        assert not lost.value.gone.again
+
+
 def test_what_needs_a_shared_folder_is_refused(home, monkeypatch):
     monkeypatch.setenv("MDAF_NODE_HOME", "/scratch/mdaf")
     monkeypatch.setenv("MDAF_EXECUTOR", "slurm")
@@ -350,3 +381,11 @@ def test_a_job_goes_on_from_what_came_back(queue, tmp_path, monkeypatch):
     log = "\n".join(api.log_tail(job_id))
     assert log.count("The data: 123") == 2 and "It is lost. It goes on" in log and log.count("Runs on") == 2
     assert not of_job(job_id) and not list((tmp_path / "node/attempts").iterdir())
+
+    (queue.home / "go").unlink()
+    (cancelled,) = api.submit([queue.new("apart", resumable=True)])
+    queue.wait_until(lambda: store.get_job(cancelled).progress.get("fraction"))
+    api.cancel(cancelled)
+    queue.wait_until(lambda: queue.ended(cancelled))
+    assert store.get_job(cancelled).state == "cancelled"
+    assert not of_job(cancelled) and not list((tmp_path / "node/attempts").iterdir())
