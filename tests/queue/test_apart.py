@@ -163,6 +163,12 @@ def test_a_full_disk_is_waited_for(here, monkeypatch):
     tell(here, ("copy", "data/x", "runs/r/out"))
     carry(here)
     assert (here.home / "runs/r/out").read_bytes() == here.data
+    monkeypatch.setattr(couriers, "PATIENCE", 0.0)
+    full.append(OSError(28, "No space left on device", str(here.home / "runs/r/x")))
+    with pytest.raises(StudioError, match=r"runs/r/x could not be read or written: No space left on device"):
+        tell(here, ("copy", "data/none", "runs/r/x"))
+        carry(here, "7-a-2")
+    assert sorted(path.name for path in (here.home / "runs/r").iterdir()) == ["config", "out"]
     assert sum("No space left on device. Trying again." in line for line in here.said) == 1
 
 
@@ -225,6 +231,7 @@ def test_a_copy_that_breaks_off_leaves_the_earlier_file(here):
     with pytest.raises(Ended):
         courier._fetch(files, final=False)
     assert (here.home / "runs/r/weights").read_text() == "old"
+    assert sorted(path.name for path in (here.home / "runs/r").iterdir()) == [".weights.carried", "config", "weights"]
     courier._ended.clear()
     courier._fetch(files, final=False)
     assert (here.home / "runs/r/weights").read_text() == "new" * 100_000

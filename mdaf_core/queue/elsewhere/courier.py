@@ -89,6 +89,7 @@ class Courier:
         finally:
             with suppress(Exception):  # where it is lost, the next one that comes there removes what it left
                 self.far.close()
+            self._remove_asides()
 
     def stop(self) -> None:
         """From here on nothing is put in place on this machine."""
@@ -171,11 +172,10 @@ class Courier:
             moved, size = self._give(name, digest)
             sent, there = sent + moved, there + size - moved
         self._kept, self._last = tuple(carried["kept"]), tuple(carried["last"])
+        self._remove_asides()  # of a steward that was killed
         for folder in self._kept:
             for path in sorted((self.home / folder).rglob("*")):
-                if path.name.endswith(_ASIDE):  # of a steward that was killed
-                    path.unlink()
-                elif path.is_file() and not path.name.startswith("."):
+                if path.is_file() and not path.name.startswith("."):
                     sent += self._send(path, path.relative_to(self.home).as_posix())
         self._known = self.far.look(self._log_place, self._kept)["files"] or {}
         go["plugins"] = [f"{self.there}/{name}" for name in plugins]
@@ -254,6 +254,11 @@ class Courier:
                     self._unless_ended()
                     (self.home / name).unlink(missing_ok=True)
                 del self._known[name]
+
+    def _remove_asides(self) -> None:
+        for folder in self._kept:
+            for path in (self.home / folder).rglob(f".*{_ASIDE}"):
+                path.unlink(missing_ok=True)
 
     def _rank(self, name: str) -> int:
         last = name.rpartition("/")[2]
