@@ -37,8 +37,8 @@ class SequenceConfig(ModelSettings):
     )
     affinity: bool = Field(
         False,
-        description="Who likes what: the target's vector times a learned map of the context's (user, hour and others), "
-        "dimension by dimension, is an input.",
+        description="Who likes what: a vector of the user times one of the target's category (of data without "
+        "categories, its item), dimension by dimension, is an input.",
     )
     dropout: DropoutRate = 0.3
 
@@ -61,6 +61,7 @@ from mdaf_core.data.batches.gather import match_names
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.batches.outcomes import outcome_names
 from mdaf_core.data.store.schema import OUTCOME, FeatureSpec
+from mdaf_core.models.affinity import Affinity
 from mdaf_core.models.base import CTRModel, Output
 from mdaf_core.models.co_occurrence import CoOccurrence
 from mdaf_core.models.layers import MLP, FieldVectors, ReLU, Table, spread
@@ -123,10 +124,8 @@ class HistoryEncoder(nn.Module):
         self.counts_outcomes = config.match_features and self.outcomes is not None
         if self.counts_outcomes:
             inputs += MATCH_KNOTS * len(outcome_names(features.history, range(features.outcomes)))
-        self.affinity = None
-        if config.affinity and target_aware and self.context.count:
-            self.affinity = nn.Linear(self.context.count * config.static_dim, self.event_dim, bias=False)
-            inputs += self.event_dim
+        self.affinity = Affinity(features, config.category_dim) if config.affinity and features.user else None
+        inputs += config.category_dim if self.affinity is not None else 0
         self.co_occurrence = CoOccurrence(features) if config.co_occurrence else None
         inputs += self.co_occurrence.out_dim if self.co_occurrence is not None else 0
         self.mlp = MLP(inputs, config.hidden_units, config.dropout, type(self).activation)
@@ -177,11 +176,9 @@ class HistoryEncoder(nn.Module):
         parts = [pooled_BD]
         if target_BE is not None:
             parts.append(target_BE)
-        context_BC = self.context(batch.categorical_BF, batch.numeric_BG).flatten(1)
-        parts.append(context_BC)
+        parts.append(self.context(batch.categorical_BF, batch.numeric_BG).flatten(1))
         if self.affinity is not None:
-            assert target_BE is not None
-            parts.append(self.affinity(context_BC) * target_BE)
+            parts.append(self.affinity(batch))
         if self.match_features:
             parts.append(spread(batch.match_BM, MATCH_KNOTS).flatten(1))
         if self.counts_outcomes:

@@ -40,7 +40,7 @@ class LayeredConfig(SequenceConfig):
         if self.co_occurrence and not self.target_aware:
             raise ValueError("co_occurrence compares with the target: it needs target_aware, or must be false")
         if self.affinity and not self.target_aware:
-            raise ValueError("affinity multiplies the target's vector: it needs target_aware, or must be false")
+            raise ValueError("affinity reads the target: it needs target_aware, or must be false")
         return self
 
 

@@ -35,13 +35,16 @@ class Table(nn.Embedding):
         sizes: vocabulary size of each field, reserved codes included.
         dim: width of the vectors.
         std: standard deviation of the initial vectors.
+        frequent: its ids have many rows each; they are penalised as all other weights (`training.weight_decay`), not
+            as ids that may have been seen once.
 
     Attributes:
         before_lookup: called with the rows about to be read, where an optimiser keeps some of their steps for later.
     """
 
-    def __init__(self, sizes: Sequence[int], dim: int, std: float):
+    def __init__(self, sizes: Sequence[int], dim: int, std: float, frequent: bool = False):
         self.before_lookup: Callable[[Tensor], None] | None = None
+        self.frequent = frequent
         super().__init__(sum(sizes), dim, _weight=torch.empty(sum(sizes), dim))
         starts = [0, *accumulate(sizes)][:-1]
         self.offsets_F: Tensor

@@ -114,7 +114,7 @@ class Adam(torch.optim.Adam):
 
 
 def build_optimizer(model: CTRModel, config: TrainingConfig, embedding_rate: float = 1.0) -> Adam:
-    """Adam with the penalties of `config`: one for embedding tables, one for all else.
+    """Adam with the penalties of `config`: one for embedding tables (but of frequent ids), one for all else.
 
     Args:
         embedding_rate: learning rate of embedding tables, as a multiple: `rate` of their group.
@@ -124,12 +124,15 @@ def build_optimizer(model: CTRModel, config: TrainingConfig, embedding_rate: flo
     embedding_decay = config.weight_decay if config.embedding_decay is None else config.embedding_decay
     groups = [
         {"params": [p for p in model.parameters() if id(p) not in weights], "weight_decay": config.weight_decay},
-        {
-            "params": [table.weight for table in tables],
-            "weight_decay": embedding_decay,
-            "rate": embedding_rate,
-            "lr": config.learning_rate * embedding_rate,
-        },
+        *(
+            {
+                "params": [table.weight for table in tables if table.frequent == frequent],
+                "weight_decay": decay,
+                "rate": embedding_rate,
+                "lr": config.learning_rate * embedding_rate,
+            }
+            for frequent, decay in ((False, embedding_decay), (True, config.weight_decay))
+        ),
     ]
     large = [table for table in tables if table.large and table.weight.device.type == "cpu"]
     return Adam([group for group in groups if group["params"]], config.learning_rate, large)
