@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from mdaf_core.models.base import CTRModel
 
 _SHARED = {
-    *("base", "co_occurrence", "history", "layered", "layers", "registry", "searched", "space", "summary", "weights"),
+    *("affinity", "base", "co_occurrence", "history", "layered", "layers"),
+    *("registry", "searched", "space", "summary", "weights"),
 }
 """Files of the folder that hold no model of their own."""
 
