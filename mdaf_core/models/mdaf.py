@@ -67,7 +67,7 @@ _SMALL = {"hidden_dim": 64, "blocks": 1, "item_dim": 16, "category_dim": 16, "hi
 _PLUS = MDAFConfig(
     static=DCNv3Config(embedding_dim=8, dropout=0.5),
     sequential=Mamba4RecConfig(
-        time_aware=True, gap_inputs=True, recent_matches=10, co_occurrence=True, outcomes=True, **_SMALL
+        time_aware=True, gap_inputs=True, recent_matches=10, co_occurrence=True, outcomes=True, affinity=True, **_SMALL
     ),
     fusion_dim=64,
     normalise=True,
@@ -77,7 +77,7 @@ _PLUS = MDAFConfig(
 _PLUS_TRAINING = {
     **RARE_IDS,
     **{"hide_rare": 1.0, "weight_average": 1.0, "batch_size": 512},
-    **{"history_encoding": "stream", "max_history": 500, "stream_block": 16, "embedding_rate": 1.0},
+    **{"history_encoding": "stream", "max_history": 500, "stream_block": 16},
 }
 PRESETS = (
     *(
