@@ -11,6 +11,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from mdaf_core.base import rights
 from pages.shared import plain
 from serving import login
+from serving.whole import whole
 
 READER = "You may look at everything here; only owners may change, launch, upload or delete."
 
@@ -70,7 +71,9 @@ def only_owners(what: str) -> bool:
 
 
 def change_button(label: str, *, disabled: bool = False, **options: Any) -> bool:
-    """A button that changes something: `st.button`, greyed out for those who may only look."""
+    """A button that changes something, and does it whole: `st.button`, greyed out for those who may only look."""
+    if callable(action := options.get("on_click")):
+        options["on_click"] = whole(action)
     if not rights.may_change():
         disabled, options["help"] = True, READER
     return st.button(label, disabled=disabled, **options)

@@ -9,6 +9,7 @@ import streamlit as st
 from mdaf_core.base import rights
 from mdaf_core.base.errors import StudioError
 from pages import shared
+from serving.whole import whole
 
 if TYPE_CHECKING:
     from mdaf_core.studies.store import Study
@@ -128,6 +129,7 @@ def _editor(study: Study) -> None:
         st.session_state[draft] = [*current, *added]
         st.session_state[version] += 1
 
+    @whole
     def save() -> None:
         update_study(study.id, criteria=[c.model_dump(mode="json") for c in read_criteria(current)])
         st.session_state.pop(draft, None)

@@ -37,6 +37,7 @@ from pages import (
     study_plan,
 )
 from pages.study_plan import Chosen, plan_form
+from serving.whole import whole
 
 OWN = "own"
 POLL_SECONDS = 1.0
@@ -233,6 +234,7 @@ def _summary(
     launch_cost.changes(configs)
 
 
+@whole
 def _launch(
     dataset: PreparedDataset, definition: str, configs: list[RunConfig], seeds: list[int], reference: str, title: str,
     acknowledged: list[str], plan: Chosen, until: UntilDecided | None, also: list[str],

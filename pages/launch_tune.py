@@ -14,6 +14,7 @@ from mdaf_core.studies.definitions import definition_names, get_definition
 from mdaf_core.studies.tuning import begin, spaces
 from pages import shared
 from pages.fields import anew, place
+from serving.whole import whole
 
 if TYPE_CHECKING:
     from mdaf_core.models.space import Space
@@ -150,6 +151,7 @@ def _undo(scope: str) -> None:
     _typed().pop(scope, None)
 
 
+@whole
 def _begin(
     dataset: str, definition: str, configs: Sequence[RunConfig], searched: Sequence[Space], trials: int, budget: str,
     seed: int, prune: bool, title: str, seeds: list[int], reference: str, acknowledged: list[str], plan: Chosen,

@@ -10,6 +10,7 @@ import streamlit as st
 from mdaf_core.base import rights
 from mdaf_core.base.errors import StudioError
 from pages import shared, uploading
+from serving.whole import whole
 
 UPLOAD = "published-upload"
 column = st.column_config
@@ -103,6 +104,7 @@ def _read(path: Path) -> tuple[Any, list[dict[str, Any]], list[str]]:
     return kept[1]
 
 
+@whole
 def _keep(published: Any, name: str, path: Path) -> None:
     from mdaf_core.runs.published.kept import keep
 

@@ -21,6 +21,7 @@ from mdaf_core.base import notices, rights
 from mdaf_core.base.errors import StudioError
 from pages.drawn import MISSING as MISSING
 from pages.drawn import edited_rows, screen_spec, show_chart, show_table
+from serving.whole import uninterrupted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -117,9 +118,10 @@ def guard() -> Iterator[None]:
 
 
 def act(action: Callable[..., Any], *args: Any) -> None:
-    """A button's work; what cannot be done (any more) is said by the next `guard`, not raised."""
+    """A button's work, done whole; what cannot be done (any more) is said by the next `guard`, not raised."""
     try:
-        action(*args)
+        with uninterrupted():
+            action(*args)
     except StudioError as error:
         st.session_state[REFUSAL] = str(error)
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import importlib
 import socket
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
+from streamlit.runtime.state import SafeSessionState, SessionState
 
 import app
 import serving
 from serving import asked, back, drawing, hosts, login, speed
+from serving import whole as wholes
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = Path(st.__file__).parent / "static"
@@ -321,3 +325,55 @@ def test_a_link_is_opened_after_the_sign_in(monkeypatch) -> None:  # type: ignor
         assert _through("/oauth2callback", 302, "code=1", cookie=cookie)["location"] == "/"
     monkeypatch.setattr(login, "is_on", lambda: False)
     assert "set-cookie" not in _through("/compare", 200, "study=a")
+
+
+def test_what_a_button_does_is_not_ended_by_the_next_one(monkeypatch):
+    """The next one ends a run where it looks into the state of the session."""
+
+    class Ended(BaseException):
+        pass
+
+    def next_one() -> None:
+        raise Ended
+
+    state = SafeSessionState(SessionState(), next_one)
+    monkeypatch.setattr(wholes, "get_script_run_ctx", lambda **_: SimpleNamespace(session_state=state))
+    done = []
+
+    def tag_all(tags: list[str]) -> int:
+        for tag in tags:
+            state["tag"] = tag
+            done.append(state["tag"])
+        return len(done)
+
+    with pytest.raises(Ended):
+        tag_all(["a", "b"])
+    assert not done
+    assert wholes.whole(tag_all)(["a", "b"]) == 2 and done == ["a", "b"]
+    with pytest.raises(KeyError), wholes.uninterrupted():
+        state["missing"]
+    with pytest.raises(Ended):
+        state["tag"]
+    monkeypatch.setattr(wholes, "get_script_run_ctx", lambda **_: None)
+    assert wholes.whole(len)("outside a page") == 14
+
+
+def test_every_button_that_changes_something_does_it_whole():
+    """Callbacks of the other buttons: what they do stays in the form, or is one step."""
+    others = {
+        *("add", "add_preset", "take", "edit", "_dismiss", "_another", "_enter", "_take", "_undo", "reset"),
+        *("st.login", "st.logout", "st.session_state.pop", "st.query_params.pop"),
+    }
+    for path in sorted((ROOT / "pages").glob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        decorated = {
+            node.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef) and any(ast.unparse(one) == "whole" for one in node.decorator_list)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) not in ("access.change_button", "change_button"):
+                for keyword in node.keywords:
+                    action = ast.unparse(keyword.value)
+                    if keyword.arg == "on_click" and not isinstance(keyword.value, ast.Constant):
+                        assert action in {"shared.act", *decorated, *others}, f"{path.name}: {action}"
