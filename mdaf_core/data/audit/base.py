@@ -21,7 +21,7 @@ from mdaf_core.data.store.describe import CLOCK, describe_events, describe_rows,
 from mdaf_core.data.store.schema import SPLIT_NAMES, SPLITS, UNKNOWN, FieldSpec, Split
 
 T = TypeVar("T")
-_PIECE = 4_000_000
+_PIECE = 1_000_000
 EXAMPLES = 20
 
 

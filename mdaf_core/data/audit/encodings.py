@@ -15,6 +15,7 @@ from mdaf_core.base.words import listed
 from mdaf_core.data.audit.base import Written
 from mdaf_core.data.audit.keys import Keys, groups_of_ids, groups_of_values, numbers
 from mdaf_core.data.audit.registry import Answer, check
+from mdaf_core.data.audit.sample import drawn
 from mdaf_core.data.audit.scatter import FEWEST_GROUPS, PRIORS, function_of, inside, scatter
 from mdaf_core.data.audit.scores import auc, auc_error
 from mdaf_core.data.store.schema import SPLIT_NAMES, SPLITS, Split
@@ -24,6 +25,7 @@ _WITHIN = 0.3
 CHANCE = 1e-6
 _CLOSER = 0.7
 _SEPARATES, _NEXT = 0.9, 0.95
+_MOST_STEPS = 1_000_000
 
 Parts = tuple[Split, ...]
 _OVER: dict[Split, tuple[Parts, ...]] = {
@@ -127,11 +129,12 @@ def _sentence(asked: _Asked, ahead: list[str]) -> str:
 
 
 def _label_of_the_next_row(data: Written, asked: _Asked) -> list[str]:
-    """Numbers that alone tell the label of the user's next row almost surely."""
+    """Numbers that alone tell the label of the user's next row almost surely; of many rows, of some of them."""
     if not (data.meta.has_user and data.meta.has_time):
         return []
-    chosen = data.steps.same & (data.steps.later > 0)
-    at, after = data.by_user[:-1][chosen], data.by_user[1:][chosen]
+    step = drawn(len(data.steps.same), _MOST_STEPS)
+    step = step[data.steps.same[step] & (data.steps.later[step] > 0)]
+    at, after = data.by_user[step], data.by_user[step + 1]
     label = asked.label[after]
     if min(int(label.sum()), len(label) - int(label.sum())) < 20:
         return []

@@ -76,7 +76,7 @@ def matches(
     return match_BM, count_outcomes(ids, kinds, events, begin_B, end_B, time_B, ticks, scale)
 
 
-@numba.njit(cache=True)
+@numba.njit(nogil=True, cache=True)
 def _match(event_E, target_B, time_E, begin_B, end_B, time_B, number, ticks, scale, out_BM):  # type: ignore[no-untyped-def]  # pragma: no cover
     log_count, power, log_age = scale
     for b in range(len(target_B)):
@@ -95,7 +95,7 @@ def _match(event_E, target_B, time_E, begin_B, end_B, time_B, number, ticks, sca
             out_BM[b, 3] = max(0.0, 1.0 - math.log1p(age) / log_age)
 
 
-@numba.njit(cache=True)
+@numba.njit(nogil=True, cache=True)
 def _lengths(time_E, begin_B, end_B, time_B, number, ticks, scale, out_BM):  # type: ignore[no-untyped-def]  # pragma: no cover
     log_count, _, log_age = scale
     for b in range(len(end_B)):

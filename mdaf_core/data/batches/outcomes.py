@@ -50,7 +50,7 @@ def count_outcomes(
     return out_BK
 
 
-@numba.njit(cache=True)
+@numba.njit(nogil=True, cache=True)
 def _count(  # type: ignore[no-untyped-def]  # pragma: no cover
     event_E, target_B, every, outcome_E, time_E, begin_B, end_B, time_B, ticks, log_count, log_age, out_BK
 ):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from mdaf_core.data.store.counts import occurrences
 from mdaf_core.data.store.schema import FIRST_ID, UNKNOWN
 
 _WIDEST_TABLE = 100_000_000  # 400 MB
@@ -162,7 +163,7 @@ def _counts_by_table(values: pl.Series) -> tuple[int, np.ndarray] | None:
     counts = np.zeros(high - low + 1, np.int32)
     for start in range(0, len(values), _CHUNK):
         part = values.slice(start, _CHUNK).cast(pl.Int64).to_numpy() - low
-        counts += np.bincount(part, minlength=len(counts)).astype(np.int32)
+        counts += occurrences(part, len(counts)).astype(np.int32)
     return low, counts
 
 

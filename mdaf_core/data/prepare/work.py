@@ -43,13 +43,14 @@ def request_of(source: Source, path: Path | None, options: Any, progress: Progre
     # What is missing or no file is for `read` to say.
     read = [file for file in (source.files(path, options) if path is not None else []) if file.is_file()]
     total, done = sum(file.stat().st_size for file in read) or 1, 0
+    block = memoryview(bytearray(BLOCK_BYTES))
     for file in read:
         sums = Sums(md5=file.name in expected)
         try:
-            with file.open("rb") as content:
-                while block := content.read(BLOCK_BYTES):
-                    sums.update(block)
-                    done += len(block)
+            with file.open("rb", buffering=0) as content:
+                while size := content.readinto(block):
+                    sums.update(block[:size])
+                    done += size
                     progress(min(done / total, 1.0), f"Looking whether it is prepared already: {done / total:.0%}")
         except OSError as error:
             raise BadInputError(

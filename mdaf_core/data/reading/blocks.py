@@ -94,7 +94,7 @@ class Sums:
         if md5:
             self._sums["md5"] = hashlib.md5(usedforsecurity=False)
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         self._size += len(data)
         for digest in self._sums.values():
             digest.update(data)
