@@ -154,7 +154,7 @@ def test_checks_say_the_same_beside_each_other_and_alone(tmp_path, home, monkeyp
     dataset = prepare("user-behavior", path=tmp_path / "UserBehavior.csv")
     together = audit_dataset(dataset)
     monkeypatch.setattr(audit, "MANY_ROWS", 0)
-    assert audit_dataset(dataset, at_once=1).checks == together.checks
+    assert audit_dataset(dataset, limit=1).checks == together.checks
     monkeypatch.setattr(resources, "_BESIDE", 10**12)
     again = prepare("user-behavior", path=tmp_path / "UserBehavior.csv", name="alone", again=True)
     assert stored_audit(again).checks == together.checks

@@ -21,6 +21,7 @@ from mdaf_core.data.audit.report import Audit, Check
 from mdaf_core.data.audit.steps import steps_of
 from mdaf_core.data.audit.together import forest_library
 from mdaf_core.data.batches.history import earlier_ends
+from mdaf_core.data.prepare import resources
 from mdaf_core.data.prepare.order import stable_order
 from mdaf_core.data.store.counts import occurrences, tally
 from mdaf_core.data.store.dataset import PreparedDataset
@@ -31,14 +32,15 @@ MANY_ROWS = 10_000_000
 """From here on each check lets go of the files' pages."""
 
 
-def audit_dataset(dataset: PreparedDataset, progress: Progress = no_progress, at_once: int = _AT_ONCE) -> Audit:
+def audit_dataset(dataset: PreparedDataset, progress: Progress = no_progress, limit: int | None = None) -> Audit:
     """Run every check on the written files. Nothing that the preparation computed is taken on trust.
 
     Args:
-        at_once: checks at work at a time; each may hold several columns.
+        limit: bytes of memory that may be used; default: a preparation's. Two checks are at work at a time where it is
+            ample: each may hold several columns.
     """
     try:
-        checks = _run_checks(dataset, progress, at_once)
+        checks = _run_checks(dataset, progress, resources.memory_limit(limit))
     except (DamagedFileError, OSError, pa.ArrowException, pl.exceptions.PolarsError, LookupError, ValueError) as error:
         checks = [
             Check(
@@ -53,7 +55,7 @@ def audit_dataset(dataset: PreparedDataset, progress: Progress = no_progress, at
     return Audit(dataset=dataset.name, created=datetime.now(UTC).isoformat(timespec="seconds"), checks=checks)
 
 
-def _run_checks(dataset: PreparedDataset, progress: Progress, at_once: int) -> list[Check]:
+def _run_checks(dataset: PreparedDataset, progress: Progress, limit: int) -> list[Check]:
     """Every check that applies, the gravest questions first."""
     data, asked = Written(dataset), all_checks()
     found = []
@@ -64,7 +66,7 @@ def _run_checks(dataset: PreparedDataset, progress: Progress, at_once: int) -> l
         return answer
 
     few = data.total <= MANY_ROWS
-    pool = ThreadPoolExecutor(at_once)
+    pool = ThreadPoolExecutor(_AT_ONCE if resources.is_ample(data.total, limit) else 1)
     try:
         answers = [pool.submit(partial(check.ask, data) if few else partial(alone, check)) for check in asked]
         for i, check in enumerate(asked):

@@ -112,18 +112,19 @@ def prepare(
         _rename(folder, name)
         shutil.rmtree(work / "read", ignore_errors=True)
         dataset = PreparedDataset(folder)
-        _judge(dataset, resources.is_ample(sum(part.rows for part in dataset.meta.splits.values()), limit), watched)
+        _judge(dataset, limit, watched)
         ask()  # a study may have been launched on it meanwhile
         replace_folder(folder, get_settings().datasets_dir / name)
     report(1.0, f"Prepared {name}")
     return PreparedDataset.open(name)
 
 
-def _judge(dataset: PreparedDataset, ample: bool, progress: Progress) -> None:
+def _judge(dataset: PreparedDataset, limit: int, progress: Progress) -> None:
     """Write audit and statistics, beside each other where memory is ample."""
+    ample = resources.is_ample(sum(part.rows for part in dataset.meta.splits.values()), limit)
     with ThreadPoolExecutor(1) as beside:
         statistics = beside.submit(write_statistics, dataset) if ample else None
-        audit = audit_dataset(dataset, _part(progress, 0.72, 0.95), at_once=2 if ample else 1)
+        audit = audit_dataset(dataset, _part(progress, 0.72, 0.95), limit)
         write_json(dataset.path / "audit.json", audit.model_dump(mode="json"))
         progress(0.95, "Computing statistics")
         statistics.result() if statistics else write_statistics(dataset)
