@@ -144,7 +144,7 @@ _drawing.set()
 
 
 def load_libraries() -> None:
-    """Import what the pages need and takes long."""
+    """Import what the pages need and takes long; a page that is opened meanwhile waits for the first two."""
     try:
         import altair  # noqa: F401
         import pandas.io.formats.style  # noqa: F401
@@ -157,6 +157,8 @@ def load_libraries() -> None:
     import mlflow.store.tracking.sqlalchemy_store  # most of what opening the run store takes
     import mlflow.tracking  # noqa: F401
     import scipy.stats  # noqa: F401
+
+    from mdaf_core.reporting import conditions, figures  # noqa: F401  (and with them all that compares and draws)
 
     # Streamlit collects garbage after every run of a page, before the browser hears that it has ended: it need not look
     # through the libraries' half a million objects each time.

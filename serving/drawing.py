@@ -1,12 +1,14 @@
-"""Pages are drawn sooner: two places of Streamlit's browser half are changed as it is served.
+"""Pages are drawn sooner: three places of Streamlit's browser half are changed as it is served.
 
 It fetches the code of each kind of element (charts, tables, boxes to choose from) when the first of it is to be shown.
 Until that is there React shows a placeholder, and what replaces one it holds back until half a second after the last:
 kinds that arrive one after the other wait one after the other. So what pages are made of is fetched while the browser
-has nothing else to do: on a page of charts and tables from its title on, on others once they are drawn.
+has nothing else to do: on a page of charts and tables while the server thinks about it, on others once they are drawn.
 
 And it interprets the expressions of charts, as for an app that shows what others wrote. Those of this app are its own,
 with names of data in them only as JSON strings: compiled, a chart is drawn in two thirds of the time.
+
+And it lays every chart out a second time, for those that get their data once they stand there. Ours come with theirs.
 
 A Streamlit whose scripts read otherwise is left as it is.
 """
@@ -27,17 +29,23 @@ DRAWN = b"compare|curves|data|export|gates|run|tuning"
 FETCH = (
     b";(function fetch(){const now=/\\/(" + DRAWN + b")$/.test(location.pathname)||"
     b"document.querySelector(`[data-testid=stApp]`)?.dataset.testScriptState===`notRunning`;"
-    b"document.querySelector(`h1`)&&now?[%s].forEach(kind=>(window.requestIdleCallback||setTimeout)("
+    b"document.querySelector(`[data-testid=stApp]`)&&now?[%s].forEach(kind=>(window.requestIdleCallback||setTimeout)("
     b"()=>{try{kind._init(kind._payload)}catch{}})):setTimeout(fetch,50)})();"
 )
 """`_init` is React's own step: it throws what it waits for."""
 INTERPRETED, COMPILED = b"{ast:!0,expr:", b"{ast:!1,expr:"
+LAID_OUT_AGAIN = b"||(await E.resize().runAsync(),D()))"
+LAID_OUT_AGAIN_WITH_DATA = b"||(O&&await E.resize().runAsync(),D()))"
+"""`O` is the data that came beside a chart and was put into it."""
+CHARTS = {INTERPRETED: COMPILED, LAID_OUT_AGAIN: LAID_OUT_AGAIN_WITH_DATA}
 
 
 def patched(script: bytes) -> bytes:
     """A script of Streamlit's browser half as it is to be served."""
-    if script.count(INTERPRETED) == 1:
-        return script.replace(INTERPRETED, COMPILED)
+    if all(script.count(theirs) == 1 for theirs in CHARTS):
+        for theirs, ours in CHARTS.items():
+            script = script.replace(theirs, ours)
+        return script
     lazy = {name: variable for variable, name in LAZY.findall(script)}
     wanted = [lazy[name] for name in KINDS if name in lazy]
     return script + FETCH % b",".join(wanted) if wanted else script

@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     def tracking_uri(self) -> str:
         """`MLFLOW_TRACKING_URI` where set, else a SQLite file in `home`; `UNTOLD` on a machine whose trainings are told
         to the run store by another one."""
-        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home.resolve() / 'mlflow.db'}"
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.db'}"
 
 
 _NAMES = tuple(f"MDAF_{name.upper()}" for name in Settings.model_fields)

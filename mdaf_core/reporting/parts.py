@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -103,6 +104,24 @@ def shape(order: Sequence[str], shown: Sequence[str]) -> alt.Shape:
 def shown(frame: pl.DataFrame, order: Sequence[str]) -> list[str]:
     present = set(frame["configuration"].unique())
     return [name for name in order if name in present] + sorted(present - set(order))
+
+
+def layered(*charts: alt.TopLevelMixin, **properties: Any) -> alt.LayerChart:
+    """`altair.layer` of charts that have neither parameters nor a size of their own: it looks for those whenever a
+    chart is made, changed or written, and copies all within three times, which takes longer than all else of a chart.
+    """
+    return _layers()(layer=charts, **properties)
+
+
+@cache
+def _layers() -> type[alt.LayerChart]:
+    import altair as alt
+
+    class Layers(alt.LayerChart):
+        def __init__(self, data: Any = alt.Undefined, layer: Sequence[Any] = (), **properties: Any):
+            super(alt.LayerChart, self).__init__(data=data, layer=list(layer), **properties)
+
+    return Layers
 
 
 def tooltips(**fields: str) -> list[alt.Tooltip]:

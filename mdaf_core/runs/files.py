@@ -21,7 +21,7 @@ from mdaf_core.runs.results import EpochMetrics, RunResult
 
 RunState = Literal["running", "finished", "failed", "cancelled"]
 SINGLE_RUNS = "single-runs"
-FACTS = "run.json"
+FACTS, RESULT = "run.json", "result.json"
 
 
 class RunFacts(BaseModel):
@@ -84,16 +84,20 @@ def load_config(path: Path) -> RunConfig:
 
 def write_result(run_id: str, result: RunResult) -> None:
     """Raises StudioError where it cannot be written."""
-    path = run_directory(run_id) / "result.json"
+    path = run_directory(run_id) / RESULT
     with writing(path):
         write_json(path, result.model_dump(mode="json"))
 
 
 def load_result(run_id: str, expected: bool = False) -> RunResult | None:
     """The result on disk; None where there is none (noted if `expected`), or (noted) none that can be read."""
-    path = run_directory(run_id) / "result.json"
+    return read_result(run_directory(run_id) / RESULT, expected)
+
+
+def read_result(path: Path, expected: bool = False) -> RunResult | None:
+    """As `load_result`, of the file in a run's folder."""
     try:
-        with reading(path, again(run_id)):
+        with reading(path, again(path.parent.parent.name)):
             return _read_result(path, path.stat().st_mtime_ns)
     except DamagedFileError as damage:
         if expected or not isinstance(damage.__cause__, FileNotFoundError):

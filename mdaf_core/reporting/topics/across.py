@@ -210,9 +210,9 @@ def across_chart(found: AcrossComparison) -> alt.TopLevelMixin:
         yOffset=alt.YOffset("on:N", sort=on, scale=alt.Scale(paddingOuter=0.6)),
         color=alt.Color("on:N", scale=alt.Scale(domain=on), legend=legend),
     )
-    return alt.layer(
+    return parts.layered(
         alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(style="guide").encode(x=x("zero")),
-        base.mark_rule(strokeWidth=1.4).encode(x=x("low_bp"), x2="high_bp:Q"),
+        base.mark_rule(strokeWidth=1.4).encode(x=x("low_bp"), x2=alt.X2("high_bp:Q")),
         base.mark_point(style="dot").encode(
             x=x("difference_bp"),
             shape=shape,

@@ -60,8 +60,8 @@ def chart(frame: pl.DataFrame, *, x: str, x_title: str, y_title: str, order: Seq
     )
     scale = alt.Scale(zero=False, nice=True, padding=10)
     base = alt.Chart(frame).encode(x=log, color=parts.colour(order, shown))
-    return alt.layer(
-        base.mark_rule(strokeWidth=1.3).encode(y=alt.Y("low:Q", scale=scale, title=y_title), y2="high:Q"),
+    return parts.layered(
+        base.mark_rule(strokeWidth=1.3).encode(y=alt.Y("low:Q", scale=scale, title=y_title), y2=alt.Y2("high:Q")),
         base.mark_point(style="dot").encode(
             y=alt.Y("mean:Q", scale=scale, title=y_title),
             shape=parts.shape(order, shown),

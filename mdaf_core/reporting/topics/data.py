@@ -77,9 +77,9 @@ def rate_over_time(frame: pl.DataFrame) -> alt.TopLevelMixin:
         .mark_rect()
         .encode(
             x=x("Time" if temporal else "Place in order"),
-            x2="end",
+            x2=alt.X2("end"),
             y=alt.Y("low:Q", title="Rows", axis=alt.Axis(format="~s", tickCount=3)),
-            y2="high",
+            y2=alt.Y2("high"),
             color=_part_colour(),
             tooltip=tooltip,
         )
@@ -154,7 +154,7 @@ def cold_start(frame: pl.DataFrame) -> alt.TopLevelMixin:
         .encode(
             y=alt.Y("name:N", sort=None, title=None),
             x=alt.X("low:Q", title="Rows", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="~%")),
-            x2="high",
+            x2=alt.X2("high"),
             color=alt.Color("seen:O", sort=order, title="Training rows with the id"),
             tooltip=[
                 alt.Tooltip("field:N", title="Field"),

@@ -136,8 +136,8 @@ def panel(data: pl.DataFrame, column: str, y_title: str, *, x_title: str | None 
         base.mark_point(filled=True).encode(y=value, shape=parts.shape(order, order), tooltip=tips),
     ]
     if mean:
-        layers.insert(0, base.mark_rule(strokeWidth=1.3).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q"))
-    return alt.layer(*layers).properties(height=PANEL)
+        layers.insert(0, base.mark_rule(strokeWidth=1.3).encode(y=alt.Y("low:Q", scale=scale), y2=alt.Y2("high:Q")))
+    return parts.layered(*layers).properties(height=PANEL)
 
 
 def chart(data: pl.DataFrame, *, y_title: str) -> alt.TopLevelMixin:

@@ -127,10 +127,10 @@ def dots(frame: pl.DataFrame, *, x_title: str) -> alt.TopLevelMixin:
         configuration="Model", what="What", value="Figure", seed="Seed", low="95% low", high="95% high"
     )
     runs, points = frame.filter(pl.col("what") == RUN), frame.filter(pl.col("what") != RUN)
-    return alt.layer(
+    return parts.layered(
         alt.Chart(runs).mark_tick(style="muted", height=10, thickness=1.2).encode(y=y, x=x, tooltip=tooltip),
         alt.Chart(points)
         .mark_rule(style="interval")
-        .encode(y=y, x=alt.X("low:Q", scale=scale, title=x_title), x2="high:Q"),
+        .encode(y=y, x=alt.X("low:Q", scale=scale, title=x_title), x2=alt.X2("high:Q")),
         alt.Chart(points).mark_point(style="dot").encode(y=y, x=x, shape=shape, color=colour, tooltip=tooltip),
     ).properties(height=alt.Step(parts.ROW))

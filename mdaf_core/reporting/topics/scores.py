@@ -26,15 +26,15 @@ def roc(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
     axis = alt.Axis(**parts.SHARES)
     x = alt.X("fpr:Q", scale=unit, title="False positive rate", axis=axis)
     y = alt.Y("tpr:Q", scale=unit, title="True positive rate", axis=axis)
-    return alt.layer(
+    return parts.layered(
         diagonal.encode(x=x, y=y),
         lines.encode(
             x=x,
             y=y,
             color=parts.colour(order, shown, symbolType="stroke", symbolSize=300),
             strokeDash=parts.dash(order, shown),
-            detail="run_id:N",
-            order="fpr:Q",
+            detail=alt.Detail("run_id:N"),
+            order=alt.Order("fpr:Q"),
             tooltip=parts.tooltips(
                 configuration="Configuration", fpr="False positive rate|.4f", tpr="True positive rate|.4f"
             ),
@@ -60,7 +60,7 @@ def precision_recall(frame: pl.DataFrame, rate: float, *, order: Sequence[str]) 
     x = alt.X("recall:Q", scale=alt.Scale(domain=[0, 1], nice=False), title="Recall", axis=alt.Axis(**parts.SHARES))
     y = alt.Y("precision:Q", scale=alt.Scale(zero=True, nice=True), title="Precision")
     ends = alt.Chart(alt.Data(values=[{"recall": 0, "precision": rate}, {"recall": 1, "precision": rate}]))
-    return alt.layer(
+    return parts.layered(
         ends.mark_line(style="guide").encode(x=x, y=y),
         alt.Chart(steps)
         .mark_line(strokeWidth=1.6, interpolate="step-before")
@@ -69,8 +69,8 @@ def precision_recall(frame: pl.DataFrame, rate: float, *, order: Sequence[str]) 
             y=y,
             color=parts.colour(order, shown, symbolType="stroke", symbolSize=300),
             strokeDash=parts.dash(order, shown),
-            detail="run_id:N",
-            order="step:Q",
+            detail=alt.Detail("run_id:N"),
+            order=alt.Order("step:Q"),
             tooltip=parts.tooltips(configuration="Configuration", recall="Recall|.4f", precision="Precision|.4f"),
         ),
     ).properties(height=300)
@@ -94,10 +94,10 @@ def calibration(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMix
     def y(field: str) -> alt.Y:
         return alt.Y(f"{field}:Q", scale=limit, title="Observed rate")
 
-    return alt.layer(
+    return parts.layered(
         diagonal.mark_line(style="guide").encode(x=x, y=y("observed")),
-        base.mark_rule(opacity=0.5).encode(y=y("low"), y2="high:Q"),
-        base.mark_line(strokeWidth=1.2, opacity=0.7).encode(y=y("observed"), detail="run_id:N"),
+        base.mark_rule(opacity=0.5).encode(y=y("low"), y2=alt.Y2("high:Q")),
+        base.mark_line(strokeWidth=1.2, opacity=0.7).encode(y=y("observed"), detail=alt.Detail("run_id:N")),
         base.mark_point(filled=True).encode(
             y=y("observed"),
             shape=parts.shape(order, shown),

@@ -57,8 +57,8 @@ def chart(frame: pl.DataFrame, *, order: Sequence[str], y_title: str) -> alt.Top
         color=parts.colour(order, shown),
     )
     x_title = "AUC, 95% interval"
-    return alt.layer(
-        base.mark_rule(strokeWidth=1.3).encode(x=alt.X("low:Q", scale=scale, title=x_title), x2="high:Q"),
+    return parts.layered(
+        base.mark_rule(strokeWidth=1.3).encode(x=alt.X("low:Q", scale=scale, title=x_title), x2=alt.X2("high:Q")),
         base.mark_point(filled=True).encode(
             x=alt.X("auc:Q", scale=scale, title=x_title),
             shape=parts.shape(order, shown),

@@ -91,7 +91,7 @@ def chart(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
         p99="99% within, ms|.3f", calls="Calls|,d",
     )  # fmt: skip
     points = base.mark_point(style="dot").encode(shape=parts.shape(order, shown), tooltip=tips)
-    return alt.layer(base.mark_line(), points).properties(height=parts.HEIGHT)
+    return parts.layered(base.mark_line(), points).properties(height=parts.HEIGHT)
 
 
 def caption(measured: Measured, threads: int, candidates: int) -> str:

@@ -81,8 +81,8 @@ def expected_chart(frame: pl.DataFrame, order: list[str], score: str) -> alt.Top
     scale = alt.Scale(zero=False, nice=True)
     title = f"Expected best {lower(score)}"
     base = alt.Chart(frame).encode(x=x, color=parts.colour(order, shown, symbolType="stroke", symbolSize=300))
-    return alt.layer(
-        base.mark_area(style="band").encode(y=alt.Y("low:Q", scale=scale, title=title), y2="high:Q"),
+    return parts.layered(
+        base.mark_area(style="band").encode(y=alt.Y("low:Q", scale=scale, title=title), y2=alt.Y2("high:Q")),
         base.mark_line().encode(y=alt.Y("expected:Q", scale=scale, title=title), strokeDash=parts.dash(order, shown)),
         base.mark_point(opacity=0, size=120).encode(
             y=alt.Y("expected:Q", scale=scale, title=title),
@@ -167,9 +167,9 @@ def coordinates_chart(frame: pl.DataFrame, one: OfConfiguration, score: str) -> 
         scale=alt.Scale(scheme=alt.SchemeParams(name="viridis", extent=[0.25, 0.85]), zero=False),
         legend=alt.Legend(format=".4f", columns=parts.columns(["0.0000"])),
     )
-    base = alt.Chart(frame).encode(x=x, y=y, color=colour, detail="trial:N")
+    base = alt.Chart(frame).encode(x=x, y=y, color=colour, detail=alt.Detail("trial:N"))
     tooltip = parts.tooltips(trial="Trial", setting="Setting", text="Value", value=f"{score}|.5f")
-    return alt.layer(
+    return parts.layered(
         base.mark_line(opacity=0.6, strokeWidth=1.2, interpolate="linear"),
         base.transform_filter("datum.winner").mark_line(strokeWidth=4, interpolate="linear"),
         base.mark_point(filled=True, size=36).encode(tooltip=tooltip),

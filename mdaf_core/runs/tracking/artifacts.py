@@ -39,7 +39,7 @@ def load_result(run_id: str, expected: bool = False) -> RunResult | None:
     and counts as none."""
     if not connection.is_local():
         with contextlib.suppress(UsageError):
-            artifact(run_id, "result.json")
+            artifact(run_id, files.RESULT)
     return files.load_result(run_id, expected)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mdaf_core.data.store.schema import Split
 from mdaf_core.models.base import ModelSettings
 from mdaf_core.models.registry import recorded
-from mdaf_core.runs.files import RunState, run_directory
+from mdaf_core.runs.files import RESULT, RunState, read_result, run_directory
 from mdaf_core.runs.imported import IMPORTED, ImportedModel
 from mdaf_core.runs.results import EpochMetrics, RunResult, SplitMetrics
 from mdaf_core.runs.tracking.artifacts import load_epochs, load_result
@@ -35,9 +36,13 @@ class RunRecord:
     ended: float | None
     config: dict[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def directory(self) -> Path:
         return run_directory(self.run_id)
+
+    @cached_property
+    def _result(self) -> Path:
+        return self.directory / RESULT
 
     @property
     def imported(self) -> bool:
@@ -56,8 +61,10 @@ class RunRecord:
 
     @property
     def result(self) -> RunResult | None:
-        """Metrics of a finished run."""
-        return load_result(self.run_id, expected=True) if self.state == "finished" else None
+        """Metrics of a finished run: a page asks for those of all its runs dozens of times."""
+        if self.state != "finished":
+            return None
+        return read_result(self._result) if self._result.exists() else load_result(self.run_id, expected=True)
 
     def metrics(self, split: Split) -> SplitMetrics | None:
         """Of a finished run on one split."""

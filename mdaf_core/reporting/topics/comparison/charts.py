@@ -38,8 +38,8 @@ def leaderboard(frame: pl.DataFrame, members: pl.DataFrame, *, x_title: str) -> 
     y = parts.names(frame["configuration"].to_list())
     scale = alt.Scale(zero=False, nice=True, padding=8)
     base = alt.Chart(frame).encode(y=y)
-    shape = alt.condition("datum.verdict == 'reference'", alt.value("diamond"), alt.value("circle"))
-    return alt.layer(
+    shape = alt.ShapeValue("circle", condition={"test": "datum.verdict == 'reference'", "value": "diamond"})
+    return parts.layered(
         alt.Chart(members)
         .mark_tick(style="muted", height=10, thickness=1.2)
         .encode(
@@ -47,7 +47,7 @@ def leaderboard(frame: pl.DataFrame, members: pl.DataFrame, *, x_title: str) -> 
             x=alt.X("value:Q", scale=scale, title=x_title),
             tooltip=parts.tooltips(configuration="Configuration", seed="Seed", value="Value"),
         ),
-        base.mark_rule(style="interval").encode(x=alt.X("low:Q", scale=scale, title=x_title), x2="high"),
+        base.mark_rule(style="interval").encode(x=alt.X("low:Q", scale=scale, title=x_title), x2=alt.X2("high")),
         base.mark_point(style="dot").encode(
             x=alt.X("mean:Q", scale=scale, title=x_title),
             shape=shape,
@@ -78,16 +78,16 @@ def differences(
 
     frame = with_seeds(frame.drop_nulls("difference_bp"))
     x, y = parts.in_bp(x_title), parts.names(frame["configuration"].to_list())
-    opacity = alt.condition("datum.below_noise_floor", alt.value(0.4), alt.value(1))
+    opacity = alt.OpacityValue(1, condition={"test": "datum.below_noise_floor", "value": 0.4})
     half = margin_bp or 0.0
     margin = alt.Chart(alt.Data(values=[{"low": -half, "high": half, "zero": 0}]))
     base = alt.Chart(frame).encode(y=y, opacity=opacity)
     shown = [word for word in shapes if word in set(frame["verdict"])]
     scale_of_shapes = alt.Scale(domain=shown, range=[shapes[word] for word in shown])
     legend = alt.Legend(title=None, symbolOpacity=1, columns=parts.columns(shown))
-    interval = base.mark_rule(style="interval").encode(x=x("difference_low_bp"), x2="difference_high_bp:Q")
-    return alt.layer(
-        margin.mark_rect(style="margin").encode(x=x("low"), x2="high:Q"),
+    interval = base.mark_rule(style="interval").encode(x=x("difference_low_bp"), x2=alt.X2("difference_high_bp:Q"))
+    return parts.layered(
+        margin.mark_rect(style="margin").encode(x=x("low"), x2=alt.X2("high:Q")),
         margin.mark_rule(style="guide").encode(x=x("zero")),
         *([] if frame["difference_low_bp"].is_null().all() else [interval]),  # Vega warns of a field without numbers
         base.mark_point(style="dot").encode(
@@ -118,7 +118,7 @@ def ablation_matrix(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLeve
         tooltip=parts.tooltips(configuration="Configuration", seed="Seed", value="Value", text="Cell"),
     )
     shade = alt.Opacity("value:Q", scale=alt.Scale(zero=False, nice=False, range=[0.08, 0.45]), legend=None)
-    return alt.layer(
+    return parts.layered(
         base.transform_filter("isValid(datum.value)").mark_rect(style="accent", cornerRadius=2).encode(opacity=shade),
-        base.mark_text(style="strong").encode(text="text:N"),
+        base.mark_text(style="strong").encode(text=alt.Text("text:N")),
     ).properties(height=alt.Step(parts.ROW + 2))

@@ -73,12 +73,12 @@ def learning_curves(
 
     member = alt.Chart(_one_line_a_curve(members, axis)).encode(x=x, color=colour, strokeDash=dash)
     mean = alt.Chart(bands).encode(x=x)
-    band = alt.Chart(bands).encode(x=x, color=colour, detail="curve:N")
+    band = alt.Chart(bands).encode(x=x, color=colour, detail=alt.Detail("curve:N"))
     layers: list[Any] = []
     if zero_line:
         layers.append(alt.Chart(alt.Data(values=[{"y": 0}])).mark_rule(style="guide").encode(y=alt.Y("y:Q")))
     if bands["low"].is_not_null().any():  # several seeds
-        layers.append(band.mark_area(style="band").encode(y=y("low"), y2="high:Q"))
+        layers.append(band.mark_area(style="band").encode(y=y("low"), y2=alt.Y2("high:Q")))
     means = [
         mean.mark_line().encode(y=y("mean"), color=colour, strokeDash=dash),
         mean.mark_point(opacity=0, size=120).encode(
@@ -104,22 +104,22 @@ def learning_curves(
         ),
     ]
     if reported is None or reported.is_empty():
-        return alt.layer(*layers, height=height)
+        return parts.layered(*layers, height=height)
     labels = list(dict.fromkeys(reported["label"].to_list()))
-    base = alt.Chart(reported).encode(x=x, y=y("value"), detail=["label:N", "curve:N"])
+    base = alt.Chart(reported).encode(x=x, y=y("value"), detail=[alt.Detail("label:N"), alt.Detail("curve:N")])
     shapes = alt.Shape(
         "label:N",
         scale=alt.Scale(domain=labels, range=["circle", "square"][: len(labels)]),
         legend=alt.Legend(title=None, columns=1, symbolFillColor="transparent", symbolStrokeWidth=1),
     )
-    overlay = alt.layer(
+    overlay = parts.layered(
         base.mark_line(style="reference"),
         base.mark_point(style="note", filled=False, size=26, strokeWidth=0.9).encode(
             shape=shapes, tooltip=parts.tooltips(label="Reported curve", curve="Curve", epoch="Epoch", value="Value")
         ),
     )
     return (
-        alt.layer(alt.layer(*layers), overlay)
+        parts.layered(parts.layered(*layers), overlay)
         .resolve_scale(color="independent", shape="independent")
         .properties(height=height)
     )
@@ -158,7 +158,7 @@ def single_curves(points: pl.DataFrame, *, domain: Sequence[float], epochs: int)
         y=alt.Y("value:Q", title="AUC", scale=alt.Scale(domain=list(domain), zero=False, nice=False)),
         tooltip=parts.tooltips(curve="Curve", epoch="Epoch", value="AUC"),
     )
-    return alt.layer(base.mark_line().encode(strokeDash=dash), base.mark_point(filled=True)).properties(height=200)
+    return parts.layered(base.mark_line().encode(strokeDash=dash), base.mark_point(filled=True)).properties(height=200)
 
 
 MOST_VERTICES = 12_000  # of all lines of a chart: many more make a file slow to open and show nothing

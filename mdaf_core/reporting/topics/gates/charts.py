@@ -119,7 +119,7 @@ def occlusion(story: RowStory, over_time: bool = False) -> tuple[alt.TopLevelMix
             if f"effect_{of}" in frame.columns
         ),
     ]
-    chart = alt.layer(zero, marks.encode(x=x, y=y, color=colour, tooltip=tooltip)).properties(height=200)
+    chart = parts.layered(zero, marks.encode(x=x, y=y, color=colour, tooltip=tooltip)).properties(height=200)
     return chart, frame
 
 
@@ -131,7 +131,7 @@ def response(story: RowStory) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
     marks = pl.DataFrame([point.model_dump() for point in story.what_if])
     y = alt.Y("probability:Q", title="Predicted probability", scale=alt.Scale(zero=False, nice=True, padding=8))
     x = alt.X("g:Q", title=G, scale=alt.Scale(domain=[0, 1]))
-    chart = alt.layer(
+    chart = parts.layered(
         alt.Chart(line).mark_line().encode(x=x, y=y),
         alt.Chart(marks)
         .mark_point(filled=True)
@@ -271,8 +271,8 @@ def effects(frame: pl.DataFrame) -> alt.TopLevelMixin:
         p="p|.3g",
         covers="The interval covers",
     )
-    return alt.layer(
+    return parts.layered(
         zero.encode(x=x("zero")),
-        base.mark_rule(**interval).encode(x=x("low_bp"), x2="high_bp:Q"),
+        base.mark_rule(**interval).encode(x=x("low_bp"), x2=alt.X2("high_bp:Q")),
         base.mark_point(filled=True, **mark).encode(x=x("estimate_bp"), tooltip=tooltip, **point),
     ).properties(height=alt.Step(12 if len(names) > 1 else 28))

@@ -66,7 +66,7 @@ def histograms(steps: list[Step], y_title: str, value: Value = "g") -> tuple[alt
         .mark_rect()
         .encode(
             x=alt.X("start:Q", title=title_of(value), scale=alt.Scale(nice=False, zero=False), axis=axis),
-            x2="end:Q",
+            x2=alt.X2("end:Q"),
             y=alt.Y("group:N", sort=names, title=y_title, axis=alt.Axis(labelLimit=200, grid=False)),
             color=alt.Color("share:Q", scale=shades, legend=legend),
             tooltip=_shares(),
@@ -109,9 +109,9 @@ def groups(entries: list[GateGroup], y_title: str, value: Value = "g") -> tuple[
     def x(field: str) -> alt.X:
         return alt.X(f"{field}:Q", title=title_of(value), scale=scale)
 
-    chart = alt.layer(
-        base.mark_rule(style="muted", strokeWidth=5, opacity=0.25).encode(x=x("q05"), x2="q95:Q"),
-        base.mark_rule(style="interval").encode(x=x("low"), x2="high:Q"),
+    chart = parts.layered(
+        base.mark_rule(style="muted", strokeWidth=5, opacity=0.25).encode(x=x("q05"), x2=alt.X2("q95:Q")),
+        base.mark_rule(style="interval").encode(x=x("low"), x2=alt.X2("high:Q")),
         base.mark_point(filled=True, style="accent").encode(x=x("mean")),
     ).properties(height=alt.Step(min(parts.ROW, 16 if len(entries) > 10 else parts.ROW)))
     return chart, frame
@@ -140,7 +140,7 @@ def cells(found: Cells, y_title: str, x_title: str) -> tuple[alt.TopLevelMixin, 
     )
     tiles = base.mark_rect(cornerRadius=1).encode(
         color=alt.Color("mean:Q", scale=scale, legend=legend),
-        opacity=alt.condition(f"datum.rows < {FEW}", alt.value(0.3), alt.value(1)),
+        opacity=alt.OpacityValue(1, condition={"test": f"datum.rows < {FEW}", "value": 0.3}),
         tooltip=parts.tooltips(
             of_first=y_title,
             of_second=x_title,
@@ -162,7 +162,7 @@ def cells(found: Cells, y_title: str, x_title: str) -> tuple[alt.TopLevelMixin, 
         numbers = alt.Chart(frame.filter(pl.col("rows") >= FEW)).encode(base.encoding.x, base.encoding.y)
         text = alt.Text("mean:Q", format="+.2f" if signed else ".2f")
         layers.append(numbers.mark_text(fontSize=alt.ExprRef("em * 0.9")).encode(text=text, color=ink))
-    chart = alt.layer(*layers).properties(height=alt.Step(26)).configure_view(stroke=None)
+    chart = parts.layered(*layers).properties(height=alt.Step(26)).configure_view(stroke=None)
     return chart, frame
 
 
@@ -189,10 +189,10 @@ def reliability(lean: Lean) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
         rows="Rows|,d",
     )
     whole = alt.Chart(pl.DataFrame({"share": [lean.share]})).mark_rule(style="reference").encode(y=y("share"))
-    chart = alt.layer(
+    chart = parts.layered(
         whole,
         base.mark_line(style="muted", strokeWidth=1).encode(y=y("share")),
-        base.mark_rule(style="interval").encode(y=y("low"), y2="high:Q"),
+        base.mark_rule(style="interval").encode(y=y("low"), y2=alt.Y2("high:Q")),
         base.mark_point(filled=True, style="accent").encode(y=y("share"), tooltip=tooltip),
     ).properties(height=220)
     return chart, frame
@@ -208,14 +208,14 @@ def by_epoch(summary: GateSummary) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
     layers = []
     if frame["gate_low"].null_count() < len(frame):
         band = base.mark_area(style="band")
-        layers.append(band.encode(y=alt.Y("gate_low:Q", title="g", scale=scale), y2="gate_high:Q"))
+        layers.append(band.encode(y=alt.Y("gate_low:Q", title="g", scale=scale), y2=alt.Y2("gate_high:Q")))
     line = base.mark_line(point=True).encode(
         y=alt.Y("gate_mean:Q", title="g" if layers else "Mean g", scale=scale),
         tooltip=parts.tooltips(
             epoch="Epoch", gate_mean="Mean g|.4f", gate_low="5% quantile|.4f", gate_high="95% quantile|.4f"
         ),
     )
-    return alt.layer(*layers, line).properties(height=160), frame
+    return parts.layered(*layers, line).properties(height=160), frame
 
 
 def parts_by_epoch(summary: GateSummary) -> tuple[alt.TopLevelMixin, pl.DataFrame] | None:
