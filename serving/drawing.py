@@ -1,4 +1,4 @@
-"""Pages are drawn sooner: three places of Streamlit's browser half are changed as it is served.
+"""Pages are drawn sooner: four places of Streamlit's browser half are changed as it is served.
 
 It fetches the code of each kind of element (charts, tables, boxes to choose from) when the first of it is to be shown.
 Until that is there React shows a placeholder, and what replaces one it holds back until half a second after the last:
@@ -8,7 +8,9 @@ has nothing else to do: on a page of charts and tables while the server thinks a
 And it interprets the expressions of charts, as for an app that shows what others wrote. Those of this app are its own,
 with names of data in them only as JSON strings: compiled, a chart is drawn in two thirds of the time.
 
-And it lays every chart out a second time, for those that get their data once they stand there. Ours come with theirs.
+It lays every chart out a second time, for those that get their data once they stand there. Ours come with theirs. And
+it draws all charts of a page before the browser answers again: those below the window's edge are drawn one by one when
+it has nothing else to do, in a place kept for them.
 
 A Streamlit whose scripts read otherwise is left as it is.
 """
@@ -37,7 +39,23 @@ INTERPRETED, COMPILED = b"{ast:!0,expr:", b"{ast:!1,expr:"
 LAID_OUT_AGAIN = b"||(await E.resize().runAsync(),D()))"
 LAID_OUT_AGAIN_WITH_DATA = b"||(O&&await E.resize().runAsync(),D()))"
 """`O` is the data that came beside a chart and was put into it."""
-CHARTS = {INTERPRETED: COMPILED, LAID_OUT_AGAIN: LAID_OUT_AGAIN_WITH_DATA}
+_DRAW = b"Q.current={width:Me.current.width,height:Me.current.height},"
+AT_ONCE = b"(0,L.useLayoutEffect)(()=>(P.current!==null&&Ne&&(" + _DRAW + b"ye(P,je.current)),()=>{xe()}),"
+IN_TURN = (
+    b"(0,L.useLayoutEffect)(()=>{let instead;return P.current!==null&&Ne&&("
+    + _DRAW
+    + b"instead=inTurn(P.current,je.current.height,()=>ye(P,je.current))),()=>{instead?.(),xe()}},"
+)
+"""`ye` draws the chart into the element `P`, `xe` takes it away; `je` is its specification."""
+TURNS = (
+    b";function inTurn(place,height,draw){if(typeof height!=`number`||!window.requestIdleCallback)return void draw();"
+    b"const free=()=>{place.style.minHeight=``},go=()=>Promise.resolve(draw()).finally(free);"
+    b"place.style.minHeight=`${height+50}px`;"
+    b"if(place.getBoundingClientRect().top<window.innerHeight)return void go();"
+    b"const turn=requestIdleCallback(go,{timeout:2e3});return()=>{cancelIdleCallback(turn),free()}}"
+)
+"""50 pixels: an axis and its title."""
+CHARTS = {INTERPRETED: COMPILED, LAID_OUT_AGAIN: LAID_OUT_AGAIN_WITH_DATA, AT_ONCE: IN_TURN}
 
 
 def patched(script: bytes) -> bytes:
@@ -45,7 +63,7 @@ def patched(script: bytes) -> bytes:
     if all(script.count(theirs) == 1 for theirs in CHARTS):
         for theirs, ours in CHARTS.items():
             script = script.replace(theirs, ours)
-        return script
+        return script + TURNS
     lazy = {name: variable for variable, name in LAZY.findall(script)}
     wanted = [lazy[name] for name in KINDS if name in lazy]
     return script + FETCH % b",".join(wanted) if wanted else script

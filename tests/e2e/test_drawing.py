@@ -27,3 +27,14 @@ def test_charts_and_tables_need_nothing_that_is_not_there(lab: tuple[recorded.La
     expect(page.locator("[data-testid=stVegaLiteChart] canvas").first).to_be_visible()
     expect(page.get_by_test_id("stDataFrame").first).to_be_visible()
     assert asked == []
+
+
+def test_charts_below_the_edge_are_drawn_too(lab: tuple[recorded.Lab, str], page: Page) -> None:
+    """In their turn, and without anybody looking; nothing is left of the place that was kept for them."""
+    there, address = lab
+    page.goto(f"{address}/curves?study={there.finished}")
+    charts = page.get_by_test_id("stVegaLiteChart")
+    expect(charts.nth(5)).to_be_attached()
+    expect(page.locator("[data-testid=stVegaLiteChart]:not(:has(canvas))")).to_have_count(0)
+    assert charts.last.evaluate("place => place.getBoundingClientRect().top > window.innerHeight")
+    expect(page.locator("[data-testid=stVegaLiteChart][style*='min-height: ']")).to_have_count(0)
