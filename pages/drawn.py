@@ -134,7 +134,8 @@ def show_table(
         )
 
 
-MOST_STYLED = 2000  # rows of a table whose cells are written one by one
+MOST_MEASURED = 2000  # rows of a table whose texts are measured
+MOST_STYLED = 200  # rows of one whose cells are written one by one: of 1,000 that takes half of what a page takes
 IN_LINES = ("Configuration", "Winner")  # columns whose long texts take several lines: cut off, two may read the same
 LINE_WIDTH, LINE = 320, 52  # of such a column: pixels, and the characters that fit
 
@@ -143,7 +144,7 @@ def _show_whole_texts(df: Any, columns: dict[str, Any], options: dict[str, Any])
     """Give texts room where Streamlit would cut them off: of a column's width it asks the first ten rows, and of those
     not what is twice as long as their mean."""
     most = 1
-    for name in df.columns if len(df) < MOST_STYLED else ():
+    for name in df.columns if len(df) < MOST_MEASURED else ():
         config = columns.get(name, {})
         lengths = [len(text) for text in df[name] if isinstance(text, str)]
         if not lengths or "width" in config or (config.get("type_config") or {}).get("type") == "link":

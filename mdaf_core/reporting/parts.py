@@ -109,7 +109,7 @@ def shown(frame: pl.DataFrame, order: Sequence[str]) -> list[str]:
 def layered(*charts: alt.TopLevelMixin, **properties: Any) -> alt.LayerChart:
     """`altair.layer` of charts that have neither parameters nor a size of their own: it looks for those whenever a
     chart is made, changed or written, and copies all within three times, which takes longer than all else of a chart.
-    """
+    Those of the whole are `properties`."""
     return _layers()(layer=charts, **properties)
 
 

@@ -189,17 +189,20 @@ def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int | No
     points = alt.Chart(rounded).mark_circle(
         size=30 if few else 14, opacity=0.8 if few else 0.5, tooltip=alt.TooltipContent("data")
     )
-    points = points.encode(*axes, color=shade).add_params(
-        alt.selection_interval(name="zoom", bind="scales", translate=False),
-        alt.selection_interval(name="box", zoom=False, mark=alt.BrushConfig(fill=MUTED, fillOpacity=0.15)),
-        alt.selection_point(name="point", fields=["row_id"], toggle=False),
-    )
+    points = points.encode(*axes, color=shade).properties(name="points")
+    brush = alt.BrushConfig(fill=MUTED, fillOpacity=0.15)
+    selections = [
+        {"name": "zoom", "select": alt.IntervalSelectionConfig(type="interval", translate=False), "bind": "scales"},
+        {"name": "box", "select": alt.IntervalSelectionConfig(type="interval", zoom=False, mark=brush)},
+        {"name": "point", "select": alt.PointSelectionConfig(type="point", fields=["row_id"], toggle=False)},
+    ]
     chosen = rounded.filter(pl.col("row_id") == selected) if selected is not None else rounded.clear()
     # Without a choice an unseen ring: of an empty layer Vega-Lite complains, and another layer would undo the zoom.
     ring = alt.Chart((chosen if len(chosen) else rounded.head(1)).with_columns(seen=pl.lit(float(len(chosen) > 0))))
     ring = ring.mark_circle(size=170, fillOpacity=0, stroke=RED, strokeWidth=2.5, opacity=1)
     seen = alt.StrokeOpacity("seen:Q", scale=None, legend=None)
-    return alt.layer(points, ring.encode(*axes, strokeOpacity=seen)).properties(height=430)
+    params = [alt.TopLevelSelectionParameter(**selection, views=["points"]) for selection in selections]
+    return parts.layered(points, ring.encode(*axes, strokeOpacity=seen), params=params, height=430)
 
 
 def all_points(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int | None = None) -> Figure:
