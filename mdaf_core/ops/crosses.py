@@ -14,7 +14,7 @@ from torch.utils.flop_counter import register_flop_formula
 from mdaf_core.ops.direct import operator
 from mdaf_core.ops.kernels import addresses, array_at, arrays, use_torch_threads
 from mdaf_core.ops.lanes import block_of, new_block, product, starts, turn, turn_back, weight_gradients
-from mdaf_core.ops.simd import LANES, fill, load, store
+from mdaf_core.ops.simd import LANES, fill, load, room, store
 
 
 @numba.njit(parallel=True, cache=True)
@@ -48,8 +48,9 @@ def _backward(dy, rows, dim, weights, begin, kept, slopes, dx):  # type: ignore[
         first = block * LANES
         count = min(LANES, rows - first)
         x0 = block_of(kept, begin[0], block, dim)
-        here, through = np.empty(dim * LANES, dy.dtype), np.empty(dim * LANES, dy.dtype)
-        direct = np.zeros(dim * LANES, dy.dtype)  # what reaches x0 beside the layers
+        here, through = room(dim * LANES, dy), room(dim * LANES, dy)
+        direct = room(dim * LANES, dy)  # what reaches x0 beside the layers
+        direct[:] = 0
         turn(dy, dim, first, count, 0, dim, here)
         for layer in range(layers - 1, -1, -1):
             linear = block_of(kept, begin[layers + layer + 1], block, dim)
@@ -98,7 +99,7 @@ def _crosses_backward(dy: Tensor, weights: Sequence[Tensor], kept: Tensor) -> tu
     begin, widths = starts(rows, [dim] * (2 * layers + 1)), np.full(layers, dim)
     weights = [w.contiguous() for w in weights]
     dweights, dbiases = [torch.empty_like(w) for w in weights], [w.new_empty(dim) for w in weights]
-    slopes, dx = np.empty(begin[layers], kept.numpy().dtype), dy.new_empty(rows, dim)
+    slopes, dx = kept.new_empty(int(begin[layers])).numpy(), dy.new_empty(rows, dim)
     use_torch_threads()
     _backward(*arrays(dy), rows, dim, addresses(weights), begin, kept.numpy(), slopes, dx.view(-1).numpy())
     given = slopes, begin, widths, kept.numpy(), begin, widths, -(-rows // LANES)

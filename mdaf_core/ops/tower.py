@@ -119,7 +119,7 @@ def _tower_backward(
     begin = starts(rows, widths.tolist())
     weights = [w.contiguous() for w in weights]
     dweights, dbiases = [torch.empty_like(w) for w in weights], [w.new_empty(len(w)) for w in weights]
-    slopes, dx = np.empty_like(kept.numpy()), dy.new_empty(rows, weights[0].shape[1])
+    slopes, dx = torch.empty_like(kept).numpy(), dy.new_empty(rows, weights[0].shape[1])
     _, scale = settings(dy, p)
     use_torch_threads()
     _backward(*arrays(dy), rows, widths, addresses(weights), scale, begin, kept.numpy(), slopes, dx.view(-1).numpy())
