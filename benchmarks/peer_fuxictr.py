@@ -37,10 +37,13 @@ def train(folder: Path, zoo: Path, name: str, changes: dict[str, object]) -> Non
     from fuxictr.utils import load_config, set_logger
 
     settings = load_config(str(folder), name) | {"gpu": -1, "verbose": 0} | changes
+    for key in {"dien_target_field", "dien_sequence_field"} & settings.keys():  # JSON has lists, FuxiCTR wants tuples
+        settings[key] = [tuple(fields) for fields in settings[key]]
     model = settings["model"]
     sys.path.insert(0, str(zoo / "model_zoo" / settings.get("zoo", model)))
     import src
 
+    vars(np).setdefault("unicode_", np.str_)  # keras_preprocessing, which pads sequences there, is of NumPy before 2
     set_logger(settings)
     logging.getLogger().setLevel(logging.WARNING)
     seed_everything(seed=settings["seed"])

@@ -5,8 +5,9 @@
 VENV and FUXICTR are `peer_fuxictr`'s; with PYTHONPATH=FUXICTR the repository's own package is taken, which needs
 keras_preprocessing. Embeddings of 16, batches of 1,024, Adam at 0.001; two epochs without a better validation AUC end a
 training. `zoo` is otherwise the model's `_default` section in the repository, `preset` has the widths, dropout and
-penalties of our preset. No histories are read. The first seed's validation AUC says which of the two is trained with
-all seeds, and of that alone test AUC is printed. FILE keeps what is trained: the next call goes on there.
+penalties of our preset. Histories, of the newest `--max-history` events, are read by dien alone. The first seed's
+validation AUC says which of the two is trained with all seeds, and of that alone test AUC is printed. FILE keeps what
+is trained: the next call goes on there.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ import yaml
 
 from benchmarks.peer_fuxictr import train_apart
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.export_folders import FOLDERS
+from mdaf_core.data.store.export_fuxictr import export_fuxictr
+from mdaf_core.data.store.schema import MAX_HISTORY
 
 ZOO = {
     "finalnet": {
@@ -50,7 +52,16 @@ ZOO = {
         "fmb_mlp_units": [512, 256], "fmp_rank_k": 8, "mlp_hidden_units": [512, 256], "mlp_batch_norm": True,
         "layer_norm": True,
     },
+    "dien": {
+        "model": "DIEN", "dnn_hidden_units": [1024, 512, 256], "dnn_activations": "Dice", "batch_norm": True,
+        "gru_type": "AUGRU", "attention_type": "bilinear_attention", "use_attention_softmax": True,
+        "enable_sum_pooling": False, "aux_loss_alpha": 0, "dien_target_field": [["item", "category"]],
+        "dien_sequence_field": [["history_item", "history_category"]], "dien_neg_seq_field": [],
+        "feature_specs": [{"name": ["history_item", "history_category"], "feature_encoder": None}],
+    },
 }  # fmt: skip
+PADDING = {"dien": "post"}
+"""Models that read histories, and on which side of a short one each of them takes padding to be."""
 PENALTIES = {"embedding_regularizer": 2e-3, "net_regularizer": 5e-5}
 PRESET = {
     "finalnet": {
@@ -71,19 +82,34 @@ PRESET = {
         "num_wukong_layers": 2, "lcb_features": 8, "fmb_features": 8, "fmb_mlp_units": [128],
         "mlp_hidden_units": [128, 64], "net_dropout": 0.5,
     },
+    "dien": {"dnn_hidden_units": [200, 80], "net_dropout": 0.3},
 }  # fmt: skip
 SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     name: {"zoo": zoo, "preset": zoo | PENALTIES | PRESET[name]} for name, zoo in ZOO.items()
 }
 
 
-def without_histories(folder: Path) -> None:
-    """Take the columns of histories out of an exported folder's description."""
-    file = folder / "dataset_config.yaml"
-    config = yaml.safe_load(file.read_text())
-    for described in config.values():
-        described["feature_cols"] = [column for column in described["feature_cols"] if column["type"] != "sequence"]
-    file.write_text(yaml.safe_dump(config, sort_keys=False))
+def exported(dataset: PreparedDataset, names: list[str], max_history: int, place: Path) -> dict[str, Path]:
+    """For each model a folder of the data set's rows, one for all that read the same columns: histories padded as the
+    model reads them, or none."""
+    folders = {}
+    for padding in {PADDING.get(name) for name in names}:
+        those = [name for name in names if PADDING.get(name) == padding]
+        folder = place / (padding or "without")
+        export_fuxictr(dataset, folder, max_history=max_history if padding else 1)
+        file = folder / "dataset_config.yaml"
+        config = yaml.safe_load(file.read_text())
+        columns = config[dataset.name]["feature_cols"]
+        if not padding:
+            columns[:] = [column for column in columns if column["type"] != "sequence"]
+        for column in columns:
+            if column["type"] == "sequence":
+                column["padding"] = padding
+        file.write_text(yaml.safe_dump(config, sort_keys=False))
+        with (folder / "model_config.yaml").open("a") as models:
+            yaml.safe_dump({name: {"dataset_id": dataset.name} | SETTINGS[name]["zoo"] for name in those}, models)
+        folders |= dict.fromkeys(those, folder)
+    return folders
 
 
 def spread(values: list[float]) -> str:
@@ -99,21 +125,18 @@ def main() -> None:
     parser.add_argument("--models", default=",".join(SETTINGS))
     parser.add_argument("--settings", default="zoo,preset")
     parser.add_argument("--seeds", default="42,43,44")
+    parser.add_argument("--max-history", type=int, default=MAX_HISTORY, help="newest events of a row's history")
     args = parser.parse_args()
     models, seeds = args.models.split(","), [int(seed) for seed in args.seeds.split(",")]
     found: dict[str, dict[str, Any]] = json.loads(args.out.read_text()) if args.out.exists() else {}
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "rows"
-        FOLDERS["fuxictr"](PreparedDataset.open(args.data), folder)
-        without_histories(folder)
-        with (folder / "model_config.yaml").open("a") as file:
-            yaml.safe_dump({name: {"dataset_id": args.data} | SETTINGS[name]["zoo"] for name in models}, file)
+        folders = exported(PreparedDataset.open(args.data), models, args.max_history, Path(place))
 
         def trained(name: str, setting: str, seed: int) -> dict[str, Any]:
-            key = f"{name} {setting} {seed}"
+            key = f"{name} {setting} {seed}" + (f" of {args.max_history} events" if name in PADDING else "")
             if key not in found:
                 changes = SETTINGS[name][setting] | {"seed": seed, "epochs": 100, "num_workers": 0}
-                found[key] = train_apart(args.python, folder, args.zoo, name, changes, Path(place))
+                found[key] = train_apart(args.python, folders[name], args.zoo, name, changes, Path(place))
                 args.out.write_text(json.dumps(found, indent=1))
             print(f"{key}: validation AUC {found[key]['val']:.4f}, {found[key]['epochs']} epochs, "
                   f"{found[key]['seconds']:.0f} s", flush=True)  # fmt: skip
