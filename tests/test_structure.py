@@ -59,7 +59,7 @@ TESTED_IN = {
     "queue/test_supervision.py": "mdaf_core.queue: launching",
     "queue/test_elsewhere.py": "mdaf_core.queue.elsewhere: hold ray_cluster",
     "tasks/test_training_elsewhere.py": "mdaf_core.tasks: node",
-    "reporting/test_bundle.py": "mdaf_core.reporting: captions figure words mdaf_core.reporting.paper: text "
+    "reporting/test_bundle.py": "mdaf_core.reporting: captions drawing figure words mdaf_core.reporting.paper: text "
     "mdaf_core.reporting.topics: published slices mdaf_core.reporting.topics.comparison: figures pairs reported "
     "mdaf_core.reporting.topics.curves: figures table mdaf_core.reporting.topics.gates: figures frames table",
     "reporting/test_capsule.py": "mdaf_core.reporting.capsule: parts rebuilt record",

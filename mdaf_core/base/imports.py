@@ -1,4 +1,4 @@
-"""Loading libraries without what they load by the way, and without looking for garbage meanwhile."""
+"""Loading libraries late, without what they load by the way, and without looking for garbage meanwhile."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cache
 from importlib import import_module
 from threading import Lock
 from types import ModuleType
+from typing import Any
 
 _LOADING = Lock()
 
@@ -16,6 +17,16 @@ def collect_rarely() -> None:
     """Said once by a program of our own, before it loads its libraries: looks for garbage after 10,000 new objects,
     where Python's own choice, 700, takes a fifth of the time that loading takes."""
     gc.set_threshold(10_000)
+
+
+class Later:
+    """A library that is loaded when something of it is first asked for: `alt = Later("altair")`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(import_module(self._name), attribute)
 
 
 def lean(name: str, *without: str) -> ModuleType:

@@ -7,17 +7,15 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from mdaf_core.base import notices
 from mdaf_core.base.cache import cached_bytes
 from mdaf_core.base.errors import UsageError
 from mdaf_core.reporting import fonts, theme
+from mdaf_core.reporting.drawing import alt, vl_convert
 from mdaf_core.reporting.stamp import Origin, stamped, usermeta
 from mdaf_core.reporting.theme import Typeface
-
-if TYPE_CHECKING:
-    import altair as alt
 
 Columns = Literal[1, 2]
 
@@ -50,8 +48,6 @@ def print_spec(chart: alt.TopLevelMixin, columns: Columns = 1, typeface: Typefac
         elif isinstance(height, int | float):
             part["height"] = height * (0.5 if columns == 1 else 0.65)
     if "vconcat" in spec:  # not fitted by Vega-Lite: measure what stands beside the plots, and leave room for it
-        import vl_convert
-
         drawn = float(ET.fromstring(vl_convert.vegalite_to_svg(spec)).get("width", "0"))
         for part in parts:
             part["width"] = 2 * width - drawn
@@ -108,8 +104,6 @@ def _svg(chart: alt.TopLevelMixin, columns: Columns, typeface: Typeface = "sans"
 
 def _drawn(spec: dict[str, Any]) -> str:
     """The drawing, without network."""
-    import vl_convert
-
     fonts.register_stix()
     offline: list[str] = []
     svg = str(vl_convert.vegalite_to_svg(spec, allowed_base_urls=offline))
@@ -152,8 +146,6 @@ def _sorted_lines(found: re.Match[bytes]) -> bytes:
 
 
 def _as_kind(svg: str, kind: str, origin: Origin | None) -> bytes:
-    import vl_convert
-
     if kind == "pdf":
         content = _RESOURCES.sub(_sorted_lines, bytes(vl_convert.svg_to_pdf(svg)))
     elif kind == "png":

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import polars as pl
 
+from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.stamp import Origin
 from mdaf_core.reporting.theme import Typeface
-
-if TYPE_CHECKING:
-    import altair as alt
-
 
 Drawn = tuple["alt.TopLevelMixin", pl.DataFrame, str]
 

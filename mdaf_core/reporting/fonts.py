@@ -24,6 +24,7 @@ from typing import Any
 
 from mdaf_core.base.files import write_bytes
 from mdaf_core.base.settings import get_settings
+from mdaf_core.reporting.drawing import vl_convert
 
 _NAME = "Subset"
 _ALWAYS = (*map(chr, range(32, 127)), "…", "−")
@@ -91,8 +92,6 @@ def embedded(svg: str) -> str:
 @lru_cache(maxsize=1)
 def register_stix() -> None:
     """Make STIX and DejaVu, which Matplotlib brings, known to the renderer; not its LastResort, boxes for all."""
-    import vl_convert
-
     folder = _folder("matplotlib")
     for path in _of_matplotlib():
         if not (folder / path.name).exists():
@@ -179,7 +178,6 @@ def _found(characters: str, _folder: str) -> tuple[Path | None, str]:
 @lru_cache(maxsize=64)
 def _made_of(path: Path, characters: str) -> str:
     """The family of a font of these characters alone, at its regular weight, once the renderer knows it."""
-    import vl_convert
     from fontTools import subset
     from fontTools.ttLib import TTFont
     from fontTools.varLib import instancer

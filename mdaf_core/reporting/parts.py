@@ -10,15 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
+from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.theme import SHAPES
-
-if TYPE_CHECKING:
-    import altair as alt
-
 
 ROW = 24
 NAME_LIMIT = 30  # characters of a configuration's name beside an axis or in a legend
@@ -57,16 +54,12 @@ def labels(names: Sequence[str]) -> dict[str, Any]:
 
 def names(names: Sequence[str]) -> alt.Y:
     """Configurations down the vertical axis, in this order."""
-    import altair as alt
-
     axis = alt.Axis(grid=True, **labels(names))
     return alt.Y("configuration:N", sort=list(names), title=None, axis=axis)
 
 
 def in_bp(title: str) -> Callable[[str], alt.X]:
     """Differences in bp along the horizontal axis, 0 without a sign: of a field, the axis."""
-    import altair as alt
-
     scale = alt.Scale(nice=True, padding=8)
     axis = alt.Axis(
         labelExpr="datum.value == 0 ? '0' : format(datum.value, '+,~f')", tickCount=alt.ExprRef("width / (6 * em)")
@@ -76,15 +69,11 @@ def in_bp(title: str) -> Callable[[str], alt.X]:
 
 def columns(labels: Sequence[str]) -> alt.ExprRef:
     """As many legend columns as fit (the theme gives `em`, the size of labels, and `legend_width`)."""
-    import altair as alt
-
     longest = max(map(len, short_names(labels).values()), default=1)
     return alt.ExprRef(f"max(1, floor(legend_width / ({0.52 * longest + 3.4:.1f} * em)))")
 
 
 def colour(order: Sequence[str], shown: Sequence[str], **symbols: Any) -> alt.Color:
-    import altair as alt
-
     legend = None
     if len(shown) > 1:
         legend = alt.Legend(
@@ -95,8 +84,6 @@ def colour(order: Sequence[str], shown: Sequence[str], **symbols: Any) -> alt.Co
 
 def shape(order: Sequence[str], shown: Sequence[str]) -> alt.Shape:
     """Of points beside `colour`, whose legend, where there is one, shows the shapes as well."""
-    import altair as alt
-
     scale = alt.Scale(domain=list(order), range=shapes(len(order)))
     return alt.Shape("configuration:N", scale=scale, legend=None if len(shown) < 2 else alt.Undefined)
 
@@ -115,8 +102,6 @@ def layered(*charts: alt.TopLevelMixin, **properties: Any) -> alt.LayerChart:
 
 @cache
 def _layers() -> type[alt.LayerChart]:
-    import altair as alt
-
     class Layers(alt.LayerChart):
         def __init__(self, data: Any = alt.Undefined, layer: Sequence[Any] = (), **properties: Any):
             super(alt.LayerChart, self).__init__(data=data, layer=list(layer), **properties)
@@ -126,8 +111,6 @@ def _layers() -> type[alt.LayerChart]:
 
 def tooltips(**fields: str) -> list[alt.Tooltip]:
     """`name="Title|format"`; the type is inferred."""
-    import altair as alt
-
     out = []
     for name, text in fields.items():
         title, _, pattern = text.partition("|")
@@ -137,8 +120,6 @@ def tooltips(**fields: str) -> list[alt.Tooltip]:
 
 def dash(order: Sequence[str], shown: Sequence[str]) -> alt.StrokeDash:
     """Of lines beside `colour`, whose legend, if any, shows the dashes as well, so that grey print tells them apart."""
-    import altair as alt
-
     from mdaf_core.reporting.theme import DASHES
 
     pattern = [DASHES[i % len(DASHES)] for i in range(len(order))]

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    import altair as alt
+from mdaf_core.reporting.drawing import alt
 
 Mode = Literal["screen", "print"]
 Typeface = Literal["sans", "serif", "acmart", "acmart-1col", "neurips", "ieee"]  # of print: see `PRINTS`
@@ -214,8 +213,6 @@ def themed(
         light: whether the page is known to be light.
         rows: whether `datasets` holds the rows of the data, else the frames, which Streamlit sends in binary form.
     """
-    import altair as alt
-
     frames: dict[str, Any] = {}
 
     def by_name(data: Any) -> dict[str, str]:
@@ -256,8 +253,6 @@ def themed(
 
 def in_notebook(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
     """The chart in the look of the screen, on white whatever the notebook's own theme: Jupyter displays it."""
-    import altair as alt
-
     spec = themed(chart, "screen")
     spec["config"] = _merge(spec["config"], _INK)
     del spec["config"]["legend"]["layout"]  # Vega has it, Vega-Lite's schema, which Altair checks, does not

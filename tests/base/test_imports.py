@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mdaf_core.base import process, settings
-from mdaf_core.base.imports import lean
+from mdaf_core.base.imports import Later, lean
 
 
 def test_a_library_without_what_it_loads_by_the_way(tmp_path, monkeypatch):
@@ -32,6 +32,27 @@ def test_two_threads_get_one_whole_library(tmp_path, monkeypatch):
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(lean, ["slow_of_a_test"] * 2)
     assert first is second and first.whole
+
+
+def test_a_library_that_is_loaded_when_it_is_asked_for(tmp_path, monkeypatch):
+    (tmp_path / "late_of_a_test.py").write_text("answer = 42\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    late = Later("late_of_a_test")
+    assert "late_of_a_test" not in sys.modules
+    assert late.answer == 42
+    with pytest.raises(AttributeError, match="no attribute 'question'"):
+        late.question  # noqa: B018
+    with pytest.raises(ImportError):
+        Later("no_library_of_a_test").answer  # noqa: B018
+    sys.modules.pop("late_of_a_test", None)
+
+
+def test_no_chart_is_loaded_with_what_stands_beside_it():
+    """Of figures, tables and captions."""
+    code = "import sys, mdaf_core.reporting.figures, mdaf_core.reporting.paper.tables, mdaf_core.reporting.drawing\n"
+    code += "print(*{'altair', 'vl_convert'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=settings.PROJECT_ROOT, capture_output=True, text=True)
+    assert (run.returncode, run.stdout.split()) == (0, []), run.stderr
 
 
 LAUNCHER = "from mdaf_core.queue import launcher; launcher.main({}, ['told'])"

@@ -18,6 +18,7 @@ from mdaf_core.reporting.capsule import content, parts
 from mdaf_core.reporting.capsule.rebuilt import rebuilt
 from mdaf_core.reporting.capsule.record import Record
 from mdaf_core.reporting.capsule.scores import Columns, sealed
+from mdaf_core.reporting.drawing import vl_convert
 
 HERE = Path(__file__).parent
 BLOCK = re.compile(r'(<script id="(record|predictions|library|seal)"[^>]*>)(.*?)(</script>)', re.DOTALL)
@@ -28,8 +29,6 @@ def library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, from the installed vl-convert: no network."""
 
     def make() -> bytes:
-        import vl_convert
-
         return str(vl_convert.javascript_bundle()).encode()  # type: ignore[call-arg]  # its snippet has a default
 
     return cached_bytes("vega", [version("vl-convert-python")], "js", make).decode()

@@ -12,6 +12,7 @@ from mdaf_core.base.words import listed, plural
 from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.metrics.registry import metric
 from mdaf_core.reporting import parts
+from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics.comparison.frames import with_symbol
@@ -20,8 +21,6 @@ from mdaf_core.reporting.topics.comparison.table import ranks
 from mdaf_core.reporting.words import MISSING, signed
 
 if TYPE_CHECKING:
-    import altair as alt
-
     from mdaf_core.analysis.across import AcrossComparison, AcrossRow, Average
     from mdaf_core.analysis.compared import ComparedConfiguration
     from mdaf_core.reporting.material import Material
@@ -195,8 +194,6 @@ def _average(row: AcrossRow, found: Average | None, estimate: bool = True) -> st
 
 def across_chart(found: AcrossComparison) -> alt.TopLevelMixin:
     """Forest plot: of each configuration its difference on every data set, and under them both averages."""
-    import altair as alt
-
     order = [row.configuration for row in found.rows if row.configuration != found.reference]
     frame = across_frame(found).filter(pl.col("configuration").is_in(order)).drop_nulls("difference_bp")
     on = [name for name in (*found.datasets, HERE, ELSEWHERE) if name in set(frame["on"])]

@@ -9,6 +9,7 @@ import polars as pl
 
 from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.reporting import captions, parts
+from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper.table import PaperTable
@@ -16,8 +17,6 @@ from mdaf_core.reporting.topics.comparison.frames import with_seeds
 from mdaf_core.reporting.words import MISSING
 
 if TYPE_CHECKING:
-    import altair as alt
-
     from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.reporting.material import Material
 
@@ -49,8 +48,6 @@ def frame(cost: pl.DataFrame, comparison: StudyComparison) -> pl.DataFrame:
 
 def chart(frame: pl.DataFrame, *, x: str, x_title: str, y_title: str, order: Sequence[str]) -> alt.TopLevelMixin:
     """Quality against cost: configuration, mean of the metric with its interval (low, high), `x` on a log scale."""
-    import altair as alt
-
     shown = parts.shown(frame, order)
     log = alt.X(
         f"{x}:Q",

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import polars as pl
 
-if TYPE_CHECKING:
-    import altair as alt
+from mdaf_core.reporting.drawing import alt
 
 PARTS = ["train", "val", "test"]
 
 
 def history_lengths(frame: pl.DataFrame) -> alt.TopLevelMixin:
     """Share of rows with at most so many events, one step line a part (`statistics_frames.history_frame`)."""
-    import altair as alt
-
     long = bool(len(frame)) and frame["events"].max() > 50  # type: ignore[operator]
     title = "Events in the history (10,000: or more)" if long else "Events in the history (50: or more)"
     scale = alt.Scale(type="symlog", nice=False) if long else alt.Scale(nice=False)
@@ -46,8 +41,6 @@ def history_lengths(frame: pl.DataFrame) -> alt.TopLevelMixin:
 
 def rate_over_time(frame: pl.DataFrame) -> alt.TopLevelMixin:
     """Positive rate above, rows below, over the same time axis (`statistics_frames.time_frame`)."""
-    import altair as alt
-
     temporal = frame.schema["start"].is_temporal()
     kind = "T" if temporal else "Q"
     tooltip = [
@@ -90,7 +83,6 @@ def rate_over_time(frame: pl.DataFrame) -> alt.TopLevelMixin:
 
 def by_clock(frame: pl.DataFrame) -> alt.TopLevelMixin:
     """Rows by local hour, and by weekday; the colour is their positive rate (`statistics_frames.clock_frame`)."""
-    import altair as alt
 
     def bars(clock: str, title: str, y: str | None) -> alt.Chart:
         return (
@@ -117,8 +109,6 @@ def by_clock(frame: pl.DataFrame) -> alt.TopLevelMixin:
 
 def popularity(frame: pl.DataFrame) -> alt.TopLevelMixin:
     """Share of training rows that the most frequent ids make up (`statistics_frames.popularity_frame`)."""
-    import altair as alt
-
     return (
         alt.Chart(frame)
         .mark_line()
@@ -144,8 +134,6 @@ def popularity(frame: pl.DataFrame) -> alt.TopLevelMixin:
 
 def cold_start(frame: pl.DataFrame) -> alt.TopLevelMixin:
     """Rows of validation and test by how often training saw their item and user (`statistics_frames.cold_frame`)."""
-    import altair as alt
-
     order = frame.sort("order")["seen"].unique(maintain_order=True).to_list()
     frame = frame.with_columns(name=pl.format("{}, {}", "field", "part"))
     return (
@@ -168,6 +156,4 @@ def cold_start(frame: pl.DataFrame) -> alt.TopLevelMixin:
 
 
 def _part_colour() -> alt.Color:
-    import altair as alt
-
     return alt.Color("part:N", sort=PARTS, title=None, scale=alt.Scale(domain=PARTS))

@@ -8,6 +8,7 @@ import polars as pl
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.metrics.registry import metric
+from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics.comparison.charts import VERDICT_SHAPES, differences
@@ -15,8 +16,6 @@ from mdaf_core.reporting.topics.comparison.frames import with_symbol
 from mdaf_core.reporting.words import p_value, sentence, signed
 
 if TYPE_CHECKING:
-    import altair as alt
-
     from mdaf_core.analysis.factorial import Effect, Effects
     from mdaf_core.reporting.material import Material
 

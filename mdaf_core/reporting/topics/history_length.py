@@ -12,6 +12,7 @@ from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.words import listed
 from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.reporting import captions, parts
+from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper.table import PaperTable
@@ -20,8 +21,6 @@ from mdaf_core.reporting.words import MISSING
 from mdaf_core.studies.histories import length_word, lines
 
 if TYPE_CHECKING:
-    import altair as alt
-
     from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.data.store.schema import Split
     from mdaf_core.studies.store import Study
@@ -47,14 +46,10 @@ X_TITLE = "Newest events read"
 
 
 def _log() -> alt.Scale:
-    import altair as alt
-
     return alt.Scale(type="log", nice=False, padding=12)
 
 
 def _from_zero() -> alt.Scale:
-    import altair as alt
-
     return alt.Scale(zero=True, nice=True)
 
 
@@ -108,8 +103,6 @@ def _longer(study: Study, split: Split) -> Callable[[int], float | None]:
 
 def panel(data: pl.DataFrame, column: str, y_title: str, *, x_title: str | None = X_TITLE) -> Any:
     """One of `PANELS`, or `mean` with its interval, against the events read (logarithmic), a line a model."""
-    import altair as alt
-
     order = data["configuration"].unique(maintain_order=True).to_list()
     lengths = sorted(data["events"].unique())
     words = {str(length): length_word(length) for length in lengths}
@@ -142,8 +135,6 @@ def panel(data: pl.DataFrame, column: str, y_title: str, *, x_title: str | None 
 
 def chart(data: pl.DataFrame, *, y_title: str) -> alt.TopLevelMixin:
     """Three panels above one another: quality with its interval, rows/s, memory."""
-    import altair as alt
-
     *upper, (last, (title, _)) = PANELS.items()
     return alt.vconcat(
         panel(data, "mean", y_title, x_title=None),

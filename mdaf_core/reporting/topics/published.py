@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from mdaf_core.reporting import parts
+from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.topics.comparison.frames import VERDICT_MARKS
 
 if TYPE_CHECKING:
-    import altair as alt
-
     from mdaf_core.analysis.published.found import Audit, DataSetFound, Entry
 
 RUN = "one run"
@@ -113,8 +112,6 @@ def dots(frame: pl.DataFrame, *, x_title: str) -> alt.TopLevelMixin:
     Args:
         frame: `dots_frame`, best model first.
     """
-    import altair as alt
-
     order = frame["configuration"].unique(maintain_order=True).to_list()
     y = parts.names(order)
     scale = alt.Scale(zero=False, nice=True, padding=8)

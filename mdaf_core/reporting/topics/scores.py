@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from mdaf_core.reporting import captions, parts
+from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.material import Material
-
-if TYPE_CHECKING:
-    import altair as alt
 
 
 def roc(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
     """ROC curves, one a run: run_id, configuration, fpr, tpr."""
-    import altair as alt
-
     shown = parts.shown(frame, order)
     unit = alt.Scale(domain=[0, 1], nice=False)
     diagonal = alt.Chart(alt.Data(values=[{"fpr": 0, "tpr": 0}, {"fpr": 1, "tpr": 1}])).mark_line(style="guide")
@@ -52,8 +47,6 @@ def precision_recall(frame: pl.DataFrame, rate: float, *, order: Sequence[str]) 
         frame: run_id, configuration, recall, precision, each run's by rising recall.
         rate: share of positives, the precision of ranking at random.
     """
-    import altair as alt
-
     shown = parts.shown(frame, order)
     first = frame.group_by("run_id", maintain_order=True).first().select(frame.columns)
     steps = pl.concat([first.with_columns(recall=pl.lit(0.0)), frame]).with_row_index("step")
@@ -82,8 +75,6 @@ def calibration(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMix
     Args:
         frame: run_id, configuration, predicted, observed, low, high (interval of the observed rate), rows.
     """
-    import altair as alt
-
     shown = parts.shown(frame, order)
     end = min(1.0, 1.05 * max([1e-9, *frame["predicted"].to_list(), *frame["high"].drop_nulls().to_list()]))
     limit = alt.Scale(domain=[0, end], nice=False)

@@ -9,12 +9,11 @@ import polars as pl
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.reporting import captions, parts
+from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.material import Material
 
 if TYPE_CHECKING:
-    import altair as alt
-
     from mdaf_core.data.store.schema import Split
     from mdaf_core.runs.tracking import RunRecord
 
@@ -46,8 +45,6 @@ def chart(frame: pl.DataFrame, *, order: Sequence[str], y_title: str) -> alt.Top
     Args:
         frame: configuration, slice (label, in order of appearance), auc, low, high, rows.
     """
-    import altair as alt
-
     shown = parts.shown(frame, order)
     labels = list(dict.fromkeys(frame["slice"].to_list()))
     scale = alt.Scale(zero=False, nice=True, padding=8)

@@ -11,13 +11,12 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.base.words import listed
 from mdaf_core.predicting.measured import WAYS, Measured, kept
 from mdaf_core.reporting import parts
+from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.words import MISSING
 
 if TYPE_CHECKING:
-    import altair as alt
-
     from mdaf_core.analysis.speed import Ratio
     from mdaf_core.reporting.material import Material
 
@@ -69,8 +68,6 @@ def drawn_frame(measured: Measured, threads: int, candidates: int) -> pl.DataFra
 def chart(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
     """Median time of a request against the events of the history, both logarithmic; a line a model, dashed from a kept
     state."""
-    import altair as alt
-
     shown, ways = parts.shown(frame, order), list(WAYS.values())
     lengths = sorted(frame["events"].unique().to_list())
     scale = alt.Scale(type="log", nice=False, padding=16)

@@ -11,12 +11,11 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.models.space import Choice, Range
 from mdaf_core.reporting import parts
 from mdaf_core.reporting.captions import lower
+from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.paper.table import PaperTable
 
 if TYPE_CHECKING:
-    import altair as alt
-
     from mdaf_core.reporting.material import Material
     from mdaf_core.studies.tuning.summary import OfConfiguration, Summary
 
@@ -68,8 +67,6 @@ def expected(found: Summary) -> pl.DataFrame:
 
 def expected_chart(frame: pl.DataFrame, order: list[str], score: str) -> alt.TopLevelMixin:
     """The expected best of k trials, a line a configuration, with a band of one standard deviation to each side."""
-    import altair as alt
-
     shown = parts.shown(frame, order)
     last = int(frame["trials"].max())  # type: ignore[arg-type]
     x = alt.X(
@@ -105,8 +102,6 @@ def importance(one: OfConfiguration) -> pl.DataFrame:
 
 def importance_chart(frame: pl.DataFrame) -> alt.TopLevelMixin:
     """Bars of `importance`."""
-    import altair as alt
-
     y = alt.Y("setting:N", sort=frame["setting"].to_list(), title=None, axis=alt.Axis(labelLimit=220))
     axis = alt.Axis(format=".0%")
     return (
@@ -145,8 +140,6 @@ def coordinates(one: OfConfiguration) -> pl.DataFrame:
 def coordinates_chart(frame: pl.DataFrame, one: OfConfiguration, score: str) -> alt.TopLevelMixin:
     """Parallel coordinates: a line a trial through the places of its settings, coloured by its figure; the winner's is
     thick."""
-    import altair as alt
-
     names = {path: f"{path.partition('.')[2]}: {values.words}" for path, values in one.part.space.items()}
     frame = frame.with_columns(axis=pl.col("setting").replace_strict(names))
     # Where they have no room in one row, every second one is lower.

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from mdaf_core.reporting import parts
+from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.topics.comparison.frames import with_seeds
-
-if TYPE_CHECKING:
-    import altair as alt
-
 
 # A verdict's shape; `frames.VERDICT_MARKS` shows the same beside the words of tables.
 VERDICT_SHAPES = {
@@ -32,8 +28,6 @@ def leaderboard(frame: pl.DataFrame, members: pl.DataFrame, *, x_title: str) -> 
         frame: `StudyComparison.frame()`.
         members: configuration, seed, value.
     """
-    import altair as alt
-
     frame = with_seeds(frame.drop_nulls("mean"))
     y = parts.names(frame["configuration"].to_list())
     scale = alt.Scale(zero=False, nice=True, padding=8)
@@ -74,8 +68,6 @@ def differences(
         margin_bp: None draws no band.
         shapes: of every word in `verdict`.
     """
-    import altair as alt
-
     frame = with_seeds(frame.drop_nulls("difference_bp"))
     x, y = parts.in_bp(x_title), parts.names(frame["configuration"].to_list())
     opacity = alt.OpacityValue(1, condition={"test": "datum.below_noise_floor", "value": 0.4})
@@ -110,8 +102,6 @@ def differences(
 
 def ablation_matrix(frame: pl.DataFrame, *, order: Sequence[str]) -> alt.TopLevelMixin:
     """Configurations × seeds: configuration, seed, value (null where there is none), text (what the cell says)."""
-    import altair as alt
-
     base = alt.Chart(frame).encode(
         x=alt.X("seed:O", title="Seed", axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False)),
         y=alt.Y("configuration:N", sort=list(order), title=None, axis=alt.Axis(grid=False, **parts.labels(order))),

@@ -10,6 +10,7 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.metrics import registry
 from mdaf_core.reporting import captions, words
+from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper import paragraph
@@ -17,8 +18,6 @@ from mdaf_core.reporting.parts import short_name
 from mdaf_core.reporting.topics.comparison import charts, frames
 
 if TYPE_CHECKING:
-    import altair as alt
-
     from mdaf_core.analysis.compared import StudyComparison
 
 

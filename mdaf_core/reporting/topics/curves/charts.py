@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from mdaf_core.reporting import parts
+from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.topics.curves.frames import AXES
-
-if TYPE_CHECKING:
-    import altair as alt
 
 
 def learning_curves(
@@ -38,8 +36,6 @@ def learning_curves(
         zero_line: draw a line at 0; zero: let the axis begin there.
         axis: column to draw over, one of `frames.AXES`. log: the scale, where all values are above 0.
     """
-    import altair as alt
-
     shown = parts.shown(members, order)
     order = list(order) + [n for n in shown if n not in order]
     curves = list(dict.fromkeys(members["curve"].to_list()))
@@ -145,8 +141,6 @@ def single_curves(points: pl.DataFrame, *, domain: Sequence[float], epochs: int)
     Args:
         points: curve (`validation` or `train`), epoch, value; domain: of the AUC; epochs: where the axis ends.
     """
-    import altair as alt
-
     dash = alt.StrokeDash(
         "curve:N",
         scale=alt.Scale(domain=["validation", "train"], range=[[1, 0], [5, 3]]),

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mdaf_core.reporting import parts
+from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.theme import BLUE, DIVERGING, MUTED, ORANGE, PALETTE, RED, plotly_layout
 from mdaf_core.reporting.topics.gates.values import G
 
 if TYPE_CHECKING:
-    import altair as alt
     from plotly.graph_objects import Figure
 
     from mdaf_core.analysis.story import RowStory
@@ -62,8 +62,6 @@ def occlusion(story: RowStory, over_time: bool = False) -> tuple[alt.TopLevelMix
         over_time: place the events by their time before the row (logarithmic), which takes a history with times; else
             in their order.
     """
-    import altair as alt
-
     frame = (
         history(story)
         .with_columns(
@@ -125,8 +123,6 @@ def occlusion(story: RowStory, over_time: bool = False) -> tuple[alt.TopLevelMix
 
 def response(story: RowStory) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
     """The prediction over the whole range of g, with the settings that have a name marked; and its data."""
-    import altair as alt
-
     line = pl.DataFrame([point.model_dump() for point in story.response or story.what_if])
     marks = pl.DataFrame([point.model_dump() for point in story.what_if])
     y = alt.Y("probability:Q", title="Predicted probability", scale=alt.Scale(zero=False, nice=True, padding=8))
@@ -172,8 +168,6 @@ def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int | No
         x, y: of `AXES`; colour: of `AXES`, or `label`.
         selected: row_id of the row whose story is open; drawn on top.
     """
-    import altair as alt
-
     scale = alt.Scale(zero=False, nice=True, padding=6)
     axes = (alt.X(f"{x}:Q", title=AXES[x], scale=scale), alt.Y(f"{y}:Q", title=AXES[y], scale=scale))
     if colour == "label":
@@ -239,8 +233,6 @@ def all_points(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int |
 
 def effects(frame: pl.DataFrame) -> alt.TopLevelMixin:
     """What is lost without a part, with intervals: `frames.gate_effects` of one configuration, or of several."""
-    import altair as alt
-
     names = frame["configuration"].unique(maintain_order=True).to_list()
     titles = list(dict.fromkeys(frame["effect"].to_list()))
     scale = alt.Scale(nice=True, padding=8)

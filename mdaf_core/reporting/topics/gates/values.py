@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mdaf_core.reporting import parts
+from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.theme import DIVERGING, SEQUENTIAL
 
 if TYPE_CHECKING:
-    import altair as alt
-
     from mdaf_core.analysis.gate_groups import Cells, GateGroup, Step, Value
     from mdaf_core.analysis.gates import GateSummary
     from mdaf_core.analysis.leaning import Lean
@@ -32,8 +31,6 @@ def title_of(value: Value) -> str:
 
 def by_label(steps: list[Step], value: Value = "g") -> tuple[alt.TopLevelMixin, pl.DataFrame]:
     """Share of each label's rows by a value, as overlaid steps; and its data."""
-    import altair as alt
-
     frame = pl.DataFrame([step.model_dump() for step in steps])
     last = frame.filter(pl.col("end") == pl.col("end").max())  # closes the last step
     chart = (
@@ -53,8 +50,6 @@ def by_label(steps: list[Step], value: Value = "g") -> tuple[alt.TopLevelMixin, 
 
 def histograms(steps: list[Step], y_title: str, value: Value = "g") -> tuple[alt.TopLevelMixin, pl.DataFrame]:
     """Histograms of a value below one another as shades, a row a group; and its data."""
-    import altair as alt
-
     frame = pl.DataFrame([step.model_dump() for step in steps])
     names = frame["group"].unique(maintain_order=True).to_list()
     legend = alt.Legend(title="Share of the group's rows", gradientLength=120, gradientThickness=8, format=".0%",
@@ -78,8 +73,6 @@ def histograms(steps: list[Step], y_title: str, value: Value = "g") -> tuple[alt
 
 def _scale(bounded: bool) -> alt.Scale:
     """Of an axis; `bounded`: of values between 0 and 1, beyond which room at the ends would lead it."""
-    import altair as alt
-
     return alt.Scale(zero=False, nice=True) if bounded else alt.Scale(zero=False, nice=True, padding=6)
 
 
@@ -89,8 +82,6 @@ def _shares() -> list[alt.Tooltip]:
 
 def groups(entries: list[GateGroup], y_title: str, value: Value = "g") -> tuple[alt.TopLevelMixin, pl.DataFrame]:
     """Mean of a value with its interval, and the range from its 5% to its 95% quantile, for groups of rows."""
-    import altair as alt
-
     frame = pl.DataFrame([entry.model_dump() for entry in entries])
     y = alt.Y("group:N", sort=frame["group"].to_list(), title=y_title, axis=alt.Axis(grid=True, labelLimit=200))
     scale = _scale(bounded=value == "g")
@@ -119,8 +110,6 @@ def groups(entries: list[GateGroup], y_title: str, value: Value = "g") -> tuple[
 
 def cells(found: Cells, y_title: str, x_title: str) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
     """Means of a value over two variables as colours, with numbers where there is room; and its data."""
-    import altair as alt
-
     frame = pl.DataFrame([cell.model_dump() for cell in found.cells], infer_schema_length=None)
     shown = frame.filter(pl.col("rows") >= FEW) if (frame["rows"] >= FEW).any() else frame
     low, high = float(shown["mean"].min()), float(shown["mean"].max())  # type: ignore[arg-type]
@@ -168,8 +157,6 @@ def cells(found: Cells, y_title: str, x_title: str) -> tuple[alt.TopLevelMixin, 
 
 def reliability(lean: Lean) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
     """Share of the rows of each tenth by g where the sequential branch alone has the smaller loss; and its data."""
-    import altair as alt
-
     frame = pl.DataFrame([entry.model_dump() for entry in lean.bins], infer_schema_length=None)
     y_title, scale = "Sequential branch nearer, share of rows", _scale(bounded=True)
 
@@ -200,8 +187,6 @@ def reliability(lean: Lean) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
 
 def by_epoch(summary: GateSummary) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
     """Mean g on validation rows after each epoch, and where known from its 5% to its 95% quantile; and its data."""
-    import altair as alt
-
     frame = _epochs(summary)
     scale = alt.Scale(zero=False, nice=True)
     base = alt.Chart(frame).encode(x=_epoch_axis())
@@ -220,8 +205,6 @@ def by_epoch(summary: GateSummary) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
 
 def parts_by_epoch(summary: GateSummary) -> tuple[alt.TopLevelMixin, pl.DataFrame] | None:
     """How far each branch moves validation rows' log-odds after each epoch; and its data. None: not recorded."""
-    import altair as alt
-
     frame = _epochs(summary)
     if frame["part_static"].null_count() == len(frame):
         return None
@@ -249,6 +232,4 @@ def _epochs(summary: GateSummary) -> pl.DataFrame:
 
 
 def _epoch_axis() -> alt.X:
-    import altair as alt
-
     return alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(nice=False))
