@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
 from mdaf_core.analysis.margins import parse_margin
 from mdaf_core.analysis.plan import planned_margin
+from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics import registry
 from mdaf_core.studies import results
-from mdaf_core.studies.store import list_studies
+from mdaf_core.studies.store import Study, list_studies
 from pages import (
     compare_across,
     compare_best,
@@ -26,10 +27,6 @@ from pages import (
 from pages import compare_evidence as evidence
 from pages import compare_views as views
 from pages.compare_views import SPLITS
-
-if TYPE_CHECKING:
-    from mdaf_core.data.store.schema import Split
-    from mdaf_core.studies.store import Study
 
 VIEWS = {  # and the choices above them that they depend on
     "Results": ("split", "metric", "reference", "margin"),

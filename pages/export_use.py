@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.queue import api
+from mdaf_core.queue.job import Job
+from mdaf_core.runs.tracking import RunRecord
 from mdaf_core.tasks.describe import progress_text, share_done
 from pages import access, path_browser, shared
-
-if TYPE_CHECKING:
-    from mdaf_core.queue.job import Job
-    from mdaf_core.runs.tracking import RunRecord
 
 LARGEST_DOWNLOAD = 200_000_000  # bytes that pass through the browser
 POLL_SECONDS = 1.0

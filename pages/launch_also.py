@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.store.dataset import list_datasets
+from mdaf_core.runs.config import RunConfig
 from mdaf_core.studies.suitable import check_each
 from pages import shared
-
-if TYPE_CHECKING:
-    from mdaf_core.runs.config import RunConfig
 
 HELP = (
     "One study a data set, with the same configurations, seeds and plan. Compare, Across studies, then has the table "

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
-from mdaf_core.studies.store import get_study
+from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.runs.config import RunConfig
+from mdaf_core.studies.store import Study, get_study
 from pages import shared
-
-if TYPE_CHECKING:
-    from mdaf_core.data.store.dataset import PreparedDataset
-    from mdaf_core.runs.config import RunConfig
-    from mdaf_core.studies.store import Study
 
 
 def asked() -> str | None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
 from mdaf_core.queue.database import queue_path
 from mdaf_core.runs import tracking
 from mdaf_core.studies import shelf
-from mdaf_core.studies.store import list_studies
+from mdaf_core.studies.shelf import Standing
+from mdaf_core.studies.store import Study, list_studies
 from pages import access, shared, study_manage
-
-if TYPE_CHECKING:
-    from mdaf_core.studies.shelf import Standing
-    from mdaf_core.studies.store import Study
 
 SHOWN = {"current": "Current", "archived": "Archived", "bin": "Bin"}
 ORDER = {"newest": "Newest first", "best": "Best first"}

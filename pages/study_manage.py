@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from mdaf_core.base import rights
 from mdaf_core.queue import api
 from mdaf_core.studies import shelf
+from mdaf_core.studies.store import Study
 from pages import access, shared
 from pages.fields import anew, place
-
-if TYPE_CHECKING:
-    from mdaf_core.studies.store import Study
 
 BINNED = "just_binned"  # key of the session's state: ids that an undo brings back
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from mdaf_core.reporting.topics import tuning as topic
 from mdaf_core.studies.tuning import going, search
-from mdaf_core.studies.tuning.summary import summary
+from mdaf_core.studies.tuning.summary import OfConfiguration, Summary, summary
 from pages import access, shared
-
-if TYPE_CHECKING:
-    from mdaf_core.studies.tuning.summary import OfConfiguration, Summary
 
 POLL_SECONDS = 2.0
 LEDGER_HELP = (

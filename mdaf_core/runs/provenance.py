@@ -11,16 +11,14 @@ from contextlib import suppress
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.files import write_json
 from mdaf_core.base.settings import IN_CLONE, PROJECT_ROOT
 from mdaf_core.base.version import __version__
+from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.runs import tracking
-
-if TYPE_CHECKING:
-    from mdaf_core.data.store.dataset import PreparedDataset
 
 PACKAGES = ("torch", "lightning", "mamba-ssm", "numba", "numpy", "polars", "lightgbm", "scikit-learn", "mlflow-skinny")
 

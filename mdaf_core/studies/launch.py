@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mdaf_core.analysis.design import Design
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.analysis.sequential import UntilDecided
 from mdaf_core.base.errors import UsageError
@@ -20,9 +21,6 @@ from mdaf_core.studies.status import cells, unqueued
 from mdaf_core.studies.store import Group, Study, create_study
 from mdaf_core.studies.suitable import check_audit, check_inputs, check_known, source_of
 from mdaf_core.studies.trainings import training_job
-
-if TYPE_CHECKING:
-    from mdaf_core.analysis.design import Design
 
 
 def run(

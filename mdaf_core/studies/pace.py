@@ -5,17 +5,15 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, Field
 
+from mdaf_core.data.batches.loader import BatchLoader
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import EVALUATED
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.training.draws import HISTORY_DRAWS, draws_of
-
-if TYPE_CHECKING:
-    from mdaf_core.data.batches.loader import BatchLoader
 
 SIZES = (128, 512)
 """Rows of the steps measured; a full one would take seconds."""

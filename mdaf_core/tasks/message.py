@@ -12,7 +12,6 @@ import hashlib
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
@@ -22,14 +21,12 @@ from mdaf_core.base.files import read_json, write_json, writing
 from mdaf_core.base.locks import exclusive
 from mdaf_core.base.settings import get_settings
 from mdaf_core.queue import api, kind
+from mdaf_core.queue.context import Context
 from mdaf_core.queue.job import ACTIVE, Job, NewJob
 from mdaf_core.studies import trainings
 from mdaf_core.studies.store import Study, get_study, is_stored
 from mdaf_core.studies.tuning import search
 from mdaf_core.studies.tuning.search import Search
-
-if TYPE_CHECKING:
-    from mdaf_core.queue.context import Context
 
 NAME = "message"
 PATIENCE = 60.0

@@ -5,19 +5,16 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from mdaf_core.base.errors import BadInputError, UsageError
 from mdaf_core.base.settings import get_settings
 from mdaf_core.queue import api, kind
+from mdaf_core.queue.context import Context
 from mdaf_core.queue.job import Job, NewJob
 from mdaf_core.runs.tracking import RunRecord
 from mdaf_core.studies import trainings
-
-if TYPE_CHECKING:
-    from mdaf_core.queue.context import Context
 
 NAME = "predict"
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import Any, ParamSpec
 
 from pydantic import BaseModel
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.files import check_name
 from mdaf_core.queue import api, kind, store
+from mdaf_core.queue.context import Context
 from mdaf_core.queue.job import ACTIVE, Job, NewJob
 from mdaf_core.studies import trainings
-
-if TYPE_CHECKING:
-    from mdaf_core.queue.context import Context
 
 NAME = "prepare"
 

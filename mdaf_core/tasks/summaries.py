@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mdaf_core.analysis import gate_groups
 from mdaf_core.analysis.comparison import compare_study
@@ -13,15 +13,13 @@ from mdaf_core.analysis.effects import measure_effects
 from mdaf_core.analysis.gates import gate_summary, without_gate
 from mdaf_core.analysis.slices import slice_metrics
 from mdaf_core.base.errors import StudioError
+from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import EVALUATED
 from mdaf_core.runs import tracking
+from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.groups import by_configuration
+from mdaf_core.runs.results import RunResult
 from mdaf_core.studies.store import Study, get_study
-
-if TYPE_CHECKING:
-    from mdaf_core.data.store.dataset import PreparedDataset
-    from mdaf_core.runs.config import RunConfig
-    from mdaf_core.runs.results import RunResult
 
 CURVES: tuple[CurveKind, ...] = ("roc", "pr", "calibration")
 

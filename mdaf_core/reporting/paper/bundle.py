@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import write_bytes
+from mdaf_core.data.store.schema import DatasetMeta, Split
 from mdaf_core.reporting import conditions, export, provenance
 from mdaf_core.reporting.figure import Figure
 from mdaf_core.reporting.figures import FIGURES, make_figure
@@ -26,13 +27,10 @@ from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.paper.tables import TABLES, make_table
 from mdaf_core.reporting.stamp import Origin, comment
 from mdaf_core.reporting.theme import Typeface
+from mdaf_core.runs.config import RunConfig
+from mdaf_core.runs.tracking import RunRecord
 from mdaf_core.studies.results import PLANNED, choices, summary
 from mdaf_core.studies.store import Study, get_study
-
-if TYPE_CHECKING:
-    from mdaf_core.data.store.schema import DatasetMeta, Split
-    from mdaf_core.runs.config import RunConfig
-    from mdaf_core.runs.tracking import RunRecord
 
 TABLE_KINDS = ("tex", "md", "csv")
 

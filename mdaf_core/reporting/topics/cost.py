@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import polars as pl
 
+from mdaf_core.analysis.compared import StudyComparison
 from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.reporting import captions, parts
 from mdaf_core.reporting.drawing import alt
@@ -15,11 +15,6 @@ from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics.comparison.frames import with_seeds
 from mdaf_core.reporting.words import MISSING
-
-if TYPE_CHECKING:
-    from mdaf_core.analysis.compared import StudyComparison
-    from mdaf_core.reporting.material import Material
-
 
 LEDGER_WORDS = {"configuration": "Configuration", "model": "Model"}
 

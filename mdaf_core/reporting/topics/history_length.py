@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
+from mdaf_core.analysis.compared import StudyComparison
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.words import listed
-from mdaf_core.data.store.schema import SPLIT_NAMES
+from mdaf_core.data.store.schema import SPLIT_NAMES, Split
 from mdaf_core.reporting import captions, parts
 from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.figure import Drawn, Kind
@@ -19,11 +20,7 @@ from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics import cost
 from mdaf_core.reporting.words import MISSING
 from mdaf_core.studies.histories import length_word, lines
-
-if TYPE_CHECKING:
-    from mdaf_core.analysis.compared import StudyComparison
-    from mdaf_core.data.store.schema import Split
-    from mdaf_core.studies.store import Study
+from mdaf_core.studies.store import Study
 
 PANEL, DODGE = 150, 1.06
 ONCE = "once (stream)"

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from mdaf_core.base.errors import UsageError
+from mdaf_core.data.store.schema import Split
 from mdaf_core.reporting import captions, parts
 from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.material import Material
-
-if TYPE_CHECKING:
-    from mdaf_core.data.store.schema import Split
-    from mdaf_core.runs.tracking import RunRecord
+from mdaf_core.runs.tracking import RunRecord
 
 
 def frame(runs: Sequence[RunRecord], configurations: Sequence[str], dimension: str, split: Split) -> pl.DataFrame:

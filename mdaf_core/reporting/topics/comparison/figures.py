@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import polars as pl
 
+from mdaf_core.analysis.compared import StudyComparison
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.metrics import registry
@@ -16,9 +17,6 @@ from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper import paragraph
 from mdaf_core.reporting.parts import short_name
 from mdaf_core.reporting.topics.comparison import charts, frames
-
-if TYPE_CHECKING:
-    from mdaf_core.analysis.compared import StudyComparison
 
 
 def _leaderboard(material: Material) -> Drawn:

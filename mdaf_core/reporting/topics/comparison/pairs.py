@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mdaf_core.analysis.margins import AFTERWARDS, NO_MARGIN, bp_words
+from mdaf_core.analysis.margins import AFTERWARDS, NO_MARGIN, Margin, bp_words
 from mdaf_core.analysis.plan import MARKS
 from mdaf_core.analysis.power import rounded
 from mdaf_core.analysis.significance import BP
+from mdaf_core.data.store.schema import Split
 from mdaf_core.reporting.topics.comparison.frames import VERDICT_MARKS
 from mdaf_core.runs.metric_values import metric_of
-
-if TYPE_CHECKING:
-    from mdaf_core.analysis.margins import Margin
-    from mdaf_core.data.store.schema import Split
-    from mdaf_core.runs.tracking import RunRecord
-
+from mdaf_core.runs.tracking import RunRecord
 
 PAIR_MARK = (
     f"{MARKS[AFTERWARDS]} {AFTERWARDS}: single trained models, one word a seed, not adjusted; the study's verdict is "

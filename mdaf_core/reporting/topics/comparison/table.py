@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mdaf_core.analysis.compared import mark_legend
+from mdaf_core.analysis.compared import StudyComparison, mark_legend
 from mdaf_core.analysis.comparison import mean_of
 from mdaf_core.analysis.plan import unplanned_mark
 from mdaf_core.base.words import listed, plural
 from mdaf_core.data.store.sample import sample_words
-from mdaf_core.data.store.schema import SPLIT_NAMES
+from mdaf_core.data.store.schema import SPLIT_NAMES, Split
 from mdaf_core.metrics.registry import in_results, metric
 from mdaf_core.reporting import captions
 from mdaf_core.reporting.paper.paragraph import not_comparable
@@ -20,12 +19,7 @@ from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.words import MISSING, seeds, signed
 from mdaf_core.runs.groups import by_configuration
 from mdaf_core.runs.metric_values import metric_of
-
-if TYPE_CHECKING:
-    from mdaf_core.analysis.compared import StudyComparison
-    from mdaf_core.data.store.schema import Split
-    from mdaf_core.runs.tracking import RunRecord
-
+from mdaf_core.runs.tracking import RunRecord
 
 MARKS = {"better": "▲", "worse": "▼", "parity": "◆", "interim": "○"}
 

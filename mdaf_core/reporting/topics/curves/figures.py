@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mdaf_core.analysis import reported
 from mdaf_core.base.errors import UsageError
@@ -10,9 +10,7 @@ from mdaf_core.reporting import captions
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.topics.curves import charts, frames
-
-if TYPE_CHECKING:
-    from mdaf_core.runs.tracking import RunRecord
+from mdaf_core.runs.tracking import RunRecord
 
 
 def _curves(material: Material, names: dict[str, str], y_title: str, caption: str, **options: Any) -> Drawn:
