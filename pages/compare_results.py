@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from mdaf_core.metrics import registry
+from mdaf_core.reporting.theme import FAINT_TEXT
 from pages import shared
 from pages.compare_views import SPLITS
 
@@ -127,8 +128,6 @@ def _over_seeds(comparison: StudyComparison) -> None:
 
 def _styled(table: pd.DataFrame, comparison: StudyComparison) -> Any:
     """The table with rows whose difference is under the noise floor in grey, and p values as they are printed."""
-    from mdaf_core.reporting.theme import FAINT_TEXT
-
     grey = f"color: {FAINT_TEXT.get(st.context.theme.type or 'light', FAINT_TEXT['light'])}"
     below = [c.below_noise_floor is True for c in comparison.configurations]
 

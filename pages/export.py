@@ -9,9 +9,12 @@ import streamlit as st
 
 from mdaf_core.analysis.margins import check_margin, parse_margin
 from mdaf_core.analysis.plan import planned_margin
+from mdaf_core.base.errors import StudioError
 from mdaf_core.metrics.registry import titles
 from mdaf_core.reporting.theme import PRINTS
+from mdaf_core.runs import tracking
 from mdaf_core.studies import results
+from mdaf_core.studies.store import get_study
 from pages import export_use, published, shared
 from pages.compare_views import SPLITS
 from pages.study_plan import margin_help
@@ -133,8 +136,6 @@ Key = tuple[str, str, str, str, tuple[str, ...], str]
 
 
 def _study(study_id: str) -> Any:
-    from mdaf_core.studies.store import get_study
-
     return get_study(study_id)
 
 
@@ -221,9 +222,7 @@ def _preview(key: Key, name: str, columns: int, version: Any) -> tuple[bytes, st
 
 
 def _figures(key: Key, names: list[str], width: int) -> None:
-    from mdaf_core.base.errors import StudioError
     from mdaf_core.reporting.figures import FIGURES
-    from mdaf_core.runs import tracking
 
     if not names:
         st.caption("None of these figures is chosen for the bundle.")
@@ -276,9 +275,7 @@ def _table(key: Key, name: str, version: Any) -> PaperTable:
 
 
 def _tables(key: Key, names: list[str]) -> None:
-    from mdaf_core.base.errors import StudioError
     from mdaf_core.reporting.paper.tables import TABLES
-    from mdaf_core.runs import tracking
 
     for name in names:
         try:
@@ -315,8 +312,6 @@ def _sentences(key: Key, version: Any) -> list[tuple[str, str]]:
 
 
 def _paragraph(key: Key) -> None:
-    from mdaf_core.runs import tracking
-
     shared.section("Results paragraph", help="Every sentence is generated from a count, a figure or a test.")
     with shared.guard():
         sentences = _sentences(key, tracking.store_version())

@@ -8,10 +8,12 @@ from pathlib import Path
 import streamlit as st
 
 from mdaf_core.base.errors import StudioError
+from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue import api
 from mdaf_core.queue.job import Job
 from mdaf_core.runs.tracking import RunRecord
 from mdaf_core.tasks.describe import progress_text, share_done
+from mdaf_core.tasks.predictions import predictions_of
 from pages import access, path_browser, shared
 
 LARGEST_DOWNLOAD = 200_000_000  # bytes that pass through the browser
@@ -80,8 +82,6 @@ def _size(run: RunRecord, with_log: bool) -> int:
     Raises:
         StudioError: the data set is gone.
     """
-    from mdaf_core.data.store.dataset import PreparedDataset
-
     data = PreparedDataset.open(run.dataset).path
     log = [data / "events.arrow", data / "users.arrow"] if with_log else []
     files = [*_model(run), *log, *data.glob("vocabulary/*")]
@@ -130,8 +130,6 @@ def _predict(run: RunRecord) -> None:
 
 
 def _jobs(run: RunRecord) -> None:
-    from mdaf_core.tasks.predictions import predictions_of
-
     jobs = predictions_of(run)[:SHOWN_JOBS]
     live = any(job.state in api.ACTIVE for job in jobs)
     if jobs:
@@ -139,8 +137,6 @@ def _jobs(run: RunRecord) -> None:
 
 
 def _list(run: RunRecord, live: bool) -> None:
-    from mdaf_core.tasks.predictions import predictions_of
-
     with shared.guard():
         jobs = predictions_of(run)[:SHOWN_JOBS]
         if live and not any(job.state in api.ACTIVE for job in jobs):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mdaf_core.base.errors import UsageError
 from mdaf_core.cli.options import EvaluatedSplit
 from mdaf_core.cli.output import JsonOption, emit, number, plain, say, table
 
@@ -114,8 +115,6 @@ def _margin(run: RunRecord, text: str | None) -> Margin | None:
 
 
 def _only(runs: list[RunRecord]) -> RunRecord:
-    from mdaf_core.base.errors import UsageError
-
     if len(runs) > 1:
         raise UsageError("Rows, and what is told of groups of them, are of one trained model: give a run's id.")
     return runs[0]

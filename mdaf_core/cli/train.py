@@ -13,7 +13,9 @@ from mdaf_core.base.entries import whole_number
 from mdaf_core.base.errors import UsageError
 from mdaf_core.cli.options import DataOption
 from mdaf_core.cli.output import JsonOption, emit, number, say, table
+from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import FeatureSpec
+from mdaf_core.metrics.registry import in_results
 from mdaf_core.runs.config import LARGEST_SEED
 from mdaf_core.runs.presets import describe, get_preset, preset_names
 from mdaf_core.runs.progress import Progress
@@ -71,7 +73,6 @@ def train(
 ) -> None:
     """Train one preset in the foreground."""
     config = get_preset(preset).with_overrides(settings or [])
-    from mdaf_core.data.store.dataset import PreparedDataset
 
     dataset = PreparedDataset.open(data)
     from mdaf_core.tasks.summaries import train as fit
@@ -118,8 +119,6 @@ def _one_line_an_epoch() -> Callable[[Progress], None]:
 
 def _describe(result: RunResult) -> str:
     """Epoch table and final metrics, as text."""
-    from mdaf_core.metrics.registry import in_results
-
     rows = [
         (
             e.epoch,

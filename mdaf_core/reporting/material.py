@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.sample import Sample
 from mdaf_core.reporting import conditions
 from mdaf_core.reporting.theme import Typeface
@@ -173,8 +174,6 @@ class Material:
     @property
     def dataset(self) -> DatasetMeta | None:
         """What is known of the data set; None where it was removed since."""
-        from mdaf_core.data.store.dataset import PreparedDataset
-
         if self.known is not None:
             return self.known.data
         try:

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from mdaf_core.reporting.drawing import alt
-from mdaf_core.reporting.theme import SHAPES
+from mdaf_core.reporting.theme import DASHES, SHAPES
 
 ROW = 24
 NAME_LIMIT = 30  # characters of a configuration's name beside an axis or in a legend
@@ -120,8 +120,6 @@ def tooltips(**fields: str) -> list[alt.Tooltip]:
 
 def dash(order: Sequence[str], shown: Sequence[str]) -> alt.StrokeDash:
     """Of lines beside `colour`, whose legend, if any, shows the dashes as well, so that grey print tells them apart."""
-    from mdaf_core.reporting.theme import DASHES
-
     pattern = [DASHES[i % len(DASHES)] for i in range(len(order))]
     scale = alt.Scale(domain=list(order), range=pattern)
     return alt.StrokeDash("configuration:N", scale=scale, legend=None if len(shown) < 2 else alt.Undefined)

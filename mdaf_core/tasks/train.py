@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from mdaf_core.base import notices
+from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue import kind
 from mdaf_core.runs import progress
 from mdaf_core.studies import trainings
+from mdaf_core.studies.store import is_stored
 from mdaf_core.studies.trainings import Training
 from mdaf_core.tasks import message
 
@@ -50,7 +53,6 @@ class TrainProgress(progress.Progress, kind.Progress):
 def run(context: Context, training: Training) -> None:
     """Train here; a job that goes on continues its run."""
     from mdaf_core.data.prepare.resources import machine_memory
-    from mdaf_core.data.store.dataset import PreparedDataset
     from mdaf_core.studies.estimate import needed_memory
 
     job = context.job
@@ -68,8 +70,6 @@ def _train(context: Context, training: Training, told: dict[str, Any], study: st
         told: `run_id`, the run that is gone on with; `trials`, figures of the trials before this one, by which it is
             judged, None where it is not.
     """
-    from mdaf_core.base import notices
-    from mdaf_core.data.store.dataset import PreparedDataset
     from mdaf_core.studies.tuning import prune
     from mdaf_core.training import fit
     from mdaf_core.training.divergence import Diverged
@@ -177,7 +177,6 @@ def _go_on(study_id: str) -> None:
     """Add the next seed of a study whose seeds are added until decided, or the next trial of a search, where the
     runs so far are done."""
     from mdaf_core.studies import until
-    from mdaf_core.studies.store import is_stored
     from mdaf_core.studies.tuning import going, search
 
     if is_stored(study_id):
@@ -190,7 +189,6 @@ def _go_on(study_id: str) -> None:
 
 
 def _memory(training: Training) -> int:
-    from mdaf_core.data.store.dataset import PreparedDataset
     from mdaf_core.studies.estimate import needed_memory
 
     return needed_memory(training.config, PreparedDataset.open(training.dataset))
@@ -198,7 +196,6 @@ def _memory(training: Training) -> int:
 
 def _begin(job: Job, training: Training) -> dict[str, Any]:
     """Open the run, or the one that is gone on with, in the run store."""
-    from mdaf_core.data.store.dataset import PreparedDataset
     from mdaf_core.models.registry import plugins_of
     from mdaf_core.plugins import kept
     from mdaf_core.runs import tracking
@@ -222,7 +219,6 @@ def _work(context: Context, training: Training, told: dict[str, Any]) -> dict[st
 
 def _carried(training: Training, told: dict[str, Any]) -> kind.Carried:
     from mdaf_core.data.store.content import every_hash
-    from mdaf_core.data.store.dataset import PreparedDataset
     from mdaf_core.training.neural import CHECKPOINT
 
     dataset = PreparedDataset.open(training.dataset)

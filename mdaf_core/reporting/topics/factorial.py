@@ -14,6 +14,7 @@ from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics.comparison.charts import VERDICT_SHAPES, differences
 from mdaf_core.reporting.topics.comparison.frames import with_symbol
 from mdaf_core.reporting.words import p_value, sentence, signed
+from mdaf_core.studies.results import effects_of
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.factorial import Effect, Effects
@@ -109,8 +110,6 @@ def _figure(material: Material) -> Drawn:
 
 
 def _found(material: Material) -> Effects:
-    from mdaf_core.studies.results import effects_of
-
     found = effects_of(
         material.study, material.runs, split=material.split, metric=material.metric, margin=material.margin
     )

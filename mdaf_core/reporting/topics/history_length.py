@@ -6,16 +6,19 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from mdaf_core.analysis.compared import StudyComparison
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.words import listed
+from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import SPLIT_NAMES, Split
 from mdaf_core.reporting import captions, parts
 from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.material import Material
+from mdaf_core.reporting.paper import paragraph
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics import cost
 from mdaf_core.reporting.words import MISSING
@@ -86,9 +89,6 @@ def _encoding(study: Study, name: str) -> str:
 
 def _longer(study: Study, split: Split) -> Callable[[int], float | None]:
     """How many percent of the rows have more events than a length, as a function of it."""
-    import numpy as np
-
-    from mdaf_core.data.store.dataset import PreparedDataset
 
     try:
         rows = PreparedDataset.open(study.dataset).rows(split)
@@ -177,8 +177,6 @@ def _data(material: Material) -> pl.DataFrame:
 
 
 def _refused(material: Material) -> list[Any]:
-    from mdaf_core.reporting.paper import paragraph
-
     return paragraph.not_comparable(material.comparison)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from mdaf_core.runs.progress import Cancelled
 from mdaf_core.runs.results import EpochMetrics
+from mdaf_core.runs.tracking import load_epochs
 from mdaf_core.studies.tuning.found import Tried, epoch_value, tried
 from mdaf_core.studies.tuning.search import Search
 
@@ -60,8 +61,6 @@ def judge(others: Sequence[Sequence[float]]) -> Callable[[Sequence[EpochMetrics]
 
 def figures(trials: Sequence[Tried]) -> list[list[float]]:
     """The figures by epoch of trials that ran to their end."""
-    from mdaf_core.runs.tracking import load_epochs
-
     found = []
     for one in trials:
         if one.state == "finished" and one.run_id:

@@ -10,6 +10,7 @@ import polars as pl
 
 from mdaf_core.analysis.compared import mark_legend
 from mdaf_core.analysis.margins import bp_words
+from mdaf_core.analysis.signed_rank import few_for_ranks
 from mdaf_core.analysis.significance import BP, intervals_as_they_are
 from mdaf_core.base.words import plural, some
 from mdaf_core.data.store.sample import sample_words
@@ -118,8 +119,6 @@ def over_seeds(comparison: StudyComparison) -> tuple[pl.DataFrame, list[str]]:
     Returns:
         One row a comparison with two seeds or more, and sentences on what so few seeds cannot show.
     """
-    from mdaf_core.analysis.signed_rank import few_for_ranks
-
     rows, sentences = [], []
     for c in comparison.configurations:
         t, ranks = c.difference_seeds, c.signed_rank

@@ -9,9 +9,10 @@ import polars as pl
 
 from mdaf_core.analysis.margins import AFTERWARDS, NO_MARGIN, Margin, bp_words
 from mdaf_core.analysis.plan import MARKS
-from mdaf_core.analysis.power import rounded
-from mdaf_core.analysis.significance import BP
+from mdaf_core.analysis.power import rounded, rows_needed, seeds_needed
+from mdaf_core.analysis.significance import BP, noise_floor
 from mdaf_core.data.store.schema import Split
+from mdaf_core.metrics.values import Undefined
 from mdaf_core.reporting.topics.comparison.frames import VERDICT_MARKS
 from mdaf_core.runs.metric_values import metric_of
 from mdaf_core.runs.tracking import RunRecord
@@ -39,9 +40,6 @@ def pair_tests(
         StudioError: the runs are not of the same rows; the message is the reason.
     """
     from mdaf_core.analysis.pairs import compare_runs
-    from mdaf_core.analysis.power import rows_needed, seeds_needed
-    from mdaf_core.analysis.significance import noise_floor
-    from mdaf_core.metrics.values import Undefined
     from mdaf_core.runs.groups import by_configuration
 
     groups = by_configuration(runs)
