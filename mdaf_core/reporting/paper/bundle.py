@@ -149,7 +149,7 @@ def results(material: Material) -> list[paragraph.Sentence]:
     material.require_runs()
     words = conditions.split_words(material.dataset)
     best = "" if material.best.missing else material.best.sentence
-    return paragraph.results_paragraph(material.study, material.comparison, words, material.conditions, best)
+    return list(paragraph.results_paragraph(material.study, material.comparison, words, material.conditions, best))
 
 
 def export_study(

@@ -38,7 +38,7 @@ SAID_ANYWAY = ("split", "seeds", "plan")
 
 def results_paragraph(
     study: Study, comparison: StudyComparison, split_words: str, conditions: Sequence[Condition] = (), best: str = ""
-) -> list[Sentence]:
+) -> Iterator[Sentence]:
     """What the comparison of a study shows, in sentences that never go beyond its verdicts.
 
     Args:
@@ -55,30 +55,24 @@ def results_paragraph(
     planned = len(study.pairs)
     counts = [len(c.values) for c in comparison.configurations]
     how_many = words.seeds(counts).replace("one seed", "1 seed") + (" each" if len(counts) > 1 else "")
-    out = [
-        Sentence(
-            f"On data set {study.dataset} ({split_words}), {plural(len(counts), 'configuration')} "
-            f"{'was' if len(counts) == 1 else 'were'} trained with {how_many} and evaluated on "
-            f"{rows}; the weights are those of the epoch with the best validation AUC (log loss where there is none).",
-            "counts of finished runs and rows",
-        )
-    ]
+    yield Sentence(
+        f"On data set {study.dataset} ({split_words}), {plural(len(counts), 'configuration')} "
+        f"{'was' if len(counts) == 1 else 'were'} trained with {how_many} and evaluated on "
+        f"{rows}; the weights are those of the epoch with the best validation AUC (log loss where there is none).",
+        "counts of finished runs and rows",
+    )
     if finished < planned:
-        out.append(
-            Sentence(
-                f"{planned - finished} of {planned} planned runs have not finished, or their {metric} is undefined; "
-                "they are left out.",
-                "counts of runs",
-            )
+        yield Sentence(
+            f"{planned - finished} of {planned} planned runs have not finished, or their {metric} is undefined; "
+            "they are left out.",
+            "counts of runs",
         )
     for condition in conditions:
         if condition.kind not in SAID_ANYWAY or (condition.grave and condition.kind == "split"):
-            out.append(Sentence(condition.sentence, f"condition of the study: {condition.kind}"))
+            yield Sentence(condition.sentence, f"condition of the study: {condition.kind}")
     if comparison.split == "val":
-        out.append(
-            Sentence(
-                "These rows also chose each run's epoch, so the figures are optimistic.", "the split that was compared"
-            )
+        yield Sentence(
+            "These rows also chose each run's epoch, so the figures are optimistic.", "the split that was compared"
         )
     refused = not_comparable(comparison)
     ranked = [c for c in comparison.configurations if c.summary and c not in refused]
@@ -89,16 +83,13 @@ def results_paragraph(
             edges = f"{top.mean.low:.4f} to {top.mean.high:.4f}"
             spread = f" (95% interval {edges}, which covers {top.mean.covers})"
         end = "highest" if registry.metric(comparison.metric).direction > 0 else "lowest"
-        out.append(
-            Sentence(
-                f"The {end} mean {metric} was that of {top.configuration}, {top.summary.mean:.4f}{spread}.",
-                "means over seeds; not a test",
-            )
+        yield Sentence(
+            f"The {end} mean {metric} was that of {top.configuration}, {top.summary.mean:.4f}{spread}.",
+            "means over seeds; not a test",
         )
         if best:
-            out.append(Sentence(best, "confidence set of the best, over seeds and users"))
-    out += _comparisons(comparison, metric)
-    return out
+            yield Sentence(best, "confidence set of the best, over seeds and users")
+    yield from _comparisons(comparison, metric)
 
 
 def not_comparable(comparison: StudyComparison) -> list[ComparedConfiguration]:
@@ -121,32 +112,29 @@ def verdicts(comparison: StudyComparison) -> list[Sentence]:
     return [sentence for sentence in found if sentence.source not in ASIDE]
 
 
-def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
+def _comparisons(comparison: StudyComparison, metric: str) -> Iterator[Sentence]:
     others = [c for c in comparison.configurations if c.configuration != comparison.reference]
-    out: list[Sentence] = []
     if comparison.conditions is not None:
-        out += [
+        yield from (
             Sentence(text, "the study's plan and what departs from it") for text in comparison.conditions.sentences()
-        ]
+        )
     looked_at = [c for c in others if c.verdict == "interim" and c.difference is not None]
     if looked_at:
         figures = "; ".join(f"{c.configuration}, {c.interim}: {_figures(c)}" for c in looked_at)
-        out.append(Sentence(f"At this interim look, without a verdict: {figures}.", "differences so far; not a test"))
+        yield Sentence(f"At this interim look, without a verdict: {figures}.", "differences so far; not a test")
     single = [c for c in others if c.verdict == ONE_SEED]
     if single:
-        out.append(
-            Sentence(
-                f"With one seed the variance over seeds is unknown, so nothing is claimed about "
-                f"{listed([c.configuration for c in single])} against {comparison.reference}.",
-                "the number of shared seeds",
-            )
+        yield Sentence(
+            f"With one seed the variance over seeds is unknown, so nothing is claimed about "
+            f"{listed([c.configuration for c in single])} against {comparison.reference}.",
+            "the number of shared seeds",
         )
     for entry in others:
         if entry.difference is not None and entry.verdict in ("better", "worse", "parity"):
             found = _verdict_sentence(entry, comparison, metric)
             marks = comparison.conditions.marks(entry.configuration) if comparison.conditions else []
             said = f" ({'; '.join(marks)})." if marks else "."
-            out.append(Sentence(f"{found.text.removesuffix('.')}{said}", found.source))
+            yield Sentence(f"{found.text.removesuffix('.')}{said}", found.source)
     unshown = [c for c in others if c.verdict == "not shown" and c.difference is not None]
     if unshown:
         names = listed([c.configuration for c in unshown])
@@ -154,42 +142,36 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
         figures = "; ".join(
             f"{c.configuration + ': ' if many else ''}{_figures(c)}, adjusted {_p(c.p_adjusted)}" for c in unshown
         )
-        out.append(
-            Sentence(
-                f"Neither a difference in {metric} from {comparison.reference} nor equivalence within "
-                f"{comparison.margin_words} was shown for {names} ({figures})."
-                if comparison.margin_bp is not None
-                else f"No difference in {metric} from {comparison.reference} was shown for {names} ({figures}).",
-                f"{_methods(unshown)}, two-sided{' and TOST' if comparison.margin_bp is not None else ''}",
-            )
+        yield Sentence(
+            f"Neither a difference in {metric} from {comparison.reference} nor equivalence within "
+            f"{comparison.margin_words} was shown for {names} ({figures})."
+            if comparison.margin_bp is not None
+            else f"No difference in {metric} from {comparison.reference} was shown for {names} ({figures}).",
+            f"{_methods(unshown)}, two-sided{' and TOST' if comparison.margin_bp is not None else ''}",
         )
     if others and not has_reference(comparison):
         reason = next((note for note in comparison.notes if note.startswith("The reference")), "Nothing was compared.")
-        out.append(Sentence(reason, "checks before the comparison"))
+        yield Sentence(reason, "checks before the comparison")
     for entry in not_comparable(comparison):
         reason = "; ".join(entry.notes) or "there is no figure to compare"
-        out.append(
-            Sentence(
-                f"{entry.configuration} was not compared with {comparison.reference}: {reason.rstrip('.')}.",
-                "checks before the comparison",
-            )
+        yield Sentence(
+            f"{entry.configuration} was not compared with {comparison.reference}: {reason.rstrip('.')}.",
+            "checks before the comparison",
         )
     if comparison.tests:
         clause = intervals_as_they_are(comparison.tests)
         as_they_are = f" ({clause})" if clause else ""
-        out.append(
-            Sentence(
-                f"Differences are means over seeds, paired by seed, with 95% intervals that cover "
-                f"{_covers(comparison)}{as_they_are}; p values are adjusted by Holm's method over "
-                f"{plural(comparison.tests, 'comparison')}. "
-                + (
-                    "No margin was set, so equivalence was not tested (1 bp = 0.0001)."
-                    if comparison.margin_bp is None
-                    else "Equivalence was tested by two one-sided tests against a margin of "
-                    f"{comparison.margin_words} (1 bp = 0.0001)."
-                ),
-                ASIDE[0],
-            )
+        yield Sentence(
+            f"Differences are means over seeds, paired by seed, with 95% intervals that cover "
+            f"{_covers(comparison)}{as_they_are}; p values are adjusted by Holm's method over "
+            f"{plural(comparison.tests, 'comparison')}. "
+            + (
+                "No margin was set, so equivalence was not tested (1 bp = 0.0001)."
+                if comparison.margin_bp is None
+                else "Equivalence was tested by two one-sided tests against a margin of "
+                f"{comparison.margin_words} (1 bp = 0.0001)."
+            ),
+            ASIDE[0],
         )
     if comparison.noise_floor is not None:
         below = [c.configuration for c in others if c.below_noise_floor]
@@ -199,8 +181,7 @@ def _comparisons(comparison: StudyComparison, metric: str) -> list[Sentence]:
             noun, verb = ("difference", "is") if len(below) == 1 else ("differences", "are")
             text += f"; the {noun} of {listed(below)} {verb} smaller than that"
         text += "."
-        out.append(Sentence(text, ASIDE[1]))
-    return out
+        yield Sentence(text, ASIDE[1])
 
 
 def _verdict_sentence(entry: ComparedConfiguration, comparison: StudyComparison, metric: str) -> Sentence:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mdaf_core.analysis.significance import LEVEL
@@ -39,7 +39,7 @@ def sentences(audit: Audit) -> dict[str, list[Sentence]]:
         "settings": _settings(audit.data_sets),
         "method": _method(audit),
     }
-    return {topic: told for topic, told in found.items() if told}
+    return {topic: told for topic, sentences in found.items() if (told := list(sentences))}
 
 
 def paragraph(audit: Audit) -> list[Sentence]:
@@ -47,7 +47,7 @@ def paragraph(audit: Audit) -> list[Sentence]:
     return [sentence for told in sentences(audit).values() for sentence in told]
 
 
-def _runs(audit: Audit) -> list[Sentence]:
+def _runs(audit: Audit) -> Iterator[Sentence]:
     source = f" ({audit.source})" if audit.source else ""
     source += f" in {audit.lines:,} lines" if audit.lines > audit.runs else ""
     kinds = audit.kinds
@@ -63,26 +63,21 @@ def _runs(audit: Audit) -> list[Sentence]:
         )
         if count
     ]
-    out = [
-        Sentence(
-            f"{plural(audit.runs, 'reported run')}{source}: {plural(kinds.cells, 'pair')} of a model and a "
-            f"data set, {plural(len(audit.data_sets), 'data set')}. The figures are reported, not computed here.",
-            "the table's lines",
-        ),
-        Sentence(f"Of these pairs are known: {listed(parts)}.", "the table's lines"),
-    ]
+    yield Sentence(
+        f"{plural(audit.runs, 'reported run')}{source}: {plural(kinds.cells, 'pair')} of a model and a "
+        f"data set, {plural(len(audit.data_sets), 'data set')}. The figures are reported, not computed here.",
+        "the table's lines",
+    )
+    yield Sentence(f"Of these pairs are known: {listed(parts)}.", "the table's lines")
     if kinds.conflicting:
-        out.append(
-            Sentence(
-                f"In {plural(len(kinds.conflicting), 'pair')} a seed has several figures, so that something else "
-                f"than the seed differs: {some(kinds.conflicting)}.",
-                "the table's seeds",
-            )
+        yield Sentence(
+            f"In {plural(len(kinds.conflicting), 'pair')} a seed has several figures, so that something else "
+            f"than the seed differs: {some(kinds.conflicting)}.",
+            "the table's seeds",
         )
-    return out
 
 
-def _seeds(found: BestOfSeeds) -> list[Sentence]:
+def _seeds(found: BestOfSeeds) -> Iterator[Sentence]:
     added = (
         f" The best seed lies {words.signed(found.best_would_add_bp)} bp from the mean, on average over "
         f"{plural(found.all_groups, 'pair')}: what showing it instead would add."
@@ -90,12 +85,12 @@ def _seeds(found: BestOfSeeds) -> list[Sentence]:
         else ""
     )
     if not found.all_groups:
-        return [
-            Sentence("No pair has two seeds or more, so what seeds would change is not known.", "the table's seeds")
-        ]
+        yield Sentence("No pair has two seeds or more, so what seeds would change is not known.", "the table's seeds")
+        return
     if not found.groups:
         text = "No shown figure (of a leaderboard or a paper) stands beside the seeds, so none can be a best seed's."
-        return [Sentence(text + added, "the table's columns")]
+        yield Sentence(text + added, "the table's columns")
+        return
     total = len(found.groups)
     counts = {group.seeds for group in found.groups}
     pairs = f"pairs with {words.seeds(list(counts))}"
@@ -105,124 +100,98 @@ def _seeds(found: BestOfSeeds) -> list[Sentence]:
         neither = total - found.means - found.untold
         told += [f"no seed's and not the mean in {neither}"] * bool(neither)
         text = f"Of {total} {pairs} the shown figure is {listed(told)}."
-        return [Sentence(text + added, _SHOWN)]
+        yield Sentence(text + added, _SHOWN)
+        return
     same = f"that of seed {found.seed}" if found.seed_in == found.of_a_seed else "that of one seed"
     most = f" (in {found.seed_in} that of seed {found.seed})" if 0 < found.seed_in < found.of_a_seed else ""
     rest = [f"the mean in {found.means}"] * bool(found.means)
     rest += [f"printed like every seed in {found.untold}"] * bool(found.untold)
     neither = total - found.of_a_seed - found.means - found.untold
     rest += [f"neither in {neither}"] * bool(neither)
-    out = [
-        Sentence(
-            f"In {found.of_a_seed} of {total} {pairs} the shown figure is {same}{most}"
-            f"{', ' + listed(rest) if rest else ', not the mean'}.",
-            _SHOWN,
-        ),
-        Sentence(
-            f"It is the best of its seeds in {found.best} of {found.of_a_seed}, where {found.expected:.1f} are "
-            f"expected of seeds chosen blindly (as many or more by chance: {scientific(found.chance)}).",
-            f"{_SHOWN}; binomial tail",
-        ),
-    ]
+    yield Sentence(
+        f"In {found.of_a_seed} of {total} {pairs} the shown figure is {same}{most}"
+        f"{', ' + listed(rest) if rest else ', not the mean'}.",
+        _SHOWN,
+    )
+    yield Sentence(
+        f"It is the best of its seeds in {found.best} of {found.of_a_seed}, where {found.expected:.1f} are "
+        f"expected of seeds chosen blindly (as many or more by chance: {scientific(found.chance)}).",
+        f"{_SHOWN}; binomial tail",
+    )
     if found.optimism_bp is not None:
-        out.append(
-            Sentence(
-                f"On average it is {abs(found.optimism_bp):.1f} bp {'better' if found.optimism_bp > 0 else 'worse'} "
-                f"than the mean over its seeds, at most {words.signed(found.largest_bp).removeprefix('+')} bp "
-                f"({found.largest}).",
-                f"{_SHOWN}; 1 bp = 0.0001",
-            )
+        yield Sentence(
+            f"On average it is {abs(found.optimism_bp):.1f} bp {'better' if found.optimism_bp > 0 else 'worse'} "
+            f"than the mean over its seeds, at most {words.signed(found.largest_bp).removeprefix('+')} bp "
+            f"({found.largest}).",
+            f"{_SHOWN}; 1 bp = 0.0001",
         )
-    return out
 
 
-def _test(found: ChosenOnTest) -> list[Sentence]:
-    out = []
+def _test(found: ChosenOnTest) -> Iterator[Sentence]:
     if not found.lines:
-        return [
-            Sentence("No line has validation figures, so how anything was chosen is not known.", "the table's columns")
-        ]
+        yield Sentence(
+            "No line has validation figures, so how anything was chosen is not known.", "the table's columns"
+        )
+        return
     if found.identical_sets:
-        out.append(
-            Sentence(
-                f"All {found.identical_in_sets:,} lines of {listed(found.identical_sets)} have validation "
-                "figures equal to their test figures: whatever was chosen there was chosen on test rows.",
-                "validation and test figures, line by line",
-            )
+        yield Sentence(
+            f"All {found.identical_in_sets:,} lines of {listed(found.identical_sets)} have validation "
+            "figures equal to their test figures: whatever was chosen there was chosen on test rows.",
+            "validation and test figures, line by line",
         )
     others = found.identical - found.identical_in_sets
     if others:
-        out.append(
-            Sentence(
-                f"{others:,} of {found.lines - found.identical_in_sets:,} {'other ' * bool(found.identical_sets)}lines "
-                f"{'has' if others == 1 else 'have'} validation figures equal to the test figures.",
-                "validation and test figures, line by line",
-            )
+        yield Sentence(
+            f"{others:,} of {found.lines - found.identical_in_sets:,} {'other ' * bool(found.identical_sets)}lines "
+            f"{'has' if others == 1 else 'have'} validation figures equal to the test figures.",
+            "validation and test figures, line by line",
         )
     if not found.identical:
-        out.append(
-            Sentence(
-                f"No line of {found.lines:,} has validation figures equal to its test figures.",
-                "validation and test figures, line by line",
-            )
+        yield Sentence(
+            f"No line of {found.lines:,} has validation figures equal to its test figures.",
+            "validation and test figures, line by line",
         )
     told = found.shown_best_on_test + found.shown_best_on_validation + found.shown_neither
     if told:
-        out.append(
-            Sentence(
-                f"In {plural(told, 'pair')} the run best on validation and the run best on test differ in what "
-                f"would be shown: the shown figure is the best on test in {found.shown_best_on_test}, that best on "
-                f"validation in {found.shown_best_on_validation}, neither in {found.shown_neither}"
-                + (
-                    f" ({scientific(found.chance)} by chance, were both as likely)."
-                    if found.chance is not None
-                    else "."
-                ),
-                _SHOWN,
-            )
+        yield Sentence(
+            f"In {plural(told, 'pair')} the run best on validation and the run best on test differ in what "
+            f"would be shown: the shown figure is the best on test in {found.shown_best_on_test}, that best on "
+            f"validation in {found.shown_best_on_validation}, neither in {found.shown_neither}"
+            + (f" ({scientific(found.chance)} by chance, were both as likely)." if found.chance is not None else "."),
+            _SHOWN,
         )
     if found.shown_cells:
         none = f", like that of none of its runs in {found.of_no_run}" if found.of_no_run else ""
-        out.append(
-            Sentence(
-                f"Of {plural(found.shown_cells, 'pair')} with several runs the shown figure is printed like the "
-                f"best on test in {found.all_best_on_test}, like that of the run best on validation in "
-                f"{found.all_best_on_validation}{none}.",
-                _SHOWN,
-            )
+        yield Sentence(
+            f"Of {plural(found.shown_cells, 'pair')} with several runs the shown figure is printed like the "
+            f"best on test in {found.all_best_on_test}, like that of the run best on validation in "
+            f"{found.all_best_on_validation}{none}.",
+            _SHOWN,
         )
     if found.selections and found.gain_bp is not None:
-        out.append(
-            Sentence(
-                f"Choosing among a pair's runs by the test instead of by validation changes the figure in "
-                f"{len(found.selections):,} of {plural(found.cells, 'pair')} with several, by "
-                f"{words.signed(found.gain_bp)} bp on average, at most {words.signed(found.largest_gain_bp)} bp "
-                f"({found.largest_gain}).",
-                "test figures of the run best on validation and of the run best on test",
-            )
+        yield Sentence(
+            f"Choosing among a pair's runs by the test instead of by validation changes the figure in "
+            f"{len(found.selections):,} of {plural(found.cells, 'pair')} with several, by "
+            f"{words.signed(found.gain_bp)} bp on average, at most {words.signed(found.largest_gain_bp)} bp "
+            f"({found.largest_gain}).",
+            "test figures of the run best on validation and of the run best on test",
         )
-    return out
 
 
-def _survives(data_sets: Sequence[DataSetFound]) -> list[Sentence]:
-    out = [Sentence(of_data_set(found), _TESTS) for found in data_sets if found.leads]
+def _survives(data_sets: Sequence[DataSetFound]) -> Iterator[Sentence]:
+    yield from [Sentence(of_data_set(found), _TESTS) for found in data_sets if found.leads]
     ranked = [found for found in data_sets if not found.leads and found.rank_correlation is not None]
     if ranked:
         each = "; ".join(f"{found.name} {_correlation(found)} ({found.ranked} models)" for found in ranked)
-        out.append(
-            Sentence(f"Rank correlation of the shown order and the order of {ranked[0].ranked_by}: {each}.", _SHOWN)
-        )
+        yield Sentence(f"Rank correlation of the shown order and the order of {ranked[0].ranked_by}: {each}.", _SHOWN)
     alone = [found.name for found in data_sets if not found.leads]
     if alone:
         several = "each" if len(alone) > 1 else "it"
-        out.append(
-            Sentence(
-                f"On {some(alone, 8)} no two models have two seeds: {several} gives no difference that could be "
-                "tested, whatever its size.",
-                "the table's seeds",
-            )
+        yield Sentence(
+            f"On {some(alone, 8)} no two models have two seeds: {several} gives no difference that could be "
+            "tested, whatever its size.",
+            "the table's seeds",
         )
-    return out
 
 
 def of_data_set(found: DataSetFound) -> str:
@@ -283,14 +252,13 @@ def _digits(found: DataSetFound) -> int:
     return 1 if found.metric.in_bp else 4
 
 
-def _settings(data_sets: Sequence[DataSetFound]) -> list[Sentence]:
-    out = []
+def _settings(data_sets: Sequence[DataSetFound]) -> Iterator[Sentence]:
     uneven = [found for found in data_sets if found.budget is not None]
     if not uneven:
         most = max((entry.settings for found in data_sets for entry in found.entries), default=1)
         if most > 1:
-            out.append(Sentence(f"Every model was given {most} settings.", "the table's settings"))
-        return out
+            yield Sentence(f"Every model was given {most} settings.", "the table's settings")
+        return
     for found in uneven:
         counts = sorted(entry.settings for entry in found.entries)
         text = (
@@ -306,27 +274,22 @@ def _settings(data_sets: Sequence[DataSetFound]) -> list[Sentence]:
             )
             if found.budget_rank_correlation is not None:
                 text += f", rank correlation of both orders {found.budget_rank_correlation:.2f}"
-        out.append(Sentence(f"{text}.", "settings of each model; order statistics of validation and test figures"))
-    return out
+        yield Sentence(f"{text}.", "settings of each model; order statistics of validation and test figures")
 
 
-def _method(audit: Audit) -> list[Sentence]:
+def _method(audit: Audit) -> Iterator[Sentence]:
     if not any(found.leads for found in audit.data_sets):
-        return []
-    out = [
-        Sentence(
-            "Means over seeds are compared by t tests, paired by seed where models share seeds, with p values adjusted "
-            f"by Holm's method over the comparisons of a data set, at {1 - LEVEL:.0%}; they cover other seeds on these "
-            "test rows, not other rows, and their 95% intervals are not adjusted.",
-            "the method of the tests",
-        )
-    ]
+        return
+    yield Sentence(
+        "Means over seeds are compared by t tests, paired by seed where models share seeds, with p values adjusted "
+        f"by Holm's method over the comparisons of a data set, at {1 - LEVEL:.0%}; they cover other seeds on these "
+        "test rows, not other rows, and their 95% intervals are not adjusted.",
+        "the method of the tests",
+    )
     if any(found.leads and found.chosen for found in audit.data_sets):
-        out.append(
-            Sentence(
-                "The best mean is picked by the figures that are tested, so its lead is rather too large.",
-                "the method of the tests",
-            )
+        yield Sentence(
+            "The best mean is picked by the figures that are tested, so its lead is rather too large.",
+            "the method of the tests",
         )
     margins = dict.fromkeys(found.margin_words for found in audit.data_sets if found.margin is not None)
     if not margins:
@@ -336,7 +299,7 @@ def _method(audit: Audit) -> list[Sentence]:
     else:
         each = "; ".join(f"{found.name} {found.margin_words}" for found in audit.data_sets if found.margin is not None)
         text = f"Parity is tested by two one-sided tests within: {each}."
-    return [*out, Sentence(text, "the margin of parity")]
+    yield Sentence(text, "the margin of parity")
 
 
 def scientific(p: float | None) -> str:
