@@ -18,15 +18,11 @@ class NotApplicable(Exception):
     """The check has nothing to look at in this model; the text says why."""
 
 
-class Faults(list[str]):
-    """The faults that a check collects, and notes beside them."""
-
-    def __init__(self, faults: Iterable[str] = ()) -> None:
-        super().__init__(faults)
-        self.notes: list[str] = []
+class Note(str):
+    """What deserves a look and is no fault."""
 
 
-Look = Callable[["Subject"], Faults]
+Look = Callable[["Subject"], Iterable[str]]
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,7 @@ class Check:
 
     Attributes:
         name: as findings name it; title: what holds where it passes.
-        look: the faults of a model; none where it passes.
+        look: the faults of a model, none where it passes, and notes.
         kinds: of what models it is a check: networks, models that are grown as trees, or both.
     """
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from mdaf_core.models.base import GatedModel
-from mdaf_core.testing.base import Faults, NotApplicable, check, largest_difference, tolerance
+from mdaf_core.testing.base import NotApplicable, check, largest_difference, tolerance
 from mdaf_core.testing.data import clone, others_replaced, without_histories
 from mdaf_core.testing.subject import Subject, answer, ask
 
 
 @check("history", "It reads histories where it says so, and only there.")
-def history(subject: Subject) -> Faults:
+def history(subject: Subject) -> Iterable[str]:
     """A model that declares histories must move with them; one that declares none gets none, and must not move where
     there are some."""
     if not subject.data.meta.history_fields:
@@ -26,23 +28,27 @@ def history(subject: Subject) -> Faults:
     if subject.config.reads_history:
         before = ask(model, rows)
         if any(_apart(before, ask(model, given)) for given in (other, without_histories(rows))):
-            return Faults()
-        return Faults([
+            return
+        yield (
             f"{kind} declares that it reads histories (reads_history, which is True unless it says False), and "
-             f"no event ever "
+            f"no event ever "
             "moves its prediction: set reads_history = False, or read batch.history."
-        ])  # fmt: skip
+        )
+        return
     try:
         moves = _apart(ask(model, rows), ask(model, other))
     except Exception as error:
-        return Faults(
-            [f"{kind} declares reads_history = False, and reads a batch's history all the same: {subject.said(error)}"]
+        yield (
+            f"{kind} declares reads_history = False, and reads a batch's history all the same: {subject.said(error)}"
         )
+        return
     if moves:
-        return Faults([f"{kind} declares reads_history = False, and its prediction moves with the history (by "
+        yield (
+            f"{kind} declares reads_history = False, and its prediction moves with the history (by "
             f"{moves:.2g}): in a run it "
-                       "finds none. Set reads_history = True."])  # fmt: skip
-    return Faults()
+            "finds none. Set reads_history = True."
+        )
+        return
 
 
 def _apart(first: Tensor, second: Tensor) -> float:
@@ -51,49 +57,50 @@ def _apart(first: Tensor, second: Tensor) -> float:
 
 
 @check("gate", "g is a weight: in [0, 1], replaceable, and the answer from the branches' vectors is the prediction.")
-def gate(subject: Subject) -> Faults:
+def gate(subject: Subject) -> Iterable[str]:
     model, rows = subject.restored(moved=True), subject.batch()
     kind, output = type(model).__name__, answer(subject.restored(moved=True), rows)
     if not subject.config.gated:
         if output.gate_B is not None:
-            return Faults([f"{kind} returns Output.gate_B, and its configuration says that it "
+            yield (
+                f"{kind} returns Output.gate_B, and its configuration says that it "
                 f"{subject.config.lacks_gate}: Gates would not "
-                           "show it. Make the network a GatedModel and let lacks_gate return an empty "
-                           "text."])  # fmt: skip
+                "show it. Make the network a GatedModel and let lacks_gate return an empty "
+                "text."
+            )
+            return
         if not isinstance(model, GatedModel):
             raise NotApplicable("It declares no gate.")
     if not isinstance(model, GatedModel):
-        return Faults(
-            [f"{kind} is declared as gated and is no GatedModel: derive it from mdaf_core.models.base.GatedModel."]
-        )
+        yield f"{kind} is declared as gated and is no GatedModel: derive it from mdaf_core.models.base.GatedModel."
+        return
     with torch.inference_mode():
         static_BD, sequential_BD = (v.clone() for v in model.branches(clone(rows)))
-        found = Faults(_branches(model, static_BD, sequential_BD, output.logit_B, subject))
+        yield from _branches(model, static_BD, sequential_BD, output.logit_B, subject)
         if subject.config.gated:
-            found += _gate(model, static_BD, sequential_BD, subject)
-    return found
+            yield from _gate(model, static_BD, sequential_BD, subject)
 
 
 def _branches(
     model: GatedModel, static_BD: Tensor, sequential_BD: Tensor, logit_B: Tensor, subject: Subject
-) -> list[str]:
-    name, found = type(model).__name__, []
+) -> Iterable[str]:
+    name = type(model).__name__
     if static_BD.shape != sequential_BD.shape or static_BD.dim() != 2 or len(static_BD) != len(logit_B):
-        return [
+        yield (
             f"{name}.branches returns {tuple(static_BD.shape)} and {tuple(sequential_BD.shape)}: return two "
             f"(rows, D) of one width."
-        ]
+        )
+        return
     if gap := _apart(logit_B, model.fuse(static_BD, sequential_BD).logit_B):
-        found.append(
+        yield (
             f"{name}.fuse(*branches(batch)) is not forward(batch) (by up to {gap:.2g}): what Gates takes apart "
             f"is another model."
         )
     if gap := _apart(logit_B, model.answer(static_BD, sequential_BD)):
-        found.append(f"{name}.answer(static, sequential) is not forward(batch) (by up to {gap:.2g}).")
+        yield f"{name}.answer(static, sequential) is not forward(batch) (by up to {gap:.2g})."
     order = torch.arange(len(logit_B)).flip(0)
     if gap := _apart(logit_B[order], model.answer(static_BD[order], sequential_BD[order])):
-        found.append(f"{name}.answer depends on the other rows it is asked with (by up to {gap:.2g}).")
-    return found
+        yield f"{name}.answer depends on the other rows it is asked with (by up to {gap:.2g})."
 
 
 def _gate(model: GatedModel, static_BD: Tensor, sequential_BD: Tensor, subject: Subject) -> list[str]:

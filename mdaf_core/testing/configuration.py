@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from mdaf_core.base.errors import StudioError
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.schema import UNKNOWN
 from mdaf_core.models.registry import build_model
-from mdaf_core.testing.base import Faults, check
+from mdaf_core.testing.base import Note, check
 from mdaf_core.testing.data import LAYOUTS, GeneratedData, clone, take, without_histories
 from mdaf_core.testing.settings import choices, ends, limits, unlimited_below, with_setting
 from mdaf_core.testing.subject import Subject, answer, require_output, step_loss
@@ -21,54 +22,54 @@ HUGE = 710.0
 
 
 @check("builds", "It is built, predicts and takes a step of training.")
-def builds(subject: Subject) -> Faults:
+def builds(subject: Subject) -> Iterable[str]:
     """With its default settings, on the generated data: what nothing else can be examined without."""
     try:
         model = subject.build()
         answer(model.eval(), subject.batch())
         loss = step_loss(model.train(), subject.batch("train"))
     except Exception as error:
-        return Faults([f"The model does not run. {subject.said(error)}"])
+        yield f"The model does not run. {subject.said(error)}"
+        return
     if not isinstance(loss, torch.Tensor):
-        return Faults([f"{type(model).__name__}.loss returns a {type(loss).__name__}: return a tensor of one number."])
-    return Faults()
+        yield f"{type(model).__name__}.loss returns a {type(loss).__name__}: return a tensor of one number."
+        return
 
 
 @check("settings", "Every setting is described, and its limits hold.", kinds="both")
-def settings(subject: Subject) -> Faults:
+def settings(subject: Subject) -> Iterable[str]:
     """The smallest and largest values and each choice build and answer; settings that do not go together are refused
     by the configuration, not by an error later. The configuration survives being written as JSON."""
-    found, config = Faults(), subject.config
+    config = subject.config
     kind = type(config).__name__
     try:
         type(config)()
     except ValidationError as error:
-        found.append(
+        yield (
             f"{kind}() cannot be made without settings ({error.error_count()} are missing or wrong): give every "
             f"field a default."
         )
     try:
         if type(config).model_validate_json(config.model_dump_json()) != config:
-            found.append(f"{kind} written as JSON and read again is another configuration: use fields that JSON holds.")
+            yield f"{kind} written as JSON and read again is another configuration: use fields that JSON holds."
     except (ValidationError, ValueError) as error:
-        found.append(f"{kind} does not survive JSON, as which runs are stored: {subject.said(error)}")
+        yield f"{kind} does not survive JSON, as which runs are stored: {subject.said(error)}"
     for path, info, value in limits(config):
         if not info.description:
-            found.append(
+            yield (
                 f"Setting {path} of {kind} has no description: Field({value!r}, description=…) is what forms "
                 f"and help show."
             )
         if subject.grown:
             continue
         for which, end in ends(info, value).items():
-            found += _works(subject, path, end, f"its {which} value", allocate=which == "smallest")
+            yield from _works(subject, path, end, f"its {which} value", allocate=which == "smallest")
         if unlimited_below(info):
             for low in (-1, 0):
-                found += _works(subject, path, low, f"{low}, which nothing forbids,")
+                yield from _works(subject, path, low, f"{low}, which nothing forbids,")
     if not subject.grown:
         for path, value in choices(config):
-            found += _works(subject, path, value, "a choice")
-    return found
+            yield from _works(subject, path, value, "a choice")
 
 
 def _works(subject: Subject, path: str, value: Any, words: str, allocate: bool = True) -> list[str]:
@@ -94,10 +95,10 @@ def _works(subject: Subject, path: str, value: Any, words: str, allocate: bool =
 
 
 @check("inputs", "Every input that data may hold gives a finite logit.")
-def inputs(subject: Subject) -> Faults:
+def inputs(subject: Subject) -> Iterable[str]:
     """Numbers of 0, missing (NaN) and huge; ids that training never saw; one row; rows without events, with one, with
     more than are kept."""
-    found, model, rows = Faults(), subject.restored(), subject.batch()
+    model, rows = subject.restored(), subject.batch()
     cases: dict[str, Batch] = {
         "as they are": rows,
         "of one row alone": take(rows, [0]),
@@ -134,23 +135,19 @@ def inputs(subject: Subject) -> Faults:
                 else:
                     finite = answer(model.eval(), given).logit_B
             except Exception as error:
-                found.append(f"A batch {words} fails{' in training' if training else ''}: {subject.said(error)}")
+                yield f"A batch {words} fails{' in training' if training else ''}: {subject.said(error)}"
                 break
             if not bool(torch.isfinite(finite).all()):
                 bad = int((~torch.isfinite(finite)).sum())
                 what = "the loss is not finite" if training else f"{bad} of {len(given)} logits are not finite"
-                found.append(
-                    f"In a batch {words} {what}: guard against it (nan_to_num, a clamp, a length of at least 1)."
-                )
+                yield f"In a batch {words} {what}: guard against it (nan_to_num, a clamp, a length of at least 1)."
                 break
-    return found
 
 
 @check("data", "It works on every kind of data, or refuses it with a sentence.")
-def data(subject: Subject) -> Faults:
+def data(subject: Subject) -> Iterable[str]:
     """Data without numbers, categories, histories, users, or with numbers alone: one step of training and a prediction,
     or a StudioError when built that says what is missing."""
-    found = Faults()
     for layout in LAYOUTS:
         made = GeneratedData(layout)
         spec = made.meta.features()
@@ -167,8 +164,7 @@ def data(subject: Subject) -> Faults:
         except Exception as error:
             said = f"On data with {layout} the model fails: {subject.said(error)} "
             said += "Handle it, or raise a StudioError in __init__ that says what it needs."
-            (found.notes if layout in _ODD else found).append(said)
-    return found
+            yield Note(said) if layout in _ODD else said
 
 
 _ODD = ("no users and no history", "numbers alone")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.batches.shapes import Shape
 from mdaf_core.models.layers import Table
 from mdaf_core.models.summary import count_parameters, multiply_adds, probe
-from mdaf_core.testing.base import Faults, check
+from mdaf_core.testing.base import Note, check
 from mdaf_core.testing.data import with_lengths
 from mdaf_core.testing.subject import TRAINING, Subject, step_loss
 from mdaf_core.training.optimizer import build_optimizer
@@ -39,30 +40,28 @@ themselves."""
 
 
 @check("cost", "Parameters and multiply-adds are counted.")
-def cost(subject: Subject) -> Faults:
+def cost(subject: Subject) -> Iterable[str]:
     """The forecast, made without allocating and on tiny vocabularies, against the built model; operators that multiply
     and that the counter does not see."""
-    found = Faults()
     model, kind = subject.build(), type(subject.build()).__name__
     real = sum(p.numel() for p in model.parameters())
     try:
         counted = count_parameters(subject.config, subject.features)
     except Exception as error:
-        return Faults(
-            [
-                f"The model cannot be built without memory (torch.device('meta')), which counts its parameters: "
-                f"{subject.said(error)}"
-            ]
+        yield (
+            f"The model cannot be built without memory (torch.device('meta')), which counts its parameters: "
+            f"{subject.said(error)}"
         )
+        return
     if counted.total != real:
-        found.append(
+        yield (
             f"{kind} has {real:,} parameters and {counted.total:,} are counted before it is built: build the "
             f"same every time."
         )
     plain = [n for n, m in model.named_modules() if isinstance(m, nn.Embedding) and not isinstance(m, Table)
              and m.num_embeddings in subject.features.categorical.values()]  # fmt: skip
     if plain:
-        found.notes.append(
+        yield Note(
             f"{', '.join(plain[:3])}: nn.Embedding counts as dense weights and is decayed as such, and an "
             f"unknown id's vector "
             "starts at random. mdaf_core.models.layers.Table is the program's own."
@@ -72,23 +71,19 @@ def cost(subject: Subject) -> Faults:
         multiply_adds(subject.config, subject.features, length)
         small, batch = probe(subject.config, subject.features, length)
     except Exception as error:
-        return Faults(
-            [
-                *found,
-                f"With vocabularies of three codes, on which the cost is counted, the model fails: "
-                f"{subject.said(error)}",
-            ]
+        yield (
+            f"With vocabularies of three codes, on which the cost is counted, the model fails: {subject.said(error)}"
         )
+        return
     with _Operators(small) as seen, torch.no_grad():
         small.eval()(batch)
     for operator, place in sorted(seen.uncounted.items()):
-        found.append(
+        yield (
             f"The counter of multiply-adds does not see {operator} {place}: what the model costs is told too "
             f"low. Write it as a matrix "
             "product, register a formula (torch.utils.flop_counter.register_flop_formula), or give the module "
             "multiply_adds_per_event()."
         )
-    return found
 
 
 class _Operators(TorchDispatchMode):
@@ -122,7 +117,7 @@ class _Operators(TorchDispatchMode):
 
 
 @check("memory", "The forecast of memory holds.")
-def memory(subject: Subject) -> Faults:
+def memory(subject: Subject) -> Iterable[str]:
     """The forecast for a training against what torch's allocator counts in a step and an evaluation step of the small
     data, at two batch sizes: it must hold where it is made from few rows for many."""
     forecasts, measured = [], []
@@ -133,18 +128,18 @@ def memory(subject: Subject) -> Faults:
     ratio = forecasts[-1] / measured[-1]
     low, high = MEMORY_RATIO
     if low <= ratio <= high:
-        return Faults()
+        return
     growth = math.log(measured[-1] / measured[0]) / math.log(4)
     why = (
         f" Memory grows with the batch to the power of {growth:.1f}: something is as large as the batch squared."
         if ratio < low and growth > 1.15
         else " What is allocated depends on more than rows and events, such as ids or the longest history."
     )
-    return Faults([
+    yield (
         f"For {MEMORY_ROWS} rows with {length} events the forecast is {forecasts[-1] / 1e6:.1f} MB and "
-         f"{measured[-1] / 1e6:.1f} MB "
+        f"{measured[-1] / 1e6:.1f} MB "
         f"were measured ({ratio:.2f} times; {low:g} to {high:g} is right).{why}"
-    ])  # fmt: skip
+    )
 
 
 def _measured(subject: Subject, rows: int, length: int) -> float:

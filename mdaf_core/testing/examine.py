@@ -11,7 +11,7 @@ from mdaf_core.models.base import ModelSettings
 from mdaf_core.ops.kernels import set_threads
 from mdaf_core.plugins import Plugin, using
 from mdaf_core.testing import capabilities, configuration, cost, learning, padding, repeats, rows, trees  # noqa: F401
-from mdaf_core.testing.base import CHECKS, Check, NotApplicable
+from mdaf_core.testing.base import CHECKS, Check, NotApplicable, Note
 from mdaf_core.testing.report import ORDER, Examination, Finding
 from mdaf_core.testing.subject import Subject
 
@@ -67,8 +67,8 @@ def _look(check: Check, subject: Subject) -> Finding:
     start = time.perf_counter()
     notes: list[str] = []
     try:
-        faults = check.look(subject)
-        sentences, notes = list(faults), faults.notes
+        said = list(check.look(subject))
+        sentences, notes = [[one for one in said if isinstance(one, Note) is note] for note in (False, True)]
         state = "fail" if sentences else "pass"
     except NotApplicable as why:
         sentences, state = [str(why)], "not applicable"

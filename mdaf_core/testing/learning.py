@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import CodeType
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mdaf_core.models.base import CTRModel, Output
 from mdaf_core.models.layers import NumericVectors
-from mdaf_core.testing.base import Faults, check
+from mdaf_core.testing.base import check
 from mdaf_core.testing.settings import choices, with_setting
 from mdaf_core.testing.subject import Subject, Trained, python_randomness, require_output
 
@@ -28,10 +28,10 @@ THE_CALL = (
 
 
 @check("gradients", "Every parameter gets a gradient.")
-def gradients(subject: Subject) -> Faults:
+def gradients(subject: Subject) -> Iterable[str]:
     """Over a few steps of training, with the settings given and with each other choice; rows of a table that no id of
     the data reads do not count."""
-    found, model = Faults(), subject.build()
+    model = subject.build()
     frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
     dead = _dead(subject, subject.trained, model)
     others = dict(_other_settings(subject))
@@ -39,33 +39,33 @@ def gradients(subject: Subject) -> Faults:
         where = [setting for setting, alive in others.items() if any(_within(n, name) for n in alive[1])]
         only = f" It gets one with {where[0]}: build it only there." if where else ""
         also = "" if where else " Let it enter the logit or the loss, or delete it."
-        found.append(f"{_parameter(name, model)} gets no gradient in {len(subject.trained.touched) and 'any of the'} "
-                     f"steps of training.{only}{also}")  # fmt: skip
+        yield (
+            f"{_parameter(name, model)} gets no gradient in {len(subject.trained.touched) and 'any of the'} "
+            f"steps of training.{only}{also}"
+        )
     for name in _by_module(frozen, model):
-        found.append(
+        yield (
             f"{_parameter(name, model)} is frozen (requires_grad=False): no step moves it. "
             "Make a constant a buffer (register_buffer), or let it learn."
         )
     for setting, (silent, _) in others.items():
         for name in sorted(silent - dead):
-            found.append(f"With {setting}, {name} gets no gradient: build it only where it is used.")
+            yield f"With {setting}, {name} gets no gradient: build it only where it is used."
     for tensor in subject.trained.unregistered:
-        found.append(
+        yield (
             f"{_place_of(tensor, subject)} learns by its gradient and is no parameter of the model: the "
             f"optimiser never "
             "moves it and it is not saved. Keep modules in nn.ModuleList or nn.ModuleDict, tensors in nn.Parameter."
         )
     for name in sorted(subject.trained.late):
-        found.append(
-            f"Parameter {name} is made after the model was built: the optimiser does not know it. Make it in __init__."
-        )
-    found += [
+        said = f"Parameter {name} is made after the model was built: the optimiser does not know it."
+        yield f"{said} Make it in __init__."
+    yield from (
         f"{place} holds a module that is not registered: its weights are neither trained nor saved. "
         "Use nn.ModuleList or nn.ModuleDict."
         for place in _hidden_modules(model)
         if not subject.trained.unregistered
-    ]
-    return found
+    )
 
 
 def _dead(subject: Subject, trained: Trained, model: CTRModel) -> set[str]:
@@ -155,12 +155,11 @@ def _plain_attributes(model: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 @check("loss", "The loss that is written is the loss that trains.")
-def loss(subject: Subject) -> Faults:
+def loss(subject: Subject) -> Iterable[str]:
     """`loss(output, target_B)` is what the trainer calls: what looks like a loss is called, and what it returns is a
     number that depends on the targets and through which the outputs learn."""
-    found = Faults()
     model = subject.build(1)
-    found += _never_called(model, subject)
+    yield from _never_called(model, subject)
     model = subject.restored().train()
     batch = subject.batch("train")
     torch.manual_seed(0)
@@ -171,43 +170,37 @@ def loss(subject: Subject) -> Faults:
     value = model.loss(_with(output, leaves), target_B)
     written = f"{type(model).__name__}.loss"
     if not isinstance(value, Tensor):
-        return Faults(
-            [*found, f"{written} returns a {type(value).__name__}, not a tensor: the trainer cannot learn from it."]
-        )
+        yield f"{written} returns a {type(value).__name__}, not a tensor: the trainer cannot learn from it."
+        return
     if value.dim():
-        return Faults(
-            [*found, f"{written} returns a tensor of shape {tuple(value.shape)}: return one number, such as its mean."]
-        )
+        yield f"{written} returns a tensor of shape {tuple(value.shape)}: return one number, such as its mean."
+        return
     if not torch.isfinite(value):
-        return Faults([*found, f"{written} returns {float(value.detach())} on usual data."])
+        yield f"{written} returns {float(value.detach())} on usual data."
+        return
     if not value.requires_grad:
-        return Faults(
-            [
-                *found,
-                f"{written} returns a tensor cut off from the model (detached, or a constant): nothing learns from it.",
-            ]
-        )
+        yield f"{written} returns a tensor cut off from the model (detached, or a constant): nothing learns from it."
+        return
     grads = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
     learns = {name for name, g in zip(leaves, grads, strict=True) if g is not None and bool(g.any())}
     if not learns:
-        found.append(
+        yield (
             f"{written} returns a number through which nothing of the output learns: its terms are detached or "
             f"constant."
         )
     for name in [n for n in leaves if n not in learns]:
         if _depends(model, output, leaves, name, target_B, 0.01):
-            found.append(
+            yield (
                 f"{written} reads Output.{name} and nothing learns from it there: that term is detached "
                 f"(detach, item, no_grad)."
             )
         elif name.startswith("parts[") and not _depends(model, output, leaves, name, target_B, 1.0):
-            found.append(
+            yield (
                 f"Output.{name} does not enter {written}: it is made and never used. Add it to the loss, or "
                 f"leave it out."
             )
     if learns and not _depends_on_target(model, output, target_B):
-        found.append(f"{written} does not depend on target_B: the labels do not enter the training.")
-    return found
+        yield f"{written} does not depend on target_B: the labels do not enter the training."
 
 
 def _leaves(output: Output) -> dict[str, Tensor]:

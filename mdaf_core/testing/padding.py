@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.schema import FIRST_ID, FeatureSpec
 from mdaf_core.models.base import CTRModel
-from mdaf_core.testing.base import Faults, check, largest_difference, tolerance
+from mdaf_core.testing.base import Note, check, largest_difference, tolerance
 from mdaf_core.testing.data import clone, take
 from mdaf_core.testing.subject import Subject
 
@@ -29,10 +30,9 @@ _SIZE_AT = {aten.zeros.default: 0, aten.full.default: 0, aten.new_zeros.default:
 
 
 @check("padding", "Nothing depends on padding.")
-def padding(subject: Subject) -> Faults:
+def padding(subject: Subject) -> Iterable[str]:
     """Rows of a table that are looked up whatever the ids are (the padding's vector) get another value; so do places of
     a padded tensor that nothing was written to, and there are more of them; a row stands beside a longer history."""
-    found = Faults()
     model, rows = subject.restored(moved=True), subject.batch()
     before = _ask(model, rows)
     for name, vectors in _constant_rows(model, subject, rows).items():
@@ -44,7 +44,7 @@ def padding(subject: Subject) -> Faults:
         with torch.no_grad():
             weight.copy_(kept)
         if (gap := largest_difference(before, after)) > tolerance(before, after):
-            found.append(
+            yield (
                 f"The vector of padding, {name}[{', '.join(map(str, vectors[:3]))}], enters predictions (they "
                 f"move by up to "
                 f"{gap:.2g} when it changes): mask the places behind a history's end."
@@ -58,12 +58,12 @@ def padding(subject: Subject) -> Faults:
         shapes = " and ".join(str(tuple(shape)) for shape in noise.filled[:2])
         more = _with_more_padding(model, rows, row_by_row)
         if more is None:
-            found.notes.append(
+            yield Note(
                 f"What stands in the padding of a tensor {shapes} enters predictions, unless it is zero; whether zeros "
                 "do could not be tried. Mask padded places."
             )
         elif (gap := largest_difference(before, more)) > tolerance(before, more):
-            found.append(
+            yield (
                 f"The padding of a tensor {shapes} enters predictions (they move by up to {gap:.2g} when there "
                 f"is more of "
                 "it): leave padded places out of means, attention and last steps (a mask, or the true lengths)."
@@ -75,13 +75,12 @@ def padding(subject: Subject) -> Faults:
         for row in short:
             apart = _ask(model, take(rows, [row])), _ask(model, take(rows, [row, longest]))[:1]
             if (gap := largest_difference(*apart)) > tolerance(*apart):
-                found.append(
+                yield (
                     f"A row with {lengths[row]} events is predicted otherwise beside one with "
                     f"{lengths[longest]} (by {gap:.2g}): "
                     "the padding up to the longest history of the batch enters, or the other row does."
                 )
                 break
-    return found
 
 
 def _ask(model: CTRModel, rows: Batch) -> Tensor:
@@ -183,10 +182,37 @@ class _Noise(TorchDispatchMode):
         filled: shapes of those tensors.
     """
 
-    _WRITES = ("copy_", "index_put_", "index_put", "index_copy_", "index_copy", "_index_put_impl_", "masked_scatter_",
-               "slice_scatter", "select_scatter", "scatter_", "scatter")  # fmt: skip
-    _VIEWS = ("view", "slice", "select", "unsqueeze", "squeeze", "expand", "t", "transpose", "permute", "_unsafe_view",
-              "detach", "alias", "as_strided", "split", "unbind", "lift_fresh")  # fmt: skip
+    _WRITES = (
+        "copy_",
+        "index_put_",
+        "index_put",
+        "index_copy_",
+        "index_copy",
+        "_index_put_impl_",
+        "masked_scatter_",
+        "slice_scatter",
+        "select_scatter",
+        "scatter_",
+        "scatter",
+    )
+    _VIEWS = (
+        "view",
+        "slice",
+        "select",
+        "unsqueeze",
+        "squeeze",
+        "expand",
+        "t",
+        "transpose",
+        "permute",
+        "_unsafe_view",
+        "detach",
+        "alias",
+        "as_strided",
+        "split",
+        "unbind",
+        "lift_fresh",
+    )
 
     def __init__(self, batch: Batch, row_by_row: bool):
         super().__init__()

@@ -6,7 +6,7 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,7 +25,7 @@ from mdaf_core.models.weights import load_model, save_weights
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.progress import Cancelled, Monitor, Progress
 from mdaf_core.runs.results import EpochMetrics
-from mdaf_core.testing.base import Faults, check, largest_difference
+from mdaf_core.testing.base import check, largest_difference
 from mdaf_core.testing.data import clone, others_replaced, without_histories
 from mdaf_core.testing.subject import TRAINING, Subject, ask, python_randomness, step_loss
 
@@ -33,10 +33,10 @@ SEEDED = "Draw from torch's global generator (torch.rand, nn.Dropout), which the
 
 
 @check("state", "Nothing is kept between batches.")
-def state(subject: Subject) -> Faults:
+def state(subject: Subject) -> Iterable[str]:
     """A batch is predicted first, again, and after others: other rows, the same rows with other contents or histories,
     training batches. Answers must be the same bits, and the saved state must not move in evaluation."""
-    found = Faults()
+    found: list[str] = []
     rows = subject.batch()
     first = ask(subject.restored(), rows)
 
@@ -94,7 +94,7 @@ def state(subject: Subject) -> Faults:
     return found
 
 
-def _evaluation_in_training(subject: Subject, where: str) -> Faults:
+def _evaluation_in_training(subject: Subject, where: str) -> Iterable[str]:
     """What an evaluation leaves behind for the training that goes on."""
     logits = []
     for evaluated in (False, True):
@@ -103,15 +103,11 @@ def _evaluation_in_training(subject: Subject, where: str) -> Faults:
             ask(model, subject.batch("test"))
         torch.manual_seed(0)
         logits.append(model.train()(subject.batch("train")).logit_B.detach())
-    gap = largest_difference(*logits)
-    return Faults(
-        [
+    if gap := largest_difference(*logits):
+        yield (
             f"A training batch is answered otherwise after an evaluation (by up to {gap:.2g}): the model keeps "
             f"something of it.{where}"
-        ]
-        if gap
-        else []
-    )
+        )
 
 
 def _sizes(model: nn.Module) -> dict[str, int]:
@@ -168,9 +164,8 @@ def _equal(first: Tensor, second: Tensor | None) -> bool:
 
 
 @check("answers", "An answer is no matter of chance.")
-def answers(subject: Subject) -> Faults:
+def answers(subject: Subject) -> Iterable[str]:
     """The same weights and batch under other seeds, of torch and of Python, in a model built anew: the same bits."""
-    found = Faults()
     rows, model = subject.batch(), subject.restored()
     with python_randomness(1):
         first = ask(model, rows, seed=1)
@@ -178,16 +173,14 @@ def answers(subject: Subject) -> Faults:
         second = ask(model, rows, seed=2)
     if gap := largest_difference(first, second):
         place = place_of_difference_by_seed(model, rows)
-        found.append(
-            f"In evaluation an answer depends on chance (it moves by up to {gap:.2g} with the seed), {place}. {SEEDED}"
-        )
+        said = f"In evaluation an answer depends on chance (it moves by up to {gap:.2g} with the seed)"
+        yield f"{said}, {place}. {SEEDED}"
     elif gap := largest_difference(first, ask(subject.restored(seed=11), rows)):
         kept = _unsaved(subject)
-        found.append(
+        yield (
             f"Two models with the same weights predict otherwise (by up to {gap:.2g}): something beside the state_dict "
             f"was drawn, numbered or timed when they were built{kept}. Make it a parameter or a buffer."
         )
-    return found
 
 
 def place_of_difference_by_seed(model: CTRModel, rows: Batch) -> str:
@@ -211,10 +204,9 @@ def _unsaved(subject: Subject) -> str:
 
 
 @check("seed", "Every draw follows the seed of the run.")
-def seed(subject: Subject) -> Faults:
+def seed(subject: Subject) -> Iterable[str]:
     """Building, forward and loss draw from torch's global generator alone and do not set it; the same seed gives the
     same model and the same step."""
-    found = Faults()
     rows = subject.batch("train")
 
     def building(seed: int) -> CTRModel:
@@ -227,41 +219,35 @@ def seed(subject: Subject) -> Faults:
         return step_loss(model, clone(rows)).detach()
 
     for words, act in (("Building the model", building), ("A training step", stepping)):
-        found += _generators(words, act)
+        yield from _generators(words, act)
     with python_randomness(1):
         first, one = building(3).state_dict(), stepping(4)
     with python_randomness(2):
         second, two = building(3).state_dict(), stepping(4)
     different = [name for name, tensor in first.items() if not _equal(tensor, second.get(name))]
     if different:
-        found.append(f"Built twice with the same seed, {different[0]} starts otherwise: {SEEDED}")
+        yield f"Built twice with the same seed, {different[0]} starts otherwise: {SEEDED}"
     elif not torch.equal(one, two):
-        found.append(
-            f"The same step with the same seed has another loss ({float(one):.8g} and {float(two):.8g}): {SEEDED}"
-        )
-    return found
+        yield f"The same step with the same seed has another loss ({float(one):.8g} and {float(two):.8g}): {SEEDED}"
 
 
-def _generators(words: str, act: Callable[[int], Any]) -> Faults:
-    found, ends = Faults(), []
+def _generators(words: str, act: Callable[[int], Any]) -> Iterable[str]:
+    ends = []
     for number in (101, 202):
         python, vector = random.getstate(), np.random.get_state()[1].copy()  # type: ignore[index]
         act(number)
         ends.append(torch.get_rng_state())
         if random.getstate() != python:
-            found.append(f"{words} draws from Python's random, which the seed of a run does not set. {SEEDED}")
+            yield f"{words} draws from Python's random, which the seed of a run does not set. {SEEDED}"
             break
         if not np.array_equal(np.random.get_state()[1], vector):  # type: ignore[index]
-            found.append(
-                f"{words} draws from numpy's global random state, which the seed of a run does not set. {SEEDED}"
-            )
+            yield f"{words} draws from numpy's global random state, which the seed of a run does not set. {SEEDED}"
             break
     if len(ends) == 2 and torch.equal(ends[0], ends[1]):
-        found.append(
+        yield (
             f"{words} sets torch's seed (torch.manual_seed): every run then draws the same, whatever its seed. "
             f"Leave the seed to the run."
         )
-    return found
 
 
 @dataclass
@@ -276,10 +262,9 @@ class _Stop(Monitor):
 
 
 @check("resume", "A resumed training repeats an uninterrupted one bit for bit.")
-def resume(subject: Subject) -> Faults:
+def resume(subject: Subject) -> Iterable[str]:
     """Two epochs; one epoch, stopped, and gone on with from its checkpoint, as the trainer does it; where these differ,
     the two epochs again, which tells what is not repeated from what is not kept."""
-    found = Faults()
     with tempfile.TemporaryDirectory() as folder, python_randomness(1):
         whole, weights = fit(subject, Path(folder, "whole"))
         directory = Path(folder, "parts")
@@ -289,17 +274,16 @@ def resume(subject: Subject) -> Faults:
         resumed, weights_resumed = fit(subject, directory, epochs)
         difference = _difference(whole, resumed, weights, weights_resumed)
         if not difference:
-            return found
+            return
         again, weights_again = fit(subject, Path(folder, "again"))
         if repeated := _difference(whole, again, weights, weights_again):
-            found.append(f"Trained twice with the same seed, {repeated}: {SEEDED} Keep nothing outside of the model.")
-            return found
+            yield f"Trained twice with the same seed, {repeated}: {SEEDED} Keep nothing outside of the model."
+            return
         attribute = _attribute_that_moved(subject, subject.batch("train")) or _moved_in_training(subject)
-        found.append(
+        yield (
             f"Interrupted after an epoch and resumed, {difference}. What changes while training must be in parameters "
             f"or buffers, which the checkpoint keeps{f' (suspect: {attribute})' if attribute else ''}."
         )
-    return found
 
 
 def fit(
@@ -348,7 +332,7 @@ def _moved_in_training(subject: Subject) -> str:
 
 
 @check("weights", "Saved weights give the same predictions.")
-def weights(subject: Subject) -> Faults:
+def weights(subject: Subject) -> Iterable[str]:
     """Written as the program writes them and read into a model built anew: the same bits."""
     model, rows = subject.restored(), subject.batch()
     with tempfile.TemporaryDirectory() as folder:
@@ -359,24 +343,20 @@ def weights(subject: Subject) -> Faults:
             loaded = load_model(subject.config, subject.features, path)
         except (RuntimeError, StudioError) as error:
             said = " ".join(str(error).split())[:300]
-            return Faults([f"The weights cannot be saved and read again: {said}"])
-    gap = largest_difference(ask(model, rows), ask(loaded, rows))
-    kept = _unsaved(subject)
-    return Faults(
-        [
+            yield f"The weights cannot be saved and read again: {said}"
+            return
+    if gap := largest_difference(ask(model, rows), ask(loaded, rows)):
+        yield (
             f"Saved and read again, the model predicts otherwise (by up to {gap:.2g}): part of it is not in the "
-            f"state_dict{kept}."
-        ]
-        if gap
-        else []
-    )
+            f"state_dict{_unsaved(subject)}."
+        )
 
 
 @check("process", "Another process gives the same model.")
-def process(subject: Subject) -> Faults:
+def process(subject: Subject) -> Iterable[str]:
     """Built, trained a few steps and asked in a fresh Python with another hash seed: the same weights and answers."""
     if subject.elsewhere is None:
-        return Faults()
+        return
     done = subprocess.run(
         module_command("mdaf_core.testing.elsewhere"),
         input=subject.elsewhere,
@@ -386,16 +366,17 @@ def process(subject: Subject) -> Faults:
     )
     if done.returncode:
         last = [line for line in done.stderr.splitlines() if line.strip()][-1:] or ["no word"]
-        return Faults([f"In another process the model cannot be examined: {last[0][:300]}"])
+        yield f"In another process the model cannot be examined: {last[0][:300]}"
+        return
     mine, theirs = fingerprints(subject), dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
     different = [name for name, digest in mine.items() if theirs.get(name) != digest]
     if not different:
-        return Faults()
-    return Faults([
+        return
+    yield (
         f"In another process, {different[0]} is another one, with the same seed: something depends on the "
-         f"process, such as "
+        f"process, such as "
         "hash() of a text, the order of a set, id(), the time. A saved model would be read wrongly."
-    ])  # fmt: skip
+    )
 
 
 def fingerprints(subject: Subject) -> dict[str, str]:

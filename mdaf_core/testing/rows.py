@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields as fields_of
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.models.base import CTRModel
-from mdaf_core.testing.base import Faults, NotApplicable, check, largest_difference, tolerance
+from mdaf_core.testing.base import NotApplicable, check, largest_difference, tolerance
 from mdaf_core.testing.data import clone, others_replaced, take
 from mdaf_core.testing.places import place_of_difference
 from mdaf_core.testing.subject import Subject, ask, step_loss
@@ -28,29 +29,28 @@ def _apart(first: Tensor, second: Tensor) -> float:
 
 
 @check("batch", "No row depends on other rows of its batch when evaluating.")
-def batch(subject: Subject) -> Faults:
+def batch(subject: Subject) -> Iterable[str]:
     """Rows alone, in smaller and larger batches, in another order, beside rows that are far from usual."""
-    found = Faults()
     model, rows = subject.restored(moved=True), subject.batch()
     together = ask(model, rows)
     everything = range(len(rows))
     if whole := _mode_fault(model):
-        found.append(whole)
+        yield whole
 
     try:
         alone = torch.cat([ask(model, take(rows, [row])) for row in everything[:24]])
     except Exception as error:
-        found.append(f"{len(rows)} rows are predicted, and one row alone fails: {subject.said(error)} {REMEDY}")
+        yield f"{len(rows)} rows are predicted, and one row alone fails: {subject.said(error)} {REMEDY}"
         alone = together[:24]
     if gap := _apart(together[:24], alone):
-        found.append(f"A row alone is predicted otherwise than within {len(rows)} rows (by up to {gap:.2g}). {REMEDY}")
+        yield f"A row alone is predicted otherwise than within {len(rows)} rows (by up to {gap:.2g}). {REMEDY}"
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0)).tolist()
     if gap := _apart(together[order], ask(model, take(rows, order))):
-        found.append(f"In another order of the batch rows are predicted otherwise (by up to {gap:.2g}). {REMEDY}")
+        yield f"In another order of the batch rows are predicted otherwise (by up to {gap:.2g}). {REMEDY}"
     for size in (2, 7):
         parts = [ask(model, take(rows, list(everything[i : i + size]))) for i in range(0, 28, size)]
         if gap := _apart(together[:28], torch.cat(parts)):
-            found.append(
+            yield (
                 f"In batches of {size} rows are predicted otherwise than in one of {len(rows)} (by up to "
                 f"{gap:.2g}). {REMEDY}"
             )
@@ -60,16 +60,13 @@ def batch(subject: Subject) -> Faults:
     many = take(few, list(range(len(few))) * MANY[1])
     if gap := _apart(ask(model, few).repeat(MANY[1]), ask(model, many)):
         said = f"In a batch of {len(many)} rows they are predicted otherwise than in one of {len(few)}"
-        found.append(f"{said} (by up to {gap:.2g}). {REMEDY}")
+        yield f"{said} (by up to {gap:.2g}). {REMEDY}"
     kept_B = torch.zeros(len(rows), dtype=torch.bool)
     kept_B[len(rows) // 2 : len(rows) // 2 + 4] = True
     changed = others_replaced(rows, kept_B, subject.features)
     if gap := _apart(together[kept_B], ask(model, changed)[kept_B]):
         place = place_of_difference(model, rows, changed, kept_B)
-        found.append(
-            f"Rows are predicted otherwise beside other rows (by up to {gap:.2g}): they meet {place}. {REMEDY}"
-        )
-    return found
+        yield f"Rows are predicted otherwise beside other rows (by up to {gap:.2g}): they meet {place}. {REMEDY}"
 
 
 def _mode_fault(model: CTRModel) -> str:
@@ -102,10 +99,9 @@ def _next_event_replaced(subject: Subject, rows: Batch, half: int) -> Batch:
 
 
 @check("later", "Nothing depends on events after the row.")
-def later(subject: Subject) -> Faults:
+def later(subject: Subject) -> Iterable[str]:
     """Rows of a user stand one behind the other in the order of time: what comes behind a row's own events, the next
     row's, holds events later than the row. All that is behind is replaced, then the first event of it alone."""
-    found = Faults()
     model, rows = subject.restored(moved=True), subject.batch()
     before = ask(model, rows)
     for half in _places(rows):
@@ -113,7 +109,7 @@ def later(subject: Subject) -> Faults:
         changed = others_replaced(rows, kept_B, subject.features, seed=1)
         if gap := _apart(before[kept_B], ask(model, changed)[kept_B]):
             place = place_of_difference(model, rows, changed, kept_B)
-            found.append(
+            yield (
                 f"Rows are predicted otherwise when the rows behind them, with later events of the same users, "
                 f"change (by up to "
                 f"{gap:.2g}), {place}. A row's events end before cu_seqlens[b + 1]; read nothing from there on."
@@ -123,7 +119,7 @@ def later(subject: Subject) -> Faults:
             continue
         nearest = _next_event_replaced(subject, rows, half)
         if gap := _apart(before[:half], ask(model, nearest)[:half]):
-            found.append(
+            yield (
                 f"A row is predicted otherwise when the event right behind its history changes (by {gap:.2g}), "
                 f"{place_of_difference(model, rows, nearest, kept_B)}: an index or a mask is off by one at "
                 f"cu_seqlens[b + 1]."
@@ -132,26 +128,25 @@ def later(subject: Subject) -> Faults:
     for limit in (1, 5, 50, 200):
         reads = model.events_read(limit)
         if not isinstance(reads, int) or not 0 <= reads <= limit:
-            found.append(
+            yield (
                 f"events_read({limit}) returns {reads!r}: return a whole number from 0 to {limit}, the most "
                 f"that is allowed."
             )
             break
-    return found
 
 
 @check("causal", "What is declared causal reads nothing later in a user's log.")
-def causal(subject: Subject) -> Faults:
+def causal(subject: Subject) -> Iterable[str]:
     """A causal model may be given a user's log once, of which each row reads a slice (`Batch.slices`): behind the slice
     stand later events, which are replaced; and where each row's own events reach as far back, both must agree."""
     if not subject.config.causal:
         raise NotApplicable("It does not declare itself causal: each row is given its own events.")
-    found, model = Faults(), subject.restored(moved=True)
+    model = subject.restored(moved=True)
     chosen = subject.data.by_user("val", 48)
     shared = subject.data.shared_batch("val", chosen, WHOLE)
     before, own = ask(model, shared), ask(model, subject.data.batch("val", chosen, WHOLE))
     if (gap := largest_difference(before, own)) > 10 * tolerance(before, own):  # sums over a log, in another order
-        found.append(
+        yield (
             f"A user's log read once gives other predictions than each row's own events (by up to {gap:.2g}): a "
             f"row must read "
             "what its slice [begin_b, end_b) holds, and the encoder nothing but what came before."
@@ -168,20 +163,19 @@ def causal(subject: Subject) -> Faults:
         changed.gap_T[end:] += 1e6
         if gap := _apart(before[row : row + 1], ask(model, changed)[row : row + 1]):
             place = place_of_difference(model, shared, changed, torch.arange(len(chosen)) == row)
-            found.append(
+            yield (
                 f"A row is predicted otherwise when events of its user after it change (by {gap:.2g}), {place}: "
                 f"declare causal "
                 "only what makes of an event a function of it and those before."
             )
             break
-    return found
 
 
 @check("label", "No label reaches the input.")
-def label(subject: Subject) -> Faults:
+def label(subject: Subject) -> Iterable[str]:
     """Labels are flipped: of all rows and of each row's neighbours, when evaluating and when training; and of rows that
     were seen before."""
-    found = Faults()
+    found: list[str] = []
     model, rows = subject.restored(moved=True), subject.batch()
     flipped = clone(rows, label_B=1 - rows.label_B)
     if gap := _apart(ask(model, rows), ask(model, flipped)):
@@ -212,9 +206,8 @@ def label(subject: Subject) -> Faults:
     return found
 
 
-def _remembered(subject: Subject) -> Faults:
+def _remembered(subject: Subject) -> Iterable[str]:
     """Labels of rows seen before, in evaluation or by forward and loss without a step, that later predictions use."""
-    found = Faults()
     for evaluating in (True, False):
         answers = []
         for flip in (False, True):
@@ -229,19 +222,18 @@ def _remembered(subject: Subject) -> Faults:
             answers.append(ask(model.eval(), rows))
         if gap := _apart(*answers):
             when = "evaluating" if evaluating else "training (forward and loss, without a step)"
-            found.append(
+            yield (
                 f"Labels seen before when {when} move later predictions of the same rows (by up to {gap:.2g}): "
                 f"the model keeps "
                 "them. A label may enter through the gradient of the loss alone."
             )
-    return found
 
 
 @check("bookkeeping", "Row numbers, user numbers and times are not read; the batch is left as it is.")
-def bookkeeping(subject: Subject) -> Faults:
+def bookkeeping(subject: Subject) -> Iterable[str]:
     """`row_id_B`, `user_B` and `timestamp_B` are for bookkeeping: rows are numbered in the order of their file, which
     may follow the label. What forward writes into a batch, the loss and the metrics would read."""
-    found = Faults()
+    found: list[str] = []
     model, rows = subject.restored(moved=True), subject.batch()
     before = ask(model, rows)
     for name in ("row_id_B", "user_B", "timestamp_B"):
@@ -264,8 +256,7 @@ def bookkeeping(subject: Subject) -> Faults:
     return found
 
 
-def _changed(before: Batch, after: Batch) -> list[str]:
-    out = []
+def _changed(before: Batch, after: Batch) -> Iterable[str]:
     for field in fields_of(before):
         a, b = getattr(before, field.name), getattr(after, field.name)
         if a is None:
@@ -274,5 +265,4 @@ def _changed(before: Batch, after: Batch) -> list[str]:
         if (isinstance(a, dict) and set(a) != set(b)) or any(
             y is None or x.shape != y.shape or not torch.equal(x.nan_to_num(7), y.nan_to_num(7)) for x, y in pairs
         ):
-            out.append(field.name)
-    return out
+            yield field.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from mdaf_core.data.store.dataset import Rows
 from mdaf_core.data.store.schema import Split
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.progress import Monitor
-from mdaf_core.testing.base import Faults, check
+from mdaf_core.testing.base import check
 from mdaf_core.testing.data import GeneratedData
 from mdaf_core.testing.subject import TRAINING, Subject
 
@@ -49,17 +50,15 @@ def grown(subject: Subject, data: GeneratedData, seed: int = 3) -> dict[Split, N
 
 
 @check("label", "No label reaches the input.", kinds="trees")
-def label(subject: Subject) -> Faults:
+def label(subject: Subject) -> Iterable[str]:
     """Labels of test rows flipped: predictions must not move; nor a row's own inputs with its own label."""
-    found = Faults()
     plain = Altered()
     flipped = Altered({"test": {"label": 1 - plain.rows("test").label}})
     if _moved(grown(subject, plain)["test"], grown(subject, flipped)["test"]):
-        found.append("Predictions of test rows move with their labels: they enter the inputs.")
+        yield "Predictions of test rows move with their labels: they enter the inputs."
     for name, before, after in _own_label(subject, plain):
         if _moved(before, after):
-            found.append(f"The inputs of {name} move with their own labels.")
-    return found
+            yield f"The inputs of {name} move with their own labels."
 
 
 def _own_label(subject: Subject, plain: Altered) -> list[tuple[str, NDArray[Any], NDArray[Any]]]:
@@ -87,7 +86,7 @@ def _inputs(subject: Subject, data: GeneratedData, split: Split) -> NDArray[Any]
 
 
 @check("later", "Nothing depends on events after the row.", kinds="trees")
-def later(subject: Subject) -> Faults:
+def later(subject: Subject) -> Iterable[str]:
     """Inputs of training rows before a moment, with labels, ids and events after it exchanged among themselves (the
     share of clicks in all training rows, which smooths the encodings of rare ids, stays)."""
     plain = Altered()
@@ -101,26 +100,24 @@ def later(subject: Subject) -> Faults:
     events = {n: np.where(late, c[::-1], c) for n, c in plain.events.items() if n != "timestamp"}
     altered = Altered({"train": columns}, events)
     before, now = (_inputs(subject, data, "train")[~after] for data in (plain, altered))
-    return Faults(["Inputs of a training row move with what happened after it."] if _moved(before, now) else [])
+    if _moved(before, now):
+        yield "Inputs of a training row move with what happened after it."
 
 
 @check("answers", "Grown again with the same seed, the same trees.", kinds="trees")
-def answers(subject: Subject) -> Faults:
+def answers(subject: Subject) -> Iterable[str]:
     first, second, other = grown(subject, Altered()), grown(subject, Altered()), grown(subject, Altered(), seed=4)
-    found = Faults()
     if any(_moved(first[split], second[split]) for split in first):
-        found.append("Grown twice with the same seed, predictions differ.")
+        yield "Grown twice with the same seed, predictions differ."
     if not any(_moved(first[split], other[split]) for split in first):
-        found.append("Another seed gives the same trees: the seed does not enter.")
-    return found
+        yield "Another seed gives the same trees: the seed does not enter."
 
 
 @check("batch", "No row depends on other rows when evaluating.", kinds="trees")
-def batch(subject: Subject) -> Faults:
+def batch(subject: Subject) -> Iterable[str]:
     """Test rows in reverse order, and every second one alone, get the predictions that they had."""
     plain = Altered()
     whole = grown(subject, plain)["test"]
-    found = Faults()
     count = len(whole)
     for words, chosen in (
         ("in another order", np.arange(count)[::-1]),
@@ -128,8 +125,7 @@ def batch(subject: Subject) -> Faults:
     ):
         columns = {name: np.asarray(column)[chosen] for name, column in plain.rows("test").columns.items()}
         if _moved(grown(subject, Altered({"test": columns}))["test"], whole[chosen]):
-            found.append(f"Test rows {words} are predicted otherwise.")
-    return found
+            yield f"Test rows {words} are predicted otherwise."
 
 
 def _moved(before: NDArray[Any], after: NDArray[Any]) -> bool:
