@@ -45,7 +45,7 @@ def command(
     found = across.compare(
         across.together(studies),
         reference=reference,
-        split=None if split is None else split.value,
+        split=split,
         metric=metric,
         margin=chosen_margin(margin),
         over_items=items,

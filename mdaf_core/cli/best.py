@@ -22,7 +22,7 @@ def command(
     from mdaf_core.studies import results
     from mdaf_core.studies.store import get_study
 
-    found = results.best_of(get_study(study), split=None if split is None else split.value, metric=metric)
+    found = results.best_of(get_study(study), split=split, metric=metric)
 
     def text() -> str:
         if found.missing:

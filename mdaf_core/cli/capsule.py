@@ -43,7 +43,7 @@ def command(
     if out.suffix != ".html" or out.is_dir():
         raise UsageError(f"{out} is no name of an HTML file: --out study.html.")
     material = Material(
-        get_study(study), split=None if split is None else split.value, metric=metric, margin=chosen_margin(margin)  # type: ignore[arg-type]
+        get_study(study), split=split, metric=metric, margin=chosen_margin(margin)  # type: ignore[arg-type]
     )  # fmt: skip
     made = capsule(material, out.name, anonymous=anonymous, title=title)
     write_text(out, made.html)

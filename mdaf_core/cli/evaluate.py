@@ -56,7 +56,7 @@ def compare(
         found,
         records,
         reference=reference,
-        split=None if split is None else split.value,
+        split=split,
         metric=metric,
         margin=chosen_margin(margin),
         over_items=items,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,17 +11,7 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.base.words import plural
 from mdaf_core.cli.options import MarginOption, MetricOption, SplitOption, StudyId, chosen_margin
 from mdaf_core.cli.output import JsonOption, emit
-
-
-class FigureType(StrEnum):
-    """What figures are printed for: `theme.PRINTS`."""
-
-    sans = "sans"
-    serif = "serif"
-    acmart = "acmart"
-    acmart_1col = "acmart-1col"
-    neurips = "neurips"
-    ieee = "ieee"
+from mdaf_core.reporting.theme import Typeface
 
 
 def command(
@@ -32,9 +21,9 @@ def command(
     metric: MetricOption = None,
     margin: MarginOption = None,
     typeface: Annotated[
-        FigureType,
+        Typeface,
         typer.Option("--type", help="Of figures: sans, or serif like Times; or the widths and sizes of a class."),
-    ] = FigureType.sans,
+    ] = "sans",
     figures_only: Annotated[bool, typer.Option("--figures-only", help="Without tables, text and manifest.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,10 +38,10 @@ def command(
     written = export_study(
         study,
         out,
-        split=None if split is None else split.value,
+        split=split,
         metric=metric,
         margin=chosen_margin(margin),
-        typeface=typeface.value,
+        typeface=typeface,
         figures_only=figures_only,
     )
     value = {"study": study, "out": str(out), "files": [str(path.relative_to(out)) for path in written]}

@@ -28,9 +28,7 @@ def command(
     from mdaf_core.studies.results import effects_of
     from mdaf_core.studies.store import get_study
 
-    found = effects_of(
-        get_study(study), split=None if split is None else split.value, metric=metric, margin=chosen_margin(margin)
-    )
+    found = effects_of(get_study(study), split=split, metric=metric, margin=chosen_margin(margin))
     emit({"study": study, **found.model_dump()}, as_json, lambda: _text(found))
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,14 +21,8 @@ if TYPE_CHECKING:
     from mdaf_core.runs.tracking import RunRecord
 
 
-class GateValue(StrEnum):
-    """What is told of groups of rows."""
-
-    g = "g"
-    static = "static"
-    sequential = "sequential"
-    static_size = "static_size"
-    sequential_size = "sequential_size"
+GateValue = Literal["g", "static", "sequential", "static_size", "sequential_size"]
+"""What is told of groups of rows."""
 
 
 def command(
@@ -45,7 +38,7 @@ def command(
     and_by: Annotated[str | None, typer.Option(help="A second variable: the value by both.")] = None,
     value: Annotated[
         GateValue, typer.Option(help="With --by: g, a branch's part in the log-odds, or the size of that part.")
-    ] = GateValue.g,
+    ] = "g",
     out: Annotated[Path | None, typer.Option(help="With --by: draw it into this file (pdf, svg, png, csv).")] = None,
     rows: Annotated[bool, typer.Option("--rows", help="Of a run instead: list rows; see the options below.")] = False,
     user: Annotated[str | None, typer.Option(help="With --rows: of this user.")] = None,
@@ -56,7 +49,7 @@ def command(
     label: Annotated[int | None, typer.Option(min=0, max=1, help="With --rows: of this label.")] = None,
     sort: Annotated[str, typer.Option(help="With --rows: column to sort by; -g: highest first.")] = "row_id",
     most: Annotated[int, typer.Option(min=1, help="With --rows: listed at most.")] = 20,
-    split: Annotated[EvaluatedSplit, typer.Option(help="Rows to look at.")] = EvaluatedSplit.test,
+    split: Annotated[EvaluatedSplit, typer.Option(help="Rows to look at.")] = "test",
     margin: Annotated[
         str | None, typer.Option(help="What is negligible in AUC: 20, 1% or none; default: as planned.")
     ] = None,
@@ -77,15 +70,15 @@ def command(
     gate_views.check(by=by, and_by=and_by, out=out, rows=rows, searched=(user, find, label))
     runs = runs_meant(target, configuration)
     if rows:
-        gate_views.list_rows(_only(runs), split.value, user, find or [], label, sort, most, as_json)
+        gate_views.list_rows(_only(runs), split, user, find or [], label, sort, most, as_json)
         return
     if by is not None:
-        gate_views.by_variables(_only(runs), split.value, value.value, by, and_by, out, as_json)
+        gate_views.by_variables(_only(runs), split, value, by, and_by, out, as_json)
         return
     if row is not None:
         from mdaf_core.analysis.story import row_story
 
-        story = row_story(_only(runs), split.value, row)
+        story = row_story(_only(runs), split, row)
         emit(story, as_json, lambda: _tell(story))
         return
     if recompute:
@@ -96,8 +89,8 @@ def command(
     from mdaf_core.analysis.adaptivity import contributions
     from mdaf_core.analysis.gates import gate_summary, without_gate
 
-    found = contributions(runs, split.value, _margin(runs[0], margin))
-    summary = gate_summary(runs[0], split.value) if len(runs) == 1 and without_gate(runs[0]) is None else None
+    found = contributions(runs, split, _margin(runs[0], margin))
+    summary = gate_summary(runs[0], split) if len(runs) == 1 and without_gate(runs[0]) is None else None
     document = plain(found) | ({"gate_of_run": plain(summary)} if summary else {})
     emit(document, as_json, lambda: "\n".join([_contributions(found), *([_describe(summary)] if summary else [])]))
 

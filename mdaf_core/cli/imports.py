@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,19 +14,12 @@ from mdaf_core.cli.results import results
 app = typer.Typer(help="Take in predictions or results of models trained elsewhere.", no_args_is_help=True)
 
 
-class By(StrEnum):
-    """What tells which score is of which row."""
-
-    row_id = "row-id"
-    ids = "ids"
-    position = "position"
+By = Literal["row-id", "ids", "position"]
+"""What tells which score is of which row."""
 
 
-class Scale(StrEnum):
-    """What scores are."""
-
-    probability = "probability"
-    logit = "logit"
+Scale = Literal["probability", "logit"]
+"""What scores are."""
 
 
 @app.callback()
@@ -80,13 +72,13 @@ def predictions(
         user=user,
         item=item,
         time=time,
-        by=None if by is None else by.value,
-        scale=None if scale is None else scale.value,
+        by=by,
+        scale=scale,
     )
     target = imports.target_study(data, study)
     imports.check_free(target, name, seed)
     dataset = PreparedDataset.open(target.dataset if isinstance(target, Study) else target)
-    sources = imports.sources_of(file, None if split is None else split.value, val)
+    sources = imports.sources_of(file, split, val)
     found = examine(sources, dataset, chosen)
     value: dict[str, Any] = {
         "data": dataset.name,

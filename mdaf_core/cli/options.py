@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,11 +12,8 @@ if TYPE_CHECKING:
     from mdaf_core.analysis.margins import Margin
 
 
-class EvaluatedSplit(StrEnum):
-    """Splits that runs leave predictions of."""
-
-    val = "val"
-    test = "test"
+EvaluatedSplit = Literal["val", "test"]
+"""Splits that runs leave predictions of."""
 
 
 StudyId = Annotated[str, typer.Argument(metavar="STUDY", help="A study's id.")]

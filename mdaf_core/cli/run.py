@@ -143,7 +143,7 @@ def _diff_text(value: dict[str, Any]) -> str:
 def predictions(
     run: RunId,
     out: Annotated[Path, typer.Option(help="File to write: .csv or .parquet.")],
-    split: Annotated[EvaluatedSplit, typer.Option(help="Rows.")] = EvaluatedSplit.test,
+    split: Annotated[EvaluatedSplit, typer.Option(help="Rows.")] = "test",
     as_json: JsonOption = False,
 ) -> None:
     """Write a run's predictions.
@@ -153,7 +153,7 @@ def predictions(
     from mdaf_core.analysis.one_run import write_predicted_rows
     from mdaf_core.runs.tracking import get_run
 
-    rows = write_predicted_rows(get_run(run), split.value, out)
+    rows = write_predicted_rows(get_run(run), split, out)
     emit({"file": str(out), "rows": rows}, as_json, lambda: f"{rows:,} rows written to {out}.")
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,13 +11,8 @@ from mdaf_core.cli.options import DifferenceOption, names
 from mdaf_core.cli.output import JsonOption, emit
 from mdaf_core.metrics.registry import in_bp, named
 
-
-class Kind(StrEnum):
-    """What the numbers of a file of scores are."""
-
-    auto = "auto"
-    probabilities = "probabilities"
-    logits = "logits"
+Kind = Literal["auto", "probabilities", "logits"]
+"""What the numbers of a file of scores are."""
 
 
 def command(
@@ -38,7 +32,7 @@ def command(
     models: Annotated[
         str | None, typer.Option(help="Only these models, e.g. dcn,lr; default: every other column.")
     ] = None,
-    scores: Annotated[Kind, typer.Option(help="Default: probabilities where all lie from 0 to 1.")] = Kind.auto,
+    scores: Annotated[Kind, typer.Option(help="Default: probabilities where all lie from 0 to 1.")] = "auto",
     items: Annotated[bool, typer.Option("--items", help="Intervals cover other items as well.")] = False,
     difference_bp: DifferenceOption = None,
     as_json: JsonOption = False,
@@ -63,7 +57,7 @@ def command(
         user=user,
         item=item,
         models=names(models) or None,
-        scores=scores.value,
+        scores=scores,
         over_items=items,
     )
     size = found.margin_bp if difference_bp is None else difference_bp

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -42,11 +41,8 @@ from mdaf_core.studies.until import go_on
 from mdaf_core.tasks.follow import follow
 from mdaf_core.tasks.twins import require_twin, run_twin
 
-
-class Until(StrEnum):
-    """When no further seeds are added."""
-
-    decided = "decided"
+Until = Literal["decided"]
+"""When no further seeds are added."""
 
 
 app = typer.Typer(help="Studies: a data set × named configurations × seeds.", no_args_is_help=True)
@@ -78,7 +74,7 @@ def run(
         str | None, typer.Option(help="Configuration the others are compared with; default: the definition's.")
     ] = None,
     metric: Annotated[str, typer.Option(help=f"Compared by: {named(keys=True)}.")] = "auc",
-    split: Annotated[EvaluatedSplit, typer.Option(help="Rows that are compared.")] = EvaluatedSplit.test,
+    split: Annotated[EvaluatedSplit, typer.Option(help="Rows that are compared.")] = "test",
     margin: Annotated[
         str | None,
         typer.Option(
@@ -153,7 +149,7 @@ def run(
             **configs,
             reference=reference,
             metric=metric,
-            split=split.value,
+            split=split,
             margin=margins[name],
             until=UntilDecided(most=max_seeds) if until else None,
             factors=factors,
@@ -226,7 +222,7 @@ def _margin(text: str | None, data: str, reference: RunConfig, metric: str, spli
     check_margin(None, metric)
     if text is not None and text.strip().lower() != "proposed":
         return parse_margin(text, AT_LAUNCH)
-    found = margin.propose_margin(PreparedDataset.open(data), reference, metric, split.value)
+    found = margin.propose_margin(PreparedDataset.open(data), reference, metric, split)
     if text is not None:
         return found.margin
     what = f" `--margin proposed` takes it: {found.sentence}" if found.margin else f" {found.sentence}"

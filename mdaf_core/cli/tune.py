@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -18,11 +17,8 @@ from mdaf_core.studies.seeds import parse_seeds
 Searches = Annotated[str, typer.Argument(metavar="SEARCH", help="A search's id, as `study tune` prints it.")]
 
 
-class Sampling(StrEnum):
-    """How settings are drawn."""
-
-    tpe = "tpe"
-    random = "random"
+Sampling = Literal["tpe", "random"]
+"""How settings are drawn."""
 
 
 def register(app: typer.Typer) -> None:
@@ -55,7 +51,7 @@ def tune(
         str | None, typer.Option(help="Seeds on which the winners are confirmed; default: the definition's.")
     ] = None,
     tuning_seed: Annotated[int, typer.Option(min=0, help="Seed of every trial, not among --seeds.")] = 1,
-    sampler: Annotated[Sampling, typer.Option(help="tpe learns from earlier trials; random does not.")] = Sampling.tpe,
+    sampler: Annotated[Sampling, typer.Option(help="tpe learns from earlier trials; random does not.")] = "tpe",
     prune: Annotated[
         bool, typer.Option("--prune", help="Stop trials below the median of those before; they count all the same.")
     ] = False,
@@ -96,7 +92,7 @@ def tune(
         trials=20 if trials is None and budget is None else trials,
         budget=begin.parse_budget(budget) if budget else None,
         seed=tuning_seed,
-        sampler=sampler.value,
+        sampler=sampler,
         prune=prune,
         title=title,
         acknowledged=acknowledge or [],
