@@ -6,7 +6,7 @@ on the rows of its own data set, see `comparison.compare_study`; docs/statistics
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -263,23 +263,21 @@ def _mark(name: str, columns: Sequence[StudyComparison], chosen_after: Sequence[
     return "".join(dict.fromkeys(marks))
 
 
-def _notes(out: AcrossComparison) -> list[str]:
-    notes = []
+def _notes(out: AcrossComparison) -> Iterator[str]:
     for row in out.rows:
         missing = [data for data in out.datasets if data not in row.cells]
         if missing:
             has = f"{len(row.cells)} of {len(out.datasets)} data sets"
-            notes.append(f"{row.configuration} is on {has} (not on {', '.join(missing)}): its averages are over those.")
+            yield f"{row.configuration} is on {has} (not on {', '.join(missing)}): its averages are over those."
     if any(row.here for row in out.rows):
         count = len(out.datasets)
         if count < SIGN_TEST:
-            notes.append(
+            yield (
                 f"Sign and signed-rank tests of two configurations over data sets cannot be below 5% before "
                 f"{SIGN_TEST} of them (here {count}), so places are shown and not tested."
             )
         if count == FEWEST:
-            notes.append(
+            yield (
                 "Two data sets: for other data sets an interval takes 12.7 standard errors to each side, so hardly "
                 "anything can be shown for them."
             )
-    return notes

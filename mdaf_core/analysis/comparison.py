@@ -265,7 +265,8 @@ def compare_study(
         begun = {c.configuration for c in out.configurations if c.difference_seeds is not None}
     decide(out, waiting=len([name for name in planned or () if name not in begun and name != reference]))
     _name_diverged(out, runs)
-    out.chance = chance_notes(groups, {name: _mean_auc(group, split) for name, group in groups.items()}, split)
+    areas = {name: _mean_auc(group, split) for name, group in groups.items()}
+    out.chance = list(chance_notes(groups, areas, split))
     out.notes += filter(None, [known.note])
     if split == "val":
         out.notes.append("Validation rows chose each run's epoch, so their metrics are optimistic; test rows are not.")

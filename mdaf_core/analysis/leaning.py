@@ -5,6 +5,8 @@ A branch alone is the head's answer for g = 0 or 1, an extrapolation unless a lo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 from pydantic import BaseModel
@@ -85,32 +87,28 @@ def lean_of(run: RunRecord, frame: pl.DataFrame, cluster: Codes | None) -> Lean:
         low=max(0.0, probability - width),
         high=min(1.0, probability + width),
         share=float(better.mean()),
-        bins=_bins(g, better, (static, sequential, whole), cluster),
+        bins=list(_bins(g, better, (static, sequential, whole), cluster)),
     )
 
 
-def _bins(g: Floats, better: Bools, losses: tuple[Floats, Floats, Floats], cluster: Codes | None) -> list[LeanBin]:
+def _bins(g: Floats, better: Bools, losses: tuple[Floats, Floats, Floats], cluster: Codes | None) -> Iterator[LeanBin]:
     edges = np.unique(np.quantile(g, np.arange(1, BINS) / BINS, method="inverted_cdf"))  # values that occur
     place = np.searchsorted(edges, g, side="left")  # rows of equal g stay together
-    found = []
     for i in range(len(edges) + 1):
         mine = np.flatnonzero(place == i)
         if not len(mine):
             continue
         low, high = mean_interval(better[mine].astype(np.float64), None if cluster is None else cluster[mine])
         static, sequential, whole = (float(loss[mine].mean()) for loss in losses)
-        found.append(
-            LeanBin(
-                start=float(g[mine].min()),
-                end=float(g[mine].max()),
-                rows=len(mine),
-                g=float(g[mine].mean()),
-                share=float(better[mine].mean()),
-                low=None if low is None else max(0.0, low),
-                high=None if high is None else min(1.0, high),
-                loss_static=static,
-                loss_sequential=sequential,
-                loss=whole,
-            )
+        yield LeanBin(
+            start=float(g[mine].min()),
+            end=float(g[mine].max()),
+            rows=len(mine),
+            g=float(g[mine].mean()),
+            share=float(better[mine].mean()),
+            low=None if low is None else max(0.0, low),
+            high=None if high is None else min(1.0, high),
+            loss_static=static,
+            loss_sequential=sequential,
+            loss=whole,
         )
-    return found

@@ -7,7 +7,7 @@ word for anything else carries a mark with the reason, and while planned seeds a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pydantic import BaseModel, Field
 
@@ -133,28 +133,24 @@ class Conditions(BaseModel):
 
 def departures(
     plan: Plan, *, reference: str, split: str, metric: str, margin: Margin | None, only: Sequence[str] = ()
-) -> list[str]:
+) -> Iterator[str]:
     """What of these choices is not the plan's, each with what was planned.
 
     Args:
         only: names of the configurations that are shown, where it is not all.
     """
-    out = []
     if metric != plan.metric:
-        out.append(f"the metric {metric_words(metric)} (planned: {metric_words(plan.metric)})")
+        yield f"the metric {metric_words(metric)} (planned: {metric_words(plan.metric)})"
     if split != plan.split:
-        out.append(f"{_SPLITS[split]} (planned: {_SPLITS[plan.split]})")
+        yield f"{_SPLITS[split]} (planned: {_SPLITS[plan.split]})"
     if reference != plan.reference:
-        out.append(f"the reference {reference} (planned: {plan.reference})")
+        yield f"the reference {reference} (planned: {plan.reference})"
     if margin is not None and not margin.same(plan.margin):
         planned = plan.margin.text if plan.margin else "none"
-        out.append(f"the margin {margin.text} (planned: {planned})")
+        yield f"the margin {margin.text} (planned: {planned})"
     left_out = [name for name in plan.configurations if only and name not in only]
     if left_out:
-        out.append(
-            f"{len(only)} of {len(plan.configurations)} planned configurations (left out: {', '.join(left_out)})"
-        )
-    return out
+        yield f"{len(only)} of {len(plan.configurations)} planned configurations (left out: {', '.join(left_out)})"
 
 
 def resolved_margin(plan: Plan | None, metric: str, margin: Margin | None) -> Margin | None:

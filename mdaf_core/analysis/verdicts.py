@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison
 from mdaf_core.analysis.margins import margin_notes
@@ -84,7 +84,7 @@ def decide(out: StudyComparison, waiting: int) -> None:
 
 def chance_notes(
     groups: Mapping[str, dict[int, RunRecord]], areas: Mapping[str, Estimate | None], split: Split
-) -> list[str]:
+) -> Iterator[str]:
     """Which configurations know nothing that can be shown: AUC whose interval reaches 0.5, log loss of the base rate.
 
     Args:
@@ -92,14 +92,13 @@ def chance_notes(
     """
     known = {name: area for name, area in areas.items() if area is not None}
     blind = [name for name, area in known.items() if area.low <= 0.5]
-    out = []
     if known and len(blind) == len(known):
-        out.append(
+        yield (
             "No configuration is above chance: the 95% interval of every AUC reaches 0.5. Differences among them are "
             "differences among models that have not been shown to know anything of these rows."
         )
     elif blind:
-        out.append(f"Not above chance (the 95% interval of AUC reaches 0.5): {some(blind, room=ROOM)}.")
+        yield f"Not above chance (the 95% interval of AUC reaches 0.5): {some(blind, room=ROOM)}."
     worse, base = [], 0.0
     for name, group in groups.items():
         rows = [found for run in group.values() if (found := run.metrics(split)) is not None]
@@ -109,8 +108,7 @@ def chance_notes(
             if sum(losses) / len(losses) >= base:
                 worse.append(name)
     if worse:
-        out.append(
+        yield (
             f"Log loss is not below {base:.4f}, that of predicting the base rate for every row: "
             f"{some(worse, room=ROOM)}."
         )
-    return out

@@ -203,32 +203,29 @@ def _predict(predictor: Predictor, rows: NewRows, scratch: Path, file: NewFile, 
         unknown={name: count for name, count in rows.unknown.items() if count},
         labelled=int(np.count_nonzero(labelled)),
         metrics=metrics,
-        notes=_notes(predictor, rows, file),
+        notes=list(_notes(predictor, rows, file)),
     )
     found = _Found(rows, scores, names, prediction)
     prediction.columns = next(found.frames()).columns
     return found
 
 
-def _notes(predictor: Predictor, rows: NewRows, file: NewFile) -> list[str]:
+def _notes(predictor: Predictor, rows: NewRows, file: NewFile) -> Iterator[str]:
     meta, known = predictor.known.meta, predictor.known
     if not meta.history_fields or meta.ready_made_history:
-        return []
+        return
     already = f" ({rows.known_events:,} more are in the log already)" if rows.known_events else ""
-    notes = [f"Histories: {rows.log_events:,} events of the log, {rows.new_events:,} of the file{already}."]
+    yield f"Histories: {rows.log_events:,} events of the log, {rows.new_events:,} of the file{already}."
     unlabelled = len(rows) - int(np.count_nonzero(rows.labelled))
     if unlabelled and file.source.event_rule(file.options) == "positives":
-        notes.append(
-            f"{unlabelled:,} rows have no label: they are in no later row's history, which holds positive rows alone."
-        )
+        yield f"{unlabelled:,} rows have no label: they are in no later row's history, which holds positive rows alone."
     told_apart = [name for name in meta.history_fields if _told_apart(known, name)]
     lost = [name for name in told_apart if not len(known.unseen(name))]
     if lost:
-        notes.append(
+        yield (
             f"The data set was prepared before ids that training rows do not hold were kept by name: whether such a "
             f"{lost[0]} is one of its user's history cannot be told. Prepare it again and train again."
         )
-    return notes
 
 
 def _told_apart(known: Any, name: str) -> bool:

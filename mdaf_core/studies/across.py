@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -96,7 +96,7 @@ def compare(
     if len(columns) > 1:
         dependent, notes = _dependence(list(columns))
         notes += _other_settings(groups)
-        across = compare_across(columns, _unplanned(studies, groups), notes, dependent)
+        across = compare_across(columns, list(_unplanned(studies, groups)), notes, dependent)
     return Table(list(studies), columns, groups, across)
 
 
@@ -257,21 +257,19 @@ def _joined_conditions(
 # ---- several data sets -----------------------------------------------------------------------------------------------
 
 
-def _unplanned(studies: Sequence[Study], groups: dict[str, list[Study]]) -> list[str]:
+def _unplanned(studies: Sequence[Study], groups: dict[str, list[Study]]) -> Iterator[str]:
     """Why words over these data sets were not planned; empty: the studies are all of one launch."""
     launches = {study.group.id if study.group else None for study in studies}
-    out = []
     if launches == {None} or len(launches) > 1:
-        out.append("the data sets were put together; the studies were not launched together on them")
+        yield "the data sets were put together; the studies were not launched together on them"
     else:
         of_launch = studies[0].group.datasets if studies[0].group else []
         left_out = [name for name in of_launch if name not in {study.dataset for study in studies}]
         if left_out:
-            out.append(f"{len(groups)} of the {len(of_launch)} data sets launched together (not {', '.join(left_out)})")
+            yield f"{len(groups)} of the {len(of_launch)} data sets launched together (not {', '.join(left_out)})"
     for study in studies:
         if study.plan is not None and study.plan.until is not None:
-            out.append(f"seeds of {study.id} are added until decided, and the average is looked at once")
-    return out
+            yield f"seeds of {study.id} are added until decided, and the average is looked at once"
 
 
 def _dependence(datasets: Sequence[str]) -> tuple[str, list[str]]:

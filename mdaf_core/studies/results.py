@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mdaf_core.analysis.margins import AFTERWARDS
@@ -152,14 +152,8 @@ def conditions_of(
             if seeds and name not in trained:
                 out.interim[name] = f"0 of {len(seeds)} planned seeds"
     if plan is not None:
-        out.chosen_after = departures(
-            plan,
-            reference=comparison.reference,
-            split=comparison.split,
-            metric=comparison.metric,
-            margin=comparison.margin,
-            only=only,
-        )
+        said = {name: getattr(comparison, name) for name in ("reference", "split", "metric", "margin")}
+        out.chosen_after = list(departures(plan, **said, only=only))
     for extension in study.extensions:
         were = "was" if len(extension.seeds) == 1 else "were"
         text = f"{_seeds_words(extension.seeds)} {were} added on {extension.added[:10]}"
@@ -167,7 +161,7 @@ def conditions_of(
             out.chosen_after.append(f"{text} after results were seen (optional stopping: words do not keep their 5%)")
         else:
             out.recorded.append(f"{text}, before any result was seen")
-    out.looks = _looks(study)
+    out.looks = list(_looks(study))
     reasons: dict[str, list[str]] = {}
     for added in study.added:
         text = f"added on {added.added[:10]}"
@@ -199,19 +193,18 @@ def conditions_of(
     return out
 
 
-def _looks(study: Study) -> list[str]:
+def _looks(study: Study) -> Iterator[str]:
     """How seeds are added until decided, and where each configuration stopped."""
     until = study.plan.until if study.plan else None
     if until is None:
-        return []
-    out = [
+        return
+    yield (
         f"Seeds are added until decided, with a look after {until.first} seeds and after each further one, at most "
         f"{until.most}: p values and intervals of differences hold at every look, intervals of means do not."
-    ]
+    )
     if study.stopped:
         stops = "; ".join(f"{one.configuration} after {one.seeds} ({one.why})" for one in study.stopped)
-        out.append(f"Seeds at which each stopped: {stops}.")
-    return out
+        yield f"Seeds at which each stopped: {stops}."
 
 
 def _imports(study: Study) -> list[tuple[str, str, bool]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, get_args
 
@@ -179,7 +179,7 @@ def read(path: Path | None, options: AliCcpOptions, progress: Progress) -> RawTa
     inputs |= {one.name: one.fingerprint for one in users}
     return RawTable(
         rows=rows,
-        fields=_fields(options),
+        fields=list(_fields(options)),
         title=f"Ali-CCP, {options.label}s",
         label=_LABELS[options.label],
         numeric_scaling=options.numeric_scaling,
@@ -254,17 +254,15 @@ def _small(values: pl.Series) -> pl.Series:
     return values.cast(pl.String).cast(pl.Enum(distinct)) if len(distinct) < 255 else values
 
 
-def _fields(options: AliCcpOptions) -> list[FieldSpec]:
+def _fields(options: AliCcpOptions) -> Iterator[FieldSpec]:
     roles: dict[str, Literal["item", "category", "user"]] = {"item": "item", "category": "category", "user": "user"}
-    fields = []
     for name in (*_ALWAYS, *options.fields):
-        fields.append(FieldSpec(name=name, role=roles.get(name, "context"), description=_FEATURES[name].words))
+        yield FieldSpec(name=name, role=roles.get(name, "context"), description=_FEATURES[name].words)
     for name in options.lists:
         words = _FEATURES[name].words
-        fields += [FieldSpec(name=f"{name}_{n}", description=words) for n in range(1, options.list_ids + 1)]
+        yield from (FieldSpec(name=f"{name}_{n}", description=words) for n in range(1, options.list_ids + 1))
     for name in options.values:
-        fields.append(FieldSpec(name=f"{name}_value", kind="numeric", description=_FEATURES[name].words))
-    return fields
+        yield FieldSpec(name=f"{name}_value", kind="numeric", description=_FEATURES[name].words)
 
 
 def _layout(options: AliCcpOptions) -> Layout:

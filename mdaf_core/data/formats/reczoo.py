@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -118,24 +119,22 @@ def _whole(parts: list[Part], published: Published, options: ReczooOptions, prog
     return raw
 
 
-def _columns(published: Published, there: list[str]) -> list[pl.Expr]:
+def _columns(published: Published, there: list[str]) -> Iterator[pl.Expr]:
     """The columns of rows, but for lists."""
-    made: list[pl.Expr] = []
     names = {"user": "user", "group": "user", "item": "item", "category": "category", "order": "timestamp"}
     for name, (part, _, _) in published.columns.items():
         values = pl.col(name)
         if part == "label":
             label = values if name in there else pl.lit(None, pl.String)
-            made.append(label.cast(pl.Float64).cast(pl.Int8).alias("label"))
+            yield label.cast(pl.Float64).cast(pl.Int8).alias("label")
         elif part in names or part in ("id", "code"):
             if published.name == "KKBox_x1":
                 values = {"isrc": values.str.slice(0, 2), "bd": _age(values)}.get(name, values)
-            made.append(values.alias(names.get(part, name)))
+            yield values.alias(names.get(part, name))
         elif part == "number":
-            made.append(values.cast(pl.Float32))
+            yield values.cast(pl.Float32)
         elif part == "bucket":
-            made.append(criteo.bucket(values).alias(name))
-    return made
+            yield criteo.bucket(values).alias(name)
 
 
 def _age(values: pl.Expr) -> pl.Expr:

@@ -97,7 +97,7 @@ def verify(path: Path, predictions: Path | None = None) -> Verified:
     first = next(iter(scores.values()))
     return Verified(
         seal=page.seal_id(json.loads(page.blocks(remade)["seal"])), numbers=numbers, rows=len(first["label"]),
-        runs=len(record.scored), predictions=whence, notes=_notes(record), differences=differences,
+        runs=len(record.scored), predictions=whence, notes=list(_notes(record)), differences=differences,
     )  # fmt: skip
 
 
@@ -182,14 +182,12 @@ def _metrics(record: Record, scores: Mapping[str, Columns]) -> Iterator[Differen
             yield Difference(where=where, in_file=repr(held), should_be=repr(value))
 
 
-def _notes(record: Record) -> list[str]:
+def _notes(record: Record) -> Iterator[str]:
     made, mine = record.program, __version__
-    out = []
     if made["version"] != mine:
-        out.append(f"Made by version {made['version']}, checked by {mine}: words and markup may differ for that alone.")
+        yield f"Made by version {made['version']}, checked by {mine}: words and markup may differ for that alone."
     if _drawing(record) != version("vl-convert-python"):
-        out.append(f"The drawing library is of vl-convert {_drawing(record)}, not the one here: it was not compared.")
-    return out
+        yield f"The drawing library is of vl-convert {_drawing(record)}, not the one here: it was not compared."
 
 
 def _drawing(record: Record) -> str:
