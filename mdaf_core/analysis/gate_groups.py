@@ -127,7 +127,7 @@ def groups(run: RunRecord, split: Split, value: Value, by: str) -> list[GateGrou
         members = [(name, np.flatnonzero(slicing.code == i)) for i, name in enumerate(slicing.labels)]
         return _Groups(groups=[group_of(name, given, cluster, rows) for name, rows in members if len(rows)])
 
-    return cached("gate-groups", [*_key(run, split), value, by], _Groups, compute).groups
+    return cached("gate-groups", [*made_from(run, split), value, by], _Groups, compute).groups
 
 
 def cells(run: RunRecord, split: Split, value: Value, first: str, second: str) -> Cells:
@@ -167,7 +167,7 @@ def cells(run: RunRecord, split: Split, value: Value, first: str, second: str) -
             cells=found,
         )
 
-    return cached("gate-cells", [*_key(run, split), value, first, second], Cells, compute)
+    return cached("gate-cells", [*made_from(run, split), value, first, second], Cells, compute)
 
 
 def histograms(run: RunRecord, split: Split, value: Value, by: str = LABEL) -> list[Step]:
@@ -199,7 +199,7 @@ def histograms(run: RunRecord, split: Split, value: Value, by: str = LABEL) -> l
             ]
         return _Steps(steps=steps)
 
-    return cached("gate-histograms", [*_key(run, split), value, by], _Steps, compute).steps
+    return cached("gate-histograms", [*made_from(run, split), value, by], _Steps, compute).steps
 
 
 def shown_first(run: RunRecord, split: Split) -> None:
@@ -275,8 +275,8 @@ def _asked(run: RunRecord, split: Split, value: Value, by: str) -> tuple[pl.Data
     return frame, found[by]
 
 
-def _key(run: RunRecord, split: Split) -> list[object]:
-    """Of what is kept: also whether the data set is here, which some groups need and which may come back."""
+def made_from(run: RunRecord, split: Split) -> list[object]:
+    """The key of what is kept: also whether the data set is here, which some groups need and which may come back."""
     try:
         dataset_of(run, split)
         whole = True

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from mdaf_core.analysis.effects import fusion_of
-from mdaf_core.analysis.gate_groups import GateGroup, bins, group_of
+from mdaf_core.analysis.gate_groups import GateGroup, bins, group_of, made_from
 from mdaf_core.analysis.leaning import Lean, lean_of
 from mdaf_core.analysis.slices import slicings
 from mdaf_core.base.cache import cached
-from mdaf_core.base.errors import StudioError, UsageError
+from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.values import clusters
-from mdaf_core.runs.predictions import dataset_of, load_predictions
-from mdaf_core.runs.tracking import RunRecord, artifact
+from mdaf_core.runs.predictions import load_predictions
+from mdaf_core.runs.tracking import RunRecord
 
 
 class GateBin(BaseModel):
@@ -80,13 +80,7 @@ def gate_summary(run: RunRecord, split: Split = "test") -> GateSummary:
     reason = without_gate(run)
     if reason:
         raise UsageError(reason)
-    try:
-        dataset_of(run, split)
-        whole = True
-    except StudioError:  # some slices need it, and it may come back
-        whole = False
-    time = artifact(run.run_id, f"predictions/{split}.parquet").stat().st_mtime_ns
-    return cached("gates", [run.run_id, run.ended, time, split, whole], GateSummary, lambda: _summary(run, split))
+    return cached("gates", made_from(run, split), GateSummary, lambda: _summary(run, split))
 
 
 def _summary(run: RunRecord, split: Split) -> GateSummary:

@@ -183,17 +183,9 @@ def overfitting_table(runs: Sequence[RunRecord]) -> pl.DataFrame:
                 "configuration": run.configuration,
                 "seed": run.seed,
                 "run_id": run.run_id,
-                "best_epoch": found.best_epoch,
-                "best_val_auc": found.best_val_auc,
-                "turn_down_epoch": found.turn_down_epoch,
-                "last_epoch": found.last_epoch,
-                "last_val_auc": found.last_val_auc,
                 **{f"gap_{kind}_{at}": getattr(getattr(found, kind), at) for kind in KINDS for at in ("best", "last")},
                 **{f"area_{kind}_after_best": getattr(found, kind).area_after_best for kind in KINDS},
-                "kept_by_best": found.kept_by_best,
-                "epochs_after_best": found.epochs_after_best,
-                "epochs_saved": found.epochs_saved,
-                "seconds_saved": found.seconds_saved,
+                **found.model_dump(include=set(_TABLE)),
             }
         )
     return pl.DataFrame(records, schema=_TABLE)

@@ -31,18 +31,9 @@ def show(run: RunId, as_json: JsonOption = False) -> None:
     record = get_run(run)
     result = record.result
     epochs = record.epochs
+    shown = ("run_id", "study", "configuration", "preset", "seed", "dataset", "fingerprint", "state", "reason")
     value: dict[str, Any] = {
-        "run_id": record.run_id,
-        "study": record.study,
-        "configuration": record.configuration,
-        "preset": record.preset,
-        "seed": record.seed,
-        "dataset": record.dataset,
-        "fingerprint": record.fingerprint,
-        "state": record.state,
-        "reason": record.reason,
-        "started": record.started,
-        "ended": record.ended,
+        **{name: getattr(record, name) for name in (*shown, "started", "ended")},
         "stopped": result.stopped if result else None,
         "best_epoch": result.best_epoch if result else None,
         "settings": one_run.settings(record),

@@ -323,25 +323,13 @@ def _status(study: Study, found: list[Cell]) -> dict[str, Any]:
         mine = [cell for cell in found if cell.configuration == name]
         metrics = {split: {m: spread(mine, split, m) for m in in_results()} for split in EVALUATED}
         configurations.append({"name": name} | metrics)
+    shown = (
+        *("title", "note", "tags", "archived", "cloned_from", "group", "definition", "dataset", "seeds", "reference"),
+        *("acknowledged", "plan", "extensions", "added", "given_up", "stopped", "undecided"),
+    )
     return {
         "study": study.id,
-        "title": study.title,
-        "note": study.note,
-        "tags": study.tags,
-        "archived": study.archived,
-        "cloned_from": study.cloned_from,
-        "group": study.group,
-        "definition": study.definition,
-        "dataset": study.dataset,
-        "seeds": study.seeds,
-        "reference": study.reference,
-        "acknowledged": study.acknowledged,
-        "plan": study.plan,
-        "extensions": study.extensions,
-        "added": study.added,
-        "given_up": study.given_up,
-        "stopped": study.stopped,
-        "undecided": study.undecided,
+        **{name: getattr(study, name) for name in shown},
         "states": counts(found),
         "seconds_left": remaining(study).seconds,
         "configurations": configurations,

@@ -21,7 +21,7 @@ from mdaf_core.queue import store as queue
 from mdaf_core.runs import tracking
 from mdaf_core.studies import trainings
 from mdaf_core.studies.status import CellState
-from mdaf_core.studies.store import Study, bin_folder, get_study, list_studies, readable_studies, update_study
+from mdaf_core.studies.store import Study, bin_folder, get_study, list_studies, update_study
 
 State = Literal["running", "queued", "failed", "incomplete", "finished"]
 STATES: tuple[State, ...] = get_args(State)
@@ -224,10 +224,7 @@ def archive(study_id: str, archived: bool = True) -> Study:
 
 def binned() -> list[Study]:
     """The studies in the bin, newest first."""
-    studies, damaged = readable_studies(bin_folder())
-    for damage in damaged:
-        notices.add(damage)
-    return studies
+    return list_studies(bin_folder())
 
 
 def discard(study_id: str) -> None:

@@ -322,9 +322,9 @@ def is_stored(study_id: str) -> bool:
     return bool(study_id) and (get_settings().studies_dir / f"{check_name(study_id, 'study')}.json").exists()
 
 
-def list_studies() -> list[Study]:
-    """All studies, newest first. One whose file cannot be read is noted and left out."""
-    studies, damaged = readable_studies()
+def list_studies(folder: Path | None = None) -> list[Study]:
+    """All studies, or those in the bin, see `readable_studies`. One whose file cannot be read is noted and left out."""
+    studies, damaged = readable_studies(folder)
     for damage in damaged:
         notices.add(damage)
     return studies

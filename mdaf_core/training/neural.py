@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
-from mdaf_core.base.files import best_effort, keep
+from mdaf_core.base.files import best_effort, keep, new_file
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.models.co_occurrence import count
 from mdaf_core.models.registry import build_model
@@ -56,12 +56,8 @@ class _KeepState(pl.callbacks.Checkpoint):
             keep(weights, lambda: save_weights(module.judged, weights))
 
         def save() -> None:
-            temporary = self.directory / f".{CHECKPOINT}"
-            try:
-                trainer.save_checkpoint(temporary)
-                temporary.replace(checkpoint)
-            finally:
-                temporary.unlink(missing_ok=True)
+            with new_file(checkpoint) as aside:
+                trainer.save_checkpoint(aside)
 
         best_effort(checkpoint, save)  # without it, resuming only starts from an earlier epoch
 
