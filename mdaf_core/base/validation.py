@@ -93,17 +93,16 @@ def _problem(details: ErrorDetails, raw: Any) -> Problem:
     if kind == "missing":
         given, words = None, _WORDS[kind]
     elif kind in _WORDS:
-        context = {key: f"{value:g}" if isinstance(value, float) else value for key, value in _context(details).items()}
+        context = {
+            key: f"{value:g}" if isinstance(value, float) else value
+            for key, value in (details.get("ctx") or {}).items()
+        }
         words = _WORDS[kind].format(**context)
     elif given is None:
         words = "cannot be empty"
     else:
         words = next((said for name, said in _KINDS.items() if kind.startswith(f"{name}_")), details["msg"])
     return Problem(path, item, words, given)
-
-
-def _context(details: ErrorDetails) -> Mapping[str, Any]:
-    return details.get("ctx") or {}
 
 
 def _path(loc: Iterable[str | int], raw: Any) -> tuple[tuple[str, ...], int | None]:

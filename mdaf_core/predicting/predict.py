@@ -219,17 +219,14 @@ def _notes(predictor: Predictor, rows: NewRows, file: NewFile) -> Iterator[str]:
     unlabelled = len(rows) - int(np.count_nonzero(rows.labelled))
     if unlabelled and file.source.event_rule(file.options) == "positives":
         yield f"{unlabelled:,} rows have no label: they are in no later row's history, which holds positive rows alone."
-    told_apart = [name for name in meta.history_fields if _told_apart(known, name)]
+    held = known.events_of(np.zeros(1, np.int64))
+    told_apart = [name for name in meta.history_fields if name + IDENTITY in held]
     lost = [name for name in told_apart if not len(known.unseen(name))]
     if lost:
         yield (
             f"The data set was prepared before ids that training rows do not hold were kept by name: whether such a "
             f"{lost[0]} is one of its user's history cannot be told. Prepare it again and train again."
         )
-
-
-def _told_apart(known: Any, name: str) -> bool:
-    return name + IDENTITY in known.events_of(np.zeros(1, np.int64))
 
 
 @contextmanager

@@ -342,7 +342,8 @@ def readable_studies(folder: Path | None = None) -> tuple[list[Study], list[Dama
         return [], []
     studies, damaged, binned = [], [], folder == bin_folder()
     with reading(folder, "Allow reading it."):
-        paths = [entry.path for entry in os.scandir(folder) if _is_study(entry.name)]
+        files = [entry for entry in os.scandir(folder) if entry.name.endswith(".json")]
+        paths = [entry.path for entry in files if not entry.name.startswith(".")]
     for path in paths:
         try:
             study = _if_changed(path, binned)
@@ -353,10 +354,6 @@ def readable_studies(folder: Path | None = None) -> tuple[list[Study], list[Dama
             studies += [study] if study else []
     studies.sort(key=lambda study: (study.created, study.id), reverse=True)
     return studies, sorted(damaged, key=lambda damage: damage.path)
-
-
-def _is_study(name: str) -> bool:
-    return name.endswith(".json") and not name.startswith(".")
 
 
 def _if_changed(path: str, binned: bool) -> Study | None:

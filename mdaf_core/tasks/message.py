@@ -51,7 +51,7 @@ def run(context: Context, message: Message) -> None:
         time.sleep(0.5)
     if not (is_stored(message.study) or search.exists(message.study)):  # deleted meanwhile
         return
-    path = _told_path(message.study)
+    path = get_settings().told_dir / f"{message.study}.json"
     with exclusive(path.with_suffix(".lock")):
         state = _state(message.study)
         if _told(path) != state and (told := _words_of(message.study)) is not None:
@@ -170,10 +170,6 @@ def _state(study: str, beside: int = 0) -> str:
     jobs = sorted(trainings.of_study(study).values(), key=lambda job: job.id)
     seen = [(job.id, job.attempts, "" if job.id == beside else job.state) for job in jobs]
     return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
-
-
-def _told_path(study: str) -> Path:
-    return get_settings().told_dir / f"{study}.json"
 
 
 def _told(path: Path) -> str:

@@ -199,7 +199,7 @@ def loss(subject: Subject) -> Iterable[str]:
                 f"Output.{name} does not enter {written}: it is made and never used. Add it to the loss, or "
                 f"leave it out."
             )
-    if learns and not _depends_on_target(model, output, target_B):
+    if learns and _value(model, output, target_B) == _value(model, output, 1 - target_B):
         yield f"{written} does not depend on target_B: the labels do not enter the training."
 
 
@@ -230,10 +230,6 @@ def _depends(
         if _value(model, _with(output, moved), target_B) != plain:
             return True
     return False
-
-
-def _depends_on_target(model: CTRModel, output: Output, target_B: Tensor) -> bool:
-    return _value(model, output, target_B) != _value(model, output, 1 - target_B)
 
 
 def _value(model: CTRModel, output: Output, target_B: Tensor) -> float:

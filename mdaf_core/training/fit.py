@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -250,17 +249,13 @@ def _finished_epochs(run_id: str, config: RunConfig) -> list[EpochMetrics]:
     path = tracking.run_directory(run_id) / CHECKPOINT
     if not path.exists():
         done = tracking.load_epochs(run_id)
-        return done if done and stop_reason(done, config.training) and _has_weights(path.parent) else []
+        return done if done and stop_reason(done, config.training) and path.with_name(WEIGHTS).exists() else []
     with reading(path, f"Run {run_id[:8]} cannot be resumed: retry its job, which trains from scratch."):
         saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         epochs = saved.get(EPOCHS) or [e.model_dump() for e in tracking.load_epochs(run_id)]
         if len(epochs) <= saved["epoch"]:
             raise ValueError(f"it holds {saved['epoch'] + 1} epochs, and metrics of {len(epochs)} are known")
         return [EpochMetrics.model_validate(e) for e in epochs[: saved["epoch"] + 1]]
-
-
-def _has_weights(directory: Path) -> bool:
-    return (directory / WEIGHTS).exists()
 
 
 def _gate_summary(dataset: PreparedDataset, columns: dict[str, np.ndarray]) -> dict[str, Any]:

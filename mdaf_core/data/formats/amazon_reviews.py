@@ -85,12 +85,13 @@ def read(path: Path | None, options: AmazonReviewsOptions, progress: Progress) -
     else:
         events = rows_as_events(rows, _EVENT_RULES[options.history], ["item", "outcome"])
         rows = rows.drop("outcome")
+    category = parts[0].path.name.split(".")[0].replace("_", " ")
     return RawTable(
         rows=rows,
         fields=id_fields("Product (parent_asin)"),
         history_fields=["item"],
         events=events,
-        title=f"Amazon Reviews 2023, {_category(parts[0].path)}",
+        title=f"Amazon Reviews 2023, {category}",
         label=f"rated {options.positive_from:g} stars or more (0: fewer; every row is a review, none a mere view)",
         time_unit="ms",
         timezone="UTC",
@@ -136,10 +137,6 @@ def _parts(path: Path, options: AmazonReviewsOptions) -> list[Part]:
     else:
         found = parts_beside(path)
     return [Part(split, file) for split, file in found.items()] or [Part(None, path)]
-
-
-def _category(file: Path) -> str:
-    return file.name.split(".")[0].replace("_", " ")
 
 
 def _check(path: Path, options: AmazonReviewsOptions) -> None:

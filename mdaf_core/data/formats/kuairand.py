@@ -265,11 +265,8 @@ def _describe(raw: RawTable, path: Path, options: KuaiRandOptions) -> None:
 def _logs(path: Path, options: KuaiRandOptions) -> list[Path]:
     if not is_folder(path):
         return [path]
-    return [log for stem in _stems(options) for log in find_all(path, stem)]
-
-
-def _stems(options: KuaiRandOptions) -> list[str]:
-    return [*STANDARD, RANDOM] if options.split == "given" or options.new_rows else [*STANDARD]
+    stems = [*STANDARD, RANDOM] if options.split == "given" or options.new_rows else STANDARD
+    return [log for stem in stems for log in find_all(path, stem)]
 
 
 def _check(path: Path, options: KuaiRandOptions) -> None:

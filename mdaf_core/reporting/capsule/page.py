@@ -109,7 +109,7 @@ def _allowed(script: str) -> str:
 def seal(record: dict[str, Any], scores: Mapping[str, Columns], text: str) -> dict[str, dict[str, str]]:
     """SHA-256 of each part of a capsule: of the record, of each run's columns (see `sealed`), of page and library."""
     named = {f"{key}": record[key] for key in sorted(record) if key != "runs"}
-    named |= {_run_name(run): run for run in record["runs"]}
+    named |= {f"{run['facts']['configuration']}, seed {run['facts']['seed']}": run for run in record["runs"]}
     return {
         "record": {name: _sha(json.dumps(value, sort_keys=True)) for name, value in named.items()},
         "predictions": {
@@ -117,10 +117,6 @@ def seal(record: dict[str, Any], scores: Mapping[str, Columns], text: str) -> di
         },
         "page": {"text": _sha(shell(text)), "library": _sha(blocks(text)["library"])},
     }
-
-
-def _run_name(run: dict[str, Any]) -> str:
-    return f"{run['facts']['configuration']}, seed {run['facts']['seed']}"
 
 
 def seal_id(made: dict[str, dict[str, str]]) -> str:

@@ -99,7 +99,9 @@ def _tables(files: Sequence[Path], root: Path) -> tuple[pl.DataFrame, list[str]]
     frames = {}
     for file in files:
         frame = _table(file)
-        frames[file] = frame.with_columns(pl.lit(file.stem).alias(FILE)) if _needs_file(files, frame) else frame
+        frames[file] = (
+            frame.with_columns(pl.lit(file.stem).alias(FILE)) if len(files) > 1 and FILE not in frame.columns else frame
+        )
     heads = {tuple(sorted(frame.columns)) for frame in frames.values()}
     notes = []
     if len(heads) > 1:
@@ -125,10 +127,6 @@ def _seeds_as_lines(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         parts.append(frame.select(*others, pl.lit(seed).alias(name), *renamed))
     which = f"{', '.join(list(found)[:4])}{' …' * (len(found) > 4)}"
     return pl.concat(parts, how="diagonal"), [f"The columns {which} are taken as {len(numbers)} {name}s of each line."]
-
-
-def _needs_file(files: Sequence[Path], frame: pl.DataFrame) -> bool:
-    return len(files) > 1 and FILE not in frame.columns
 
 
 def _table(file: Path) -> pl.DataFrame:
