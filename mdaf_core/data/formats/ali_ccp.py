@@ -124,9 +124,8 @@ class AliCcpOptions(SourceOptions):
         return self
 
 
-def read(path: Path | None, options: AliCcpOptions, progress: Progress) -> RawTable:
+def read(path: Path, options: AliCcpOptions, progress: Progress) -> RawTable:
     """Read the parts: of each the impressions, and the users' features, which impressions name by an index."""
-    assert path is not None
     parts, counted = _parts(path, options), Counter[str]()
     names = [*_ALWAYS, *options.fields, *options.lists]
 

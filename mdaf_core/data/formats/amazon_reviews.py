@@ -49,9 +49,8 @@ class AmazonReviewsOptions(SourceOptions):
     )
 
 
-def read(path: Path | None, options: AmazonReviewsOptions, progress: Progress) -> RawTable:
+def read(path: Path, options: AmazonReviewsOptions, progress: Progress) -> RawTable:
     """Read a category's file, or the one and the parts beside it."""
-    assert path is not None
     parts = _parts(path, options)
     given = options.history == "given"
 

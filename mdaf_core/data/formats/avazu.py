@@ -53,9 +53,8 @@ _DESCRIPTIONS = {
 }
 
 
-def read(path: Path | None, options: PartsOptions, progress: Progress) -> RawTable:
+def read(path: Path, options: PartsOptions, progress: Progress) -> RawTable:
     """Read train.csv, train.gz, or the folder that holds it. Rows carry no user, so there are no histories."""
-    assert path is not None
     layout = LAYOUT
     if options.new_rows:
         layout = LAYOUT.with_optional("click") if "click" in header(_file(path)) else _UNLABELLED

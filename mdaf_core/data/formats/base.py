@@ -148,7 +148,7 @@ class Source:
         title: one line for people.
         path_help: what `path` must be, as a phrase; empty: the source needs no path.
         options: pydantic class of its options.
-        read: reads `path`; reports progress from 0 to 1.
+        read: reads a path (None of a source that needs none); reports progress from 0 to 1.
         default_name: name of the prepared data set when none is given.
         files: those that `read` will read, or more.
         check: refuses a path that does not hold the files it reads, at once and without reading them.
@@ -168,7 +168,7 @@ class Source:
     title: str
     path_help: str
     options: type[SourceOptions]
-    read: Callable[[Path | None, Any, Progress], RawTable]
+    read: Callable[[Any, Any, Progress], RawTable]
     default_name: Callable[[Path | None, Any], str]
     files: Callable[[Path, Any], list[Path]] = files_below
     size: Callable[[Path, Any], Size | None] | None = None

@@ -55,9 +55,8 @@ class CriteoOptions(PartsOptions):
     numeric_scaling: Transform = numeric_scaling("log", **{"with": {"counts": ["numbers"]}})
 
 
-def read(path: Path | None, options: CriteoOptions, progress: Progress) -> RawTable:
+def read(path: Path, options: CriteoOptions, progress: Progress) -> RawTable:
     """Read train.txt, or what holds it, or files of parts. Rows carry neither user nor time: order is time order."""
-    assert path is not None
     parts = part_files(path, options, "train.txt")
     buckets = options.counts == "buckets"
     layout = LAYOUT

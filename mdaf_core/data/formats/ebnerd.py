@@ -90,9 +90,8 @@ class EbnerdOptions(SourceOptions):
         return value
 
 
-def read(path: Path | None, options: EbnerdOptions, progress: Progress) -> RawTable:
+def read(path: Path, options: EbnerdOptions, progress: Progress) -> RawTable:
     """Read a part, or the folder that holds the parts."""
-    assert path is not None
     parts, notes = _parts(path, options)
     inputs: dict[str, dict[str, Any]] = {}
     shown: list[pl.DataFrame] = []

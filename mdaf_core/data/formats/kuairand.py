@@ -129,9 +129,8 @@ class KuaiRandOptions(SourceOptions):
         return names
 
 
-def read(path: Path | None, options: KuaiRandOptions, progress: Progress) -> RawTable:
+def read(path: Path, options: KuaiRandOptions, progress: Progress) -> RawTable:
     """Read the logs of a folder, or one log, with what the files beside them say of users and videos."""
-    assert path is not None
     notes: list[str] = []
 
     def read_file(log: Path, _stage: str, progress: Progress) -> Text:

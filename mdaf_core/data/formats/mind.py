@@ -71,9 +71,8 @@ class MindOptions(SourceOptions):
     )
 
 
-def read(path: Path | None, options: MindOptions, progress: Progress) -> RawTable:
+def read(path: Path, options: MindOptions, progress: Progress) -> RawTable:
     """Read a part, or the folder that holds the parts."""
-    assert path is not None
     parts, notes = _parts(path, options)
     layout = _layout(not options.new_rows)
 

@@ -13,7 +13,6 @@ from pydantic import Field
 from mdaf_core.base.entries import whole_number
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.base.progress import Progress
-from mdaf_core.base.words import plural
 from mdaf_core.data.formats.base import (
     RawTable,
     Size,
@@ -24,6 +23,7 @@ from mdaf_core.data.formats.base import (
 from mdaf_core.data.formats.options import SourceOptions
 from mdaf_core.data.reading import files
 from mdaf_core.data.reading.blocks import check_file, check_kind, fingerprint_file
+from mdaf_core.data.reading.described import positions, undescribed
 from mdaf_core.data.reading.layout import ID_RANGE, Column, Layout
 from mdaf_core.data.reading.text import EXAMPLES, Text, read_text, shrink
 from mdaf_core.data.reading.times import TIME_RANGE, check_published
@@ -106,9 +106,8 @@ class MovieLensOptions(SourceOptions):
     positive_from: float = Field(4.0, ge=0.5, le=5, description="Ratings of at least this many stars are positives.")
 
 
-def read(path: Path | None, options: MovieLensOptions, progress: Progress) -> RawTable:
+def read(path: Path, options: MovieLensOptions, progress: Progress) -> RawTable:
     """Read a MovieLens folder (or its ratings file)."""
-    assert path is not None
     folder, ratings_file = _find(path)
     reader = {"u.data": _read_100k, "ratings.dat": _read_1m, "ratings.csv": _read_csv}[ratings_file]
     return reader(folder, options, progress)
@@ -131,38 +130,36 @@ def _layout(ratings: Layout, options: MovieLensOptions) -> Layout:
 
 
 def _read_100k(folder: Path, options: MovieLensOptions, progress: Progress) -> RawTable:
-    ratings = read_text(
-        folder / "u.data", _layout(_100K_RATINGS, options), skip_bad_rows=options.skip_bad_rows, progress=progress
-    )
-    items = read_text(folder / "u.item", _100K_ITEMS, skip_bad_rows=options.skip_bad_rows)
-    users = read_text(folder / "u.user", _100K_USERS, skip_bad_rows=options.skip_bad_rows)
+    layouts = {"u.data": _100K_RATINGS, "u.item": _100K_ITEMS, "u.user": _100K_USERS}
     flags = [f"genre {name}" for name in GENRES]
     first = pl.coalesce(pl.when(pl.col(flag) == "1").then(pl.lit(flag.removeprefix("genre "))) for flag in flags)
-    movies = items.frame.select("item", "title", first.fill_null(NO_GENRE).alias("category"))
-    people = users.frame.select("user", "age", "gender", "occupation")
-    inputs = {"u.data": ratings.fingerprint, "u.item": items.fingerprint, "u.user": users.fingerprint}
-    notes = _undescribed(ratings.frame, movies, "item", folder / "u.item")
-    notes += _undescribed(ratings.frame, people, "user", folder / "u.user")
-    texts = (ratings, items, users)
-    return _table(folder / "u.data", ratings.frame, movies, people, "MovieLens-100K", inputs, texts, notes, options)
+    return _read_three(folder, layouts, first.fill_null(NO_GENRE), "MovieLens-100K", options, progress)
 
 
 def _read_1m(folder: Path, options: MovieLensOptions, progress: Progress) -> RawTable:
-    ratings = read_text(
-        folder / "ratings.dat", _layout(_1M_RATINGS, options), skip_bad_rows=options.skip_bad_rows, progress=progress
-    )
-    items = read_text(folder / "movies.dat", _1M_MOVIES, skip_bad_rows=options.skip_bad_rows)
-    users = read_text(folder / "users.dat", _1M_USERS, skip_bad_rows=options.skip_bad_rows)
-    movies = items.frame.select("item", "title", pl.col("genres").str.split("|").list.first().alias("category"))
-    people = users.frame.select("user", "age", "gender", "occupation")
-    inputs = {"ratings.dat": ratings.fingerprint, "movies.dat": items.fingerprint, "users.dat": users.fingerprint}
-    notes = _undescribed(ratings.frame, movies, "item", folder / "movies.dat")
-    notes += _undescribed(ratings.frame, people, "user", folder / "users.dat")
-    texts = (ratings, items, users)
-    table = _table(folder / "ratings.dat", ratings.frame, movies, people, "MovieLens-1M", inputs, texts, notes, options)
+    layouts = {"ratings.dat": _1M_RATINGS, "movies.dat": _1M_MOVIES, "users.dat": _1M_USERS}
+    first = pl.col("genres").str.split("|").list.first()
+    table = _read_three(folder, layouts, first, "MovieLens-1M", options, progress)
     table.titles["age"] = pl.DataFrame({"id": list(AGES), "title": list(AGES.values())})
     table.titles["occupation"] = pl.DataFrame({"id": range(len(OCCUPATIONS)), "title": list(OCCUPATIONS)})
     return table
+
+
+def _read_three(
+    folder: Path, layouts: dict[str, Layout], genre: pl.Expr, title: str, options: MovieLensOptions, progress: Progress
+) -> RawTable:
+    """Ratings, movies and users, in files of these names."""
+    (rated, of_ratings), *others = layouts.items()
+    skip = options.skip_bad_rows
+    ratings = read_text(folder / rated, _layout(of_ratings, options), skip_bad_rows=skip, progress=progress)
+    items, users = (read_text(folder / name, layout, skip_bad_rows=skip) for name, layout in others)
+    movies = items.frame.select("item", "title", genre.alias("category"))
+    people = users.frame.select("user", "age", "gender", "occupation")
+    texts = (ratings, items, users)
+    inputs = {name: text.fingerprint for name, text in zip(layouts, texts, strict=True)}
+    notes = _undescribed(ratings.frame, movies, "item", folder / others[0][0])
+    notes += _undescribed(ratings.frame, people, "user", folder / others[1][0])
+    return _table(folder / rated, ratings.frame, movies, people, title, inputs, texts, notes, options)
 
 
 def _read_csv(folder: Path, options: MovieLensOptions, progress: Progress) -> RawTable:
@@ -226,17 +223,8 @@ def _undescribed(ratings: pl.DataFrame, table: pl.DataFrame, key: str, path: Pat
     Raises:
         BadInputError: it describes one twice.
     """
-    if table[key].n_unique() != len(table):
-        double = table[key].filter(table[key].is_duplicated())[0]
-        raise BadInputError(f"The {key} {double} is described twice: remove one of the lines.", path)
-    strangers = ratings[key].filter(~ratings[key].cast(pl.Int64).is_in(table[key].implode()))
-    if strangers.is_empty():
-        return []
-    what, count = ("movie" if key == "item" else "user"), strangers.n_unique()
-    return [
-        f"{path.name} does not describe {plural(count, what)} of {len(strangers):,} ratings "
-        f"(for instance {what} {strangers[0]}): what it would say of them is 'missing'."
-    ]
+    at = positions(ratings[key].cast(pl.Int64), table[key], path)
+    return undescribed(path.name, "movie" if key == "item" else "user", ratings[key], at, "ratings")
 
 
 def _table(

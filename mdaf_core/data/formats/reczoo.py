@@ -68,9 +68,8 @@ class ReczooOptions(PartsOptions):
         return self.model_copy(update={"dataset": published.name, "min_count": self.min_count or published.min_count})
 
 
-def read(path: Path | None, options: ReczooOptions, progress: Progress) -> RawTable:
+def read(path: Path, options: ReczooOptions, progress: Progress) -> RawTable:
     """Read the files of a set."""
-    assert path is not None
     parts = _parts(path, options)
     published = _set_of(parts[0].path, options)
     if published.name == "Avazu_x4":

@@ -163,9 +163,8 @@ class TableOptions(PartsOptions):
         return self
 
 
-def read(path: Path | None, options: TableOptions, progress: Progress) -> RawTable:
+def read(path: Path, options: TableOptions, progress: Progress) -> RawTable:
     """Read a file, or those of the parts, with the columns that `options` name."""
-    assert path is not None
     used, parts = used_columns(options), part_files(path, options)
     progress(0.0, f"Reading {path.name}")
     file = TableFiles([(split, _open(one, options)) for split, one in parts])

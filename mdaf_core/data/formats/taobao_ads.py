@@ -122,10 +122,9 @@ class TaobaoAdsOptions(SourceOptions):
         return self
 
 
-def read(path: Path | None, options: TaobaoAdsOptions, progress: Progress) -> RawTable:
+def read(path: Path, options: TaobaoAdsOptions, progress: Progress) -> RawTable:
     """Read the folder with raw_sample.csv, ad_feature.csv and, where the options ask for them, user_profile.csv and
     behavior_log.csv."""
-    assert path is not None
     folder, names = path if path.is_dir() else path.parent, _names(options)
     if options.new_rows and not exists(folder / _LOG):  # rows to be predicted may come without new events
         names = [name for name in names if name != _LOG]

@@ -74,9 +74,8 @@ class UserBehaviorOptions(SourceOptions):
     )
 
 
-def read(path: Path | None, options: UserBehaviorOptions, progress: Progress) -> RawTable:
+def read(path: Path, options: UserBehaviorOptions, progress: Progress) -> RawTable:
     """Read UserBehavior.csv, or the folder or archive that holds it."""
-    assert path is not None
     path = inside(path, "UserBehavior.csv")
     drop = options.outside_window == "drop" and not options.new_rows
     within = pl.col("timestamp").is_between(*WINDOW, closed="left")

@@ -59,9 +59,8 @@ class YambdaOptions(SourceOptions):
     numeric_scaling: Transform = numeric_scaling("standard", **{"with": {"task": ["listens"]}})
 
 
-def read(path: Path | None, options: YambdaOptions, progress: Progress) -> RawTable:
+def read(path: Path, options: YambdaOptions, progress: Progress) -> RawTable:
     """Read listens.parquet (or likes and dislikes, or multi_event.parquet), or the folder `flat/50m` that holds it."""
-    assert path is not None
     listens = options.task == "listens"
     raw = RawTable(
         rows=pl.DataFrame(),

@@ -31,13 +31,13 @@ def positions(wanted: pl.Series, known: pl.Series, path: Path, first_line: int |
     return wanted.alias("id").to_frame().join(table, on="id", how="left", maintain_order="left")["position"]
 
 
-def undescribed(name: str, what: str, wanted: pl.Series, position: pl.Series) -> list[str]:
-    """A note where the file `name` does not describe every wanted id; `what` those are, for people."""
+def undescribed(name: str, what: str, wanted: pl.Series, position: pl.Series, rows: str = "rows") -> list[str]:
+    """A note where the file `name` does not describe every wanted id; `what` those are, and the `rows`, for people."""
     if not position.null_count():
         return []
     strangers = wanted.filter(position.is_null())
     count = strangers.n_unique()
     return [
-        f"{name} does not describe {plural(count, what)} of {len(strangers):,} rows (for instance "
+        f"{name} does not describe {plural(count, what)} of {len(strangers):,} {rows} (for instance "
         f"{what} {strangers[0]}): what it would say of them is 'missing'."
     ]
