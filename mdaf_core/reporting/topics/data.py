@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from mdaf_core.reporting import parts
 from mdaf_core.reporting.drawing import alt
 
 PARTS = ["train", "val", "test"]
@@ -28,12 +29,7 @@ def history_lengths(frame: pl.DataFrame) -> alt.TopLevelMixin:
             ),
             color=_part_colour(),
             strokeDash=alt.StrokeDash("part:N", sort=PARTS, title=None),
-            tooltip=[
-                alt.Tooltip("part:N", title="Part"),
-                alt.Tooltip("events:Q", title="Events"),
-                alt.Tooltip("rows:Q", title="Rows", format=","),
-                alt.Tooltip("at_most:Q", title="At most", format=".2%"),
-            ],
+            tooltip=parts.tooltips(part="Part", events="Events", rows="Rows|,", at_most="At most|.2%"),
         )
         .properties(height=260)
     )
@@ -94,11 +90,7 @@ def by_clock(frame: pl.DataFrame) -> alt.TopLevelMixin:
                 ),
                 y=alt.Y("rows:Q", title=y, axis=alt.Axis(format="~s", tickCount=4)),
                 color=alt.Color("rate:Q", title="Positive rate", legend=alt.Legend(format="~%", tickCount=3)),
-                tooltip=[
-                    alt.Tooltip("value:O", title=clock.capitalize()),
-                    alt.Tooltip("rows:Q", title="Rows", format=","),
-                    alt.Tooltip("rate:Q", title="Positive rate", format=".2%"),
-                ],
+                tooltip=parts.tooltips(value=clock.capitalize(), rows="Rows|,", rate="Positive rate|.2%"),
             )
         )
 
@@ -122,11 +114,7 @@ def popularity(frame: pl.DataFrame) -> alt.TopLevelMixin:
             y=alt.Y("rows:Q", title="Training rows", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="~%")),
             color=alt.Color("field:N", title=None),
             strokeDash=alt.StrokeDash("field:N", title=None),
-            tooltip=[
-                alt.Tooltip("field:N", title="Field"),
-                alt.Tooltip("ids:Q", title="Most frequent ids", format=".3~%"),
-                alt.Tooltip("rows:Q", title="Training rows", format=".1%"),
-            ],
+            tooltip=parts.tooltips(field="Field", ids="Most frequent ids|.3~%", rows="Training rows|.1%"),
         )
         .properties(height=260)
     )
@@ -144,12 +132,7 @@ def cold_start(frame: pl.DataFrame) -> alt.TopLevelMixin:
             x=alt.X("low:Q", title="Rows", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="~%")),
             x2=alt.X2("high"),
             color=alt.Color("seen:O", sort=order, title="Training rows with the id"),
-            tooltip=[
-                alt.Tooltip("field:N", title="Field"),
-                alt.Tooltip("part:N", title="Part"),
-                alt.Tooltip("seen:O", title="Training rows with the id"),
-                alt.Tooltip("share:Q", title="Rows", format=".1%"),
-            ],
+            tooltip=parts.tooltips(field="Field", part="Part", seen="Training rows with the id", share="Rows|.1%"),
         )
         .properties(height=alt.Step(34))
     )

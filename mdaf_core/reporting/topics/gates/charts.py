@@ -136,12 +136,7 @@ def response(story: RowStory) -> tuple[alt.TopLevelMixin, pl.DataFrame]:
             y=y,
             color=alt.Color("name:N", title=None, sort=marks["name"].to_list(), legend=alt.Legend(columns=2)),
             shape=alt.Shape("name:N", title=None, sort=marks["name"].to_list()),
-            tooltip=[
-                alt.Tooltip("name:N", title="What if"),
-                alt.Tooltip("g:Q", format=".4f"),
-                alt.Tooltip("probability:Q", title="Probability", format=".4f"),
-                alt.Tooltip("logit:Q", title="Logit", format=".4f"),
-            ],
+            tooltip=parts.tooltips(name="What if", g="g|.4f", probability="Probability|.4f", logit="Logit|.4f"),
         ),
     ).properties(height=200)
     return chart, line
