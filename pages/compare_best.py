@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from mdaf_core.data.store.schema import Split
+from mdaf_core.runs.tracking import RunRecord
+from mdaf_core.studies.results import best_of
+from mdaf_core.studies.store import Study
 from pages import shared
-
-if TYPE_CHECKING:
-    from mdaf_core.data.store.schema import Split
-    from mdaf_core.runs.tracking import RunRecord
-    from mdaf_core.studies.store import Study
 
 HELP = (
     "The configuration with the best mean was picked by its figures. With 95% confidence the best one, for other seeds "
@@ -24,7 +22,6 @@ HELP = (
 
 def draw(study: Study, runs: Sequence[RunRecord], split: Split, metric: str) -> None:
     from mdaf_core.reporting.topics.comparison.best import best_frame, best_note
-    from mdaf_core.studies.results import best_of
 
     with shared.guard():
         found = best_of(study, runs, split=split, metric=metric)

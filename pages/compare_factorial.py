@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from mdaf_core.analysis.margins import parse_margin
+from mdaf_core.data.store.schema import Split
+from mdaf_core.runs.tracking import RunRecord
+from mdaf_core.studies.results import effects_of
+from mdaf_core.studies.store import Study
 from pages import shared
-
-if TYPE_CHECKING:
-    from mdaf_core.data.store.schema import Split
-    from mdaf_core.runs.tracking import RunRecord
-    from mdaf_core.studies.store import Study
 
 
 def draw(study: Study, runs: Sequence[RunRecord], split: Split, metric_key: str, margin: str) -> None:
-    from mdaf_core.analysis.margins import parse_margin
     from mdaf_core.reporting.topics.factorial import effects_chart, effects_frame, effects_table, sentences
-    from mdaf_core.studies.results import effects_of
 
     if study.factorial is None:
         st.info(

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
+from mdaf_core.data.store.schema import Split
+from mdaf_core.studies.store import Study
 from pages import access, shared
-
-if TYPE_CHECKING:
-    from mdaf_core.data.store.schema import Split
-    from mdaf_core.studies.store import Study
 
 
 def draw(study: Study, split: Split, metric: str, reference: str, margin: str) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import streamlit as st
 
 from mdaf_core.base import rights
 from mdaf_core.base.errors import StudioError
+from mdaf_core.runs import tracking
+from mdaf_core.studies.store import Study, get_study, update_study
+from mdaf_core.studies.suitable import source_of
 from pages import shared
 from serving.whole import whole
-
-if TYPE_CHECKING:
-    from mdaf_core.studies.store import Study
 
 PRESETS = {
     "report": "the report's four",
@@ -22,8 +22,6 @@ PRESETS = {
 
 
 def scoreboard(study: Study) -> None:
-    from mdaf_core.runs import tracking
-
     shared.section(
         "Success criteria",
         help="Passed or failed by the mean over seeds; the 95% interval stands beside the figure. Sure only where it "
@@ -66,9 +64,6 @@ def scoreboard(study: Study) -> None:
 def _scores(study_id: str, criteria: tuple[str, ...], version: tuple[Any, ...]) -> list[dict[str, Any]]:
     """Every criterion for every configuration; computed anew when the criteria or the run store change."""
     from mdaf_core.analysis.criteria import evaluate_study, read_criteria
-    from mdaf_core.runs import tracking
-    from mdaf_core.studies.store import get_study
-    from mdaf_core.studies.suitable import source_of
 
     study = get_study(study_id)
     results = evaluate_study(read_criteria(study.criteria), tracking.list_runs(study_id), source_of(study.dataset))
@@ -94,7 +89,6 @@ def _editor(study: Study) -> None:
     import pandas as pd
 
     from mdaf_core.analysis.criteria import Criterion, preset_criteria, read_criteria, titles
-    from mdaf_core.studies.store import update_study
 
     draft, version = f"criteria-rows-{study.id}", f"criteria-version-{study.id}"
     st.session_state.setdefault(version, 0)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
+from mdaf_core.analysis.design import Design
+from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset
+from mdaf_core.studies.definitions import Definition
 from mdaf_core.studies.factorial import build
 from pages import shared
-
-if TYPE_CHECKING:
-    from mdaf_core.analysis.design import Design
-    from mdaf_core.runs.config import RunConfig
-    from mdaf_core.studies.definitions import Definition
 
 MOST_HALVINGS = 4
 

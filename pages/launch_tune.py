@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.words import plural
+from mdaf_core.models.space import Space
+from mdaf_core.runs.config import RunConfig
 from mdaf_core.studies.definitions import definition_names, get_definition
 from mdaf_core.studies.tuning import begin, spaces
 from pages import shared
 from pages.fields import anew, place
+from pages.study_plan import Chosen
 from serving.whole import whole
-
-if TYPE_CHECKING:
-    from mdaf_core.models.space import Space
-    from mdaf_core.runs.config import RunConfig
-    from pages.study_plan import Chosen
 
 HOW = {"fixed": "As they are", "tuned": "Tuned first"}
 HELP = (
