@@ -50,6 +50,10 @@ class Condition(BaseModel):
     grave: bool = False
 
 
+def _grave(kind: OfData | OfRuns, sentence: str) -> Condition:
+    return Condition(kind=kind, sentence=sentence, grave=True)
+
+
 @dataclass(frozen=True)
 class _Facts:
     study: Study
@@ -147,11 +151,10 @@ def data_of(study: Study, runs: Sequence[RunRecord]) -> tuple[DatasetMeta | None
 
 def _known(facts: _Facts) -> Iterator[Condition]:
     if facts.meta is None and any(run.result for run in facts.runs):  # before, there is nothing it could be beside
-        yield Condition(
-            kind="data",
-            sentence=f"Data set {facts.study.dataset} was removed or prepared anew since, so how it was made and split "
+        yield _grave(
+            "data",
+            f"Data set {facts.study.dataset} was removed or prepared anew since, so how it was made and split "
             "is not known.",
-            grave=True,
         )
 
 
@@ -166,11 +169,9 @@ def _split(facts: _Facts) -> Iterator[Condition]:
     words = split_words(facts.meta)
     sentence = f"{words[0].upper()}{words[1:]}"
     if facts.meta.split.get("kind") == "random":
-        yield Condition(
-            kind="split",
-            sentence=f"Rows were {words}: results say how well a model fills gaps in the past, not how well it "
-            "predicts.",
-            grave=True,
+        yield _grave(
+            "split",
+            f"Rows were {words}: results say how well a model fills gaps in the past, not how well it predicts.",
         )
     else:
         yield Condition(kind="split", sentence=f"{sentence}.")
@@ -184,22 +185,17 @@ def _failed_checks(facts: _Facts) -> Iterator[Condition]:
 
     accepted = facts.study.acknowledged
     if accepted:
-        yield Condition(
-            kind="audit-failed",
-            sentence=f"The audit of the data failed, acknowledged before the runs ({named(accepted)}).",
-            grave=True,
-        )
+        yield _grave("audit-failed", f"The audit of the data failed, acknowledged before the runs ({named(accepted)}).")
     others = [id for id in failed if id not in accepted]
     if others:
-        sentence = f"The audit of the data fails, which nobody acknowledged ({named(others)})."
-        yield Condition(kind="audit-failed", sentence=sentence, grave=True)
+        yield _grave("audit-failed", f"The audit of the data fails, which nobody acknowledged ({named(others)}).")
 
 
 def _warnings(facts: _Facts) -> Iterator[Condition]:
     said = {"concentrated-users"} if any(_users(facts)) else set()  # of the rows themselves, not of all data
     for check in facts.audit.checks if facts.audit else ():
         if check.status == "warn" and check.beside_results and check.id not in said:
-            yield Condition(kind="audit-warned", sentence=f"{check.sentence.rstrip('.')}.", grave=True)
+            yield _grave("audit-warned", f"{check.sentence.rstrip('.')}.")
 
 
 # ---- of the runs -----------------------------------------------------------------------------------------------------
@@ -211,7 +207,7 @@ def _seeds(facts: _Facts) -> Iterator[Condition]:
         return
     counts = [names.count(name) for name in dict.fromkeys(names)]
     if max(counts) == 1:
-        yield Condition(kind="seeds", sentence="One seed: no variance over seeds is known.", grave=True)
+        yield _grave("seeds", "One seed: no variance over seeds is known.")
     else:
         yield Condition(kind="seeds", sentence=f"{seeds(counts).capitalize()} of each configuration.")
 
@@ -230,18 +226,17 @@ def _sources(facts: _Facts) -> Iterator[Condition]:
                 f"The plug-in of {name} was changed between its seeds ({groups}): they may be of different models. "
                 "Train those of the older source again."
             )
-            yield Condition(kind="sources", sentence=sentence, grave=True)
+            yield _grave("sources", sentence)
 
 
 def _diverged(facts: _Facts) -> Iterator[Condition]:
     for found in diverged(facts.runs, facts.split):
-        yield Condition(kind="diverged", sentence=found.sentence, grave=True)
+        yield _grave("diverged", found.sentence)
 
 
 def _unfinished(facts: _Facts) -> Iterator[Condition]:
-    sentence = unfinished(facts.runs).sentence
-    if sentence:
-        yield Condition(kind="unfinished", sentence=sentence, grave=True)
+    if sentence := unfinished(facts.runs).sentence:
+        yield _grave("unfinished", sentence)
 
 
 def _imported(facts: _Facts) -> Iterator[Condition]:
@@ -263,11 +258,10 @@ def _inputs(facts: _Facts) -> Iterator[Condition]:
     reads = {one.name: one.model.reads_outcomes for one in facts.study.configurations if one.name in there}
     told, others = ([name for name, does in reads.items() if does is which] for which in (True, False))
     if told and others:
-        yield Condition(
-            kind="inputs",
-            sentence=f"Inputs differ: {listed(told)} {'is' if len(told) == 1 else 'are'} told what came of past events "
+        yield _grave(
+            "inputs",
+            f"Inputs differ: {listed(told)} {'is' if len(told) == 1 else 'are'} told what came of past events "
             f"(outcomes), and {listed(others)} not.",
-            grave=True,
         )
 
 
@@ -291,7 +285,7 @@ def _budgets(facts: _Facts) -> Iterator[Condition]:
             sentence = (
                 "Settings won in a search that is no longer here: what each configuration was given is not known."
             )
-            yield Condition(kind="budget", sentence=sentence, grave=True)
+            yield _grave("budget", sentence)
         else:
             counts = [len(part.trials) for part in one.configurations]
             came_to = ""
@@ -308,24 +302,23 @@ def _budgets(facts: _Facts) -> Iterator[Condition]:
     if tried and max(tried.values()) - min(tried.values()) > 1:
         most, fewest = max(tried.values()), min(tried.values())
         names = {n: listed([name for name, count in tried.items() if count == n]) for n in (most, fewest)}
-        yield Condition(
-            kind="budget",
-            sentence=f"Budgets are unequal: {beside}on these data {plural(most, 'setting')} of {names[most]} "
+        yield _grave(
+            "budget",
+            f"Budgets are unequal: {beside}on these data {plural(most, 'setting')} of {names[most]} "
             f"were tried, and {fewest} of {names[fewest]}.",
-            grave=True,
         )
 
 
 def _users(facts: _Facts) -> Iterator[Condition]:
     sample = facts.comparison.sample if facts.comparison else None
     if sample and (note := sample_note(sample, f"{SPLIT_NAMES[facts.split]} rows")):
-        yield Condition(kind="users", sentence=note, grave=True)
+        yield _grave("users", note)
 
 
 def _plan(facts: _Facts) -> Iterator[Condition]:
     if facts.comparison is not None and facts.comparison.conditions is not None:
         for sentence in facts.comparison.conditions.sentences():
-            yield Condition(kind="plan", sentence=sentence, grave=True)
+            yield _grave("plan", sentence)
 
 
 _OF_DATA: tuple[Callable[[_Facts], Iterator[Condition]], ...] = (_known, _synthetic, _split, _failed_checks, _warnings)
