@@ -47,7 +47,7 @@ def main() -> None:
         published.export()
         if study_id is None:
             return
-        study = _study(study_id)
+        study = get_study(study_id)
         metrics = titles()
         _, rows, by, planned = results.choices(study)
         shared.start_over(study_id, split=rows, metric=by, margin=planned.text if planned else "")
@@ -135,16 +135,12 @@ def main() -> None:
 Key = tuple[str, str, str, str, tuple[str, ...], str]
 
 
-def _study(study_id: str) -> Any:
-    return get_study(study_id)
-
-
 def _material(key: Key) -> Material:
     from mdaf_core.reporting.material import Material
 
     study_id, split, metric, margin, only, typeface = key
     return Material(
-        _study(study_id),
+        get_study(study_id),
         split=split,
         metric=metric,
         margin=parse_margin(margin),
@@ -154,24 +150,19 @@ def _material(key: Key) -> Material:
 
 
 def _bundle_button(key: Key, figures: list[str], chosen_tables: list[str]) -> None:
-    def make() -> bytes:
+    def make(figures_only: bool) -> bytes:
         from mdaf_core.reporting.paper.bundle import archive
 
-        return archive(_material(key), figures, chosen_tables)
-
-    def drawn() -> bytes:
-        from mdaf_core.reporting.paper.bundle import archive
-
-        return archive(_material(key), figures, [], figures_only=True)
+        return archive(_material(key), figures, chosen_tables, figures_only)
 
     st.download_button(
-        f"Download the bundle: {len(figures)} figures, {len(chosen_tables)} tables", make, f"{key[0]}.zip",
-        "application/zip", type="primary", on_click="ignore", icon=":material/folder_zip:", key="bundle",
-        disabled=not (figures or chosen_tables), help="Made when you click, in up to a minute.",
+        f"Download the bundle: {len(figures)} figures, {len(chosen_tables)} tables", partial(make, False),
+        f"{key[0]}.zip", "application/zip", type="primary", on_click="ignore", icon=":material/folder_zip:",
+        key="bundle", disabled=not (figures or chosen_tables), help="Made when you click, in up to a minute.",
     )  # fmt: skip
     st.download_button(
-        f"The {len(figures)} figures", drawn, f"{key[0]}-figures.zip", "application/zip", on_click="ignore",
-        icon=":material/imagesmode:", key="all-figures", disabled=not figures,
+        f"The {len(figures)} figures", partial(make, True), f"{key[0]}-figures.zip", "application/zip",
+        on_click="ignore", icon=":material/imagesmode:", key="all-figures", disabled=not figures,
         help="A zip of all figures chosen, in every format and both widths.",
     )  # fmt: skip
 
