@@ -9,7 +9,7 @@ import typer
 from mdaf_core.base.errors import UsageError
 from mdaf_core.cli.evaluate import comparison_text
 from mdaf_core.cli.options import EvaluatedSplit, ItemsOption, MarginOption, chosen_margin
-from mdaf_core.cli.output import JsonOption, emit, number, table
+from mdaf_core.cli.output import as_json, emit, number, table
 from mdaf_core.metrics.registry import named
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ def command(
     items: ItemsOption = False,
     latex: Annotated[bool, typer.Option("--latex", help="The table for the paper, as LaTeX.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Every difference, interval and p value, as CSV.")] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """See what holds over several studies and data sets.
 
@@ -40,7 +39,7 @@ def command(
     from mdaf_core.reporting.conditions import of_studies
     from mdaf_core.studies import across
 
-    if sum((latex, csv, as_json)) > 1:
+    if sum((latex, csv, as_json())) > 1:
         raise UsageError("--latex, --csv and --json are three ways to print the table: name one.")
     found = across.compare(
         across.together(studies),
@@ -54,7 +53,7 @@ def command(
     if latex or csv:
         typer.echo(_printed(found, known, latex), nl=False)
         return
-    emit(_value(found, known), as_json, lambda: _text(found, known))
+    emit(_value(found, known), lambda: _text(found, known))
 
 
 def _printed(found: Table, known: list[Condition], latex: bool) -> str:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from mdaf_core.cli.options import MetricOption, SplitOption, StudyId
-from mdaf_core.cli.output import JsonOption, emit, number, table
+from mdaf_core.cli.output import emit, number, table
 
 
-def command(
-    study: StudyId,
-    split: SplitOption = None,
-    metric: MetricOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def command(study: StudyId, split: SplitOption = None, metric: MetricOption = None) -> None:
     """See which configurations may be the best.
 
     The one with the best mean was picked by its figures. The set holds the best of all with 95% confidence, over other
@@ -33,4 +28,4 @@ def command(
         ]
         return "\n".join([table(lines, frame.columns), "", found.sentence, best_note(found)])
 
-    emit({"study": study, "members": found.members, "sentence": found.sentence, **found.model_dump()}, as_json, text)
+    emit({"study": study, "members": found.members, "sentence": found.sentence, **found.model_dump()}, text)

@@ -10,7 +10,7 @@ import typer
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.words import plural
 from mdaf_core.cli.options import MarginOption, MetricOption, SplitOption, StudyId, chosen_margin
-from mdaf_core.cli.output import JsonOption, emit
+from mdaf_core.cli.output import emit
 
 if TYPE_CHECKING:
     from mdaf_core.reporting.capsule.verify import Verified
@@ -28,7 +28,6 @@ def command(
     split: SplitOption = None,
     metric: MetricOption = None,
     margin: MarginOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Write a study as one HTML file that opens without a network.
 
@@ -58,7 +57,7 @@ def command(
         "gates": made.record.gates,
         "seal": made.seal,
     }
-    emit(value, as_json, lambda: f"{out}: {made.words}\nSeal {made.seal}: quote it where the file cannot be changed.")
+    emit(value, lambda: f"{out}: {made.words}\nSeal {made.seal}: quote it where the file cannot be changed.")
 
 
 def verify(
@@ -67,7 +66,6 @@ def verify(
         Path | None,
         typer.Option(help="Folder of runs, or the file that came beside the capsule; default: those within it."),
     ] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Compute every number of a capsule again from its predictions.
 
@@ -77,7 +75,7 @@ def verify(
     from mdaf_core.reporting.capsule.verify import verify as check
 
     found = check(file, predictions)
-    emit(found, as_json, lambda: _text(found))
+    emit(found, lambda: _text(found))
     if found.differences:
         raise StudioError(f"{file} is not what its predictions give: {plural(len(found.differences), 'difference')}.")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mdaf_core.cli.output import JsonOption, emit, say
+from mdaf_core.cli.output import as_json, emit, say
 
 if TYPE_CHECKING:
     from mdaf_core.testing.report import Examination, Finding
@@ -17,7 +17,6 @@ _MARKS = {"pass": "pass", "fail": "FAIL", "not applicable": "–"}
 def command(
     target: Annotated[str, typer.Argument(metavar="FILE|PRESET|MODEL", help="my_model.py, or a built-in name.")],
     only: Annotated[list[str] | None, typer.Option("--only", metavar="CHECK", help="Make this check alone.")] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Examine a model, one's own or a built-in one.
 
@@ -26,8 +25,8 @@ def command(
     """
     from mdaf_core.testing.examination import examined
 
-    results = examined(target, only, say if not as_json else lambda _: None)
-    emit(results if len(results) > 1 else results[0], as_json, lambda: "\n\n".join(map(_tell, results)))
+    results = examined(target, only, say if not as_json() else lambda _: None)
+    emit(results if len(results) > 1 else results[0], lambda: "\n\n".join(map(_tell, results)))
     if not all(result.passed for result in results):
         raise typer.Exit(1)
 

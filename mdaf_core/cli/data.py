@@ -12,7 +12,7 @@ import typer
 from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import size_below
-from mdaf_core.cli.output import JsonOption, ProgressLines, emit, table
+from mdaf_core.cli.output import ProgressLines, emit, table
 from mdaf_core.data.formats import own_names
 from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY
 
@@ -29,7 +29,6 @@ def sources_command(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="A source, to list the options that --set takes.")
     ] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List what can be read, or the options of one source."""
     from mdaf_core.data.formats.registry import get_source, sources
@@ -57,7 +56,7 @@ def sources_command(
             parts.append(table(options, ("option", "default", "meaning")))
         return "\n\n".join(parts)
 
-    emit(value, as_json, text)
+    emit(value, text)
 
 
 @app.command()
@@ -81,7 +80,6 @@ def prepare(
     force: Annotated[
         bool, typer.Option("--force", help="Replace a data set of that name even if studies or runs refer to it.")
     ] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Prepare a data set: split, code ids, slice histories, audit."""
     from mdaf_core.data.prepare.pipeline import prepare as run
@@ -98,7 +96,7 @@ def prepare(
         again=again,
         may_replace=partial(refuse_replacing, force=force),
     )
-    emit(_facts(dataset.name), as_json, lambda: _show_text(dataset.name))
+    emit(_facts(dataset.name), lambda: _show_text(dataset.name))
 
 
 @app.command()
@@ -109,7 +107,6 @@ def twin(
     force: Annotated[
         bool, typer.Option("--force", help="Replace a data set of that name even if studies or runs refer to it.")
     ] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Prepare a split by time beside another one.
 
@@ -130,7 +127,7 @@ def twin(
         progress=ProgressLines(),
         may_replace=partial(refuse_replacing, force=force),
     )
-    emit(_facts(dataset.name) | {"twin_of": data}, as_json, lambda: _show_text(dataset.name))
+    emit(_facts(dataset.name) | {"twin_of": data}, lambda: _show_text(dataset.name))
 
 
 @app.command()
@@ -138,7 +135,6 @@ def propose(
     path: Annotated[
         Path, typer.Argument(metavar="PATH", help="A CSV, Parquet or JSON lines file, or a folder of parts.")
     ],
-    as_json: JsonOption = False,
 ) -> None:
     """Propose what the columns of a table are.
 
@@ -168,11 +164,11 @@ def propose(
         parts.append(shlex.join(command) if command else "There is no command to run yet: see above.")
         return "\n\n".join(part for part in parts if part)
 
-    emit(value, as_json, text)
+    emit(value, text)
 
 
 @app.command("list")
-def list_command(as_json: JsonOption = False) -> None:
+def list_command() -> None:
     """List the prepared data sets."""
     from mdaf_core.data.store.dataset import readable_datasets
 
@@ -200,17 +196,17 @@ def list_command(as_json: JsonOption = False) -> None:
         ]
         return table(rows, ("name", "source", "split", "train", "val", "test", "created"))
 
-    emit(value, as_json, text)
+    emit(value, text)
 
 
 @app.command()
-def show(name: NameArgument, as_json: JsonOption = False) -> None:
+def show(name: NameArgument) -> None:
     """Show a data set's fields, parts and audit."""
-    emit(_facts(name), as_json, lambda: _show_text(name))
+    emit(_facts(name), lambda: _show_text(name))
 
 
 @app.command()
-def audit(name: NameArgument, as_json: JsonOption = False) -> None:
+def audit(name: NameArgument) -> None:
     """Audit a data set again.
 
     From its files alone; the result is stored.
@@ -221,7 +217,7 @@ def audit(name: NameArgument, as_json: JsonOption = False) -> None:
     result = refresh_audit(PreparedDataset.open(name))
     value = result.model_dump(mode="json")
     value["counts"] = {status: len(result.with_status(status)) for status in ("pass", "warn", "fail")}
-    emit(value, as_json, lambda: _audit_text([check.model_dump() for check in result.checks]))
+    emit(value, lambda: _audit_text([check.model_dump() for check in result.checks]))
 
 
 @app.command("export")
@@ -249,7 +245,6 @@ def export_command(
     max_history: Annotated[
         int, typer.Option(min=1, max=LONGEST_HISTORY, help="Newest events of each row in those lists.")
     ] = MAX_HISTORY,
-    as_json: JsonOption = False,
 ) -> None:
     """Write rows for other programs: row ids, ids, labels, fields, histories.
 
@@ -283,20 +278,19 @@ def export_command(
         rows = export_rows(dataset, splits, out, **how, progress=ProgressLines())
         size = out.stat().st_size
     value = {"data": name, "format": form or out.suffix[1:].lower(), "splits": splits, "rows": rows, "out": str(out)}
-    emit(value | {"bytes": size}, as_json, lambda: f"{out}: {rows:,} rows, {size / 1e6:,.1f} MB")
+    emit(value | {"bytes": size}, lambda: f"{out}: {rows:,} rows, {size / 1e6:,.1f} MB")
 
 
 @app.command()
 def delete(
     name: NameArgument,
     force: Annotated[bool, typer.Option("--force", help="Even if studies or runs refer to it.")] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Delete a data set. Runs on it keep their results; what needs its rows (gates, slices, resuming) is lost."""
     from mdaf_core.studies.data_sets import delete_dataset
 
     freed = delete_dataset(name, force=force)
-    emit({"deleted": name, "bytes": freed}, as_json, lambda: f"Deleted {name}: {freed / 1e6:,.1f} MB freed.")
+    emit({"deleted": name, "bytes": freed}, lambda: f"Deleted {name}: {freed / 1e6:,.1f} MB freed.")
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:

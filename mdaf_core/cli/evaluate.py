@@ -18,7 +18,7 @@ from mdaf_core.cli.options import (
     StudyId,
     chosen_margin,
 )
-from mdaf_core.cli.output import JsonOption, emit, number, table
+from mdaf_core.cli.output import emit, number, table
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.compared import StudyComparison
@@ -38,7 +38,6 @@ def compare(
     metric: MetricOption = None,
     difference_bp: DifferenceOption = None,
     items: ItemsOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Compare a study's configurations with one of them.
 
@@ -71,7 +70,7 @@ def compare(
         "marked": dict(comparison.frame().select("configuration", "marked").iter_rows()),
         "power": power and power.model_dump(mode="json"),
     }
-    emit(value, as_json, lambda: comparison_text(comparison, power, known))
+    emit(value, lambda: comparison_text(comparison, power, known))
 
 
 def comparison_text(comparison: StudyComparison, power: Power | None, known: Sequence[Condition] = ()) -> str:
@@ -119,7 +118,6 @@ def reported(
         typer.Option("--margin-bp", help="What counts as parity, in bp of AUC; without it parity is not tested."),
     ] = None,
     difference_bp: Annotated[float, typer.Option(help="Difference to find rows and seeds for, in bp.")] = 5.0,
-    as_json: JsonOption = False,
 ) -> None:
     """See what reported figures can show.
 
@@ -133,7 +131,7 @@ def reported(
     found = compare_reported(
         results, reference, correlation=correlation, margin_bp=margin_bp, difference_bp=difference_bp
     )
-    emit(found, as_json, lambda: _reported(found))
+    emit(found, lambda: _reported(found))
 
 
 def _results(file: Path | None, preset: str | None, study: str | None) -> list[ReportedResult]:
@@ -184,7 +182,6 @@ def criteria(
             help="First replace the study's criteria by these: report, mdaf-levels, report-test. Can be repeated."
         ),
     ] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Judge a study by its success criteria.
 
@@ -203,7 +200,7 @@ def criteria(
     rules = read_criteria(found.criteria)
     runs = [run for run in study_runs(found) if run.state == "finished"]
     results = evaluate_study(rules, runs, source_of(found.dataset))
-    emit({"study": study, "criteria": rules, "results": results}, as_json, lambda: _judged(bool(rules), results))
+    emit({"study": study, "criteria": rules, "results": results}, lambda: _judged(bool(rules), results))
 
 
 def _judged(some: bool, results: list[CriterionResult]) -> str:
@@ -243,7 +240,6 @@ def _judged(some: bool, results: list[CriterionResult]) -> str:
 
 def overfitting(
     run_ids: Annotated[list[str], typer.Argument(metavar="RUN_ID…", help="Ids of runs, or their beginnings.")],
-    as_json: JsonOption = False,
 ) -> None:
     """See how far runs overfit.
 
@@ -262,7 +258,7 @@ def overfitting(
         | reading.model_dump(mode="json")
         for run, reading in read
     ]
-    emit(value, as_json, lambda: _overfitted(read))
+    emit(value, lambda: _overfitted(read))
 
 
 def _overfitted(found: list[tuple[RunRecord, Overfitting]]) -> str:

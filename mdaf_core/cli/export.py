@@ -10,7 +10,7 @@ import typer
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.words import plural
 from mdaf_core.cli.options import MarginOption, MetricOption, SplitOption, StudyId, chosen_margin
-from mdaf_core.cli.output import JsonOption, emit
+from mdaf_core.cli.output import emit
 from mdaf_core.reporting.theme import Typeface
 
 
@@ -25,7 +25,6 @@ def command(
         typer.Option("--type", help="Of figures: sans, or serif like Times; or the widths and sizes of a class."),
     ] = "sans",
     figures_only: Annotated[bool, typer.Option("--figures-only", help="Without tables, text and manifest.")] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Write a study's figures, tables and text.
 
@@ -45,7 +44,7 @@ def command(
         figures_only=figures_only,
     )
     value = {"study": study, "out": str(out), "files": [str(path.relative_to(out)) for path in written]}
-    emit(value, as_json, lambda: "\n".join([*value["files"], f"{plural(len(written), 'file')} in {out}"]))
+    emit(value, lambda: "\n".join([*value["files"], f"{plural(len(written), 'file')} in {out}"]))
 
 
 def figure(
@@ -60,7 +59,6 @@ def figure(
         typer.Option("--out", help="File to write; its ending is the format: pdf, svg, png, csv, vl.json, tex, md."),
     ],
     columns: Annotated[int, typer.Option(min=1, max=2, help="Width of a figure in columns of a paper.")] = 1,
-    as_json: JsonOption = False,
 ) -> None:
     """Draw one figure or table of a study again.
 
@@ -75,4 +73,4 @@ def figure(
     content = one_file(id, kind, 1 if columns == 1 else 2)
     write_bytes(out, content)
     value = {"id": id, "out": str(out), "bytes": len(content)}
-    emit(value, as_json, lambda: f"{out}: {len(content):,} bytes")
+    emit(value, lambda: f"{out}: {len(content):,} bytes")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mdaf_core.cli.options import MarginOption, MetricOption, SplitOption, chosen_margin
-from mdaf_core.cli.output import JsonOption, emit, number, table
+from mdaf_core.cli.output import emit, number, table
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.factorial import Effects
@@ -18,7 +18,6 @@ def command(
     split: SplitOption = None,
     metric: MetricOption = None,
     margin: MarginOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """See what each component of a factorial study contributes.
 
@@ -29,7 +28,7 @@ def command(
     from mdaf_core.studies.store import get_study
 
     found = effects_of(get_study(study), split=split, metric=metric, margin=chosen_margin(margin))
-    emit({"study": study, **found.model_dump()}, as_json, lambda: _text(found))
+    emit({"study": study, **found.model_dump()}, lambda: _text(found))
 
 
 def _text(found: Effects) -> str:

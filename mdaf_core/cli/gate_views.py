@@ -30,8 +30,7 @@ def check(*, by: str | None, and_by: str | None, out: Path | None, rows: bool, s
 
 
 def list_rows(
-    run: RunRecord, split: Split, user: str | None, find: Sequence[str], label: int | None, sort: str, most: int,
-    as_json: bool,
+    run: RunRecord, split: Split, user: str | None, find: Sequence[str], label: int | None, sort: str, most: int
 ) -> None:  # fmt: skip
     """Print the rows that pass."""
     from mdaf_core.analysis.rows import RowFilter, select_rows
@@ -55,12 +54,10 @@ def list_rows(
             f", {len(found)} listed." if len(found) < total else "."
         )
 
-    emit({"rows": found.to_dicts(), "total": total}, as_json, listed)
+    emit({"rows": found.to_dicts(), "total": total}, listed)
 
 
-def by_variables(
-    run: RunRecord, split: Split, value: Value, by: str, and_by: str | None, out: Path | None, as_json: bool
-) -> None:
+def by_variables(run: RunRecord, split: Split, value: Value, by: str, and_by: str | None, out: Path | None) -> None:
     """Print a value by one or two variables; with `out`, draw it."""
     from mdaf_core.analysis import gate_groups
     from mdaf_core.analysis.slices import TITLES
@@ -81,7 +78,7 @@ def by_variables(
     head = f"{gate_groups.VALUES[value]}, run {run.run_id}, {split}: mean [95% interval, other users], rows"
     note = "g is the weight of the sequential branch's vector and no measure of how much the history is used."
     lines = [head, *([note] if value == "g" else []), "", _cells(found, TITLES[by]), *([str(out)] if out else [])]
-    emit(document, as_json, lambda: "\n".join(lines))
+    emit(document, lambda: "\n".join(lines))
 
 
 def _cells(found: list[GateGroup] | Cells, title: str) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.cli.options import EvaluatedSplit
-from mdaf_core.cli.output import JsonOption, emit, number, plain, say, table
+from mdaf_core.cli.output import emit, number, plain, say, table
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.adaptivity import Contributions
@@ -56,7 +56,6 @@ def command(
     recompute: Annotated[
         bool, typer.Option("--recompute", help="First ask the trained models anew (runs of earlier versions).")
     ] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """See what the history, the branches and the gate contribute.
 
@@ -70,16 +69,16 @@ def command(
     gate_views.check(by=by, and_by=and_by, out=out, rows=rows, searched=(user, find, label))
     runs = runs_meant(target, configuration)
     if rows:
-        gate_views.list_rows(_only(runs), split, user, find or [], label, sort, most, as_json)
+        gate_views.list_rows(_only(runs), split, user, find or [], label, sort, most)
         return
     if by is not None:
-        gate_views.by_variables(_only(runs), split, value, by, and_by, out, as_json)
+        gate_views.by_variables(_only(runs), split, value, by, and_by, out)
         return
     if row is not None:
         from mdaf_core.analysis.story import row_story
 
         story = row_story(_only(runs), split, row)
-        emit(story, as_json, lambda: _tell(story))
+        emit(story, lambda: _tell(story))
         return
     if recompute:
         from mdaf_core.training.recompute import recompute as ask_anew
@@ -92,7 +91,7 @@ def command(
     found = contributions(runs, split, _margin(runs[0], margin))
     summary = gate_summary(runs[0], split) if len(runs) == 1 and without_gate(runs[0]) is None else None
     document = plain(found) | ({"gate_of_run": plain(summary)} if summary else {})
-    emit(document, as_json, lambda: "\n".join([_contributions(found), *([_describe(summary)] if summary else [])]))
+    emit(document, lambda: "\n".join([_contributions(found), *([_describe(summary)] if summary else [])]))
 
 
 def _margin(run: RunRecord, text: str | None) -> Margin | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from mdaf_core.cli.options import EvaluatedSplit
-from mdaf_core.cli.output import JsonOption, emit
+from mdaf_core.cli.output import emit
 from mdaf_core.cli.results import results
 
 app = typer.Typer(help="Take in predictions or results of models trained elsewhere.", no_args_is_help=True)
@@ -51,7 +51,6 @@ def predictions(
     item: Annotated[str | None, typer.Option(help="Column of raw item ids.")] = None,
     time: Annotated[str | None, typer.Option(help="Column of times.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is recognised, and keep nothing.")] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Import predictions of a model that was trained elsewhere, as a run.
 
@@ -89,14 +88,13 @@ def predictions(
         "sentences": found.sentences(),
     }
     if dry_run:
-        emit(value, as_json, lambda: "\n".join([*found.sentences(), "Nothing was kept (--dry-run)."]))
+        emit(value, lambda: "\n".join([*found.sentences(), "Nothing was kept (--dry-run)."]))
         return
     kept = imports.keep_in_study(found, target, name, seed)
     value |= {"study": kept.study.id, "run_id": kept.result.run_id, "configuration": kept.result.configuration}
     which = f"seed {seed}" if seed is not None else "seed not known: it counts as one training"
     emit(
         value,
-        as_json,
         lambda: "\n".join(
             [
                 *kept.sentences,

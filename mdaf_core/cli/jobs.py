@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mdaf_core.base.errors import UsageError
-from mdaf_core.cli.output import JsonOption, emit, table
+from mdaf_core.cli.output import JsonOption, as_json, emit, table
 from mdaf_core.queue import api
 from mdaf_core.queue.job import Job
 from mdaf_core.studies.store import get_study
@@ -19,23 +19,22 @@ JobId = Annotated[int, typer.Argument(metavar="ID", min=1, help="A job's number,
 
 
 @app.callback()
-def default(context: typer.Context, as_json: JsonOption = False) -> None:
+def default(context: typer.Context, json: JsonOption = False) -> None:
     if context.invoked_subcommand is None:
-        list_jobs(as_json)
+        list_jobs()
 
 
 @app.command("list")
-def list_jobs(as_json: JsonOption = False) -> None:
+def list_jobs() -> None:
     """List all jobs: running, queued in their order, ended."""
     jobs = api.list_jobs()
-    emit([to_dict(job) for job in jobs], as_json, lambda: _table(jobs))
+    emit([to_dict(job) for job in jobs], lambda: _table(jobs))
 
 
 @app.command()
 def cancel(
     job_ids: Annotated[list[int] | None, typer.Argument(metavar="ID…", min=1, help="Numbers of jobs.")] = None,
     study: Annotated[str | None, typer.Option(help="All queued and running jobs of this study.")] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Cancel jobs.
 
@@ -53,35 +52,32 @@ def cancel(
     one = job_ids is not None and len(done) == 1
     emit(
         to_dict(done[0]) if one else [to_dict(job) for job in done],
-        as_json,
         lambda: "\n".join(texts) or f"No job of study {study} is queued or running.",
     )
 
 
 @app.command()
-def retry(job_id: JobId, as_json: JsonOption = False) -> None:
+def retry(job_id: JobId) -> None:
     """Run a failed or cancelled job again from scratch."""
-    emit(to_dict(api.retry(job_id)), as_json, lambda: f"Job {job_id} is queued again, from scratch.")
+    emit(to_dict(api.retry(job_id)), lambda: f"Job {job_id} is queued again, from scratch.")
 
 
 @app.command()
-def resume(job_id: JobId, as_json: JsonOption = False) -> None:
+def resume(job_id: JobId) -> None:
     """Continue a failed or cancelled training.
 
     It goes on after its last finished epoch.
     """
-    emit(to_dict(api.resume(job_id)), as_json, lambda: f"Job {job_id} is queued again and goes on where it was.")
+    emit(to_dict(api.resume(job_id)), lambda: f"Job {job_id} is queued again and goes on where it was.")
 
 
 @app.command()
-def move(
-    job_id: JobId, where: Annotated[str, typer.Argument(help="up, down or first")], as_json: JsonOption = False
-) -> None:
+def move(job_id: JobId, where: Annotated[str, typer.Argument(help="up, down or first")]) -> None:
     """Change a queued job's place."""
     if where not in ("up", "down", "first"):
         raise typer.BadParameter("give up, down or first")
     job = api.move(job_id, where)  # type: ignore[arg-type]
-    emit(to_dict(job), as_json, lambda: f"Job {job_id} is now number {api.queue_position(job_id)} in the queue.")
+    emit(to_dict(job), lambda: f"Job {job_id} is now number {api.queue_position(job_id)} in the queue.")
 
 
 @app.command()
@@ -89,24 +85,20 @@ def log(
     job_id: JobId,
     lines: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 200,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Show the end of a job's log."""
     if follow:
-        if as_json:
+        if as_json():
             raise UsageError("A log that is followed has no end to close a JSON document with: leave out --json.")
         for line in api.follow_log(job_id, lines):
             print(line, flush=True)
         return
     tail = api.log_tail(job_id, lines)
-    emit({"job": job_id, "lines": tail}, as_json, lambda: "\n".join(tail))
+    emit({"job": job_id, "lines": tail}, lambda: "\n".join(tail))
 
 
 @app.command()
-def tell(
-    study: Annotated[str | None, typer.Option(help="What is told of this study, as it stands.")] = None,
-    as_json: JsonOption = False,
-) -> None:
+def tell(study: Annotated[str | None, typer.Option(help="What is told of this study, as it stands.")] = None) -> None:
     """Send a message to MDAF_NOTIFY now.
 
     Without --study one that says nothing but that messages arrive. Studies are told of by themselves when the last of
@@ -114,7 +106,7 @@ def tell(
     """
     title, text = ("MDAF Studio", "Messages arrive.") if study is None else message.words(get_study(study))
     message.send(title, text)
-    emit({"title": title, "text": text}, as_json, lambda: f"Sent: {title}")
+    emit({"title": title, "text": text}, lambda: f"Sent: {title}")
 
 
 def _table(jobs: list[Job]) -> str:

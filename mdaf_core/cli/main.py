@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import full_sentence, is_full
 from mdaf_core.base.imports import collect_rarely
 from mdaf_core.base.version import __version__
-from mdaf_core.cli.output import say
+from mdaf_core.cli.output import JsonOption, say
 
 # Command → where it is (a function, or a Typer), and its line in --help: the first of its own help.
 COMMANDS = {
@@ -77,11 +78,23 @@ STUDY = {
 }
 
 
-class Commands(TyperGroup):
-    """Loads a command's module when that command is asked for: `--help` and errors of usage come at once."""
+class Told(TyperGroup):
+    """Tells its commands without loading them: `--help` and errors of usage come at once."""
+
+    LINES: Mapping[str, str]
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
+        return list(self.LINES)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.LINES.items()))
+
+
+class Commands(Told):
+    """Loads a command's module when that command is asked for."""
+
+    LINES = {name: line for name, (_, line) in COMMANDS.items()}
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
@@ -97,19 +110,14 @@ class Commands(TyperGroup):
         found.rich_markup_mode, found._add_completion = None, False
         command = typer.main.get_command(found)
         command.name = cmd_name
-        _take_plugins(command)
+        _take_options(command, OF_ALL[1:] if cmd_name == "app" else OF_ALL)
         return command
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
-
-class StudyCommands(TyperGroup):
+class StudyCommands(Told):
     """`study`: its module is loaded when one of its commands is asked for."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(STUDY)
+    LINES = STUDY
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in STUDY:
@@ -118,22 +126,22 @@ class StudyCommands(TyperGroup):
 
         study.rich_markup_mode, study._add_completion = None, False
         found = typer.main.get_command(study).get_command(ctx, cmd_name)  # type: ignore[attr-defined]
-        _take_plugins(found)
+        _take_options(found)
         return found
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(STUDY.items()))
+
+OF_ALL = ("json", "plugin", "run_plugin")
+"""What every command takes; the dashboard, which prints nothing, no `--json`."""
 
 
-def _take_plugins(command: Any) -> None:
-    """Let a command, or each of a group, take `--plugin` and `--run-plugin`."""
+def _take_options(command: Any, names: Sequence[str] = OF_ALL) -> None:
+    """Let a command, or each of a group, take these options."""
     for inner in getattr(command, "commands", {}).values():
-        _take_plugins(inner)
+        _take_options(inner, names)
     if not hasattr(command, "commands"):
         alone = typer.Typer()
-        alone.command()(_plugin_options)
-        command.params += [one for one in typer.main.get_command(alone).params if one.name in ("plugin", "run_plugin")]
+        alone.command()(_options_of_all)
+        command.params += [one for one in typer.main.get_command(alone).params if one.name in names]
 
 
 def _run_kept(asked: bool) -> None:
@@ -141,7 +149,8 @@ def _run_kept(asked: bool) -> None:
         os.environ[plugins.RUN_KEPT] = "1"
 
 
-def _plugin_options(
+def _options_of_all(
+    json: JsonOption = False,
     plugin: Annotated[
         list[Path],
         typer.Option(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mdaf_core.cli.output import JsonOption, emit, table
+from mdaf_core.cli.output import emit, table
 from mdaf_core.metrics import Metric
 
 
-def command(as_json: JsonOption = False) -> None:
+def command() -> None:
     """List the metrics that configurations can be compared by.
 
     What each is, which way is better, when it has no value, and what may be a margin of parity.
@@ -16,7 +16,7 @@ def command(as_json: JsonOption = False) -> None:
     from mdaf_core.metrics.registry import metrics
 
     found = [_described(one) for one in metrics().values()]
-    emit(found, as_json, lambda: table([list(one.values()) for one in found], list(found[0])))
+    emit(found, lambda: table([list(one.values()) for one in found], list(found[0])))
 
 
 def _described(one: Metric) -> dict[str, Any]:

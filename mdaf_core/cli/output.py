@@ -18,15 +18,30 @@ from mdaf_core.base import notices
 
 EVERY_SECONDS = 5.0
 """Between two lines of progress."""
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+_asked: set[str] = set()
 
 
-def emit(value: Any, as_json: bool, text: Callable[[], str]) -> None:
-    """Print `value` as JSON (NaN and infinity become null), or the text.
+def as_json() -> bool:
+    """Whether the command was asked for one JSON document."""
+    return "--json" in _asked
+
+
+def _ask(asked: bool) -> None:
+    (_asked.add if asked else _asked.discard)("--json")
+
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", callback=_ask, expose_value=False, help="One JSON document on stdout.")
+]
+"""Of every command: `main` adds it."""
+
+
+def emit(value: Any, text: Callable[[], str]) -> None:
+    """Print `value` as JSON where that is asked for (NaN and infinity become null), else the text.
 
     An object gets the field `left_out` where a damaged file had to be left out; elements of lists say so themselves.
     """
-    if not as_json:
+    if not as_json():
         sys.stdout.write(text().rstrip() + "\n")
         return
     document = plain(value)

@@ -9,7 +9,7 @@ import typer
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.files import size_below
-from mdaf_core.cli.output import JsonOption, ProgressLines, emit
+from mdaf_core.cli.output import ProgressLines, emit
 
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id or its beginning, or a study with the two options below.")
@@ -38,7 +38,6 @@ def predict(
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Leave out rows that cannot be read, instead of refusing the file.")
     ] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Predict new rows with a trained run, or with a saved model.
 
@@ -56,7 +55,7 @@ def predict(
     else:
         predictor = open_run(find_run(run, configuration, seed))
     found = predict_file(predictor, path, out, beside=beside, skip_bad_rows=skip_bad_rows, progress=ProgressLines())
-    emit(found, as_json, lambda: _text(found))
+    emit(found, lambda: _text(found))
 
 
 def save(
@@ -67,7 +66,6 @@ def save(
     without_log: Annotated[
         bool, typer.Option("--without-log", help="Leave the event log out: histories will hold new rows alone.")
     ] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Save a run's model as a folder that needs no run store.
 
@@ -79,7 +77,7 @@ def save(
     index = save_run(find_run(run, configuration, seed), folder, with_log=not without_log)
     size = size_below(folder)
     value = {"folder": str(folder), "bytes": size} | index.model_dump(mode="json")
-    emit(value, as_json, lambda: f"{folder}: {len(index.files) + 1} files, {size / 1e6:,.1f} MB. See its README.md.")
+    emit(value, lambda: f"{folder}: {len(index.files) + 1} files, {size / 1e6:,.1f} MB. See its README.md.")
 
 
 def _text(found: Any) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mdaf_core.base.errors import UsageError
-from mdaf_core.cli.output import JsonOption, emit, number, say, table
+from mdaf_core.cli.output import emit, number, say, table
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.published.found import Audit, DataSetFound
@@ -79,7 +79,6 @@ def results(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write tables (CSV, LaTeX, Markdown) and the text there.")
     ] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """See what other people's results can carry.
 
@@ -116,7 +115,7 @@ def results(
     if out is not None:
         _write(found, out)
         say(f"Tables and text are in {out}.")
-    emit(value, as_json, lambda: _text(found, read))
+    emit(value, lambda: _text(found, read))
 
 
 def _said(found: Audit) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ import typer
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.words import plural
 from mdaf_core.cli.options import EvaluatedSplit
-from mdaf_core.cli.output import JsonOption, emit, number, table
+from mdaf_core.cli.output import emit, number, table
 from mdaf_core.runs.files import SINGLE_RUNS
 
 app = typer.Typer(help="One run: settings, metrics, log, files, predictions.", no_args_is_help=True)
@@ -19,7 +19,7 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or its be
 
 
 @app.command()
-def show(run: RunId, as_json: JsonOption = False) -> None:
+def show(run: RunId) -> None:
     """Show all of a run.
 
     Settings and how they differ from its preset, data, code and machine, metrics with intervals over other users, a
@@ -44,7 +44,7 @@ def show(run: RunId, as_json: JsonOption = False) -> None:
         "files": [{"name": name, "bytes": size} for name, size in one_run.files_of(record)],
     }
     lines = one_run.epoch_lines(epochs, value["best_epoch"])
-    emit(value, as_json, lambda: _text(value, lines))
+    emit(value, lambda: _text(value, lines))
 
 
 def _text(value: dict[str, Any], epochs: list[str]) -> str:
@@ -86,11 +86,7 @@ def _word(value: Any) -> str:
 
 
 @app.command()
-def diff(
-    run: RunId,
-    other: Annotated[str, typer.Argument(metavar="OTHER", help="The run beside it.")],
-    as_json: JsonOption = False,
-) -> None:
+def diff(run: RunId, other: Annotated[str, typer.Argument(metavar="OTHER", help="The run beside it.")]) -> None:
     """Show what differs between two runs.
 
     Of data, settings, seed, code and machine; and this run's metrics minus the other's, with intervals over other users
@@ -108,7 +104,7 @@ def diff(
         "said": two_runs.said(found),
         "metrics": two_runs.metric_differences(this, that),
     }
-    emit(value, as_json, lambda: _diff_text(value))
+    emit(value, lambda: _diff_text(value))
 
 
 def _diff_text(value: dict[str, Any]) -> str:
@@ -135,7 +131,6 @@ def predictions(
     run: RunId,
     out: Annotated[Path, typer.Option(help="File to write: .csv or .parquet.")],
     split: Annotated[EvaluatedSplit, typer.Option(help="Rows.")] = "test",
-    as_json: JsonOption = False,
 ) -> None:
     """Write a run's predictions.
 
@@ -145,7 +140,7 @@ def predictions(
     from mdaf_core.runs.tracking import get_run
 
     rows = write_predicted_rows(get_run(run), split, out)
-    emit({"file": str(out), "rows": rows}, as_json, lambda: f"{rows:,} rows written to {out}.")
+    emit({"file": str(out), "rows": rows}, lambda: f"{rows:,} rows written to {out}.")
 
 
 @app.command()
@@ -153,7 +148,6 @@ def again(
     run: RunId,
     settings: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="What is changed.")],
     name: Annotated[str | None, typer.Option(help="Name of the changed configuration.")] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Run a configuration again with a change.
 
@@ -172,6 +166,5 @@ def again(
     study = changing.add_configuration(record.study, config)
     emit(
         {"study": study.id, "configuration": config.name, "seeds": study.seeds},
-        as_json,
         lambda: f"{config.name} is a configuration of study {study.id} now: {plural(len(study.seeds), 'run')} queued.",
     )

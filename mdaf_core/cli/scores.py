@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from mdaf_core.cli.options import DifferenceOption, names
-from mdaf_core.cli.output import JsonOption, emit
+from mdaf_core.cli.output import emit
 from mdaf_core.metrics.registry import in_bp, named
 
 Kind = Literal["auto", "probabilities", "logits"]
@@ -35,7 +35,6 @@ def command(
     scores: Annotated[Kind, typer.Option(help="Default: probabilities where all lie from 0 to 1.")] = "auto",
     items: Annotated[bool, typer.Option("--items", help="Intervals cover other items as well.")] = False,
     difference_bp: DifferenceOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Compare models by their scores of the same rows, in a file.
 
@@ -63,4 +62,4 @@ def command(
     size = found.margin_bp if difference_bp is None else difference_bp
     power = None if size is None else power_of(found, size)
     value = {"file": file, **found.model_dump(mode="json"), "power": power and power.model_dump(mode="json")}
-    emit(value, as_json, lambda: comparison_text(found, power))
+    emit(value, lambda: comparison_text(found, power))

@@ -14,7 +14,7 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.base.files import reading
 from mdaf_core.base.words import plural
 from mdaf_core.cli.options import OnlyOption, SettingsOption, StudyId, names
-from mdaf_core.cli.output import JsonOption, emit, number, table
+from mdaf_core.cli.output import emit, number, table
 from mdaf_core.studies import changing, shelf
 from mdaf_core.studies.seeds import parse_seeds
 from mdaf_core.studies.store import get_study, readable_studies
@@ -41,7 +41,6 @@ def list_all(
     archived: Annotated[bool, typer.Option("--archived", help="The archived ones.")] = False,
     all_: Annotated[bool, typer.Option("--all", help="Archived ones too.")] = False,
     best: Annotated[bool, typer.Option("--best", help="The largest mean validation AUC first.")] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """List the studies, newest first."""
     wanted = shelf.Wanted(
@@ -54,7 +53,6 @@ def list_all(
     none = "No study fits." if readable_studies()[0] else ""
     emit(
         [*(one.to_dict() for one in found), *({"id": d.path.stem, "problem": str(d)} for d in damaged)],
-        as_json,
         lambda: (
             _table(found)
             if found
@@ -84,12 +82,10 @@ def _day(text: str | None, option: str) -> date | None:
         raise UsageError(f"{option} takes a day such as 2026-01-31; got {text!r}.") from None
 
 
-def rename(
-    study: StudyId, title: Annotated[str, typer.Argument(help="Its new title.")], as_json: JsonOption = False
-) -> None:
+def rename(study: StudyId, title: Annotated[str, typer.Argument(help="Its new title.")]) -> None:
     """Give a study another title; its id stays."""
     found = shelf.rename(study, title)
-    emit({"id": found.id, "title": found.title}, as_json, lambda: f"Study {found.id} is now: {found.title}")
+    emit({"id": found.id, "title": found.title}, lambda: f"Study {found.id} is now: {found.title}")
 
 
 def note(
@@ -97,7 +93,6 @@ def note(
     text: Annotated[str | None, typer.Argument(help="The note, Markdown; '-' reads it from stdin.")] = None,
     file: Annotated[Path | None, typer.Option(help="Take the note from this file.")] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Remove the note.")] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Show a study's note, or replace it."""
     given = [text is not None, file is not None, clear]
@@ -111,7 +106,7 @@ def note(
         text = sys.stdin.read()
     if any(given):
         found = shelf.write_note(study, text or "")
-    emit({"id": found.id, "note": found.note}, as_json, lambda: found.note or "No note.")
+    emit({"id": found.id, "note": found.note}, lambda: found.note or "No note.")
 
 
 def tag(
@@ -120,26 +115,23 @@ def tag(
     remove: Annotated[
         list[str] | None, typer.Option(metavar="TAG", help="A tag to take away; may be repeated.")
     ] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Add tags to a study, and take others away; alone it shows them."""
     found = shelf.retag(study, add or (), remove or ()) if add or remove else get_study(study)
-    emit({"id": found.id, "tags": found.tags}, as_json, lambda: ", ".join(found.tags) or "No tags.")
+    emit({"id": found.id, "tags": found.tags}, lambda: ", ".join(found.tags) or "No tags.")
 
 
 def archive(
-    studies: StudyIds,
-    undo: Annotated[bool, typer.Option("--undo", help="Take them back into the lists.")] = False,
-    as_json: JsonOption = False,
+    studies: StudyIds, undo: Annotated[bool, typer.Option("--undo", help="Take them back into the lists.")] = False
 ) -> None:
     """Leave studies out of lists; their links and results stay."""
     _known(studies)
     found = [shelf.archive(study, not undo) for study in studies]
     what = "in the lists again" if undo else "archived"
-    emit([{"id": s.id, "archived": s.archived} for s in found], as_json, lambda: f"{_studies(found)} {what}.")
+    emit([{"id": s.id, "archived": s.archived} for s in found], lambda: f"{_studies(found)} {what}.")
 
 
-def delete(studies: StudyIds, as_json: JsonOption = False) -> None:
+def delete(studies: StudyIds) -> None:
     """Put studies into the bin.
 
     `study restore` takes them out again; `study empty-bin` deletes them, their runs and files for good.
@@ -149,26 +141,23 @@ def delete(studies: StudyIds, as_json: JsonOption = False) -> None:
         shelf.discard(study)
     emit(
         {"binned": studies},
-        as_json,
         lambda: f"{_studies(studies)} in the bin. `python -m mdaf_core study restore {' '.join(studies)}` undoes it.",
     )
 
 
-def restore(studies: StudyIds, as_json: JsonOption = False) -> None:
+def restore(studies: StudyIds) -> None:
     """Take studies out of the bin."""
     found = [shelf.restore(study).id for study in studies]
-    emit({"restored": found}, as_json, lambda: f"{_studies(found)} back.")
+    emit({"restored": found}, lambda: f"{_studies(found)} back.")
 
 
-def show_bin(as_json: JsonOption = False) -> None:
+def show_bin() -> None:
     """List the studies in the bin."""
     found = shelf.standings(shelf.binned())
-    emit([one.to_dict() for one in found], as_json, lambda: _table(found) if found else "The bin is empty.")
+    emit([one.to_dict() for one in found], lambda: _table(found) if found else "The bin is empty.")
 
 
-def empty_bin(
-    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False, as_json: JsonOption = False
-) -> None:
+def empty_bin(yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False) -> None:
     """Delete the studies in the bin for good, with their runs and files."""
     found = shelf.binned()
     if found and not yes:
@@ -177,7 +166,6 @@ def empty_bin(
     done = shelf.empty_bin()
     emit(
         done,
-        as_json,
         lambda: f"Studies deleted: {len(done.studies)}; runs: {done.runs}; {done.bytes / 1e6:,.1f} MB are free again.",
     )
 
@@ -192,7 +180,6 @@ def clone(
     acknowledge: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Accept a failed audit check of other data by its id.")
     ] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Queue a new study like another one, with changes.
 
@@ -209,7 +196,7 @@ def clone(
         acknowledged=acknowledge or (),
     )
     value: dict[str, Any] = {"study": found.id, "cloned_from": study, "title": found.title, "runs": len(found.pairs)}
-    emit(value, as_json, lambda: f"Study {found.id}, {found.title}: {plural(len(found.pairs), 'run')} queued.")
+    emit(value, lambda: f"Study {found.id}, {found.title}: {plural(len(found.pairs), 'run')} queued.")
 
 
 def _known(studies: list[str]) -> None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.validation import describe_validation_error
-from mdaf_core.cli.output import JsonOption, ProgressLines, emit, say, table
+from mdaf_core.cli.output import ProgressLines, emit, say, table
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.speed import Ratio
@@ -32,7 +32,6 @@ def command(
         str | None, typer.Option(help="Configuration the others are held against; default: the study's, or the first.")
     ] = None,
     queue: Annotated[bool, typer.Option("--queue", help="Measure a study as a job of the queue.")] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Measure how long trained models take to answer.
 
@@ -50,7 +49,7 @@ def command(
         from mdaf_core.tasks.speed import submit_speed
 
         job = submit_speed(study, settings)
-        emit({"job": job}, as_json, lambda: f"Job {job} is queued. `python -m mdaf_core jobs` shows how far it is.")
+        emit({"job": job}, lambda: f"Job {job} is queued. `python -m mdaf_core jobs` shows how far it is.")
         return
     if study is not None:
         from mdaf_core.tasks.speed import measure_study
@@ -68,7 +67,7 @@ def command(
         reference = None
     ratios = compare_speed(measured, reference)
     value = {**measured.model_dump(mode="json"), "comparisons": ratios, "beside": measured.sentences()}
-    emit(value, as_json, lambda: _text(measured, ratios))
+    emit(value, lambda: _text(measured, ratios))
 
 
 def _numbers(text: str | None) -> list[str] | None:

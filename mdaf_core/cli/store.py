@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from mdaf_core.cli.output import JsonOption, emit
+from mdaf_core.cli.output import emit
 
 app = typer.Typer(help="The run store, MLflow's database of all runs.", no_args_is_help=True)
 
@@ -15,7 +15,7 @@ def _group() -> None:
 
 
 @app.command()
-def rebuild(as_json: JsonOption = False) -> None:
+def rebuild() -> None:
     """Build the run store again from the runs' own files.
 
     For a store that is damaged or lost. The one there was is kept beside it, under another name.
@@ -24,4 +24,4 @@ def rebuild(as_json: JsonOption = False) -> None:
 
     done = run()
     kept = f" The store as it was: {done.kept}." if done.kept else ""
-    emit(done, as_json, lambda: f"{done.runs} runs of {done.studies} studies are in the run store.{kept}")
+    emit(done, lambda: f"{done.runs} runs of {done.studies} studies are in the run store.{kept}")

@@ -15,7 +15,7 @@ from mdaf_core.base.progress import duration
 from mdaf_core.base.words import plural
 from mdaf_core.cli import shelf, tune
 from mdaf_core.cli.options import AcknowledgeOption, EvaluatedSplit, OnlyOption, SettingsOption, StudyId, names
-from mdaf_core.cli.output import JsonOption, emit, number, say, table
+from mdaf_core.cli.output import emit, number, say, table
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import EVALUATED, MAX_HISTORY
 from mdaf_core.metrics.registry import in_bp, in_results, named
@@ -108,7 +108,6 @@ def run(
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until all jobs have ended; exit with 1 if one failed.")
     ] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Queue a study's runs.
 
@@ -158,7 +157,7 @@ def run(
         )
         for name in data
     ]
-    _launched([*studies, *([run_twin(studies[0])] if twin else [])], wait, as_json)
+    _launched([*studies, *([run_twin(studies[0])] if twin else [])], wait)
 
 
 @app.command("twin")
@@ -169,16 +168,15 @@ def twin_command(
         list[str] | None, typer.Option(metavar="ID", help="Accept a failed audit check of the twin by its id.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Stay until all jobs have ended.")] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Run the same study on a split by time of the same input.
 
     Prepares that split where it is not there (`data twin`). `twins STUDY` then says which conclusions survive.
     """
-    _launched([run_twin(get_study(study), path, acknowledge or ())], wait, as_json)
+    _launched([run_twin(get_study(study), path, acknowledge or ())], wait)
 
 
-def _launched(studies: list[Study], wait: bool, as_json: bool) -> None:
+def _launched(studies: list[Study], wait: bool) -> None:
     """Follow studies just queued, if that is wanted: one, one with its twin, or one on each of several data sets."""
     if wait:
         for study in studies:
@@ -197,7 +195,6 @@ def _launched(studies: list[Study], wait: bool, as_json: bool) -> None:
         value["twin"] = each[1]
     emit(
         value,
-        as_json,
         lambda: "\n\n".join(
             _text(study, state) if wait else _queued(study) for study, state in zip(studies, found, strict=True)
         ),
@@ -241,7 +238,6 @@ def extend(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change its setting.")
     ] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Add seeds or a configuration to a study and queue their runs.
 
@@ -262,7 +258,6 @@ def extend(
         runs = len(new) * len(found.trained)
     emit(
         {"study": study, "seeds": found.seeds, "configurations": found.configuration_names, "extension": added},
-        as_json,
         lambda: (
             f"{runs} runs queued; recorded as added "
             f"{'after results were seen' if added.results_seen else 'before any result was seen'}."
@@ -271,11 +266,7 @@ def extend(
 
 
 @app.command("give-up")
-def give_up(
-    study: StudyId,
-    seeds: Annotated[str | None, typer.Option(help="Only of these seeds.")] = None,
-    as_json: JsonOption = False,
-) -> None:
+def give_up(study: StudyId, seeds: Annotated[str | None, typer.Option(help="Only of these seeds.")] = None) -> None:
     """Judge a study without its failed or cancelled runs.
 
     Verdicts are withheld while planned runs are missing. This records those that will not be finished; verdicts are
@@ -285,36 +276,33 @@ def give_up(
     go_on(study)
     emit(
         {"study": study, "given_up": gone},
-        as_json,
         lambda: "Given up: " + "; ".join(f"{run.configuration} seed {run.seed} ({run.reason})" for run in gone),
     )
 
 
 @app.command()
-def show(study: StudyId, as_json: JsonOption = False) -> None:
+def show(study: StudyId) -> None:
     """Show a study's runs and metrics.
 
     Configurations × seeds with states, and metrics as means over seeds with their standard deviation over seeds.
     """
     found = get_study(study)
     state = cells(found)
-    emit(_status(found, state), as_json, lambda: _text(found, state))
+    emit(_status(found, state), lambda: _text(found, state))
 
 
 @app.command()
-def complete(study: StudyId, as_json: JsonOption = False) -> None:
+def complete(study: StudyId) -> None:
     """Queue the runs of a study that were never queued."""
     ids = queue_and_go_on(study)
-    emit({"study": study, "jobs": ids}, as_json, lambda: f"{plural(len(ids), 'job')} queued.")
+    emit({"study": study, "jobs": ids}, lambda: f"{plural(len(ids), 'job')} queued.")
 
 
 @app.command()
-def definitions(as_json: JsonOption = False) -> None:
+def definitions() -> None:
     """List the study definitions."""
     rows = [get_definition(name) for name in definition_names()]
-    emit(
-        rows, as_json, lambda: table([(d.name, d.title, ", ".join(d.presets)) for d in rows], ("name", "title", "runs"))
-    )
+    emit(rows, lambda: table([(d.name, d.title, ", ".join(d.presets)) for d in rows], ("name", "title", "runs")))
 
 
 def _status(study: Study, found: list[Cell]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import typer
 from mdaf_core.base.entries import whole_number
 from mdaf_core.base.errors import UsageError
 from mdaf_core.cli.options import DataOption
-from mdaf_core.cli.output import JsonOption, emit, number, say, table
+from mdaf_core.cli.output import emit, number, say, table
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import FeatureSpec
 from mdaf_core.metrics.registry import in_results
@@ -26,19 +26,18 @@ SetOption = Annotated[
 ]
 
 
-def presets(as_json: JsonOption = False) -> None:
+def presets() -> None:
     """List the presets."""
     rows = [
         {"name": name, "description": describe(name), "model": get_preset(name).model.kind} for name in preset_names()
     ]
-    emit(rows, as_json, lambda: table([list(r.values()) for r in rows], ("preset", "what it is", "model")))
+    emit(rows, lambda: table([list(r.values()) for r in rows], ("preset", "what it is", "model")))
 
 
 def params(
     preset: str,
     vocab: Annotated[str, typer.Option(help="Vocabulary sizes, e.g. item=335164,category=5480,user=577482.")],
     settings: SetOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Count a preset's parameters at given vocabulary sizes."""
     from mdaf_core.models.summary import count_parameters
@@ -47,9 +46,7 @@ def params(
     count = count_parameters(config.model, FeatureSpec.from_vocabulary(_parse_vocabulary(vocab)))
     value = {"preset": preset, "total": count.total, "embedding": count.embedding, "dense": count.dense}
     emit(
-        value,
-        as_json,
-        lambda: f"{count.total:,} parameters: {count.embedding:,} in embeddings, {count.dense:,} in dense layers",
+        value, lambda: f"{count.total:,} parameters: {count.embedding:,} in embeddings, {count.dense:,} in dense layers"
     )
 
 
@@ -69,7 +66,6 @@ def train(
     data: DataOption,
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Fixes every random choice.")] = 42,
     settings: SetOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Train one preset in the foreground."""
     config = get_preset(preset).with_overrides(settings or [])
@@ -80,7 +76,7 @@ def train(
     say(f"Training {preset} on {data}, seed {seed}")
     with _shown() as show:
         result = fit(config, dataset, seed, on_progress=show)
-    emit(result, as_json, lambda: _describe(result))
+    emit(result, lambda: _describe(result))
 
 
 @contextmanager

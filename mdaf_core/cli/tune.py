@@ -8,7 +8,7 @@ import typer
 
 from mdaf_core.base.errors import UsageError
 from mdaf_core.cli.options import AcknowledgeOption, DataOption, OnlyOption, SettingsOption, names
-from mdaf_core.cli.output import JsonOption, emit, number, say, table
+from mdaf_core.cli.output import emit, number, say, table
 from mdaf_core.metrics.registry import named
 from mdaf_core.studies import definitions
 from mdaf_core.studies.definitions import definition_names, get_definition, override_all
@@ -71,7 +71,6 @@ def tune(
         bool,
         typer.Option("--wait", help="Stay until trials and confirming runs have ended; exit with 1 if one failed."),
     ] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Tune every configuration with the same budget, then confirm the winners on seeds that tuning never saw.
 
@@ -108,7 +107,7 @@ def tune(
         for line in follow_search(one.id):
             say(line)
     one = search.get(one.id)
-    emit(_value(one), as_json, lambda: _text(one))
+    emit(_value(one), lambda: _text(one))
     if wait and not _all_well(one):
         raise typer.Exit(1)
 
@@ -122,7 +121,6 @@ def tuned(
         bool, typer.Option("--give-up", help="Count failed and cancelled trials as they are, and go on.")
     ] = False,
     trials: Annotated[bool, typer.Option("--trials", help="Every trial, not the winners alone.")] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Show where a search stands: trials, compute, winners, and the expected best of fewer trials."""
     from mdaf_core.studies.tuning import going, search
@@ -135,10 +133,10 @@ def tuned(
         gone = going.give_up(search_id)
         say("Given up: " + "; ".join(f"{one.configuration}.{one.trial.number} ({one.reason})" for one in gone))
     one = search.get(search_id)
-    emit(_value(one), as_json, lambda: _text(one, trials))
+    emit(_value(one), lambda: _text(one, trials))
 
 
-def searches(as_json: JsonOption = False) -> None:
+def searches() -> None:
     """List the searches for settings, newest first."""
     from mdaf_core.studies.tuning import search
 
@@ -146,7 +144,6 @@ def searches(as_json: JsonOption = False) -> None:
     rows = [(one.id, one.title, ", ".join(one.names), one.budget_words, one.study or "") for one in found]
     emit(
         [{"id": one.id, "title": one.title, "study": one.study, "configurations": one.names} for one in found],
-        as_json,
         lambda: (
             table(rows, ("id", "title", "configurations", "budget", "study"))
             if rows

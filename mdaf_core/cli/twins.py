@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mdaf_core.cli.options import StudyId
-from mdaf_core.cli.output import JsonOption, emit, table
+from mdaf_core.cli.output import emit, table
 
 
 def command(
@@ -15,7 +15,6 @@ def command(
     other: Annotated[
         str | None, typer.Option("--with", metavar="STUDY", help="The study on the other split; default: found.")
     ] = None,
-    as_json: JsonOption = False,
 ) -> None:
     """See which conclusions survive on another split.
 
@@ -40,4 +39,4 @@ def command(
         ]
         return "\n".join([table(rows, shown.columns), "", *(f"- {sentence}" for sentence in sentences)])
 
-    emit(value, as_json, text)
+    emit(value, text)
