@@ -90,27 +90,22 @@ def run_configurations(
     configs: Sequence[RunConfig],
     seeds: Sequence[int],
     reference: str,
-    title: str = "",
     criteria: Sequence[str] = (),
     acknowledged: Sequence[str] = (),
     after: NewJob | int | None = None,
-    metric: str = "auc",
-    split: Split = "test",
-    margin: Margin | None = None,
-    cloned_from: str | None = None,
-    tuned_in: str | None = None,
     until: UntilDecided | None = None,
     factorial: Design | None = None,
-    group: Group | None = None,
     serve: bool = True,
+    title: str = "",
+    **more: Any,
 ) -> Study:
     """Create a study of these configurations and queue all its jobs.
 
     Args:
-        metric, split, margin: with `reference` and `seeds` the plan of its comparison, see `analysis.plan`.
         after: the preparation of its data, where they are not there yet; they are not checked then.
-        tuned_in: the search whose winners these configurations are.
-        until, group: as of `run`. factorial: which of them has which components. serve: as of `queue.api.submit`.
+        until: as of `run`. factorial: which of them has which components. serve: as of `queue.api.submit`.
+        more: metric, split and margin, with `reference` and `seeds` the plan of its comparison, see `analysis.plan`;
+            cloned_from, tuned_in, group: as of `store.create_study`.
 
     Raises:
         UsageError: as `run`.
@@ -136,15 +131,10 @@ def run_configurations(
         reference=reference,
         criteria=[c.model_dump(mode="json") for c in applicable(criteria, source_of(dataset))],
         acknowledged=acknowledged,
-        metric=metric,
-        split=split,
-        margin=margin,
         threads=threads_for(len(configs) * len(seeds)),
-        cloned_from=cloned_from,
-        tuned_in=tuned_in,
         until=until,
         factorial=factorial,
-        group=group,
+        **more,
     )
     queue(study, study.pairs, after, serve)
     return study
