@@ -334,8 +334,7 @@ def epochs(study_id: str) -> pl.DataFrame:
 def _said_again(kept: tuple[Any, list[str]]) -> Any:
     """A cached value; what was left out when it was made is said each time it is shown."""
     value, left_out = kept
-    for sentence in left_out:
-        notices.add(sentence)
+    notices.add(*left_out)
     return value
 
 

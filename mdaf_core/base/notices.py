@@ -15,16 +15,17 @@ from contextvars import ContextVar
 _collected: ContextVar[dict[str, None] | None] = ContextVar("notices", default=None)
 
 
-def add(sentence: object) -> None:
-    """Note what was left out, as a sentence that names the file and the remedy; said once, however often it is met.
+def add(*sentences: object) -> None:
+    """Note what was left out, as sentences that name the file and the remedy; each said once, however often it is met.
 
-    Where nobody collects (a job), it goes to the log.
+    Where nobody collects (a job), they go to the log.
     """
     found = _collected.get()
-    if found is None:
-        log(sentence)
-    else:
-        found[str(sentence)] = None
+    for sentence in sentences:
+        if found is None:
+            log(sentence)
+        else:
+            found[str(sentence)] = None
 
 
 def log(sentence: object) -> None:

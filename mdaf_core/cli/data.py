@@ -184,8 +184,7 @@ def list_command() -> None:
         }
         for meta in found
     ] + [{"name": damage.path.parent.name, "problem": str(damage)} for damage in damaged]
-    for damage in damaged:
-        notices.add(damage)
+    notices.add(*damaged)
 
     def text() -> str:
         if not value:

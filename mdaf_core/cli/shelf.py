@@ -48,8 +48,7 @@ def list_all(
     )
     found = shelf.best_first(shelf.find(wanted)) if best else shelf.find(wanted)
     damaged = readable_studies()[1]
-    for damage in damaged:
-        notices.add(damage)
+    notices.add(*damaged)
     none = "No study fits." if readable_studies()[0] else ""
     emit(
         [*(one.to_dict() for one in found), *({"id": d.path.stem, "problem": str(d)} for d in damaged)],

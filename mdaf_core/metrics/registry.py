@@ -51,8 +51,7 @@ def _of_plugins(_loaded: tuple[Plugin, ...]) -> tuple[dict[str, Metric], list[st
 def metrics() -> dict[str, Metric]:
     """Every metric by its key, in the order of lists. What is wrong with a plug-in's is noted, and it is left out."""
     from_plugins, faults = _of_plugins(plugins.loaded())
-    for fault in faults:
-        notices.add(fault)
+    notices.add(*faults)
     found = _of_the_program() | from_plugins
     return dict(sorted(found.items(), key=lambda item: (item[1].place, item[1].title)))
 

@@ -107,8 +107,7 @@ def faults() -> list[str]:
 
 def tell() -> None:
     """Note what is wrong with plug-ins: for those who list what plug-ins may add to."""
-    for fault in faults():
-        notices.add(fault)
+    notices.add(*faults())
 
 
 @contextmanager

@@ -325,8 +325,7 @@ def is_stored(study_id: str) -> bool:
 def list_studies(folder: Path | None = None) -> list[Study]:
     """All studies, or those in the bin, see `readable_studies`. One whose file cannot be read is noted and left out."""
     studies, damaged = readable_studies(folder)
-    for damage in damaged:
-        notices.add(damage)
+    notices.add(*damaged)
     return studies
 
 
