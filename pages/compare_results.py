@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from mdaf_core.metrics import registry
+from mdaf_core.reporting import captions
 from mdaf_core.reporting.theme import FAINT_TEXT
+from mdaf_core.reporting.topics.comparison import frames
 from pages import shared
 from pages.compare_views import SPLITS
 
@@ -24,7 +26,6 @@ SORTS = {"mean": "Best mean first", "difference": "Difference", "sd": "Spread ov
 
 def draw(comparison: StudyComparison, said: Sequence[str]) -> None:
     """The table, the leaderboard, the differences, tests over seeds alone, and what to know. `said`: what is above."""
-    from mdaf_core.reporting import captions
     from mdaf_core.reporting.topics.comparison import charts, frames
     from mdaf_core.reporting.topics.comparison.figures import comparison_chart
 
@@ -87,8 +88,6 @@ def _links(comparison: StudyComparison) -> pl.Series:
 
 def _arranged(comparison: StudyComparison) -> StudyComparison:
     """The comparison sorted and filtered as the reader asks; the choices live in the link."""
-    from mdaf_core.reporting.topics.comparison import frames
-
     words = list(dict.fromkeys(c.verdict for c in comparison.configurations if c.verdict != "reference"))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         order = st.selectbox("Sort", list(SORTS), format_func=SORTS.get, key="sort", bind="query-params", width=190)
@@ -104,8 +103,6 @@ def _arranged(comparison: StudyComparison) -> StudyComparison:
 
 
 def _over_seeds(comparison: StudyComparison) -> None:
-    from mdaf_core.reporting.topics.comparison import frames
-
     table, sentences = frames.over_seeds(comparison)
     if table.is_empty():
         return
@@ -137,9 +134,6 @@ def _styled(table: pd.DataFrame, comparison: StudyComparison) -> Any:
 
 
 def _columns(comparison: StudyComparison, metric: str) -> dict[str, Any]:
-    from mdaf_core.reporting import captions
-    from mdaf_core.reporting.topics.comparison import frames
-
     number = st.column_config.NumberColumn
     interval = captions.of_differences(comparison)
     title = registry.metric(metric).title

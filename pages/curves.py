@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from mdaf_core.reporting.topics.curves import charts as curve_charts
+from mdaf_core.reporting.topics.curves import frames as curve_frames
+from mdaf_core.studies.results import study_runs
 from pages import conditions, curves_options, shared, watch
 
 if TYPE_CHECKING:
@@ -125,9 +128,6 @@ def _body(
 
 
 def _charts(frame: pl.DataFrame, order: list[str], train: str, reported: bool, options: Options) -> None:
-    from mdaf_core.reporting.topics.curves import charts as curve_charts
-    from mdaf_core.reporting.topics.curves import frames as curve_frames
-
     label, auc, gap = TRAIN[train]
     left, right = st.columns([3, 2], gap="medium")
     for column, name, title, y_title, curves, zero in (
@@ -153,9 +153,6 @@ CURVE_HELP = (
 
 
 def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
-    from mdaf_core.reporting.topics.curves import frames as curve_frames
-    from mdaf_core.studies.results import study_runs
-
     shown = set(frame["run_id"])
     runs = [run for run in study_runs(study) if run.run_id in shown]
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -198,9 +195,6 @@ def _side_by_side(study: Study, frame: pl.DataFrame, train: str) -> None:
     """Two of the study's configurations, or of the reported curves, by one epoch rule."""
     from mdaf_core.analysis.reported import CURVES
     from mdaf_core.reporting import parts
-    from mdaf_core.reporting.topics.curves import charts as curve_charts
-    from mdaf_core.reporting.topics.curves import frames as curve_frames
-    from mdaf_core.studies.results import study_runs
 
     reported = list(CURVES)
     own = [name for name in study.configuration_names if name in set(frame["configuration"])]
@@ -261,9 +255,6 @@ SIDE_HELP = (
 
 
 def _others(frame: pl.DataFrame, order: list[str], options: Options) -> None:
-    from mdaf_core.reporting.topics.curves import charts as curve_charts
-    from mdaf_core.reporting.topics.curves import frames as curve_frames
-
     wanted = {name: (title, y_title, curves) for name, (title, y_title, curves) in OTHERS.items()}
     for name in options.more:
         title = curve_frames.TITLES[name]

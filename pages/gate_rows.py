@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from mdaf_core.base.entries import whole_number
+from mdaf_core.data.store.describe import field_word
+from mdaf_core.reporting.topics.gates import charts as gate_charts
 from pages import shared
 
 if TYPE_CHECKING:
@@ -74,7 +76,6 @@ def _open_row() -> str:
 def _filters(run: RunRecord, split: Split, gated: bool) -> RowFilter:
     """What the reader wants to see, of scatter and table."""
     from mdaf_core.analysis import rows
-    from mdaf_core.data.store.describe import field_word
 
     shortest, longest = rows.history_bounds(run, split)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -97,7 +98,6 @@ def _filters(run: RunRecord, split: Split, gated: bool) -> RowFilter:
 def _scatter(run: RunRecord, split: Split, wanted: RowFilter) -> RowFilter:
     """Draw it; returns what is wanted within the box that the reader has drawn, if there is one."""
     from mdaf_core.analysis import rows
-    from mdaf_core.reporting.topics.gates import charts as gate_charts
 
     held = rows.row_columns(run, split)
     axes, names = [axis for axis in gate_charts.AXES if axis in held], gate_charts.AXES.get
@@ -197,8 +197,6 @@ def _read_story(run_id: str, ended: float | None, split: Split, row: int) -> Row
 
 def _story(run: RunRecord, split: Split, row: int) -> None:
     from mdaf_core.analysis.story import sentences
-    from mdaf_core.data.store.describe import field_word
-    from mdaf_core.reporting.topics.gates import charts as gate_charts
 
     story = _read_story(run.run_id, run.ended, split, row)
     with st.container(border=True, key="story"):
@@ -258,8 +256,6 @@ def _numbers(story: RowStory) -> None:
 
 
 def _history(story: RowStory) -> None:
-    from mdaf_core.reporting.topics.gates import charts as gate_charts
-
     if not story.history:
         st.caption("This row has no history: nothing of this user is earlier.")
         return

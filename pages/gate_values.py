@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from mdaf_core.reporting.topics.gates import values
 from pages import shared
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ def show(summary: GateSummary, run: RunRecord) -> None:
 
 def _over_groups(run: RunRecord, split: Split) -> None:
     from mdaf_core.analysis import gate_groups
-    from mdaf_core.reporting.topics.gates import values
 
     titles, reason = gate_groups.dimensions(run, split)
     held = gate_groups.values_of(run, split)
@@ -105,8 +105,6 @@ def _over_groups(run: RunRecord, split: Split) -> None:
 
 
 def _leaning(summary: GateSummary) -> None:
-    from mdaf_core.reporting.topics.gates import values
-
     lean = summary.lean
     shared.section("Does g lean to the branch that is nearer?", help=LEAN_HELP)
     if not lean.bins:
@@ -133,8 +131,6 @@ def _lean(lean: Lean) -> str:
 
 
 def _epochs(summary: GateSummary) -> None:
-    from mdaf_core.reporting.topics.gates import values
-
     if len(summary.by_epoch) < 2:
         return
     shared.section("How did it come about?")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from mdaf_core.reporting.topics.gates import charts as gate_charts
+from mdaf_core.reporting.topics.gates import frames as gate_frames
 from pages import conditions, gate_rows, gate_values, shared
 from pages.compare_views import SPLITS
 
@@ -100,8 +102,6 @@ def _badge(finding: Finding) -> None:
 def _parts(found: Contributions, reason: str | None) -> None:
     """What the history and the branches contribute."""
     from mdaf_core.analysis.effects import SHARES
-    from mdaf_core.reporting.topics.gates import charts as gate_charts
-    from mdaf_core.reporting.topics.gates import frames as gate_frames
 
     data = gate_frames.effect_rows(found, SHARES)
     if reason and (found.history or found.branches):
@@ -133,8 +133,6 @@ def _parts(found: Contributions, reason: str | None) -> None:
 def _gate(found: Contributions, run: RunRecord, split: Split, margin: Margin | None) -> None:
     from mdaf_core.analysis.adaptivity import contributions
     from mdaf_core.analysis.effects import COSTS
-    from mdaf_core.reporting.topics.gates import charts as gate_charts
-    from mdaf_core.reporting.topics.gates import frames as gate_frames
 
     if found.gate is None:
         return

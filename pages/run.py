@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from mdaf_core.analysis import one_run
 from mdaf_core.base import rights
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.schema import SPLIT_NAMES
@@ -152,7 +153,6 @@ def _live(run_id: str) -> None:
 
 
 def _metrics(run: RunRecord) -> None:
-    from mdaf_core.analysis import one_run
 
     with st.spinner("Reading its predictions, the first time"):
         found = one_run.metrics_of(run)
@@ -199,8 +199,6 @@ def _curves(run: RunRecord) -> None:
 
 
 def _settings(run: RunRecord) -> None:
-    from mdaf_core.analysis import one_run
-
     shared.section("Settings")
     changed = one_run.changes(run)
     left, right = st.columns(2, gap="medium")
@@ -239,8 +237,6 @@ def _word(value: Any) -> str:
 
 def _recorded(run: RunRecord) -> None:
     """Code, data, versions and machine."""
-    from mdaf_core.analysis import one_run
-
     known = one_run.provenance(run)
     rows = {"data": f"{run.dataset}, fingerprint {run.fingerprint}"}
     for key, title in (
@@ -257,8 +253,6 @@ def _recorded(run: RunRecord) -> None:
 
 
 def _log(run: RunRecord, job: Job | None) -> None:
-    from mdaf_core.analysis import one_run
-
     epochs = run.epochs
     if epochs:
         shared.section("Log", help="A line an epoch; 'kept': the epoch whose weights were kept.")
@@ -271,8 +265,6 @@ def _log(run: RunRecord, job: Job | None) -> None:
 
 
 def _predictions(run: RunRecord) -> None:
-    from mdaf_core.analysis import one_run
-
     files = one_run.files_of(run)
     if not files:
         return
