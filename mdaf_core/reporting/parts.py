@@ -101,7 +101,7 @@ def layered(*charts: alt.TopLevelMixin, **properties: Any) -> alt.LayerChart:
 
 
 @cache
-def _layers() -> type[alt.LayerChart]:
+def _layers() -> Callable[..., alt.LayerChart]:
     class Layers(alt.LayerChart):
         def __init__(self, data: Any = alt.Undefined, layer: Sequence[Any] = (), **properties: Any):
             super(alt.LayerChart, self).__init__(data=data, layer=list(layer), **properties)
