@@ -143,19 +143,19 @@ def row_story(run: RunRecord, split: Split, row_id: int) -> RowStory:
     return story
 
 
-def sentences(story: RowStory) -> Iterator[str]:
+def sentences(story: RowStory) -> list[str]:
     """The story in words: what the model says, what the two branches say, which events spoke for and against."""
     truth = "" if story.true_probability is None else f"; the true probability is {story.true_probability:.1%}"
-    yield f"The model gives {story.probability:.1%}{truth}."
+    out = [f"The model gives {story.probability:.1%}{truth}."]
     said = {w.name: w.probability for w in story.what_if}
     if story.contribution_static is not None and story.contribution_sequential is not None:
         parts = f"{story.contribution_static:+.2f}, the sequential branch by {story.contribution_sequential:+.2f}"
         parts = parts.replace("-", "−")
-        yield f"Beside other rows' vectors, the static branch moves its log-odds by {parts}."
+        out.append(f"Beside other rows' vectors, the static branch moves its log-odds by {parts}.")
     if story.g is not None and said:
         name, one = list(said.items())[-1]
         unseen = " (extrapolated)" if story.branch_loss is False else ""
-        yield (
+        out.append(
             f"g = {story.g:.2f}; {name} it would be {one:.1%}. Alone{unseen}, the static branch says "
             f"{said[STATIC]:.1%}, the sequential one {said[SEQUENTIAL]:.1%}."
         )
@@ -164,11 +164,12 @@ def sentences(story: RowStory) -> Iterator[str]:
         least, against = min(known, key=lambda pair: pair[0])
         most, spoke = max(known, key=lambda pair: pair[0])
         if max(most, -least) < SMALL_EFFECT:
-            yield "No single event of the history moves this by a tenth of a percentage point."
+            out.append("No single event of the history moves this by a tenth of a percentage point.")
         if most >= SMALL_EFFECT:
-            yield f"Most for it spoke {_name_event(spoke)}: without it, {100 * most:.1f} points less."
+            out.append(f"Most for it spoke {_name_event(spoke)}: without it, {100 * most:.1f} points less.")
         if -least >= SMALL_EFFECT:
-            yield f"Most against it: {_name_event(against)}, {-100 * least:.1f} points more without it."
+            out.append(f"Most against it: {_name_event(against)}, {-100 * least:.1f} points more without it.")
+    return out
 
 
 def _name_event(event: StoryEvent) -> str:
