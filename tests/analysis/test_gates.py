@@ -122,7 +122,7 @@ def test_models_without_a_gate_say_so(trained):
     _, runs = trained
     with pytest.raises(UsageError, match="concatenates its branches"):
         gates.gate_summary(runs["concat"])
-    lr = RunRecord(**(runs["gate"].__dict__ | {"model": "lr", "configuration": "lr"}))
+    lr = dataclasses.replace(runs["gate"], model="lr", configuration="lr")
     assert "one branch only" in gates.without_gate(lr)
     assert gates.without_gate(runs["gate"]) is None
 

@@ -180,7 +180,7 @@ def scatter(frame: pl.DataFrame, x: str, y: str, colour: str, selected: int | No
     )
     points = points.encode(*axes, color=shade).properties(name="points")
     brush = alt.BrushConfig(fill=MUTED, fillOpacity=0.15)
-    selections = [
+    selections: list[dict[str, Any]] = [
         {"name": "zoom", "select": alt.IntervalSelectionConfig(type="interval", translate=False), "bind": "scales"},
         {"name": "box", "select": alt.IntervalSelectionConfig(type="interval", zoom=False, mark=brush)},
         {"name": "point", "select": alt.PointSelectionConfig(type="point", fields=["row_id"], toggle=False)},
