@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mdaf_core.base.errors import BadInputError
@@ -106,6 +106,9 @@ ODD_NAME = st.text(
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(names=["0", "*"], ending="parquet")  # Polars' own names for all columns, and for those that fit
+@example(names=["^a$", "^.*$"], ending="csv")
+@example(names=["^b$", "b"], ending="parquet")
 @given(names=st.lists(ODD_NAME, min_size=2, max_size=2, unique=True), ending=st.sampled_from(["csv", "parquet", "tsv"]))
 def test_a_printed_command_runs_whatever_columns_are_called(tmp_path_factory, names, ending):
     folder = tmp_path_factory.mktemp("odd")

@@ -8,7 +8,7 @@ from functools import cached_property
 import polars as pl
 
 from mdaf_core.data.propose import words
-from mdaf_core.data.reading.table_columns import is_written_list, split_lists
+from mdaf_core.data.reading.table_columns import is_written_list, plain, split_lists
 from mdaf_core.data.reading.time_forms import UNKNOWN_WORDS, Reading, likely_formats, likely_numbers, nearly_all
 from mdaf_core.data.reading.times import iso_moments
 
@@ -33,8 +33,9 @@ class Look:
     """
 
     def __init__(self, values: pl.Series):
-        self.title, self.values = values.name, values
-        self.tokens = tokens_of(values.name)
+        self.title, self.values = values.name, plain(values)
+        values = self.values
+        self.tokens = tokens_of(self.title)
         self.nested = values.dtype.is_nested() or values.dtype == pl.Duration
         present = values.drop_nulls()
         self.size, self.rows = len(present), len(values)

@@ -29,7 +29,7 @@ class CheckedColumns:
     """
 
     def __init__(self, frame: pl.DataFrame, file: TableFiles, unlabelled: bool = False):
-        self.frame, self.file = frame.select(_usual(values) for values in frame), file
+        self.frame, self.file = frame.select(_usual(plain(values)).alias(values.name) for values in frame), file
         self.unlabelled = unlabelled
         self.bad = pl.Series([False]).new_from_index(0, len(frame))
         self.examples: Examples = {}
@@ -64,7 +64,7 @@ class CheckedColumns:
 
     def ids(self, column: str) -> pl.Series:
         """A column of ids as integers or text."""
-        values = self.frame[column]
+        values = plain(self.frame[column])
         self._refuse_lists(values, "an id")
         if values.dtype.is_integer():
             return values
@@ -116,7 +116,7 @@ class CheckedColumns:
         of 1 and -1 alone, -1 is 0. Of rows that may lack it, null where it is empty or there is no such column."""
         if self.unlabelled and column not in self.frame.columns:
             return pl.Series(column, [None], pl.UInt8).new_from_index(0, len(self.frame))
-        values = self.frame[column]
+        values = plain(self.frame[column])
         given = self._given(values)
         if positive_from is not None:
             numbers = self.number(column)
@@ -155,7 +155,7 @@ class CheckedColumns:
     def parts(self, column: str, named: list[str]) -> pl.Series:
         """The part of each row, of type `PARTS`; `named`: what the column calls training, (validation) and test rows
         where not by the usual words."""
-        values = self.frame[column]
+        values = plain(self.frame[column])
         self._refuse_lists(values, "a part")
         words = values.cast(pl.String).str.strip_chars()
         ours = [split for split in SPLITS if len(named) != 2 or split != "val"]
@@ -168,7 +168,7 @@ class CheckedColumns:
 
     def number(self, column: str) -> pl.Series:
         """Float64, null where missing."""
-        values = self.frame[column]
+        values = plain(self.frame[column])
         if values.dtype.is_nested() or values.dtype.is_temporal():
             raise BadInputError(f"The column {column!r} does not hold numbers: choose another.", self.file.path)
         if values.dtype.is_numeric() or values.dtype == pl.Boolean:
@@ -184,7 +184,7 @@ class CheckedColumns:
     ) -> tuple[pl.Series, TimeUnit]:
         """Int64 Unix time, and the unit it is in (see `times.read_times`), or an order. Rows whose time is unknown are
         marked, and noted."""
-        values = self.frame[column]
+        values = plain(self.frame[column])
         self._refuse_lists(values, "a time")
         if values.dtype in (pl.Duration, pl.Time, pl.Boolean):
             raise BadInputError(f"The column {column!r} does not hold moments in time: choose another.", self.file.path)
@@ -202,7 +202,7 @@ class CheckedColumns:
     def lists(self, column: str, separator: str) -> pl.Series:
         """A column of ready-made histories as lists of ids; null becomes empty. Lists that are written as such,
         `[1, 2]` or `['a' 'b']`, are read whatever the separator."""
-        values = self.frame[column]
+        values = plain(self.frame[column])
         if isinstance(values.dtype, pl.List | pl.Array):
             inner = values.dtype.inner
             if inner.is_nested():
@@ -269,6 +269,13 @@ def without_padding(lists: dict[str, pl.Series], padding: str) -> dict[str, pl.S
         name: places.with_columns(ids).select(pl.col(name).list.slice(first, length))[name]
         for name, ids in ((name, values.alias(name)) for name, values in lists.items())
     }
+
+
+def plain(values: pl.Series) -> pl.Series:
+    """A column under a name that Polars takes for one: `*` and `^…$` stand for all columns, and for those that fit,
+    also in what is asked of the column alone. They get a space behind them."""
+    name = values.name
+    return values.alias(f"{name} ") if name == "*" or (name[:1], name[-1:]) == ("^", "$") else values
 
 
 def _usual(values: pl.Series) -> pl.Series:

@@ -267,8 +267,10 @@ class TableFile:
             return list(pl.read_parquet_schema(self._open()))  # pyarrow knows no integers beyond 64 bits
 
     def _read_parquet(self, used: list[str] | None, rows: int | None = None) -> pl.DataFrame:
+        """Columns by their places: as a name `*` is all of them."""
+        places = None if used is None else [self.columns().index(name) for name in used]
         with self._parquet_errors_in_words():
-            return pl.read_parquet(self._open(), columns=used, n_rows=rows)
+            return pl.read_parquet(self._open(), columns=places, n_rows=rows)
 
     @contextmanager
     def _parquet_errors_in_words(self) -> Iterator[None]:

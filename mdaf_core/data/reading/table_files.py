@@ -57,7 +57,7 @@ class TableFiles:
                     self._files[odd].path,
                 )
             common = _common(list(held.values()))
-            frames = [frame.with_columns(pl.col(column).cast(common)) for frame in frames]
+            frames = [frame.with_columns(frame[column].cast(common)) for frame in frames]
         return pl.concat(frames, rechunk=False)
 
     def splits(self) -> pl.Series | None:
