@@ -8,9 +8,9 @@ compute when a run ends (`studies.summaries`). *Cold* is the first opening of a 
 libraries loaded, as they are in the background after the first page: nothing of the study has been read before. *Re-
 run*: the page again, in the browser after an input was changed. AppTest has a fresh process for each page; the
 browser a fresh app whose Launch page was opened first and, for each page, an empty cache; it counts until the script
-has ended, no element is stale and the browser answers again. *From Overview*: the same, but opened by its link from
-Overview, as people get there. An app that shows nothing but a title tells what Streamlit, the browser and the machine
-take by themselves.
+has ended, no element is stale, no chart in view is missing and the browser answers again. *From Overview*: the same,
+but opened by its link from Overview, as people get there. An app that shows nothing but a title tells what Streamlit,
+the browser and the machine take by themselves.
 """
 
 from __future__ import annotations

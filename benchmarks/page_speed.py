@@ -2,9 +2,10 @@
 
     python -m benchmarks.page_speed --home /tmp/many        an empty folder is filled first (benchmarks.many_runs)
 
-Method: the app is started on a free port, Chromium opens each page once (first paint: from the request until the script
-has ended and no element is stale), then an input is changed again and again; a re-run lasts from the click until the
-script has ended and no element is stale. `benchmarks.many_runs` measures the same pages without a browser, in AppTest.
+Method: the app is started on a free port, Chromium opens each page once (first paint: from the request until the
+script has ended, no element is stale and no chart in view is missing), then an input is changed again and again; a
+re-run lasts from the click until the script has ended and no element is stale. `benchmarks.many_runs` measures the
+same pages without a browser, in AppTest.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ INPUTS = {
     "compare": 'input[aria-label="Margin"]',
 }
 BUSY = """() => document.querySelector('[data-testid="stApp"]')?.getAttribute('data-test-script-state') !== 'notRunning'
-    || document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]') !== null"""
+    || document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]') !== null
+    || [...document.querySelectorAll('[data-testid="stVegaLiteChart"]')].some(
+        chart => chart.getBoundingClientRect().top < window.innerHeight && !chart.querySelector('canvas'))"""
 
 
 def wait_idle(page, seconds: float = 60) -> None:  # type: ignore[no-untyped-def]

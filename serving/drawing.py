@@ -3,14 +3,16 @@
 It fetches the code of each kind of element (charts, tables, boxes to choose from) when the first of it is to be shown.
 Until that is there React shows a placeholder, and what replaces one it holds back until half a second after the last:
 kinds that arrive one after the other wait one after the other. So what pages are made of is fetched while the browser
-has nothing else to do: on a page of charts and tables while the server thinks about it, on others once they are drawn.
+has nothing else to do: on a page of charts and tables while the server works on it, on others once they are drawn.
+
+Of the first page they are named in its head (`links`).
 
 And it interprets the expressions of charts, as for an app that shows what others wrote. Those of this app are its own,
 with names of data in them only as JSON strings: compiled, a chart is drawn in two thirds of the time.
 
 It lays every chart out a second time, for those that get their data once they stand there. Ours come with theirs. And
-it draws all charts of a page before the browser answers again: those below the window's edge are drawn one by one when
-it has nothing else to do, in a place kept for them.
+it draws all charts of a page before the browser answers again: now texts and tables stand first, charts come one by
+one, and those below the window's edge when it has nothing else to do, in a place kept for them.
 
 A Streamlit whose scripts read otherwise is left as it is.
 """
@@ -18,21 +20,24 @@ A Streamlit whose scripts read otherwise is left as it is.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 KINDS = (
     b"Html", b"Button", b"ButtonGroup", b"Selectbox", b"Multiselect", b"TextInput", b"NumberInput", b"Checkbox",
     b"Slider", b"PageLink", b"Metric", b"DownloadButton", b"ArrowVegaLiteChart", b"DataFrame",
 )  # fmt: skip
 """Of elements, as their scripts are called, in the order in which they are fetched."""
-LAZY = re.compile(rb"([\w$]+)=\(0,[\w$]+\.lazy\)\(\(\)=>[\w$]+\(\(\)=>import\(`\./(\w+)\.[\w-]+\.js`\)")
-"""A component that is fetched when it is first drawn: the variable that holds it, and what its script is called."""
+LAZY = re.compile(rb"([\w$]+)=\(0,[\w$]+\.lazy\)\(\(\)=>[\w$]+\(\(\)=>import\(`\./((\w+)\.[\w-]+\.js)`\)")
+"""A component that is fetched when it is first drawn: the variable that holds it, its script, what that is called."""
+IMPORTED = re.compile(rb"(?:from|import)\"\./([\w.-]+\.js)\"")
 DRAWN = b"compare|curves|data|export|gates|run|tuning"
 """Pages of charts and tables."""
 FETCH = (
-    b";(function fetch(){const now=/\\/(" + DRAWN + b")$/.test(location.pathname)||"
-    b"document.querySelector(`[data-testid=stApp]`)?.dataset.testScriptState===`notRunning`;"
-    b"document.querySelector(`[data-testid=stApp]`)&&now?[%s].forEach(kind=>(window.requestIdleCallback||setTimeout)("
-    b"()=>{try{kind._init(kind._payload)}catch{}})):setTimeout(fetch,50)})();"
+    b";(function fetch(){const {testConnectionState:line,testScriptState:script}="
+    b"document.querySelector(`[data-testid=stApp]`)?.dataset??{},drawn=/\\/(" + DRAWN + b")$/.test(location.pathname);"
+    b"line===`CONNECTED`&&(drawn||script===`notRunning`)?[%s].forEach(kind=>"
+    b"(!drawn&&window.requestIdleCallback||setTimeout)(()=>{try{kind._init(kind._payload)}catch{}})"
+    b"):setTimeout(fetch,20)})();"
 )
 """`_init` is React's own step: it throws what it waits for."""
 INTERPRETED, COMPILED = b"{ast:!0,expr:", b"{ast:!1,expr:"
@@ -51,8 +56,9 @@ TURNS = (
     b";function inTurn(place,height,draw){if(typeof height!=`number`||!window.requestIdleCallback)return void draw();"
     b"const free=()=>{place.style.minHeight=``},go=()=>Promise.resolve(draw()).finally(free);"
     b"place.style.minHeight=`${height+50}px`;"
-    b"if(place.getBoundingClientRect().top<window.innerHeight)return void go();"
-    b"const turn=requestIdleCallback(go,{timeout:2e3});return()=>{cancelIdleCallback(turn),free()}}"
+    b"const seen=place.getBoundingClientRect().top<window.innerHeight;"
+    b"const turn=seen?setTimeout(go):requestIdleCallback(go,{timeout:2e3});"
+    b"return()=>{(seen?clearTimeout:cancelIdleCallback)(turn),free()}}"
 )
 """50 pixels: an axis and its title."""
 CHARTS = {INTERPRETED: COMPILED, LAID_OUT_AGAIN: LAID_OUT_AGAIN_WITH_DATA, AT_ONCE: IN_TURN}
@@ -64,6 +70,36 @@ def patched(script: bytes) -> bytes:
         for theirs, ours in CHARTS.items():
             script = script.replace(theirs, ours)
         return script + TURNS
-    lazy = {name: variable for variable, name in LAZY.findall(script)}
+    lazy = {name: variable for variable, _, name in LAZY.findall(script)}
     wanted = [lazy[name] for name in KINDS if name in lazy]
     return script + FETCH % b",".join(wanted) if wanted else script
+
+
+def is_drawn(path: str) -> bool:
+    """Whether it is the address of a page of charts and tables."""
+    return path.rpartition("/")[2].encode() in DRAWN.split(b"|")
+
+
+def links(scripts: Path) -> bytes:
+    """Tags by which a page of charts and tables asks for their scripts, and what those import, before its own run:
+    while the server has nothing else to do.
+
+    Args:
+        scripts: Streamlit's folder of them.
+    """
+    found: dict[str, None] = {}
+
+    def follow(name: str) -> None:
+        if name not in found:
+            found[name] = None
+            for imported in IMPORTED.findall((scripts / name).read_bytes()):
+                follow(imported.decode())
+
+    first = next(scripts.glob("index.*.js"))
+    follow(first.name)
+    there = len(found)  # the page itself names those
+    for _, script, kind in LAZY.findall(first.read_bytes()):
+        if kind in KINDS:
+            follow(script.decode())
+    tag = '<link rel="modulepreload" crossorigin href="./static/js/%s">'
+    return "".join(tag % name for name in list(found)[there:]).encode()

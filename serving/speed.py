@@ -1,5 +1,5 @@
-"""Streamlit's own files from memory, and every message at once. Both know how Streamlit 1.67 serves, and leave any
-other version as it is."""
+"""Streamlit's own files from memory, what a page needs named in its head, and every message at once. All know how
+Streamlit 1.67 serves, and leave any other version as it is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,15 +43,46 @@ class StaticFiles:
         self.paths = {f"/{path.relative_to(ROOT).as_posix()}": path for path in (ROOT / "static").rglob("*.*")}
         self.read: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
 
+    @cached_property
+    def links(self) -> bytes:
+        return drawing.links(ROOT / "static" / "js")
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         if scope["type"] != "http" or scope["method"] != "GET" or path not in self.paths:
+            if scope["type"] == "http" and drawing.is_drawn(path):
+                plain = [(name, value) for name, value in scope.get("headers", ()) if name != b"accept-encoding"]
+                scope, send = {**scope, "headers": plain}, _with(self.links, send)
             await self.app(scope, receive, send)
             return
         if path not in self.read:
             self.read[path] = _response(self.paths[path])
         for message in self.read[path]:
             await send(message)
+
+
+def _with(links: bytes, send: Send) -> Send:
+    """Sends what it is given, a page (not compressed) with `links` at the end of its head."""
+    start: dict[str, Any] = {}
+    parts: list[bytes] = []
+
+    async def sending(message: Any) -> None:
+        kind = dict(message.get("headers", ())).get(b"content-type", b"")
+        if message["type"] == "http.response.start" and kind.startswith(b"text/html"):
+            start.update(message)
+            return
+        if not start or message["type"] != "http.response.body":
+            await send(message)
+            return
+        parts.append(message.get("body", b""))
+        if message.get("more_body"):
+            return
+        body = b"".join(parts).replace(b"</head>", links + b"</head>", 1)
+        length = [(name, b"%d" % len(body) if name == b"content-length" else value) for name, value in start["headers"]]
+        await send(start | {"headers": length})
+        await send({"type": "http.response.body", "body": body})
+
+    return sending
 
 
 def _response(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import importlib
+import re
 import socket
 import tomllib
 from pathlib import Path
@@ -67,6 +68,42 @@ def test_one_place_is_changed_so_that_back_is_one_page() -> None:
     assert back.patched(back.THEIRS * 2) == back.THEIRS * 2
 
 
+def _page(path: str) -> tuple[dict[bytes, bytes], bytes]:
+    """Headers and body of an answer to a browser that takes compressed ones, of a server that compresses."""
+    sent: list[dict[str, Any]] = []
+
+    async def streamlits(scope: Any, receive: Any, send: Any) -> None:
+        compressed = b"accept-encoding" in dict(scope["headers"])
+        headers = [(b"content-type", b"text/html"), (b"content-length", b"24")]
+        start = headers + [(b"content-encoding", b"gzip")] * compressed
+        await send({"type": "http.response.start", "status": 200, "headers": start})
+        await send({"type": "http.response.body", "body": b"<head></he", "more_body": True})
+        await send({"type": "http.response.body", "body": b"ad>\nand more.."})
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"accept-encoding", b"gzip")]}
+    asyncio.run(speed.StaticFiles(streamlits)(scope, None, send))  # type: ignore[arg-type]
+    return dict(sent[0]["headers"]), b"".join(message.get("body", b"") for message in sent[1:])
+
+
+def test_a_page_of_charts_names_what_it_needs_in_its_head() -> None:
+    headers, body = _page("/compare")
+    named = re.findall(rb'href="\./(static/js/[^"]+)"', body)
+    assert body.startswith(b"<head><link") and body.endswith(b"</head>\nand more..")
+    assert int(headers[b"content-length"]) == len(body) and b"content-encoding" not in headers
+    assert len(set(named)) == len(named) and all((STATIC / name.decode()).exists() for name in named)
+    assert {b"ArrowVegaLiteChart", b"DataFrame", b"embed"} <= {name.split(b"/")[-1].split(b".")[0] for name in named}
+    first = re.findall(r'href="\./(static/js/[^"]+)"', (STATIC / "index.html").read_text())
+    assert not {name.encode() for name in first} & set(named)
+
+
+def test_other_pages_are_as_they_were() -> None:
+    headers, body = _page("/launch")
+    assert body == b"<head></head>\nand more.." and headers[b"content-encoding"] == b"gzip"
+
+
 def test_what_pages_are_made_of_is_fetched_before_it_is_drawn() -> None:
     """Of all scripts the first one, at its end; every kind is known to this Streamlit."""
     scripts = {path.name: path.read_bytes() for path in (STATIC / "static" / "js").glob("*.js")}
@@ -76,7 +113,7 @@ def test_what_pages_are_made_of_is_fetched_before_it_is_drawn() -> None:
     assert all(drawing.patched(changed[charts]).count(ours) == 1 for ours in drawing.CHARTS.values())
     served = drawing.patched(changed[first])
     assert served.startswith(changed[first])
-    kinds = served.removeprefix(changed[first]).partition(b"&&now?[")[2].partition(b"]")[0].split(b",")
+    kinds = served.removeprefix(changed[first]).partition(b")?[")[2].partition(b"]")[0].split(b",")
     assert len(set(kinds)) == len(drawing.KINDS)
     for name, kind in zip(drawing.KINDS, kinds, strict=True):
         assert kind + b"=(0," in served and b"import(`./" + name + b"." in served
