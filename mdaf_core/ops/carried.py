@@ -18,7 +18,7 @@ from mdaf_core.ops.causal_conv import convolve_reference
 from mdaf_core.ops.conv_numba import convolve_token
 from mdaf_core.ops.scan_numba import packed, scan_token
 from mdaf_core.ops.selective_scan import implementation
-from mdaf_core.ops.simd import LANES, dot, room, sigmoid, store
+from mdaf_core.ops.simd import LANES, dot, sigmoid, store
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -53,7 +53,7 @@ def _token(x, project, weight, bias, select, widen, step_bias, A, skip, out, bef
     """One token through a whole block, see `Carried.token`."""
     channels, earlier, rank = len(skip), len(before), len(widen) // len(skip)
     states = len(A) // channels
-    both, joined = room(2 * channels, x), room(earlier + channels, x)
+    both, joined = np.empty(2 * channels, x.dtype), np.empty(earlier + channels, x.dtype)
     _times(project, x, both)
     for i in range(earlier):  # one by one: what numba would say of parts that do not fit takes seconds to compile
         joined[i] = before[i]
@@ -61,9 +61,9 @@ def _token(x, project, weight, bias, select, widen, step_bias, A, skip, out, bef
         joined[earlier + c] = both[c]
     for i in range(earlier):
         before[i] = joined[channels + i]
-    u, delta, mixed = room(channels, x), room(channels, x), room(channels, x)
+    u, delta, mixed = np.empty(channels, x.dtype), np.empty(channels, x.dtype), np.empty(channels, x.dtype)
     _convolve(joined, weight, bias, earlier // channels, u)
-    chosen = room(len(select) // channels, x)
+    chosen = np.empty(len(select) // channels, x.dtype)
     _times(select, u, chosen)
     for c in range(channels):
         delta[c] = step_bias[c]

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from mdaf_core.ops.direct import operator
 from mdaf_core.ops.kernels import GROUPS, arrays, sequence_groups, use_torch_threads
-from mdaf_core.ops.simd import LANES, LN_2, LOG2_E, exp2, fill, load, room, sigmoid, softplus, store, total
+from mdaf_core.ops.simd import LANES, LN_2, LOG2_E, exp2, fill, load, sigmoid, softplus, store, total
 
 CHUNK = 64
 """Steps whose states the backward pass holds at once."""
@@ -67,7 +67,7 @@ def _forward(  # type: ignore[no-untyped-def]
     states, vectors = len(A) // channels, channels // LANES
     for item in prange((len(groups) - 1) * parts):
         group, part = item // parts, item % parts
-        h = room(states * LANES, u)
+        h = np.empty(states * LANES, u.dtype)
         for s in range(groups[group], groups[group + 1]):
             for first in range(part * vectors // parts * LANES, (part + 1) * vectors // parts * LANES, LANES):
                 h[:] = 0
@@ -94,9 +94,9 @@ def _backward(  # type: ignore[no-untyped-def]
         dA, dskip, dB, dC = dA_G[group], dskip_G[group], dB_P[part], dC_P[part]
         # Of one chunk of a sequence and vector of channels: states before each step and after the last, each step's
         # decay, its step size, its output before the gate.
-        hs, decays = room((CHUNK + 1) * size, u), room(CHUNK * size, u)
-        steps, outs = room(CHUNK * LANES, u), room(CHUNK * LANES, u)
-        dh = room(size, u)
+        hs, decays = np.empty((CHUNK + 1) * size, u.dtype), np.empty(CHUNK * size, u.dtype)
+        steps, outs = np.empty(CHUNK * LANES, u.dtype), np.empty(CHUNK * LANES, u.dtype)
+        dh = np.empty(size, u.dtype)
         for s in range(groups[group], groups[group + 1]):
             start, length = cu[s], cu[s + 1] - cu[s]
             chunks = (length + CHUNK - 1) // CHUNK

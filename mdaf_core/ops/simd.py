@@ -25,7 +25,6 @@ from numba.extending import intrinsic, models, overload, register_model
 
 LANES = 64
 QUARTER = 16
-_LINE = 64  # bytes of a cache line; torch's tensors begin with one
 LOG2_E, LN_2 = math.log2(math.e), math.log(2.0)
 _I32 = ir.IntType(32)
 
@@ -343,15 +342,6 @@ def _call(builder: Any, name: str, argument: Any, vector: Vector) -> Any:
 def _single(number: float) -> float:
     """The nearest float32, as LLVM's text form of constants wants it."""
     return float(np.float32(number))
-
-
-@numba.njit
-def room(size, like):  # type: ignore[no-untyped-def]
-    """So many numbers of the type of `like`, not set, from the beginning of a cache line on: vectors that lie across
-    two lines are read and written at little more than half the speed."""
-    lines = np.empty(size + _LINE // like.itemsize, like.dtype)
-    begin = (_LINE - lines.ctypes.data % _LINE) % _LINE // like.itemsize
-    return lines[begin : begin + size]
 
 
 @numba.njit

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from mdaf_core.ops.direct import operator
 from mdaf_core.ops.kernels import arrays, sequence_groups, use_torch_threads
-from mdaf_core.ops.simd import LANES, LOG2_E, dot, exp2, fill, load, room, store
+from mdaf_core.ops.simd import LANES, LOG2_E, dot, exp2, fill, load, store
 
 PAIRS = 1 << 24
 """Of a row and a token whose scores are formed at a time where there is no kernel."""
@@ -89,8 +89,7 @@ def _weights(code, target, equal, recency, nothing, log, b, begin, end, out):  #
 def _all_weights(score, code, target, equal, recency, nothing, log, left):  # type: ignore[no-untyped-def]
     """Of all rows over all tokens, in place: score [B][T]."""
     length = len(log)
-    row = room(length + LANES, score)
-    row[:] = 0
+    row = np.zeros(length + LANES, score.dtype)
     for b in range(len(left)):
         for i in range(length):  # one by one: see `carried._token`
             row[i] = score[b * length + i]
@@ -105,8 +104,7 @@ def _forward(  # type: ignore[no-untyped-def]
 ):
     zero = query.dtype.type(0)
     for group in prange(len(groups) - 1):
-        weight = room(len(log) + LANES, query)
-        weight[:] = 0
+        weight = np.zeros(len(log) + LANES, query.dtype)
         for place in range(groups[group], groups[group + 1]):
             b = order[place]
             first, length = begin[b], end[b] - begin[b]
@@ -125,8 +123,7 @@ def _backward(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     fields, zero = len(equal), query.dtype.type(0)
     for group in prange(len(groups) - 1):
-        weight, slope = room(len(log) + LANES, query), room(len(log) + LANES, query)
-        weight[:], slope[:] = 0, 0
+        weight, slope = np.zeros(len(log) + LANES, query.dtype), np.zeros(len(log) + LANES, query.dtype)
         for place in range(groups[group], groups[group + 1]):
             b = order[place]
             first, length, at = begin[b], end[b] - begin[b], b * size

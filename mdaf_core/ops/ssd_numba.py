@@ -17,7 +17,7 @@ from torch import Tensor
 from mdaf_core.ops.direct import operator
 from mdaf_core.ops.kernels import arrays, sequence_groups, use_torch_threads
 from mdaf_core.ops.scan_numba import PARTS
-from mdaf_core.ops.simd import LANES, LOG2_E, exp2, fill, load, room, store, total
+from mdaf_core.ops.simd import LANES, LOG2_E, exp2, fill, load, store, total
 
 HELD = 1024
 """States of one channel that the backward pass holds at once: steps of a chunk times states."""
@@ -55,7 +55,7 @@ def _forward(  # type: ignore[no-untyped-def]
     vectors = channels // LANES
     for item in prange((len(groups) - 1) * parts):
         group, part = item // parts, item % parts
-        h = room(states * LANES, x)
+        h = np.empty(states * LANES, x.dtype)
         for s in range(groups[group], groups[group + 1]):
             for first in range(part * vectors // parts * LANES, (part + 1) * vectors // parts * LANES, LANES):
                 h[:] = 0
@@ -78,8 +78,8 @@ def _backward(  # type: ignore[no-untyped-def]
         group, part = item // parts, item % parts
         dB, dC = dB_P[part], dC_P[part]
         # Of one chunk of a sequence and vector of channels: states before each step, shrunk, and each step's decay.
-        shrunk, shrinks = room(chunk * size, x), room(chunk * LANES, x)
-        h, dh = room(size, x), room(size, x)
+        shrunk, shrinks = np.empty(chunk * size, x.dtype), np.empty(chunk * LANES, x.dtype)
+        h, dh = np.empty(size, x.dtype), np.empty(size, x.dtype)
         for s in range(groups[group], groups[group + 1]):
             start, length = cu[s], cu[s + 1] - cu[s]
             chunks = (length + chunk - 1) // chunk
