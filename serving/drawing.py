@@ -95,11 +95,12 @@ def links(scripts: Path) -> bytes:
             for imported in IMPORTED.findall((scripts / name).read_bytes()):
                 follow(imported.decode())
 
-    first = next(scripts.glob("index.*.js"))
-    follow(first.name)
-    there = len(found)  # the page itself names those
-    for _, script, kind in LAZY.findall(first.read_bytes()):
-        if kind in KINDS:
-            follow(script.decode())
+    for first in scripts.glob("index.*.js"):
+        follow(first.name)
+    there = list(found)  # the page itself names those
+    for name in there:
+        for _, script, kind in LAZY.findall((scripts / name).read_bytes()):
+            if kind in KINDS:
+                follow(script.decode())
     tag = '<link rel="modulepreload" crossorigin href="./static/js/%s">'
-    return "".join(tag % name for name in list(found)[there:]).encode()
+    return "".join(tag % name for name in list(found)[len(there) :]).encode()

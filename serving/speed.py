@@ -48,17 +48,17 @@ class StaticFiles:
         return drawing.links(ROOT / "static" / "js")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        if scope["type"] != "http" or scope["method"] != "GET" or path not in self.paths:
-            if scope["type"] == "http" and drawing.is_drawn(path):
-                plain = [(name, value) for name, value in scope.get("headers", ()) if name != b"accept-encoding"]
-                scope, send = {**scope, "headers": plain}, _with(self.links, send)
-            await self.app(scope, receive, send)
+        path, asked = scope.get("path", ""), scope["type"] == "http" and scope["method"] == "GET"
+        if asked and path in self.paths:
+            if path not in self.read:
+                self.read[path] = _response(self.paths[path])
+            for message in self.read[path]:
+                await send(message)
             return
-        if path not in self.read:
-            self.read[path] = _response(self.paths[path])
-        for message in self.read[path]:
-            await send(message)
+        if asked and drawing.is_drawn(path):
+            plain = [(name, value) for name, value in scope.get("headers", ()) if name != b"accept-encoding"]
+            scope, send = {**scope, "headers": plain}, _with(self.links, send)
+        await self.app(scope, receive, send)
 
 
 def _with(links: bytes, send: Send) -> Send:

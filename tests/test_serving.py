@@ -68,7 +68,7 @@ def test_one_place_is_changed_so_that_back_is_one_page() -> None:
     assert back.patched(back.THEIRS * 2) == back.THEIRS * 2
 
 
-def _page(path: str) -> tuple[dict[bytes, bytes], bytes]:
+def _page(path: str, method: str = "GET") -> tuple[dict[bytes, bytes], bytes]:
     """Headers and body of an answer to a browser that takes compressed ones, of a server that compresses."""
     sent: list[dict[str, Any]] = []
 
@@ -83,7 +83,7 @@ def _page(path: str) -> tuple[dict[bytes, bytes], bytes]:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"accept-encoding", b"gzip")]}
+    scope = {"type": "http", "method": method, "path": path, "headers": [(b"accept-encoding", b"gzip")]}
     asyncio.run(speed.StaticFiles(streamlits)(scope, None, send))  # type: ignore[arg-type]
     return dict(sent[0]["headers"]), b"".join(message.get("body", b"") for message in sent[1:])
 
@@ -100,8 +100,9 @@ def test_a_page_of_charts_names_what_it_needs_in_its_head() -> None:
 
 
 def test_other_pages_are_as_they_were() -> None:
-    headers, body = _page("/launch")
-    assert body == b"<head></head>\nand more.." and headers[b"content-encoding"] == b"gzip"
+    for request in (("/launch", "GET"), ("/compare", "HEAD")):
+        headers, body = _page(*request)
+        assert body == b"<head></head>\nand more.." and headers[b"content-encoding"] == b"gzip"
 
 
 def test_what_pages_are_made_of_is_fetched_before_it_is_drawn() -> None:

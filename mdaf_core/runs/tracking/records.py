@@ -64,7 +64,9 @@ class RunRecord:
         """Metrics of a finished run: a page asks for those of all its runs dozens of times."""
         if self.state != "finished":
             return None
-        return read_result(self._result) if self._result.exists() else load_result(self.run_id, expected=True)
+        if self._result.exists():
+            return read_result(self._result, expected=True)
+        return load_result(self.run_id, expected=True)
 
     def metrics(self, split: Split) -> SplitMetrics | None:
         """Of a finished run on one split."""
