@@ -41,6 +41,7 @@ def wait_for(page: Page, wanted: Locator, home: Path) -> None:
 
 
 def settled(page: Page) -> None:
-    """Wait until the script has run, and that nothing failed."""
+    """Wait until the script has run and all charts are drawn, which moves what is below them; nothing may fail."""
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+    expect(page.locator("[data-testid=stVegaLiteChart]:not(:has(canvas, svg.marks))")).to_have_count(0)
     expect(page.get_by_test_id("stException")).to_have_count(0)

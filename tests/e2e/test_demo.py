@@ -41,7 +41,8 @@ def test_demo_from_first_visit_to_a_pdf(page: Page, app: str, home: Path, tmp_pa
 
     open_page(page, "Gates")
     rows = page.locator(".st-key-frame-gate-rows .dvn-scroller").first
-    rows.scroll_into_view_if_needed()
+    expect(rows).to_be_visible()
+    settled(page)
     rows.click(position={"x": 15, "y": 55})  # the selection box of the first row
     story = page.locator(".st-key-story")
     expect(story).to_be_visible()
