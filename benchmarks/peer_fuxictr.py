@@ -9,23 +9,57 @@ VENV holds fuxictr 2.3.10 with `polars<2` and torch, FUXICTR is a clone of its r
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import logging
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 TOLERANCE = 1e-6
 
 
+class SearchedBatches:
+    """Batches as FuxiCTR's models for long histories (LongCTR) take them, which its own loader makes of files of users
+    and items: (fields that are not the item's; fields of the item, (B · (L + 1),), each history with the target behind
+    it; 1 where there is an event, (B, L)), L the longest history of the batch.
+
+    Args:
+        batches: of columns, histories with padding (0) in front.
+        histories: field of the target → the column of its history.
+    """
+
+    def __init__(self, batches: Any, histories: dict[str, str]):
+        self.batches, self.histories = batches, histories
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Any], dict[str, Any], Any]]:
+        import torch
+
+        for batch in self.batches:
+            others = dict(batch)
+            events = {field: others.pop(history) for field, history in self.histories.items()}
+            mask = (next(iter(events.values())) > 0).float()
+            longest = max(1, int(mask.sum(1).max()))
+            items = {
+                field: torch.cat([codes[:, -longest:], others.pop(field).view(-1, 1)], dim=1).flatten()
+                for field, codes in events.items()
+            }
+            yield others, items, mask[:, -longest:]
+
+
 def train(folder: Path, zoo: Path, name: str, changes: dict[str, object]) -> None:
     """In FuxiCTR's Python: train a section of an exported folder's `model_config.yaml`, with some settings changed.
 
     `NAME.val.csv` and `NAME.test.csv` are its scores, `NAME.json` has FuxiCTR's own metrics. The setting `zoo` says
-    where in `model_zoo` the model is, if not in a folder of its name.
+    where in `model_zoo` the model is, if not in a folder of its name, and `package` what holds it there, if not `src`.
+    `searched` names the histories that a model of LongCTR searches, by the field of the target that each is of.
     """
     del sys.path[0]  # this folder
     import numpy as np
@@ -41,7 +75,7 @@ def train(folder: Path, zoo: Path, name: str, changes: dict[str, object]) -> Non
         settings[key] = [tuple(fields) for fields in settings[key]]
     model = settings["model"]
     sys.path.insert(0, str(zoo / "model_zoo" / settings.get("zoo", model)))
-    import src
+    package = importlib.import_module(settings.get("package", "src"))
 
     vars(np).setdefault("unicode_", np.str_)  # keras_preprocessing, which pads sequences there, is of NumPy before 2
     set_logger(settings)
@@ -52,21 +86,28 @@ def train(folder: Path, zoo: Path, name: str, changes: dict[str, object]) -> Non
     encoded = Path(settings["data_root"], settings["dataset_id"])
     features = FeatureMap(settings["dataset_id"], str(encoded))
     features.load(str(encoded / "feature_map.json"), settings)
-    network = getattr(src, model)(features, **settings)
+    searched: dict[str, str] = settings.get("searched", {})
+    inputs = FeatureMap(settings["dataset_id"], str(encoded))
+    fields = [name for name in features.features if name not in searched.values()]
+    inputs.load(str(encoded / "feature_map.json"), settings | {"use_features": fields})
+    network = getattr(package, model)(inputs, **settings)
 
     def batches(stage: str) -> Any:
         found = RankDataLoader(features, stage=stage, **settings)
         return found.make_iterator() if hasattr(found, "make_iterator") else found  # its repository's, and PyPI's
 
+    def read(part: Any) -> Any:
+        return SearchedBatches(part, searched) if searched else part
+
     rows, valid = batches("train")
     begin = time.perf_counter()
-    network.fit(rows, validation_data=valid, **settings)
+    network.fit(read(rows), validation_data=read(valid), **settings)
     facts = {"seconds": time.perf_counter() - begin, "seed": settings["seed"], "epochs": network._epoch_index + 1}
     for split, part in (("val", valid), ("test", batches("test"))):
         ids = np.concatenate([batch["row_id"].numpy().reshape(-1) for batch in part]).astype(np.int64)
-        scores = pl.DataFrame({"row_id": ids, "score": network.predict(part)})
+        scores = pl.DataFrame({"row_id": ids, "score": network.predict(read(part))})
         scores.write_csv(folder / f"{name}.{split}.csv")
-        facts[split] = network.evaluate(part)["AUC"]
+        facts[split] = network.evaluate(read(part))["AUC"]
         given = pl.read_csv(folder / f"{'valid' if split == 'val' else 'test'}.csv", columns=["row_id"])
         facts[f"{split} in order"] = bool((given["row_id"] == scores["row_id"]).all())
     (folder / f"{name}.json").write_text(json.dumps(facts))

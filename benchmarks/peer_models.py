@@ -5,9 +5,9 @@
 VENV and FUXICTR are `peer_fuxictr`'s; with PYTHONPATH=FUXICTR the repository's own package is taken, which needs
 keras_preprocessing. Embeddings of 16, batches of 1,024, Adam at 0.001; two epochs without a better validation AUC end a
 training. `zoo` is otherwise the model's `_default` section in the repository, `preset` has the widths, dropout and
-penalties of our preset. Histories, of the newest `--max-history` events, are read by dien alone. The first seed's
-validation AUC says which of the two is trained with all seeds, and of that alone test AUC is printed. FILE keeps what
-is trained: the next call goes on there.
+penalties of our preset. Histories, of the newest `--max-history` events, are read by dien, sim and eta alone. The first
+seed's validation AUC says which of the two is trained with all seeds, and of that alone test AUC is printed. FILE keeps
+what is trained: the next call goes on there.
 """
 
 from __future__ import annotations
@@ -26,6 +26,16 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.export_fuxictr import export_fuxictr
 from mdaf_core.data.store.schema import MAX_HISTORY
 
+LONG: dict[str, Any] = {
+    "zoo": "LongCTR", "dnn_hidden_units": [64, 32], "dnn_activations": "relu", "attention_dim": 64, "num_heads": 2,
+    "attention_dropout": 0, "topk": 50, "short_seq_len": 50,
+    "searched": {"item": "history_item", "category": "history_category"},
+    "feature_specs": [{"name": ["item", "category"], "source": "item"}],
+}  # fmt: skip
+"""What SIM and ETA share. `short_seq_len` counts the target: of 21 the newest 20 events are read."""
+LIKE_OURS = {
+    "dnn_hidden_units": [200, 80], "dnn_activations": "Dice", "num_heads": 4, "short_seq_len": 21, "net_dropout": 0.3,
+}  # fmt: skip
 ZOO = {
     "finalnet": {
         "model": "FinalNet", "block_type": "2B", "batch_norm": True, "use_feature_gating": True,
@@ -59,8 +69,10 @@ ZOO = {
         "dien_sequence_field": [["history_item", "history_category"]], "dien_neg_seq_field": [],
         "feature_specs": [{"name": ["history_item", "history_category"], "feature_encoder": None}],
     },
+    "sim": {"model": "SIM", "package": "SIM", "gsu_type": "soft", "alpha": 1, "beta": 1} | LONG,
+    "eta": {"model": "ETA", "package": "ETA", "use_scale": True, "reuse_hash": True, "hash_bits": 32} | LONG,
 }  # fmt: skip
-PADDING = {"dien": "post"}
+PADDING = {"dien": "post", "sim": "pre", "eta": "pre"}
 """Models that read histories, and on which side of a short one each of them takes padding to be."""
 PENALTIES = {"embedding_regularizer": 2e-3, "net_regularizer": 5e-5}
 PRESET = {
@@ -83,6 +95,8 @@ PRESET = {
         "mlp_hidden_units": [128, 64], "net_dropout": 0.5,
     },
     "dien": {"dnn_hidden_units": [200, 80], "net_dropout": 0.3},
+    "sim": LIKE_OURS,
+    "eta": LIKE_OURS,
 }  # fmt: skip
 SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     name: {"zoo": zoo, "preset": zoo | PENALTIES | PRESET[name]} for name, zoo in ZOO.items()
