@@ -11,7 +11,7 @@ from mdaf_core.analysis.plan import planned_margin
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics import registry
 from mdaf_core.studies import results
-from mdaf_core.studies.store import Study, list_studies
+from mdaf_core.studies.store import Study, get_study, list_studies
 from pages import (
     compare_across,
     compare_best,
@@ -52,8 +52,6 @@ def main() -> None:
         study_id = shared.study_picker(columns[0])
         if study_id is None and "study" in st.query_params:  # one that is gone
             return
-        from mdaf_core.studies.store import get_study
-
         study = None if study_id is None else get_study(study_id)
         view = st.segmented_control("View", list(VIEWS) if study else [OTHERS], default="Results" if study else OTHERS,
                                     required=True, key="view", bind="query-params",

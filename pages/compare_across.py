@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from mdaf_core.analysis.margins import parse_margin
+from mdaf_core.analysis.plan import planned_margin
+from mdaf_core.data.store.schema import Split
+from mdaf_core.runs import tracking
 from pages import beside, compare_results, conditions, shared
 
 if TYPE_CHECKING:
-    from mdaf_core.data.store.schema import Split
     from mdaf_core.studies.across import Table
     from mdaf_core.studies.store import Study
 
@@ -61,7 +64,6 @@ def _choice(study: Study, reference: str) -> list[str]:
 
 
 def _table(ids: tuple[str, ...], reference: str, split: Split, metric: str, margin: str, over_items: bool) -> Table:
-    from mdaf_core.runs import tracking
     from mdaf_core.studies.store import get_study
 
     version = (*tracking.store_version(), *(get_study(one).model_dump_json() for one in ids))
@@ -72,8 +74,6 @@ def _table(ids: tuple[str, ...], reference: str, split: Split, metric: str, marg
 def _kept(
     ids: tuple[str, ...], reference: str, split: Split, metric: str, margin: str, over_items: bool, version: Any
 ) -> Table:
-    from mdaf_core.analysis.margins import parse_margin
-    from mdaf_core.analysis.plan import planned_margin
     from mdaf_core.studies import across, results
 
     studies = across.together(ids)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import streamlit as st
 
+from mdaf_core.analysis.compared import StudyComparison
 from mdaf_core.metrics import registry
 from mdaf_core.reporting import captions
 from mdaf_core.reporting.theme import FAINT_TEXT
@@ -16,9 +18,7 @@ from pages.compare_views import SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
-    import polars as pl
 
-    from mdaf_core.analysis.compared import StudyComparison
 
 LONG_VERDICT = 14  # characters; longer ones need a wide column
 SORTS = {"mean": "Best mean first", "difference": "Difference", "sd": "Spread over seeds", "name": "Name"}
@@ -80,8 +80,6 @@ def draw(comparison: StudyComparison, said: Sequence[str]) -> None:
 
 def _links(comparison: StudyComparison) -> pl.Series:
     """The page of a run of each configuration, that of its first seed; it links to its other seeds."""
-    import polars as pl
-
     first = [next(iter(c.run_ids.values()), None) for c in comparison.configurations]
     return pl.Series([None if one is None else f"run?run={one}" for one in first], dtype=pl.String)
 

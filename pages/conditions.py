@@ -52,7 +52,6 @@ def block(grave: list[str], usual: list[str]) -> list[str]:
 
 
 def _lines(sentences: list[str]) -> None:
-
     if sentences:
         st.markdown("  \n".join(f":orange[:material/warning:] {plain(sentence)}" for sentence in sentences))
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import polars as pl
 import streamlit as st
 
+from mdaf_core.reporting import parts
 from mdaf_core.reporting.topics.curves import charts as curve_charts
 from mdaf_core.reporting.topics.curves import frames as curve_frames
 from mdaf_core.studies.results import study_runs
+from mdaf_core.studies.store import Study, get_study
 from pages import conditions, curves_options, shared, watch
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from mdaf_core.studies.store import Study
-    from pages.curves_options import Options
+from pages.curves_options import Options
 
 # Train AUC is measured in two ways; both are shown under their own names.
 TRAIN = {
@@ -54,8 +50,6 @@ def main() -> None:
         study_id = shared.study_picker(left)
         if study_id is None:
             return
-        from mdaf_core.studies.store import get_study
-
         study = get_study(study_id)
         names = study.configuration_names
         shared.start_over(study_id, configurations=names[:MANY], seeds=study.all_seeds)
@@ -104,8 +98,6 @@ def _body(
         if live and not any(map(shared.is_live, (study.id, *options.beside))):
             st.rerun()  # the last run ended: draw once more, without polling
         watch.draw(study, "Curves")
-        import polars as pl
-
         frame = shared.epochs(study.id).filter(
             pl.col("configuration").is_in(chosen) & pl.col("seed").is_in(list(seeds))
         )
@@ -194,7 +186,6 @@ def _overfitting(study: Study, frame: pl.DataFrame, train: str) -> None:
 def _side_by_side(study: Study, frame: pl.DataFrame, train: str) -> None:
     """Two of the study's configurations, or of the reported curves, by one epoch rule."""
     from mdaf_core.analysis.reported import CURVES
-    from mdaf_core.reporting import parts
 
     reported = list(CURVES)
     own = [name for name in study.configuration_names if name in set(frame["configuration"])]

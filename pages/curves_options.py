@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from mdaf_core.base.errors import StudioError
 from pages import beside, shared
 
 if TYPE_CHECKING:
@@ -98,7 +99,6 @@ def whole(
 
 def _rows(study: Study) -> int | None:
     """Training rows of an epoch; None where the data set is gone."""
-    from mdaf_core.base.errors import StudioError
     from mdaf_core.data.store.dataset import PreparedDataset
 
     try:

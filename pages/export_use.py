@@ -13,7 +13,8 @@ from mdaf_core.queue import api
 from mdaf_core.queue.job import Job
 from mdaf_core.runs.tracking import RunRecord
 from mdaf_core.tasks.describe import progress_text, share_done
-from mdaf_core.tasks.predictions import predictions_of
+from mdaf_core.tasks.predictions import predictions_of, submit_predict
+from mdaf_core.tasks.prepare import inputs_in_use
 from pages import access, path_browser, shared
 
 LARGEST_DOWNLOAD = 200_000_000  # bytes that pass through the browser
@@ -117,8 +118,6 @@ def _predict(run: RunRecord) -> None:
         help="As a job; what is queued or running can be cancelled on the Jobs page.",
     ):  # fmt: skip
         from mdaf_core.data.prepare.uploads import save_uploads
-        from mdaf_core.tasks.predictions import submit_predict
-        from mdaf_core.tasks.prepare import inputs_in_use
 
         path = Path(typed) if typed else save_uploads([(uploaded.name, uploaded)], inputs_in_use())  # type: ignore[union-attr, list-item]
         submit_predict(run, path, beside=Path(beside) if beside else None, skip_bad_rows=skip)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import streamlit as st
 
 from mdaf_core.base.entries import whole_number
 from mdaf_core.data.store.describe import field_word
+from mdaf_core.data.store.schema import Split
 from mdaf_core.reporting.topics.gates import charts as gate_charts
 from pages import shared
 
 if TYPE_CHECKING:
     import altair as alt
-    import polars as pl
     from plotly.graph_objects import Figure
 
     from mdaf_core.analysis.rows import RowFilter
     from mdaf_core.analysis.story import RowStory
-    from mdaf_core.data.store.schema import Split
     from mdaf_core.runs.tracking import RunRecord
 
 SORTS = {

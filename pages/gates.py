@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from mdaf_core.data.store.schema import Split
 from mdaf_core.reporting.topics.gates import charts as gate_charts
 from mdaf_core.reporting.topics.gates import frames as gate_frames
 from pages import conditions, gate_rows, gate_values, shared
@@ -14,7 +15,6 @@ from pages.compare_views import SPLITS
 if TYPE_CHECKING:
     from mdaf_core.analysis.adaptivity import Contributions, Finding
     from mdaf_core.analysis.margins import Margin
-    from mdaf_core.data.store.schema import Split
     from mdaf_core.runs.tracking import RunRecord
 
 SHOWN = (":material/check:", "green")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from mdaf_core.base import rights
+from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY, SPLIT_NAMES, SPLITS
 from pages import access, shared, uploading
@@ -103,8 +105,6 @@ def _write(dataset: PreparedDataset, split: Any, path: Path, labels: bool, most:
 
 
 def _content(dataset: PreparedDataset, split: Any, name: str, labels: bool, most: int) -> bytes:
-    import tempfile
-
     from mdaf_core.data.store.export import export_rows
 
     with tempfile.TemporaryDirectory() as folder:
@@ -179,7 +179,6 @@ def _examined(path: Path, shown: str | None, data: str, of: Any, scale: Any, sco
 
 def _keep(found: Any, data: str, study: str | None, name: str, seed: str, path: Path) -> None:
     from mdaf_core.base.entries import whole_number
-    from mdaf_core.base.errors import UsageError
     from mdaf_core.studies.imports import keep_in_study, target_study
 
     number = whole_number(seed) if seed.strip() else None

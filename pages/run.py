@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import tempfile
+from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -11,12 +13,11 @@ from mdaf_core.base import rights
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.store.schema import SPLIT_NAMES
 from mdaf_core.queue import api
+from mdaf_core.queue.job import Job
+from mdaf_core.runs import tracking
 from mdaf_core.runs.files import SINGLE_RUNS
+from mdaf_core.runs.tracking import RunRecord
 from pages import conditions, run_beside, shared
-
-if TYPE_CHECKING:
-    from mdaf_core.queue.job import Job
-    from mdaf_core.runs.tracking import RunRecord
 
 SPLITS = {"val": "Validation rows", "test": "Test rows"}
 LARGEST_DOWNLOAD = 2_000_000  # rows that pass through the browser
@@ -43,8 +44,6 @@ def main() -> None:
         if not run_id:
             _none("No run is chosen.")
             return
-        from mdaf_core.runs import tracking
-
         try:
             run = tracking.get_run(run_id)
         except UsageError as error:  # a link to one that is gone
@@ -138,8 +137,6 @@ def _other_seeds(run: RunRecord) -> dict[int, str]:
 def _live(run_id: str) -> None:
     """A run that goes on: its curves and log so far."""
     with shared.guard():
-        from mdaf_core.runs import tracking
-
         run = tracking.get_run(run_id)
         job = _job(run)
         if job is None or job.state not in api.ACTIVE:
@@ -153,7 +150,6 @@ def _live(run_id: str) -> None:
 
 
 def _metrics(run: RunRecord) -> None:
-
     with st.spinner("Reading its predictions, the first time"):
         found = one_run.metrics_of(run)
     if not found:
@@ -299,14 +295,9 @@ def _predictions(run: RunRecord) -> None:
 
 
 def _file(run: RunRecord, split: Any, ending: str) -> bytes:
-    import tempfile
-    from pathlib import Path
-
-    from mdaf_core.analysis.one_run import write_predicted_rows
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"predictions{ending}"
-        write_predicted_rows(run, split, path)
+        one_run.write_predicted_rows(run, split, path)
         return path.read_bytes()
 
 
@@ -315,7 +306,6 @@ def _file(run: RunRecord, split: Any, ending: str) -> bytes:
 
 def _again(run: RunRecord) -> None:
     """One setting to change; what comes of it is a further configuration of the same study."""
-    from mdaf_core.analysis.one_run import config_of
     from mdaf_core.studies.settings_form import settings
     from pages.fields import draw
 
@@ -324,7 +314,7 @@ def _again(run: RunRecord) -> None:
     if not menu.open:
         return
     with menu:
-        config = config_of(run)
+        config = one_run.config_of(run)
         fields = {field.path: field for field in settings(config) if field.kind != "shown"}
         st.caption(
             "The changed settings become a further configuration of this study, with all its seeds, so that both can "

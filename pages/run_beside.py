@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from mdaf_core.base.errors import StudioError
 from pages import beside, shared
 from pages.compare_views import SPLITS
 
@@ -24,7 +25,6 @@ LONGEST = 60  # characters of an option
 def draw(run: RunRecord) -> None:
     """The choice, then the differences of the two; nothing where there is no other run."""
     from mdaf_core.analysis import two_runs
-    from mdaf_core.base.errors import StudioError
     from mdaf_core.runs import tracking
 
     near = {one.run_id: one for one in two_runs.nearest(run, tracking.list_runs())}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import streamlit as st
 
 from mdaf_core.base import rights
+from mdaf_core.base.errors import StudioError
 from mdaf_core.metrics.registry import in_bp, named, titles
 from pages import shared
 from pages.compare_views import SPLITS
@@ -47,7 +48,6 @@ class Chosen(NamedTuple):
 def plan_form(dataset: PreparedDataset, reference: RunConfig | None) -> Chosen:
     """Primary metric, rows and margin; a margin is proposed with its reasons, and taken only by a click."""
     from mdaf_core.analysis.margins import AT_LAUNCH, PROPOSED, check_margin, parse_margin
-    from mdaf_core.base.errors import StudioError
     from mdaf_core.runs import tracking
 
     st.markdown("**Plan of the comparison**", help=PLAN_HELP)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from mdaf_core.runs import tracking
 from mdaf_core.runs.groups import by_configuration
 from mdaf_core.runs.tracking import RunRecord
 
@@ -90,8 +91,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def of_runs(runs: Sequence[RunRecord]) -> pl.DataFrame:
     """`ledger` of some runs, with all others of the run store on the same data as what else was tried."""
-    from mdaf_core.runs import tracking
-
     mine = {run.run_id for run in runs}
     there = tracking.list_runs_on(run.fingerprint for run in runs)
     return ledger(runs, [run for run in there if run.run_id not in mine])

@@ -21,6 +21,7 @@ from mdaf_core.data.store.dataset import PreparedDataset, Rows
 from mdaf_core.data.store.describe import MISSING_WORD, describe_outcomes
 from mdaf_core.data.store.schema import FIRST_ID, Split
 from mdaf_core.metrics.values import sigmoid
+from mdaf_core.models.base import CTRModel, GatedModel
 from mdaf_core.plugins import Plugin, loaded
 from mdaf_core.runs import files
 from mdaf_core.runs.config import RunConfig
@@ -29,7 +30,6 @@ from mdaf_core.runs.tracking import RunRecord, artifact
 
 if TYPE_CHECKING:
     from mdaf_core.data.batches.loader import Batch
-    from mdaf_core.models.base import CTRModel
 
 RESPONSE_POINTS = 21
 _EVENTS_ASKED, _FEWEST_ASKED, _EVENTS_AT_ONCE = 500_000, 50, 50_000
@@ -251,8 +251,6 @@ def _add_occlusion(story: RowStory, run: RunRecord, config: RunConfig, dataset: 
         story.notes.append(f"{run.configuration} does not read the history, so no event of it has an effect.")
         return
     import torch
-
-    from mdaf_core.models.base import GatedModel
 
     try:
         model = _load_model(path, path.stat().st_mtime_ns, dataset.path, loaded())

@@ -14,7 +14,7 @@ from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import size_below
 from mdaf_core.cli.output import ProgressLines, emit, table
 from mdaf_core.data.formats import own_names
-from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY
+from mdaf_core.data.store.schema import LONGEST_HISTORY, MAX_HISTORY, SPLITS
 
 app = typer.Typer(help="Prepare data sets, and see whether they can be trusted.", no_args_is_help=True)
 
@@ -252,7 +252,6 @@ def export_command(
     from mdaf_core.data.store.dataset import PreparedDataset
     from mdaf_core.data.store.export import KINDS, export_rows
     from mdaf_core.data.store.export_folders import FOLDERS
-    from mdaf_core.data.store.schema import SPLITS
 
     form = form.lower() if form else None
     if form and form not in (*KINDS, *FOLDERS):

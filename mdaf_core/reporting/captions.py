@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mdaf_core.analysis.significance import intervals_as_they_are
+from mdaf_core.analysis.significance import Estimate, intervals_as_they_are
 from mdaf_core.base.words import listed
 from mdaf_core.data.store.sample import sample_words
 from mdaf_core.data.store.schema import SPLIT_NAMES
@@ -17,7 +17,6 @@ from mdaf_core.reporting.words import seeds as seed_words
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.compared import StudyComparison
-    from mdaf_core.analysis.significance import Estimate
     from mdaf_core.reporting.material import Material
     from mdaf_core.runs.tracking import RunRecord
 

@@ -16,14 +16,14 @@ from mdaf_core.analysis.convergence import diverged, unfinished
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.words import listed, plural
 from mdaf_core.data.store.sample import sample_note
-from mdaf_core.data.store.schema import SPLIT_NAMES
+from mdaf_core.data.store.schema import SPLIT_NAMES, DatasetMeta, Split
 from mdaf_core.reporting.words import seeds
+from mdaf_core.runs import tracking
+from mdaf_core.runs.tracking import RunRecord
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.data.audit.report import Audit
-    from mdaf_core.data.store.schema import DatasetMeta, Split
-    from mdaf_core.runs.tracking import RunRecord
     from mdaf_core.studies.across import Table
     from mdaf_core.studies.store import Study
 
@@ -268,7 +268,6 @@ def _inputs(facts: _Facts) -> Iterator[Condition]:
 def _budgets(facts: _Facts) -> Iterator[Condition]:
     """How settings were chosen, and where more of them were tried of one configuration than of another."""
     from mdaf_core.analysis.costs import budgets
-    from mdaf_core.runs import tracking
     from mdaf_core.studies.tuning import search
 
     if facts.budgets is not None:

@@ -6,26 +6,26 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from mdaf_core.analysis.margins import Margin
+from mdaf_core.analysis.plan import Conditions
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.sample import Sample
+from mdaf_core.data.store.schema import DatasetMeta, Split
 from mdaf_core.reporting import conditions
+from mdaf_core.reporting.conditions import Condition
 from mdaf_core.reporting.theme import Typeface
+from mdaf_core.runs.tracking import RunRecord
 from mdaf_core.studies import results
 from mdaf_core.studies.store import Study
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from mdaf_core.analysis.across import AcrossComparison
     from mdaf_core.analysis.best import BestSet
     from mdaf_core.analysis.compared import StudyComparison
-    from mdaf_core.analysis.plan import Conditions
     from mdaf_core.data.audit.report import Audit
-    from mdaf_core.data.store.schema import DatasetMeta, Split
-    from mdaf_core.reporting.conditions import Condition
-    from mdaf_core.runs.tracking import RunRecord
     from mdaf_core.studies.across import Table
     from mdaf_core.studies.tuning.summary import Summary
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from mdaf_core.analysis.margins import Margin
 from mdaf_core.analysis.plan import Conditions
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.prepare.twins import share_input
 from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.schema import Split
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.tracking import RunRecord
 from mdaf_core.studies import results
@@ -20,8 +22,6 @@ from mdaf_core.studies.store import Study, get_study, list_studies
 if TYPE_CHECKING:
     from mdaf_core.analysis.across import AcrossComparison
     from mdaf_core.analysis.compared import StudyComparison
-    from mdaf_core.analysis.margins import Margin
-    from mdaf_core.data.store.schema import Split
 
 
 @dataclass(frozen=True)

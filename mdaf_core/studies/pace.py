@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from pydantic import BaseModel, Field
 
 from mdaf_core.data.batches.loader import BatchLoader
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import EVALUATED
+from mdaf_core.models.registry import build_model
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.training.draws import HISTORY_DRAWS, draws_of
 
@@ -54,10 +56,7 @@ def machine(threads: int) -> dict[str, Any]:
 def measure(config: RunConfig, dataset: PreparedDataset, threads: int) -> Pace:
     """Train a few small steps and evaluate a few rows, now, on so many threads (loads torch); the quickest of each
     counts."""
-    import torch
-
     from mdaf_core.data.batches.shapes import shapes_of
-    from mdaf_core.models.registry import build_model
     from mdaf_core.ops.kernels import set_threads
     from mdaf_core.training.batches import loader_for
     from mdaf_core.training.losses import smooth_targets

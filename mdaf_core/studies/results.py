@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mdaf_core.analysis.margins import AFTERWARDS
+from mdaf_core.analysis.margins import AFTERWARDS, Margin
 from mdaf_core.analysis.plan import Conditions, departures, planned_margin, resolved_margin
+from mdaf_core.analysis.sequential import ALPHA
 from mdaf_core.base.errors import UsageError
 from mdaf_core.base.words import plural, some
+from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.registry import metric as known_metric
 from mdaf_core.runs import tracking
 from mdaf_core.runs.config import RunConfig
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from mdaf_core.analysis.best import BestSet
     from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.analysis.factorial import Effects
-    from mdaf_core.analysis.margins import Margin
-    from mdaf_core.data.store.schema import Split
 
 PLANNED = "planned"  # of a margin: whatever the study planned for the metric
 
@@ -108,7 +108,6 @@ def best_of(
     Where seeds are added until decided, each look has the level of a look (docs/statistics.md).
     """
     from mdaf_core.analysis.best import best_set
-    from mdaf_core.analysis.sequential import ALPHA
 
     _, rows, by, _ = choices(study, split=split, metric=metric)
     alpha = study.plan.until.nominal(ALPHA) if study.plan and study.plan.until else ALPHA

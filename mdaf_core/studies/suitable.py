@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.models.base import ModelSettings
 from mdaf_core.models.registry import require_known
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset
@@ -15,7 +16,6 @@ from mdaf_core.studies.definitions import definition_names, get_definition
 
 if TYPE_CHECKING:
     from mdaf_core.data.audit.report import Check
-    from mdaf_core.models.base import ModelSettings
 
 
 def source_of(dataset: str) -> str | None:

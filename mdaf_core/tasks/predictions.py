@@ -13,7 +13,7 @@ from mdaf_core.base.settings import get_settings
 from mdaf_core.queue import api, kind
 from mdaf_core.queue.context import Context
 from mdaf_core.queue.job import Job, NewJob
-from mdaf_core.runs.tracking import RunRecord
+from mdaf_core.runs.tracking import RunRecord, get_run
 from mdaf_core.studies import trainings
 
 NAME = "predict"
@@ -40,7 +40,6 @@ def run(context: Context, prediction: Prediction) -> None:
     from mdaf_core.data.prepare import uploads
     from mdaf_core.predicting.predict import predict_file
     from mdaf_core.predicting.predictor import open_run
-    from mdaf_core.runs.tracking import get_run
 
     def progress(fraction: float, message: str) -> None:
         context.report(PredictProgress(fraction=fraction, message=message))

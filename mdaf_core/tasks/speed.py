@@ -9,14 +9,13 @@ from pydantic import BaseModel
 from mdaf_core.base.errors import UsageError
 from mdaf_core.predicting.measured import Measured, SpeedSettings, keep
 from mdaf_core.queue import api, kind
+from mdaf_core.queue.context import Context
 from mdaf_core.queue.job import ACTIVE, Job, NewJob
 from mdaf_core.studies import results, trainings
-from mdaf_core.studies.store import get_study
+from mdaf_core.studies.store import Study, get_study
 
 if TYPE_CHECKING:
     from mdaf_core.base.progress import Progress
-    from mdaf_core.queue.context import Context
-    from mdaf_core.studies.store import Study
 
 NAME = "speed"
 

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mdaf_core.base import notices
 from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.models.registry import plugins_of
 from mdaf_core.queue import kind
+from mdaf_core.queue.context import Context
+from mdaf_core.queue.job import Job
 from mdaf_core.runs import progress
 from mdaf_core.studies import trainings
 from mdaf_core.studies.store import is_stored
@@ -14,8 +17,6 @@ from mdaf_core.studies.trainings import Training
 from mdaf_core.tasks import message
 
 if TYPE_CHECKING:
-    from mdaf_core.queue.context import Context
-    from mdaf_core.queue.job import Job
     from mdaf_core.runs.results import EpochMetrics
 
 
@@ -196,7 +197,6 @@ def _memory(training: Training) -> int:
 
 def _begin(job: Job, training: Training) -> dict[str, Any]:
     """Open the run, or the one that is gone on with, in the run store."""
-    from mdaf_core.models.registry import plugins_of
     from mdaf_core.plugins import kept
     from mdaf_core.runs import tracking
     from mdaf_core.runs.provenance import check_same_data, fingerprint

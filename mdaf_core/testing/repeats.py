@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -381,8 +382,6 @@ def process(subject: Subject) -> Iterable[str]:
 
 def fingerprints(subject: Subject) -> dict[str, str]:
     """What another process must repeat: a digest of each weight after some steps, and of answers."""
-    from hashlib import sha256
-
     found = {name: tensor for name, tensor in subject.trained.weights.items()}
     found["the-prediction"] = ask(subject.restored(), subject.batch())
     return {name: sha256(tensor.numpy().tobytes()).hexdigest() for name, tensor in found.items()}

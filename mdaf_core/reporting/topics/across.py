@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from mdaf_core.analysis.compared import ComparedConfiguration
 from mdaf_core.analysis.margins import AFTERWARDS
 from mdaf_core.analysis.plan import MARKS, NO_PLAN, marked, unplanned_mark
 from mdaf_core.base.words import listed, plural
@@ -14,6 +15,7 @@ from mdaf_core.metrics.registry import metric
 from mdaf_core.reporting import parts
 from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.figure import Drawn, Kind
+from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics.comparison.frames import with_symbol
 from mdaf_core.reporting.topics.comparison.table import MARKS as WORD_MARKS
@@ -22,8 +24,6 @@ from mdaf_core.reporting.words import MISSING, signed
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.across import AcrossComparison, AcrossRow, Average
-    from mdaf_core.analysis.compared import ComparedConfiguration
-    from mdaf_core.reporting.material import Material
     from mdaf_core.studies.across import Table
 
 HERE, ELSEWHERE = "Mean of these", "For others like them"

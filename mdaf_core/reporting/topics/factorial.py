@@ -10,6 +10,7 @@ from mdaf_core.base.errors import UsageError
 from mdaf_core.metrics.registry import metric
 from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.figure import Drawn, Kind
+from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics.comparison.charts import VERDICT_SHAPES, differences
 from mdaf_core.reporting.topics.comparison.frames import with_symbol
@@ -18,7 +19,6 @@ from mdaf_core.studies.results import effects_of
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.factorial import Effect, Effects
-    from mdaf_core.reporting.material import Material
 
 WORDS = {"better": "helps", "worse": "harms", "parity": "less than the margin"}
 TOGETHER = WORDS | {"better": "more together", "worse": "less together"}

@@ -13,12 +13,12 @@ from mdaf_core.predicting.measured import WAYS, Measured, kept
 from mdaf_core.reporting import parts
 from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.figure import Drawn, Kind
+from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.words import MISSING
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.speed import Ratio
-    from mdaf_core.reporting.material import Material
 
 SHORT = {"raw": "raw", "kept": "kept state"}
 USUAL = 100

@@ -13,10 +13,10 @@ from mdaf_core.reporting import parts
 from mdaf_core.reporting.captions import lower
 from mdaf_core.reporting.drawing import alt
 from mdaf_core.reporting.figure import Drawn, Kind
+from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper.table import PaperTable
 
 if TYPE_CHECKING:
-    from mdaf_core.reporting.material import Material
     from mdaf_core.studies.tuning.summary import OfConfiguration, Summary
 
 

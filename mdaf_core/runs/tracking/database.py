@@ -7,6 +7,7 @@ can use. Here a new file is made aside, under a lock, and renamed when it is com
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import sqlite3
@@ -97,8 +98,6 @@ def open_client(uri: str) -> MlflowClient:
         StoreError: the store is damaged, half made, missing beside its runs, or made by a newer MLflow.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import logging
-
     from mlflow import MlflowClient
 
     path = database_path(uri)

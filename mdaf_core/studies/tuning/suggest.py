@@ -9,6 +9,7 @@ configuration are drawn one after another for the same reason.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +53,6 @@ def importance(space: Space, history: History) -> dict[str, float] | None:
     Hutter 2023); None where nothing can be said: fewer than `STARTUP` trials, or all of one value. Optuna would call
     all settings equally important then.
     """
-    import warnings
-
     import optuna
 
     known = [one for one in history if _inside(space, one[0])]

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mdaf_core.analysis.compared import mark_legend
+from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison, mark_legend
 from mdaf_core.analysis.margins import bp_words
 from mdaf_core.analysis.signed_rank import few_for_ranks
 from mdaf_core.analysis.significance import BP, intervals_as_they_are
 from mdaf_core.base.words import plural, some
 from mdaf_core.data.store.sample import sample_words
+from mdaf_core.data.store.schema import Split
 from mdaf_core.reporting.words import seeds, sentence
+from mdaf_core.runs.config import RunConfig
 
 if TYPE_CHECKING:
-    from mdaf_core.analysis.compared import ComparedConfiguration, StudyComparison
     from mdaf_core.analysis.power import Needed, Power
-    from mdaf_core.data.store.schema import Split
-    from mdaf_core.runs.config import RunConfig
     from mdaf_core.studies.store import Study
 
 

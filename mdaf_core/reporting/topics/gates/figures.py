@@ -13,10 +13,10 @@ from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.topics.curves.figures import curves_of
 from mdaf_core.reporting.topics.gates import charts, frames, values
+from mdaf_core.runs.tracking import RunRecord
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.gate_groups import Value
-    from mdaf_core.runs.tracking import RunRecord
 
 
 def _gated(material: Material) -> list[RunRecord]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from mdaf_core.base.errors import UsageError
-from mdaf_core.data.store.schema import SPLIT_NAMES
+from mdaf_core.data.store.schema import SPLIT_NAMES, Split
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics.gates import frames
 from mdaf_core.reporting.words import MISSING, signed
@@ -14,7 +16,6 @@ from mdaf_core.reporting.words import MISSING, signed
 if TYPE_CHECKING:
     from mdaf_core.analysis.effects import EffectName
     from mdaf_core.analysis.margins import Margin
-    from mdaf_core.data.store.schema import Split
     from mdaf_core.reporting.material import Material
     from mdaf_core.runs.tracking import RunRecord
 
@@ -66,8 +67,6 @@ def groups_table(run: RunRecord, split: Split, by: str = "history_length") -> Pa
     Raises:
         UsageError: the run holds no parts of branches, or its rows cannot be grouped so.
     """
-    import polars as pl
-
     from mdaf_core.analysis.gate_groups import Value, groups
     from mdaf_core.analysis.slices import TITLES
 
