@@ -14,7 +14,6 @@ from mdaf_core.studies import results
 from mdaf_core.studies.store import Study, get_study, list_studies
 from pages import (
     compare_across,
-    compare_best,
     compare_factorial,
     compare_published,
     compare_results,
@@ -90,7 +89,7 @@ def main() -> None:
                 comparison = shared.comparison(study_id, reference, split, metric, margin, over_items)
             if view == "Results":
                 compare_results.draw(comparison, conditions.show(study_id, comparison.split, comparison))
-                compare_best.draw(study, runs, comparison.split, metric)
+                compare_results.best(study, runs, comparison.split, metric)
             elif view == "Power":
                 evidence.power(comparison)
             elif view == "History length":

@@ -136,7 +136,7 @@ def _models(one: DataSetFound) -> None:
 
 
 def _shipped() -> tuple[str, ...]:
-    from mdaf_core.runs.published.presets import PRESETS
+    from mdaf_core.runs.published.opened import PRESETS
 
     return tuple(PRESETS)
 

@@ -1,4 +1,4 @@
-"""Compare's results: the table of a comparison, its leaderboard and its differences."""
+"""Compare's results: the table of a comparison, its leaderboard and its differences, and which may be the best."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import polars as pl
 import streamlit as st
 
 from mdaf_core.analysis.compared import StudyComparison
+from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics import registry
 from mdaf_core.reporting import captions
 from mdaf_core.reporting.theme import FAINT_TEXT
 from mdaf_core.reporting.topics.comparison import frames
+from mdaf_core.runs.tracking import RunRecord
+from mdaf_core.studies.results import best_of
+from mdaf_core.studies.store import Study
 from pages import shared
 from pages.compare_views import SPLITS
 
@@ -161,3 +165,34 @@ def _columns(comparison: StudyComparison, metric: str) -> dict[str, Any]:
             width="medium" if max(map(len, frames.comparison_table(comparison)["Verdict"])) > LONG_VERDICT else None,
         ),
     }
+
+
+BEST_HELP = (
+    "The configuration with the best mean was picked by its figures. With 95% confidence the best one, for other seeds "
+    "and other users, is among those marked; p is against being the best and counts how many were compared. Spreads of "
+    "seeds are drawn towards their mean here, so with few seeds it can exclude one whose verdict, from its own spread, "
+    "is still open."
+)
+
+
+def best(study: Study, runs: Sequence[RunRecord], split: Split, metric: str) -> None:
+    """Which configurations may be the best."""
+    from mdaf_core.reporting.topics.comparison.best import best_frame, best_note
+
+    with shared.guard():
+        found = best_of(study, runs, split=split, metric=metric)
+        if not found.candidates:
+            return
+        number = st.column_config.NumberColumn
+        shared.show_table(
+            best_frame(found).to_pandas().style.format(shared.fmt_p, subset=["p"]),
+            "best",
+            title="Which may be the best",
+            help=BEST_HELP,
+            column_config={
+                "Mean": number(format="%.4f", help="Over the seeds that all have."),
+                "Behind, bp": number(format="%.1f", help="Of the best mean."),
+                "p": number(help=f"Below {found.alpha:.2g}: another configuration is shown to be better."),
+            },
+        )
+        st.caption(shared.plain(f"{found.sentence} {best_note(found)}"))

@@ -12,7 +12,7 @@ import streamlit as st
 from mdaf_core.analysis.sequential import UntilDecided
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.audit.report import stored_audit
-from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.data.store.dataset import PreparedDataset, list_datasets
 from mdaf_core.data.store.schema import LONGEST_HISTORY
 from mdaf_core.models.registry import plugged
 from mdaf_core.runs.config import RunConfig
@@ -27,7 +27,6 @@ from mdaf_core.studies.store import new_group
 from mdaf_core.testing.report import kept
 from pages import (
     access,
-    launch_also,
     launch_clone,
     launch_cost,
     launch_factorial,
@@ -216,7 +215,7 @@ def _summary(
             dataset.name, definition, configs, reference, title, seeds, acknowledged or [], plan, obstacles
         )
         return
-    also = launch_also.choose(dataset.name, configs, obstacles)
+    also = _also(dataset.name, configs, obstacles)
     at_first = len(seeds[: until.first] if until else seeds)
     runs = len(configs) * at_first
     counted = settled(configs, dataset, known_costs(configs, dataset, runs), runs)
@@ -232,6 +231,30 @@ def _summary(
     if refusal := st.session_state.pop("launch_refused", None):
         st.error(shared.plain(refusal), icon=":material/error:")
     launch_cost.changes(configs)
+
+
+ALSO_HELP = (
+    "One study a data set, with the same configurations, seeds and plan. Compare, Across studies, then has the table "
+    "of configurations × data sets, and what holds over them is planned from the beginning."
+)
+
+
+def _also(dataset: str, configs: Sequence[RunConfig], obstacles: list[str]) -> list[str]:
+    """Names of further data sets; why the study cannot be trained on one of them is added to the obstacles."""
+    others = [name for name in list_datasets() if name != dataset]
+    if not others:
+        return []
+    chosen = st.multiselect(
+        "Also on", others, key=f"also-{dataset}", help=ALSO_HELP, placeholder="Further data sets; may be left empty"
+    )
+    if chosen:
+        names = shared.plain(", ".join(chosen))
+        st.caption(f"Time and memory below are of {shared.plain(dataset)} alone, not of {names}.")
+        try:
+            suitable.check_each(chosen, configs, [])
+        except StudioError as error:
+            obstacles.append(f"Also on: {error}")
+    return chosen
 
 
 @whole

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def picker() -> str | None:
     """Choose a table, those that ship first; in the link as `reported`."""
     from mdaf_core.runs.published.kept import kept
-    from mdaf_core.runs.published.presets import PRESETS
+    from mdaf_core.runs.published.opened import PRESETS
 
     names = {name: title for name, (title, _) in PRESETS.items()} | {one.id: one.name for one in kept()}
     return shared.linked_select(
@@ -27,7 +27,7 @@ def picker() -> str | None:
 def table_of(chosen: str) -> Published:
     """The runs of a table."""
     from mdaf_core.runs.published.kept import load
-    from mdaf_core.runs.published.presets import PRESETS, preset
+    from mdaf_core.runs.published.opened import PRESETS, preset
 
     return preset(chosen) if chosen in PRESETS else load(chosen)[1]
 

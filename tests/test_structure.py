@@ -30,14 +30,14 @@ HEAVY = ("torch", "lightning", "mlflow", "sklearn", "lightgbm", "scipy")
 TESTED_IN = {
     "analysis/test_one_run.py": "mdaf_core.cli: run pages: run",
     "analysis/test_two_runs.py": "pages: run_beside",
-    "pages/test_compare_page.py": "pages: compare_best compare_factorial",
+    "pages/test_compare_page.py": "pages: compare_factorial",
     "pages/test_curves_page.py": "pages: curves_options watch",
     "pages/test_jobs_pages.py": "mdaf_core.studies: margin pages: launch_factorial",
     "pages/test_studies_page.py": "pages: launch_clone studies study_manage",
     "pages/test_tuning_page.py": "pages: launch_tune tuning",
     "analysis/test_published.py": "mdaf_core.analysis.published.found",
-    "cli": "mdaf_core.__main__ mdaf_core.cli: best data evaluate factorial gates imports jobs "
-    "gate_views metrics options output predict results scores shelf speed store study twins",
+    "cli": "mdaf_core.__main__ mdaf_core.cli: conclusions data evaluate gates imports jobs "
+    "gate_views metrics options output predict results scores shelf speed store study",
     "data/test_export_folders.py": "mdaf_core.data.store: export_fuxictr export_libsvm",
     "data/test_formats.py": "mdaf_core.data.formats: criteo parts table mdaf_core.data.reading: described json_lines "
     "part_folders parts table_columns table_files",
@@ -61,15 +61,15 @@ TESTED_IN = {
     "tasks/test_training_elsewhere.py": "mdaf_core.tasks: node",
     "reporting/test_bundle.py": "mdaf_core.reporting: captions drawing figure words mdaf_core.reporting.paper: text "
     "mdaf_core.reporting.topics: published slices mdaf_core.reporting.topics.comparison: figures pairs reported "
-    "mdaf_core.reporting.topics.curves: figures table mdaf_core.reporting.topics.gates: figures frames table",
+    "mdaf_core.reporting.topics.curves: figures mdaf_core.reporting.topics.gates: figures frames",
     "reporting/test_capsule.py": "mdaf_core.reporting.capsule: parts rebuilt record",
     "runs/test_importing.py": "mdaf_core.runs: groups imported mdaf_core.runs.importing: keys matching positions "
     "record scores table",
     "runs/test_published.py": "mdaf_core.runs.published: fuxictr tensorboard",
-    "runs/test_run_store.py": "mdaf_core.runs: files mdaf_core.runs.tracking: artifacts database entries recording "
+    "runs/test_run_store.py": "mdaf_core.runs: files mdaf_core.runs.tracking: database entries recording "
     "records restore mdaf_core.studies: rebuild",
     "studies/test_study_store.py": "mdaf_core.studies: contributions pace",
-    "studies/test_across.py": "pages: beside compare_across compare_results launch_also",
+    "studies/test_across.py": "pages: beside compare_across compare_results",
     "tasks/test_training_jobs.py": "mdaf_core.tasks: __main__ follow train",
     "testing": "mdaf_core.cli: check_model mdaf_core.testing: base capabilities configuration data elsewhere "
     "examination learning padding places repeats rows subject trees",

@@ -89,7 +89,7 @@ def results(
     from mdaf_core.analysis.published.audit import audit
     from mdaf_core.runs.published import kept as store
     from mdaf_core.runs.published.opened import open_runs
-    from mdaf_core.runs.published.presets import preset as shipped
+    from mdaf_core.runs.published.opened import preset as shipped
 
     if sum(given is not None for given in (path, preset, kept)) != 1:
         raise UsageError("Name one source of runs: a file or folder, --preset bars, or --kept ID.")

@@ -22,7 +22,7 @@ from mdaf_core.models.registry import plugins_of, require_known
 from mdaf_core.models.summary import count_parameters
 from mdaf_core.models.weights import load_model
 from mdaf_core.ops.kernels import set_threads, threads_in_use
-from mdaf_core.ops.products import library
+from mdaf_core.ops.products import library, rounds
 from mdaf_core.plugins import PluginError, blame, kept
 from mdaf_core.runs import provenance as origin
 from mdaf_core.runs import tracking
@@ -37,7 +37,6 @@ from mdaf_core.training.cost import arithmetic, batches_of, require_memory
 from mdaf_core.training.divergence import require_sense
 from mdaf_core.training.memory import keep_freed_memory, peak_memory_mb
 from mdaf_core.training.neural import CHECKPOINT, EPOCHS, WEIGHTS, device_name, scan_name, train_neural
-from mdaf_core.training.precision import require_products
 from mdaf_core.training.predict import predict
 
 __all__ = ["Cancelled", "Progress", "train"]
@@ -270,3 +269,24 @@ def _gate_summary(dataset: PreparedDataset, columns: dict[str, np.ndarray]) -> d
         except Undefined:
             summary[f"auc_{name.removeprefix('logit_')}"] = None
     return summary
+
+
+def require_products(precision: str, device: str) -> None:
+    """Raise a StudioError if training on this device cannot have products of this precision, with the reason.
+
+    Where it can, factors are rounded to 8 significant bits as a product begins; its sums, and everything else (weights,
+    optimiser, scan, normalisation, loss), stay float32. Evaluation is float32 throughout: a prediction does not depend
+    on how training was made faster.
+    """
+    if precision == "float32":
+        return
+    if device != "cpu":
+        raise StudioError(
+            f"training.precision={precision} is for training on the CPU, and this run would train on {device}. "
+            "Use training.precision=float32."
+        )
+    if not rounds():
+        raise StudioError(
+            "training.precision=bf16 needs a processor on which torch rounds the factors of a product to bfloat16 (one "
+            "with AMX); on this one it leaves them float32. Use training.precision=float32."
+        )

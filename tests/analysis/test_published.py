@@ -18,7 +18,7 @@ from mdaf_core.analysis.published.ladder import spearman
 from mdaf_core.base.errors import UsageError
 from mdaf_core.reporting.paper.published import paper_table, paragraph, sentences
 from mdaf_core.runs.published.metric import metric_of
-from mdaf_core.runs.published.presets import preset
+from mdaf_core.runs.published.opened import preset
 from mdaf_core.runs.published.table import Published, Run
 
 SEEDS = ["1", "2", "3", "4", "5"]

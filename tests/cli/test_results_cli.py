@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from mdaf_core.runs.published.presets import __file__ as presets
+from mdaf_core.runs.published.opened import __file__ as presets
 
 
 def bars(folder, seed=None):

@@ -17,12 +17,11 @@ from mdaf_core.queue import api, store, turns
 from mdaf_core.queue.elsewhere import courier as couriers
 from mdaf_core.queue.elsewhere import ray_cluster
 from mdaf_core.queue.elsewhere.apart import Apart, Lost
-from mdaf_core.queue.elsewhere.chosen import executor
 from mdaf_core.queue.elsewhere.courier import Courier, Ended
 from mdaf_core.queue.elsewhere.executor import Gone, Request
 from mdaf_core.queue.elsewhere.folder import Attempt, of_job
 from mdaf_core.queue.elsewhere.outpost import UNUSED_DAYS, Outpost
-from mdaf_core.queue.elsewhere.steward import Steward
+from mdaf_core.queue.elsewhere.steward import Steward, executor
 from tests.conftest import ROOT
 from tests.queue.fake_node import AWAY, Near, Task
 from tests.waiting import wait_until

@@ -11,9 +11,9 @@ import pytest
 from mdaf_core.base.errors import StudioError
 from mdaf_core.queue import api, slots, store, turns
 from mdaf_core.queue.elsewhere import node, ray_cluster, slurm
-from mdaf_core.queue.elsewhere.chosen import executor
 from mdaf_core.queue.elsewhere.executor import Gone, Waiting
 from mdaf_core.queue.elsewhere.folder import Attempt, of_job
+from mdaf_core.queue.elsewhere.steward import executor
 
 
 @pytest.fixture

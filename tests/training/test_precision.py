@@ -13,9 +13,9 @@ from mdaf_core.data.batches.stream import StreamLoader
 from mdaf_core.models.registry import build_model
 from mdaf_core.ops import products as library
 from mdaf_core.runs.presets import get_preset
-from mdaf_core.training import module, precision
+from mdaf_core.training import module
 from mdaf_core.training.batches import EVENTS, loader_for
-from mdaf_core.training.fit import train
+from mdaf_core.training.fit import require_products, train
 
 needs_products = pytest.mark.skipif(not library.rounds(), reason="this processor has no bfloat16 products")
 BF16 = {"training.precision": "bf16", "training.max_epochs": 1, "training.batch_size": 1024}
@@ -47,15 +47,15 @@ def test_a_run_trains_with_them_evaluates_without_and_leaves_none_behind(tiny, m
 
 
 def test_a_processor_without_them_is_told(tiny, monkeypatch):
-    monkeypatch.setattr(precision, "rounds", lambda: False)
+    monkeypatch.setattr("mdaf_core.training.fit.rounds", lambda: False)
     with pytest.raises(StudioError, match=r"leaves them float32.*Use training.precision=float32"):
         train(get_preset("lr").with_overrides(BF16), tiny, seed=1)
-    precision.require_products("float32", "cpu")
+    require_products("float32", "cpu")
 
 
 def test_another_device_is_told():
     with pytest.raises(StudioError, match="would train on cuda"):
-        precision.require_products("bf16", "cuda")
+        require_products("bf16", "cuda")
 
 
 @torch.inference_mode()

@@ -21,7 +21,6 @@ from mdaf_core.base.process import environment
 from mdaf_core.base.settings import PACKAGE, UNTOLD, get_settings
 from mdaf_core.queue import turns
 from mdaf_core.queue.context import Context, Stopped
-from mdaf_core.queue.elsewhere.chosen import executor
 from mdaf_core.queue.elsewhere.executor import Executor, Gone, Request
 from mdaf_core.queue.elsewhere.folder import ALIVE_EVERY, Attempt, attempts_dir, of_job
 from mdaf_core.queue.job import Job
@@ -303,3 +302,32 @@ def end_leftovers(job_id: int) -> None:
                 )
             time.sleep(POLL)
         attempt.remove()
+
+
+def executor(name: str | None = None) -> Executor:
+    """That of this name; None: the one that `MDAF_EXECUTOR` names, for processes that share this machine's folders or
+    (`MDAF_NODE_HOME`) share none.
+
+    Raises:
+        StudioError: what it needs is not installed, or it cannot do without a shared folder.
+    """
+    settings = get_settings()
+    root = settings.node_home if name is None else None
+    if (name or settings.executor) == "slurm":
+        if root is not None:
+            raise StudioError(
+                "MDAF_EXECUTOR=slurm needs MDAF_HOME on a folder that all machines share, and goes without "
+                "MDAF_NODE_HOME: unset it, or use Ray."
+            )
+        from mdaf_core.queue.elsewhere.slurm import Slurm
+
+        return Slurm()
+    from mdaf_core.queue.elsewhere.ray_cluster import RayCluster
+
+    if root is None:
+        return RayCluster()
+    if not str(root).startswith(("/", "~")):
+        raise StudioError(f"MDAF_NODE_HOME is a whole path on the other machines, such as /scratch/mdaf, not {root}.")
+    from mdaf_core.queue.elsewhere.apart import Apart
+
+    return Apart(RayCluster(), root)

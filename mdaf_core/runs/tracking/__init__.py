@@ -4,13 +4,12 @@ One MLflow experiment a study, one MLflow run a run. A run's artifacts (configur
 written straight into `<home>/runs/<run_id>/artifacts`; with a tracking server they are uploaded there when the run ends
 and fetched into the same place when another machine reads them.
 
-`recording.py` writes a run down, `listing.py` finds runs, `records.py` says what one is, `artifacts.py` gets its files;
+`recording.py` writes a run down, `listing.py` finds runs, `records.py` says what one is and gets its files;
 `connection.py` holds the client, `entries.py` is what MLflow is told, `rows.py` reads its tables; `database.py` makes
 and checks the SQLite file, `restore.py` makes it again from the runs' own files (`runs/files.py`).
 """
 
 from mdaf_core.runs.files import SINGLE_RUNS, RunState, run_directory
-from mdaf_core.runs.tracking.artifacts import artifact, load_epochs, load_result
 from mdaf_core.runs.tracking.connection import is_local, store_version
 from mdaf_core.runs.tracking.database import StoreError
 from mdaf_core.runs.tracking.listing import get_run, list_runs, list_runs_on, standings, studies_on
@@ -24,7 +23,7 @@ from mdaf_core.runs.tracking.recording import (
     start_run,
     tell_epochs,
 )
-from mdaf_core.runs.tracking.records import RunRecord
+from mdaf_core.runs.tracking.records import RunRecord, artifact, load_epochs, load_result
 
 __all__ = [
     "SINGLE_RUNS",
