@@ -12,17 +12,7 @@ from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics import registry
 from mdaf_core.studies import results
 from mdaf_core.studies.store import Study, get_study, list_studies
-from pages import (
-    compare_across,
-    compare_factorial,
-    compare_published,
-    compare_results,
-    compare_speed,
-    compare_twins,
-    conditions,
-    shared,
-    study_plan,
-)
+from pages import compare_across, compare_published, compare_results, compare_speed, conditions, shared, study_plan
 from pages import compare_evidence as evidence
 from pages import compare_views as views
 from pages.compare_views import SPLITS
@@ -76,9 +66,9 @@ def main() -> None:
         elif view == "Speed":
             compare_speed.draw(study)
         elif view == "Another split":
-            compare_twins.draw(study, split, metric, reference, margin)
+            views.another_split(study, split, metric, reference, margin)
         elif view == "Components":
-            compare_factorial.draw(study, runs, split, metric, margin)
+            views.components(study, runs, split, metric, margin)
         elif view == "Slices":
             views.slices(study, runs, split)
         elif view == "Pair":

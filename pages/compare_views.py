@@ -1,4 +1,5 @@
-"""The views of Compare beside its results: ROC and calibration, slices, cost, and two configurations in detail."""
+"""The views of Compare beside its results: ROC and calibration, slices, cost, two configurations in detail, components
+of a factorial study, and another split."""
 
 from __future__ import annotations
 
@@ -6,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages import shared
+from pages import access, shared
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.compared import StudyComparison
     from mdaf_core.analysis.margins import Margin
+    from mdaf_core.data.store.schema import Split
     from mdaf_core.runs.tracking import RunRecord
     from mdaf_core.studies.store import Study
 
@@ -212,3 +214,91 @@ PAIR_HELP = (
     "One row a seed that both finished. Tested by leaving out one user at a time: rows of one user depend on each "
     "other. It says nothing about other seeds; the Results view does."
 )
+
+
+def components(study: Study, runs: list[RunRecord], split: Split, metric: str, margin: str) -> None:
+    """Of a factorial study: what each component contributes."""
+    from mdaf_core.analysis.margins import parse_margin
+    from mdaf_core.reporting.topics.factorial import effects_chart, effects_frame, effects_table, sentences
+    from mdaf_core.studies.results import effects_of
+
+    if study.factorial is None:
+        st.info(
+            "This study is no factorial: its configurations do not switch components on and off in all combinations. "
+            "The study **factorial** on Launch does.", icon=":material/info:",
+        )  # fmt: skip
+        return
+    found = effects_of(study, runs, split=split, metric=metric, margin=parse_margin(margin))
+    if found.missing:
+        st.info(shared.plain(f"No effects yet: {found.missing}."), icon=":material/info:")
+        return
+    number = st.column_config.NumberColumn
+    bp = number(format="%+.1f")
+    shared.show_table(
+        effects_table(found).to_pandas().style.format(shared.fmt_p, subset=["p", "p of parity"]),
+        "effects",
+        title="Effects of components",
+        column_config={
+            "Effect, bp": bp,
+            "Low, bp": bp,
+            "High, bp": bp,
+            "Not told from": st.column_config.TextColumn(help="Effects that these runs cannot tell from it."),
+        },
+    )
+    shared.show_chart(
+        effects_chart(found), "effects-chart", effects_frame(found),
+        title="Effect of each component, and of two together",
+        help="Line: 95% interval over other seeds and other users, not adjusted for the number of effects.",
+    )  # fmt: skip
+    for one in sentences(found):
+        st.caption(shared.plain(one))
+
+
+def another_split(study: Study, split: Split, metric: str, reference: str, margin: str) -> None:
+    """Which conclusions survive: word by word, each study on its own rows; or the button that runs the same study on a
+    split by time."""
+    from mdaf_core.studies.twins import twin_studies
+
+    found = twin_studies(study)
+    if not found:
+        st.info(
+            "No study on another split of the same input has the reference and another configuration of this one.",
+            icon=":material/info:",
+        )
+        access.change_button(
+            "Run the same study on a split by time", icon=":material/play_arrow:", type="primary", key="twin-run",
+            on_click=shared.act, args=(_run_twin, study),
+            help="Prepares the same input with the same options, split by time, and queues the same configurations and "
+            "seeds with the same plan.",
+        )  # fmt: skip
+        return
+    titles = {other.id: f"{other.id} on {other.dataset}" for other in found}
+    chosen = st.selectbox("Held against", titles, format_func=titles.__getitem__, key="twin-of", bind="query-params")
+    _words_of(study, next(other for other in found if other.id == chosen), split, metric, reference, margin)
+
+
+def _words_of(study: Study, other: Study, split: Split, metric: str, reference: str, margin: str) -> None:
+    from mdaf_core.reporting.topics.comparison.twins import twins_sentences, twins_table
+    from mdaf_core.studies.twins import held
+
+    with st.spinner("Comparing: row by row for every seed, the first time", show_time=True):
+        first, second = (shared.comparison(one.id, reference, split, metric, margin) for one in (study, other))
+    found = held(study, other, first, second)
+    deltas = {f"Δ bp, {one.dataset}": st.column_config.NumberColumn(format="%+.1f") for one in (study, other)}
+    shared.show_table(
+        twins_table(found, study, other), "twins", title="Which words stand",
+        help="Same word: the tests say the same on both splits. Changed sign: better on one, worse on the other, both "
+        "shown. No word: one of the studies has none yet.",
+        column_config=deltas,
+    )  # fmt: skip
+    st.markdown("\n".join(f"- {shared.plain(sentence)}" for sentence in twins_sentences(found, study, other)))
+    with st.container(horizontal=True):
+        st.page_link("pages/overview.py", label="The other study", icon=":material/open_in_new:",
+                     query_params={"study": other.id})  # fmt: skip
+
+
+def _run_twin(study: Study) -> None:
+    from mdaf_core.tasks.twins import run_twin
+
+    made = run_twin(study)
+    st.toast(shared.plain(f"Study {made.id} is queued."), icon=":material/check:")

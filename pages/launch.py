@@ -25,16 +25,7 @@ from mdaf_core.studies.seeds import parse_seeds, seeds_to_try
 from mdaf_core.studies.settings_form import apply
 from mdaf_core.studies.store import new_group
 from mdaf_core.testing.report import kept
-from pages import (
-    access,
-    launch_clone,
-    launch_cost,
-    launch_factorial,
-    launch_form,
-    launch_tune,
-    shared,
-    study_plan,
-)
+from pages import access, launch_cost, launch_form, launch_starts, launch_tune, shared, study_plan
 from pages.study_plan import Chosen, plan_form
 from serving.whole import whole
 
@@ -54,7 +45,7 @@ def main() -> None:
     if access.only_owners("Launching is"):
         return
     with shared.guard():
-        source = launch_clone.source()
+        source = launch_starts.cloned()
         left, right = st.columns([5, 4], gap="large")
         with left:
             name = shared.dataset_picker()
@@ -63,7 +54,7 @@ def main() -> None:
             shared.warm()
             dataset = PreparedDataset.open(name)
             acknowledged = _audit(dataset)
-            definition, starts, reference = launch_clone.selection(dataset, source) if source else _selection(dataset)
+            definition, starts, reference = launch_starts.copied(dataset, source) if source else _selection(dataset)
             if not starts:
                 st.info("Choose at least one configuration.", icon=":material/info:")
                 return
@@ -99,7 +90,7 @@ def _selection(dataset: PreparedDataset) -> tuple[str, list[RunConfig], str]:
     st.caption(f"{definition.title}." if definition else "Configurations of your own choice.")
     possible = suitable.possible_presets(dataset, preset_names())
     if definition is not None and definition.factors:
-        starts, _ = launch_factorial.form(definition) if definition.presets[0] in possible else ([], None)
+        starts, _ = launch_starts.factorial(definition) if definition.presets[0] in possible else ([], None)
         return name, starts, starts[0].name if starts else ""
     wanted = [preset for preset in (definition.presets if definition else ()) if preset in possible]
     chosen = st.multiselect(
@@ -266,7 +257,7 @@ def _launch(
         return
     st.session_state["launched"] = time.monotonic()
     found = get_definition(definition) if definition in definition_names() else None
-    design = launch_factorial.design_of(found, configs)
+    design = launch_starts.design_of(found, configs)
     whole = found and (design or found.histories or [c.name for c in configs] == list(found.presets))
     names = [dataset.name, *also]
     try:
@@ -286,7 +277,7 @@ def _launch(
                 metric=plan.metric,
                 split=plan.split,
                 margin=plan.margin,
-                cloned_from=launch_clone.asked(),
+                cloned_from=launch_starts.clone_asked(),
                 until=until,
                 factorial=design,
                 group=group,

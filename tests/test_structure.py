@@ -30,10 +30,9 @@ HEAVY = ("torch", "lightning", "mlflow", "sklearn", "lightgbm", "scipy")
 TESTED_IN = {
     "analysis/test_one_run.py": "mdaf_core.cli: run pages: run",
     "analysis/test_two_runs.py": "pages: run_beside",
-    "pages/test_compare_page.py": "pages: compare_factorial",
     "pages/test_curves_page.py": "pages: curves_options watch",
-    "pages/test_jobs_pages.py": "mdaf_core.studies: margin pages: launch_factorial",
-    "pages/test_studies_page.py": "pages: launch_clone studies study_manage",
+    "pages/test_jobs_pages.py": "mdaf_core.studies: margin",
+    "pages/test_studies_page.py": "pages: launch_starts studies study_manage",
     "pages/test_tuning_page.py": "pages: launch_tune tuning",
     "analysis/test_published.py": "mdaf_core.analysis.published.found",
     "cli": "mdaf_core.__main__ mdaf_core.cli: conclusions data evaluate gates imports jobs "
@@ -46,13 +45,13 @@ TESTED_IN = {
     "data/test_new_rows.py": "mdaf_core.data.apply: columns known new_rows",
     "data/test_planted_variants.py": "mdaf_core.data.audit: clock encodings files histories keys labels lists scales "
     "source splits texts together",
-    "data/test_plugged_sources.py": "mdaf_core.data.formats: plugged",
+    "data/test_plugged_sources.py": "mdaf_core.data.formats: registry",
     "data/test_sources.py": "mdaf_core.data.formats: movielens synthetic user_behavior",
     "data/test_table_proposal.py": "mdaf_core.data.propose: known_files label look proposal roles words",
     "data/test_taobao_ads.py": "mdaf_core.data.formats: taobao_ads mdaf_core.data.reading: taobao taobao_ads_files",
     "models/test_all_models.py": "mdaf_core.base: two_steps mdaf_core.models: history",
     "ops/test_selective_scan.py": "mdaf_core.ops: kernels parallel_scan",
-    "pages": "pages: compare compare_evidence compare_published compare_speed compare_twins compare_views conditions "
+    "pages": "pages: compare compare_evidence compare_published compare_speed compare_views conditions "
     "criteria curves data export gate_rows gate_values gates jobs known launch launch_cost launch_form overview "
     "path_browser predictions_form prepare_form prepare_progress published published_form shared study_plan uploading",
     "plugins/test_plugins.py": "mdaf_core.plugins: load",

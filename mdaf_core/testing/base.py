@@ -74,3 +74,9 @@ def tolerance(*answers: torch.Tensor) -> float:
     """
     finite = [a[a.isfinite()].abs() for a in answers]
     return 1e-5 * max([1.0, *(float(a.max()) for a in finite if len(a))])
+
+
+def apart(first: torch.Tensor, second: torch.Tensor) -> float:
+    """The largest distance of two answers that should be one; 0 where rounding explains it."""
+    gap = largest_difference(first, second)
+    return gap if gap > tolerance(first, second) else 0.0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mdaf_core.models.base import GatedModel
-from mdaf_core.testing.base import NotApplicable, check, largest_difference, tolerance
+from mdaf_core.testing.base import NotApplicable, apart, check
 from mdaf_core.testing.data import clone, others_replaced, without_histories
 from mdaf_core.testing.subject import Subject, answer, ask
 
@@ -27,7 +27,7 @@ def history(subject: Subject) -> Iterable[str]:
                   gap_T=replaced.gap_T, match_BM=replaced.match_BM, outcome_BK=replaced.outcome_BK)  # fmt: skip
     if subject.config.reads_history:
         before = ask(model, rows)
-        if any(_apart(before, ask(model, given)) for given in (other, without_histories(rows))):
+        if any(apart(before, ask(model, given)) for given in (other, without_histories(rows))):
             return
         yield (
             f"{kind} declares that it reads histories (reads_history, which is True unless it says False), and "
@@ -36,7 +36,7 @@ def history(subject: Subject) -> Iterable[str]:
         )
         return
     try:
-        moves = _apart(ask(model, rows), ask(model, other))
+        moves = apart(ask(model, rows), ask(model, other))
     except Exception as error:
         yield (
             f"{kind} declares reads_history = False, and reads a batch's history all the same: {subject.said(error)}"
@@ -49,11 +49,6 @@ def history(subject: Subject) -> Iterable[str]:
             "finds none. Set reads_history = True."
         )
         return
-
-
-def _apart(first: Tensor, second: Tensor) -> float:
-    gap = largest_difference(first, second)
-    return gap if gap > tolerance(first, second) else 0.0
 
 
 @check("gate", "g is a weight: in [0, 1], replaceable, and the answer from the branches' vectors is the prediction.")
@@ -91,15 +86,15 @@ def _branches(
             f"(rows, D) of one width."
         )
         return
-    if gap := _apart(logit_B, model.fuse(static_BD, sequential_BD).logit_B):
+    if gap := apart(logit_B, model.fuse(static_BD, sequential_BD).logit_B):
         yield (
             f"{name}.fuse(*branches(batch)) is not forward(batch) (by up to {gap:.2g}): what Gates takes apart "
             f"is another model."
         )
-    if gap := _apart(logit_B, model.answer(static_BD, sequential_BD)):
+    if gap := apart(logit_B, model.answer(static_BD, sequential_BD)):
         yield f"{name}.answer(static, sequential) is not forward(batch) (by up to {gap:.2g})."
     order = torch.arange(len(logit_B)).flip(0)
-    if gap := _apart(logit_B[order], model.answer(static_BD[order], sequential_BD[order])):
+    if gap := apart(logit_B[order], model.answer(static_BD[order], sequential_BD[order])):
         yield f"{name}.answer depends on the other rows it is asked with (by up to {gap:.2g})."
 
 
@@ -127,9 +122,9 @@ def _gate(model: GatedModel, static_BD: Tensor, sequential_BD: Tensor, subject: 
                 f"Output.gate_B of {name} leaves [0, 1] for vectors far from zero ({float(far_B.min()):.3g} to "
                 f"{float(far_B.max()):.3g}): g is a weight (a sigmoid, a softmax)."
             )
-    if output.gate_BD is not None and (gap := _apart(g_B, g_BK.mean(1))):
+    if output.gate_BD is not None and (gap := apart(g_B, g_BK.mean(1))):
         found.append(f"Output.gate_B of {name} is not the mean of gate_BD (by up to {gap:.2g}).")
-    if gap := _apart(output.logit_B, model.answer(static_BD, sequential_BD, g_BK)):
+    if gap := apart(output.logit_B, model.answer(static_BD, sequential_BD, g_BK)):
         found.append(
             f"{name}.answer(static, sequential, g) with its own g is not the prediction (by up to {gap:.2g}): "
             f"the g that is shown is not the one that mixes."
@@ -140,28 +135,28 @@ def _gate(model: GatedModel, static_BD: Tensor, sequential_BD: Tensor, subject: 
         replaced = model.fuse(static_BD, sequential_BD, given_B)
         asked = model.answer(static_BD, sequential_BD, given_B.unsqueeze(1))
         ends[value] = asked
-        if gap := _apart(replaced.logit_B, asked):
+        if gap := apart(replaced.logit_B, asked):
             found.append(
                 f"{name}.fuse with g = {value:g} is not answer with g = {value:g} (by up to {gap:.2g}): "
                 f"replacing g works in one of them alone."
             )
-        if replaced.gate_B is None or _apart(replaced.gate_B, given_B):
+        if replaced.gate_B is None or apart(replaced.gate_B, given_B):
             found.append(f"{name}.fuse with g = {value:g} returns another gate_B: return the g that was given.")
         branch = getattr(output, words) if words else None
         if words and branch is None:
             found.append(f"Output.{words} of {name} is missing in evaluation: return the answer for g = {value:g}.")
-        elif branch is not None and (gap := _apart(branch, asked)):
+        elif branch is not None and (gap := apart(branch, asked)):
             found.append(f"Output.{words} of {name} is not the answer for g = {value:g} (by up to {gap:.2g}).")
-    if not _apart(ends[0.0], ends[1.0]):
+    if not apart(ends[0.0], ends[1.0]):
         found.append(f"Replacing g in {name}.answer changes nothing: g = 0 and g = 1 predict the same.")
     other = torch.flip(sequential_BD, [0]) + 1.0, torch.flip(static_BD, [0]) + 1.0
     zero, one = torch.zeros(rows, 1), torch.ones(rows, 1)
-    if gap := _apart(ends[0.0], model.answer(static_BD, other[0], zero)):
+    if gap := apart(ends[0.0], model.answer(static_BD, other[0], zero)):
         found.append(
             f"With g = 0 the answer of {name} still moves with the sequential branch (by up to {gap:.2g}): g is "
             f"not its weight."
         )
-    if gap := _apart(ends[1.0], model.answer(other[1], sequential_BD, one)):
+    if gap := apart(ends[1.0], model.answer(other[1], sequential_BD, one)):
         found.append(
             f"With g = 1 the answer of {name} still moves with the static branch (by up to {gap:.2g}): 1 − g is "
             f"not its weight."

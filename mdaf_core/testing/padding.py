@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.schema import FIRST_ID, FeatureSpec
 from mdaf_core.models.base import CTRModel
-from mdaf_core.testing.base import Note, check, largest_difference, tolerance
+from mdaf_core.testing.base import Note, apart, check
 from mdaf_core.testing.data import clone, take
 from mdaf_core.testing.subject import Subject
 
@@ -43,7 +43,7 @@ def padding(subject: Subject) -> Iterable[str]:
         after = _ask(model, rows)
         with torch.no_grad():
             weight.copy_(kept)
-        if (gap := largest_difference(before, after)) > tolerance(before, after):
+        if gap := apart(before, after):
             yield (
                 f"The vector of padding, {name}[{', '.join(map(str, vectors[:3]))}], enters predictions (they "
                 f"move by up to "
@@ -54,7 +54,7 @@ def padding(subject: Subject) -> Iterable[str]:
     row_by_row = pads.calls >= len(rows) // 2
     with _Noise(rows, row_by_row) as noise:
         after = _ask(model, rows)
-    if noise.filled and (gap := largest_difference(before, after)) > tolerance(before, after):
+    if noise.filled and (gap := apart(before, after)):
         shapes = " and ".join(str(tuple(shape)) for shape in noise.filled[:2])
         more = _with_more_padding(model, rows, row_by_row)
         if more is None:
@@ -62,7 +62,7 @@ def padding(subject: Subject) -> Iterable[str]:
                 f"What stands in the padding of a tensor {shapes} enters predictions, unless it is zero; whether zeros "
                 "do could not be tried. Mask padded places."
             )
-        elif (gap := largest_difference(before, more)) > tolerance(before, more):
+        elif gap := apart(before, more):
             yield (
                 f"The padding of a tensor {shapes} enters predictions (they move by up to {gap:.2g} when there "
                 f"is more of "
@@ -73,8 +73,8 @@ def padding(subject: Subject) -> Iterable[str]:
         longest = max(range(len(lengths)), key=lengths.__getitem__)
         short = [row for row, length in enumerate(lengths) if 0 < length < max(lengths)][:8]
         for row in short:
-            apart = _ask(model, take(rows, [row])), _ask(model, take(rows, [row, longest]))[:1]
-            if (gap := largest_difference(*apart)) > tolerance(*apart):
+            both = _ask(model, take(rows, [row])), _ask(model, take(rows, [row, longest]))[:1]
+            if gap := apart(*both):
                 yield (
                     f"A row with {lengths[row]} events is predicted otherwise beside one with "
                     f"{lengths[longest]} (by {gap:.2g}): "

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.models.base import CTRModel
-from mdaf_core.testing.base import NotApplicable, check, largest_difference, tolerance
+from mdaf_core.testing.base import NotApplicable, apart, check, largest_difference, tolerance
 from mdaf_core.testing.data import clone, others_replaced, take
 from mdaf_core.testing.places import place_of_difference
 from mdaf_core.testing.subject import Subject, ask, step_loss
@@ -20,12 +20,6 @@ MANY = (32, 64)
 WHOLE = 1000
 """More events than any user of the data has."""
 REMEDY = "A row's prediction must be a function of its own fields and history."
-
-
-def _apart(first: Tensor, second: Tensor) -> float:
-    """The largest distance of two answers that should be one; 0 where rounding explains it."""
-    gap = largest_difference(first, second)
-    return gap if gap > tolerance(first, second) else 0.0
 
 
 @check("batch", "No row depends on other rows of its batch when evaluating.")
@@ -42,14 +36,14 @@ def batch(subject: Subject) -> Iterable[str]:
     except Exception as error:
         yield f"{len(rows)} rows are predicted, and one row alone fails: {subject.said(error)} {REMEDY}"
         alone = together[:24]
-    if gap := _apart(together[:24], alone):
+    if gap := apart(together[:24], alone):
         yield f"A row alone is predicted otherwise than within {len(rows)} rows (by up to {gap:.2g}). {REMEDY}"
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0)).tolist()
-    if gap := _apart(together[order], ask(model, take(rows, order))):
+    if gap := apart(together[order], ask(model, take(rows, order))):
         yield f"In another order of the batch rows are predicted otherwise (by up to {gap:.2g}). {REMEDY}"
     for size in (2, 7):
         parts = [ask(model, take(rows, list(everything[i : i + size]))) for i in range(0, 28, size)]
-        if gap := _apart(together[:28], torch.cat(parts)):
+        if gap := apart(together[:28], torch.cat(parts)):
             yield (
                 f"In batches of {size} rows are predicted otherwise than in one of {len(rows)} (by up to "
                 f"{gap:.2g}). {REMEDY}"
@@ -58,13 +52,13 @@ def batch(subject: Subject) -> Iterable[str]:
     # Short ones: a model that compares all events of a batch with all must not be asked for gigabytes.
     few = take(few, few.lengths_B.argsort(stable=True)[: MANY[0]].tolist())
     many = take(few, list(range(len(few))) * MANY[1])
-    if gap := _apart(ask(model, few).repeat(MANY[1]), ask(model, many)):
+    if gap := apart(ask(model, few).repeat(MANY[1]), ask(model, many)):
         said = f"In a batch of {len(many)} rows they are predicted otherwise than in one of {len(few)}"
         yield f"{said} (by up to {gap:.2g}). {REMEDY}"
     kept_B = torch.zeros(len(rows), dtype=torch.bool)
     kept_B[len(rows) // 2 : len(rows) // 2 + 4] = True
     changed = others_replaced(rows, kept_B, subject.features)
-    if gap := _apart(together[kept_B], ask(model, changed)[kept_B]):
+    if gap := apart(together[kept_B], ask(model, changed)[kept_B]):
         place = place_of_difference(model, rows, changed, kept_B)
         yield f"Rows are predicted otherwise beside other rows (by up to {gap:.2g}): they meet {place}. {REMEDY}"
 
@@ -107,7 +101,7 @@ def later(subject: Subject) -> Iterable[str]:
     for half in _places(rows):
         kept_B = torch.arange(len(rows)) < half
         changed = others_replaced(rows, kept_B, subject.features, seed=1)
-        if gap := _apart(before[kept_B], ask(model, changed)[kept_B]):
+        if gap := apart(before[kept_B], ask(model, changed)[kept_B]):
             place = place_of_difference(model, rows, changed, kept_B)
             yield (
                 f"Rows are predicted otherwise when the rows behind them, with later events of the same users, "
@@ -118,7 +112,7 @@ def later(subject: Subject) -> Iterable[str]:
         if not rows.history or int(rows.cu_seqlens[half]) == len(rows.history_age_T):
             continue
         nearest = _next_event_replaced(subject, rows, half)
-        if gap := _apart(before[:half], ask(model, nearest)[:half]):
+        if gap := apart(before[:half], ask(model, nearest)[:half]):
             yield (
                 f"A row is predicted otherwise when the event right behind its history changes (by {gap:.2g}), "
                 f"{place_of_difference(model, rows, nearest, kept_B)}: an index or a mask is off by one at "
@@ -161,7 +155,7 @@ def causal(subject: Subject) -> Iterable[str]:
             codes_T[end:] = 2 + (codes_T[end:] - 1) % (sizes[name] - 2)
         changed.slices.identity_TH[end:] += 1
         changed.gap_T[end:] += 1e6
-        if gap := _apart(before[row : row + 1], ask(model, changed)[row : row + 1]):
+        if gap := apart(before[row : row + 1], ask(model, changed)[row : row + 1]):
             place = place_of_difference(model, shared, changed, torch.arange(len(chosen)) == row)
             yield (
                 f"A row is predicted otherwise when events of its user after it change (by {gap:.2g}), {place}: "
@@ -178,7 +172,7 @@ def label(subject: Subject) -> Iterable[str]:
     found: list[str] = []
     model, rows = subject.restored(moved=True), subject.batch()
     flipped = clone(rows, label_B=1 - rows.label_B)
-    if gap := _apart(ask(model, rows), ask(model, flipped)):
+    if gap := apart(ask(model, rows), ask(model, flipped)):
         one = clone(rows)
         one.label_B[0] = 1 - one.label_B[0]
         other = largest_difference(ask(model, rows)[1:], ask(model, one)[1:])
@@ -195,7 +189,7 @@ def label(subject: Subject) -> Iterable[str]:
     first = training[0](clone(rows)).logit_B.detach()
     torch.manual_seed(0)
     second = training[1](clone(flipped)).logit_B.detach()
-    if not found and (gap := _apart(first, second)):
+    if not found and (gap := apart(first, second)):
         found.append(
             f"While training a logit moves (by up to {gap:.2g}) when labels are flipped: what is learned is to "
             f"copy them. "
@@ -220,7 +214,7 @@ def _remembered(subject: Subject) -> Iterable[str]:
                 torch.manual_seed(0)
                 step_loss(model, clone(given))
             answers.append(ask(model.eval(), rows))
-        if gap := _apart(*answers):
+        if gap := apart(*answers):
             when = "evaluating" if evaluating else "training (forward and loss, without a step)"
             yield (
                 f"Labels seen before when {when} move later predictions of the same rows (by up to {gap:.2g}): "
@@ -240,7 +234,7 @@ def bookkeeping(subject: Subject) -> Iterable[str]:
         draw = torch.Generator().manual_seed(0)
         order = torch.randperm(len(rows), generator=draw)
         values = [getattr(rows, name)[order], getattr(rows, name) * 3 + 1, torch.zeros_like(getattr(rows, name))]
-        if any(_apart(before, ask(model, clone(rows, **{name: value}))) for value in values):
+        if any(apart(before, ask(model, clone(rows, **{name: value}))) for value in values):
             found.append(f"The prediction reads batch.{name}, which is no input: use the fields of the data set.")
     for training in (False, True):
         model, given = subject.restored().train(training), clone(rows)

@@ -16,18 +16,63 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.metrics.auc import auc
 from mdaf_core.metrics.log_loss import log_loss as exact_log_loss
 from mdaf_core.metrics.values import Undefined
-from mdaf_core.models.base import CTRModel, GatedModel
+from mdaf_core.models.base import CTRModel, GatedModel, Output
 from mdaf_core.ops.products import set_products
 from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.progress import Monitor, Progress
 from mdaf_core.runs.results import EpochMetrics
 from mdaf_core.runs.schedule import learning_rate, quality, stop_reason
-from mdaf_core.training import average
 from mdaf_core.training.batches import embedding_rate, loader_for
 from mdaf_core.training.divergence import require_finite
-from mdaf_core.training.gate_epoch import GateEpoch
 from mdaf_core.training.losses import smooth_targets
-from mdaf_core.training.optimizer import Adam, build_optimizer, clip_gradients
+from mdaf_core.training.optimizer import Adam, averaged, build_optimizer, clip_gradients, enters_average
+from mdaf_core.training.replaced import parts_of
+
+GATE_ROWS = 2_000
+"""Validation rows that the branches' parts are taken from."""
+GATE_DRAWS = 5
+"""Other rows' vectors that each of them is given."""
+
+
+class GateEpoch:
+    """What an epoch says of a model's gate and branches: answers validation batches and keeps g of all
+    rows, and of evenly spaced ones the branches' vectors.
+
+    Args:
+        rows: of validation.
+    """
+
+    def __init__(self, model: GatedModel, rows: int):
+        self.model, self.every, self.seen = model, -(-rows // GATE_ROWS) or 1, 0
+        self._gates: list[Tensor] = []
+        self._kept: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def answer(self, batch: Batch) -> Output:
+        """The model's forward pass."""
+        vectors = self.model.branches(batch)
+        output = self.model.fuse(*vectors)
+        if output.gate_B is not None:
+            self._gates.append(output.gate_B.detach().float().cpu())
+        first = -self.seen % self.every
+        static_BD, sequential_BD, logit_B = (v[first :: self.every] for v in (*vectors, output.logit_B))
+        self._kept.append((static_BD, sequential_BD, logit_B))
+        self.seen += len(batch)
+        return output
+
+    def metrics(self) -> dict[str, float]:
+        """Of `EpochMetrics`: mean of g, its 5% and 95% quantiles, and the deviation of each branch's part in the
+        log-odds over the kept rows. The model's own random draws are not touched."""
+        found: dict[str, float] = {}
+        if self._gates:
+            gate = torch.cat(self._gates)
+            low, high = np.quantile(gate.numpy(), (0.05, 0.95))
+            found |= {"gate_mean": float(gate.mean()), "gate_low": float(low), "gate_high": float(high)}
+        if len(self._kept) and sum(len(kept[2]) for kept in self._kept) > 1:
+            static_ND, sequential_ND, logit_N = (torch.cat(part) for part in zip(*self._kept, strict=True))
+            parts = parts_of(self.model.answer, static_ND, sequential_ND, logit_N, GATE_DRAWS)
+            found |= {f"part_{name}": float(part.std()) for name, part in parts.items()}
+        return found
+
 
 VALIDATION, TRAIN_SAMPLE = 0, 1
 
@@ -102,7 +147,7 @@ class CTRModule(pl.LightningModule):
     ):
         super().__init__()
         self.model = model
-        self.average = average.averaged(model, config.weight_average) if config.weight_average else None
+        self.average = averaged(model, config.weight_average) if config.weight_average else None
         self.dataset, self.config, self.seed, self.run_id = dataset, config, seed, run_id
         self.epochs, self.monitor, self.on_epoch = epochs, monitor, on_epoch
         self.rare_rates = rare_rates(dataset, config.hide_rare)
@@ -158,7 +203,7 @@ class CTRModule(pl.LightningModule):
         self._norms += norm
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, index: int) -> None:
-        if self.average is not None and average.enters(index, self._steps):
+        if self.average is not None and enters_average(index, self._steps):
             self._finish_steps()
             self.average.update_parameters(self.model)
         self.monitor.tick(lambda: self._progress(index + 1))

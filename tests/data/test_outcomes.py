@@ -11,7 +11,6 @@ import pytest
 
 from mdaf_core.data.batches.events import Events
 from mdaf_core.data.batches.gather import match_features, match_names, match_scale
-from mdaf_core.data.batches.kept import gather_kept
 from mdaf_core.data.batches.outcomes import outcome_names
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.dataset import PreparedDataset
@@ -19,6 +18,7 @@ from mdaf_core.data.store.describe import describe_history, outcome_words
 from mdaf_core.data.store.export import export_rows
 from mdaf_core.data.store.outcomes import outcome_codes, outcomes_of, stars
 from mdaf_core.data.store.schema import OUTCOME
+from mdaf_core.predicting.serving import gather_kept
 from mdaf_core.testing.data import OUTCOMES, GeneratedData
 from tests.data.raw_files import write_user_behavior
 

@@ -32,13 +32,12 @@ def test_a_run_without_a_model_cannot_be_used(open_page) -> None:  # noqa: F811
 
 
 def test_a_model_is_saved_and_asked_of_new_rows(open_page, monkeypatch, tmp_path) -> None:  # noqa: F811
-    from mdaf_core.tasks import predictions
     from pages import export_use
 
     jobs: list[tuple] = []
     monkeypatch.setattr(export_use, "_model", lambda run: [tmp_path / "weights.safetensors"])
     monkeypatch.setattr(export_use, "_size", lambda run, with_log: 5_000_000 if with_log else 300_000_000)
-    monkeypatch.setattr(predictions, "submit_predict", lambda run, path, **options: jobs.append((run, path, options)))
+    monkeypatch.setattr(export_use, "submit_predict", lambda run, path, **options: jobs.append((run, path, options)))
     app = open_page("export", "full", view="Use")
     assert not app.error, app.error[0].value
     assert any(code.value.startswith("python -m mdaf_core save ") for code in app.code)

@@ -9,12 +9,11 @@ import torch
 from mdaf_core.base.errors import UsageError
 from mdaf_core.data.batches import stream
 from mdaf_core.data.batches.events import Events
-from mdaf_core.data.batches.kept import Newest
 from mdaf_core.data.batches.stream import StreamLoader
 from mdaf_core.data.batches.variants import view_of
 from mdaf_core.data.store.dataset import Rows
 from mdaf_core.models.registry import build_model
-from mdaf_core.predicting.serving import Server, lacks_state
+from mdaf_core.predicting.serving import Newest, Server, lacks_state
 from mdaf_core.runs.presets import get_preset
 
 

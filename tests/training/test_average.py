@@ -11,7 +11,7 @@ from torch import nn
 
 from mdaf_core.models.registry import build_model
 from mdaf_core.runs.presets import get_preset
-from mdaf_core.training.average import TIMES, averaged, enters
+from mdaf_core.training.optimizer import AVERAGE_TIMES, averaged, enters_average
 from tests.models.batches import USUAL
 
 
@@ -28,7 +28,7 @@ def test_an_average_is_the_weighted_mean_of_what_entered(epochs: float) -> None:
                 parameter.add_(torch.randn_like(parameter))
         seen.append(nn.utils.parameters_to_vector(model.parameters()).detach().numpy())
         average.update_parameters(model)
-    weight = np.exp(-np.arange(40)[::-1] / (TIMES * epochs))
+    weight = np.exp(-np.arange(40)[::-1] / (AVERAGE_TIMES * epochs))
     expected = weight @ np.stack(seen) / weight.sum()
     found = nn.utils.parameters_to_vector(average.module.parameters())
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
@@ -38,7 +38,7 @@ def test_an_average_is_the_weighted_mean_of_what_entered(epochs: float) -> None:
 
 @pytest.mark.parametrize("steps", [1, 5, 16, 17, 1000])
 def test_weights_enter_evenly_and_behind_the_last_step(steps: int) -> None:
-    entered = [step for step in range(steps) if enters(step, steps)]
-    assert len(entered) == min(steps, TIMES) and entered[-1] == steps - 1
+    entered = [step for step in range(steps) if enters_average(step, steps)]
+    assert len(entered) == min(steps, AVERAGE_TIMES) and entered[-1] == steps - 1
     apart = np.diff([-1, *entered])
-    assert apart.min() >= math.floor(steps / TIMES) and apart.max() <= math.ceil(steps / TIMES)
+    assert apart.min() >= math.floor(steps / AVERAGE_TIMES) and apart.max() <= math.ceil(steps / AVERAGE_TIMES)

@@ -1,27 +1,32 @@
-"""The Launch page where it starts from a study that there is: "Clone with changes"."""
+"""Where the Launch page starts from other than presets: a study that there is ("Clone with changes"), or the components
+of a factorial study."""
 
 from __future__ import annotations
 
 import streamlit as st
 
+from mdaf_core.analysis.design import Design
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.runs.config import RunConfig
+from mdaf_core.runs.presets import get_preset
+from mdaf_core.studies.definitions import Definition
+from mdaf_core.studies.factorial import build
 from mdaf_core.studies.store import Study, get_study
 from pages import shared
 
 
-def asked() -> str | None:
+def clone_asked() -> str | None:
     """Id of the study that the link asks a copy of."""
     return st.query_params.get("clone") or None
 
 
-def source() -> Study | None:
+def cloned() -> Study | None:
     """That study. The first time, the form takes over its seeds, title and plan.
 
     Raises:
         UsageError: it is gone.
     """
-    study_id = asked()
+    study_id = clone_asked()
     if study_id is None:
         st.session_state.pop("cloned", None)
         return None
@@ -38,7 +43,7 @@ def source() -> Study | None:
     return study
 
 
-def selection(dataset: PreparedDataset, study: Study) -> tuple[str, list[RunConfig], str]:
+def copied(dataset: PreparedDataset, study: Study) -> tuple[str, list[RunConfig], str]:
     """Definition, configurations before any change, reference: as `launch._selection`."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"A copy of **{shared.plain(study.title)}** :gray[{shared.plain(study.id)}]", width="content")
@@ -61,3 +66,38 @@ def selection(dataset: PreparedDataset, study: Study) -> tuple[str, list[RunConf
         key=f"reference-{study.id}", help="The configuration that all others are compared with.",
     )  # fmt: skip
     return study.definition, [possible[name] for name in chosen], reference if reference in chosen else chosen[0]
+
+
+MOST_HALVINGS = 4
+
+
+def factorial(definition: Definition) -> tuple[list[RunConfig], Design | None]:
+    """The configurations of the chosen components, and their design; none while no component is chosen."""
+    names = list(definition.factors)
+    left, right = st.columns([3, 2])
+    chosen = left.multiselect(
+        "Components", names, names, key=f"plan_components-{definition.name}",
+        help="  \n".join(f"**{name}** is off by {', '.join(off)}" for name, off in definition.factors.items()),
+    )  # fmt: skip
+    if not chosen:
+        return [], None
+    halvings = right.selectbox(
+        "Configurations", range(MOST_HALVINGS + 1), min(definition.halvings, len(chosen) - 1),
+        key=f"plan_halvings-{definition.name}",
+        format_func=lambda p: f"{2 ** max(len(chosen) - p, 0)}" + (" (all combinations)" if p == 0 else f" (1/{2**p})"),
+        help="A half or less of the combinations mixes up effects with each other: which, is said beside them.",
+    )  # fmt: skip
+    with shared.guard():
+        return build(get_preset(definition.presets[0]), {name: definition.factors[name] for name in chosen}, halvings)
+    return [], None
+
+
+def design_of(definition: Definition | None, configs: list[RunConfig]) -> Design | None:
+    """The design that `factorial` shows, where these are its configurations."""
+    if definition is None or not definition.factors:
+        return None
+    chosen = st.session_state.get(f"plan_components-{definition.name}", list(definition.factors))
+    halvings = st.session_state.get(f"plan_halvings-{definition.name}", definition.halvings)
+    factors = {name: definition.factors[name] for name in chosen}
+    starts, design = build(get_preset(definition.presets[0]), factors, halvings)
+    return design if [c.name for c in starts] == [c.name for c in configs] else None
