@@ -39,6 +39,16 @@ class Stage(Progress):
         return self.message or "starting"
 
 
+def telling(context: Context) -> Callable[[float, str], None]:
+    """What tells a job's share and sentence as a `Stage`, and stops where the job was asked to."""
+
+    def tell(fraction: float, message: str) -> None:
+        context.report(Stage(fraction=fraction, message=message))
+        context.stop_if_asked()
+
+    return tell
+
+
 Payload = TypeVar("Payload", bound=BaseModel)
 Settle = Callable[[Job, Literal["failed", "cancelled"], str], bool]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -14,7 +13,6 @@ from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.prepare.twins import share_input
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import Split
-from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.tracking import RunRecord
 from mdaf_core.studies import results
 from mdaf_core.studies.store import Study, get_study, list_studies
@@ -173,17 +171,13 @@ def _labels(studies: Sequence[Study]) -> dict[str, dict[str, str]]:
     for study in studies:
         out[study.id] = {}
         for config in study.configurations:
-            label = by_settings.get(_settings(config))
+            label = by_settings.get(results.settings_text(config))
             if label is None:
                 taken = config.name in by_settings.values()
                 label = f"{config.name} ({study.id})" if taken else config.name
-                by_settings[_settings(config)] = label
+                by_settings[results.settings_text(config)] = label
             out[study.id][config.name] = label
     return out
-
-
-def _settings(config: RunConfig) -> str:
-    return json.dumps(config.settings(), sort_keys=True)
 
 
 def _joined_runs(
@@ -298,7 +292,7 @@ def _other_settings(groups: dict[str, list[Study]]) -> list[str]:
     for studies in groups.values():
         for study in studies[:1]:
             for config in study.configurations:
-                settings.setdefault(config.name, set()).add(_settings(config))
+                settings.setdefault(config.name, set()).add(results.settings_text(config))
     differ = [name for name, found in settings.items() if len(found) > 1]
     if not differ:
         return []

@@ -251,7 +251,7 @@ def _compared_before(study: Study, comparison: StudyComparison, finished: Sequen
     The same settings on the same fingerprint: whoever chose them had seen how they differ on these rows, whatever the
     seeds. Earlier: both had finished there before this study was made.
     """
-    settings = {config.name: _settings(config) for config in study.configurations}
+    settings = {config.name: settings_text(config) for config in study.configurations}
     prints = {run.fingerprint for run in finished}
     wanted = [c.configuration for c in comparison.configurations if c.configuration != comparison.reference]
     out: dict[str, str] = {}
@@ -260,7 +260,7 @@ def _compared_before(study: Study, comparison: StudyComparison, finished: Sequen
     for other in sorted(earlier, key=lambda s: s.created):
         if other.id == study.id or other.created > study.created or other.id not in on_these_data:
             continue
-        names = {_settings(config): config.name for config in other.configurations}
+        names = {settings_text(config): config.name for config in other.configurations}
         base = names.get(settings[comparison.reference])
         shared = [name for name in wanted if settings.get(name) in names and name not in out]
         if base is None or not shared:
@@ -279,7 +279,8 @@ def _compared_before(study: Study, comparison: StudyComparison, finished: Sequen
     return out
 
 
-def _settings(config: RunConfig) -> str:
+def settings_text(config: RunConfig) -> str:
+    """Settings as a text that is equal for equal ones."""
     return json.dumps(config.settings(), sort_keys=True)
 
 

@@ -41,10 +41,6 @@ def run(context: Context, prediction: Prediction) -> None:
     from mdaf_core.predicting.predict import predict_file
     from mdaf_core.predicting.predictor import open_run
 
-    def progress(fraction: float, message: str) -> None:
-        context.report(PredictProgress(fraction=fraction, message=message))
-        context.stop_if_asked()
-
     path, out = Path(prediction.path), Path(prediction.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     found = predict_file(
@@ -53,7 +49,7 @@ def run(context: Context, prediction: Prediction) -> None:
         out,
         beside=Path(prediction.beside) if prediction.beside else None,
         skip_bad_rows=prediction.skip_bad_rows,
-        progress=progress,
+        progress=kind.telling(context),
     )
     context.report(PredictProgress(fraction=1.0, message=f"{found.rows:,} rows", said=found.lines()))
     uploads.discard(path)

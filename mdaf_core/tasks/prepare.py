@@ -38,17 +38,13 @@ def run(context: Context, preparation: Preparation) -> None:
     from mdaf_core.data.prepare.pipeline import prepare
     from mdaf_core.studies.data_sets import refuse_replacing
 
-    def progress(fraction: float, message: str) -> None:
-        context.report(kind.Stage(fraction=fraction, message=message))
-        context.stop_if_asked()
-
     path = Path(preparation.path) if preparation.path else None
     prepare(
         preparation.source,
         path=path,
         name=preparation.name,
         options=preparation.options,
-        progress=progress,
+        progress=kind.telling(context),
         memory_limit=preparation.memory_limit,
         again=preparation.again,
         may_replace=partial(refuse_replacing, force=preparation.force),

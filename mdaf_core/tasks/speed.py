@@ -45,12 +45,7 @@ def measure_study(study: Study, settings: SpeedSettings, progress: Progress | No
 
 def run(context: Context, measuring: Measuring) -> None:
     """Measure; what was measured before stays until it is done."""
-
-    def progress(fraction: float, message: str) -> None:
-        context.report(kind.Stage(fraction=fraction, message=message))
-        context.stop_if_asked()
-
-    measure_study(get_study(measuring.study), measuring.settings, progress)
+    measure_study(get_study(measuring.study), measuring.settings, kind.telling(context))
 
 
 KIND = kind.Kind(name=NAME, payload=Measuring, progress=kind.Stage, run=run)
