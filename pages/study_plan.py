@@ -81,9 +81,9 @@ def _proposal(dataset: str, preset: str, metric: str, split: Split, version: tup
     """`propose_margin`; reading what runs have found takes long where there are many."""
     from mdaf_core.data.store.dataset import PreparedDataset
     from mdaf_core.runs.presets import get_preset
-    from mdaf_core.studies import margin
+    from mdaf_core.studies import launch
 
-    return margin.propose_margin(PreparedDataset.open(dataset), get_preset(preset), metric, split)
+    return launch.propose_margin(PreparedDataset.open(dataset), get_preset(preset), metric, split)
 
 
 UNTIL_HELP = (

@@ -31,7 +31,6 @@ TESTED_IN = {
     "analysis/test_one_run.py": "mdaf_core.cli: run pages: run",
     "analysis/test_two_runs.py": "pages: run_beside",
     "pages/test_curves_page.py": "pages: curves_options watch",
-    "pages/test_jobs_pages.py": "mdaf_core.studies: margin",
     "pages/test_studies_page.py": "pages: launch_starts studies study_manage",
     "pages/test_tuning_page.py": "pages: launch_tune tuning",
     "analysis/test_published.py": "mdaf_core.analysis.published.found",
@@ -39,7 +38,7 @@ TESTED_IN = {
     "gate_views metrics options output predict results scores shelf speed store study",
     "data/test_export_folders.py": "mdaf_core.data.store: export_fuxictr export_libsvm",
     "data/test_formats.py": "mdaf_core.data.formats: criteo parts table mdaf_core.data.reading: described json_lines "
-    "part_folders parts table_columns table_files",
+    "parts table_columns table_files",
     "data/test_going_on.py": "mdaf_core.data.prepare: sums write mdaf_core.data.reading: stages",
     "data/test_kuairand.py": "mdaf_core.data.reading: kuairand_files",
     "data/test_new_rows.py": "mdaf_core.data.apply: columns known new_rows",

@@ -20,7 +20,7 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import EVALUATED, MAX_HISTORY
 from mdaf_core.metrics.registry import in_bp, in_results, named
 from mdaf_core.runs.config import RunConfig
-from mdaf_core.studies import changing, launch, margin
+from mdaf_core.studies import changing, launch
 from mdaf_core.studies.definitions import (
     chosen,
     definition_names,
@@ -219,7 +219,7 @@ def _margin(text: str | None, data: str, reference: RunConfig, metric: str, spli
     check_margin(None, metric)
     if text is not None and text.strip().lower() != "proposed":
         return parse_margin(text, AT_LAUNCH)
-    found = margin.propose_margin(PreparedDataset.open(data), reference, metric, split)
+    found = launch.propose_margin(PreparedDataset.open(data), reference, metric, split)
     if text is not None:
         return found.margin
     what = f" `--margin proposed` takes it: {found.sentence}" if found.margin else f" {found.sentence}"

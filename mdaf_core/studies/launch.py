@@ -1,4 +1,4 @@
-"""From a definition to a study whose jobs are queued."""
+"""From a definition to a study whose jobs are queued; and a margin of parity for a study to come."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mdaf_core.analysis.design import Design
-from mdaf_core.analysis.margins import Margin
+from mdaf_core.analysis.margins import Margin, Proposal, propose
 from mdaf_core.analysis.sequential import UntilDecided
 from mdaf_core.base.errors import UsageError
+from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import Split
 from mdaf_core.queue import api as jobs
 from mdaf_core.queue.job import NewJob
 from mdaf_core.queue.slots import threads_for
+from mdaf_core.runs import tracking
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.studies.definitions import chosen, get_definition, override_all, usual_reference
 from mdaf_core.studies.definitions import design as factorial_design
@@ -161,3 +163,18 @@ def queue(study: Study, pairs: Sequence[tuple[str, int]], after: NewJob | int | 
     ]
     first = [after] if isinstance(after, NewJob) else []
     return jobs.submit([*first, *trainings], serve=serve)[len(first) :]
+
+
+def propose_margin(dataset: PreparedDataset, reference: RunConfig, metric: str, split: Split) -> Proposal:
+    """A margin to accept or not, from the rows of the split and what has been seen of the reference on these data."""
+    facts = dataset.meta.splits[split]
+    metrics = [
+        getattr(run.result, split)
+        for run in tracking.list_runs()
+        if run.dataset == dataset.name and run.preset == reference.preset and run.result is not None
+    ]
+    known = [m for m in metrics if m.auc is not None and m.auc_se is not None and m.rows == facts.rows]
+    if not known:
+        return propose(metric, facts.rows, facts.positives)
+    auc = sum(m.auc for m in known) / len(known)
+    return propose(metric, facts.rows, facts.positives, auc, sum(m.auc_se for m in known) / len(known))

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mdaf_core.base.errors import UsageError
-from mdaf_core.forms.fields import Field, fields
-from mdaf_core.forms.refusals import refusals
+from mdaf_core.forms.fields import Field, fields, refusals
 from mdaf_core.models.registry import require_known
 from mdaf_core.runs.config import InvalidSettings, RunConfig
 

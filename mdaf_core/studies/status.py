@@ -1,14 +1,21 @@
-"""Where a study stands: every configuration and seed with its job, its run and its metrics."""
+"""Where a study stands: every configuration and seed with its job, its run and its metrics; and what changed since
+someone last looked at it."""
 
 from __future__ import annotations
 
+import json
 import statistics
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from mdaf_core.base import notices
+from mdaf_core.base import notices, rights
 from mdaf_core.base.errors import StudioError
+from mdaf_core.base.files import write_json
+from mdaf_core.base.locks import exclusive
+from mdaf_core.base.settings import get_settings
 from mdaf_core.data.store.schema import EVALUATED, Evaluated
 from mdaf_core.metrics.registry import in_results
 from mdaf_core.queue.job import Job
@@ -163,3 +170,26 @@ def next_step(study: Study, found: list[Cell]) -> NextStep:
 
 def _runs(number: int) -> str:
     return "1 run" if number == 1 else f"{number} runs"
+
+
+def begin_visit(study_id: str) -> float | None:
+    """Note that the study is being looked at; returns when that last happened (Unix seconds), None if never."""
+    path = get_settings().cache_dir / "visits.json"
+    previous = None
+    # A lost or damaged note, or a folder that may only be read, only costs the summary of changes.
+    with suppress(OSError), exclusive(path.with_name(".visits.lock")):
+        visits: dict[str, float] = {}
+        with suppress(OSError, ValueError, RecursionError):
+            found = json.loads(path.read_text("utf-8"))
+            if isinstance(found, dict):
+                visits = {name: when for name, when in found.items() if isinstance(when, int | float)}
+        previous = visits.get(study_id)
+        if rights.may_change():  # a reader's look is no visit of its owner's
+            write_json(path, {**visits, study_id: time.time()})
+    return previous
+
+
+def changes_since(cells: Sequence[Cell], moment: float) -> list[Cell]:
+    """Cells whose job ended after `moment`, latest first."""
+    changed = [cell for cell in cells if cell.job and cell.job.ended and cell.job.ended > moment]
+    return sorted(changed, key=lambda cell: -(cell.job.ended or 0) if cell.job else 0)

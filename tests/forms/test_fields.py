@@ -12,8 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from mdaf_core.base.validation import problems
 from mdaf_core.data.formats.options import SourceOptions, refused_options
-from mdaf_core.forms.fields import fields, nested
-from mdaf_core.forms.refusals import refusals
+from mdaf_core.forms.fields import fields, nested, refusals
 from mdaf_core.forms.text import as_list, as_numbers, as_text
 from mdaf_core.models.registry import models
 

@@ -16,9 +16,8 @@ from mdaf_core.studies import definitions, launch, suitable, trainings
 from mdaf_core.studies import store as store_module
 from mdaf_core.studies.definitions import configurations, definition_names, get_definition
 from mdaf_core.studies.seeds import parse_seeds
-from mdaf_core.studies.status import cells, counts, next_step, spread
+from mdaf_core.studies.status import begin_visit, cells, changes_since, counts, next_step, spread
 from mdaf_core.studies.store import create_study, get_study, list_studies
-from mdaf_core.studies.visits import begin_visit, changes_since
 from mdaf_core.tasks.demo import run_demo
 
 

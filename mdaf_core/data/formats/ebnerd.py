@@ -22,8 +22,7 @@ from mdaf_core.data.formats.options import SourceOptions, SplitKind, given_split
 from mdaf_core.data.reading.blocks import fingerprint_file
 from mdaf_core.data.reading.described import positions, undescribed
 from mdaf_core.data.reading.files import exists, find
-from mdaf_core.data.reading.part_folders import part_folders
-from mdaf_core.data.reading.parts import Part, with_part
+from mdaf_core.data.reading.parts import Part, part_folders, with_part
 from mdaf_core.data.reading.table_file import TableFile, values_of
 from mdaf_core.data.store.schema import TICKS, FieldSpec, TimeUnit
 

@@ -22,8 +22,7 @@ from mdaf_core.data.formats.options import SourceOptions, SplitKind, given_split
 from mdaf_core.data.reading.described import undescribed
 from mdaf_core.data.reading.files import count_lines, find, first_line, open_input
 from mdaf_core.data.reading.layout import Column, Layout
-from mdaf_core.data.reading.part_folders import part_folders
-from mdaf_core.data.reading.parts import Part, read_parts, unused
+from mdaf_core.data.reading.parts import Part, part_folders, read_parts, unused
 from mdaf_core.data.reading.text import Text, read_text, shrink
 from mdaf_core.data.store.schema import FieldSpec
 

@@ -12,8 +12,7 @@ from pydantic.fields import FieldInfo
 
 from mdaf_core.base.validation import problems
 from mdaf_core.data.store.scaling import Transform
-from mdaf_core.forms.fields import fields, nested
-from mdaf_core.forms.refusals import refusals
+from mdaf_core.forms.fields import fields, nested, refusals
 from mdaf_core.forms.text import as_list
 
 SplitKind = Literal["time", "last-day", "leave-last-out", "random", "given"]
