@@ -31,7 +31,7 @@ def draw(study: Study) -> None:
 
 def _measuring(study: Study, measured: Measured | None) -> None:
     """The button, or how far the job is."""
-    from mdaf_core.tasks.describe import standing
+    from mdaf_core.tasks.kinds import standing
     from mdaf_core.tasks.speed import active, last_of, submit_speed
 
     job = active(study.id)

@@ -12,7 +12,7 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.queue import api
 from mdaf_core.queue.job import Job
 from mdaf_core.runs.tracking import RunRecord
-from mdaf_core.tasks.describe import progress_text, share_done
+from mdaf_core.tasks.kinds import progress_text, share_done
 from mdaf_core.tasks.predictions import predictions_of, submit_predict
 from mdaf_core.tasks.prepare import inputs_in_use
 from pages import access, path_browser, shared

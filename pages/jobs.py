@@ -11,7 +11,7 @@ import streamlit as st
 from mdaf_core.queue import api
 from mdaf_core.queue.job import Job, JobState
 from mdaf_core.queue.slots import job_threads, sharing_words, threads_words
-from mdaf_core.tasks.describe import progress_text, share_done
+from mdaf_core.tasks.kinds import progress_text, share_done
 from mdaf_core.tasks.message import told_words
 from pages import access, shared
 

@@ -9,7 +9,7 @@ from mdaf_core.studies import until
 from mdaf_core.studies.status import Cell, begin_visit, cells, changes_since, counts, next_step, spread
 from mdaf_core.studies.store import Study, get_study, list_studies
 from mdaf_core.tasks import demo
-from mdaf_core.tasks.describe import progress_text, share_done
+from mdaf_core.tasks.kinds import progress_text, share_done
 from pages import access, conditions, criteria, predictions_form, shared, study_manage, study_plan, watch
 
 POLL_SECONDS = 2.0

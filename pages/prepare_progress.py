@@ -10,7 +10,7 @@ import streamlit as st
 from mdaf_core.queue import api
 from mdaf_core.queue.job import Job
 from mdaf_core.tasks import prepare
-from mdaf_core.tasks.describe import progress_text, share_done
+from mdaf_core.tasks.kinds import progress_text, share_done
 from pages import access, shared
 
 POLL_SECONDS = 1.0

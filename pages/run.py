@@ -141,7 +141,7 @@ def _live(run_id: str) -> None:
         job = _job(run)
         if job is None or job.state not in api.ACTIVE:
             st.rerun()
-        from mdaf_core.tasks.describe import progress_text, share_done
+        from mdaf_core.tasks.kinds import progress_text, share_done
 
         words = progress_text(job)
         st.progress(share_done(job) or 0.0, shared.plain(words[:1].upper() + words[1:]))

@@ -86,6 +86,12 @@ def empty(message: str, action: str | None = None, page: str | None = None) -> N
             st.page_link(page, label=action, icon=":material/arrow_forward:")
 
 
+def no_study() -> None:
+    """Where no study is there yet."""
+    about = "There is no study yet. A study is a data set, named configurations and seeds."
+    empty(about, "Launch a study", "pages/launch.py")
+
+
 @contextmanager
 def guard() -> Iterator[None]:
     """Show a `StudioError` as its sentence; log anything else and say where it is logged. Never a traceback.
@@ -275,11 +281,7 @@ def study_picker(place: Any = None) -> str | None:
     shown = [study for study in list_studies() if not study.archived or study.id == asked]
     titles = {study.id: study.title or study.id for study in shown}
     if not titles:
-        empty(
-            "There is no study yet. A study is a data set, named configurations and seeds.",
-            "Launch a study",
-            "pages/launch.py",
-        )
+        no_study()
         return None
     with place or nullcontext():
         return linked_select("Study", "study", list(titles), lambda id: titles[id], None, _in_the_bin)

@@ -26,11 +26,7 @@ def main() -> None:
         study_manage.undo_bin()
         studies = list_studies()
         if not studies and not shelf.binned():
-            shared.empty(
-                "There is no study yet. A study is a data set, named configurations and seeds.",
-                "Launch a study",
-                "pages/launch.py",
-            )
+            shared.no_study()
             return
         where, wanted = _wanted(studies)
         if where == "bin":

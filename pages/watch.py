@@ -9,7 +9,7 @@ import streamlit as st
 from pages import shared
 
 if TYPE_CHECKING:
-    from mdaf_core.studies.remaining import Remaining
+    from mdaf_core.studies.status import Remaining
     from mdaf_core.studies.store import Study
 
 _BELL_HTML = '<button type="button" hidden></button>'
@@ -87,7 +87,7 @@ def bell(study: Study, live: bool) -> None:
 
 
 def _remaining(study: Study) -> Remaining:
-    from mdaf_core.studies.remaining import remaining
+    from mdaf_core.studies.status import remaining
 
     return remaining(study)
 

@@ -52,7 +52,7 @@ TESTED_IN = {
     "ops/test_selective_scan.py": "mdaf_core.ops: kernels parallel_scan",
     "pages": "pages: compare compare_evidence compare_published compare_speed compare_views conditions "
     "criteria curves data export gate_rows gate_values gates jobs known launch launch_cost launch_form overview "
-    "path_browser predictions_form prepare_form prepare_progress published published_form shared study_plan uploading",
+    "path_browser predictions_form prepare_form prepare_progress published shared study_plan uploading",
     "plugins/test_plugins.py": "mdaf_core.plugins: load",
     "queue/test_supervision.py": "mdaf_core.queue: launching",
     "queue/test_elsewhere.py": "mdaf_core.queue.elsewhere: hold ray_cluster",

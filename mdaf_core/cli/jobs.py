@@ -12,7 +12,7 @@ from mdaf_core.queue import api
 from mdaf_core.queue.job import Job
 from mdaf_core.studies.store import get_study
 from mdaf_core.tasks import message
-from mdaf_core.tasks.describe import standing, to_dict
+from mdaf_core.tasks.kinds import standing, to_dict
 
 app = typer.Typer(help="The queue of jobs; alone it lists them.", invoke_without_command=True)
 JobId = Annotated[int, typer.Argument(metavar="ID", min=1, help="A job's number, as `jobs` lists it.")]

@@ -37,7 +37,7 @@ COMMANDS = {
     "metrics": ("metrics:command", "List the metrics that configurations can be compared by."),
     "import": ("imports:app", "Take in predictions or results of models trained elsewhere."),
     "compare": ("evaluate:compare", "Compare a study's configurations with one of them."),
-    "across": ("across:command", "See what holds over several studies and data sets."),
+    "across": ("conclusions:across", "See what holds over several studies and data sets."),
     "best": ("conclusions:best", "See which configurations may be the best."),
     "factorial": ("conclusions:factorial", "See what each component of a factorial study contributes."),
     "twins": ("conclusions:twins", "See which conclusions survive on another split."),

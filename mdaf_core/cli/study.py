@@ -31,9 +31,8 @@ from mdaf_core.studies.definitions import (
 )
 from mdaf_core.studies.factorial import parse_component
 from mdaf_core.studies.histories import parse_lengths
-from mdaf_core.studies.remaining import remaining
 from mdaf_core.studies.seeds import parse_seeds
-from mdaf_core.studies.status import Cell, cells, counts, spread
+from mdaf_core.studies.status import Cell, cells, counts, remaining, spread
 from mdaf_core.studies.store import Study, get_study, new_group
 from mdaf_core.studies.suitable import check_each
 from mdaf_core.studies.until import complete as queue_and_go_on

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 MISSING = "–"
 
@@ -18,6 +18,11 @@ def signed(value: float | None, digits: int = 1) -> str:
 def p_value(p: float | None) -> str:
     """Four decimals, `< 0.0001` below them, a dash where undefined: a p value is never printed as 0."""
     return MISSING if p is None or p != p else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
+
+
+def cells(values: Iterable[float | None], pattern: str) -> list[str]:
+    """A column of a table, numbers formatted by the pattern, a dash where there is none."""
+    return [MISSING if value is None else format(value, pattern) for value in values]
 
 
 def seeds(counts: Sequence[int]) -> str:

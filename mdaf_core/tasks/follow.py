@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mdaf_core.queue import api as jobs
 from mdaf_core.studies.store import Study
 from mdaf_core.studies.tuning import search
-from mdaf_core.tasks.describe import standing
+from mdaf_core.tasks.kinds import standing
 
 EVERY = 1.0  # seconds between two looks
 

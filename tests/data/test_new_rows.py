@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mdaf_core.data.apply import histories, pieces
 from mdaf_core.data.apply.histories import merged_log
-from mdaf_core.data.apply.ids import FIRST_NEW, Ids
+from mdaf_core.data.apply.new_rows import FIRST_NEW, Ids
 from mdaf_core.data.batches.history import earlier_ends, first_events
 
 events = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6), st.integers(2, 4), st.integers(-1, 1)), max_size=40)

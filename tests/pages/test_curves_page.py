@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mdaf_core.studies.remaining import Remaining
+from mdaf_core.studies.status import Remaining
 from tests.pages.report_store import LONG, open_page, studies, words  # noqa: F401
 
 
@@ -87,7 +87,7 @@ def test_axes_metrics_and_other_studies(open_page, studies) -> None:  # noqa: F8
 def test_a_study_that_goes_on_says_what_is_left(open_page, monkeypatch) -> None:  # noqa: F811
     monkeypatch.setattr("pages.shared.is_live", lambda study: True)
     left = Remaining(3, 9, 150.0, True)
-    monkeypatch.setattr("mdaf_core.studies.remaining.remaining", lambda study: left)
+    monkeypatch.setattr("mdaf_core.studies.status.remaining", lambda study: left)
     app = open_page("curves", "full")
     (bar,) = app.get("progress")
     assert bar.proto.text.startswith("3 of 9 runs ended, about 2 min 30 s left; further seeds may follow")

@@ -13,7 +13,7 @@ import pytest
 from mdaf_core.queue import database, store, turns
 from mdaf_core.queue.database import QueueError, queue_path
 from mdaf_core.studies import trainings
-from mdaf_core.tasks import describe
+from mdaf_core.tasks import kinds
 
 # The first form of the file, as its program made it.
 SCHEMA_1 = """
@@ -102,7 +102,7 @@ def test_an_old_queue_opens_as_it_stands(old: Path) -> None:
     assert [jobs[i].resource for i in range(1, 6)] == ["log", "log", None, "log", "log"]
     assert [jobs[i].resumable for i in range(1, 6)] == [False, True, True, True, True]
     assert jobs[2].depends_on == 1 and jobs[2].run_id == "r2" and jobs[2].payload["config"] == {"name": "lr"}
-    assert describe.standing(jobs[2]) == (
+    assert kinds.standing(jobs[2]) == (
         "38%, epoch 2 of at most 4, step 5 of 10, 1,000 rows/s, best validation AUC 0.6100"
     )
     assert {job.id for job in store.list_jobs(group="s-1")} == {2, 3}

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mdaf_core.studies import remaining
+from mdaf_core.studies import status
 from mdaf_core.studies.status import Cell
 
 STUDY = SimpleNamespace(threads=None, undecided=[])
@@ -20,9 +20,9 @@ def cell(name, seed, state, started=None, ended=None, left=None):
 @pytest.fixture
 def left(monkeypatch):
     def of(*cells, places=1, now=1000.0):
-        monkeypatch.setattr(remaining, "cells", lambda study: cells)
-        monkeypatch.setattr(remaining, "at_once", lambda threads: places)
-        return remaining.remaining(STUDY, now)
+        monkeypatch.setattr(status, "cells", lambda study: cells)
+        monkeypatch.setattr(status, "at_once", lambda threads: places)
+        return status.remaining(STUDY, now)
 
     return of
 

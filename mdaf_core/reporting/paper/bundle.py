@@ -269,12 +269,10 @@ def changed_settings(config: RunConfig) -> list[tuple[str, Any]]:
     """Settings in which a configuration differs from its preset, in the order in which `--set` takes them."""
     from mdaf_core.runs.presets import get_preset
 
-    def settings(of: RunConfig) -> dict[str, Any]:
-        return of.flat_settings()
-
-    mine, base = settings(config), get_preset(config.preset)
-    kinds = [(p, v) for p, v in mine.items() if p.endswith(".kind") and settings(base).get(p) != v]
-    start = settings(base.with_overrides(dict(kinds)))  # another kind begins with its own defaults
+    mine, base = config.flat_settings(), get_preset(config.preset)
+    usual = base.flat_settings()
+    kinds = [(p, v) for p, v in mine.items() if p.endswith(".kind") and usual.get(p) != v]
+    start = base.with_overrides(dict(kinds)).flat_settings()  # another kind begins with its own defaults
     return kinds + [(path, value) for path, value in mine.items() if start[path] != value]
 
 

@@ -14,7 +14,7 @@ from mdaf_core.reporting.figure import Drawn, Kind
 from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics.comparison.frames import with_seeds
-from mdaf_core.reporting.words import MISSING
+from mdaf_core.reporting.words import MISSING, cells
 
 LEDGER_WORDS = {"configuration": "Configuration", "model": "Model"}
 
@@ -88,10 +88,6 @@ def _count(value: float | None) -> str:
 
 def table(data: pl.DataFrame) -> PaperTable:
     """Parameters, multiply-adds, speed, epochs, time and memory of each configuration, from `costs.ledger`."""
-
-    def column(name: str, pattern: str) -> list[str]:
-        return [MISSING if v is None else format(v, pattern) for v in data[name]]
-
     return PaperTable(
         name="cost",
         title="What each configuration cost",
@@ -104,11 +100,11 @@ def table(data: pl.DataFrame) -> PaperTable:
             "Embedding": [_count(v) for v in data["parameters_embedding"]],
             "Dense": [_count(v) for v in data["parameters_dense"]],
             "Mult-adds": [_count(v) for v in data["multiply_adds"]],
-            "Rows/s": column("rows_per_second", ",.0f"),
-            "Epochs": column("epochs", ".1f"),
-            "Time, s": column("wall_seconds", ",.0f"),
-            "Memory, MB": column("peak_memory_mb", ",.0f"),
-            "Settings tried": column("settings_tried", ".0f"),
+            "Rows/s": cells(data["rows_per_second"], ",.0f"),
+            "Epochs": cells(data["epochs"], ".1f"),
+            "Time, s": cells(data["wall_seconds"], ",.0f"),
+            "Memory, MB": cells(data["peak_memory_mb"], ",.0f"),
+            "Settings tried": cells(data["settings_tried"], ".0f"),
         },
         data=data,
     )

@@ -21,7 +21,7 @@ from mdaf_core.reporting.material import Material
 from mdaf_core.reporting.paper import paragraph
 from mdaf_core.reporting.paper.table import PaperTable
 from mdaf_core.reporting.topics import cost
-from mdaf_core.reporting.words import MISSING
+from mdaf_core.reporting.words import MISSING, cells
 from mdaf_core.studies.histories import length_word, lines
 from mdaf_core.studies.store import Study
 
@@ -89,7 +89,6 @@ def _encoding(study: Study, name: str) -> str:
 
 def _longer(study: Study, split: Split) -> Callable[[int], float | None]:
     """How many percent of the rows have more events than a length, as a function of it."""
-
     try:
         rows = PreparedDataset.open(study.dataset).rows(split)
     except StudioError:
@@ -170,14 +169,11 @@ def _data(material: Material) -> pl.DataFrame:
             "`python -m mdaf_core study run history-length --data NAME` makes one."
         )
     data = frame(material.study, material.ledger, material.comparison)
-    data = data.filter(~pl.col("name").is_in([c.configuration for c in _refused(material)]))
+    refused = [c.configuration for c in paragraph.not_comparable(material.comparison)]
+    data = data.filter(~pl.col("name").is_in(refused))
     if data.is_empty():
         raise UsageError(f"No run of study {material.study.id} that can be compared tells of a history's length.")
     return data
-
-
-def _refused(material: Material) -> list[Any]:
-    return paragraph.not_comparable(material.comparison)
 
 
 def _figure(material: Material) -> Drawn:
@@ -200,10 +196,6 @@ def _figure(material: Material) -> Drawn:
 
 def _table(material: Material) -> PaperTable:
     data = _data(material)
-
-    def column(name: str, pattern: str) -> list[str]:
-        return [MISSING if value is None else format(value, pattern) for value in data[name]]
-
     intervals = [
         MISSING if low is None else f"[{low:.4f}, {high:.4f}]"
         for low, high in zip(data["low"], data["high"], strict=True)
@@ -218,10 +210,10 @@ def _table(material: Material) -> PaperTable:
             "Model": data["configuration"].to_list(),
             "Events": [length_word(length) for length in data["events"]],
             "Rows with more": [MISSING if share is None else _percent(share) for share in data["longer"]],
-            title: column("mean", ".4f"),
+            title: cells(data["mean"], ".4f"),
             "95% interval": intervals,
-            "Rows/s": column("rows_per_second", ",.0f"),
-            "Memory, MB": column("peak_memory_mb", ",.0f"),
+            "Rows/s": cells(data["rows_per_second"], ",.0f"),
+            "Memory, MB": cells(data["peak_memory_mb"], ",.0f"),
         },
         data=data,
     )
