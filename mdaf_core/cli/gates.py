@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from mdaf_core.runs.tracking import RunRecord
 
 
+NOTHING_REPLACED = (
+    "These predictions hold no answer with a part replaced: the model reads no history, or it was trained by an "
+    "earlier version (then `--recompute` asks it anew)."
+)
 GateValue = Literal["g", "static", "sequential", "static_size", "sequential_size"]
 """What is told of groups of rows."""
 
@@ -138,7 +142,7 @@ def _contributions(found: Contributions) -> str:
             cells.append((TITLES[effect.name], *bp, p_value(test.p)))
         lines += ["", table(cells, ("without it, or its part", "bp of AUC", "95% low", "95% high", "p"))]
     else:
-        lines += ["", _nothing_replaced(effects)]
+        lines += ["", NOTHING_REPLACED]
     extrapolated = ", extrapolated" if effects.branch_loss is False else ""
     words = {"g": "g alone", "g_median": "one g for all rows", "static": f"static branch alone (g = 0){extrapolated}",
              "sequential": f"sequential branch alone (g = 1){extrapolated}"}  # fmt: skip
@@ -146,13 +150,6 @@ def _contributions(found: Contributions) -> str:
         aucs = [("as learned", number(effects.auc)), *((words[k], number(v)) for k, v in effects.aucs.items())]
         lines += ["", table(aucs, ("", "AUC"))]
     return "\n".join(lines)
-
-
-def _nothing_replaced(effects: Any) -> str:
-    return (
-        "These predictions hold no answer with a part replaced: the model reads no history, or it was trained by an "
-        "earlier version (then `--recompute` asks it anew)."
-    )
 
 
 def _describe(summary: GateSummary) -> str:

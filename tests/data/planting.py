@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from mdaf_core.data.prepare.pipeline import prepare
-from mdaf_core.data.store.columns import read_columns, write_columns
+from mdaf_core.data.store.columns import read_columns
 from mdaf_core.data.store.dataset import PreparedDataset
 from tests.data.raw_files import TAOBAO_START
 
@@ -60,4 +61,6 @@ def change(
 ) -> None:
     """Write a file of the data set anew, its columns altered in place or returned."""
     columns = {name: values.copy() for name, values in read_columns(dataset.path / file).items()}
-    write_columns(dataset.path / file, alter(columns) or columns)
+    batch = pa.record_batch({name: pa.array(values) for name, values in (alter(columns) or columns).items()})
+    with pa.OSFile(str(dataset.path / file), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)

@@ -360,10 +360,6 @@ def _events_a_row(file: Path, column: str, newest: int) -> float:
     return sum(min(newest, value.count("^") + 1) for value in values if value) / max(1, len(values))
 
 
-def _is_own(file: Path) -> bool:
-    return by_columns({*header(file), *_labels()}) is not None
-
-
 SOURCE = Source(
     name="reczoo",
     title="reczoo's folders, on which BARS' leaderboards stand: Criteo_x1, Frappe_x1, KuaiVideo_x1 and eight others",
@@ -377,6 +373,6 @@ SOURCE = Source(
     sums=lambda _path, options: SETS[options.dataset].md5 if options.dataset in SETS else {},
     numbers=lambda options: criteo.NUMERIC if options.dataset == "Criteo_x4" else (),
     from_numbers=criteo.SOURCE.from_numbers,
-    is_own=_is_own,
+    is_own=lambda file: by_columns({*header(file), *_labels()}) is not None,
     place=45,
 )

@@ -160,10 +160,6 @@ def _event_rule(options: UserBehaviorOptions) -> EventRule:
     return "positives" if {"buy", "cart", "fav"} == set(options.history) else "none"
 
 
-def _files(path: Path, _options: UserBehaviorOptions) -> list[Path]:
-    return [find(inside(path, "UserBehavior.csv")).file]
-
-
 def _size(path: Path, options: UserBehaviorOptions) -> Size:
     lines = count_lines(inside(path, "UserBehavior.csv"))
     rows = lines if options.task == "conversion" else lines * (1 + options.negatives)
@@ -182,7 +178,7 @@ SOURCE = Source(
     options=UserBehaviorOptions,
     read=read,
     default_name=lambda _path, options: f"user-behavior-{options.task}",
-    files=_files,
+    files=lambda path, _options: [find(inside(path, "UserBehavior.csv")).file],
     size=_size,
     check=lambda path, _options: expect_files(path, ["UserBehavior.csv"], _EXPECTED),
     event_rule=_event_rule,

@@ -52,16 +52,9 @@ def _numbers(array: pa.Array) -> np.ndarray:
     return np.frombuffer(array.buffers()[1], _DTYPES[kind])[array.offset : array.offset + len(array)]
 
 
-def write_columns(path: Path, columns: dict[str, np.ndarray]) -> None:
-    """Write equally long arrays as one record batch, so that reading maps every column without a copy."""
-    with pa.OSFile(str(path), "wb") as sink:
-        _write_batch(sink, columns)
-
-
 class ColumnFile:
-    """A file as `write_columns` makes it, filled part by part: no more than a part needs to be in memory.
-
-    What is never put is 0.
+    """Equally long columns as one record batch, so that reading maps every column without a copy; filled part by part:
+    no more than a part needs to be in memory. What is never put is 0.
 
     Args:
         dtypes: of each column: numbers; or the texts a column of texts takes, and what is put are positions in them.

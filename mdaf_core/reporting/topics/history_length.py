@@ -45,15 +45,10 @@ COLUMNS = {
 X_TITLE = "Newest events read"
 
 
-def _log() -> alt.Scale:
-    return alt.Scale(type="log", nice=False, padding=12)
-
-
-def _from_zero() -> alt.Scale:
-    return alt.Scale(zero=True, nice=True)
-
-
-PANELS = {"rows_per_second": ("Training, rows/s", _log), "peak_memory_mb": ("Peak memory, MB", _from_zero)}
+PANELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "rows_per_second": ("Training, rows/s", {"type": "log", "nice": False, "padding": 12}),
+    "peak_memory_mb": ("Peak memory, MB", {"zero": True, "nice": True}),
+}
 """What a length costs: column, title and scale."""
 
 
@@ -113,7 +108,7 @@ def panel(data: pl.DataFrame, column: str, y_title: str, *, x_title: str | None 
         color=parts.colour(order, order),
     )
     mean = column == "mean"
-    scale = alt.Scale(zero=False, nice=True, padding=8) if mean else PANELS[column][1]()
+    scale = alt.Scale(**({"zero": False, "nice": True, "padding": 8} if mean else PANELS[column][1]))
     value = alt.Y(f"{column}:Q", scale=scale, title=y_title, axis=alt.Axis(tickCount=4))
     tips = parts.tooltips(
         configuration="Model", events="Events|,d", longer="Rows with more, %|.1f", encoding="Events are read",

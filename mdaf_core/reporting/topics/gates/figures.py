@@ -255,11 +255,10 @@ def groups_table(run: RunRecord, split: Split, by: str = "history_length") -> Pa
     )
 
 
-def _groups(material: Material) -> PaperTable:
-    return groups_table(_first_gated(material), material.split)
-
-
 TABLES = {
     "gates": ("Gates", lambda material: gates_table(material.gated, material.split, material.auc_margin)),
-    "gate-groups": ("Gate and branches by history length", _groups),
+    "gate-groups": (
+        "Gate and branches by history length",
+        lambda material: groups_table(_first_gated(material), material.split),
+    ),
 }
