@@ -26,7 +26,7 @@ import torch
 from benchmarks.measure import memory_kib, parser, report, seconds
 from mdaf_core.data.batches.loader import BatchLoader
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.models.base import CTRModel
+from mdaf_core.models.base import CTRModel, smooth_targets
 from mdaf_core.models.registry import build_model
 from mdaf_core.models.summary import multiply_adds
 from mdaf_core.runs.config import RunConfig
@@ -34,7 +34,6 @@ from mdaf_core.runs.presets import get_preset
 from mdaf_core.runs.progress import Monitor
 from mdaf_core.studies.definitions import get_definition, starting_point
 from mdaf_core.training.batches import loader_for
-from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.memory import keep_freed_memory
 from mdaf_core.training.neural import train_neural
 from mdaf_core.training.optimizer import Adam, build_optimizer, clip_gradients

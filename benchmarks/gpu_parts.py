@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.models.base import smooth_targets
 from mdaf_core.models.registry import build_model
 from mdaf_core.ops import causal_conv, parallel_scan, selective_scan, slices, ssd
 from mdaf_core.ops.dropout import Dropout
 from mdaf_core.runs.presets import get_preset, preset_names
 from mdaf_core.training.batches import loader_for
-from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.optimizer import build_optimizer, clip_gradients
 from mdaf_core.training.warm import compile_kernels
 

@@ -18,12 +18,12 @@ import torch
 from benchmarks.measure import parser, report
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.dataset import PreparedDataset
+from mdaf_core.models.base import smooth_targets
 from mdaf_core.models.registry import build_model
 from mdaf_core.ops.products import set_products
 from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.batches import loader_for
-from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.memory import keep_freed_memory
 from mdaf_core.training.optimizer import build_optimizer, clip_gradients
 

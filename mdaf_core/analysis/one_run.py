@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import polars as pl
 
@@ -14,7 +14,7 @@ from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.base.files import below, new_file, read_json, writing
 from mdaf_core.data.store.export import frames
-from mdaf_core.data.store.schema import Split
+from mdaf_core.data.store.schema import EVALUATED, Split
 from mdaf_core.metrics.registry import metrics
 from mdaf_core.runs import files
 from mdaf_core.runs.config import RunConfig
@@ -24,7 +24,6 @@ from mdaf_core.runs.presets import get_preset, preset_names
 from mdaf_core.runs.results import EpochMetrics
 from mdaf_core.runs.tracking import RunRecord
 
-EVALUATED: tuple[Split, ...] = tuple(split for split in get_args(Split) if split != "train")
 DOWNLOADS = (".csv", ".parquet")
 
 

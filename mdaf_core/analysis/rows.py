@@ -169,10 +169,7 @@ def readable(dataset: PreparedDataset, field: str, codes: NDArray[Any]) -> list[
     wanted = np.unique(codes[codes >= FIRST_ID])
     vocabulary = dataset.vocabulary(field)
     found = vocabulary.filter(pl.col("code").is_in(wanted.tolist()))
-    if "title" in found.columns:
-        text = pl.coalesce("title", "id")
-    else:
-        text = pl.col("id")
+    text = pl.coalesce("title", "id") if "title" in found.columns else pl.col("id")
     found = found.with_columns(pl.when(pl.col("id") == "").then(pl.lit(MISSING_WORD)).otherwise(text).alias("text"))
     names = dict(zip(found["code"].to_list(), found["text"].to_list(), strict=True))
     return [names.get(int(code), UNSEEN) for code in codes]
@@ -194,7 +191,7 @@ def readable_rows(run: RunRecord, split: Split, chosen: pl.DataFrame) -> pl.Data
             columns["user"] = dataset.users.gather(chosen["user"])
         if meta.has_calendar:
             columns["time"] = local_times(dataset, chosen["timestamp"].to_numpy())
-        for name in [f.name for f in meta.fields if f.kind == "categorical" and f.role in ("item", "category")]:
+        for name in _searched(dataset):
             columns[name] = readable(dataset, name, rows.columns[name][position])
     except UsageError:
         raise

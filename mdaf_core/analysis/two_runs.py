@@ -12,7 +12,7 @@ from mdaf_core.analysis.significance import Estimate, interval
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.words import listed
 from mdaf_core.data.store.dataset import PreparedDataset
-from mdaf_core.data.store.schema import Split
+from mdaf_core.data.store.schema import EVALUATED, Split
 from mdaf_core.metrics.registry import metrics
 from mdaf_core.runs.metric_values import metric_value
 from mdaf_core.runs.predictions import difference_of_rows
@@ -114,7 +114,7 @@ def metric_differences(run: RunRecord, other: RunRecord) -> list[MetricDifferenc
     """Every metric of two finished runs on both splits; of runs on the same rows with intervals. Empty where one has
     not finished. The first time it reads the predictions, which takes a moment for each metric."""
     out = []
-    for split in one_run.EVALUATED if run.result is not None and other.result is not None else ():
+    for split in EVALUATED if run.result is not None and other.result is not None else ():
         refused = _rows_differ(run, other, split)
         for key, metric in metrics().items():
             mine, theirs = (metric_value(one, split, key) for one in (run, other))

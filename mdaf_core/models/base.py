@@ -233,3 +233,10 @@ class GatedModel(CTRModel):
             gate_BK: g given, (B, 1) or (B, D); None: the gate reads both vectors.
         """
         raise NotImplementedError
+
+
+def smooth_targets(label_B: Tensor, smoothing: float) -> Tensor:
+    """Targets of the training loss: labels moved towards one half, 0 → s/2, 1 → 1 − s/2 (Szegedy et al. 2016,
+    arXiv:1512.00567, section 7). With the report's s = 0.05 they are 0.025 and 0.975.
+    """
+    return label_B * (1.0 - smoothing) + smoothing / 2

@@ -1,19 +1,44 @@
-"""The supervisor's end of its launchers, and whether they still are the program that is on disk."""
+"""The supervisor's end of its launchers, and whether they still are the program that is on disk: which files are the
+program, and whether two copies of it are the same."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import select
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mdaf_core.base.program import sources
 from mdaf_core.base.settings import PACKAGE
+
+_DASHBOARD = "dashboard"  # of an installed package alone; a clone has it beside the package
+
+
+def sources(folder: Path = PACKAGE) -> Iterator[Path]:
+    """The Python files below a folder, in no order."""
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names if name.endswith(".py"))
+
+
+def digest(folder: Path = PACKAGE) -> str:
+    """SHA-256 of the program's sources: equal for a clone and an installed package of the same version. The dashboard
+    is left out, which computes nothing.
+
+    Raises:
+        OSError: one of them cannot be read.
+    """
+    files = {path.relative_to(folder).as_posix(): path for path in sources(folder)}
+    found = hashlib.sha256()
+    for name in sorted(files):
+        if not name.startswith(f"{_DASHBOARD}/"):
+            found.update(f"{name}\0".encode() + hashlib.sha256(files[name].read_bytes()).digest())
+    return found.hexdigest()
+
 
 PROGRAM = PACKAGE
 LOOK_EVERY = 2.0  # seconds between two looks at the program's files

@@ -57,9 +57,9 @@ def measure(config: RunConfig, dataset: PreparedDataset, threads: int) -> Pace:
     """Train a few small steps and evaluate a few rows, now, on so many threads (loads torch); the quickest of each
     counts."""
     from mdaf_core.data.batches.shapes import shapes_of
+    from mdaf_core.models.base import smooth_targets
     from mdaf_core.ops.kernels import set_threads
     from mdaf_core.training.batches import loader_for
-    from mdaf_core.training.losses import smooth_targets
     from mdaf_core.training.memory import keep_freed_memory
     from mdaf_core.training.optimizer import build_optimizer, clip_gradients
 

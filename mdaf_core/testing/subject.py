@@ -20,11 +20,10 @@ from torch import Tensor, nn
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.schema import MAX_HISTORY, FeatureSpec
-from mdaf_core.models.base import CTRModel, ModelSettings, Output
+from mdaf_core.models.base import CTRModel, ModelSettings, Output, smooth_targets
 from mdaf_core.models.registry import build_model
 from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.testing.data import LAYOUTS, GeneratedData, clone
-from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.optimizer import build_optimizer, clip_gradients
 
 STEPS, STEP_ROWS = 12, 64

@@ -16,7 +16,7 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.metrics.auc import auc
 from mdaf_core.metrics.log_loss import log_loss as exact_log_loss
 from mdaf_core.metrics.values import Undefined
-from mdaf_core.models.base import CTRModel, GatedModel, Output
+from mdaf_core.models.base import CTRModel, GatedModel, Output, smooth_targets
 from mdaf_core.ops.products import set_products
 from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.progress import Monitor, Progress
@@ -24,7 +24,6 @@ from mdaf_core.runs.results import EpochMetrics
 from mdaf_core.runs.schedule import learning_rate, quality, stop_reason
 from mdaf_core.training.batches import embedding_rate, loader_for
 from mdaf_core.training.divergence import require_finite
-from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.optimizer import Adam, averaged, build_optimizer, clip_gradients, enters_average
 from mdaf_core.training.replaced import parts_of
 

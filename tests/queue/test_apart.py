@@ -11,9 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mdaf_core.base import program
 from mdaf_core.base.errors import StudioError
-from mdaf_core.queue import api, store, turns
+from mdaf_core.queue import api, launching, store, turns
 from mdaf_core.queue.elsewhere import courier as couriers
 from mdaf_core.queue.elsewhere import ray_cluster
 from mdaf_core.queue.elsewhere.apart import Apart, Lost
@@ -361,7 +360,7 @@ def test_another_version_of_the_program_is_refused(home, monkeypatch):
     steward = Steward(job, AWAY, Task(), "m", Apart(Near(), Path("/scratch/mdaf")))
     steward.attempt.path.mkdir(parents=True)
     begun = {"life": "1", "machine": "node1", "pid": 7, "folder": "/opt/mdaf_core"}
-    steward.attempt.write("begun", begun | {"program": program.digest()})
+    steward.attempt.write("begun", begun | {"program": launching.digest()})
     assert steward._new_life()
     steward.attempt.write("begun", begun | {"program": "b" * 64})
     with pytest.raises(StudioError, match=r"on node1 \(/opt/mdaf_core\) is not the one here .* b{12} there"):

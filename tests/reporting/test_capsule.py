@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from mdaf_core.base.errors import BadInputError, StudioError, UsageError
 from mdaf_core.base.settings import artifacts_in, get_settings
-from mdaf_core.reporting.capsule import anonymous, content, make, page, scores, verify
+from mdaf_core.reporting.capsule import content, make, page, scores, verify
 from mdaf_core.reporting.figures import FIGURES
 from mdaf_core.reporting.material import Material
 from mdaf_core.runs import files
@@ -175,7 +175,7 @@ def test_an_anonymous_file_says_nothing_of_who_and_where(
     study: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("USER", "wilhelmina")
-    monkeypatch.setattr(anonymous.socket, "gethostname", lambda: "gpu-17.lab.example.org")
+    monkeypatch.setattr(make.socket, "gethostname", lambda: "gpu-17.lab.example.org")
     material = Material(get_study(study).model_copy(update={"note": "of the Lab", "tags": ["rebuttal"]}))
     run = material.runs[0]
     assert run.result is not None

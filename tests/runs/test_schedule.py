@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mdaf_core.models.base import smooth_targets
 from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.runs.results import EpochMetrics
 from mdaf_core.runs.schedule import best_epoch, learning_rate, stop_reason
-from mdaf_core.training.losses import smooth_targets
 
 
 def epochs(*aucs: float | None) -> list[EpochMetrics]:

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from mdaf_core.models.base import smooth_targets
 from mdaf_core.models.registry import build_model
 from mdaf_core.runs.presets import get_preset, preset_names
-from mdaf_core.training.losses import smooth_targets
 from mdaf_core.training.optimizer import build_optimizer, clip_gradients
 from tests.models.batches import USUAL, random_batch
 

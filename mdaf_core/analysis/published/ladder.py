@@ -166,10 +166,7 @@ def _proposed(out: DataSetFound, base: Entry) -> tuple[float | None, str]:
     if not width > 0:
         return None, ""
     width = float(f"{width:.1g}")
-    if out.metric.in_bp:
-        words = f"±{width / BP:.3g} bp"
-    else:
-        words = f"±{width:.3g}"
+    words = f"±{width / BP:.3g} bp" if out.metric.in_bp else f"±{width:.3g}"
     why = (
         f"2.93 standard errors of these differences, {resolved * out.scale:.2g} {out.unit}".rstrip()
         if resolved <= ladder

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from mdaf_core import plugins
-from mdaf_core.base import notices, program
+from mdaf_core.base import notices
 from mdaf_core.base.settings import PACKAGE
 from mdaf_core.queue import worker
 from mdaf_core.queue.context import Context
 from mdaf_core.queue.elsewhere.folder import SILENT_FOR, Attempt
 from mdaf_core.queue.job import Job
 from mdaf_core.queue.kind import Kind
+from mdaf_core.queue.launching import digest
 
 LOOK_EVERY = 1.0
 LEFT_ALONE = 75
@@ -47,7 +48,7 @@ def work(path: Path, kinds: Mapping[str, Kind[Any]]) -> int:
     life = secrets.token_hex(8)
     machine = socket.gethostname()
     threading.Thread(target=_leave_when_alone, args=(attempt,), daemon=True).start()
-    own = {"program": program.digest(), "folder": str(PACKAGE)}
+    own = {"program": digest(), "folder": str(PACKAGE)}
     attempt.write("begun", {"life": life, "machine": machine, "pid": os.getpid(), **own})
     go = _go(attempt, life)
     job = Job(**go["job"])

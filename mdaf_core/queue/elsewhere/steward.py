@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from pydantic import BaseModel, ValidationError
 
-from mdaf_core.base import notices, program
+from mdaf_core.base import notices
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.process import environment
 from mdaf_core.base.settings import PACKAGE, UNTOLD, get_settings
@@ -25,6 +25,7 @@ from mdaf_core.queue.elsewhere.executor import Executor, Gone, Request
 from mdaf_core.queue.elsewhere.folder import ALIVE_EVERY, Attempt, attempts_dir, of_job
 from mdaf_core.queue.job import Job
 from mdaf_core.queue.kind import Kind
+from mdaf_core.queue.launching import digest
 from mdaf_core.queue.slots import job_threads
 
 POLL = 0.25
@@ -57,7 +58,7 @@ class Steward:
         self._lost_unbegun = 0
         self._ended = threading.Event()
         self._apart = get_settings().node_home is not None
-        self._program = program.digest() if self._apart else ""
+        self._program = digest() if self._apart else ""
 
     @property
     def machine(self) -> str:

@@ -17,8 +17,6 @@ from mdaf_core.reporting.topics.comparison.frames import with_seeds
 from mdaf_core.reporting.words import MISSING, cells
 
 LEDGER_WORDS = {"configuration": "Configuration", "model": "Model"}
-
-
 LEDGER = LEDGER_WORDS | {
     "seeds": "Seeds",
     "parameters_embedding": "Embedding parameters",
@@ -124,6 +122,4 @@ FIGURES = {
         of_a_metric=True,
     ),
 }
-
-
 TABLES = {"cost": ("Cost", lambda material: table(material.ledger))}

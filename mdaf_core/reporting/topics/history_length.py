@@ -215,6 +215,4 @@ def _table(material: Material) -> PaperTable:
 
 
 FIGURES = {"quality-history": Kind("Quality and cost against history length", "Cost", _figure, of_a_metric=True)}
-
-
 TABLES = {"history-length": ("History length", _table)}

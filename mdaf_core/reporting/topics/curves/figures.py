@@ -49,8 +49,6 @@ def curves_of(
 
 
 _EVAL = "train AUC in evaluation mode on a fixed sample of training rows"
-
-
 _ONLINE = "train AUC accumulated while training, with dropout on and weights still changing"
 
 
