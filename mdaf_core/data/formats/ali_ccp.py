@@ -294,6 +294,10 @@ def _parts(path: Path, options: AliCcpOptions) -> list[Part]:
     return parts if len(parts) == 2 else [Part(None, parts[0].path)]
 
 
+def _check(path: Path, options: AliCcpOptions) -> None:
+    _parts(path, options)
+
+
 def _files(path: Path, options: AliCcpOptions) -> list[Path]:
     return [
         find(Path(str(part.path).replace(*names))).file
@@ -320,6 +324,6 @@ SOURCE = Source(
     default_name=lambda _path, options: f"ali-ccp-{options.label}",
     files=_files,
     size=_size,
-    check=lambda path, options: _parts(path, options) and None,
+    check=_check,
     place=32,
 )
