@@ -63,7 +63,9 @@ class ColumnFile:
     def __init__(self, path: Path, dtypes: Mapping[str, np.dtype | list[str]], rows: int):
         self.rows = rows
         with path.open("wb") as file:
-            _write_batch(pa.PythonFile(_Sparse(file)), {name: _zeros(rows, dtype) for name, dtype in dtypes.items()})
+            batch = pa.record_batch({name: _zeros(rows, dtype) for name, dtype in dtypes.items()})
+            with pa.ipc.new_file(pa.PythonFile(_Sparse(file)), batch.schema) as writer:
+                writer.write_batch(batch)
             file.truncate()
         with pa.memory_map(str(path)) as source:
             begin = source.read_buffer(source.size()).address
@@ -168,26 +170,11 @@ class _Sparse(io.RawIOBase):
         return self._file.tell()
 
 
-def _zeros(rows: int, dtype: np.dtype | list[str]) -> np.ndarray | pa.DictionaryArray:
+def _zeros(rows: int, dtype: np.dtype | list[str]) -> pa.Array:
+    """A column of zeros, or of the first text. From a buffer: `pa.array` of numbers would load pandas."""
     if isinstance(dtype, list):
-        return pa.DictionaryArray.from_arrays(_array(np.zeros(rows, np.int32)), pa.array(dtype, pa.string()))
-    return np.zeros(rows, dtype)
-
-
-def _array(values: np.ndarray) -> pa.Array:
-    """The same memory as an array (`pa.array` would load pandas); booleans, which Arrow packs, as a copy."""
-    kind = pa.from_numpy_dtype(values.dtype)
-    if kind not in _DTYPES:
-        return pa.array(values)
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
-
-
-def _write_batch(sink: Any, columns: Mapping[str, np.ndarray | pa.DictionaryArray]) -> None:
-    batch = pa.record_batch(
-        {name: values if isinstance(values, pa.Array) else _array(values) for name, values in columns.items()}
-    )
-    with pa.ipc.new_file(sink, batch.schema) as writer:
-        writer.write_batch(batch)
+        return pa.DictionaryArray.from_arrays(_zeros(rows, np.dtype(np.int32)), pa.array(dtype, pa.string()))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(dtype), rows, [None, pa.py_buffer(np.zeros(rows, dtype))])
 
 
 def identities(columns: Mapping[str, np.ndarray], name: str) -> np.ndarray:
