@@ -13,7 +13,8 @@ from mdaf_core.base.settings import get_settings
 from mdaf_core.queue import api, kind
 from mdaf_core.queue.context import Context
 from mdaf_core.queue.job import Job, NewJob
-from mdaf_core.runs.tracking import RunRecord, get_run
+from mdaf_core.runs import tracking
+from mdaf_core.runs.tracking import RunRecord
 from mdaf_core.studies import trainings
 
 NAME = "predict"
@@ -44,7 +45,7 @@ def run(context: Context, prediction: Prediction) -> None:
     path, out = Path(prediction.path), Path(prediction.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     found = predict_file(
-        open_run(get_run(prediction.run)),
+        open_run(tracking.get_run(prediction.run)),
         path,
         out,
         beside=Path(prediction.beside) if prediction.beside else None,

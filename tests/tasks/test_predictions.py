@@ -11,6 +11,7 @@ import pytest
 from mdaf_core.base.errors import BadInputError, UsageError
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.data.prepare.uploads import save_uploads
+from mdaf_core.predicting import predictor  # noqa: F401  (before `get_run` is replaced: it would keep that)
 from mdaf_core.runs import tracking
 from mdaf_core.tasks.kinds import KINDS
 from mdaf_core.tasks.predictions import PredictProgress, predict_job
