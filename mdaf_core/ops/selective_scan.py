@@ -25,7 +25,6 @@ from mdaf_core.ops.segments import lengths, positions, segment_ids
 Implementation = Literal["reference", "numba", "parallel", "mamba_ssm"]
 
 
-@torch.compiler.assume_constant_result
 def implementation(device: torch.device | str = "cpu") -> Implementation:
     """The implementation used for tensors on `device`; `MDAF_SCAN` overrides the choice. Recorded on each run.
 
@@ -46,6 +45,10 @@ def implementation(device: torch.device | str = "cpu") -> Implementation:
     if wanted == "numba" and cuda:
         raise StudioError("MDAF_SCAN=numba runs on the CPU only. Use MDAF_SCAN=auto.")
     return wanted
+
+
+# What `torch.compiler.assume_constant_result` does, which would load all of torch's compiler, as much again as torch.
+implementation._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=1)
