@@ -24,7 +24,7 @@ PARTS = (
 )
 RANK = {part: rank for rank, part in enumerate(reversed(PARTS))}
 MODULE = re.compile(r"mdaf_core(\.\w+)+(:\w*)?")
-HEAVY = ("torch", "lightning", "mlflow", "sklearn", "lightgbm", "scipy")
+HEAVY = ("torch", "mlflow", "sklearn", "lightgbm", "scipy")
 
 # Modules without a file of tests of their name that no test imports, by the tests that come to them through others.
 TESTED_IN = {
@@ -177,7 +177,7 @@ def test_no_module_leads_back_to_itself(files: dict[str, Path]) -> None:
 @pytest.mark.parametrize("path", [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))], ids=lambda p: p.name)
 def test_pages_never_import_torch(path: Path) -> None:
     names = tops(imported(path))
-    assert not names & {"torch", "lightning", "numba", "lightgbm"}
+    assert not names & {"torch", "numba", "lightgbm"}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pages").glob("*.py")), ids=lambda p: p.name)
@@ -226,7 +226,7 @@ def test_significance_is_importable_alone(tmp_path: Path) -> None:
     code = (
         "import sys; from mdaf_core.analysis.significance import paired_auc; "
         "test = paired_auc([0, 1, 0, 1, 1, 0], [1, 2, 3, 4, 5, 6], [1, 3, 2, 6, 5, 4]); "
-        "print(sorted({m.split('.')[0] for m in sys.modules} & {'mlflow', 'torch', 'lightning', 'streamlit', 'polars', "
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'mlflow', 'torch', 'streamlit', 'polars', "
         "'pandas', 'sklearn', 'lightgbm'}), sorted(m for m in sys.modules if m.startswith(('mdaf_core.data', "
         "'mdaf_core.runs', 'mdaf_core.models', 'mdaf_core.base.settings'))), round(test.estimate, 4))"
     )

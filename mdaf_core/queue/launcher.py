@@ -1,4 +1,4 @@
-"""The launcher: loads torch, Lightning and MLflow once (about 6 s), then forks a worker for each job in milliseconds.
+"""The launcher: loads torch and MLflow once (some seconds), then forks a worker for each job in milliseconds.
 
 It does no work of its own before a fork (no tensor, no thread pool, no connection), so that a fork copies nothing that
 is in use. It reads commands from the supervisor, one JSON object a line, and answers with events. End of file without

@@ -20,7 +20,7 @@ from mdaf_core.base.version import __version__
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.runs import tracking
 
-PACKAGES = ("torch", "lightning", "mamba-ssm", "numba", "numpy", "polars", "lightgbm", "scikit-learn", "mlflow-skinny")
+PACKAGES = ("torch", "mamba-ssm", "numba", "numpy", "polars", "lightgbm", "scikit-learn", "mlflow-skinny")
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -6,7 +6,6 @@ from mdaf_core.training import warm
 
 PRELOAD = (
     "torch",
-    "lightning.pytorch",
     "mlflow.store.tracking.sqlalchemy_store",
     "sklearn.metrics",
     "scipy.stats",

@@ -31,8 +31,8 @@ from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.progress import Monitor, Progress
 from mdaf_core.runs.results import EpochMetrics
 from mdaf_core.runs.schedule import best_epoch, quality, stop_reason, trees_by_epoch
-from mdaf_core.training.module import sample_of_training_rows
 from mdaf_core.training.replaced import history_columns
+from mdaf_core.training.trainer import sample_of_training_rows
 
 MODEL = "model.txt"
 

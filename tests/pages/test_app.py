@@ -32,7 +32,7 @@ def test_the_first_page_needs_nothing_heavy(tmp_path: Path) -> None:
         "from streamlit.testing.v1 import AppTest\n"
         "app = AppTest.from_file('app.py', default_timeout=1800).run()\n"
         "assert not app.exception and not app.error\n"
-        "heavy = {'torch', 'lightning', 'sklearn', 'lightgbm', 'mlflow', 'numba'} & set(sys.modules)\n"
+        "heavy = {'torch', 'sklearn', 'lightgbm', 'mlflow', 'numba'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     environment = {**os.environ, "MDAF_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
@@ -43,7 +43,7 @@ def test_the_first_page_needs_nothing_heavy(tmp_path: Path) -> None:
 def test_page_modules_import_nothing_heavy() -> None:
     code = (
         "import sys, pages.shared, mdaf_core.reporting.topics.comparison.charts, mdaf_core.studies.store\n"
-        "heavy = {'torch', 'lightning', 'sklearn', 'scipy', 'mlflow', 'altair'} & set(sys.modules)\n"
+        "heavy = {'torch', 'sklearn', 'scipy', 'mlflow', 'altair'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from mdaf_core.base import files
 from mdaf_core.base.errors import StudioError
@@ -123,22 +124,20 @@ def test_a_disk_that_is_full_for_a_while_costs_a_checkpoint_and_nothing_else(
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         write(path, content)
 
-    import lightning.pytorch as pl
+    save = torch.save
 
-    save = pl.Trainer.save_checkpoint
-
-    def saves(trainer: pl.Trainer, path: Path, *args, **options) -> None:
+    def saves(state: object, path: Path) -> None:
         Path(path).write_bytes(b"half")
         if full:
             raise RuntimeError("[enforce fail at inline_container.cc] . No space left on device")
-        save(trainer, path, *args, **options)
+        save(state, path)
 
     def freed(_: float) -> None:
         nonlocal full
         full = False
 
     monkeypatch.setattr(files, "write_bytes", writes)
-    monkeypatch.setattr(pl.Trainer, "save_checkpoint", saves)
+    monkeypatch.setattr(torch, "save", saves)
     pauses_are(monkeypatch, freed)
     seen: list[list[str]] = []
     result = fit.train(QUICK, tiny, 1, on_epoch=lambda _: seen.append([p.name for p in home.rglob("*checkpoint*")]))

@@ -10,8 +10,8 @@ from mdaf_core.data.batches.loader import BatchLoader
 from mdaf_core.models.mamba4rec import Mamba4RecConfig
 from mdaf_core.models.mdaf import MDAFConfig
 from mdaf_core.models.registry import build_model
-from mdaf_core.training.module import GateEpoch
 from mdaf_core.training.replaced import parts_of
+from mdaf_core.training.trainer import GateEpoch
 
 SMALL = {"item_dim": 8, "category_dim": 8, "hidden_dim": 16, "static_dim": 4, "hidden_units": [16], "blocks": 1}
 

@@ -10,7 +10,7 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import UNKNOWN
 from mdaf_core.models.registry import build_model
 from mdaf_core.runs.presets import get_preset
-from mdaf_core.training.module import rare_rates
+from mdaf_core.training.trainer import rare_rates
 from tests.models.batches import USUAL, random_batch
 
 

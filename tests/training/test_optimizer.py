@@ -25,16 +25,11 @@ def train(model, steps, clip):  # type: ignore[no-untyped-def]
     for step in range(steps):
         batch = random_batch(USUAL, [3, 0, 5, 1], seed=step)
         torch.manual_seed(step)
-
-        def closure():  # type: ignore[no-untyped-def]
-            made.zero_grad()
-            loss = model.loss(model(batch), batch.label_B)  # noqa: B023
-            loss.backward()
-            norms.append(clip_gradients(model, clip))
-            return loss
-
+        made.zero_grad()
+        model.loss(model(batch), batch.label_B).backward()
+        norms.append(clip_gradients(model, clip))
         made.param_groups[0]["lr"] = made.param_groups[1]["lr"] = 0.01 / (1 + step % 3)
-        made.step(closure)
+        made.step()
     made.finish()
     return made, norms
 

@@ -13,9 +13,9 @@ from mdaf_core.data.batches.stream import StreamLoader
 from mdaf_core.models.registry import build_model
 from mdaf_core.ops import products as library
 from mdaf_core.runs.presets import get_preset
-from mdaf_core.training import module
 from mdaf_core.training.batches import EVENTS, loader_for
 from mdaf_core.training.fit import require_products, train
+from mdaf_core.training.trainer import Trainer
 
 needs_products = pytest.mark.skipif(not library.rounds(), reason="this processor has no bfloat16 products")
 BF16 = {"training.precision": "bf16", "training.max_epochs": 1, "training.batch_size": 1024}
@@ -28,13 +28,11 @@ def products() -> str:
 @needs_products
 def test_a_run_trains_with_them_evaluates_without_and_leaves_none_behind(tiny, monkeypatch):
     before, seen = products(), {"training": set(), "validation": set()}
-    step, check = module.CTRModule.training_step, module.CTRModule.validation_step
-    monkeypatch.setattr(
-        module.CTRModule, "training_step", lambda self, *a: (seen["training"].add(products()), step(self, *a))[1]
-    )
-    monkeypatch.setattr(
-        module.CTRModule, "validation_step", lambda self, *a: (seen["validation"].add(products()), check(self, *a))[1]
-    )
+    for part, name in {"training": "_step", "validation": "_validate"}.items():
+        does = getattr(Trainer, name)
+        monkeypatch.setattr(
+            Trainer, name, lambda self, *a, part=part, does=does: (seen[part].add(products()), does(self, *a))[1]
+        )
     config = get_preset("mdaf-sequential").with_overrides(
         BF16 | {"training.history_encoding": "stream", "model.blocks": 1}
     )

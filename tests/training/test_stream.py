@@ -17,8 +17,8 @@ from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.batches import embedding_rate, loader_for
 from mdaf_core.training.fit import train
-from mdaf_core.training.module import CTRModule
 from mdaf_core.training.predict import predict, scores
+from mdaf_core.training.trainer import Trainer
 
 ALL = 1000
 """More events than any user of the data has: a window then begins where the stream does."""
@@ -113,14 +113,14 @@ def test_ids_whose_rows_are_drawn_together_move_at_a_higher_rate(tiny, monkeypat
     assert rate(history_encoding="window") == rate(stream_block=1) == 1.0
 
     seen = []
-    start = CTRModule.on_train_epoch_start
+    start = Trainer._start
 
     def look(self):  # type: ignore[no-untyped-def]
         start(self)
-        groups = self.optimizers(use_pl_optimizer=False).param_groups
+        groups = self.optimizer.param_groups
         seen.append(groups[1]["lr"] / groups[0]["lr"])
 
-    monkeypatch.setattr(CTRModule, "on_train_epoch_start", look)
+    monkeypatch.setattr(Trainer, "_start", look)
     found = [
         train(config.with_overrides({"training.embedding_rate": given}), tiny, seed=7).epochs[1].val_loss
         for given in (None, root, 1)

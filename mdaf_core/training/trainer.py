@@ -1,4 +1,4 @@
-"""The Lightning module: one epoch of training, its validation, and what is measured on the way."""
+"""One epoch of training, its validation, and what is measured on the way."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import lightning.pytorch as pl
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mdaf_core.data.batches.loader import Batch, BatchLoader
 from mdaf_core.data.store.dataset import PreparedDataset
@@ -21,10 +20,10 @@ from mdaf_core.ops.products import set_products
 from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.progress import Monitor, Progress
 from mdaf_core.runs.results import EpochMetrics
-from mdaf_core.runs.schedule import learning_rate, quality, stop_reason
+from mdaf_core.runs.schedule import learning_rate, quality
 from mdaf_core.training.batches import embedding_rate, loader_for
 from mdaf_core.training.divergence import require_finite
-from mdaf_core.training.optimizer import Adam, averaged, build_optimizer, clip_gradients, enters_average
+from mdaf_core.training.optimizer import averaged, build_optimizer, clip_gradients, enters_average
 from mdaf_core.training.replaced import parts_of
 
 GATE_ROWS = 2_000
@@ -119,7 +118,7 @@ def rare_rates(dataset: PreparedDataset, share: float) -> dict[str, Tensor]:
     return {name: torch.from_numpy(share / np.maximum(rows, 1)).float() for name, rows in counts.items()}
 
 
-class CTRModule(pl.LightningModule):
+class Trainer(nn.Module):
     """Trains a `CTRModel` by the report's recipe (see `TrainingConfig`).
 
     Args:
@@ -128,6 +127,7 @@ class CTRModule(pl.LightningModule):
         config: training settings.
         seed: fixes the order of rows and every random draw of an epoch; an epoch depends on (seed, epoch) and the
             state before it only, so that a resumed run repeats an uninterrupted one.
+        device: where the network is trained.
         epochs: metrics of the epochs finished before (when resuming).
         monitor: progress out, request to stop in.
         on_epoch: called after each epoch with all epochs so far.
@@ -139,6 +139,7 @@ class CTRModule(pl.LightningModule):
         dataset: PreparedDataset,
         config: TrainingConfig,
         seed: int,
+        device: str,
         run_id: str,
         epochs: list[EpochMetrics],
         monitor: Monitor,
@@ -152,6 +153,14 @@ class CTRModule(pl.LightningModule):
         self.rare_rates = rare_rates(dataset, config.hide_rare)
         self.train_sample = sample_of_training_rows(dataset)
         self.rows_seen, self.train_seconds = 0, 0.0
+        self.device = device
+        self.to(device)
+        self.optimizer = build_optimizer(model, config, embedding_rate(config, self._training_rows()))
+
+    @property
+    def current(self) -> int:
+        """The epoch at work, from 1."""
+        return len(self.epochs) + 1
 
     @property
     def judged(self) -> CTRModel:
@@ -159,90 +168,81 @@ class CTRModule(pl.LightningModule):
         found: Any = self.model if self.average is None else self.average.module
         return found
 
-    # Data ---------------------------------------------------------------------------------------------------------
+    # An epoch -----------------------------------------------------------------------------------------------------
 
-    def train_dataloader(self) -> BatchLoader:
-        seed, size = (self.seed, self.current_epoch), self.config.batch_size
+    def train_epoch(self) -> None:
+        """Train for one more epoch, validate, and tell `on_epoch`."""
+        self._start()
+        for index, batch in enumerate(self._training_rows()):
+            self._step(index, batch.to(self.device))
+        trained = time.perf_counter()
+        set_products("float32")
+        self.optimizer.finish()
+        modes = {module: module.training for module in self.modules()}  # a network may keep parts from training
+        self.eval()
+        gate = self._validate()
+        for module, training in modes.items():
+            module.training = training
+        self._end(trained - self._begun, gate)
+
+    def _training_rows(self) -> BatchLoader:
+        seed, size = (self.seed, self.current - 1), self.config.batch_size
         return loader_for(self.model, self.dataset, "train", self.config, size, shuffle_seed=seed)
 
-    def val_dataloader(self) -> list[BatchLoader]:
-        size = self.config.eval_batch_size
-        return [
-            loader_for(self.model, self.dataset, "val", self.config, size),
-            loader_for(self.model, self.dataset, "train", self.config, size, rows=self.train_sample),
-        ]
-
-    # Optimisation -------------------------------------------------------------------------------------------------
-
-    def configure_optimizers(self) -> Adam:
-        return build_optimizer(self.model, self.config, embedding_rate(self.config, self.train_dataloader()))
-
-    def on_train_epoch_start(self) -> None:
-        epoch = self.current_epoch + 1
-        torch.manual_seed(self.seed * 1_000_003 + epoch)
-        for group in self.optimizers(use_pl_optimizer=False).param_groups:  # type: ignore[union-attr]
-            group["lr"] = learning_rate(epoch, self.config) * group.get("rate", 1.0)
+    def _start(self) -> None:
+        torch.manual_seed(self.seed * 1_000_003 + self.current)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.current, self.config) * group.get("rate", 1.0)
         self.model.unknown_rate, self.model.rare_rates = self.config.unknown_rate, self.rare_rates
         set_products(self.config.precision)
         self._online, self._losses, self._norms = _Scores(), 0.0, 0.0
-        self._epoch_start = time.perf_counter()
+        self._begun = time.perf_counter()
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:
+    def _step(self, index: int, batch: Batch) -> None:
         output = self.model(batch)
         loss = self.model.loss(output, smooth_targets(batch.label_B, self.config.label_smoothing))
         value = float(loss.detach())
-        require_finite(self.dataset, "loss", value, self.current_epoch + 1)
+        require_finite(self.dataset, "loss", value, self.current)
         self._online.add(batch.label_B, output.logit_B)
         self._losses += value * len(batch)
-        return loss
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer.zero_grad()
+        loss.backward()
         norm = clip_gradients(self.model, self.config.gradient_clip)
-        require_finite(self.dataset, "gradient", norm, self.current_epoch + 1)
+        require_finite(self.dataset, "gradient", norm, self.current)
         self._norms += norm
-
-    def on_train_batch_end(self, outputs: Any, batch: Batch, index: int) -> None:
+        self.optimizer.step()
         if self.average is not None and enters_average(index, self._steps):
-            self._finish_steps()
+            self.optimizer.finish()
             self.average.update_parameters(self.model)
         self.monitor.tick(lambda: self._progress(index + 1))
 
-    def _finish_steps(self) -> None:
-        """Steps of rows that were put off are taken: what follows reads all weights."""
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, Adam)
-        optimizer.finish()
-
-    # Validation ---------------------------------------------------------------------------------------------------
-
-    def on_validation_epoch_start(self) -> None:
-        set_products("float32")
-        self._finish_steps()
-        self._train_end = time.perf_counter()
+    @torch.inference_mode()
+    def _validate(self) -> dict[str, Any]:
+        """What there is to say of the gate."""
+        size = self.config.eval_batch_size
+        loaders = (
+            loader_for(self.model, self.dataset, "val", self.config, size),
+            loader_for(self.model, self.dataset, "train", self.config, size, rows=self.train_sample),
+        )
         self._eval = [_Scores(), _Scores()]
-        rows = self.dataset.meta.splits["val"].rows
-        self._gate = GateEpoch(self.judged, rows) if isinstance(self.judged, GatedModel) else None
+        rows, model = self.dataset.meta.splits["val"].rows, self.judged
+        gate = GateEpoch(model, rows) if isinstance(model, GatedModel) else None
+        for scores, loader, ask in zip(self._eval, loaders, (gate.answer if gate else model, model), strict=True):
+            for batch in loader:
+                scores.add(batch.label_B, ask(batch.to(self.device)).logit_B)
+                self.monitor.tick(lambda: self._progress(self._steps, "validating"))
+        return gate.metrics() if gate else {}
 
-    def validation_step(self, batch: Batch, index: int, dataloader_idx: int = 0) -> None:
-        gate = self._gate if dataloader_idx == VALIDATION else None
-        output = self.judged(batch) if gate is None else gate.answer(batch)
-        self._eval[dataloader_idx].add(batch.label_B, output.logit_B)
-        self.monitor.tick(lambda: self._progress(self._steps, "validating"))
-
-    def on_validation_epoch_end(self) -> None:
-        self._of_gate = self._gate.metrics() if self._gate else {}  # while the model is in evaluation mode
-
-    def on_train_epoch_end(self) -> None:
+    def _end(self, seconds: float, gate: dict[str, Any]) -> None:
         rows = self.dataset.meta.splits["train"].rows
-        seconds = self._train_end - self._epoch_start
         self.rows_seen, self.train_seconds = self.rows_seen + rows, self.train_seconds + seconds
         for scores in self._eval:
-            require_finite(self.dataset, "prediction of some rows", scores.arrays()[1], self.current_epoch + 1)
+            require_finite(self.dataset, "prediction of some rows", scores.arrays()[1], self.current)
         val_auc, eval_auc, online_auc = self._eval[VALIDATION].auc(), self._eval[TRAIN_SAMPLE].auc(), self._online.auc()
         val_logloss = exact_log_loss(*self._eval[VALIDATION].arrays())
         metrics = EpochMetrics(
-            epoch=self.current_epoch + 1,
-            lr=learning_rate(self.current_epoch + 1, self.config),
+            epoch=self.current,
+            lr=learning_rate(self.current, self.config),
             train_loss=self._losses / rows,
             val_loss=val_logloss,
             train_auc_online=online_auc,
@@ -252,14 +252,12 @@ class CTRModule(pl.LightningModule):
             gap_online=None if val_auc is None or online_auc is None else online_auc - val_auc,
             gap_eval=None if val_auc is None or eval_auc is None else eval_auc - val_auc,
             grad_norm=self._norms / self._steps,
-            **self._of_gate,
-            seconds=time.perf_counter() - self._epoch_start,
+            **gate,
+            seconds=time.perf_counter() - self._begun,
             rows_per_second=rows / seconds,
         )
         self.epochs.append(metrics)
         self.on_epoch(self.epochs)
-        if stop_reason(self.epochs, self.config):
-            self.trainer.should_stop = True
 
     # Progress -----------------------------------------------------------------------------------------------------
 
@@ -268,15 +266,14 @@ class CTRModule(pl.LightningModule):
         return -(-self.dataset.meta.splits["train"].rows // self.config.batch_size)
 
     def _progress(self, step: int, phase: str = "training") -> Progress:
-        elapsed = time.perf_counter() - self._epoch_start
+        elapsed = time.perf_counter() - self._begun
         rows = min(step * self.config.batch_size, self.dataset.meta.splits["train"].rows)
-        epoch = self.current_epoch + 1
         an_epoch = self.epochs[-1].seconds if self.epochs else elapsed / max(step / self._steps, 1e-9)
-        left = max(an_epoch - elapsed, 0.0) + an_epoch * (self.config.max_epochs - epoch)
+        left = max(an_epoch - elapsed, 0.0) + an_epoch * (self.config.max_epochs - self.current)
         return Progress(
             run_id=self.run_id,
             phase=phase,
-            epoch=epoch,
+            epoch=self.current,
             max_epochs=self.config.max_epochs,
             step=step,
             steps=self._steps,
