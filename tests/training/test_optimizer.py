@@ -104,5 +104,9 @@ def test_a_step_is_torchs(monkeypatch):  # type: ignore[no-untyped-def]
         theirs.step()
         if step == 2:
             ours.load_state_dict(copy.deepcopy(ours.state_dict()))
+        if step == 3:
+            ours.load_state_dict(copy.deepcopy(theirs.state_dict()))
+    with pytest.raises(ValueError, match="other groups"):
+        Adam([{"params": weights[:1]}], 0.01).load_state_dict(ours.state_dict())
     for w, other in zip(weights, others, strict=True):
         torch.testing.assert_close(w, other, rtol=1e-12, atol=1e-14)
