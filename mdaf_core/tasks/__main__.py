@@ -6,6 +6,7 @@ from mdaf_core.training import warm
 
 PRELOAD = (
     "torch",
+    "torch._dynamo",  # which counting a model's multiply-adds loads, at the end of each training
     "mlflow.store.tracking.sqlalchemy_store",
     "sklearn.metrics",
     "scipy.stats",
