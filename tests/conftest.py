@@ -27,7 +27,7 @@ collect_rarely()  # as the program does
 ROOT = Path(__file__).resolve().parent.parent
 
 
-SHARE_AN_APP = (("test_demo", "test_own_data", "test_tuning"), ("test_every_page", "test_ten_tasks"))
+SHARE_AN_APP = (("test_demo", "test_own_data", "test_tuning"), ("test_drawing", "test_every_page", "test_ten_tasks"))
 """Modules of `e2e/` that visit one app, one after another."""
 
 

@@ -62,7 +62,7 @@ def train_neural(config: RunConfig, dataset: PreparedDataset, seed: int, directo
 def _repeat_exactly() -> None:
     """Let torch sum in one order; what has no such way warns."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_deterministic_debug_mode("warn")
+    torch.use_deterministic_algorithms(True, warn_only=True)
     # Filling each new tensor is for what reads it before it is written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
