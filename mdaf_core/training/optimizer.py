@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,28 +19,22 @@ from mdaf_core.ops.adam import RowAdam, norm, step_all, takes
 from mdaf_core.runs.config import TrainingConfig
 
 
-class Adam:
+class Adam(torch.optim.Adam):
     """`torch.optim.Adam` in one pass over all weights, but of `tables` a step touches only the rows that a batch reads
     (`ops.adam`).
 
     The result is that of Adam on the whole table. Their gradients are sparse; a look-up first brings the rows it reads
-    up to date, and `finish` all rows: call it before anything else reads the tables. What the kernels do not take, such
-    as weights on a GPU, is torch's own: the first of its optimisers loads torch's compiler, as much again as torch.
+    up to date, and `finish` all rows: call it before anything else reads the tables.
     """
 
     def __init__(self, groups: list[dict[str, Any]], rate: float, tables: Sequence[Table] = ()):
-        self.param_groups = [{"lr": rate, "betas": (0.9, 0.999), "eps": 1e-8, **group} for group in groups]
-        self.state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
+        super().__init__(groups, lr=rate)
         self.tables = {table.weight: table for table in tables}
         self._rows: dict[Tensor, RowAdam] = {}
         self._taken: dict[Tensor, int] = {}
         for table in tables:
             table.sparse = True
             table.before_lookup = self._before_lookup(table.weight)
-
-    @property
-    def _weights(self) -> list[Tensor]:
-        return [weight for group in self.param_groups for weight in group["params"]]
 
     def _before_lookup(self, weight: Tensor) -> Callable[[Tensor], None]:
         def catch_up(codes: Tensor) -> None:
@@ -50,12 +43,12 @@ class Adam:
 
         return catch_up
 
-    def zero_grad(self) -> None:
-        for weight in self._weights:
-            weight.grad = None
-
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight in self.tables and weight.grad is not None:
@@ -69,14 +62,8 @@ class Adam:
                 self._step_dense(group, weights)
         else:
             self._tell_steps()
-            self._of_torch.step()
-
-    @cached_property
-    def _of_torch(self) -> torch.optim.Adam:
-        """Over the same groups and states."""
-        optimizer = torch.optim.Adam(self.param_groups)
-        optimizer.param_groups, optimizer.state = self.param_groups, self.state  # type: ignore[assignment]
-        return optimizer
+            super().step()
+        return loss
 
     def _step_dense(self, group: dict[str, Any], weights: list[Tensor]) -> None:
         """As `torch.optim.Adam`, one pass over all weights that have taken as many steps, which are usually all."""
@@ -115,11 +102,7 @@ class Adam:
         """As `torch.optim.Adam`'s, every row up to date."""
         self.finish()
         self._tell_steps()
-        place = {weight: place for place, weight in enumerate(self._weights)}
-        return {
-            "state": {place[weight]: dict(state) for weight, state in self.state.items()},
-            "param_groups": [{**group, "params": [place[w] for w in group["params"]]} for group in self.param_groups],
-        }
+        return super().state_dict()
 
     def _tell_steps(self) -> None:
         """Steps that were counted apart, to where `torch.optim.Adam` counts them."""
@@ -127,22 +110,8 @@ class Adam:
             self.state[weight]["step"] = torch.tensor(float(steps))
         self._taken.clear()
 
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on from a `state_dict`, also of `torch.optim.Adam` over the same weights.
-
-        Raises:
-            ValueError: it is of other groups of weights.
-        """
-        if [len(group["params"]) for group in saved["param_groups"]] != [len(g["params"]) for g in self.param_groups]:
-            raise ValueError("The optimiser's state is of other groups of weights.")
-        for group, before in zip(self.param_groups, saved["param_groups"], strict=True):
-            group.update({name: value for name, value in before.items() if name != "params"})
-        self.state.clear()
-        weights = self._weights
-        for place, state in saved["state"].items():
-            weight = weights[place]
-            moments = {name: state[name].to(weight) for name in ("exp_avg", "exp_avg_sq")}
-            self.state[weight] = {"step": state["step"], **moments}
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
         self._rows.clear()
         self._taken.clear()
 
