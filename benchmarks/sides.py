@@ -5,9 +5,9 @@
 OTHER is a clone or worktree of the other version. Each side is a process of its own, which waits while the other
 measures: whatever else the machine does meets both alike. A turn is some training steps on batches gathered before
 (forward, backward, clipping, optimiser, the loss read), or with `--evaluate` some validation batches, scored; with
-`--set` this version has other settings than its preset's, such as training.history_encoding=stream, and with `--whole`
-gathering the batches is part of the turn, which walks on through the data. The quickest turn of each side counts, by
-processor time and by the clock, and the median of the turns' ratios.
+`--set` this version has other settings than its preset's, such as training.history_encoding=stream or
+training.precision=bf16, and with `--whole` gathering the batches is part of the turn, which walks on through the data.
+The quickest turn of each side counts, by processor time and by the clock, and the median of the turns' ratios.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ def serve(preset: str, definition: str, data: str, threads: int, steps: int, opt
     torch.manual_seed(0)
     model = side.build_model(config.model, dataset.meta.features())
     optimizer = side.build_optimizer(model, training)
+    if getattr(training, "precision", "float32") != "float32" and not options["evaluate"]:
+        from mdaf_core.ops.products import set_products
+
+        set_products(training.precision)
 
     def batches() -> Iterator[Any]:
         """Batches without end, as this version makes them."""

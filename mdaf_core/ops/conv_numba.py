@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from mdaf_core.ops.direct import operator
 from mdaf_core.ops.kernels import GROUPS, arrays, sequence_groups, use_torch_threads
-from mdaf_core.ops.simd import LANES, fill, load, sigmoid, store
+from mdaf_core.ops.simd import LANES, fill, load, sigmoid, store, workspace
 
 # All arrays are flat: x, y and their gradients [T][channels], weight [width][channels], bias [channels].
 
@@ -43,7 +43,7 @@ def _backward(x, weight, bias, silu, cu, groups, longest, dy, dx, dweight_G, dbi
     width = len(weight) // channels
     zero, one = x.dtype.type(0), x.dtype.type(1)
     for group in prange(len(groups) - 1):
-        before = np.empty(longest * LANES, x.dtype)  # gradients before the SiLU, of one sequence and vector of channels
+        before = workspace(longest * LANES, x)  # gradients before the SiLU, of one sequence and vector of channels
         dweight, dbias = dweight_G[group], dbias_G[group]
         for s in range(groups[group], groups[group + 1]):
             start, length = cu[s], cu[s + 1] - cu[s]

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import register_flop_formula
 from mdaf_core.ops.direct import operator
 from mdaf_core.ops.kernels import addresses, array_at, arrays, use_torch_threads
 from mdaf_core.ops.lanes import block_of, new_block, product, starts, turn, turn_back, weight_gradients
-from mdaf_core.ops.simd import LANES, fill, load, store
+from mdaf_core.ops.simd import LANES, fill, load, store, workspace
 
 
 @numba.njit(parallel=True, cache=True)
@@ -48,7 +48,7 @@ def _backward(dy, rows, dim, weights, begin, kept, slopes, dx):  # type: ignore[
         first = block * LANES
         count = min(LANES, rows - first)
         x0 = block_of(kept, begin[0], block, dim)
-        here, through = np.empty(dim * LANES, dy.dtype), np.empty(dim * LANES, dy.dtype)
+        here, through = workspace(dim * LANES, dy), workspace(dim * LANES, dy)
         direct = np.zeros(dim * LANES, dy.dtype)  # what reaches x0 beside the layers
         turn(dy, dim, first, count, 0, dim, here)
         for layer in range(layers - 1, -1, -1):

@@ -20,7 +20,7 @@ from mdaf_core.ops.direct import operator
 from mdaf_core.ops.dropout import hash32, settings
 from mdaf_core.ops.kernels import arrays, use_torch_threads
 from mdaf_core.ops.lanes import turn, turn_back
-from mdaf_core.ops.simd import LANES, LOG2_E, exp2, fill, load, maximum, store, surviving
+from mdaf_core.ops.simd import LANES, LOG2_E, exp2, fill, load, maximum, store, surviving, workspace
 
 # All arrays are flat; their layouts:
 #   qkv and its gradient [B][field][q, k, v][head][dim], mixed and its gradient [B][field][head][dim]
@@ -87,8 +87,8 @@ def _forward(qkv, batch, fields, heads, dim, seed, limit, scale, mixed):  # type
     for block in prange((batch + LANES - 1) // LANES):
         first = block * LANES
         rows = min(LANES, batch - first)
-        q, k, v = np.empty(size, qkv.dtype), np.empty(size, qkv.dtype), np.empty(size, qkv.dtype)
-        out, weight, places = np.empty(size, qkv.dtype), np.empty(fields * LANES, qkv.dtype), _rows(first)
+        q, k, v = workspace(size, qkv), workspace(size, qkv), workspace(size, qkv)
+        out, weight, places = workspace(size, qkv), workspace(fields * LANES, qkv), _rows(first)
         for head in range(heads):
             _gather(qkv, 3 * width, first, rows, head * dim, 3 * heads * dim, fields, dim, q)
             _gather(qkv, 3 * width, first, rows, (heads + head) * dim, 3 * heads * dim, fields, dim, k)
@@ -114,10 +114,10 @@ def _backward(dmixed, qkv, batch, fields, heads, dim, seed, limit, scale, dqkv):
     for block in prange((batch + LANES - 1) // LANES):
         first = block * LANES
         rows = min(LANES, batch - first)
-        q, k, v = np.empty(size, qkv.dtype), np.empty(size, qkv.dtype), np.empty(size, qkv.dtype)
-        dq, dk, dv = np.empty(size, qkv.dtype), np.empty(size, qkv.dtype), np.empty(size, qkv.dtype)
-        dout, places = np.empty(size, qkv.dtype), _rows(first)
-        weight, slope = np.empty(fields * LANES, qkv.dtype), np.empty(fields * LANES, qkv.dtype)
+        q, k, v = workspace(size, qkv), workspace(size, qkv), workspace(size, qkv)
+        dq, dk, dv = workspace(size, qkv), workspace(size, qkv), workspace(size, qkv)
+        dout, places = workspace(size, qkv), _rows(first)
+        weight, slope = workspace(fields * LANES, qkv), workspace(fields * LANES, qkv)
         for head in range(heads):
             _gather(qkv, 3 * width, first, rows, head * dim, 3 * heads * dim, fields, dim, q)
             _gather(qkv, 3 * width, first, rows, (heads + head) * dim, 3 * heads * dim, fields, dim, k)

@@ -29,7 +29,7 @@ from mdaf_core.ops.lanes import (
     turn_back,
     weight_gradients,
 )
-from mdaf_core.ops.simd import LANES, fill, load, maximum, store, total, where_positive
+from mdaf_core.ops.simd import LANES, fill, load, maximum, store, total, where_positive, workspace
 
 EPS = 1e-5
 """Of the layer norm, as `torch.nn.LayerNorm`'s."""
@@ -56,7 +56,7 @@ def _moments(x, width, mean, inverse):  # type: ignore[no-untyped-def]
 def _finish(half, x, base, gain, shift, bias, first, seed, limit, scale, y):  # type: ignore[no-untyped-def]
     """y = dropout(x + base · ([half, half · max(0, LayerNorm(half))] + bias)) of one block."""
     dim, width = len(bias), len(gain)
-    mean, inverse = np.empty(LANES, x.dtype), np.empty(LANES, x.dtype)
+    mean, inverse = workspace(LANES, x), workspace(LANES, x)
     places = np.empty((4, LANES), np.uint32)
     _moments(half, width, mean, inverse)
     goes_on = limit > 0 and begin_draws(seed, first, dim, places)
@@ -86,8 +86,8 @@ def _slopes(upstream, half, x, base, gain, shift, bias, first, seed, limit, scal
     """
     dim, width = len(bias), len(gain)
     zero, share = fill(x.dtype.type(0)), fill(x.dtype.type(1 / width))
-    mean, inverse = np.empty(LANES, x.dtype), np.empty(LANES, x.dtype)
-    normals, places = np.empty(width * LANES, x.dtype), np.empty((4, LANES), np.uint32)
+    mean, inverse = workspace(LANES, x), workspace(LANES, x)
+    normals, places = workspace(width * LANES, x), np.empty((4, LANES), np.uint32)
     _moments(half, width, mean, inverse)
     middle, narrow = load(mean, 0), load(inverse, 0)
     goes_on = limit > 0 and begin_draws(seed, first, dim, places)
@@ -157,7 +157,7 @@ def _backward(
         first = block * LANES
         count = min(LANES, rows - first)
         x0 = block_of(kept, begin[0], block, dim)
-        above, through = np.empty(dim * LANES, dy.dtype), np.empty(dim * LANES, dy.dtype)
+        above, through = workspace(dim * LANES, dy), workspace(dim * LANES, dy)
         direct = np.zeros(dim * LANES, dy.dtype)  # what reaches x0 beside the layers
         turn(dy, dim, first, count, 0, dim, above)
         for layer in range(layers - 1, -1, -1):

@@ -18,7 +18,21 @@ from torch.nn import functional as F
 
 from mdaf_core.ops.direct import operator
 from mdaf_core.ops.kernels import GROUPS, arrays, sequence_groups, use_torch_threads
-from mdaf_core.ops.simd import LANES, LN_2, LOG2_E, exp2, fill, load, sigmoid, softplus, store, total
+from mdaf_core.ops.simd import (
+    LANES,
+    LN_2,
+    LOG2_E,
+    exp2,
+    fill,
+    flush_subnormals,
+    load,
+    restore_subnormals,
+    sigmoid,
+    softplus,
+    store,
+    total,
+    workspace,
+)
 
 CHUNK = 64
 """Steps whose states the backward pass holds at once."""
@@ -67,7 +81,8 @@ def _forward(  # type: ignore[no-untyped-def]
     states, vectors = len(A) // channels, channels // LANES
     for item in prange((len(groups) - 1) * parts):
         group, part = item // parts, item % parts
-        h = np.empty(states * LANES, u.dtype)
+        mode = flush_subnormals()
+        h = workspace(states * LANES, u)
         for s in range(groups[group], groups[group + 1]):
             for first in range(part * vectors // parts * LANES, (part + 1) * vectors // parts * LANES, LANES):
                 h[:] = 0
@@ -77,6 +92,7 @@ def _forward(  # type: ignore[no-untyped-def]
                         place = ((later[s] + step_of // CHUNK - 1) * vectors + first // LANES) * len(h)
                         starts[place : place + len(h)] = h
                     scan_token(u, delta, A, B, C, skip, z, positive, gated, t, first, h, 0, y)
+        restore_subnormals(mode)
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
@@ -91,12 +107,13 @@ def _backward(  # type: ignore[no-untyped-def]
     ln_2 = u.dtype.type(LN_2)
     for item in prange((len(groups) - 1) * parts):
         group, part = item // parts, item % parts
+        mode = flush_subnormals()
         dA, dskip, dB, dC = dA_G[group], dskip_G[group], dB_P[part], dC_P[part]
         # Of one chunk of a sequence and vector of channels: states before each step and after the last, each step's
         # decay, its step size, its output before the gate.
-        hs, decays = np.empty((CHUNK + 1) * size, u.dtype), np.empty(CHUNK * size, u.dtype)
-        steps, outs = np.empty(CHUNK * LANES, u.dtype), np.empty(CHUNK * LANES, u.dtype)
-        dh = np.empty(size, u.dtype)
+        hs, decays = workspace((CHUNK + 1) * size, u), workspace(CHUNK * size, u)
+        steps, outs = workspace(CHUNK * LANES, u), workspace(CHUNK * LANES, u)
+        dh = workspace(size, u)
         for s in range(groups[group], groups[group + 1]):
             start, length = cu[s], cu[s + 1] - cu[s]
             chunks = (length + CHUNK - 1) // CHUNK
@@ -148,6 +165,7 @@ def _backward(  # type: ignore[no-untyped-def]
                         dstep = through_B * x + fill(ln_2) * through_A
                         store(ddelta, at, dstep if positive else dstep * sigmoid(load(delta, at)))
                         store(dskip, first, load(dskip, first) + g * x)
+        restore_subnormals(mode)
 
 
 def _work(cu_seqlens: Tensor, channels: int) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:

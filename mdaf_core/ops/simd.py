@@ -272,9 +272,41 @@ _COEFFICIENTS = (0.6931469776, 0.2402224208, 0.0555073374, 0.0096715132, 0.00132
 LOWEST, HIGHEST = -125.0, 126.0
 
 
+def _series(builder: Any, r: Any, vector: ir.VectorType) -> Any:
+    """2^r on [-1/2, 1/2]."""
+    p, *others = (ir.Constant(vector, [_single(c)] * vector.count) for c in (*reversed(_COEFFICIENTS), 1.0))
+    for coefficient in others:
+        p = _multiply_add(builder, p, r, coefficient)
+    return p
+
+
+def _has_avx512(context: Any) -> bool:
+    """Whether code is made for AVX-512 with its "DQ" instructions, as numba was told or found."""
+    made_for = context.codegen().magic_tuple()[2].split(",")
+    return {"+avx512f", "+avx512dq"} <= set(made_for)
+
+
 @intrinsic
 def exp2(typingctx, values):  # type: ignore[no-untyped-def]
-    """2^x, lane by lane. In float32 the relative error is below 2e-7 and x is limited to [-125, 126]; NaN stays NaN."""
+    """2^x, lane by lane. In float32 the relative error is below 2e-7; NaN stays NaN.
+
+    With AVX-512 two instructions take x apart and put the exponent back, a third of the time of a scan; elsewhere x is
+    limited to [-125, 126].
+    """
+
+    def scaled(builder: Any, x: Any) -> Any:
+        """A quarter, by VREDUCEPS (x less the nearest whole number) and VSCALEFPS (times a power of 2)."""
+        part = x.type
+        every, current = ir.Constant(ir.IntType(16), -1), ir.Constant(_I32, 4)  # lanes; way of rounding: as it is set
+
+        def instruction(name: str, second: Any, otherwise: Any) -> Callable[[Any], Any]:
+            kind = ir.FunctionType(part, [part, second.type, part, every.type, _I32])
+            code = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.avx512.mask.{name}.ps.512")
+            return lambda first: builder.call(code, [first, second, otherwise, every, current])
+
+        r = instruction("reduce", ir.Constant(_I32, 0), x)(x)
+        p = _series(builder, r, part)
+        return instruction("scalef", builder.fsub(x, r), p)(p)
 
     def single(context, builder, sig, args):  # type: ignore[no-untyped-def]
         whole = ir.VectorType(_I32, LANES)
@@ -283,15 +315,18 @@ def exp2(typingctx, values):  # type: ignore[no-untyped-def]
             return ir.Constant(values.llvm, [number] * LANES)
 
         x = args[0]
+        if _has_avx512(context):
+            quarters = [
+                scaled(builder, _shuffle(builder, x, x, [*range(q, q + QUARTER)])) for q in range(0, LANES, QUARTER)
+            ]
+            halves = [_shuffle(builder, *quarters[i : i + 2], [*range(2 * QUARTER)]) for i in (0, 2)]
+            return _shuffle(builder, *halves, [*range(LANES)])
         low, high = constant(LOWEST), constant(HIGHEST)
         x = builder.select(builder.fcmp_ordered(">", low, x), low, x)
         x = builder.select(builder.fcmp_ordered("<", high, x), high, x)
         k = _call(builder, "llvm.rint", x, values)
         r = builder.fsub(x, k)
-        p = constant(_single(_COEFFICIENTS[-1]))
-        for coefficient in reversed(_COEFFICIENTS[:-1]):
-            p = _multiply_add(builder, p, r, constant(_single(coefficient)))
-        p = _multiply_add(builder, p, r, constant(1.0))
+        p = _series(builder, r, values.llvm)
         exponent = builder.shl(builder.fptosi(k, whole), ir.Constant(whole, [23] * LANES))
         return builder.bitcast(builder.add(builder.bitcast(p, whole), exponent), values.llvm)
 
@@ -342,6 +377,65 @@ def _call(builder: Any, name: str, argument: Any, vector: Vector) -> Any:
 def _single(number: float) -> float:
     """The nearest float32, as LLVM's text form of constants wants it."""
     return float(np.float32(number))
+
+
+_FLUSH = 0x8040
+"""Of x86's register of how floats behave: numbers too small to be normal are read, and come out, as zero."""
+
+
+def _register(context: Any) -> bool:
+    return str(context.codegen().magic_tuple()[0]).startswith("x86_64")
+
+
+@intrinsic
+def flush_subnormals(typingctx):  # type: ignore[no-untyped-def]
+    """From here on numbers too small to be normal are zero; what was before, for `restore_subnormals`.
+
+    Intel's processors take some 150 cycles for each instruction that meets one: of states that decay there are many.
+    Each thread has such a setting. On other processors nothing happens.
+    """
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        before = cgutils.alloca_once_value(builder, ir.Constant(_I32, 0))
+        if _register(context):
+            _control(builder, "stmxcsr", before)
+            after = cgutils.alloca_once(builder, _I32)
+            builder.store(builder.or_(builder.load(before), ir.Constant(_I32, _FLUSH)), after)
+            _control(builder, "ldmxcsr", after)
+        return builder.load(before)
+
+    return types.int32(), codegen
+
+
+@intrinsic
+def restore_subnormals(typingctx, before):  # type: ignore[no-untyped-def]
+    """As it was when `flush_subnormals` returned `before`."""
+
+    def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        if _register(context):
+            _control(builder, "ldmxcsr", cgutils.alloca_once_value(builder, args[0]))
+        return context.get_dummy_value()
+
+    return types.void(types.int32), codegen
+
+
+def _control(builder: Any, instruction: str, place: Any) -> None:
+    pointer = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [pointer])
+    code = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{instruction}")
+    builder.call(code, [builder.bitcast(place, pointer)])
+
+
+@numba.njit
+def workspace(size, like):  # type: ignore[no-untyped-def]
+    """`size` numbers as an array's, not set, from the beginning of a cache line on.
+
+    np.empty's begin at any 32 bytes: of AVX-512's vectors every one would lie across two lines.
+    """
+    line = 64
+    numbers = np.empty(size + line // like.itemsize, like.dtype)
+    begin = -numbers.ctypes.data % line // like.itemsize
+    return numbers[begin : begin + size]
 
 
 @numba.njit

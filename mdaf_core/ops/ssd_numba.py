@@ -17,7 +17,18 @@ from torch import Tensor
 from mdaf_core.ops.direct import operator
 from mdaf_core.ops.kernels import arrays, sequence_groups, use_torch_threads
 from mdaf_core.ops.scan_numba import PARTS
-from mdaf_core.ops.simd import LANES, LOG2_E, exp2, fill, load, store, total
+from mdaf_core.ops.simd import (
+    LANES,
+    LOG2_E,
+    exp2,
+    fill,
+    flush_subnormals,
+    load,
+    restore_subnormals,
+    store,
+    total,
+    workspace,
+)
 
 HELD = 1024
 """States of one channel that the backward pass holds at once: steps of a chunk times states."""
@@ -55,7 +66,8 @@ def _forward(  # type: ignore[no-untyped-def]
     vectors = channels // LANES
     for item in prange((len(groups) - 1) * parts):
         group, part = item // parts, item % parts
-        h = np.empty(states * LANES, x.dtype)
+        mode = flush_subnormals()
+        h = workspace(states * LANES, x)
         for s in range(groups[group], groups[group + 1]):
             for first in range(part * vectors // parts * LANES, (part + 1) * vectors // parts * LANES, LANES):
                 h[:] = 0
@@ -65,6 +77,7 @@ def _forward(  # type: ignore[no-untyped-def]
                         place = ((later[s] + step // chunk - 1) * vectors + first // LANES) * len(h)
                         starts[place : place + len(h)] = h
                     ssd_token(x, decay, B, C, own, states, t, channels, per_set, first, h, 0, y)
+        restore_subnormals(mode)
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
@@ -76,10 +89,11 @@ def _backward(  # type: ignore[no-untyped-def]
     zero = x.dtype.type(0)
     for item in prange((len(groups) - 1) * parts):
         group, part = item // parts, item % parts
+        mode = flush_subnormals()
         dB, dC = dB_P[part], dC_P[part]
         # Of one chunk of a sequence and vector of channels: states before each step, shrunk, and each step's decay.
-        shrunk, shrinks = np.empty(chunk * size, x.dtype), np.empty(chunk * LANES, x.dtype)
-        h, dh = np.empty(size, x.dtype), np.empty(size, x.dtype)
+        shrunk, shrinks = workspace(chunk * size, x), workspace(chunk * LANES, x)
+        h, dh = workspace(size, x), workspace(size, x)
         for s in range(groups[group], groups[group + 1]):
             start, length = cu[s], cu[s + 1] - cu[s]
             chunks = (length + chunk - 1) // chunk
@@ -120,6 +134,7 @@ def _backward(  # type: ignore[no-untyped-def]
                             store(dh, k, shrink * whole)
                         store(dx, at, through_x)
                         store(ddecay, at, through_decay)
+        restore_subnormals(mode)
 
 
 def _work(cu_seqlens: Tensor, channels: int, chunk: int) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:

@@ -1,3 +1,5 @@
+import platform
+
 import numba
 import numpy as np
 import pytest
@@ -48,6 +50,35 @@ def test_what_is_not_finite(which: int) -> None:
     assert np.isnan(out[0]) and not np.isnan(out[1:]).any()
     assert out[1] >= 1 and 0 <= out[2] < 1e-37
     assert out[3] == DEFINITIONS[which](np.zeros(1))[0].astype(np.float32)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="elsewhere nothing happens")
+def test_numbers_too_small_to_be_normal_are_zero_until_it_is_restored() -> None:
+    @numba.njit
+    def compute(x, out):  # type: ignore[no-untyped-def]
+        mode = simd.flush_subnormals()
+        simd.store(out, 0, simd.load(x, 0) * simd.load(x, simd.LANES))
+        simd.restore_subnormals(mode)
+        simd.store(out, simd.LANES, simd.load(x, 0) * simd.load(x, simd.LANES))
+
+    x, out = np.full(2 * simd.LANES, 2.0**-70, np.float32), np.ones(2 * simd.LANES, np.float32)
+    compute(x, out)
+    assert (out[: simd.LANES] == 0).all() and (out[simd.LANES :] == np.float32(2.0**-140)).all()
+    assert np.float32(2.0**-70) * np.float32(2.0**-70) > 0  # nor is anything else in this thread another way
+
+
+def test_workspace_begins_at_a_cache_line() -> None:
+    @numba.njit
+    def places(like):  # type: ignore[no-untyped-def]
+        out = np.empty(40, np.int64)
+        for size in range(40):
+            some = simd.workspace(size, like)
+            some[:] = 1
+            out[size] = some.ctypes.data % 64 + 100 * len(some)
+        return out
+
+    for dtype in (np.float32, np.float64):
+        np.testing.assert_array_equal(places(np.zeros(1, dtype)), 100 * np.arange(40))
 
 
 def test_arithmetic_is_lane_by_lane() -> None:
