@@ -49,18 +49,23 @@ AT_ONCE = b"(0,L.useLayoutEffect)(()=>(P.current!==null&&Ne&&(" + _DRAW + b"ye(P
 IN_TURN = (
     b"(0,L.useLayoutEffect)(()=>{let instead;return P.current!==null&&Ne&&("
     + _DRAW
-    + b"instead=inTurn(P.current,je.current.height,()=>ye(P,je.current))),()=>{instead?.(),xe()}},"
+    + b"instead=inTurn(P.current,je.current,()=>ye(P,je.current))),()=>{instead?.(),xe()}},"
 )
 """`ye` draws the chart into the element `P`, `xe` takes it away; `je` is its specification."""
 TURNS = (
-    b";function inTurn(place,height,draw){if(typeof height!=`number`||!window.requestIdleCallback)return void draw();"
-    b"const free=()=>{place.style.minHeight=``},go=()=>Promise.resolve(draw()).finally(free);"
-    b"place.style.minHeight=`${height+50}px`;"
+    b";const placesOfCharts=new Map;function inTurn(place,spec,draw){"
+    b"if(typeof spec.height!=`number`||!window.requestIdleCallback)return void draw();"
+    b"const looks=JSON.stringify([place.clientWidth,{...spec,data:0,datasets:0,config:0,params:0}]),"
+    b"guess=spec.height+(looks.includes(`\"legend\":{`)?79:54);"
+    b"const free=()=>{place.style.minHeight=``},"
+    b"drawn=()=>{free(),placesOfCharts.set(looks,place.offsetHeight)},go=()=>Promise.resolve(draw()).then(drawn,free);"
+    b"place.style.minHeight=`${placesOfCharts.get(looks)??guess}px`;"
     b"const seen=place.getBoundingClientRect().top<window.innerHeight;"
     b"const turn=seen?setTimeout(go):requestIdleCallback(go,{timeout:2e3});"
     b"return()=>{(seen?clearTimeout:cancelIdleCallback)(turn),free()}}"
 )
-"""50 pixels: an axis and its title."""
+"""The place is as high as a chart that looked like this was when it was drawn, or else 54 pixels higher than its plot
+(an axis and its title) and with a legend 25 more (a line of it)."""
 CHARTS = {INTERPRETED: COMPILED, LAID_OUT_AGAIN: LAID_OUT_AGAIN_WITH_DATA, AT_ONCE: IN_TURN}
 
 

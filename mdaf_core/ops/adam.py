@@ -7,7 +7,9 @@ Adam with an L2 penalty moves every row at every step: one that no gradient touc
 its moments. But such a row's steps need nothing but the row itself, so they can wait until it is read again, and then
 run in cache, instead of passing the whole table through memory at each step. The arithmetic of every element is that of
 Kingma & Ba 2015 (arXiv:1412.6980, algorithm 1) in the order of `torch.optim.Adam`, step by step: nothing is
-approximated.
+approximated. But what is too small to be normal is taken for zero: the moment of a weight that gets no more gradient
+would stay at four times the smallest number for ever (0.9 · 4 is rounded to 4), and a step of 300,000 weights, a fifth
+of them such, take 14 times as long on Intel's processors. Weights are the same: such moments move none.
 """
 
 from __future__ import annotations
@@ -23,12 +25,14 @@ from torch import Tensor
 
 from mdaf_core.ops import kernels
 from mdaf_core.ops.kernels import array_at
-from mdaf_core.ops.simd import LANES, fill, load, total
+from mdaf_core.ops.simd import LANES, fill, flush_subnormals, load, restore_subnormals, total
 
 _PIECE = 1 << 14
 """Numbers that one thread takes at once."""
 _ROWS = 1024
 """Rows that one thread takes at once where the whole table is brought up to date."""
+_FEW = 64
+"""Rows that it takes at once of those of a batch."""
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -69,27 +73,35 @@ def _behind(rows, done, now):  # type: ignore[no-untyped-def]
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def _catch_up(p, m, v, rows, taken, now, numbers, sizes, scales):  # type: ignore[no-untyped-def]
     decay, share1, keep2, share2, eps = numbers
-    for i in prange(len(rows)):
-        row = rows[i]
-        _coast(p[row], m[row], v[row], decay, share1, keep2, share2, sizes, scales, eps, taken[i], now)
+    for part in prange(-(-len(rows) // _FEW)):
+        mode = flush_subnormals()
+        for i in range(part * _FEW, min((part + 1) * _FEW, len(rows))):
+            row = rows[i]
+            _coast(p[row], m[row], v[row], decay, share1, keep2, share2, sizes, scales, eps, taken[i], now)
+        restore_subnormals(mode)
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def _catch_up_all(p, m, v, done, now, numbers, sizes, scales):  # type: ignore[no-untyped-def]
     decay, share1, keep2, share2, eps = numbers
     for part in prange(-(-len(p) // _ROWS)):
+        mode = flush_subnormals()
         for row in range(part * _ROWS, min((part + 1) * _ROWS, len(p))):
             _coast(p[row], m[row], v[row], decay, share1, keep2, share2, sizes, scales, eps, done[row], now)
             done[row] = now
+        restore_subnormals(mode)
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
 def _take(p, m, v, done, rows, gradient, now, numbers, size, scale):  # type: ignore[no-untyped-def]
     decay, share1, keep2, share2, eps = numbers
-    for i in prange(len(rows)):
-        row = rows[i]
-        _move(p[row], m[row], v[row], gradient[i], decay, share1, keep2, share2, size, scale, eps)
-        done[row] = now
+    for part in prange(-(-len(rows) // _FEW)):
+        mode = flush_subnormals()
+        for i in range(part * _FEW, min((part + 1) * _FEW, len(rows))):
+            row = rows[i]
+            _move(p[row], m[row], v[row], gradient[i], decay, share1, keep2, share2, size, scale, eps)
+            done[row] = now
+        restore_subnormals(mode)
 
 
 @numba.njit
@@ -103,11 +115,13 @@ def _piece(ends, job):  # type: ignore[no-untyped-def]
 def _take_all(ps, ms, vs, gs, sizes, ends, numbers, size, scale, like):  # type: ignore[no-untyped-def]
     decay, share1, keep2, share2, eps = numbers
     for job in prange(ends[-1]):
+        mode = flush_subnormals()
         i, begin = _piece(ends, job)
         end = min(begin + _PIECE, sizes[i])
         p, m = array_at(ps[i], sizes[i], like)[begin:end], array_at(ms[i], sizes[i], like)[begin:end]
         v, g = array_at(vs[i], sizes[i], like)[begin:end], array_at(gs[i], sizes[i], like)[begin:end]
         _move(p, m, v, g, decay, share1, keep2, share2, size, scale, eps)
+        restore_subnormals(mode)
 
 
 @numba.njit(parallel=True, cache=True)
