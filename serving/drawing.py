@@ -56,7 +56,7 @@ TURNS = (
     b";const placesOfCharts=new Map;function inTurn(place,spec,draw){"
     b"if(typeof spec.height!=`number`||!window.requestIdleCallback)return void draw();"
     b"const looks=JSON.stringify([place.clientWidth,{...spec,data:0,datasets:0,config:0,params:0}]),"
-    b"guess=spec.height+(looks.includes(`\"legend\":{`)?79:54);"
+    b'guess=spec.height+(looks.includes(`"legend":{`)?98:48);'
     b"const free=()=>{place.style.minHeight=``},"
     b"drawn=()=>{free(),placesOfCharts.set(looks,place.offsetHeight)},go=()=>Promise.resolve(draw()).then(drawn,free);"
     b"place.style.minHeight=`${placesOfCharts.get(looks)??guess}px`;"
@@ -64,8 +64,8 @@ TURNS = (
     b"const turn=seen?setTimeout(go):requestIdleCallback(go,{timeout:2e3});"
     b"return()=>{(seen?clearTimeout:cancelIdleCallback)(turn),free()}}"
 )
-"""The place is as high as a chart that looked like this was when it was drawn, or else 54 pixels higher than its plot
-(an axis and its title) and with a legend 25 more (a line of it)."""
+"""The place is as high as a chart that looked like this was when it was drawn, or else 48 pixels higher than its plot
+(an axis and its title) and with a legend 50 more (its title and a line, or two lines)."""
 CHARTS = {INTERPRETED: COMPILED, LAID_OUT_AGAIN: LAID_OUT_AGAIN_WITH_DATA, AT_ONCE: IN_TURN}
 
 
