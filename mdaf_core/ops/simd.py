@@ -319,8 +319,8 @@ def exp2(typingctx, values):  # type: ignore[no-untyped-def]
             quarters = [
                 scaled(builder, _shuffle(builder, x, x, [*range(q, q + QUARTER)])) for q in range(0, LANES, QUARTER)
             ]
-            halves = [_shuffle(builder, *quarters[i : i + 2], [*range(2 * QUARTER)]) for i in (0, 2)]
-            return _shuffle(builder, *halves, [*range(LANES)])
+            first, second = (_shuffle(builder, quarters[i], quarters[i + 1], [*range(2 * QUARTER)]) for i in (0, 2))
+            return _shuffle(builder, first, second, [*range(LANES)])
         low, high = constant(LOWEST), constant(HIGHEST)
         x = builder.select(builder.fcmp_ordered(">", low, x), low, x)
         x = builder.select(builder.fcmp_ordered("<", high, x), high, x)
