@@ -1,10 +1,17 @@
+import os
 import platform
+import subprocess
+import sys
+from pathlib import Path
 
+import llvmlite.binding
 import numba
 import numpy as np
 import pytest
 
 from mdaf_core.ops import simd
+
+MADE_FOR = [name for name, there in llvmlite.binding.get_host_cpu_features().items() if there]
 
 
 @numba.njit
@@ -50,6 +57,22 @@ def test_what_is_not_finite(which: int) -> None:
     assert np.isnan(out[0]) and not np.isnan(out[1:]).any()
     assert out[1] >= 1 and 0 <= out[2] < 1e-37
     assert out[3] == DEFINITIONS[which](np.zeros(1))[0].astype(np.float32)
+
+
+@pytest.mark.skipif("avx512dq" not in MADE_FOR, reason="made one way here")
+def test_both_ways_to_two_to_a_power_agree_to_the_bit(tmp_path: Path) -> None:
+    x, out = np.linspace(-125, 126, 4096, dtype=np.float32), np.empty(4096, np.float32)
+    _map(x, out, 0)
+    np.save(tmp_path / "x.npy", x)
+    other_way = (
+        "import sys, numpy as np; from tests.ops.test_simd import _map; x = np.load(sys.argv[1]); "
+        "out = np.empty_like(x); _map(x, out, 0); np.save(sys.argv[2], out)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", other_way, str(tmp_path / "x.npy"), str(tmp_path / "out.npy")],
+        check=True, cwd=Path(__file__).parents[2], env=os.environ | {"NUMBA_ENABLE_AVX": "0"},
+    )  # fmt: skip
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), out)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="elsewhere nothing happens")
