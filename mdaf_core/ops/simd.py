@@ -290,8 +290,8 @@ def _has_avx512(context: Any) -> bool:
 def exp2(typingctx, values):  # type: ignore[no-untyped-def]
     """2^x, lane by lane. In float32 the relative error is below 2e-7; NaN stays NaN.
 
-    With AVX-512 two instructions take x apart and put the exponent back, a third of the time of a scan; elsewhere x is
-    limited to [-125, 126].
+    With AVX-512 two instructions take x apart and put the exponent back, which saves a forward scan a third of its
+    time; elsewhere x is limited to [-125, 126].
     """
 
     def scaled(builder: Any, x: Any) -> Any:
@@ -383,7 +383,7 @@ _FLUSH = 0x8040
 """Of x86's register of how floats behave: numbers too small to be normal are read, and come out, as zero."""
 
 
-def _register(context: Any) -> bool:
+def _is_x86(context: Any) -> bool:
     return str(context.codegen().magic_tuple()[0]).startswith("x86_64")
 
 
@@ -397,7 +397,7 @@ def flush_subnormals(typingctx):  # type: ignore[no-untyped-def]
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
         before = cgutils.alloca_once_value(builder, ir.Constant(_I32, 0))
-        if _register(context):
+        if _is_x86(context):
             _control(builder, "stmxcsr", before)
             after = cgutils.alloca_once(builder, _I32)
             builder.store(builder.or_(builder.load(before), ir.Constant(_I32, _FLUSH)), after)
@@ -412,7 +412,7 @@ def restore_subnormals(typingctx, before):  # type: ignore[no-untyped-def]
     """As it was when `flush_subnormals` returned `before`."""
 
     def codegen(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        if _register(context):
+        if _is_x86(context):
             _control(builder, "ldmxcsr", cgutils.alloca_once_value(builder, args[0]))
         return context.get_dummy_value()
 
