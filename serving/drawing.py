@@ -58,7 +58,8 @@ TURNS = (
     b"const looks=JSON.stringify([place.clientWidth,{...spec,data:0,datasets:0,config:0,params:0}]),"
     b'guess=spec.height+(looks.includes(`"legend":{`)?98:48);'
     b"const free=()=>{place.style.minHeight=``},"
-    b"drawn=()=>{free(),placesOfCharts.set(looks,place.offsetHeight)},go=()=>Promise.resolve(draw()).then(drawn,free);"
+    b"drawn=()=>{free(),placesOfCharts.size>200&&placesOfCharts.clear(),placesOfCharts.set(looks,place.offsetHeight)},"
+    b"go=()=>Promise.resolve(draw()).then(drawn,free);"
     b"place.style.minHeight=`${placesOfCharts.get(looks)??guess}px`;"
     b"const seen=place.getBoundingClientRect().top<window.innerHeight;"
     b"const turn=seen?setTimeout(go):requestIdleCallback(go,{timeout:2e3});"

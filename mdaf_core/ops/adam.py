@@ -9,7 +9,7 @@ run in cache, instead of passing the whole table through memory at each step. Th
 Kingma & Ba 2015 (arXiv:1412.6980, algorithm 1) in the order of `torch.optim.Adam`, step by step: nothing is
 approximated. But what is too small to be normal is taken for zero: the moment of a weight that gets no more gradient
 would stay at four times the smallest number for ever (0.9 · 4 is rounded to 4), and a step of 300,000 weights, a fifth
-of them such, take 14 times as long on Intel's processors. Weights are the same: such moments move none.
+of them such, take 14 times as long on Intel's processors. Such moments move no weight, and such weights no output.
 """
 
 from __future__ import annotations

@@ -49,7 +49,8 @@ def _backward(dy, rows, dim, weights, begin, kept, slopes, dx):  # type: ignore[
         count = min(LANES, rows - first)
         x0 = block_of(kept, begin[0], block, dim)
         here, through = workspace(dim * LANES, dy), workspace(dim * LANES, dy)
-        direct = np.zeros(dim * LANES, dy.dtype)  # what reaches x0 beside the layers
+        direct = workspace(dim * LANES, dy)  # what reaches x0 beside the layers
+        direct[:] = 0
         turn(dy, dim, first, count, 0, dim, here)
         for layer in range(layers - 1, -1, -1):
             linear = block_of(kept, begin[layers + layer + 1], block, dim)

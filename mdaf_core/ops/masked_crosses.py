@@ -158,7 +158,8 @@ def _backward(
         count = min(LANES, rows - first)
         x0 = block_of(kept, begin[0], block, dim)
         above, through = workspace(dim * LANES, dy), workspace(dim * LANES, dy)
-        direct = np.zeros(dim * LANES, dy.dtype)  # what reaches x0 beside the layers
+        direct = workspace(dim * LANES, dy)  # what reaches x0 beside the layers
+        direct[:] = 0
         turn(dy, dim, first, count, 0, dim, above)
         for layer in range(layers - 1, -1, -1):
             here = block_of(kept, begin[layer], block, dim)

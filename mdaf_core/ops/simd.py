@@ -280,6 +280,20 @@ def _series(builder: Any, r: Any, vector: ir.VectorType) -> Any:
     return p
 
 
+def _exp2_quarter(builder: Any, x: Any) -> Any:
+    """2^x of 16 float32 by VREDUCEPS (x less the nearest whole number) and VSCALEFPS (times a power of 2)."""
+    part = x.type
+    every, current = ir.Constant(ir.IntType(16), -1), ir.Constant(_I32, 4)  # lanes; way of rounding: as it is set
+
+    def instruct(name: str, first: Any, second: Any) -> Any:
+        kind = ir.FunctionType(part, [part, second.type, part, every.type, _I32])
+        code = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.avx512.mask.{name}.ps.512")
+        return builder.call(code, [first, second, first, every, current])
+
+    r = instruct("reduce", x, ir.Constant(_I32, 0))
+    return instruct("scalef", _series(builder, r, part), builder.fsub(x, r))
+
+
 def _has_avx512(context: Any) -> bool:
     """Whether code is made for AVX-512 with its "DQ" instructions, as numba was told or found."""
     made_for = context.codegen().magic_tuple()[2].split(",")
@@ -294,20 +308,6 @@ def exp2(typingctx, values):  # type: ignore[no-untyped-def]
     time; elsewhere x is limited to [-125, 126].
     """
 
-    def scaled(builder: Any, x: Any) -> Any:
-        """A quarter, by VREDUCEPS (x less the nearest whole number) and VSCALEFPS (times a power of 2)."""
-        part = x.type
-        every, current = ir.Constant(ir.IntType(16), -1), ir.Constant(_I32, 4)  # lanes; way of rounding: as it is set
-
-        def instruction(name: str, second: Any, otherwise: Any) -> Callable[[Any], Any]:
-            kind = ir.FunctionType(part, [part, second.type, part, every.type, _I32])
-            code = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.avx512.mask.{name}.ps.512")
-            return lambda first: builder.call(code, [first, second, otherwise, every, current])
-
-        r = instruction("reduce", ir.Constant(_I32, 0), x)(x)
-        p = _series(builder, r, part)
-        return instruction("scalef", builder.fsub(x, r), p)(p)
-
     def single(context, builder, sig, args):  # type: ignore[no-untyped-def]
         whole = ir.VectorType(_I32, LANES)
 
@@ -316,9 +316,8 @@ def exp2(typingctx, values):  # type: ignore[no-untyped-def]
 
         x = args[0]
         if _has_avx512(context):
-            quarters = [
-                scaled(builder, _shuffle(builder, x, x, [*range(q, q + QUARTER)])) for q in range(0, LANES, QUARTER)
-            ]
+            parts = [_shuffle(builder, x, x, [*range(q, q + QUARTER)]) for q in range(0, LANES, QUARTER)]
+            quarters = [_exp2_quarter(builder, part) for part in parts]
             first, second = (_shuffle(builder, quarters[i], quarters[i + 1], [*range(2 * QUARTER)]) for i in (0, 2))
             return _shuffle(builder, first, second, [*range(LANES)])
         low, high = constant(LOWEST), constant(HIGHEST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from functools import partial
 from itertools import pairwise
 
@@ -311,3 +312,30 @@ def test_what_does_not_fit_is_refused(name, change, words) -> None:  # type: ign
     tensors[name] = change(tensors[name])
     with pytest.raises(ValueError, match=words):
         scan(*tensors)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="elsewhere numbers too small to be normal are kept")
+def test_what_decays_is_never_too_small_to_be_normal() -> None:
+    """One event, and one output that is asked for 200 events later: states and gradients decay all the way."""
+    tokens, least = 200, float(np.finfo(np.float32).tiny)
+
+    def outcome(scan) -> list[torch.Tensor]:  # type: ignore[no-untyped-def]
+        u = torch.zeros(tokens, 64)
+        u[0] = 1
+        given = [
+            u,
+            torch.full((tokens, 64), 0.5),
+            torch.full((64, 2), -1.0),
+            torch.ones(tokens, 2),
+            torch.ones(tokens, 2),
+        ]
+        for x in given:
+            x.requires_grad_()
+        y = scan(*given, None, None, torch.tensor([0, tokens]))
+        return [y.detach(), *torch.autograd.grad(y[-1].sum(), given)]
+
+    ours, theirs = outcome(scan), outcome(scan_reference)
+    assert any(bool(((x != 0) & (x.abs() < least)).any()) for x in theirs)
+    for mine, other in zip(ours, theirs, strict=True):
+        assert not bool(((mine != 0) & (mine.abs() < least)).any())
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=least * tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from itertools import pairwise
 
 import numpy as np
@@ -82,3 +83,24 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="fit together"):
         ssd(x, decay, B.expand(-1, 2, -1), C.expand(-1, 2, -1), cu)
     assert ssd(x[:0], decay[:0], B[:0], C[:0], torch.tensor([0, 0], dtype=torch.int32)).shape == (0, 3, 4)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="elsewhere numbers too small to be normal are kept")
+def test_what_decays_is_never_too_small_to_be_normal() -> None:
+    """One event, and one output that is asked for 200 events later: states and gradients decay all the way."""
+    tokens, least = 200, float(np.finfo(np.float32).tiny)
+
+    def outcome(scan) -> list[torch.Tensor]:  # type: ignore[no-untyped-def]
+        x = torch.zeros(tokens, 1, 64)
+        x[0] = 1
+        given = [x, torch.full((tokens, 1), -0.5), torch.ones(tokens, 1, 2), torch.ones(tokens, 1, 2)]
+        for one in given:
+            one.requires_grad_()
+        y = scan(*given, torch.tensor([0, tokens]))
+        return [y.detach(), *torch.autograd.grad(y[-1].sum(), given)]
+
+    ours, theirs = outcome(ssd), outcome(ssd_reference)
+    assert any(bool(((x != 0) & (x.abs() < least)).any()) for x in theirs)
+    for mine, other in zip(ours, theirs, strict=True):
+        assert not bool(((mine != 0) & (mine.abs() < least)).any())
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=least * tokens)
