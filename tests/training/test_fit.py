@@ -13,7 +13,7 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.metrics.auc import auc
 from mdaf_core.models import layers
 from mdaf_core.models.weights import load_model
-from mdaf_core.runs import tracking
+from mdaf_core.runs import progress, tracking
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.fit import Cancelled, train
@@ -53,6 +53,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     few: PreparedDataset, stop_after: int, large: int, average: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layers, "LARGE_TABLE", large)  # 0: tables whose untouched rows take their steps later
+    monkeypatch.setattr(progress, "REPORT_EVERY", 0)  # an epoch is over before half a second is
     config = fast("mdaf-full", "training.max_epochs=4", f"training.weight_average={average}", BRIEF)
     whole = train(config, few, seed=3)
 

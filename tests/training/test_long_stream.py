@@ -15,7 +15,7 @@ from mdaf_core.data.batches.stream import GRID, StreamLoader
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.models.registry import build_model
 from mdaf_core.models.weights import load_model
-from mdaf_core.runs import tracking
+from mdaf_core.runs import progress, tracking
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.runs.progress import Cancelled
 from mdaf_core.training.fit import train
@@ -102,7 +102,8 @@ def test_nothing_later_than_a_row_reaches_it_in_a_long_log(long_logs):
     assert later.any() and model(batch).logit_B[0].item() == before
 
 
-def test_a_stream_of_long_logs_goes_on_where_it_was_interrupted(home, long_logs):
+def test_a_stream_of_long_logs_goes_on_where_it_was_interrupted(home, long_logs, monkeypatch):
+    monkeypatch.setattr(progress, "REPORT_EVERY", 0)  # an epoch may be over before half a second is
     shutil.copytree(long_logs.path, home / "datasets" / "long")
     dataset = PreparedDataset.open("long")
     few = "training.max_epochs=2", "training.max_history=1000", "training.stream_block=16", "model.blocks=1"
