@@ -78,7 +78,7 @@ def test_killed_resumed_cancelled(served):
     expected = tracking.list_runs("whole")[0].result
     assert expected.provenance["job"] == whole and expected.provenance["acknowledged"] == ["x"]
 
-    wait_for(lambda: in_epoch(broken, 3))
+    wait_for(lambda: in_epoch(broken, 2))
     os.kill(store.get_job(broken).pid, signal.SIGKILL)
     wait_for(lambda: ended(broken))
     assert "signal 9" in store.get_job(broken).reason
@@ -86,7 +86,7 @@ def test_killed_resumed_cancelled(served):
     (run,) = tracking.list_runs("broken")
     assert (run.state, run.run_id) == ("failed", store.get_job(broken).run_id)
     assert "signal 9" in run.reason
-    assert len(run.epochs) >= 2
+    assert len(run.epochs) >= 1
 
     api.resume(broken)
     wait_for(lambda: ended(broken))
