@@ -88,7 +88,7 @@ def is_drawn(path: str) -> bool:
 
 def links(scripts: Path) -> bytes:
     """Tags by which a page of charts and tables asks for their scripts, and what those import, before its own run:
-    while the server has nothing else to do.
+    while the server has nothing else to do, and after what the page needs to begin.
 
     Args:
         scripts: Streamlit's folder of them.
@@ -108,5 +108,5 @@ def links(scripts: Path) -> bytes:
         for _, script, kind in LAZY.findall((scripts / name).read_bytes()):
             if kind in KINDS:
                 follow(script.decode())
-    tag = '<link rel="modulepreload" crossorigin href="./static/js/%s">'
+    tag = '<link rel="modulepreload" fetchpriority="low" crossorigin href="./static/js/%s">'
     return "".join(tag % name for name in list(found)[len(there) :]).encode()

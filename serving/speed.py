@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from serving import back, drawing
+from serving import back, drawing, found
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -55,14 +55,16 @@ class StaticFiles:
             for message in self.read[path]:
                 await send(message)
             return
-        if asked and drawing.is_drawn(path):
+        if asked and found.is_page(path):
             plain = [(name, value) for name, value in scope.get("headers", ()) if name != b"accept-encoding"]
-            scope, send = {**scope, "headers": plain}, _with(self.links, send)
+            scope = {**scope, "headers": plain}
+            links = self.links if drawing.is_drawn(path) else b""
+            send = _with(await found.script(self.app, scope) + links, send)
         await self.app(scope, receive, send)
 
 
-def _with(links: bytes, send: Send) -> Send:
-    """Sends what it is given, a page (not compressed) with `links` at the end of its head."""
+def _with(more: bytes, send: Send) -> Send:
+    """Sends what it is given, a page (not compressed) with `more` at the end of its head."""
     start: dict[str, Any] = {}
     parts: list[bytes] = []
 
@@ -77,7 +79,7 @@ def _with(links: bytes, send: Send) -> Send:
         parts.append(message.get("body", b""))
         if message.get("more_body"):
             return
-        body = b"".join(parts).replace(b"</head>", links + b"</head>", 1)
+        body = b"".join(parts).replace(b"</head>", more + b"</head>", 1)
         length = [(name, b"%d" % len(body) if name == b"content-length" else value) for name, value in start["headers"]]
         await send(start | {"headers": length})
         await send({"type": "http.response.body", "body": body})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import importlib
+import json
 import re
 import socket
 import tomllib
@@ -20,7 +21,7 @@ from streamlit.runtime.state import SafeSessionState, SessionState
 
 import app
 import serving
-from serving import asked, back, drawing, hosts, login, speed
+from serving import asked, back, drawing, found, hosts, login, speed
 from serving import whole as wholes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,11 +69,22 @@ def test_one_place_is_changed_so_that_back_is_one_page() -> None:
     assert back.patched(back.THEIRS * 2) == back.THEIRS * 2
 
 
-def _page(path: str, method: str = "GET") -> tuple[dict[bytes, bytes], bytes]:
+ALLOWED = {"allowedOrigins": ["https://a.b", "</script>"], "useExternalAuthToken": False, "metricsUrl": ""}
+
+
+def _page(path: str, method: str = "GET", allowed: Any = ALLOWED) -> tuple[dict[bytes, bytes], bytes]:
     """Headers and body of an answer to a browser that takes compressed ones, of a server that compresses."""
     sent: list[dict[str, Any]] = []
 
     async def streamlits(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"].endswith("/host-config"):
+            assert scope["path"] == path.rpartition("/")[0] + "/_stcore/host-config" and not scope["query_string"]
+            assert (await receive())["body"] == b""
+            body = json.dumps(allowed).encode()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": body[:9], "more_body": True})
+            await send({"type": "http.response.body", "body": body[9:]})
+            return
         compressed = b"accept-encoding" in dict(scope["headers"])
         headers = [(b"content-type", b"text/html"), (b"content-length", b"24")]
         start = headers + [(b"content-encoding", b"gzip")] * compressed
@@ -84,6 +96,7 @@ def _page(path: str, method: str = "GET") -> tuple[dict[bytes, bytes], bytes]:
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": path, "headers": [(b"accept-encoding", b"gzip")]}
+    scope["query_string"] = b"study=a"
     asyncio.run(speed.StaticFiles(streamlits)(scope, None, send))  # type: ignore[arg-type]
     return dict(sent[0]["headers"]), b"".join(message.get("body", b"") for message in sent[1:])
 
@@ -91,7 +104,7 @@ def _page(path: str, method: str = "GET") -> tuple[dict[bytes, bytes], bytes]:
 def test_a_page_of_charts_names_what_it_needs_in_its_head() -> None:
     headers, body = _page("/compare")
     named = re.findall(rb'href="\./(static/js/[^"]+)"', body)
-    assert body.startswith(b"<head><link") and body.endswith(b"</head>\nand more..")
+    assert body.startswith(b"<head><script>") and body.endswith(b"></head>\nand more..") and b"</script><link" in body
     assert int(headers[b"content-length"]) == len(body) and b"content-encoding" not in headers
     assert len(set(named)) == len(named) and all((STATIC / name.decode()).exists() for name in named)
     assert {b"ArrowVegaLiteChart", b"DataFrame", b"embed"} <= {name.split(b"/")[-1].split(b".")[0] for name in named}
@@ -99,10 +112,37 @@ def test_a_page_of_charts_names_what_it_needs_in_its_head() -> None:
     assert not {name.encode() for name in first} & set(named)
 
 
-def test_other_pages_are_as_they_were() -> None:
-    for request in (("/launch", "GET"), ("/compare", "HEAD")):
+def test_what_is_no_page_is_as_it_was() -> None:
+    for request in (("/launch/x", "GET"), ("/launch/", "GET"), ("/media/a.html", "GET"), ("/compare", "HEAD")):
         headers, body = _page(*request)
         assert body == b"<head></head>\nand more.." and headers[b"content-encoding"] == b"gzip"
+
+
+def _told(body: bytes) -> dict[str, Any] | None:
+    """What a page says that the server allows."""
+    start, end = b"<script>window.__streamlit={BACKEND_BASE_URL:new URL(`.`,location.href).href", b"}</script>"
+    said = body.removeprefix(b"<head>" + start).partition(end)[0]
+    assert body.startswith(b"<head>" + start) and body.count(b"</script>") == 1 and body.count(end) == 1
+    return json.loads(said.removeprefix(b",HOST_CONFIG:")) if said else None  # type: ignore[no-any-return]
+
+
+def test_a_page_says_where_its_server_is_and_what_it_allows(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    for path in ("/", "/launch", "/run"):
+        assert _told(_page(path)[1]) == ALLOWED
+    for other in ([], "x", {}, ALLOWED | {"allowedOrigins": []}, ALLOWED | {"useExternalAuthToken": "no"}):
+        assert _told(_page("/launch", allowed=other)[1]) is None
+    monkeypatch.setattr(login, "is_on", lambda: False)
+    monkeypatch.setattr(found.config, "get_option", {"server.baseUrlPath": "/of a/lab/"}.get)
+    asked_for = ("/of a/lab/", "/of a/lab/run", "/", "/run", "/of a/lab/x/y", "/of a/lab/_stcore/health")
+    assert [path for path in asked_for if found.is_page(path)] == ["/of a/lab/", "/of a/lab/run"]
+    assert _told(_page("/of a/lab/run")[1]) == ALLOWED
+    monkeypatch.setattr(login, "is_on", lambda: True)  # its browsers look for the server first: that sets a cookie
+    assert _told(_page("/of a/lab/run")[1]) is None
+
+
+def test_streamlits_browser_half_reads_what_a_page_says() -> None:
+    script = next((STATIC / "static" / "js").glob("index.*.js")).read_text("utf-8")
+    assert all(name in script for name in ("window.__streamlit", ".BACKEND_BASE_URL", ".HOST_CONFIG", *found.NEEDED))
 
 
 def test_what_pages_are_made_of_is_fetched_before_it_is_drawn() -> None:

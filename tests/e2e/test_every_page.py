@@ -20,7 +20,6 @@ pytestmark = pytest.mark.e2e
 
 # What the browser's console may say, and why.
 QUIET = {
-    "404 (Not Found)": "of a link straight to a page, Streamlit looks for its server below that page first",
     'Dropping "fit-y" because spec has discrete height': "Vega-Lite says so of charts that ask for the width alone",
 }
 
