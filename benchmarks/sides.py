@@ -17,7 +17,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from statistics import median
@@ -40,10 +42,11 @@ def serve(preset: str, definition: str, data: str, threads: int, steps: int, opt
     torch.manual_seed(0)
     model = side.build_model(config.model, dataset.meta.features())
     optimizer = side.build_optimizer(model, training)
+    products: Callable[[], Any] = nullcontext
     if getattr(training, "precision", "float32") != "float32" and not options["evaluate"]:
-        from mdaf_core.ops.products import set_products
+        from mdaf_core.ops.products import products_of
 
-        set_products(training.precision)
+        products = partial(products_of, training.precision)
 
     def batches() -> Iterator[Any]:
         """Batches without end, as this version makes them."""
@@ -76,9 +79,10 @@ def serve(preset: str, definition: str, data: str, threads: int, steps: int, opt
 
     def turn() -> int:
         rows = 0
-        for batch in islice(endless, steps) if options["whole"] else gathered:
-            step(batch)
-            rows += len(batch)
+        with products():
+            for batch in islice(endless, steps) if options["whole"] else gathered:
+                step(batch)
+                rows += len(batch)
         return rows
 
     turn()

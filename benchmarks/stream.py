@@ -20,7 +20,7 @@ from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.models.base import smooth_targets
 from mdaf_core.models.registry import build_model
-from mdaf_core.ops.products import set_products
+from mdaf_core.ops.products import products_of
 from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.batches import loader_for
@@ -58,8 +58,8 @@ class Trial:
         """One batch, made and used."""
         start = time.perf_counter()
         batch = next(self.batches[what])
-        set_products(self.training.precision if what == "training" else "float32")
-        self.step(batch) if what == "training" else self.ask(batch)
+        with products_of(self.training.precision if what == "training" else "float32"):
+            self.step(batch) if what == "training" else self.ask(batch)
         self.times[what].append((time.perf_counter() - start) / len(batch) * 1e6)
         if what == "training":
             self.events.append(float(batch.cu_seqlens[-1]) / len(batch))

@@ -256,9 +256,9 @@ def build_model(config: ModelSettings, features: FeatureSpec) -> CTRModel:
             f"{', '.join(without)}, or prepare the data with a user and a time column."
         )
     from mdaf_core.models.base import CTRModel, GatedModel
-    from mdaf_core.ops.products import set_products
+    from mdaf_core.ops.products import float32_products
 
-    set_products("float32")
+    float32_products()
     model = config.declared("network")(config, features)
     wanted = GatedModel if config.gated else CTRModel
     if not isinstance(model, wanted):

@@ -22,7 +22,7 @@ from mdaf_core.models.registry import plugins_of, require_known
 from mdaf_core.models.summary import count_parameters
 from mdaf_core.models.weights import load_model
 from mdaf_core.ops.kernels import set_threads, threads_in_use
-from mdaf_core.ops.products import library, rounds
+from mdaf_core.ops.products import converts, library, rounds
 from mdaf_core.plugins import PluginError, blame, kept
 from mdaf_core.runs import provenance as origin
 from mdaf_core.runs import tracking
@@ -75,7 +75,7 @@ def train(
     require_memory(config, dataset)
     threads = set_threads(get_settings().job_threads)
     keep_freed_memory()
-    facts = origin.describe(device_name(), scan_name(), library(device_name()), threads) | {
+    facts = origin.describe(device_name(), scan_name(), library(device_name(), config.training.precision), threads) | {
         "dataset": {"name": meta.name, "fingerprint": meta.fingerprint, "versions": meta.versions},
         "seed": seed,
         **(provenance or {}),
@@ -274,9 +274,9 @@ def _gate_summary(dataset: PreparedDataset, columns: dict[str, np.ndarray]) -> d
 def require_products(precision: str, device: str) -> None:
     """Raise a StudioError if training on this device cannot have products of this precision, with the reason.
 
-    Where it can, factors are rounded to 8 significant bits as a product begins; its sums, and everything else (weights,
-    optimiser, scan, normalisation, loss), stay float32. Evaluation is float32 throughout: a prediction does not depend
-    on how training was made faster.
+    Where it can, factors are rounded to 8 significant bits as a product begins, and without AMX its results as well;
+    everything else (weights, optimiser, scan, normalisation, loss) stays float32. Evaluation is float32 throughout: a
+    prediction does not depend on how training was made faster.
     """
     if precision == "float32":
         return
@@ -285,8 +285,8 @@ def require_products(precision: str, device: str) -> None:
             f"training.precision={precision} is for training on the CPU, and this run would train on {device}. "
             "Use training.precision=float32."
         )
-    if not rounds():
+    if not (rounds() or converts()):
         raise StudioError(
-            "training.precision=bf16 needs a processor on which torch rounds the factors of a product to bfloat16 (one "
-            "with AMX); on this one it leaves them float32. Use training.precision=float32."
+            "training.precision=bf16 needs a processor that multiplies bfloat16 (AMX or AVX-512 BF16), and this one "
+            "does not. Use training.precision=float32."
         )

@@ -13,7 +13,6 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.models.co_occurrence import count
 from mdaf_core.models.registry import build_model
 from mdaf_core.models.weights import save_weights
-from mdaf_core.ops.products import products_as_before
 from mdaf_core.ops.selective_scan import implementation
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.results import EpochMetrics
@@ -52,10 +51,9 @@ def train_neural(config: RunConfig, dataset: PreparedDataset, seed: int, directo
     if epochs and not stop_reason(epochs, config.training):
         _go_on(trainer, directory / CHECKPOINT)
     _repeat_exactly()
-    with products_as_before():
-        while len(epochs) < config.training.max_epochs and not (epochs and stop_reason(epochs, config.training)):
-            trainer.train_epoch()
-            _keep(trainer, directory)
+    while len(epochs) < config.training.max_epochs and not (epochs and stop_reason(epochs, config.training)):
+        trainer.train_epoch()
+        _keep(trainer, directory)
     return trainer.cpu()
 
 

@@ -16,7 +16,7 @@ from mdaf_core.metrics.auc import auc
 from mdaf_core.metrics.log_loss import log_loss as exact_log_loss
 from mdaf_core.metrics.values import Undefined
 from mdaf_core.models.base import CTRModel, GatedModel, Output, smooth_targets
-from mdaf_core.ops.products import set_products
+from mdaf_core.ops.products import products_of
 from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.progress import Monitor, Progress
 from mdaf_core.runs.results import EpochMetrics
@@ -173,10 +173,10 @@ class Trainer(nn.Module):
     def train_epoch(self) -> None:
         """Train for one more epoch, validate, and tell `on_epoch`."""
         self._start()
-        for index, batch in enumerate(self._training_rows()):
-            self._step(index, batch.to(self.device))
+        with products_of(self.config.precision):
+            for index, batch in enumerate(self._training_rows()):
+                self._step(index, batch.to(self.device))
         trained = time.perf_counter()
-        set_products("float32")
         self.optimizer.finish()
         modes = {module: module.training for module in self.modules()}  # a network may keep parts from training
         self.eval()
@@ -194,7 +194,6 @@ class Trainer(nn.Module):
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.current, self.config) * group.get("rate", 1.0)
         self.model.unknown_rate, self.model.rare_rates = self.config.unknown_rate, self.rare_rates
-        set_products(self.config.precision)
         self._online, self._losses, self._norms = _Scores(), 0.0, 0.0
         self._begun = time.perf_counter()
 

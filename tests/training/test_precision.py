@@ -17,36 +17,36 @@ from mdaf_core.training.batches import EVENTS, loader_for
 from mdaf_core.training.fit import require_products, train
 from mdaf_core.training.trainer import Trainer
 
-needs_products = pytest.mark.skipif(not library.rounds(), reason="this processor has no bfloat16 products")
+needs_products = pytest.mark.skipif(
+    not (library.rounds() or library.converts()), reason="this processor has no bfloat16 products"
+)
 BF16 = {"training.precision": "bf16", "training.max_epochs": 1, "training.batch_size": 1024}
-
-
-def products() -> str:
-    return str(torch.backends.mkldnn.matmul.fp32_precision)
 
 
 @needs_products
 def test_a_run_trains_with_them_evaluates_without_and_leaves_none_behind(tiny, monkeypatch):
-    before, seen = products(), {"training": set(), "validation": set()}
+    seen: dict[str, set[bool]] = {"training": set(), "validation": set()}
     for part, name in {"training": "_step", "validation": "_validate"}.items():
         does = getattr(Trainer, name)
         monkeypatch.setattr(
-            Trainer, name, lambda self, *a, part=part, does=does: (seen[part].add(products()), does(self, *a))[1]
+            Trainer, name, lambda self, *a, part=part, does=does: (seen[part].add(library.rounded()), does(self, *a))[1]
         )
     config = get_preset("mdaf-sequential").with_overrides(
         BF16 | {"training.history_encoding": "stream", "model.blocks": 1}
     )
     one, two = (train(config, tiny, seed=3) for _ in range(2))
-    assert seen == {"training": {"bf16"}, "validation": {"ieee"}} and products() == before
+    assert seen == {"training": {True}, "validation": {False}} and not library.rounded()
     assert one.test == two.test and one.epochs[0].train_loss == two.epochs[0].train_loss
     single = train(config.with_overrides({"training.precision": "float32"}), tiny, seed=3)
     assert single.epochs[0].train_loss == pytest.approx(one.epochs[0].train_loss, rel=1e-2)
     assert single.epochs[0].train_loss != one.epochs[0].train_loss
+    assert one.provenance["products"].startswith("oneDNN, bf16 factors")
 
 
 def test_a_processor_without_them_is_told(tiny, monkeypatch):
-    monkeypatch.setattr("mdaf_core.training.fit.rounds", lambda: False)
-    with pytest.raises(StudioError, match=r"leaves them float32.*Use training.precision=float32"):
+    for name in ("rounds", "converts"):
+        monkeypatch.setattr(f"mdaf_core.training.fit.{name}", lambda: False)
+    with pytest.raises(StudioError, match=r"multiplies bfloat16.*Use training.precision=float32"):
         train(get_preset("lr").with_overrides(BF16), tiny, seed=1)
     require_products("float32", "cpu")
 
