@@ -82,8 +82,8 @@ class TrainingConfig(BaseModel):
     )
     precision: Literal["float32", "bf16"] = Field(
         "float32",
-        description="Matrix products of training steps: float32, or bfloat16 factors with float32 sums (bf16), where "
-        "the processor has such products. All else, evaluation too, is float32.",
+        description="Matrix products of training steps: float32, or of bfloat16 factors (bf16), where the processor "
+        "multiplies those (AMX, AVX-512 BF16). All else, evaluation too, is float32.",
     )
     max_history: int = Field(
         MAX_HISTORY, ge=1, le=LONGEST_HISTORY, description="Newest events kept of each history; 'all' is 10,000."
