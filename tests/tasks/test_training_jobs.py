@@ -21,7 +21,7 @@ from mdaf_core.tasks import prepare
 from tests.waiting import traces, wait_until
 
 # Small steps make epochs long enough to be hit in the middle of.
-CONFIG = get_preset("lr").with_overrides({"training.batch_size": 16, "training.max_epochs": 4, "training.patience": 4})
+CONFIG = get_preset("lr").with_overrides({"training.batch_size": 8, "training.max_epochs": 4, "training.patience": 4})
 
 
 def wait_for(condition: Callable[[], object]) -> None:
