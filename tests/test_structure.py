@@ -70,7 +70,7 @@ TESTED_IN = {
     "studies/test_across.py": "pages: beside compare_across compare_results",
     "tasks/test_training_jobs.py": "mdaf_core.tasks: __main__ follow train",
     "testing": "mdaf_core.cli: check_model mdaf_core.testing: base capabilities configuration data elsewhere "
-    "examination learning padding places repeats rows subject trees",
+    "everywhere examination ids learning padding places repeats rows subject trees",
     "training/test_fit.py": "mdaf_core.training: draws neural",
 }
 

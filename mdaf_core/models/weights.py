@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from mdaf_core.base.files import new_file, reading
 from mdaf_core.data.store.schema import FeatureSpec
@@ -15,9 +15,16 @@ from mdaf_core.plugins import kept
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write a model's weights aside, then put them in place."""
+    """Write a model's weights aside, then put them in place; what two names share is written twice."""
+    weights: dict[str, Tensor] = {}
+    held = set()
+    for name, tensor in model.state_dict().items():
+        plain = tensor.detach().cpu().contiguous()
+        place = plain.untyped_storage().data_ptr()
+        weights[name] = plain.clone() if place in held else plain
+        held.add(place)
     with new_file(path) as aside:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, aside)
+        save_file(weights, aside)
 
 
 def load_model(config: ModelSettings, features: FeatureSpec, weights: Path, device: str = "cpu") -> CTRModel:

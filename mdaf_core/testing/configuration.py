@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 from pydantic import ValidationError
+from torch.nn.parameter import UninitializedParameter
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.data.batches.loader import Batch
-from mdaf_core.data.store.schema import UNKNOWN
+from mdaf_core.data.store.schema import UNKNOWN, FeatureSpec
 from mdaf_core.models.registry import build_model
 from mdaf_core.testing.base import Note, check
 from mdaf_core.testing.data import LAYOUTS, GeneratedData, clone, take, without_histories
+from mdaf_core.testing.everywhere import changed_everywhere, process_wide
 from mdaf_core.testing.settings import choices, ends, limits, unlimited_below, with_setting
-from mdaf_core.testing.subject import Subject, answer, require_output, step_loss
+from mdaf_core.testing.subject import TRAINING, Subject, answer, require_output, step_loss
+from mdaf_core.training.optimizer import build_optimizer
 
 HUGE = 710.0
 """The largest that the preparation makes of a number: the logarithm of the largest there is (standardised: 10)."""
@@ -23,17 +27,50 @@ HUGE = 710.0
 
 @check("builds", "It is built, predicts and takes a step of training.")
 def builds(subject: Subject) -> Iterable[str]:
-    """With its default settings, on the generated data: what nothing else can be examined without."""
+    """With its default settings, on the generated data: what nothing else can be examined without. Neither building nor
+    asking changes the settings, the data's fields or what holds for the whole process."""
+    everywhere, config = process_wide(), subject.config.model_dump()
     try:
-        model = subject.build()
+        features = subject.features
+        given = copy.deepcopy(features)
+        model = subject.build(features=features)
+        yield from _left_changed(subject, config, given, features)
+        lazy = [name for name, p in model.named_parameters() if isinstance(p, UninitializedParameter)]
+        if lazy:
+            yield f"{lazy[0]} is made by the first batch (a Lazy module): make it in __init__, from the features."
+            return
         answer(model.eval(), subject.batch())
-        loss = step_loss(model.train(), subject.batch("train"))
+        if changed := changed_everywhere(everywhere):  # told before what else fails for it
+            yield from changed
+            return
+        optimizer = build_optimizer(model.train(), TRAINING)
+        loss = step_loss(model, subject.batch("train"))
+        if not isinstance(loss, torch.Tensor):
+            yield f"{type(model).__name__}.loss returns a {type(loss).__name__}: return a tensor of one number."
+            return
+        if loss.requires_grad and not loss.dim():  # else `loss` says what is wrong with it
+            loss.backward()
+            optimizer.step()
     except Exception as error:
         yield f"The model does not run. {subject.said(error)}"
         return
-    if not isinstance(loss, torch.Tensor):
-        yield f"{type(model).__name__}.loss returns a {type(loss).__name__}: return a tensor of one number."
-        return
+    yield from changed_everywhere(everywhere)
+
+
+def _left_changed(subject: Subject, config: dict[str, Any], given: FeatureSpec, features: FeatureSpec) -> Iterable[str]:
+    name = type(subject.config).__name__
+    now = subject.config.model_dump()
+    different = [setting for setting in config if now.get(setting) != config[setting]]
+    if different:
+        yield (
+            f"Building the model changes {', '.join(different)} of its {name}: the run would be stored with other "
+            "settings than it was given. Keep what is computed in attributes of the network."
+        )
+    if features != given:
+        yield (
+            "Building the model changes the features that it is given, which others read too: work on a copy "
+            "(dict(features.categorical))."
+        )
 
 
 @check("settings", "Every setting is described, and its limits hold.", kinds="both")
@@ -125,6 +162,11 @@ def inputs(subject: Subject) -> Iterable[str]:
         filled = [row for row, length in enumerate(rows.lengths_B.tolist()) if length]
         cases |= {"with empty histories alone": empty, "of one row with an empty history": take(empty, [0]),
                   "with full histories alone": take(rows, filled)}  # fmt: skip
+    kind = answer(model, rows).logit_B.dtype
+    if torch.finfo(kind).bits < 32:
+        yield f"Output.logit_B is {kind}: rows tie that the model tells apart. Return float32 (logit_B.float())."
+    elif kind != torch.float32:
+        yield Note(f"Output.logit_B is {kind}: what is more than float32 costs memory and is rounded anyway.")
     for words, given in cases.items():
         for training in (False, True) if len(given) > 1 else (False,):
             try:

@@ -10,8 +10,9 @@ import torch
 from mdaf_core.models.base import ModelSettings
 from mdaf_core.ops.kernels import set_threads
 from mdaf_core.plugins import Plugin, using
-from mdaf_core.testing import capabilities, configuration, cost, learning, padding, repeats, rows, trees  # noqa: F401
+from mdaf_core.testing import capabilities, configuration, cost, ids, learning, padding, repeats, rows, trees  # noqa: F401
 from mdaf_core.testing.base import CHECKS, Check, NotApplicable, Note
+from mdaf_core.testing.everywhere import process_wide, put_back
 from mdaf_core.testing.report import ORDER, Examination, Finding
 from mdaf_core.testing.subject import Subject
 
@@ -66,6 +67,7 @@ def checks_of(config: ModelSettings, only: Iterable[str] | None = None) -> list[
 def _look(check: Check, subject: Subject) -> Finding:
     start = time.perf_counter()
     notes: list[str] = []
+    everywhere = process_wide()
     try:
         said = list(check.look(subject))
         sentences, notes = [[one for one in said if isinstance(one, Note) is note] for note in (False, True)]
@@ -74,6 +76,8 @@ def _look(check: Check, subject: Subject) -> Finding:
         sentences, state = [str(why)], "not applicable"
     except Exception as error:  # in the examined model: whatever it raises is a finding
         sentences, state = [f"The model fails in this check. {subject.said(error)}"], "fail"
+    finally:
+        put_back(everywhere)
     seconds = time.perf_counter() - start
     return Finding(check=check.name, title=check.title, state=state, sentences=sentences, notes=notes, seconds=seconds)
 

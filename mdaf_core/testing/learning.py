@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mdaf_core.data.batches.loader import Batch
 from mdaf_core.models.base import CTRModel, Output
 from mdaf_core.models.layers import NumericVectors
 from mdaf_core.testing.base import check
+from mdaf_core.testing.data import take
 from mdaf_core.testing.settings import choices, with_setting
-from mdaf_core.testing.subject import Subject, Trained, python_randomness, require_output
+from mdaf_core.testing.subject import Subject, Trained, ask, python_randomness, require_output
 
 _LOSS_LIKE = re.compile(r"loss|criterion|objective|penalt|regulari[sz]", re.IGNORECASE)
 _OF_A_TRAINER = frozenset({"training_step", "validation_step", "test_step", "configure_optimizers", "backward",
@@ -119,7 +121,7 @@ def _parameter(name: str, model: nn.Module) -> str:
 def _place_of(tensor: Tensor, subject: Subject) -> str:
     """Where a tensor lies that is no parameter, by its shape in a model of the same kind."""
     shape = tuple(tensor.shape)
-    for place, value in _plain_attributes(subject.build()):
+    for place, value in plain_attributes(subject.build()):
         inside = value.parameters() if isinstance(value, nn.Module) else [value] if isinstance(value, Tensor) else []
         if any(tuple(t.shape) == shape for t in inside):
             return place
@@ -130,12 +132,12 @@ def _hidden_modules(model: nn.Module) -> list[str]:
     own = {id(m) for m in model.modules()}
     return [
         place
-        for place, value in _plain_attributes(model)
+        for place, value in plain_attributes(model)
         if isinstance(value, nn.Module) and id(value) not in own and any(True for _ in value.parameters())
     ]
 
 
-def _plain_attributes(model: nn.Module) -> Iterator[tuple[str, Any]]:
+def plain_attributes(model: nn.Module) -> Iterator[tuple[str, Any]]:
     """Modules and tensors in plain attributes, lists and dictionaries of a model's modules, and where they are."""
     for name, module in model.named_modules():
         for key, value in vars(module).items():
@@ -201,6 +203,69 @@ def loss(subject: Subject) -> Iterable[str]:
             )
     if learns and _value(model, output, target_B) == _value(model, output, 1 - target_B):
         yield f"{written} does not depend on target_B: the labels do not enter the training."
+        return
+    gradient = dict(zip(leaves, grads, strict=True))["logit_B"]
+    if gradient is not None and "logit_B" in learns:
+        for label, words in ((0, "without a click"), (1, "with a click")):
+            if not bool(gradient[batch.label_B == label].any()):
+                yield f"{written} is flat for every row {words}: nothing is learned from those rows."
+    yield from _directions(model, output, target_B, batch.label_B, written)
+    if _sums_rows(subject, batch):
+        yield (
+            f"{written} is a sum over the rows: in a batch twice as large every row moves the weights as far, so the "
+            "size of the batch sets the step, and gradient_clip cuts every one of them. Return the mean."
+        )
+    if _probabilities(subject):
+        yield (
+            "Output.logit_B is in [0, 1] whatever the weights are: it seems to be a probability, and is taken for its "
+            "log-odds everywhere. Return the value before the sigmoid."
+        )
+
+
+def _directions(model: CTRModel, output: Output, target_B: Tensor, label_B: Tensor, written: str) -> Iterator[str]:
+    """Whether the loss is smaller where logits agree with the labels, and goes on from the labels to smoothed ones."""
+    right_B = 3.0 * (2 * label_B - 1)
+    agree, contradict = (_value(model, _with(output, {"logit_B": z_B}), target_B) for z_B in (right_B, -right_B))
+    if agree > contradict:
+        yield (
+            f"{written} is larger where logits agree with the labels ({agree:.3g}) than where they contradict them "
+            f"({contradict:.3g}): it teaches the opposite. Look at its sign and at target_B."
+        )
+    exact, near = (_value(model, output, t_B) for t_B in (label_B, label_B + 1e-6 * (1 - 2 * label_B)))
+    if abs(exact - near) > 1e-3 * max(abs(exact), abs(near)):
+        yield (
+            f"{written} asks whether a target is exactly 0 or 1 (for labels {exact:.4g}, a millionth beside them "
+            f"{near:.4g}): targets are smoothed (training.label_smoothing) and never are. Compare with one half."
+        )
+
+
+def _sums_rows(subject: Subject, batch: Batch) -> bool:
+    """Whether a row's gradient is as large in a batch that holds every row twice: of a mean it is half of that."""
+    sizes = []
+    for times in (1, 2):
+        model = subject.restored().train()
+        torch.manual_seed(0)
+        output = model(take(batch, list(range(len(batch))) * times))
+        logit_B = output.logit_B.detach().requires_grad_()
+        value = model.loss(_with(output, {"logit_B": logit_B}), 0.9 * batch.label_B.repeat(times) + 0.05)
+        (gradient,) = torch.autograd.grad(value, [logit_B], allow_unused=True)
+        sizes.append(0.0 if gradient is None else float(gradient.abs().mean()))
+    return sizes[1] > 0.85 * sizes[0] > 0
+
+
+def _probabilities(subject: Subject) -> bool:
+    """Whether all logits lie in [0, 1] though weights are moved far, again and again."""
+    rows, model = subject.batch(), subject.restored()
+    for number in range(8):
+        logit_B = ask(model, rows)
+        if not bool(((logit_B >= 0) & (logit_B <= 1)).all()):
+            return False
+        draw = torch.Generator().manual_seed(number)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.is_floating_point():
+                    parameter.add_(torch.randn(parameter.shape, generator=draw))
+    return True
 
 
 def _leaves(output: Output) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mdaf_core.base.errors import StudioError
 from mdaf_core.base.process import environment, module_command
@@ -26,8 +27,9 @@ from mdaf_core.models.weights import load_model, save_weights
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.progress import Cancelled, Monitor, Progress
 from mdaf_core.runs.results import EpochMetrics
-from mdaf_core.testing.base import check, largest_difference
+from mdaf_core.testing.base import Note, check, largest_difference
 from mdaf_core.testing.data import clone, others_replaced, without_histories
+from mdaf_core.testing.learning import plain_attributes
 from mdaf_core.testing.subject import TRAINING, Subject, ask, python_randomness, step_loss
 
 SEEDED = "Draw from torch's global generator (torch.rand, nn.Dropout), which the run's seed sets, and only in training."
@@ -80,9 +82,29 @@ def state(subject: Subject) -> Iterable[str]:
                 f"of a batch.{where}"
             )
     model = subject.restored().train()
-    for _ in range(2):
+    before_steps, sizes, graphs = _modes(model), [_sizes(model)], [_graphs(model)]
+    for _ in range(4):
         torch.manual_seed(0)
         step_loss(model, subject.batch("train"))
+        sizes.append(_sizes(model))
+        graphs.append(_graphs(model))
+    for name, counts in [] if found else _growing(sizes):
+        found.append(
+            f"{name} grows with every batch of training ({counts[0]} to {counts[-1]} entries in {len(counts) - 1} "
+            f"batches): keep nothing of a batch."
+        )
+    for name, counts in _growing(graphs):
+        found.append(
+            f"{name} keeps the graph of every batch so far ({counts[1]} to {counts[-1]} operations in "
+            f"{len(counts) - 1} batches of training): memory grows until it is gone. Keep a number (item, detach)."
+        )
+    switched = [name or "the model itself" for name, mode in _modes(model).items() if mode != before_steps[name]]
+    if switched:
+        found.append(
+            f"forward puts {switched[0]} into another mode than the trainer did: dropout and normalisation there are "
+            "from then on those of the evaluation. Leave train() and eval() to the trainer."
+        )
+        model.train()
     saved = subject.build(6)
     saved.load_state_dict(model.state_dict())
     if not found and (gap := largest_difference(ask(model.eval(), rows), ask(saved.eval(), rows))):
@@ -111,12 +133,33 @@ def _evaluation_in_training(subject: Subject, where: str) -> Iterable[str]:
         )
 
 
+def _modes(model: nn.Module) -> dict[str, bool]:
+    return {name: module.training for name, module in model.named_modules()}
+
+
+def _graphs(model: nn.Module) -> dict[str, int]:
+    """Operations that led to each tensor that a module keeps beside its parameters and buffers."""
+    found = {}
+    for place, value in plain_attributes(model):
+        waiting = [value.grad_fn] if isinstance(value, Tensor) else []
+        seen = set()
+        while waiting:
+            node = waiting.pop()
+            if node is not None and node not in seen:
+                seen.add(node)
+                waiting += [following for following, _ in node.next_functions]
+        found[place] = len(seen)
+    return found
+
+
 def _sizes(model: nn.Module) -> dict[str, int]:
     """Entries of every list, dictionary and set that a module, its class or the class's file holds."""
     found: dict[str, int] = {}
     for name, module in model.named_modules():
         held = {
-            f"{name}.{key}" if name else f"self.{key}": v for key, v in vars(module).items() if key not in _TORCHS_OWN
+            f"{name}.{key}" if name else f"self.{key}": v
+            for key, v in vars(module).items()
+            if key not in _TORCHS_OWN or key.endswith("_hooks")
         }
         for kind in type(module).__mro__:
             if kind.__module__.split(".")[0] not in ("builtins", "torch", "mdaf_core"):
@@ -214,13 +257,15 @@ def seed(subject: Subject) -> Iterable[str]:
         return subject.build(seed)
 
     def stepping(seed: int) -> Tensor:
-        torch.manual_seed(seed)
-        model = subject.restored().train()
+        model = subject.restored(seed).train()
         torch.manual_seed(seed)
         return step_loss(model, clone(rows)).detach()
 
     for words, act in (("Building the model", building), ("A training step", stepping)):
-        yield from _generators(words, act)
+        found = list(_generators(words, act))
+        yield from found
+        if found:
+            break
     with python_randomness(1):
         first, one = building(3).state_dict(), stepping(4)
     with python_randomness(2):
@@ -230,13 +275,35 @@ def seed(subject: Subject) -> Iterable[str]:
         yield f"Built twice with the same seed, {different[0]} starts otherwise: {SEEDED}"
     elif not torch.equal(one, two):
         yield f"The same step with the same seed has another loss ({float(one):.8g} and {float(two):.8g}): {SEEDED}"
+    third = dict(building(5).named_parameters())
+    for name in (n for n, tensor in third.items() if _looks_drawn(tensor) and _equal(tensor, first[n])):
+        yield Note(
+            f"Parameter {name} starts as the same numbers with every seed, and they look drawn (numpy's default_rng "
+            "with a seed of its own?): runs with other seeds then differ less than they should."
+        )
+
+
+def _looks_drawn(parameter: Tensor) -> bool:
+    """Numbers that are all different and in which no place tells its neighbour: no ones, ramps or waves."""
+    values = parameter.detach().double()
+    if values.numel() < 64 or values.unique().numel() < 0.9 * values.numel():
+        return False
+    values = (values - values.mean()) / values.std()
+    for dim in range(values.dim()):
+        if values.shape[dim] > 1:
+            products = values.narrow(dim, 1, values.shape[dim] - 1) * values.narrow(dim, 0, values.shape[dim] - 1)
+            if abs(float(products.mean())) > 4 / products.numel() ** 0.5:
+                return False
+    return True
 
 
 def _generators(words: str, act: Callable[[int], Any]) -> Iterable[str]:
-    ends = []
+    ends, drawn = [], []
     for number in (101, 202):
         python, vector = random.getstate(), np.random.get_state()[1].copy()  # type: ignore[index]
-        act(number)
+        with _Generators() as own:
+            act(number)
+        drawn.append(own.drawn)
         ends.append(torch.get_rng_state())
         if random.getstate() != python:
             yield f"{words} draws from Python's random, which the seed of a run does not set. {SEEDED}"
@@ -249,6 +316,26 @@ def _generators(words: str, act: Callable[[int], Any]) -> Iterable[str]:
             f"{words} sets torch's seed (torch.manual_seed): every run then draws the same, whatever its seed. "
             f"Leave the seed to the run."
         )
+    if again := [name for name, digest in drawn[0] if (name, digest) in drawn[1]]:
+        yield (
+            f"{words} draws by a generator of its own ({again[0]}), the same whatever the run's seed: runs with other "
+            f"seeds differ less than they should. {SEEDED}"
+        )
+
+
+class _Generators(TorchDispatchMode):
+    """What is drawn by another generator than torch's global one: the operator, and a digest of what it gave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: list[tuple[str, str]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if (kwargs or {}).get("generator") is not None and isinstance(out, Tensor):
+            digest = sha256(out.detach().double().numpy().tobytes()).hexdigest()
+            self.drawn.append((f"torch.{func._schema.name.split('::')[1].rstrip('_')}", digest))
+        return out
 
 
 @dataclass

@@ -12,7 +12,7 @@ from mdaf_core.base.files import write_text
 from mdaf_core.base.settings import get_settings
 
 ORDER = (
-    "builds", "settings", "data", "inputs", "gradients", "loss", "label", "batch", "later", "causal", "padding",
+    "builds", "settings", "data", "inputs", "ids", "gradients", "loss", "label", "batch", "later", "causal", "padding",
     "bookkeeping", "state", "answers", "seed", "weights", "process", "resume", "history", "gate", "cost", "memory",
 )  # fmt: skip
 """Names of all checks in the order in which they are made: what explains most comes first."""

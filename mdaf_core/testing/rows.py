@@ -13,7 +13,7 @@ from mdaf_core.models.base import CTRModel
 from mdaf_core.testing.base import NotApplicable, apart, check, largest_difference, tolerance
 from mdaf_core.testing.data import clone, others_replaced, take
 from mdaf_core.testing.places import place_of_difference
-from mdaf_core.testing.subject import Subject, ask, step_loss
+from mdaf_core.testing.subject import Subject, ask, python_randomness, step_loss
 
 MANY = (32, 64)
 """Rows, and how often they are repeated for a batch as large as those of an evaluation."""
@@ -228,14 +228,15 @@ def bookkeeping(subject: Subject) -> Iterable[str]:
     """`row_id_B`, `user_B` and `timestamp_B` are for bookkeeping: rows are numbered in the order of their file, which
     may follow the label. What forward writes into a batch, the loss and the metrics would read."""
     found: list[str] = []
-    model, rows = subject.restored(moved=True), subject.batch()
-    before = ask(model, rows)
+    rows = subject.batch()
     for name in ("row_id_B", "user_B", "timestamp_B"):
-        draw = torch.Generator().manual_seed(0)
-        order = torch.randperm(len(rows), generator=draw)
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
         values = [getattr(rows, name)[order], getattr(rows, name) * 3 + 1, torch.zeros_like(getattr(rows, name))]
-        if any(apart(before, ask(model, clone(rows, **{name: value}))) for value in values):
-            found.append(f"The prediction reads batch.{name}, which is no input: use the fields of the data set.")
+        for training, who in ((False, "The prediction"), (True, "While training the logit")):
+            before = _logits(subject, rows, training)
+            if any(apart(before, _logits(subject, clone(rows, **{name: value}), training)) for value in values):
+                found.append(f"{who} reads batch.{name}, which is no input: use the fields of the data set.")
+                break
     for training in (False, True):
         model, given = subject.restored().train(training), clone(rows)
         torch.manual_seed(0)
@@ -248,6 +249,15 @@ def bookkeeping(subject: Subject) -> Iterable[str]:
             if not any(f"batch.{name} in place" in said for said in found)
         ]
     return found
+
+
+def _logits(subject: Subject, rows: Batch, training: bool) -> Tensor:
+    """Logits of a fresh copy of the model, in training mode or not, under one seed."""
+    model = subject.restored(moved=True).train(training)
+    torch.manual_seed(0)
+    with torch.no_grad(), python_randomness(0):
+        logit_B: Tensor = model(clone(rows)).logit_B
+    return logit_B
 
 
 def _changed(before: Batch, after: Batch) -> Iterable[str]:

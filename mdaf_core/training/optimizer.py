@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from mdaf_core.base.errors import StudioError
 from mdaf_core.models.base import CTRModel
 from mdaf_core.models.layers import Table
 from mdaf_core.ops.adam import RowAdam, norm, step_all, takes
@@ -57,6 +58,12 @@ class Adam(torch.optim.Adam):
                     self._row_adam(weight, group).step(rows, values, group["lr"])
                     weight.grad = None  # what follows passes it over
         dense = [(group, [w for w in group["params"] if w.grad is not None]) for group in self.param_groups]
+        if any(weight.grad.is_sparse for _, weights in dense for weight in weights):
+            raise StudioError(
+                "A parameter has a sparse gradient (nn.Embedding(sparse=True)): only tables of "
+                "mdaf_core.models.layers.Table are trained by the rows that a batch reads. Use one, or leave "
+                "sparse out."
+            )
         if all(takes(weight) for _, weights in dense for weight in weights):
             for group, weights in dense:
                 self._step_dense(group, weights)

@@ -949,4 +949,308 @@ GATES = [
     Plant("a gate that is not declared", "gated", "gate", {'return ""': 'return "has no gate"'}, {}, "lacks_gate"),
 ]
 
-PLANTS = [*LOSS, *LABEL, *BATCH, *GRADIENTS, *PADDING, *LATER, *CAUSAL, *STATE, *CHANCE, *READING, *GATES]
+STEP = [
+    Plant(
+        "the number of threads set while building",
+        "static",
+        "builds",
+        {"INIT": "torch.set_num_threads(2)"},
+        {"INIT": "torch.get_num_threads()"},
+        "set_num_threads(2)",
+    ),
+    Plant(
+        "a default type for everybody",
+        "static",
+        "builds",
+        {"BEFORE": "torch.set_default_dtype(torch.float64)"},
+        {"BEFORE": "torch.get_default_dtype()"},
+        "set_default_dtype",
+    ),
+    Plant(
+        "a setting that is changed while building",
+        "static",
+        "builds",
+        {
+            "self.fields = FieldVectors(features, config.dim": "config.dim *= 2\n"
+            "        self.fields = FieldVectors(features, config.dim"
+        },
+        {
+            "self.fields = FieldVectors(features, config.dim": "config = type(config)(dim=2 * config.dim)\n"
+            "        self.fields = FieldVectors(features, config.dim"
+        },
+        "changes dim",
+    ),
+    Plant(
+        "a layer that the first batch makes",
+        "static",
+        "builds",
+        {"INIT": "self.more = nn.LazyLinear(16)", "AFTER": "h = self.more(h)"},
+        {"INIT": "self.more = nn.Linear(16, 16)", "AFTER": "h = self.more(h)"},
+        "more.weight",
+    ),
+    Plant(
+        "a sparse embedding of torch's",
+        "static",
+        "builds",
+        {
+            "INIT": "self.bias = nn.Embedding(100, 16, sparse=True)",
+            "AFTER": "h = h + self.bias(batch.categorical_BF % 100).sum(1)",
+        },
+        {"INIT": "self.bias = nn.Embedding(100, 16)", "AFTER": "h = h + self.bias(batch.categorical_BF % 100).sum(1)"},
+        "sparse",
+    ),
+    Plant(
+        "an optimiser of its own",
+        "static",
+        "builds",
+        {
+            "METHODS": "def loss(self, output, target_B):\n    value = super().loss(output, target_B)\n"
+            "    value.backward(retain_graph=True)\n    torch.optim.SGD(self.parameters(), 0.01).step()\n"
+            "    return value"
+        },
+        {"METHODS": "def loss(self, output, target_B):\n    return super().loss(output, target_B)"},
+    ),
+]
+
+IDS = [
+    Plant(
+        "ids of half precision",
+        "static",
+        "ids",
+        {"x = self.fields(batch.categorical_BF,": "x = self.fields(batch.categorical_BF.half().long(),"},
+        {"x = self.fields(batch.categorical_BF,": "x = self.fields(batch.categorical_BF.double().long(),"},
+        "70,000 codes of user",
+    ),
+    Plant(
+        "the first field taken for the item",
+        "history",
+        "ids",
+        {'self.item = list(features.categorical).index("item")': "self.item = 0"},
+        {
+            'self.item = list(features.categorical).index("item")': "names = list(features.categorical)\n"
+            "        self.item = names.index(features.item)"
+        },
+        "codes of user",
+    ),
+    Plant(
+        "a cross whose product leaves 32 bits",
+        "static",
+        "ids",
+        {
+            "INIT": "self.cross = nn.Embedding(1000, 16)",
+            "AFTER": "crossed_B = (batch.categorical_BF.int() * 20_011).sum(1)\n"
+            "h = h + self.cross(torch.fmod(crossed_B.int() * 1_009, 1000).long())",
+        },
+        {
+            "INIT": "self.cross = nn.Embedding(1000, 16)",
+            "AFTER": "h = h + self.cross((batch.categorical_BF * 20_011).sum(1) * 1_009 % 1000)",
+        },
+    ),
+]
+
+SUMS = "def loss(self, output, target_B):\n    return {}"
+EACH = "F.binary_cross_entropy_with_logits(output.logit_B, target_B, {})"
+
+WRONG_LOSS = [
+    Plant(
+        "a sum over the rows",
+        "static",
+        "loss",
+        {"METHODS": SUMS.format(EACH.format("reduction='sum'") + " + 1e-3 * self.out.weight.square().sum()")},
+        {"METHODS": SUMS.format(EACH.format("reduction='mean'") + " + 1e-3 * self.out.weight.square().sum()")},
+        "sum over the rows",
+    ),
+    Plant(
+        "the mean times the rows",
+        "static",
+        "loss",
+        {"METHODS": SUMS.format("super().loss(output, target_B) * len(target_B)")},
+        {"METHODS": SUMS.format("super().loss(output, target_B) + 0.1 * torch.logsumexp(output.logit_B, 0)")},
+        "sum over the rows",
+    ),
+    Plant(
+        "the loss of no click",
+        "static",
+        "loss",
+        {"METHODS": SUMS.format("super().loss(output, 1 - target_B)")},
+        {"METHODS": SUMS.format("F.binary_cross_entropy_with_logits(-output.logit_B, 1 - target_B)")},
+        "opposite",
+    ),
+    Plant(
+        "clicks weighed where a target is exactly 1",
+        "static",
+        "loss",
+        {"METHODS": SUMS.format(EACH.format("weight=torch.where(target_B == 1, 5.0, 1.0)"))},
+        {"METHODS": SUMS.format(EACH.format("weight=torch.where(target_B > 0.5, 5.0, 1.0)"))},
+        "label_smoothing",
+    ),
+    Plant(
+        "a loss of clicks alone",
+        "static",
+        "loss",
+        {"METHODS": SUMS.format("F.softplus(-output.logit_B[target_B > 0.5]).mean()")},
+        {"METHODS": SUMS.format("super().loss(output, target_B) + F.softplus(-output.logit_B[target_B > 0.5]).mean()")},
+        "without a click",
+    ),
+    Plant(
+        "a probability in the place of its log-odds",
+        "static",
+        "loss",
+        {"return Output(logit)": "return Output(torch.sigmoid(logit))"},
+        {"return Output(logit)": "return Output(4 * torch.tanh(logit))"},
+        "log-odds",
+    ),
+    Plant(
+        "logits of half precision",
+        "static",
+        "inputs",
+        {"return Output(logit)": "return Output(logit.bfloat16())"},
+        {"return Output(logit)": "return Output(logit.double().float())"},
+        "bfloat16",
+    ),
+]
+
+KEPT = [
+    Plant(
+        "a bias of the row's number while training",
+        "static",
+        "bookkeeping",
+        {
+            "INIT": "self.bias = nn.Embedding(2000, 1)",
+            "LOGIT": "if self.training:\n    logit = logit + self.bias(batch.row_id_B % 2000).squeeze(1)",
+        },
+        {
+            "INIT": "self.bias = nn.Embedding(2000, 1)",
+            "LOGIT": "if self.training:\n    logit = logit + self.bias(torch.arange(len(batch)) % 2000).squeeze(1)",
+        },
+        "While training the logit reads batch.row_id_B",
+    ),
+    Plant(
+        "a running loss with its graph",
+        "static",
+        "state",
+        {
+            "INIT": "self.running = 0.0",
+            "METHODS": "def loss(self, output, target_B):\n    value = super().loss(output, target_B)\n"
+            "    self.running = 0.9 * self.running + 0.1 * value\n    return value",
+        },
+        {
+            "INIT": "self.running = 0.0",
+            "METHODS": "def loss(self, output, target_B):\n    value = super().loss(output, target_B)\n"
+            "    self.running = 0.9 * self.running + 0.1 * value.item()\n    return value",
+        },
+        "self.running keeps the graph",
+    ),
+    Plant(
+        "losses kept in a list",
+        "static",
+        "state",
+        {
+            "INIT": "self.losses = []",
+            "METHODS": "def loss(self, output, target_B):\n    self.losses.append(super().loss(output, target_B))\n"
+            "    return self.losses[-1]",
+        },
+        {
+            "INIT": "self.losses = []",
+            "METHODS": "def loss(self, output, target_B):\n    self.losses = [super().loss(output, target_B)]\n"
+            "    return self.losses[-1]",
+        },
+        "self.losses grows with every batch of training",
+    ),
+    Plant(
+        "one hook more with every batch",
+        "static",
+        "state",
+        {"BEFORE": "self.tower.register_forward_hook(lambda *_: None)"},
+        {"BEFORE": "self.tower.register_forward_hook(lambda *_: None).remove()"},
+        "tower._forward_hooks",
+    ),
+    Plant(
+        "a tower that forward puts into evaluation",
+        "static",
+        "state",
+        {"BEFORE": "self.tower.eval()"},
+        {"BEFORE": "self.tower.train(self.training)"},
+        "forward puts tower",
+    ),
+    Plant(
+        "one mask for all steps",
+        "static",
+        "seed",
+        {
+            "AFTER": "if self.training:\n"
+            "    h = 2 * h * (torch.rand(h.shape, generator=torch.Generator().manual_seed(7)) > 0.5)"
+        },
+        {"AFTER": "if self.training:\n    h = 2 * h * (torch.rand(h.shape) > 0.5)"},
+        "torch.rand",
+    ),
+    Plant(
+        "weights drawn by a generator of their own",
+        "static",
+        "seed",
+        {
+            "INIT": "self.side = nn.Linear(16, 16)\n"
+            "nn.init.normal_(self.side.weight, generator=torch.Generator().manual_seed(7))",
+            "AFTER": "h = self.side(h)",
+        },
+        {
+            "INIT": "self.side = nn.Linear(16, 16)\nnn.init.normal_(self.side.weight, generator=torch.Generator()"
+            ".manual_seed(int(torch.randint(2**31, ()))))",
+            "AFTER": "h = self.side(h)",
+        },
+        "generator of its own",
+    ),
+    Plant(
+        "a factor beside weights that are shared",
+        "static",
+        "weights",
+        {
+            "INIT": "self.one = nn.Linear(16, 16)\nself.two = nn.Linear(16, 16)\n"
+            "self.shared = {'weight': self.one.weight}\nself.two.weight = self.one.weight\nself.scale = torch.rand(())",
+            "AFTER": "h = self.two(torch.relu(self.one(h))) * self.scale",
+        },
+        {
+            "INIT": "self.one = nn.Linear(16, 16)\nself.two = nn.Linear(16, 16)\nself.two.weight = self.one.weight",
+            "AFTER": "h = self.two(torch.relu(self.one(h)))",
+        },
+    ),
+]
+
+NOTED = [
+    Plant(
+        "weights that numpy draws",
+        "static",
+        "seed",
+        {
+            "INIT": "self.side = nn.Parameter(torch.tensor(np.random.default_rng(7).normal(size=(16, 16))).float())",
+            "AFTER": "h = h @ self.side",
+        },
+        {
+            "INIT": "self.side = nn.Parameter(torch.sin(torch.arange(256.0) / 3).view(16, 16))",
+            "AFTER": "h = h @ self.side",
+        },
+        "Parameter side",
+    ),
+    Plant(
+        "ids of eight bits",
+        "static",
+        "ids",
+        {"x = self.fields(batch.categorical_BF,": "x = self.fields(batch.categorical_BF % 256,"},
+        {"x = self.fields(batch.categorical_BF,": "x = self.fields(batch.categorical_BF % 2**40,"},
+        "8 bits",
+    ),
+    Plant(
+        "logits of double precision",
+        "static",
+        "inputs",
+        {"return Output(logit)": "return Output(logit.double())"},
+        {"return Output(logit)": "return Output(logit.float())"},
+        "float64",
+    ),
+]
+"""What may be meant: said in a note, and no fault."""
+
+PLANTS = [
+    *(*LOSS, *LABEL, *BATCH, *GRADIENTS, *PADDING, *LATER, *CAUSAL, *STATE, *CHANCE, *READING, *GATES),
+    *(*STEP, *IDS, *WRONG_LOSS, *KEPT),
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.testing.models import BASES, Plant, written
-from tests.testing.plants import PLANTS
+from tests.testing.plants import NOTED, PLANTS
 
 HERE = [plant for plant in PLANTS if plant.check != "process"]
 
@@ -21,6 +21,13 @@ def test_a_planted_bug_is_named(plant: Plant, findings) -> None:  # type: ignore
 def test_its_clean_twin_passes(plant: Plant, findings) -> None:  # type: ignore[no-untyped-def]
     [found] = findings(plant.source(clean=True), plant.check)
     assert found.state == "pass", found.sentences
+
+
+@pytest.mark.parametrize("plant", NOTED, ids=lambda plant: plant.name)
+def test_what_may_be_meant_is_a_note(plant: Plant, findings) -> None:  # type: ignore[no-untyped-def]
+    [found], [clean] = (findings(plant.source(c), plant.check) for c in (False, True))
+    assert (found.state, clean.state) == ("pass", "pass") and plant.says in " ".join(found.notes)
+    assert not any(plant.says in note for note in clean.notes)
 
 
 @pytest.mark.parametrize("base", BASES)
