@@ -242,7 +242,7 @@ def refusals(problems: Iterable[Problem], given: Mapping[str, Any], form: Iterab
     whole = {field.path for field in form if field.kind == "integers"}
     for problem in problems:
         path = ".".join(problem.path)
-        if path in given and problem.words == "must be a list":
+        if path in given and problem.words.startswith("must be a list"):
             numbers, such_as = ("whole numbers", "256, 128") if path in whole else ("numbers", "0.5, 2")
             said = f"takes {numbers} separated by commas, such as {such_as}; it is {given[path]!r}"
             found.setdefault(path, f"{label(path)} {said}.")

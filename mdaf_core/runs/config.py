@@ -236,6 +236,9 @@ def _assign(raw: dict[str, Any], path: str, value: Any) -> None:
             raise UsageError(f"There is no setting {path!r}: {'.'.join(parents[: i + 1])!r} does not exist.")
         node = node[key]
     if not isinstance(node, dict) or last not in node:
+        if node is None:
+            whole = ".".join(parents)
+            raise UsageError(f'There is no setting {path!r}: {whole} is empty. Set it whole: {whole}={{"{last}": …}}.')
         known = ", ".join(sorted(node)) if isinstance(node, dict) else "nothing"
         raise UsageError(f"There is no setting {path!r}. Known here: {known}.")
     if last == "kind" and node["kind"] != value:  # another model: its own defaults
