@@ -30,6 +30,8 @@ def check_name(name: str, what: str = "name") -> str:
         UsageError: if it is empty, longer than 80 characters, or holds anything but letters, digits, `.`, `_`, `-`
             (so that a name never becomes a path).
     """
+    if not isinstance(name, str):  # from a notebook, where studies are objects
+        raise UsageError(f"A {what} is named by its id, a text; got a {type(name).__name__}. Give its `id`.")
     if not _NAME.fullmatch(name) or ".." in name:
         raise UsageError(
             f"The {what} {name[:100]!r} cannot be used: take 1 to 80 letters, digits, '-', '_' or '.', "

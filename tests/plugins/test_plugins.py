@@ -14,6 +14,7 @@ import torch
 from mdaf_core import plugins
 from mdaf_core.base import notices
 from mdaf_core.base.errors import DamagedFileError, StudioError, UsageError
+from mdaf_core.data.formats.registry import get_source
 from mdaf_core.data.prepare.pipeline import prepare
 from mdaf_core.models.registry import build_model, models, plugins_of
 from mdaf_core.models.weights import load_model, save_weights
@@ -239,6 +240,12 @@ def test_studies_of_a_plugin(tmp_path, monkeypatch):
     with notices.collect() as said:
         assert isinstance(get_definition("mine"), Definition) and get_definition("demo").title != "Not the demo"
     assert any("there is a study 'demo' already" in sentence for sentence in said)
+
+
+def test_a_source_that_is_not_there_may_be_a_plugins(monkeypatch):
+    monkeypatch.delenv("MDAF_PLUGINS", raising=False)
+    with pytest.raises(UsageError, match=r"There is no source 'deck'\. Known: synthetic.*named \(--plugin\)"):
+        get_source("deck")
 
 
 def test_a_package_offers_models(tmp_path, monkeypatch):

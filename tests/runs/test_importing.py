@@ -211,6 +211,24 @@ def test_probabilities_of_0_and_1_rank_beyond_all_others_and_rounding_is_said(da
     assert "2 of 24 probabilities are exactly 0 or 1" in said
 
 
+@pytest.mark.parametrize("none", [np.zeros(0), np.zeros((0, 1)), pl.DataFrame({"row_id": [], "logit": []})])
+def test_no_scores_are_a_sentence(dataset, tmp_path: Path, none) -> None:
+    with pytest.raises(BadInputError, match="There are no scores in a table in memory"):
+        examine({"test": none}, dataset)
+    if isinstance(none, np.ndarray):
+        np.save(tmp_path / "none.npy", none)
+        with pytest.raises(BadInputError, match=r"There are no scores in none\.npy"):
+            examine({"test": tmp_path / "none.npy"}, dataset)
+
+
+def test_a_line_of_scores_that_is_none_is_not_left_out(dataset, tmp_path: Path) -> None:
+    """Preparing may leave bad rows out; of an import each row is needed."""
+    (tmp_path / "ragged.csv").write_text("row_id,logit\n216,0.5\n217,0.5,1\n")
+    with pytest.raises(BadInputError, match=r"line 3.*a score is needed for every row") as said:
+        examine({"test": tmp_path / "ragged.csv"}, dataset)
+    assert "skip_bad_rows" not in str(said.value)
+
+
 def test_nothing_is_unpickled(dataset, tmp_path: Path) -> None:
     class Bomb:
         def __reduce__(self) -> tuple:  # type: ignore[type-arg]

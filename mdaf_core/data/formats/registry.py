@@ -12,7 +12,7 @@ from typing import Any
 
 from mdaf_core.base import notices
 from mdaf_core.base.entries import known_entry
-from mdaf_core.base.errors import StudioError
+from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.formats import own_names
 from mdaf_core.data.formats.base import RESERVED_COLUMNS, RawTable, Source
 from mdaf_core.data.formats.options import SourceOptions
@@ -35,7 +35,10 @@ def get_source(name: str) -> Source:
     """
     if name in own_names():
         return _own(name)
-    return known_entry(name, sources(), "is no source")
+    try:
+        return known_entry(name, sources(), "is no source")
+    except UsageError as error:
+        raise UsageError(f"{error} One of your own is there where its file is named (--plugin).") from None
 
 
 def _own(name: str) -> Source:

@@ -16,7 +16,7 @@ import polars as pl
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.data.reading.blocks import check_file
 from mdaf_core.data.reading.files import expand, find
-from mdaf_core.data.reading.table_file import read_head
+from mdaf_core.data.reading.table_file import HINT, read_head
 
 EXPECTED = "a CSV, TSV or Parquet file, JSON lines, or an .npy or .npz file of numbers"
 SCORE, SPLIT = "score", "split"
@@ -85,6 +85,8 @@ def _frame(source: Any) -> pl.DataFrame:
 
 
 def _in_memory(frame: pl.DataFrame, named: bool, name: str = "a table in memory", sha256: str = "") -> ScoreTable:
+    if not len(frame):
+        raise BadInputError(f"There are no scores in {name}: one a row is needed.")
     return ScoreTable(name, frame.columns, frame.select, lambda at: f"row {at + 1:,}", sha256, named)
 
 
@@ -107,7 +109,11 @@ def _open_file(path: Path, name: str | None) -> ScoreTable:
     word = "row" if found.kind == "parquet" else "line"
 
     def read(used: list[str]) -> pl.DataFrame:
-        frame = found.read(used)
+        try:
+            frame = found.read(used)
+        except BadInputError as error:  # whose reader is that of preparing
+            words = error.problem.replace(HINT, "Correct the file: a score is needed for every row.")
+            raise BadInputError(words, error.path, error.line, error.text) from None
         if found.text:  # Polars gives a column without a name one of its own
             frame.columns = used
         return frame

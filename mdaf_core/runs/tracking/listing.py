@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 
 def list_runs(study: str | None = None) -> list[RunRecord]:
-    """All runs, newest first, or those of one study. Deleted runs are left out."""
+    """All runs, newest first, or those of one study, by its id. Deleted runs are left out.
+
+    Raises:
+        UsageError: `study` is no id.
+    """
+    if not isinstance(study, str | None):
+        raise UsageError(f"Runs are those of a study by its id; got a {type(study).__name__}. Give its `id`.")
     version = connection.store_version()
     return list(_all_runs(version) if study is None else _runs_of(version, study))
 
