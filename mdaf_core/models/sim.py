@@ -16,7 +16,7 @@ class SIMConfig(SearchedConfig):
     kind: Literal["sim"] = "sim"
 
 
-PRESETS = (Preset("sim", "SIM: events of the target's category are searched out", SIMConfig(), RARE_IDS),)
+PRESETS = (Preset("sim", "SIM: events of the target's category are searched out", SIMConfig(dropout=0.5), RARE_IDS),)
 
 
 from torch import Tensor

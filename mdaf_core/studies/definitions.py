@@ -122,8 +122,8 @@ _DEFINITIONS = (
         overrides=(
             *(
                 "training.batch_size=128",
-                "training.max_epochs=16",
-                "training.patience=16",
+                "training.max_epochs=48",
+                "training.patience=48",
                 "training.learning_rate=0.003",
             ),
             *("training.schedule=constant", "training.weight_decay=0", "training.embedding_decay=null"),
