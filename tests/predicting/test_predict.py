@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -240,6 +241,42 @@ def test_rows_of_a_table(clicks, tmp_path: Path, preset: str) -> None:
         assert found.columns[:5] == ["row", "who", "ad", "when", "label"]
     predict_file(open_run(run), tmp_path / "new.csv", tmp_path / "out.csv")
     assert pl.read_csv(tmp_path / "out.csv")["logit"].to_list() == pytest.approx(found["logit"].to_list(), abs=1e-9)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".parquet", ".jsonl"])
+def test_a_table_in_a_zip(clicks, tmp_path: Path, ending: str) -> None:
+    """Whatever the file in it is called; of two it cannot be told which is meant."""
+    path, dataset = clicks
+    run, rows = make_run(dataset, "bst"), test_ids(dataset)
+    new, plain = rows_of(path, rows), tmp_path / f"inner{ending}"
+    if ending in (".csv", ".tsv"):
+        new.write_csv(plain, separator="\t" if ending == ".tsv" else ",")
+    else:
+        (new.write_parquet if ending == ".parquet" else new.write_ndjson)(plain)
+    for name in (f"new{ending}.zip", "new.zip") if ending != ".tsv" else (f"new{ending}.zip",):
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(plain, plain.name)
+        predict_file(open_run(run), tmp_path / name, tmp_path / "out.parquet")
+        check_same(run, tmp_path / "out.parquet", rows)
+    with zipfile.ZipFile(tmp_path / name, "a") as archive:
+        archive.write(plain, f"other{ending}")
+    with pytest.raises(BadInputError, match=f"inner{ending}, other{ending}"):
+        predict_file(open_run(run), tmp_path / name, tmp_path / "out.parquet")
+
+
+def test_a_plain_table_in_a_zip(home: Path, tmp_path: Path) -> None:
+    write_user_behavior(tmp_path / "UserBehavior.csv")
+    dataset = prepare("user-behavior", path=tmp_path / "UserBehavior.csv", name="behavior")
+    run, rows = make_run(dataset, "bst"), test_ids(dataset)
+    lines = [line.split(",") for line in lines_of(tmp_path / "UserBehavior.csv", rows).splitlines()]
+    names = ("user", "item", "category", "label", "timestamp")
+    table = pl.DataFrame([dict(zip(names, line, strict=True)) for line in lines]).drop("label")
+    with zipfile.ZipFile(tmp_path / "new.zip", "w") as archive:
+        archive.writestr("new.csv", table.write_csv())
+    predict_file(open_run(run), tmp_path / "new.zip", tmp_path / "zipped.parquet")
+    table.write_csv(tmp_path / "new.csv")
+    predict_file(open_run(run), tmp_path / "new.csv", tmp_path / "plain.parquet")
+    assert pl.read_parquet(tmp_path / "zipped.parquet").equals(pl.read_parquet(tmp_path / "plain.parquet"))
 
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -64,7 +64,8 @@ class NewFile:
 
     def _read(self, progress: Progress) -> Iterator[RawTable]:
         reads_tables = self.source.name == table.SOURCE.name
-        if self.path.exists() and not is_folder(self.path) and (reads_tables or self._is_plain()):
+        is_file = exists(self.path) and not self.path.is_dir()
+        if is_file and (reads_tables or (self._holds_one_file() and self._is_plain())):
             yield from self._tables(self.options if reads_tables else self._plain_options(), progress, not reads_tables)
             return
         if not self.source.path_help or reads_tables:
@@ -93,6 +94,16 @@ class NewFile:
         made_of_time = any(field.name in CALENDAR for field in meta.fields)
         needed = [("user", bool(meta.history_fields)), ("timestamp", bool(meta.history_fields) or made_of_time)]
         return [*names, *(name for name, wanted in needed if wanted and name not in names)]
+
+    def _holds_one_file(self) -> bool:
+        """Whether the path is a file by itself, or an archive of one."""
+        if not is_folder(self.path):
+            return True
+        try:
+            with open_input(self.path):
+                return True
+        except BadInputError:
+            return False
 
     def _is_plain(self) -> bool:
         """Whether the file is a table whose columns are named as the fields: half of the names tell."""
