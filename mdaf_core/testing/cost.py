@@ -19,7 +19,7 @@ from mdaf_core.models.layers import Table
 from mdaf_core.models.summary import count_parameters, multiply_adds, probe
 from mdaf_core.testing.base import Note, check
 from mdaf_core.testing.data import with_lengths
-from mdaf_core.testing.subject import TRAINING, Subject, step_loss
+from mdaf_core.testing.subject import TRAINING, Subject, step_loss, watchable
 from mdaf_core.training.optimizer import build_optimizer
 from mdaf_core.training.step_memory import training_bytes
 
@@ -95,7 +95,7 @@ class _Operators(TorchDispatchMode):
         self.uncounted: dict[str, str] = {}
         self.stack: list[tuple[str, nn.Module]] = []
         self.hooks: list[Any] = []
-        for name, module in model.named_modules():
+        for name, module in watchable(model):
             self.hooks.append(module.register_forward_pre_hook(lambda m, _a, n=name: self.stack.append((n, m))))
             self.hooks.append(module.register_forward_hook(lambda *_: self.stack.pop() and None))
 

@@ -14,6 +14,7 @@ from mdaf_core.data.batches.loader import Batch
 from mdaf_core.models.base import CTRModel
 from mdaf_core.testing.base import largest_difference, tolerance
 from mdaf_core.testing.data import clone
+from mdaf_core.testing.subject import watchable
 
 Trace = list[tuple[str, list[Tensor], list[Tensor]]]
 """Of each call of a module, in the order in which they end: name, tensors in, tensors out."""
@@ -47,7 +48,7 @@ def _recorded(model: nn.Module) -> Iterator[Trace]:
     def note(name: str) -> Any:
         return lambda _m, args, kwargs, out: trace.append((name, _tensors((args, kwargs)), _tensors(out)))
 
-    hooks = [m.register_forward_hook(note(n), with_kwargs=True) for n, m in model.named_modules()]
+    hooks = [m.register_forward_hook(note(n), with_kwargs=True) for n, m in watchable(model)]
     try:
         yield trace
     finally:

@@ -30,7 +30,7 @@ from mdaf_core.runs.results import EpochMetrics
 from mdaf_core.testing.base import Note, check, largest_difference
 from mdaf_core.testing.data import clone, others_replaced, without_histories
 from mdaf_core.testing.learning import plain_attributes
-from mdaf_core.testing.subject import TRAINING, Subject, ask, python_randomness, step_loss
+from mdaf_core.testing.subject import TRAINING, Subject, ask, python_randomness, step_loss, watchable
 
 SEEDED = "Draw from torch's global generator (torch.rand, nn.Dropout), which the run's seed sets, and only in training."
 
@@ -230,7 +230,7 @@ def answers(subject: Subject) -> Iterable[str]:
 def place_of_difference_by_seed(model: CTRModel, rows: Batch) -> str:
     """The innermost module that draws: its inputs agree under both seeds and its output does not."""
     drawn = []
-    for name, module in model.named_modules():
+    for name, module in watchable(model):
         module.register_forward_hook(lambda _m, _i, _o, name=name: drawn.append((name, torch.get_rng_state().sum())))
     torch.manual_seed(0)
     start = torch.get_rng_state().sum()

@@ -144,7 +144,7 @@ class Subject:
         total, history = len(self.data.rows("train")), self.history_of(model)
         hooks = [
             module.register_forward_hook(lambda _m, _i, _o, name=name: seen.ran.add(name))
-            for name, module in (model.named_modules() if watch else ())
+            for name, module in (watchable(model) if watch else ())
         ]
         torch.manual_seed(2)
         with _calls(seen.called) if watch else _nothing():
@@ -189,6 +189,11 @@ class Subject:
                     if isinstance(module, nn.Embedding) and module.padding_idx is not None:
                         module.weight[module.padding_idx] = 0.0
         return model.eval()
+
+
+def watchable(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The modules that take hooks, by their names: all but those that torch.jit has compiled."""
+    return ((name, module) for name, module in model.named_modules() if not isinstance(module, torch.jit.ScriptModule))
 
 
 def step_loss(model: CTRModel, batch: Batch) -> Tensor:
