@@ -10,11 +10,12 @@ from mdaf_core.data.batches.stream import StreamLoader
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import Split
 from mdaf_core.models.base import CTRModel
+from mdaf_core.ops.products import by_onednn
 from mdaf_core.runs.config import TrainingConfig
 
 EVENTS = 256
-"""Multiple of which a stream batch's events are with bf16: the library that multiplies takes longer to prepare itself
-for a size it has not met than to multiply."""
+"""Multiple of which a stream batch's events are where oneDNN multiplies: it prepares itself for each size that it
+meets, which takes longer than to multiply, and keeps what it prepared."""
 
 
 def loader_for(
@@ -28,7 +29,7 @@ def loader_for(
     events = model.events_read(config.max_history)
     options["match_events"] = config.match_events
     if streams(model, config) and dataset.meta.history_fields:
-        multiple = EVENTS if config.precision == "bf16" else 1
+        multiple = EVENTS if config.precision == "bf16" or by_onednn() else 1
         blocks = {"block": config.stream_block, "multiple": multiple}
         return StreamLoader(dataset, split, batch_size, max_history=events, **blocks, **options)
     return BatchLoader(dataset, split, batch_size, max_history=events, **options)

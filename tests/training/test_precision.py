@@ -56,6 +56,16 @@ def test_another_device_is_told():
         require_products("bf16", "cuda")
 
 
+@pytest.mark.parametrize(("precision", "onednn"), [("bf16", False), ("float32", True), ("float32", False)])
+def test_events_are_of_few_sizes_where_onednn_prepares_itself_for_each(tiny, monkeypatch, precision, onednn):
+    monkeypatch.setattr("mdaf_core.training.batches.by_onednn", lambda: onednn)
+    config = get_preset("mdaf-sequential")
+    training = config.training.model_copy(update={"history_encoding": "stream", "precision": precision})
+    loader = loader_for(build_model(config.model, tiny.meta.features()), tiny, "test", training, 64)
+    sizes = {int(batch.cu_seqlens[-1]) % EVENTS for batch in loader}
+    assert (sizes == {0}) == (precision == "bf16" or onednn) and (len(sizes) > 3) != (sizes == {0})
+
+
 @torch.inference_mode()
 def test_padding_of_the_events_changes_no_prediction(tiny):
     config = get_preset("mdaf-full")
