@@ -58,15 +58,17 @@ def test_significance_is_importable_alone() -> None:
     assert not set(run.stdout.split()) & {"torch", "mlflow", "altair", "streamlit", "sqlalchemy"}
 
 
-def test_a_study_in_the_place_of_its_id_is_a_sentence(home: Path) -> None:
+def test_an_object_in_the_place_of_its_id_is_a_sentence(home: Path) -> None:
     study = object()
     for act in (
         lambda: mdaf.get_study(study),  # type: ignore[arg-type]
         lambda: mdaf.extend_study(study, [1]),  # type: ignore[arg-type]
         lambda: mdaf.list_runs(study),  # type: ignore[arg-type]
+        lambda: mdaf.get_run(study),  # type: ignore[arg-type]
+        lambda: mdaf.open_dataset(study),  # type: ignore[arg-type]
         lambda: mdaf.import_predictions([0.5], data="d", name="n", study=study),  # type: ignore[arg-type]
     ):
-        with pytest.raises(UsageError, match=r"by its id.* got a object. Give its `id`"):
+        with pytest.raises(UsageError, match=r"must be a text, not of type object. Give its id or name"):
             act()
 
 

@@ -23,6 +23,12 @@ Result = TypeVar("Result")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
+def require_text(name: object, what: str) -> None:
+    """Raise a UsageError where an id or a name is something else: in a notebook studies and data sets are objects."""
+    if not isinstance(name, str):
+        raise UsageError(f"The {what} must be a text, not of type {type(name).__name__}. Give its id or name.")
+
+
 def check_name(name: str, what: str = "name") -> str:
     """Return `name` if it is safe as a file or folder name.
 
@@ -30,8 +36,7 @@ def check_name(name: str, what: str = "name") -> str:
         UsageError: if it is empty, longer than 80 characters, or holds anything but letters, digits, `.`, `_`, `-`
             (so that a name never becomes a path).
     """
-    if not isinstance(name, str):  # from a notebook, where studies are objects
-        raise UsageError(f"A {what} is named by its id, a text; got a {type(name).__name__}. Give its `id`.")
+    require_text(name, what)
     if not _NAME.fullmatch(name) or ".." in name:
         raise UsageError(
             f"The {what} {name[:100]!r} cannot be used: take 1 to 80 letters, digits, '-', '_' or '.', "

@@ -1,10 +1,11 @@
 """Which of torch's two libraries forms float32 matrix products on the CPU, and whether their factors are rounded.
 
 torch asks MKL, which on processors that are not Intel's keeps to vectors of 256 bits, or oneDNN, which does not: with
-AVX-512 there it is about twice as quick. torch passes float32 products to oneDNN once it may round their factors to
-bfloat16; where the processor has no tiles for that (AMX), oneDNN 3.12 goes on with float32. So where it is seen not to
-round, that permission chooses the library and nothing else, and what is to be of bfloat16 factors is given such
-factors: with AVX-512 BF16 their product takes half the time. torch stores its sums as bfloat16 too.
+AVX-512 there it is quicker, by a tenth (Zen 4) to twice (Zen 5). torch passes float32 products to oneDNN once it may
+round their factors to bfloat16; where the processor has no tiles for that (AMX), oneDNN 3.12 goes on with float32. So
+where it is seen not to round, that permission chooses the library and nothing else, and what is to be of bfloat16
+factors is given such factors: with AVX-512 BF16 their product takes half the time. torch stores its sums as bfloat16
+too.
 """
 
 from __future__ import annotations
@@ -110,9 +111,9 @@ class _Converted(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if not _converting():
-            pass  # float32 was asked for within
-        elif func is F.linear:
+        if not _converting():  # float32 was asked for within
+            return func(*args, **kwargs)
+        if func is F.linear:
             x, weight, bias = _of_linear(*args, **kwargs)
             if _wide(x, weight.T):
                 return _shifted(F.linear(x.bfloat16(), weight.bfloat16()), bias)

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mdaf_core.base.errors import UsageError
+from mdaf_core.base.files import require_text
 from mdaf_core.base.settings import get_settings
 from mdaf_core.runs.tracking import connection, database, rows
 from mdaf_core.runs.tracking.database import sentences
@@ -29,8 +30,8 @@ def list_runs(study: str | None = None) -> list[RunRecord]:
     Raises:
         UsageError: `study` is no id.
     """
-    if not isinstance(study, str | None):
-        raise UsageError(f"Runs are those of a study by its id; got a {type(study).__name__}. Give its `id`.")
+    if study is not None:
+        require_text(study, "study")
     version = connection.store_version()
     return list(_all_runs(version) if study is None else _runs_of(version, study))
 
@@ -184,8 +185,9 @@ def get_run(run_id: str) -> RunRecord:
     """One run by its id or an unambiguous beginning of it.
 
     Raises:
-        UsageError: no such run, or several.
+        UsageError: no such run, or several; no text.
     """
+    require_text(run_id, "run")
     found = _newest_first(_read(beginning=run_id)) if run_id else []
     if len(found) != 1:
         problem = "There is no run" if not found else f"{len(found)} runs begin with"
