@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -18,6 +19,19 @@ from mdaf_core.runs.imported import IMPORTED, ImportedModel, settings_of
 
 LARGEST_SEED = 2**32 - 1
 WATCHED = "validation AUC (log loss where validation rows have one label)"
+
+
+def check_seed(seed: object) -> int:
+    """This seed as a plain whole number; NumPy's are taken too.
+
+    Raises:
+        UsageError: it is none, or not from 0 to `LARGEST_SEED`.
+    """
+    whole = int(seed) if isinstance(seed, Integral) and not isinstance(seed, bool) else -1
+    if not 0 <= whole <= LARGEST_SEED:
+        raise UsageError(f"A seed is a whole number from 0 to {LARGEST_SEED}; it is {seed!r}.")
+    return whole
+
 
 _STORED = {"batch_size", "max_epochs", "learning_rate", "schedule", "patience", "max_history", "eval_batch_size"}
 """Settings of training that have always been stored, whatever their values."""

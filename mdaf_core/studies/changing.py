@@ -13,6 +13,7 @@ from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset, preset_names
 from mdaf_core.studies.definitions import definition_names, get_definition, override_all
 from mdaf_core.studies.launch import queue, run_configurations
+from mdaf_core.studies.seeds import seed_list
 from mdaf_core.studies.status import cells
 from mdaf_core.studies.store import Study, get_study, update_study
 from mdaf_core.studies.suitable import check_audit, check_inputs, check_known
@@ -24,6 +25,7 @@ def extend(study_id: str, seeds: Sequence[int]) -> Study:
     Raises:
         UsageError: no seed, or one that the study has already; its data are gone.
     """
+    seeds = seed_list(seeds)
     if not seeds:
         raise UsageError("Name the seeds to add, such as 47,48.")
     study = get_study(study_id)
@@ -37,7 +39,7 @@ def extend(study_id: str, seeds: Sequence[int]) -> Study:
     check_known(study.trained)
     check_audit(study.dataset, study.acknowledged)
     seen = any(cell.state == "finished" for cell in cells(study))
-    study = update_study(study_id, add_seeds=Extension(seeds=list(seeds), added=_now(), results_seen=seen))
+    study = update_study(study_id, add_seeds=Extension(seeds=seeds, added=_now(), results_seen=seen))
     queue(study, [(config.name, seed) for config in study.trained for seed in seeds], None)
     return study
 

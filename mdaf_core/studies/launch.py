@@ -18,7 +18,7 @@ from mdaf_core.runs import tracking
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.studies.definitions import chosen, get_definition, override_all, usual_reference
 from mdaf_core.studies.definitions import design as factorial_design
-from mdaf_core.studies.seeds import seeds_to_try
+from mdaf_core.studies.seeds import seed_list, seeds_to_try
 from mdaf_core.studies.status import cells, unqueued
 from mdaf_core.studies.store import Group, Study, create_study
 from mdaf_core.studies.suitable import check_audit, check_inputs, check_known, source_of
@@ -114,6 +114,7 @@ def run_configurations(
     """
     from mdaf_core.analysis.criteria import applicable
 
+    seeds = seed_list(seeds)
     if until is not None:
         seeds = seeds_to_try(until, seeds)
         if factorial is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mdaf_core.analysis.sequential import UntilDecided
 from mdaf_core.base.entries import whole_number
 from mdaf_core.base.errors import UsageError
-from mdaf_core.runs.config import LARGEST_SEED
+from mdaf_core.runs.config import LARGEST_SEED, check_seed
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -25,6 +25,17 @@ def parse_seeds(text: str) -> list[int]:
             raise UsageError(f"Seeds look like 42,43,44 or 42-46, each at most {LARGEST_SEED}; got {text[:80]!r}.")
         seeds.extend(range(first, last + 1))
     return seeds
+
+
+def seed_list(seeds: object) -> list[int]:
+    """Seeds as a caller from Python names them, as plain whole numbers.
+
+    Raises:
+        UsageError: not a list or the like, or with something else in it.
+    """
+    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        raise UsageError(f"Seeds are a list of whole numbers, such as [42, 43]; they are {seeds!r}.")
+    return [check_seed(seed) for seed in seeds]
 
 
 def seeds_to_try(until: UntilDecided, seeds: Sequence[int]) -> list[int]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from mdaf_core.analysis import gate_groups
 from mdaf_core.analysis.comparison import compare_study
@@ -12,25 +13,44 @@ from mdaf_core.analysis.curves import CurveKind, curve_points
 from mdaf_core.analysis.effects import measure_effects
 from mdaf_core.analysis.gates import gate_summary, without_gate
 from mdaf_core.analysis.slices import slice_metrics
-from mdaf_core.base.errors import StudioError
+from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.data.store.schema import EVALUATED
 from mdaf_core.runs import tracking
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.groups import by_configuration
+from mdaf_core.runs.presets import get_preset
 from mdaf_core.runs.results import RunResult
 from mdaf_core.studies.store import Study, get_study
+
+Named = TypeVar("Named")
 
 CURVES: tuple[CurveKind, ...] = ("roc", "pr", "calibration")
 
 
-def train(config: RunConfig, dataset: PreparedDataset, seed: int, **options: Any) -> RunResult:
-    """`training.fit.train` with its `options`, then `summarise`: what a job and a training in the foreground do."""
+def train(config: RunConfig | str, dataset: PreparedDataset | str, seed: int, **options: Any) -> RunResult:
+    """`training.fit.train` with its `options`, then `summarise`: what a job and a training in the foreground do.
+
+    Args:
+        config: a configuration, or a preset's name. dataset: a prepared data set, or its name.
+
+    Raises:
+        UsageError: they are something else. Further errors as of `training.fit.train`.
+    """
     from mdaf_core.training import fit
 
-    result = fit.train(config, dataset, seed, **options)
+    found = _named(config, get_preset, RunConfig, "configuration must be one of get_preset, or a preset's name")
+    data = _named(dataset, PreparedDataset.open, PreparedDataset, "data set must be one of open_dataset, or its name")
+    result = fit.train(found, data, seed, **options)
     try_to_summarise(result.run_id)
     return result
+
+
+def _named(given: object, by_name: Callable[[str], Named], kind: type[Named], what: str) -> Named:
+    found = by_name(given) if isinstance(given, str) else given
+    if not isinstance(found, kind):
+        raise UsageError(f"The {what}, not of type {type(given).__name__}.")
+    return found
 
 
 def try_to_summarise(run_id: str) -> None:

@@ -26,7 +26,7 @@ from mdaf_core.ops.products import converts, library, rounds
 from mdaf_core.plugins import PluginError, blame, kept
 from mdaf_core.runs import provenance as origin
 from mdaf_core.runs import tracking
-from mdaf_core.runs.config import RunConfig
+from mdaf_core.runs.config import RunConfig, check_seed
 from mdaf_core.runs.predictions import write_predictions
 from mdaf_core.runs.progress import Cancelled, Monitor, Progress
 from mdaf_core.runs.provenance import check_same_data, fingerprint
@@ -65,11 +65,12 @@ def train(
 
     Raises:
         Cancelled: `should_stop` turned true.
+        UsageError: the seed is none.
         StudioError: the model cannot be trained on this data set, or training diverged.
 
     The run is closed in the run store in every case that this process survives.
     """
-    meta = dataset.meta
+    seed, meta = check_seed(seed), dataset.meta
     check_trainable(config, dataset)
     check_data(dataset, study, run_id)
     require_memory(config, dataset)

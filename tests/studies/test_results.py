@@ -139,7 +139,7 @@ def test_extending_queues_every_configuration_and_remembers_when(home, monkeypat
     assert again.extensions[0].seeds == [3, 4] and again.extensions[0].results_seen
     assert set(trainings.of_study(study.id)) == {(c, s) for c in ("mdaf-full", "lr") for s in (3, 4)}
     assert words(results.compare(again))["lr"] == "interim"
-    for bad in ([2], [5, 5], []):
+    for bad in ([2], [5, 5], [], ["5"], [True], 5, "5"):
         with pytest.raises(UsageError):
             changing.extend(study.id, bad)
     assert get_study(study.id) == again

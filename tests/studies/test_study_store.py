@@ -156,6 +156,13 @@ def test_seeds_that_are_none(text):
         parse_seeds(text)
 
 
+@pytest.mark.parametrize("seeds", [3, "42,43", ["42"], [True], [1.0], [-1], [2**32]])
+def test_seeds_from_python_that_are_none(tiny, seeds):
+    with pytest.raises(UsageError, match=r"a list of whole numbers|A seed is a whole number from 0 to 4294967295"):
+        launch.run("demo", "tiny", seeds=seeds)
+    assert list_studies() == []
+
+
 def test_run_queues_every_configuration_and_seed_once(tiny):
     study = launch.run("demo", "tiny", seeds=[1, 2], overrides=["training.max_epochs=2"])
     jobs = store.list_jobs(group=study.id)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mdaf_core.analysis import comparison, curves, effects, gate_groups, gates, sampling
+from mdaf_core.base.errors import StudioError
 from mdaf_core.runs import tracking
 from mdaf_core.tasks import summaries
 from mdaf_core.tasks.summaries import summarise, train
@@ -44,6 +47,25 @@ def test_a_training_in_the_foreground_leaves_what_a_job_leaves(tiny, monkeypatch
     assert len(curves.curve_points([run], "roc"))
     monkeypatch.setattr(summaries, "summarise", None)  # whatever goes wrong there, the run is finished
     assert train(get_preset("lr").with_overrides({"training.max_epochs": 1}), tiny, 2).best_epoch == 1
+
+
+def test_a_training_takes_names_in_the_place_of_what_they_name(tiny):
+    result = train("lr", tiny.name, 3)
+    run = tracking.get_run(result.run_id)
+    assert (run.configuration, run.dataset, run.seed) == ("lr", tiny.name, 3)
+
+
+@pytest.mark.parametrize(
+    ("config", "data", "said"),
+    [
+        ({"model": "lr"}, "any", "The configuration must be .*, not of type dict"),
+        ("lr", 3, "The data set must be .*, not of type int"),
+        ("nix", "any", "nix"),
+    ],
+)
+def test_a_training_of_something_else_is_refused(tiny, config, data, said):
+    with pytest.raises(StudioError, match=said):
+        train(config, data, 1)
 
 
 def test_a_run_of_no_study_has_curves_all_the_same(home):

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mdaf_core.base.errors import StudioError
+from mdaf_core.base.errors import StudioError, UsageError
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.metrics.auc import auc
 from mdaf_core.models import layers
@@ -105,6 +105,18 @@ def test_sequential_models_need_a_history(tiny: PreparedDataset) -> None:
     with pytest.raises(StudioError, match="history"):
         train(fast("mamba4rec-v2"), tiny, seed=1)
     assert tracking.list_runs() == []
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, True, 1.5, "1", None])
+def test_what_is_no_seed_is_refused_before_a_run_begins(tiny: PreparedDataset, seed: object) -> None:
+    with pytest.raises(UsageError, match="whole number from 0 to 4294967295"):
+        train(fast("lr"), tiny, seed)  # type: ignore[arg-type]
+    assert tracking.list_runs() == []
+
+
+def test_a_seed_of_numpy_is_its_number(tiny: PreparedDataset) -> None:
+    result = train(fast("lr", "training.max_epochs=1"), tiny, np.int64(7))  # type: ignore[arg-type]
+    assert tracking.get_run(result.run_id).seed == 7
 
 
 def test_an_error_closes_the_run_as_failed(tiny: PreparedDataset, monkeypatch: pytest.MonkeyPatch) -> None:
