@@ -7,6 +7,7 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -126,6 +127,7 @@ def _fields(model: BaseModel | type[BaseModel], prefix: str) -> Iterator[Field]:
             if kind == "shown":
                 words = f"{words} It is of a type ({_type_words(info)}) that a form does not take.".lstrip()
             extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+            value = value.value if isinstance(value, Enum) else value
             yield Field(path, prefix, kind, value, words, optional, choices, **limits, extra=extra)
 
 
@@ -168,6 +170,8 @@ def _kind(annotation: Any, value: Any) -> tuple[Kind, tuple[Any, ...]]:
     """How a field is entered, and what it may be."""
     if get_origin(annotation) is Literal:
         return "choice", get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return "choice", tuple(member.value for member in annotation)
     if get_origin(annotation) in (list, tuple):
         inner = {_plain(part) for part in get_args(annotation) if part is not Ellipsis}
         only = inner.pop() if len(inner) == 1 else None

@@ -6,15 +6,22 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from enum import Enum
 from typing import Any
+
+from pydantic import BaseModel
 
 
 def as_text(value: Any) -> str:
     """The text that is read back as this value: as it is where that is safe, else as JSON.
 
     Lists are joined by commas, unless a part holds one. Texts that would be taken for a number, lose blanks at their
-    ends, or hold a tab, are quoted.
+    ends, or hold a tab, are quoted. A member of an enumeration is its value, a part with settings of its own JSON.
     """
+    if isinstance(value, Enum):
+        return as_text(value.value)
+    if isinstance(value, BaseModel):
+        return value.model_dump_json()
     if isinstance(value, list | tuple):
         parts = [part if isinstance(part, str) else as_text(part) for part in value]
         joined = ",".join(parts)

@@ -2,6 +2,7 @@
 
 import math
 from datetime import datetime
+from enum import Enum
 from typing import Annotated, Literal
 
 import pytest
@@ -32,6 +33,11 @@ class Part(BaseModel):
     rate: float = Field(0.5, gt=0, lt=1, description="Share.")
 
 
+class Pooling(Enum):
+    MEAN = "mean"
+    LAST = "last"
+
+
 class Everything(BaseModel):
     """All that a plug-in may use, and two types that no form takes."""
 
@@ -45,6 +51,7 @@ class Everything(BaseModel):
     mode: Literal["x", "y"] = "x"
     level: Literal[1, 2, 3] = 2
     other_mode: Literal["x", "y"] | None = None
+    pooling: Pooling = Pooling.LAST
     limit: float | None = None
     most: Annotated[int, Field(ge=1)] | None = None
     since: datetime | None = None
@@ -69,8 +76,8 @@ class Everything(BaseModel):
 
 KINDS = {
     "count": "integer", "factor": "number", "active": "switch", "maybe": "switch", "name": "text", "note": "text",
-    "mode": "choice", "level": "choice", "other_mode": "choice", "limit": "number", "most": "integer",
-    "since": "moment",
+    "mode": "choice", "level": "choice", "other_mode": "choice", "pooling": "choice", "limit": "number",
+    "most": "integer", "since": "moment",
     "sizes": "integers", "rates": "numbers", "names": "texts", "some_names": "texts", "modes": "choices",
     "shares": "numbers", "part.rate": "number", "tower.kind": "choice", "tower.width": "integer", "table": "shown",
     "points": "shown", "needed": "integer",
@@ -87,6 +94,7 @@ def test_every_kind_of_field_is_known():
     assert found["part.rate"].help == "Share. (above 0, below 1)" and found["part.rate"].group == "part"
     assert found["tower.kind"].choices == ("small", "large") and found["level"].choices == (1, 2, 3)
     assert "dict[str, int]" in found["table"].help and "a form does not take" in found["table"].help
+    assert found["pooling"].choices == ("mean", "last") and found["pooling"].value == "last"
     assert found["needed"].value is None
 
 
@@ -96,6 +104,13 @@ def test_an_instance_shows_its_own_values_and_the_fields_of_its_variant():
     assert found["model.tower.kind"].value == "large" and found["model.tower.width"].value == 64
     assert found["model.tower.depth"].kind == "integer" and found["model.tower.depth"].group == "model.tower"
     assert found["model.names"].as_text(["q,r"]) == '["q,r"]'
+
+
+def test_members_of_enumerations_and_parts_have_a_text_that_is_read_back():
+    assert (
+        as_text(Pooling.LAST) == "last" and Everything(needed=1, pooling=as_text(Pooling.MEAN)).pooling is Pooling.MEAN
+    )
+    assert Part.model_validate_json(as_text(Part(rate=0.25))) == Part(rate=0.25)
 
 
 @pytest.mark.parametrize("model", models().values(), ids=lambda model: model.__name__)
