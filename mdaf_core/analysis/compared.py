@@ -44,6 +44,11 @@ class ComparedConfiguration(BaseModel):
     verdict: Verdict = "not comparable"
     notes: list[str] = []
 
+    @property
+    def deciding(self) -> Look | None:
+        """Of several looks the one with the smallest p value, from which a word for a difference is; None: no looks."""
+        return min((one for one in self.looks if one.p is not None), key=lambda one: one.p or 0.0, default=None)
+
 
 class StudyComparison(BaseModel):
     """All configurations of a study on one split by one metric, best first."""

@@ -9,7 +9,7 @@ McPherson & Rowe 1969 in that angle).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -22,7 +22,7 @@ ALPHA = 0.05
 MOST_SEEDS = 100
 FUTILE = 0.05  # a comparison is given up when the chance that the seeds to come decide it is below this
 DRAWS = 400
-_ANGLES = 201
+_ANGLES = 101
 
 
 class UntilDecided(BaseModel):
@@ -70,7 +70,7 @@ def smallest(found: Sequence[float | None]) -> float | None:
 @lru_cache(maxsize=4096)
 def crossing(p: float, first: int, most: int, sides: int = 2) -> float:
     """Probability that Student's t of the first n of `most` normal observations without a mean has, for some n from
-    `first` to `most`, a p value of at most `p`; to about 1e-4 of its value.
+    `first` to `most`, a p value of at most `p`; to about 1e-3 of its value (below 1e-4 to 1e-2).
 
     Args:
         sides: 1: one-sided p values; 2: two-sided.
@@ -81,19 +81,43 @@ def crossing(p: float, first: int, most: int, sides: int = 2) -> float:
         return 1.0
     from scipy.special import stdtrit
 
-    bounds = {n: _cosine(-float(stdtrit(n - 1, p / sides)), n) for n in range(first, most + 1)}
-    goes_on = np.ones(_ANGLES)  # probability that no later look crosses, by the angle after n observations
-    angle = np.linspace(-np.pi / 2, np.pi / 2, _ANGLES)
-    for n in range(most - 1, first - 1, -1):
-        goes_on = _one_more(np.sin(angle), n, bounds[n + 1], sides, angle, goes_on)
-    # After `first` observations the angle's density is proportional to cos^(first - 2).
-    low, high = (-np.pi / 2 if sides == 1 else -np.arcsin(bounds[first])), np.arcsin(bounds[first])
+    bounds = {n: float(np.arcsin(_cosine(-float(stdtrit(n - 1, p / sides)), n))) for n in range(first, most + 1)}
+    # After `first` observations the angle's density is proportional to cos^(first - 2): `near` 0.
+    near = _near(first - 2)
+    whole, weight_of_whole = _rule(np.array([-near]), np.array([near]), pieces=32)
+    low, high = (-near if sides == 1 else -bounds[first]), bounds[first]
     at, weight = _rule(np.array([low]), np.array([high]), pieces=32)
-    density = np.cos(at) ** (first - 2)
-    whole_at, whole_weight = _rule(np.array([-np.pi / 2]), np.array([np.pi / 2]), pieces=32)
-    whole = (np.cos(whole_at) ** (first - 2) * whole_weight).sum()
-    stays = float((density * weight * np.interp(at, angle, goes_on)).sum() / whole)
-    return min(1.0, max(0.0, 1.0 - stays))
+    stays = np.cos(at) ** (first - 2) * weight / (np.cos(whole) ** (first - 2) * weight_of_whole).sum()
+    return min(1.0, max(0.0, 1.0 - float((stays * _goes_on(bounds, sides)(at)).sum())))
+
+
+def _goes_on(bounds: Mapping[int, float], sides: int) -> Callable[[Floats], Floats]:
+    """The probability that no look after the first crosses, by the angle at the first one, within its bound.
+
+    Args:
+        bounds: angle of each look's boundary, by observations.
+    """
+    from scipy.interpolate import make_interp_spline
+
+    def ones(angle: Floats) -> Floats:
+        return np.ones_like(angle)
+
+    dense = np.sin(np.linspace(-np.pi / 2, np.pi / 2, _ANGLES))  # near the bounds, where it falls
+    later: Callable[[Floats], Floats] = ones
+    for n in sorted(bounds)[-2::-1]:
+        low = -bounds[n] if sides == 2 else -_near(n - 2)
+        angle = (low + bounds[n] + (bounds[n] - low) * dense) / 2
+        spline = make_interp_spline(angle, _one_more(np.sin(angle), n, bounds[n + 1], sides, later), k=3)
+
+        def later(angle: Floats, spline: Callable[[Floats], Floats] = spline, low: float = low) -> Floats:
+            return spline(np.maximum(angle, low))
+
+    return later
+
+
+def _near(power: int) -> float:
+    """An angle beyond which lies no part of a density proportional to cos^power that counts (1e-13 of it)."""
+    return float(min(np.pi / 2, 7.5 / np.sqrt(max(power, 1))))
 
 
 def _cosine(t: float, n: int) -> float:
@@ -112,25 +136,29 @@ def _rule(low: Floats, high: Floats, pieces: int = 1) -> tuple[Floats, Floats]:
     return at.reshape(shape), np.broadcast_to(weight, at.shape).reshape(shape)
 
 
-def _one_more(cosine: Floats, n: int, bound: float, sides: int, angle: Floats, goes_on: Floats) -> Floats:
+def _one_more(cosine: Floats, n: int, bound: float, sides: int, later: Callable[[Floats], Floats]) -> Floats:
     """The chance to cross neither at n + 1 observations nor later, for each `cosine` after n.
 
     The further observation is tan φ times the length of those before, φ of density proportional to cos^(n - 1), and the
     new cosine is a · sin(φ + b) with tan b = √n · cosine: the range of φ is cut where it meets the bounds.
+
+    Args:
+        bound: angle of the boundary at n + 1; later: the chance to cross at no look after it, by the angle.
     """
     a = np.sqrt((n * cosine**2 + 1) / (n + 1))
     b = np.arctan(np.sqrt(n) * cosine)
-    meets = np.arcsin(np.clip(bound / a, -1.0, 1.0))
-    cuts = [np.full_like(b, -np.pi / 2), meets - b, np.pi - meets - b, np.full_like(b, np.pi / 2)]
+    near, edge = _near(n - 1), np.sin(bound)
+    meets = np.arcsin(np.clip(edge / a, -1.0, 1.0))
+    cuts = [np.full_like(b, -near), meets - b, np.pi - meets - b, np.full_like(b, near)]
     if sides == 2:
         cuts += [-meets - b, meets - np.pi - b]
-    edges = np.sort(np.clip(np.stack(cuts, -1), -np.pi / 2, np.pi / 2), axis=-1)
-    at, weight = _rule(edges[:, :-1], edges[:, 1:])
+    edges = np.sort(np.clip(np.stack(cuts, -1), -near, near), axis=-1)
+    at, weight = _rule(edges[:, :-1], edges[:, 1:], pieces=2)
     inside = a[:, None] * np.sin((edges[:, :-1] + edges[:, 1:]) / 2 + b[:, None])
-    inside = (inside < bound) & ((sides == 1) | (inside > -bound))
+    inside = (inside < edge) & ((sides == 1) | (inside > -edge))
     new = np.arcsin(np.clip(a[:, None, None] * np.sin(at + b[:, None, None]), -1, 1))
-    value = np.cos(at) ** (n - 1) * np.interp(new, angle, goes_on) * weight * inside[..., None]
-    at, weight = _rule(np.array([-np.pi / 2]), np.array([np.pi / 2]), pieces=8)
+    value = np.cos(at) ** (n - 1) * later(new) * weight * inside[..., None]
+    at, weight = _rule(np.array([-near]), np.array([near]), pieces=8)
     return value.sum((-2, -1)) / (np.cos(at) ** (n - 1) * weight).sum()
 
 

@@ -69,9 +69,12 @@ def decide(out: StudyComparison, waiting: int) -> None:
         assert entry.difference is not None
         entry.p_adjusted, entry.p_equivalence_adjusted = p, p_parity
         entry.p_seeds_adjusted, entry.p_signed_rank_adjusted = p_seeds, p_ranks
-        improvement = metric(out.metric).direction * entry.difference.estimate
-        entry.verdict = verdict(improvement, p, p_parity, len(entry.shared_seeds))
+        estimate = entry.deciding.estimate if entry.deciding else entry.difference.estimate
+        entry.verdict = verdict(metric(out.metric).direction * estimate, p, p_parity, len(entry.shared_seeds))
         shown = not waits(entry) and entry.verdict in ("better", "worse")
+        if shown and entry.deciding and estimate * entry.difference.estimate <= 0:
+            now = f"with all {len(entry.shared_seeds)} the difference has another sign"
+            entry.notes.append(f"the word is from the look after {entry.deciding.seeds} seeds; {now}")
         if shown and p_parity is not None and p_parity < 1 - LEVEL:
             entry.notes.append(f"the difference is shown, and shown to be smaller than {out.margin_words}")
     for entry in out.configurations:

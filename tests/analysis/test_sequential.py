@@ -22,8 +22,13 @@ UNTIL = UntilDecided(first=3, most=6)
 @pytest.fixture(scope="module")
 def smallest_p():
     """(R,) smallest p value over looks 3 to 8 of R sequences without a mean, one-sided and two-sided."""
-    x = np.random.default_rng(5).normal(size=(60_000, 8))
-    n = np.arange(1, 9)
+    return smallest_of_looks(60_000, 8)
+
+
+def smallest_of_looks(sequences: int, most: int) -> dict[int, np.ndarray]:
+    """Sides → the smallest p value of looks 3 to `most` of each sequence, drawn without a mean."""
+    x = np.random.default_rng(5).normal(size=(sequences, most))
+    n = np.arange(1, most + 1)
     mean = x.cumsum(1) / n
     with np.errstate(divide="ignore", invalid="ignore"):
         t = mean / np.sqrt(((x**2).cumsum(1) - n * mean**2) / (n - 1) / n)
@@ -37,11 +42,20 @@ def test_the_chance_that_some_look_crosses_is_that_of_simulated_sequences(smalle
     assert crossing(p, 3, 8, sides) == pytest.approx(simulated, abs=4 * np.sqrt(simulated / 60_000) + 1e-4)
 
 
+@pytest.mark.parametrize("sides", [1, 2])
+@pytest.mark.parametrize("most", [40, 60, 100])
+def test_so_it_is_of_as_many_looks_as_there_may_be(sides, most):
+    found = smallest_of_looks(15_000, most)[sides]
+    for p in (0.003, 0.05):
+        simulated = (found <= p).mean()
+        assert crossing(p, 3, most, sides) == pytest.approx(simulated, abs=4 * np.sqrt(simulated / 15_000))
+
+
 def test_one_look_is_the_test_itself_and_each_further_one_costs():
     for sides in (1, 2):
         assert crossing(0.03, 5, 5, sides) == pytest.approx(0.03, abs=1e-5)
-    found = [crossing(0.03, 3, most) for most in (3, 4, 8, 20)]
-    assert found == sorted(found) and found[-1] < 17 * 0.03
+    found = [crossing(0.03, 3, most) for most in (3, 4, 8, 20, 50, 70, 100)]
+    assert found == sorted(found) and found[3] < 17 * 0.03
     assert (crossing(0.0, 3, 9), crossing(1.0, 3, 9)) == (0.0, 1.0)
     assert UNTIL.adjusted(None) is None
     for alpha, sides in ((0.05, 2), (0.05, 1), (0.05 / 3, 2)):
@@ -112,6 +126,29 @@ def test_a_word_is_given_as_soon_as_it_is_shown_and_the_rest_waits(make_run):
     assert stop(found, "bad", 4, 0) == "worse" and stop(found, "like", 6, 0) == "not shown with 6 seeds"
     ended = compare_study(runs, "base", planned=planned, until=UNTIL, undecided=["late"])
     assert entry(ended, "like").verdict == "not shown"
+
+
+def test_a_word_keeps_the_sign_of_the_look_that_showed_it(make_run):
+    """Three seeds agree that the other one is better; then three of it collapse. Neither is the word taken back nor
+    turned into its opposite, and what all seeds say now is told."""
+    label, truth, user = rows(600)
+    noise = {"base": 1.5, "other": 0.3}
+    runs = [
+        make_run(
+            name, s, label, truth * (-1 if name == "other" and s > 3 else 1)
+            + noise[name] * np.random.default_rng(s).normal(size=600), user,
+        )
+        for name in noise
+        for s in (1, 2, 3, 4, 5, 6)
+    ]  # fmt: skip
+    planned = {name: [1, 2, 3, 4, 5, 6] for name in noise}
+    early = entry(compare_study([run for run in runs if run.seed < 4], "base", planned=planned, until=UNTIL), "other")
+    late = entry(compare_study(runs, "base", planned=planned, until=UNTIL), "other")
+    assert (early.verdict, late.verdict) == ("better", "better")
+    assert early.difference.estimate > 0 > late.difference.estimate
+    assert late.p_adjusted == early.p_adjusted
+    told = "the word is from the look after 3 seeds; with all 6 the difference has another sign"
+    assert told in late.notes and told not in early.notes
 
 
 def test_what_no_seed_can_show_is_given_up(make_run):
