@@ -113,7 +113,7 @@ def _by_auc(found: SplitMetrics, siblings: Sequence[SplitMetrics]) -> str:
     best, error = max(others)
     if best - 0.5 <= STANDARD_ERRORS * error or found.auc - 0.5 >= LOST * (best - 0.5):
         return ""
-    return f"AUC {found.auc:.4f}, where {_where([value for value, _ in others], '.4f')}"
+    return f"AUC {found.auc:.4f}, where {_where([value for value, _ in others], '.4f', len(siblings))}"
 
 
 def _by_log_loss(found: SplitMetrics, siblings: Sequence[SplitMetrics]) -> str:
@@ -125,12 +125,13 @@ def _by_log_loss(found: SplitMetrics, siblings: Sequence[SplitMetrics]) -> str:
     best = min(sound)[0]
     if entropy - best <= max(ENTROPY, 2 * (1 - best)):
         return ""
-    where = _where([value for _, value in sound], ".4f")
+    where = _where([value for _, value in sound], ".4f", len(siblings))
     return f"log loss {loss:,.4g}, above the base rate's {loss / entropy:.4f}, where {where}"
 
 
-def _where(values: Sequence[float], form: str) -> str:
+def _where(values: Sequence[float], form: str, siblings: int) -> str:
+    """What those of the `siblings` have that are held against the run."""
     low, high = (format(edge, form) for edge in (min(values), max(values)))
     if len(values) == 1:
-        return f"the other seed has {low}"
+        return f"{'the other' if siblings == 1 else 'another'} seed has {low}"
     return f"other seeds have {low}" + (f" to {high}" if high != low else "")

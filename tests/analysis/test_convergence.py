@@ -104,6 +104,15 @@ def test_predictions_that_exploded_are_named_by_their_log_loss(make_run) -> None
     (found,) = diverged(runs_of(make_run, logits))
     assert (found.configuration, found.seed) == ("base", 2)
     assert "log loss" in found.sentence and "above the base rate's 0.69" in found.sentence
+    assert ", where the other seed has " in found.sentence
+
+
+def test_a_third_seed_that_is_no_better_than_the_base_rate_is_not_passed_over(make_run) -> None:
+    logits = healthy(1, 2, 3)
+    logits["base", 2] = 100 * logits["base", 2]
+    logits["base", 3] = np.zeros(N)
+    found = {one.seed: one.sentence for one in diverged(runs_of(make_run, logits))}
+    assert "log loss" in found[2] and ", where another seed has " in found[2]
 
 
 def test_a_run_that_failed_with_a_loss_that_is_not_finite(make_run) -> None:

@@ -209,6 +209,10 @@ def test_probabilities_of_0_and_1_rank_beyond_all_others_and_rounding_is_said(da
     assert np.isfinite(z).all() and z[0] == z.min() < z[2] and z[1] == z.max() > z[3]
     np.testing.assert_allclose(1 / (1 + np.exp(-z[:2])), [0.0005, 0.9995], rtol=1e-9)
     assert "2 of 24 probabilities are exactly 0 or 1" in said
+    at = rows.with_row_index().filter(pl.col("split") == "val")["index"][0]
+    edge = rows.with_columns(score=pl.when(pl.int_range(pl.len()) == at).then(0.0).otherwise("score"))
+    of_both = examine({None: edge}, dataset)
+    assert {split: part.scores.infinite for split, part in of_both.parts.items()} == {"val": 1, "test": 0}
 
 
 @pytest.mark.parametrize("none", [np.zeros(0), np.zeros((0, 1)), pl.DataFrame({"row_id": [], "logit": []})])

@@ -116,7 +116,7 @@ def _examine_one(
             scale_because=found.because,
             matched=matched.how,
             labels_checked=columns.label is not None,
-            infinite=found.infinite,
+            infinite=int(found.infinite[at].sum()),
             distinct=int(pl.Series(logit).n_unique()),
             notes=[*found.notes, *matched.notes],
         )

@@ -19,12 +19,13 @@ _MOST_DECIMALS = 8
 
 @dataclass(frozen=True)
 class LogOdds:
-    """(N,) float64 log-odds, in the file's order, and how they came to be; see `imported.SplitScores`."""
+    """(N,) float64 log-odds, in the file's order, which of them (N,) stand for a probability of exactly 0 or 1, and how
+    they came to be; see `imported.SplitScores`."""
 
     logit: np.ndarray
+    infinite: np.ndarray
     scale: Scale
     because: str
-    infinite: int = 0
     notes: list[str] = field(default_factory=list)
 
 
@@ -44,7 +45,7 @@ def log_odds(table: ScoreTable, column: str, given: pl.Series, named: Scale | No
     values = _numbers(table, given)
     scale, because = _scale(table, column, values, named, said)
     if scale == "logit":
-        return LogOdds(values, scale, because, notes=_ties(values, None))
+        return LogOdds(values, np.zeros(len(values), np.bool_), scale, because, _ties(values, None))
     outside = np.flatnonzero((values < 0) | (values > 1))
     if len(outside):
         first = [f"{table.where(int(at))} ({values[at]:.9g})" for at in outside[:10]]
@@ -53,16 +54,17 @@ def log_odds(table: ScoreTable, column: str, given: pl.Series, named: Scale | No
         raise Refused(f"{table.name}: {because[:1].lower()}{because[1:].rstrip('.')}, but", [problem], hint)
     decimals = _decimals(values)
     low, high = _bounds(values, decimals, given.dtype)
-    infinite = int(((values == 0) | (values == 1)).sum())
+    infinite = (values == 0) | (values == 1)
     notes = _ties(values, decimals)
-    if infinite:
+    if infinite.any():
         notes.append(
-            f"{infinite:,} of {len(values):,} probabilities are exactly 0 or 1, whose log-odds are infinite: they are "
-            f"counted as {low:.2g} and 1 − {high:.2g}, beyond all others. The log loss depends on it, the AUC does not."
+            f"{infinite.sum():,} of {len(values):,} probabilities are exactly 0 or 1, whose log-odds are infinite: "
+            f"they are counted as {low:.2g} and 1 − {high:.2g}, beyond all others. The log loss depends on it, the AUC "
+            "does not."
         )
     inside = np.where(values == 0, low, np.where(values == 1, 1 - high, values))
     rest = np.where(values == 1, high, 1 - inside)
-    return LogOdds(np.log(inside) - np.log(rest), scale, because, infinite, notes)
+    return LogOdds(np.log(inside) - np.log(rest), infinite, scale, because, notes)
 
 
 def _numbers(table: ScoreTable, given: pl.Series) -> np.ndarray:
