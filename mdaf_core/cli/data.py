@@ -21,6 +21,7 @@ app = typer.Typer(help="Prepare data sets, and see whether they can be trusted."
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the source, e.g. split=last-day.")
 ]
+_WIDE = 100  # characters of a cell
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of a prepared data set.")]
 
 
@@ -158,13 +159,22 @@ def propose(
 
     def text() -> str:
         parts = ["\n".join(found.findings)]
-        rows = [(name, as_text(found.options[name]), why) for name, why in found.reasons.items()]
-        parts.append(table(rows, ("option", "column", "why")) if rows else "")
+        rows = [(name, _shortened(as_text(found.options[name])), why) for name, why in found.reasons.items()]
+        parts.append(table(rows, ("option", "value", "why")) if rows else "")
         parts.append(table(list(found.left_out.items()), ("not used", "why")) if found.left_out else "")
         parts.append(shlex.join(command) if command else "There is no command to run yet: see above.")
         return "\n\n".join(part for part in parts if part)
 
     emit(value, text)
+
+
+def _shortened(value: str) -> str:
+    """The names of many columns as a line of a table holds them; the command has them all."""
+    names = value.split(",")
+    if len(value) <= _WIDE:
+        return value
+    begin = next(i for i in range(len(names), -1, -1) if i < 2 or len(",".join(names[:i])) <= _WIDE - 30)
+    return f"{','.join(names[:begin])},… ({len(names)} columns, to {names[-1]})"
 
 
 @app.command("list")

@@ -322,7 +322,8 @@ SPECIAL: dict[str, Case] = {
     "table: a span for a time": Case("table", _as_parquet(when=pl.duration(seconds="when")), "moments in time"),
     "table: NaN for a user": Case("table", _as_parquet(uid=pl.col("uid") / 0), "uid must be an id", 1),
     "table: records for a history": Case(
-        "table", _as_parquet(seen=pl.struct("ad")), "lists of ids", None, "", (("history_item", "seen"),)
+        "table", _as_parquet(seen=pl.struct("ad")), r"a column of its own, such as seen\.ad", None, "",
+        (("history_item", "seen"),),
     ),
     "movies: an id beyond 32 bits": Case("ml-csv", _put(f"{10**20},x,y", 6), "integer movieId", 6, "movies.csv"),
     "movies: UTF-16 titles": Case(

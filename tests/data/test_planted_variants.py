@@ -657,6 +657,7 @@ MAY_BE_SAID = {
     lists_of_few_ads: {"history-earlier"},
     heavy_tails: {"history-clicks", "history-empty", "concentrated-users"},  # half of the users have one row, one 18%
     sampled_negatives: {"unseen-items", "history-unknown"},  # new items every day
+    **{few: {"few-labels"} for few in (small, very_small, an_evening, purchases_of_what_was_viewed)},
 }
 
 

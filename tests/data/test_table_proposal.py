@@ -1,6 +1,7 @@
 """What a table's columns are taken for, on the forms that people have."""
 
 import gzip
+import json
 
 import numpy as np
 import polars as pl
@@ -189,3 +190,94 @@ def test_times_with_fractions_are_found_by_their_values_and_a_missing_user_is_sa
     assert any("No user was found" in said for said in found.findings)
     named = _propose(tmp_path, **columns | {"user_id": USER})
     assert not any("No user" in said for said in named.findings)
+
+
+DAYS = pl.from_epoch(pl.Series(TIME)).dt.date()
+
+
+@pytest.mark.parametrize(
+    ("coarse", "fine"),
+    [
+        ({"day": DAYS}, {"event_ts": pl.from_epoch(pl.Series(TIME))}),
+        ({"date": DAYS.dt.strftime("%Y%m%d")}, {"served": TIME * 1000}),
+        ({"timestamp": TIME // 86_400 * 86_400}, {"created_at": pl.from_epoch(pl.Series(TIME)).dt.to_string()}),
+        ({"hour": pl.from_epoch(pl.Series(TIME)).dt.strftime("%y%m%d%H")}, {"logged": TIME + 3600 * 8}),  # elsewhere
+    ],
+)
+def test_the_finest_of_the_times_of_a_row_puts_rows_in_order(tmp_path, coarse, fine):
+    """Within the day of the other nothing would say what came first, and histories would lack it."""
+    proposal = _propose(tmp_path, "log.parquet", user_id=USER, item_id=AD, click=CLICK, **coarse, **fine)
+    assert proposal.options["timestamp"] == next(iter(fine))
+    assert proposal.reasons["timestamp"].endswith(f", finer than {next(iter(coarse))}")
+    assert proposal.left_out[next(iter(coarse))] == "another time of the row"
+
+
+def test_a_finer_time_of_something_else_is_not_that_of_the_row(tmp_path):
+    signed_up = pl.from_epoch(pl.Series(DRAW.integers(1_500_000_000, 1_600_000_000, N)))
+    proposal = _propose(tmp_path, "log.parquet", user_id=USER, click=CLICK, date=DAYS, signed_up_at=signed_up)
+    assert proposal.options["timestamp"] == "date"
+
+
+def test_the_timezone_of_a_type_is_proposed_and_an_offset_is_said(home, tmp_path):
+    here = pl.from_epoch(pl.Series(TIME)).dt.replace_time_zone("UTC")
+    columns = {"user_id": USER, "item_id": AD, "click": CLICK}
+    zoned = _propose(tmp_path, "log.parquet", **columns, ts=here.dt.convert_time_zone("America/New_York"))
+    assert zoned.options["timezone"] == "America/New_York" and not zoned.findings
+    assert "timezone" not in _propose(tmp_path, "utc.parquet", **columns, ts=here).options
+    written = here.dt.convert_time_zone("Europe/Berlin").dt.strftime("%Y-%m-%dT%H:%M:%S%:z")
+    assert any("the offset +02:00" in said for said in _propose(tmp_path, **columns, ts=written).findings)
+
+    left = {name: value for name, value in zoned.options.items() if name != "timezone"}
+    utc = prepare("table", path=tmp_path / "log.parquet", name="utc", options=left)
+    assert [note for note in utc.meta.notes if "set timezone=America/New_York" in note]
+    assert not utc.meta.timezone_assumed
+    local = prepare("table", path=tmp_path / "log.parquet", name="local", options=zoned.options)
+    known = local.vocabulary("hour")
+    raw = dict(zip(known["code"], known["id"], strict=True))
+    hours = [int(raw[code]) for code in local.rows("train").columns["hour"].tolist()]
+    assert hours == here.dt.convert_time_zone("America/New_York").dt.hour().to_list()[: len(hours)]
+
+
+def test_objects_are_columns_of_their_own(home, tmp_path):
+    """As one id, an ad with its bid would be another ad at every bid."""
+    rows = [
+        {"at": int(t), "user": {"id": f"u{u}", "geo": {"city": f"c{u % 3}"}}, "ad": {"id": int(a), "bid": float(p)},
+         "click": int(y)}
+        for t, u, a, p, y in zip(TIME, USER, AD, PRICE, CLICK, strict=True)
+    ]  # fmt: skip
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pl.DataFrame(rows).write_parquet(tmp_path / "log.parquet")
+    flat = {"at": TIME, "user.id": [f"u{u}" for u in USER], "user.geo.city": [f"c{u % 3}" for u in USER],
+            "ad.id": AD, "ad.bid": PRICE, "click": CLICK}  # fmt: skip
+    pl.DataFrame(flat).write_parquet(tmp_path / "flat.parquet")
+    items, content = set(), []
+    for name in ("flat.parquet", "log.parquet", "log.jsonl"):
+        proposal = propose(tmp_path / name)
+        assert proposal.options == {
+            "label": "click", "timestamp": "at", "user": "user.id", "item": "ad.id", "numeric": ["ad.bid"],
+            "categorical": ["user.geo.city"],
+        }  # fmt: skip
+        dataset = prepare("table", path=tmp_path / name, name=name.replace(".", "-"), options=proposal.options)
+        content.append(dataset.meta.fingerprint["sha256"])
+        items.add(frozenset(dataset.vocabulary("item")["id"]))
+        with pytest.raises(BadInputError, match=r"There is no column 'user'.* a column of its own, such as user\.id"):
+            prepare("table", path=tmp_path / name, name="no", options=proposal.options | {"user": "user"})
+    assert content[0] == content[1] and len(items) == 1 and max(map(len, items)) <= 30
+
+
+def test_what_a_published_file_is_known_for_is_proposed(tmp_path):
+    """KuaiRec has no label of its own, and Criteo's counts are numbers."""
+    watched = DRAW.integers(0, 3, N) + 0.5
+    kuairec = _propose(
+        tmp_path, user_id=USER, video_id=AD, play_duration=1000 * watched, video_duration=[1000] * N, time=[""] * N,
+        date=[""] * N, timestamp=TIME + 0.5, watch_ratio=watched,
+    )  # fmt: skip
+    assert kuairec.runs and kuairec.options == {
+        "label": "watch_ratio", "positive_from": 2, "timestamp": "timestamp", "timezone": "Asia/Shanghai",
+        "user": "user_id", "item": "video_id", "numeric": ["video_duration"],
+    }  # fmt: skip
+    assert set(kuairec.left_out) == {"play_duration", "time", "date"}
+    counts = {f"I{i}": DRAW.integers(0, 50, N) for i in range(1, 14)}
+    ids = {f"C{i}": [f"{c:08x}" for c in DRAW.integers(0, 50, N)] for i in range(1, 27)}
+    criteo = _propose(tmp_path, label=CLICK, **counts, **ids).options
+    assert criteo == {"label": "label", "numeric": list(counts), "categorical": list(ids)}

@@ -18,6 +18,8 @@ from mdaf_core.data.store.schema import EVALUATED, SPLIT_NAMES, UNKNOWN, Split
 LEAK_AUC, STRONG_AUC = 0.95, 0.9
 ONE_SIDED = 10.0
 """How many times more frequent unknown ids are at one label where something other than their novelty must tell."""
+FEW_ERROR = 0.05
+"""Standard error of an AUC of which it is said that differences of models are lost in it."""
 _SAMPLE = 200_000
 _FEW_VALUES = 50
 
@@ -38,6 +40,29 @@ def both_labels(data: Written) -> Answer:
         else "Training, validation and test rows have both labels.",
         rates,
         todo="Take another split, or other cuts; if the input has one label only, look at how labels are read.",
+        examples=lambda: _rates(data),
+    )
+
+
+@check("few-labels", "Rows enough to compare by", place=90.5)
+def few_labels(data: Written) -> Answer | None:
+    """Are there positives and negatives enough for an AUC that says something?"""
+    judged = {split: rows.label for split, rows in data.rows.items() if split in EVALUATED}
+    errors = {split: auc_error(label) for split, label in judged.items() if 0 < label.sum() < len(label)}
+    if not errors:
+        return None
+    split = max(errors, key=lambda split: errors[split])
+    positives, rows = int(judged[split].sum()), len(judged[split])
+    few = errors[split] > FEW_ERROR
+    fewer = "positives" if 2 * positives <= rows else "negatives"
+    return Answer(
+        "warn" if few else "pass",
+        errors[split],
+        f"{SPLIT_NAMES[split].capitalize()} rows hold {min(positives, rows - positives):,} {fewer} among {rows:,}: by "
+        f"chance alone the AUC of a score that says nothing is {errors[split]:.3f} from 0.5 (standard error)"
+        + ("; differences of models are lost in that, unless they are large." if few else "."),
+        errors,
+        todo="Take more data, or larger shares for validation and test; more seeds do not make up for few rows.",
         examples=lambda: _rates(data),
     )
 

@@ -31,7 +31,7 @@ from mdaf_core.data.reading.table_file import TableFile, rows_of
 from mdaf_core.data.reading.table_files import TableFiles
 from mdaf_core.data.reading.text import EXAMPLES
 from mdaf_core.data.reading.time_forms import names_a_day
-from mdaf_core.data.reading.times import NumberUnit, check_format
+from mdaf_core.data.reading.times import NumberUnit, check_format, stated_zone
 from mdaf_core.data.store.scaling import Transform
 from mdaf_core.data.store.schema import TICKS, FieldSpec, Role, TimeUnit
 
@@ -203,6 +203,13 @@ def read(path: Path, options: TableOptions, progress: Progress) -> RawTable:
         columns["timestamp"], time_unit = table.timestamp(
             options.timestamp, options.timestamp_unit, options.timezone, options.timestamp_format
         )
+    assumed = "timezone" not in options.model_fields_set
+    if options.timestamp and assumed and (zone := stated_zone(frame.schema[options.timestamp])):
+        assumed = False
+        table.notes.append(
+            f"The times {options.timestamp} are in {zone} by their type, hours and weekdays in {options.timezone}: set "
+            f"timezone={zone} for those of its clocks."
+        )
     histories = _histories(table, options)
 
     good = ~table.bad
@@ -235,7 +242,7 @@ def read(path: Path, options: TableOptions, progress: Progress) -> RawTable:
         time_unit=time_unit,
         calendar=moments or not options.timestamp,
         timezone=options.timezone,
-        timezone_assumed="timezone" not in options.model_fields_set,
+        timezone_assumed=assumed,
         inputs=file.fingerprints(),
         skipped_rows=file.ragged + int(table.bad.sum()),
         examples={"skipped": (file.examples + table.examples.get("skipped", []))[:EXAMPLES]},

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mdaf_core.data.formats.avazu import LAYOUT as AVAZU
+from mdaf_core.data.formats.criteo import NUMERIC
 from mdaf_core.data.formats.kuairand import NO_INPUTS
 from mdaf_core.data.formats.mind import MOMENT
 from mdaf_core.data.reading.kuairand_files import LOG
@@ -100,9 +101,10 @@ KNOWN = (
         never={"id": "the number of the row"},
     ),
     _known(
-        "Criteo (with a header)", "label I1 I2 I13 C1 C2 C26",
+        "Criteo (with a header)", " ".join(("label", *NUMERIC, "C1", "C2", "C26")),
         "I1 to I13 are counts, C1 to C26 ids; there is no user and no time. The source 'criteo' reads the file as "
-        "published.",
+        "published (train.txt, parted by tabs, without a header), with the counts as buckets.",
+        options={"numeric": list(NUMERIC)},
     ),
     _known(
         "EB-NeRD behaviors", "impression_id article_ids_inview article_ids_clicked",
@@ -194,6 +196,17 @@ KNOWN = (
         "the review, known only after.",
         never={"hours": "known only after", "review_id": "the number of the row"},
     ),
+    _known(
+        "KuaiRec", "user_id video_id play_duration video_duration time date timestamp watch_ratio",
+        "watch_ratio is play_duration / video_duration, known only after: the label is made of it, here of videos that "
+        "were "
+        "watched through twice, which its README has as an example. The time is timestamp, Unix time in seconds; time "
+        "and date are the same in Asia/Shanghai, and all three are empty in some rows. big_matrix.csv is a log; in "
+        "small_matrix.csv users were shown all of its videos.",
+        options={"label": "watch_ratio", "positive_from": 2, "timezone": "Asia/Shanghai"},
+        never={"play_duration": "known only after; the label is made of it"}
+        | dict.fromkeys(("time", "date"), "the same as timestamp"),
+    ),
     _known("KKBox", "msno song_id source_system_tab source_type target", "target is the label; it has no time."),
     _known(
         "Tmall user log", "user_id item_id cat_id seller_id brand_id time_stamp action_type",
@@ -203,7 +216,7 @@ KNOWN = (
     ),
     _known(
         "MIND impressions", "impression_id user_id time history impressions",
-        "As published it has no header: remove that line. " + _MIND, refused=True,
+        "As published (behaviors.tsv) it is parted by tabs and has no header: write it so. " + _MIND, refused=True,
     ),
 )  # fmt: skip
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import cached_property
+from typing import cast
 
 import polars as pl
 
+from mdaf_core.base.errors import UsageError
 from mdaf_core.data.propose import words
 from mdaf_core.data.reading.table_columns import is_written_list, plain, split_lists
 from mdaf_core.data.reading.time_forms import UNKNOWN_WORDS, Reading, likely_formats, likely_numbers, nearly_all
-from mdaf_core.data.reading.times import iso_moments
+from mdaf_core.data.reading.times import iso_moments, read_times
+from mdaf_core.data.store.schema import TICKS, TimeUnit
 
 _SHORT_OF_AN_ID = 64  # characters
+_DAY, _HOUR = 86_400, 3_600
+_ZONES = 14 * _HOUR  # two columns may be in different ones
 _BEGINS_AS_ISO = r"^\d{4}-\d{2}-\d{2}([T ]|$)|^\d{8}T\d{6}"
 _SEPARATORS = "^|;, "
 _STAND_INS = (-1, -9, -99, -999, -9999, 999, 9999, 99999, 999999, 9999999)
@@ -207,6 +213,40 @@ class Look:
             return None
         formats = likely_formats(self.text)
         return Reading(f"written as {' or '.join(formats)}", {"timestamp_format": formats[0]}) if formats else None
+
+    @property
+    def offset(self) -> str:
+        """The offset from UTC that most of its ISO 8601 texts end with; '' where that is none or zero."""
+        if self.iso != "ISO 8601":
+            return ""
+        ends = self.text.str.extract(r":\d\d(?:[.,]\d+)?([+-]\d\d(?::?\d\d)?)$").drop_nulls()
+        ends = ends.filter(ends.str.contains("[1-9]"))
+        return str(ends.value_counts(sort=True).row(0)[0]) if 2 * len(ends) > self.size else ""
+
+    @cached_property
+    def moments(self) -> pl.Series | None:
+        """Its times as whole Unix seconds, null where unknown; None where it holds no moments."""
+        if self.time is None or self.time.options.get("timestamp_unit") == "order":
+            return None
+        values, options = self.values, self.time.options
+        if values.dtype == pl.Datetime:
+            values = values.dt.replace_time_zone(None)  # midnight is that of the place
+        with suppress(UsageError):
+            unit = cast(TimeUnit, options.get("timestamp_unit", "s"))
+            found = read_times(values, unit=unit, format=options.get("timestamp_format"), timezone="UTC")
+            return found.values // TICKS[found.unit]
+        return None
+
+    def is_finer(self, other: Look) -> bool:
+        """Whether its times are those of another column, which names days or hours alone."""
+        fine, coarse = self.moments, other.moments
+        if fine is None or coarse is None or fine.null_count() > coarse.null_count() or other.distinct < 2:
+            return False
+        step = next((step for step in (_DAY, _HOUR) if (coarse % step == 0).all()), 0)
+        if not step or (fine % step == 0).all():
+            return False
+        behind = (fine - coarse).drop_nulls()
+        return bool(behind.is_between(-_ZONES, step + _ZONES).all())
 
     @property
     def ambiguous_time(self) -> bool:

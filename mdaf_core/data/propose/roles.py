@@ -13,6 +13,7 @@ from mdaf_core.data.propose.label import find_label
 from mdaf_core.data.propose.look import Look
 from mdaf_core.data.propose.proposal import Proposal
 from mdaf_core.data.reading.parts import WORDS
+from mdaf_core.data.reading.times import stated_zone
 
 _SENTINEL = 0.2  # of the rows
 _FAR_MORE = 2  # than any other
@@ -36,7 +37,10 @@ class Roles:
                 self.lists.pop(name, None)
                 proposal.left_out[name] = why
         self._part()
-        find_label(self.plain, proposal, self._find)
+        if self.known and "label" in self.known.options:
+            self._take("label", self.known.options["label"], f"as {self.known.name} has it")
+        else:
+            find_label(self.plain, proposal, self._find)
         self._time()
         self._user()
         for option, names in (("item", words.ITEMS), ("category", words.CATEGORIES)):
@@ -84,7 +88,9 @@ class Roles:
                 self.plain.pop(name)
         if not candidates:
             return
-        name = candidates[0]
+        first = candidates[0]
+        # Within a day or an hour of a coarse time nothing says what came first.
+        name = next((other for other in candidates[1:] if self.plain[other].is_finer(self.plain[first])), first)
         look = self.plain[name]
         reading = look.time
         assert reading is not None
@@ -101,17 +107,29 @@ class Roles:
         for option, value in reading.options.items():
             if value != "s":
                 proposal.take(option, value, read)
-        self._take("timestamp", name, f"{by}, and its values are times ({reading.words})")
+        finer = "" if name == first else f", finer than {first}"
+        self._take("timestamp", name, f"{by}, and its values are times ({reading.words}){finer}")
         if reading.options.get("timestamp_unit") == "order":
             proposal.findings.append(
                 f"{name} is no moment in time but {reading.words}: it puts rows in order, and hours and days are not "
                 "known."
             )
+        self._zone(name, look)
         self._unknown_times(name, look)
-        for other in candidates[1:]:
-            if words.TIME_TOKENS.intersection(self.plain[other].tokens) or self.plain[other].iso:
+        for other in candidates:
+            if other != name and (words.TIME_TOKENS.intersection(self.plain[other].tokens) or self.plain[other].iso):
                 proposal.left_out[other] = "another time of the row"
                 self.plain.pop(other)
+
+    def _zone(self, name: str, look: Look) -> None:
+        """Hours and weekdays of the place that the times name, where they name one."""
+        if zone := stated_zone(look.values.dtype):
+            self.proposal.take("timezone", zone, f"{name} is in it, by its type")
+        elif offset := look.offset:
+            self.proposal.findings.append(
+                f"{name} is written with the offset {offset}, which names no timezone: hours and weekdays are taken in "
+                "UTC. Set timezone to where it was, such as Europe/Berlin, for those of its clocks."
+            )
 
     def _without_time(self, unread: list[str]) -> None:
         """What may be the time and was not taken as it."""

@@ -11,7 +11,7 @@ from mdaf_core.base.errors import StudioError
 from mdaf_core.data.formats.base import Source
 from mdaf_core.data.formats.registry import get_source, sources
 from mdaf_core.data.formats.table import TableOptions
-from mdaf_core.data.propose.known_files import by_header, by_shape
+from mdaf_core.data.propose.known_files import Known, by_header, by_shape
 from mdaf_core.data.propose.look import Look
 from mdaf_core.data.propose.proposal import Proposal
 from mdaf_core.data.propose.roles import Roles
@@ -50,6 +50,9 @@ def propose(path: Path) -> Proposal:
     if known is not None:
         proposal.findings.append(f"This looks like {known.name}. {known.note}")
         proposal.source, proposal.runs = known.source, not known.refused
+        if known.source != "table" and (missing := _missing(get_source(known.source), path)):
+            proposal.runs = False
+            proposal.findings.append(missing)
         if known.refused or known.source != "table":
             never = {name: why for name, why in known.never.items() if name in file.first.columns}
             named = file.first.columns if known.columns or file.names else []  # else values taken for names
@@ -66,16 +69,21 @@ def propose(path: Path) -> Proposal:
     Roles(columns, proposal, known).fill()
     if known is not None:
         for option, value in known.options.items():
-            if value == []:
-                moved = proposal.options.pop(option, [])
-                proposal.reasons.pop(option, None)
-                proposal.options["categorical"] = [
-                    name for name in columns if name in {*proposal.options.get("categorical", []), *moved}
-                ]
+            if option == "numeric":
+                _as_numbers(value, list(columns), proposal, known)
             else:
                 proposal.take(option, value, f"as {known.name} has it")
     _parts(path, parts, proposal)
     return proposal
+
+
+def _as_numbers(numeric: list[str], columns: list[str], proposal: Proposal, known: Known) -> None:
+    """Of all inputs these are numbers, the others ids."""
+    inputs = {name for option in ("categorical", "numeric") for name in proposal.options.pop(option, [])}
+    for option, names in (("numeric", inputs.intersection(numeric)), ("categorical", inputs.difference(numeric))):
+        proposal.reasons.pop(option, None)
+        if names:
+            proposal.take(option, [name for name in columns if name in names], f"as {known.name} has it")
 
 
 def published_folders(folder: Path) -> list[Source]:
@@ -85,11 +93,19 @@ def published_folders(folder: Path) -> list[Source]:
 
 def _finds(source: Source, path: Path) -> bool:
     """Whether a source finds its files there, by its own check."""
-    with suppress(StudioError, ValidationError):
+    with suppress(ValidationError):
+        return source.check is not None and not _missing(source, path)
+    return False
+
+
+def _missing(source: Source, path: Path) -> str:
+    """Why a source cannot read what is there, by its own check; '' where it can."""
+    try:
         if source.check is not None:
             source.check(path, source.options())
-            return True
-    return False
+    except StudioError as error:
+        return str(error)
+    return ""
 
 
 def _of_folder(sources: list[Source]) -> Proposal:

@@ -1,4 +1,7 @@
-"""JSON lines as a frame of text: one object a line, its values as they are written there."""
+"""JSON lines as a frame of text: one object a line, its values as they are written there.
+
+An object within the object is columns of their own: `{"user": {"id": 7}}` has the column `user.id`.
+"""
 
 from __future__ import annotations
 
@@ -64,10 +67,23 @@ def _objects(file: BinaryIO, problem: Problem, longest: int) -> Iterator[dict[st
         except (json.JSONDecodeError, RecursionError):
             values = None
         if isinstance(values, dict):
-            yield values
+            yield _flat(values) if any(isinstance(value, dict) for value in values.values()) else values
         else:
             words = "The line must be one JSON object (JSON lines: one a line, not spread over several)"
             problem(number, words, raw.decode("utf-8", "replace"))
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    """Without objects in it; as deep as they may be."""
+    found: dict[str, Any] = {}
+    left = list(reversed(values.items()))
+    while left:
+        name, value = left.pop()
+        if isinstance(value, dict):
+            left += [(f"{name}.{key}", inner) for key, inner in reversed(value.items())]
+        else:
+            found.setdefault(name, value)
+    return found
 
 
 def _frame(piece: list[dict[str, Any]], used: list[str] | None) -> pl.DataFrame:

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -16,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+from polars.datatypes import DataTypeClass
 
 from mdaf_core.base.errors import BadInputError
 from mdaf_core.data.reading import files
@@ -134,7 +136,7 @@ class TableFile:
 
     def columns(self) -> list[str]:
         if self.kind == "parquet":
-            return self._parquet_columns()
+            return list(self._parquet_columns())
         return self.head(_JSON_ROWS).columns if self.kind == "json" else self._csv_columns()
 
     @property
@@ -185,6 +187,9 @@ class TableFile:
             return f" Its header is parted by {mark!r}: set delimiter to it (--set 'delimiter={mark}')."
         if self.text and not self.names and made_up_names(self.first_records(50)):
             return " Its first line looks like values: where there is no header, set names to those of the columns."
+        within = next((name for name in names if name.startswith(f"{wanted}.")), None)
+        if within is not None:
+            return f" What is in an object is a column of its own, such as {within}: name that."
         if wanted in (name.strip() for name in names):
             return " There are spaces around that name in the file: remove them, or name it with them."
         return ""
@@ -262,15 +267,28 @@ class TableFile:
     def _line_of_record(self, record: int) -> int:
         return next((line for number, (line, _) in enumerate(self._records(), 1) if number == record), record)
 
-    def _parquet_columns(self) -> list[str]:
+    def _parquet_columns(self) -> dict[str, tuple[int, tuple[str, ...]]]:
+        """By name: the place of the column, and of what is in records the fields that lead to it."""
         with self._parquet_errors_in_words():
-            return list(pl.read_parquet_schema(self._open()))  # pyarrow knows no integers beyond 64 bits
+            schema = pl.read_parquet_schema(self._open())  # pyarrow knows no integers beyond 64 bits
+        return {
+            name: (place, fields)
+            for place, (column, dtype) in enumerate(schema.items())
+            for name, fields in _within(column, dtype)
+        }
 
     def _read_parquet(self, used: list[str] | None, rows: int | None = None) -> pl.DataFrame:
         """Columns by their places: as a name `*` is all of them."""
-        places = None if used is None else [self.columns().index(name) for name in used]
+        found = self._parquet_columns()
+        wanted = list(found) if used is None else used
+        places = sorted({found[name][0] for name in wanted})
         with self._parquet_errors_in_words():
-            return pl.read_parquet(self._open(), columns=places, n_rows=rows)
+            held = dict(zip(places, pl.read_parquet(self._open(), columns=places, n_rows=rows), strict=True))
+        columns = []
+        for name in wanted:
+            place, fields = found[name]
+            columns.append(reduce(lambda values, field: values.struct.field(field), fields, held[place]).alias(name))
+        return pl.DataFrame(columns)
 
     @contextmanager
     def _parquet_errors_in_words(self) -> Iterator[None]:
@@ -376,6 +394,16 @@ class TableFile:
                     raise BadInputError(
                         "The line is not UTF-8 text: save the file as UTF-8.", self.path, number, shown
                     ) from None
+
+
+def _within(column: str, dtype: pl.DataType | DataTypeClass) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The column itself, or of records each that is in them (`user.id`), with the fields that lead to it."""
+    if not isinstance(dtype, pl.Struct) or not dtype.fields:
+        yield column, ()
+        return
+    for field in dtype.fields:
+        for name, fields in _within(f"{column}.{field.name}", field.dtype):
+            yield name, (field.name, *fields)
 
 
 def rows_of(path: Path) -> tuple[int, int | None]:

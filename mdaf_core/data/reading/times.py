@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
+from zoneinfo import available_timezones
 
 import polars as pl
 
@@ -34,6 +35,7 @@ TIME_RANGE = (-(2**61), 2**61)
 """Times of any unit; beyond, differences of two do not fit into 64 bits."""
 
 _NANOS = 1_000_000_000
+_UTC = ("UTC", "Etc/UTC", "Etc/UCT", "Etc/GMT", "GMT", "UCT", "Zulu", "Etc/Zulu")
 _WIDTHS = {"Y": 4, "j": 3, "3f": 3}
 _ALL_DIGITS = re.compile(r"(%(3f|[YmdHMSyj]))+")
 
@@ -212,6 +214,12 @@ def check_format(format: str) -> str:
             "%Y%m%d or %Y-%m-%d %H:%M:%S."
         )
     return format
+
+
+def stated_zone(dtype: pl.DataType) -> str:
+    """The timezone that a column's type names; '' where it names none, or UTC, in which times of any place are kept."""
+    zone = getattr(dtype, "time_zone", None) or ""
+    return zone if zone not in _UTC and zone in available_timezones() else ""
 
 
 def epoch(moments: pl.Series, timezone: str) -> Moments:

@@ -18,7 +18,7 @@ def heavy_skew(seed: int) -> Table:
     return log(seed, users=3000, items=4000, tail=1.0), BASE
 
 
-@clean()
+@clean("few-labels")
 def few_rows(seed: int) -> Table:
     return log(seed, rows=400, users=25, items=30, tail=0.2), BASE
 
