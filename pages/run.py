@@ -16,6 +16,7 @@ from mdaf_core.queue import api
 from mdaf_core.queue.job import Job
 from mdaf_core.runs import tracking
 from mdaf_core.runs.files import SINGLE_RUNS
+from mdaf_core.runs.provenance import earlier_words
 from mdaf_core.runs.tracking import RunRecord
 from pages import conditions, run_beside, shared
 
@@ -87,8 +88,8 @@ def _head(run: RunRecord, job: Job | None) -> None:
         f":gray[run] {run.run_id[:8]}"
     )
     facts = [f"Began {shared.fmt_when(run.started)}"]
-    if run.ended:
-        facts.append(f"took {shared.fmt_time(run.ended - run.started)}")
+    if (seconds := one_run.took(run)) is not None:
+        facts.append(f"took {shared.fmt_time(seconds)}")
     if result and result.best_epoch:
         facts.append(f"best epoch {result.best_epoch} of {len(result.epochs)}")
     if result and result.parameters:
@@ -242,6 +243,7 @@ def _recorded(run: RunRecord) -> None:
         if known.get(key) is not None:
             rows[title] = str(known[key])
     rows |= {name: str(version) for name, version in known.get("versions", {}).items()}
+    rows |= {f"earlier, {n}": said for n, said in enumerate(earlier_words(known), 1)}
     with st.expander("Code, data, versions, machine"):
         shared.show_table(_frame({"What": list(rows), "Recorded": list(rows.values())}), "run-recorded")
         if known.get("acknowledged"):

@@ -84,6 +84,14 @@ def changes(run: RunRecord) -> list[Changed] | None:
     ]
 
 
+def took(run: RunRecord) -> float | None:
+    """Seconds of a run that has ended: of a finished one those it was trained and evaluated, without the time that it
+    waited to be resumed; else from its begin to its end."""
+    if run.result is not None and run.result.wall_seconds is not None:
+        return run.result.wall_seconds
+    return None if run.ended is None else run.ended - run.started
+
+
 def provenance(run: RunRecord) -> dict[str, Any]:
     """Code, versions, machine and data as they were recorded; empty where nothing was."""
     if run.result is not None:

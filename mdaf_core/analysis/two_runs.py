@@ -16,7 +16,7 @@ from mdaf_core.data.store.schema import EVALUATED, Split
 from mdaf_core.metrics.registry import metrics
 from mdaf_core.runs.metric_values import metric_value
 from mdaf_core.runs.predictions import difference_of_rows
-from mdaf_core.runs.provenance import fingerprint
+from mdaf_core.runs.provenance import earlier_words, fingerprint
 from mdaf_core.runs.tracking import RunRecord
 
 Part = Literal["data", "settings", "seed", "code", "machine"]
@@ -71,12 +71,13 @@ def differences(run: RunRecord, other: RunRecord) -> list[Differs]:
 
 def _parts(run: RunRecord) -> dict[Part, dict[str, Any]]:
     known = one_run.provenance(run)
+    earlier = "; ".join(earlier_words(known))
     settings = {k: v for k, v in one_run.settings(run).items() if k not in NOT_OF_THE_MODEL}
     return {
         "data": {"data set": run.dataset, "fingerprint": run.fingerprint},
         "settings": settings,
         "seed": {"seed": run.seed},
-        "code": {"code": known.get("code")} | known.get("versions", {}),
+        "code": {"code": known.get("code")} | known.get("versions", {}) | ({"earlier": earlier} if earlier else {}),
         "machine": {name: known.get(name) for name in _MACHINE},
     }
 

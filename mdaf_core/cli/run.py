@@ -38,6 +38,7 @@ def show(run: RunId) -> None:
         "best_epoch": result.best_epoch if result else None,
         "settings": one_run.settings(record),
         "changes": one_run.changes(record),
+        "seconds": one_run.took(record),
         "provenance": one_run.provenance(record),
         "metrics": one_run.metrics_of(record),
         "epochs": epochs,
@@ -48,7 +49,9 @@ def show(run: RunId) -> None:
 
 
 def _text(value: dict[str, Any], epochs: list[str]) -> str:
-    ended = f", {value['ended'] - value['started']:,.0f} s" if value["ended"] else ""
+    from mdaf_core.runs.provenance import earlier_words
+
+    ended = f", {value['seconds']:,.0f} s" if value["seconds"] is not None else ""
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(value["started"]))
     lines = [
         f"Run {value['run_id']}",
@@ -72,9 +75,10 @@ def _text(value: dict[str, Any], epochs: list[str]) -> str:
         lines += [f"All settings are those of preset {value['preset']}.", ""]
     lines += [table([(k, _word(v)) for k, v in value["settings"].items()], ("setting", "value")), ""]
     known = value["provenance"]
-    kept = ("code", "platform", "processor", "cores", "device", "scan", "products")
+    kept = ("code", "platform", "processor", "cores", "threads", "device", "scan", "products")
     about = [(key, known[key]) for key in kept if key in known]
     about += [(name, version) for name, version in known.get("versions", {}).items()]
+    about += [("earlier", said) for said in earlier_words(known)]
     lines += [table([("data", f"{value['dataset']} ({value['fingerprint']})"), *about], ("recorded", "")), ""]
     lines += [*epochs, ""] if epochs else []
     lines += [table([(f["name"], f"{f['bytes']:,}") for f in value["files"]], ("file", "bytes"))]

@@ -20,6 +20,11 @@ from mdaf_core.base.version import __version__
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.runs import tracking
 
+RECORDED = (
+    *("code", "versions", "platform", "processor", "cores", "threads", "threads_of_kernels", "device", "scan"),
+    "products",
+)
+"""Of a run's provenance what another machine or another day may make other."""
 PACKAGES = ("torch", "mamba-ssm", "numba", "numpy", "polars", "lightgbm", "scikit-learn", "mlflow-skinny")
 
 
@@ -67,12 +72,45 @@ def describe(device: str, scan: str, products: str, threads: dict[str, int]) -> 
     }
 
 
-def write_once(path: Path, facts: dict[str, Any]) -> None:
-    """Write down the provenance of a run that another machine opened for this one, which knew nothing of it yet. Best
-    effort: the result tells it too."""
+def gone_on(path: Path, facts: dict[str, Any], epochs: int) -> dict[str, Any]:
+    """Provenance of a run that goes on, written down: `facts` of now, and under `earlier` what its epochs so far were
+    trained with where that was anything else, each entry with the last epoch that it holds for.
+
+    Best effort: the result tells it too.
+
+    Args:
+        path: the run's provenance so far, which another machine may have opened and knew nothing of.
+        epochs: how many it has finished.
+    """
     with suppress(OSError, ValueError):
-        if "code" not in json.loads(path.read_text("utf-8")):
-            write_json(path, facts)
+        before = json.loads(path.read_text("utf-8"))
+        earlier = before.get("earlier", [])
+        was = {name: before[name] for name in RECORDED if name in before}
+        since = earlier[-1]["epochs"] if earlier else 0
+        if was and epochs > since and any(facts.get(name) != value for name, value in was.items()):
+            earlier = [*earlier, {"epochs": epochs, **was}]
+        facts = facts | ({"earlier": earlier} if earlier else {})
+        write_json(path, facts)
+    return facts
+
+
+def sittings(known: dict[str, Any]) -> list[dict[str, Any]]:
+    """What each part of a run was trained with, the first one first; one entry where it was not resumed elsewhere."""
+    return [*(known | one for one in known.get("earlier", [])), known]
+
+
+def earlier_words(known: dict[str, Any]) -> list[str]:
+    """What epochs before a resumption were trained with, where it was not what the last were: a clause each."""
+    out, first = [], 1
+    for one in known.get("earlier", []):
+        was = {name: one[name] for name in RECORDED if name in one and one[name] != known.get(name)}
+        versions_now = known.get("versions", {})
+        of_packages = {name: v for name, v in was.pop("versions", {}).items() if v != versions_now.get(name)}
+        said = [f"{name.replace('_', ' ')} {value}" for name, value in (was | of_packages).items()]
+        if said:
+            out.append(f"epochs {first} to {one['epochs']}, before it was resumed: {', '.join(said)}")
+        first = one["epochs"] + 1
+    return out
 
 
 def fingerprint(dataset: PreparedDataset) -> str:

@@ -95,8 +95,8 @@ def train(
                 "from scratch."
             )
         tracking.resume_run(run_id)
-        origin.write_once(tracking.run_directory(run_id) / "provenance.json", facts)
         epochs = _finished_epochs(run_id, config)
+        facts = origin.gone_on(tracking.run_directory(run_id) / "provenance.json", facts, len(epochs))
     monitor = Monitor(on_progress, should_stop)
     try:
         kept.keep(sources, tracking.run_directory(run_id))

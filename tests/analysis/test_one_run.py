@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -53,6 +54,14 @@ def test_settings_and_how_they_differ_from_the_preset(study):
     usual = get_preset("mdaf-full").flat_settings()
     assert found == {k: (usual.get(k), settings.get(k)) for k in {*usual, *settings} if usual.get(k) != settings.get(k)}
     assert one_run.changes(run_of(study, "lr")) == []
+
+
+def test_what_a_run_took_leaves_out_how_long_it_waited_to_be_resumed(study):
+    run = run_of(study, "mine")
+    waited = replace(run, started=1000.0, ended=9000.0)
+    assert one_run.took(waited) == run.result.wall_seconds
+    assert one_run.took(replace(run_of(study, "lr", 2), started=1000.0, ended=1007.5)) == 7.5  # failed
+    assert one_run.took(replace(run_of(study, "lr", 2), ended=None)) is None
 
 
 def test_metrics_have_intervals_over_users(study):

@@ -13,7 +13,7 @@ from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.metrics.auc import auc
 from mdaf_core.models import layers
 from mdaf_core.models.weights import load_model
-from mdaf_core.runs import progress, tracking
+from mdaf_core.runs import progress, provenance, tracking
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.fit import Cancelled, train
@@ -65,8 +65,12 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
         train(config, few, seed=3, should_stop=enough)
     stopped = next(r for r in tracking.list_runs() if r.state == "cancelled")
     assert len(stopped.epochs) == stop_after
+    monkeypatch.setattr(provenance, "code_version", lambda: "another")
     resumed = train(config, few, seed=3, run_id=stopped.run_id)
     assert resumed.run_id == stopped.run_id
+    (before,) = resumed.provenance["earlier"]
+    assert before["epochs"] == stop_after and before["code"] == whole.provenance["code"]
+    assert resumed.provenance["code"] == "another"
     assert comparable(resumed) == comparable(whole)
     assert tracking.get_run(stopped.run_id).state == "finished"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import polars as pl
@@ -18,6 +18,7 @@ from mdaf_core.reporting.material import OF_SEARCH, Material
 from mdaf_core.reporting.paper import bundle
 from mdaf_core.reporting.paper.tables import TABLES, make_table
 from mdaf_core.reporting.topics.comparison import frames
+from mdaf_core.runs.provenance import sittings
 
 APART = {"runs", "latency", "speed", *OF_SEARCH}
 """Not of a capsule: its own table has all seeds, times of answering are measured apart from predictions, and trials are
@@ -218,16 +219,21 @@ def _provenance(record: Record, left_out: dict[str, str]) -> str:
     runs += (
         f'<details data-at="Commands"><summary>Commands that train them again</summary><ul>{commands}</ul></details>'
     )
-    first = next((run.result.provenance for run in record.runs if run.result), {})
+    known = [one for run in record.runs if run.result for one in sittings(run.result.provenance)]
+
+    def of_all(words: Callable[[dict[str, Any]], str]) -> str:
+        """What the trainings were made with; where that is not the same of all, each."""
+        return "; ".join(filter(None, dict.fromkeys(map(words, known))))
+
     made = parts.facts(
         [
             ("Study", record.study.id), ("Made", record.created),
             ("Program", f"version {record.program['version']}, {record.program['code']}"),
             ("Drawn with", ", ".join(f"{k} {v}" for k, v in record.program["versions"].items())),
-            ("Trained with", ", ".join(f"{k} {v}" for k, v in first.get("versions", {}).items())),
-            ("Trained on", f"{first.get('platform', '')}, {first.get('processor', '')}, {first.get('cores', '?')} cores"
-             if first else ""),
-            ("Code of the trainings", first.get("code", "")),
+            ("Trained with", of_all(lambda one: ", ".join(f"{k} {v}" for k, v in one.get("versions", {}).items()))),
+            ("Trained on", of_all(lambda one: f"{one['platform']}, {one.get('processor', '')}, {one.get('cores', '?')} "
+                                  "cores" if one.get("platform") else "")),
+            ("Code of the trainings", of_all(lambda one: one.get("code") or "")),
         ],
         "This file",
     )  # fmt: skip

@@ -149,9 +149,10 @@ def without_names(record: Record, title: str = "") -> Record:
         if run["result"] is not None:
             kept = run["result"]["provenance"]
             _without_files(kept.get("dataset", {}).get("fingerprint"))
-            run["result"]["provenance"] = kept | {
-                key: value for key, value in (("code", WITHHELD), ("platform", platform.system())) if key in kept
-            }
+            for one in (kept, *kept.get("earlier", [])):
+                one |= {
+                    key: value for key, value in (("code", WITHHELD), ("platform", platform.system())) if key in one
+                }
     names = [name for name in (*own, *_names()) if len(name) > 2 and name.lower() not in _ORDINARY]
     return Record.model_validate(_texts(whole, _striking(names)))
 

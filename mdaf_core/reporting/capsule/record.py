@@ -26,6 +26,7 @@ from mdaf_core.studies.store import Study
 FORMAT = 2
 _OF_PROVENANCE = (
     "code", "versions", "platform", "processor", "cores", "threads", "device", "scan", "dataset", "plugins",
+    "earlier",
 )  # fmt: skip
 CLOSE = 1e-9  # of a metric computed again: sums may be formed in another order by another version of a library
 
