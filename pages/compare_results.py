@@ -169,9 +169,7 @@ def _columns(comparison: StudyComparison, metric: str) -> dict[str, Any]:
 
 BEST_HELP = (
     "The configuration with the best mean was picked by its figures. With 95% confidence the best one, for other seeds "
-    "and other users, is among those marked; p is against being the best and counts how many were compared. Spreads of "
-    "seeds are drawn towards their mean here, so with few seeds it can exclude one whose verdict, from its own spread, "
-    "is still open."
+    "and other users, is among those marked; p is against being the best and counts how many were compared."
 )
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages import study_plan
 from pages.known import of_study
-from pages.shared import plain
+from pages.shared import sentence
 
 if TYPE_CHECKING:
     from mdaf_core.analysis.compared import StudyComparison
@@ -47,13 +47,13 @@ def block(grave: list[str], usual: list[str]) -> list[str]:
         if more := grave[MOST:]:
             with st.expander(f"{len(more)} more"):
                 _lines(more)
-        st.caption(plain(" ".join(usual)))
+        st.caption(sentence(" ".join(usual)))
     return [*grave, *usual]
 
 
 def _lines(sentences: list[str]) -> None:
     if sentences:
-        st.markdown("  \n".join(f":orange[:material/warning:] {plain(sentence)}" for sentence in sentences))
+        st.markdown("  \n".join(f":orange[:material/warning:] {sentence(text)}" for text in sentences))
 
 
 def _of_comparison(study: Study, comparison: StudyComparison) -> list[Condition]:

@@ -175,7 +175,7 @@ def _audit(dataset: PreparedDataset, rows: int) -> None:
 def _check(check: report.Check) -> None:
     lines = [f"{STATUS[check.status]} **{check.title}** :gray[`{check.id}`]", shared.sentence(check.sentence)]
     if check.todo:
-        lines.append(f":gray[What to do:] {shared.plain(check.todo)}")
+        lines.append(f":gray[What to do:] {shared.sentence(check.todo)}")
     st.markdown("  \n".join(lines))
     if check.examples:
         with st.expander(f"{len(check.examples)} examples" if len(check.examples) > 1 else "The one example"):

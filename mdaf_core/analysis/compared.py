@@ -6,7 +6,7 @@ import polars as pl
 from pydantic import BaseModel, Field
 
 from mdaf_core.analysis.items import Items
-from mdaf_core.analysis.margins import Margin, margin_words
+from mdaf_core.analysis.margins import Margin, margin_notes, margin_words
 from mdaf_core.analysis.plan import MARKS, Conditions, marked
 from mdaf_core.analysis.sequential import Look, UntilDecided
 from mdaf_core.analysis.signed_rank import SignedRank
@@ -72,6 +72,13 @@ class StudyComparison(BaseModel):
     configurations: list[ComparedConfiguration]
     chance: list[str] = Field([], description="Which configurations are not above chance, as sentences.")
     notes: list[str] = []
+
+    @property
+    def untested_margin(self) -> str:
+        """Why a margin that is set tests no parity, as a sentence; empty where it does, or where none is set."""
+        if self.margin is None or self.margin_bp is not None:
+            return ""
+        return margin_notes(self.margin, self.metric, None, None)[0]
 
     @property
     def margin_words(self) -> str:

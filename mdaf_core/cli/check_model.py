@@ -32,9 +32,14 @@ def command(
 
 
 def _tell(result: Examination) -> str:
+    from mdaf_core.testing.examine import NOT_EXAMINED
+
     lines = [f"{result.model}:"]
-    for finding in result.findings:
+    made = [finding for finding in result.findings if finding.sentences != [NOT_EXAMINED]]
+    for finding in made:
         lines += _lines(finding)
+    if left := len(result.findings) - len(made):
+        lines.append(f"  {_MARKS['not applicable']:4}  {left} more. {NOT_EXAMINED}")
     failed = len(result.failed)
     end = (
         "All checks pass."

@@ -57,6 +57,9 @@ def examine(
     return Examination(model=kind, findings=findings, seconds=time.perf_counter() - start)
 
 
+NOT_EXAMINED = "Not examined: the model does not run."
+
+
 def checks_of(config: ModelSettings, only: Iterable[str] | None = None) -> list[Check]:
     """The checks that are made of a model of this kind, in order."""
     wanted = None if only is None else set(only)
@@ -83,6 +86,4 @@ def _look(check: Check, subject: Subject) -> Finding:
 
 
 def _left_out(check: Check) -> Finding:
-    return Finding(
-        check=check.name, title=check.title, state="not applicable", sentences=["Not examined: the model does not run."]
-    )
+    return Finding(check=check.name, title=check.title, state="not applicable", sentences=[NOT_EXAMINED])

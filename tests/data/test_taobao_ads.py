@@ -82,7 +82,7 @@ def test_rows_and_histories_of_ads(files, history):
     assert not [c.id for c in check.values() if c.status == "fail"]
     assert check["history-clicks"].status == ("warn" if history == "impressions" else "pass")
     if history == "impressions":  # what came of them is recorded
-        assert "only where `outcomes` is on" in check["history-clicks"].sentence
+        assert "only where their setting outcomes is on" in check["history-clicks"].sentence
     assert check["timestamps-in-window"].status == "pass" and "2017-05-06" in check["timestamps-in-window"].sentence
 
 

@@ -178,6 +178,31 @@ def test_no_sentence_goes_beyond_its_verdict(home: Path, seeds: list[int], margi
     assert f"{len(seeds)} seed" in text
 
 
+def test_a_margin_that_cannot_be_formed_is_not_called_none(home: Path) -> None:
+    """A share of what a reference gains, of one that gains nothing over the base rate."""
+    material = Material(make_study(["mdaf-full", "lr"], [1, 2]), margin=Margin(size=2, unit="%"))
+    told = {}
+    for name in ("formed", "unformed", "none"):
+        if name == "unformed":
+            material.comparison.margin_bp = None
+        if name == "none":
+            material.comparison.margin = None
+        text = " ".join(s.text for s in results_paragraph(material.study, material.comparison, "split by time"))
+        told[name] = f"{make_figure(material, 'differences').caption} {text}"
+    assert "No margin" not in told["formed"] + told["unformed"]
+    said = (
+        "The margin of 2% of the reference's gain over the base rate (AUC − 0.5) cannot be formed, since the reference"
+    )
+    assert told["unformed"].count(said) == 2 and said not in told["formed"] + told["none"]
+    assert "No margin is set, so parity is not tested." in told["none"] and "No margin was set" in told["none"]
+
+
+def test_why_few_seeds_exclude_what_no_verdict_does_is_said(home: Path) -> None:
+    for seeds, said in (([1, 2], True), ([1, 2, 3, 4, 5], False)):
+        caption = make_table(Material(make_study(["mdaf-full", "lr"], seeds)), "best").caption
+        assert ("whose verdict, from its own spread, is still open" in caption) == said
+
+
 def test_other_data_are_refused_with_the_reason(home: Path) -> None:
     study = make_study(["mdaf-full", "mdaf-static", "lr"], [1, 2], fingerprints={"lr": "e" * 64})
     comparison, found = sentences(study)

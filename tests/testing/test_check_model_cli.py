@@ -59,8 +59,9 @@ def test_an_exception_is_a_sentence_with_its_line(model: Path, home: Path) -> No
     source = written("static", {"BEFORE": "x = x @ self.missing"})
     model.write_text(source, "utf-8")
     line = 1 + source.splitlines().index("        x = x @ self.missing")
-    done = called(model, "--only", "builds")
+    done = called(model, "--only", "builds", "--only", "label", "--only", "state")
     assert done.exit_code == 1
+    assert "2 more. Not examined: the model does not run." in done.stdout and done.stdout.count("examined") == 1
     assert f"{model}, line {line}, in forward: AttributeError" in done.stdout and "Traceback" not in done.stdout
 
 

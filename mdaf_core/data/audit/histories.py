@@ -348,14 +348,18 @@ def clicks_in_histories(data: Written) -> Answer | None:
     positive = data.events["positive"]
     clicks = float(positive.mean()) if len(positive) else 1.0
     recorded = bool(data.meta.outcomes)
-    told = "models tell them apart only where `outcomes` is on" if recorded else "models cannot tell them apart"
+    told = (
+        "models tell them apart only where their setting outcomes is on"
+        if recorded
+        else "models cannot tell them apart"
+    )
     return Answer(
         "warn" if clicks < 0.5 else "pass",
         1 - clicks,
         f"{1 - clicks:.1%} of the event log are not clicks (label 0)"
         + (f": histories say what was shown rather than what was wanted, and {told}." if clicks < 0.5 else "."),
         todo="Take histories from positives alone (an option of the source), "
-        + ("let models read what came of events (`outcomes`), " if recorded else "")
+        + ("let models read what came of events (their setting outcomes), " if recorded else "")
         + "or say beside results what they hold.",
         examples=lambda: data.event_examples(np.flatnonzero(positive == 0)),
     )

@@ -161,12 +161,13 @@ def _comparisons(comparison: StudyComparison, metric: str) -> Iterator[Sentence]
     if comparison.tests:
         clause = intervals_as_they_are(comparison.tests)
         as_they_are = f" ({clause})" if clause else ""
+        untested = comparison.untested_margin.rstrip(".") or "No margin was set, so equivalence was not tested"
         yield Sentence(
             f"Differences are means over seeds, paired by seed, with 95% intervals that cover "
             f"{_covers(comparison)}{as_they_are}; p values are adjusted by Holm's method over "
             f"{plural(comparison.tests, 'comparison')}. "
             + (
-                "No margin was set, so equivalence was not tested (1 bp = 0.0001)."
+                f"{untested} (1 bp = 0.0001)."
                 if comparison.margin_bp is None
                 else "Equivalence was tested by two one-sided tests against a margin of "
                 f"{comparison.margin_words} (1 bp = 0.0001)."

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from mdaf_core.analysis.best import PRIOR_DF
 from mdaf_core.base.errors import UsageError
 from mdaf_core.metrics.registry import metric
 from mdaf_core.reporting.paper.table import PaperTable
@@ -40,6 +41,11 @@ def best_note(found: BestSet) -> str:
     out = f"Means over the {len(found.seeds)} seeds that all have; p counts how many were compared."
     if found.alpha < 0.049:  # of one look among several
         out += f" Seeds are added until decided, so the set takes p below {found.alpha:.2g} instead of 0.05."
+    if len(found.seeds) <= PRIOR_DF:
+        out += (
+            " Spreads of seeds are drawn towards their mean here, so with so few seeds it can exclude one whose "
+            "verdict, from its own spread, is still open."
+        )
     return out + (f" Left out: {', '.join(found.left_out)}." if found.left_out else "")
 
 

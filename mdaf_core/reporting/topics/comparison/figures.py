@@ -66,7 +66,7 @@ def _differences(material: Material) -> Drawn:
         f"{title} in bp (1 bp = 0.0001) on {captions.rows(material)}, paired by seed "
         f"({shared}){', below 0 is better' if captions.lower_is_better(material) else ''}.",
         f"Lines: {captions.of_differences(comparison)}",
-        "No margin is set, so parity is not tested."
+        (comparison.untested_margin or "No margin is set, so parity is not tested.")
         if comparison.margin_bp is None
         else f"Grey band: the margin of {comparison.margin_words}.",
     ]

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import polars as pl
 
-from mdaf_core.analysis.margins import AFTERWARDS, NO_MARGIN, Margin, bp_words
+from mdaf_core.analysis.margins import AFTERWARDS, Margin, bp_words, margin_notes
 from mdaf_core.analysis.plan import MARKS
 from mdaf_core.analysis.power import rounded, rows_needed, seeds_needed
 from mdaf_core.analysis.significance import BP, noise_floor
@@ -59,7 +59,7 @@ def pair_tests(
             sentences += [f"{test.method}. {note}" if i == 0 else note for i, note in enumerate(found.notes)]
             sentences.append(PAIR_MARK)
             if margin_bp is None:
-                sentences.append(f"{NO_MARGIN[0].upper()}{NO_MARGIN[1:]}.")
+                sentences += margin_notes(margin, "auc", None, None)
                 continue
             with suppress(Undefined):
                 needed = rows_needed(test, test.rows, margin_bp)
