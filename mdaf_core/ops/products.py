@@ -11,6 +11,7 @@ too.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,19 @@ MATMUL: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
 CPUINFO = Path("/proc/cpuinfo")
 NARROW = 32
 """Rows, columns and terms of a product from which on its factors are converted: with fewer that takes what it saves."""
+
+PREPARED = 64
+"""Products that oneDNN stays prepared for, in each of two lists, torch's and its own. For each number of rows it
+prepares itself anew, and keeps half a megabyte, between a step's large tensors, whose places then do not fit those of
+the next step: with 1,024, as both lists have it by themselves, a process whose batches each have their own number of
+events grows without need, from 3 to 16 GB within an hour."""
+_LISTS = "LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"  # read when the first product is formed
+_own_sizes: dict[str, str] = dict.fromkeys(_LISTS, str(PREPARED))
+
+
+def products_repeat() -> None:
+    """Say, before the first product, that those of this process have few sizes: oneDNN may stay prepared for all."""
+    _own_sizes.clear()
 
 
 def float32_products() -> None:
@@ -65,11 +79,15 @@ def rounds() -> bool:
         return False
     cpu = torch.device("cpu")  # whatever is the default where this is asked first
     finer, before = torch.full((256, 64), 1 + 2**-10, device=cpu), MATMUL.fp32_precision  # 1 in bfloat16
+    given = {name: size for name, size in _own_sizes.items() if name not in os.environ}
     try:
+        os.environ.update(given)
         MATMUL.fp32_precision = "bf16"
         return bool((F.linear(finer, torch.ones(64, 64, device=cpu)) == 64).all())
     finally:
         MATMUL.fp32_precision = before
+        for name in given:
+            del os.environ[name]
 
 
 @cache

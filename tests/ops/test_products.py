@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -179,3 +182,37 @@ def test_a_failure_leaves_products_as_they_were():
     with pytest.raises(KeyError), products.products_of("bf16"):
         raise KeyError
     assert products.MATMUL.fp32_precision == before and not products.rounded()
+
+
+GROWS = """
+import ctypes, os, sys, torch
+from mdaf_core.ops import products
+from torch.nn import functional as F
+if "repeat" in sys.argv:
+    products.products_repeat()
+before = dict(os.environ)
+with products.products_of("bf16" if products.rounds() else "float32"):
+    x, w = torch.ones(2000, 64), torch.ones(64, 64)
+    fields = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+    info = type("Info", (ctypes.Structure,), {"_fields_": [(name, ctypes.c_size_t) for name in fields.split()]})
+    asked = ctypes.CDLL(None).mallinfo2
+    asked.restype = info
+    F.linear(x, w)
+    held = asked().uordblks
+    for rows in range(40, 640, 2):
+        F.linear(x[:rows], w)
+    print((asked().uordblks - held) / 2**20, before == dict(os.environ))
+"""
+
+
+@pytest.mark.skipif(
+    not (products.by_onednn() or products.rounds()), reason="oneDNN forms no products of float32 on this processor"
+)
+def test_what_onednn_keeps_for_each_number_of_rows_is_bounded():
+    def megabytes(*more: str) -> float:
+        done = subprocess.run([sys.executable, "-c", GROWS, *more], capture_output=True, text=True, check=True)
+        kept, same = done.stdout.split()
+        assert same == "True"  # processes that this one starts choose for themselves
+        return float(kept)
+
+    assert megabytes() < 60 < megabytes("repeat")

@@ -16,6 +16,7 @@ from mdaf_core.models.weights import load_model
 from mdaf_core.runs import progress, provenance, tracking
 from mdaf_core.runs.config import RunConfig
 from mdaf_core.runs.presets import get_preset
+from mdaf_core.training import fit
 from mdaf_core.training.fit import Cancelled, train
 from mdaf_core.training.predict import predict
 
@@ -121,6 +122,19 @@ def test_what_is_no_seed_is_refused_before_a_run_begins(tiny: PreparedDataset, s
 def test_a_seed_of_numpy_is_its_number(tiny: PreparedDataset) -> None:
     result = train(fast("lr", "training.max_epochs=1"), tiny, np.int64(7))  # type: ignore[arg-type]
     assert tracking.get_run(result.run_id).seed == 7
+
+
+@pytest.mark.parametrize(
+    ("preset", "encoding", "repeat"),
+    [("lr", "window", True), ("mamba4rec-v2", "stream", True), ("mamba4rec-v2", "window", False)],
+)
+def test_onednn_keeps_what_it_prepared_where_sizes_come_again(
+    few: PreparedDataset, monkeypatch: pytest.MonkeyPatch, preset: str, encoding: str, repeat: bool
+) -> None:
+    said: list[bool] = []
+    monkeypatch.setattr(fit, "products_repeat", lambda: said.append(True))
+    train(fast(preset, "training.max_epochs=1", f"training.history_encoding={encoding}"), few, 1)
+    assert bool(said) == repeat
 
 
 def test_an_error_closes_the_run_as_failed(tiny: PreparedDataset, monkeypatch: pytest.MonkeyPatch) -> None:
