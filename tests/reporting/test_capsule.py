@@ -183,13 +183,14 @@ def test_an_anonymous_file_says_nothing_of_who_and_where(
         "platform": "Linux-6.1-gpu-17-x86_64", "code": "0123456789abcdef",
         "arguments": ["--path", "/home/wilhelmina/clicks"],
         "scan": "numba of wilhelmina at /home/wilhelmina/mdaf, see https://lab.example.org/x", "device": "gpu-17",
+        "earlier": [{"epochs": 2, "code": "fedcba9876543210", "platform": "Linux-5.4-gpu-17-x86_64"}],
     }  # fmt: skip
     result = run.result.model_copy(update={"provenance": facts})
     files.write_result(run.run_id, result)
     made = make.capsule(material, anonymous=True)
     for word in (
         "wilhelmina", "/home", "gpu-17", "example.org", "of the Lab", "rebuttal", study, "onerror", "0123456789abcdef",
-        str(home), str(tmp_path), Path.home().as_posix() + "/", "6.1-gpu",
+        str(home), str(tmp_path), Path.home().as_posix() + "/", "6.1-gpu", "5.4-gpu", "fedcba9876543210",
     ):  # fmt: skip
         assert word not in made.html, word
     assert "numba of [name] at [path], see [address]" in made.html and "<h1>A study</h1>" in made.html
