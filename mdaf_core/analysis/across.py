@@ -24,6 +24,7 @@ from mdaf_core.analysis.significance import (
     verdict,
 )
 from mdaf_core.base.errors import UsageError
+from mdaf_core.base.words import listed
 from mdaf_core.data.store.schema import Split
 from mdaf_core.metrics.registry import metric as known_metric
 
@@ -153,11 +154,11 @@ def average_here(differences: Sequence[Difference]) -> Difference:
     of_seeds = [c for d in differences for c in d.components if c.name == "seeds"]
     of_rows = [c for d in differences for c in d.components if c.name != "seeds"]
     parts = [_sum_of(of, count) for of in (of_rows, of_seeds) if of]
-    what = "other seeds and other users" if of_seeds else "other users"
+    covers = list(dict.fromkeys(d.covers for d in differences))  # of data without users: other rows
     return difference(
         float(np.mean([d.estimate for d in differences])),
         parts,
-        f"{what}, on these data sets",
+        f"{listed(covers, 'or')}, on these data sets",
         f"mean over {count} data sets, seeds × users in each, t interval",
     )
 
@@ -176,7 +177,7 @@ def average_elsewhere(differences: Sequence[Difference], here: Difference) -> Di
     found = difference(
         here.estimate,
         [of_sets],
-        "other data sets like these, other seeds and other users",
+        f"other data sets like these, {here.covers.removesuffix(', on these data sets')}",
         f"t test over {len(values)} data sets",
     )
     if found.high - found.low < here.high - here.low:

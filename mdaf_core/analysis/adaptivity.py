@@ -82,10 +82,11 @@ def describe(effects: Effects, margin: Margin | None = None) -> Contributions:
     what = "rows" if effects.users is None else "users"
     if len(effects.seeds) == 1:
         out.notes.append(
-            f"One trained model (seed {effects.seeds[0]}): intervals cover other {what}; another seed may differ."
+            f"One trained model (seed {effects.seeds[0]}): intervals cover other {what}{effects.given}; "
+            "another seed may differ."
         )
     else:
-        out.notes.append(f"{len(effects.seeds)} seeds; intervals cover other seeds and other {what}.")
+        out.notes.append(f"{len(effects.seeds)} seeds; intervals cover other seeds and other {what}{effects.given}.")
     if "static" in effects.aucs and effects.branch_loss is False:
         out.notes.append(EXTRAPOLATED)
     if margin is not None and margin_bp is not None:

@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from mdaf_core.analysis.items import given_items
 from mdaf_core.analysis.significance import Difference, difference, sampling_component, seed_component, shared_by_seeds
 from mdaf_core.base.cache import cached
 from mdaf_core.base.errors import StudioError, UsageError
@@ -69,6 +70,7 @@ class Effects(BaseModel):
     seeds: list[int]
     rows: int = 0
     users: int | None = None
+    given: str = Field("", description="What intervals take as it is, in words.")
     repeated: float = Field(0.0, description="Share of rows whose user has another row.")
     auc: float | None = None
     aucs: dict[str, float] = Field({}, description="Of g alone, of each branch alone, with g replaced.")
@@ -109,7 +111,11 @@ def measure_effects(runs: Sequence[RunRecord], split: Split = "test") -> Effects
             raise StudioError(refused)
     times = [artifact(run.run_id, f"predictions/{split}.parquet").stat().st_mtime_ns for run in runs]
     key = [split, [[run.run_id, run.ended, run.seed, time] for run, time in zip(runs, times, strict=True)]]
-    return cached("effects", key, Effects, lambda: _measure(runs, split))
+    found = cached("effects", key, Effects, lambda: _measure(runs, split))
+    found.given = "" if found.users is None else given_items(runs[0], split)
+    for effect in found.effects.values():
+        effect.test.covers = effect.test.covers.replace("other users", f"other users{found.given}", 1)
+    return found
 
 
 def _measure(runs: Sequence[RunRecord], split: Split) -> Effects:

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from mdaf_core.analysis.design import Design
+from mdaf_core.analysis.items import given_items
 from mdaf_core.analysis.margins import Margin, check_margin
 from mdaf_core.analysis.sampling import one_way
 from mdaf_core.analysis.significance import (
@@ -106,12 +107,14 @@ def effects(
     units: int,
     what: Sampled,
     margin_bp: float | None,
+    given: str = "",
 ) -> list[Effect]:
     """Every effect with its interval over seeds and users; p values by Holm, main effects and interactions each by
     themselves.
 
     Args:
         names: (C,) configurations; x: (C, S) metrics, higher is better; errors: (C, S, K) sampling errors, or None.
+        given: what intervals take as it is, in words.
     """
     out = []
     seeds = x.shape[1]
@@ -126,7 +129,7 @@ def effects(
         elif errors is not None:
             _, shared = one_way(np.einsum("c,csk->sk", weight, errors), what, units)
             assert shared is not None
-            covers = f"other seeds and other {what}"
+            covers = f"other seeds and other {what}{given}"
             found.test = difference(estimate, [shared, of_seeds], covers, f"seeds × {what}, factorial contrast")
         out.append(found)
     for together in (False, True):
@@ -187,7 +190,9 @@ def factorial_effects(
         width = margin.half_width(gain)
         out.margin_bp = None if width is None else width / BP
     out.seeds, out.runs = seeds, len(names) * len(seeds)
-    out.effects = effects(design, names, x, errors, units, "rows" if cluster is None else "users", out.margin_bp)
+    what: Sampled = "rows" if cluster is None else "users"
+    given = "" if cluster is None else given_items(first, split)
+    out.effects = effects(design, names, x, errors, units, what, out.margin_bp, given)
     if design.generators:
         out.notes.append(
             f"{design.words} runs, resolution {design.resolution}: effects that these runs cannot tell apart "

@@ -62,6 +62,11 @@ def items_of(run: RunRecord, split: Split) -> Items:
         return Items(unknown=str(error))
 
 
+def given_items(run: RunRecord, split: Split) -> str:
+    """To be put behind words of what an interval over users covers: it is on these items, where the rows have some."""
+    return ", on these items" if items_of(run, split).items is not None else ""
+
+
 def remember_items(run: RunRecord, split: Split, found: Items) -> None:
     """Keep what `items_of` would count, where the data set is known not to be."""
     cached("items", [run.dataset, run.fingerprint, split], Items, lambda: found)

@@ -22,6 +22,19 @@ def of_seeds(values, users_variance, users_df=40.0):
     return difference(float(np.mean(values)), [users, seed_component(values)], "", "")
 
 
+def test_what_averages_cover_is_what_the_differences_cover():
+    """Of rows without users it is other rows, and it is on these items where theirs is."""
+    of_rows = of_seeds([1e-3, 2e-3, 1e-3], 1e-7).model_copy(update={"covers": "other seeds and other rows"})
+    of_users = of_rows.model_copy(update={"covers": "other seeds and other users, on these items"})
+    here = average_here([of_rows, of_rows])
+    assert here.covers == "other seeds and other rows, on these data sets"
+    assert (
+        average_elsewhere([of_rows, of_rows], here).covers == "other data sets like these, other seeds and other rows"
+    )
+    both = "other seeds and other rows or other seeds and other users, on these items, on these data sets"
+    assert average_here([of_rows, of_users]).covers == both
+
+
 def p_here(per_set):
     """(values over seeds, variance and df of users) of each data set → mean and p, by the documented formulas."""
     count = len(per_set)

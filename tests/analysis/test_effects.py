@@ -7,12 +7,16 @@ import polars as pl
 import pytest
 
 from mdaf_core.analysis import adaptivity, effects
+from mdaf_core.analysis.design import Design
+from mdaf_core.analysis.factorial import factorial_effects
 from mdaf_core.analysis.margins import Margin
 from mdaf_core.analysis.significance import BP
 from mdaf_core.base.errors import UsageError
+from mdaf_core.base.settings import get_settings
 from mdaf_core.metrics.auc import auc
+from mdaf_core.runs import tracking
 from mdaf_core.training.replaced import answer_columns
-from tests.reporting.example_study import mixture_columns
+from tests.reporting.example_study import make_study, mixture_columns
 
 USERS = np.arange(4000) // 8
 
@@ -122,6 +126,23 @@ def test_one_verdict_over_seeds_counts_seeds_and_users():
     assert found["seeds"] == pytest.approx(costs.var(ddof=1) / 3)
     assert 0 <= found["users"] < np.mean([one.se**2 for one in alone])
     assert test.covers == "other seeds and other users"
+
+
+def test_intervals_are_said_to_be_on_these_items_where_rows_have_some(made_once, give_tiny, home):
+    """Of gates as of a factorial's effects; the same words when they come from the disk."""
+
+    def make():
+        tiny = give_tiny(get_settings().home)
+        return make_study(["mdaf-full", "lr"], [1, 2], dataset=tiny, gates=True)
+
+    runs = tracking.list_runs(made_once(make).id)
+    for _ in range(2):
+        found = effects.measure_effects(effects.runs_of(runs, "mdaf-full"))
+        assert {one.test.covers for one in found.effects.values()} == {"other seeds and other users, on these items"}
+    assert "2 seeds; intervals cover other seeds and other users, on these items." in adaptivity.describe(found).notes
+    design = Design(factors={"history": ["x=1"]}, levels={"mdaf-full": [1], "lr": [-1]})
+    (effect,) = factorial_effects(design, runs).effects
+    assert effect.test is not None and effect.test.covers == "other seeds and other users, on these items"
 
 
 def test_one_run_is_described_as_one_trained_model():

@@ -117,10 +117,11 @@ def across_sentences(found: AcrossComparison) -> list[str]:
         f"{found.reference} on the same rows, paired by seed (1 bp = 0.0001{lower}). Verdicts on a data set are "
         "adjusted by Holm's method over the configurations there."
     ]
-    if any(row.here for row in found.rows):
+    if here := next((row.here for row in found.rows if row.here), None):
+        covers = here.test.covers.removesuffix(", on these data sets")
         out.append(
-            f"{HERE}: the data sets' differences averaged, each data set counting alike; its interval covers other "
-            f"seeds and other users on these {count}. {ELSEWHERE}: t test over the {count} differences, which covers "
+            f"{HERE}: the data sets' differences averaged, each data set counting alike; its interval covers {covers}, "
+            f"on these {count}. {ELSEWHERE}: t test over the {count} differences, which covers "
             "other data sets, taken to be drawn like these. Both adjusted by Holm's method over "
             f"{plural(found.tests, 'configuration')}; intervals are not."
         )
