@@ -88,13 +88,15 @@ def decide(out: StudyComparison, waiting: int) -> None:
 def chance_notes(
     groups: Mapping[str, dict[int, RunRecord]], areas: Mapping[str, Estimate | None], split: Split
 ) -> Iterator[str]:
-    """Which configurations know nothing that can be shown: AUC whose interval reaches 0.5, log loss of the base rate.
+    """Which configurations know nothing that can be shown (AUC whose interval reaches 0.5, log loss of the base rate),
+    and which rank the wrong way round.
 
     Args:
         areas: configuration → its mean AUC over seeds, with the interval over seeds and users; None: undefined.
     """
     known = {name: area for name, area in areas.items() if area is not None}
-    blind = [name for name, area in known.items() if area.low <= 0.5]
+    blind = [name for name, area in known.items() if area.low <= 0.5 <= area.high]
+    turned = [name for name, area in known.items() if area.high < 0.5]
     if known and len(blind) == len(known):
         yield (
             "No configuration is above chance: the 95% interval of every AUC reaches 0.5. Differences among them are "
@@ -102,6 +104,11 @@ def chance_notes(
         )
     elif blind:
         yield f"Not above chance (the 95% interval of AUC reaches 0.5): {some(blind, room=ROOM)}."
+    if turned:
+        yield (
+            f"Below chance (the whole 95% interval of AUC lies below 0.5): {some(turned, room=ROOM)}. These scores rank "
+            "rows the wrong way round: larger ones must mean a label of 1."
+        )
     worse, base = [], 0.0
     for name, group in groups.items():
         rows = [found for run in group.values() if (found := run.metrics(split)) is not None]

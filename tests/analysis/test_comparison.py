@@ -265,6 +265,10 @@ def test_it_is_said_who_is_not_above_chance(make_run):
     some = compare_study([*blind, *seeing], "a", metric="gauc").chance
     assert some[0].endswith("reaches 0.5): a, b.") and "sees" not in " ".join(some)
     assert compare_study(seeing, "sees").chance == []
+    turned = [make_run("turned", s, label, -truth, user) for s in (1, 2, 3)]
+    found = compare_study([*seeing, *turned], "sees").chance
+    assert found[0].startswith("Below chance (the whole 95% interval of AUC lies below 0.5): turned.")
+    assert not any("reaches 0.5" in one for one in found)
 
 
 @given(st.lists(st.floats(0.0001, 1), min_size=1, max_size=5), st.integers(0, 31), st.integers(0, 3))
