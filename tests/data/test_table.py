@@ -218,14 +218,14 @@ def test_histories_of_categories_alone(tmp_path):
         ("1,2", "must have 7 fields"),
         ("1,1,1600000000,a1,1,0.5,ios,more", "must have 7 fields"),
         ("2,1,1600000000,a1,1,0.5,ios", "label clk must be 0 or 1"),
-        (",1,1600000000,a1,1,0.5,ios", "label clk must be 0 or 1"),
+        (",1,1600000000,a1,1,0.5,ios", "label clk is empty"),
         ("1,,1600000000,a1,1,0.5,ios", "field uid is empty"),
         ("1,1,1600000000,,1,0.5,ios", "field ad is empty"),
         ("1,1,yesterday,a1,1,0.5,ios", "time when must be"),
         ("1,1,,a1,1,0.5,ios", "time when is unknown in 1 of"),
         ("1,1,1600000000,a1,1,cheap,ios", "field price must be a number"),
         ("1,1,1600000000,a1,1,inf,ios", "field price must be a finite number"),
-        ("", "must be 0 or 1"),
+        ("", "label clk is empty"),
     ],
 )
 def test_bad_lines_are_named_or_counted(tmp_path, line, words):

@@ -281,3 +281,33 @@ def test_what_a_published_file_is_known_for_is_proposed(tmp_path):
     ids = {f"C{i}": [f"{c:08x}" for c in DRAW.integers(0, 50, N)] for i in range(1, 27)}
     criteo = _propose(tmp_path, label=CLICK, **counts, **ids).options
     assert criteo == {"label": "label", "numeric": list(counts), "categorical": list(ids)}
+
+
+def test_bytes_are_text_or_hexadecimal(home, tmp_path):
+    """Hashes, as databases keep them."""
+    raw = [bytes([255, a]) if a % 2 else f"a{a}".encode() for a in AD.tolist()]
+    proposal = _propose(tmp_path, "log.parquet", user_id=USER, item_id=raw, click=CLICK, timestamp=TIME)
+    assert proposal.options["item"] == "item_id"
+    dataset = prepare("table", path=tmp_path / "log.parquet", options=proposal.options)
+    known = set(dataset.vocabulary("item")["id"])
+    assert known <= {f"ff{a:02x}" if a % 2 else f"a{a}" for a in AD.tolist()} and {len(id) for id in known} >= {2, 4}
+
+
+def test_a_label_that_counts_says_what_to_set(tmp_path):
+    proposal = _propose(tmp_path, user_id=USER, item_id=AD, click=CLICK * (1 + AD % 3), timestamp=TIME)
+    assert not proposal.runs and proposal.findings[0] == (
+        "click is called the label and holds numbers from 0 to 3: set label=click and positive_from to the smallest "
+        "that is positive (of counts of clicks, 1)."
+    )
+    assert proposal.left_out["click"] == "the label, once positive_from is set"
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_hashes_of_64_bits_without_a_sign_are_ids(home, tmp_path, ending):
+    """As Avazu's row numbers, and hashes of users: half of them are beyond the integers with a sign."""
+    hashes = DRAW.integers(2**63, 2**64 - 1, 20, dtype=np.uint64)
+    columns = {"user_id": pl.Series(hashes)[USER.tolist()], "item_id": AD, "click": CLICK, "timestamp": TIME}
+    proposal = _propose(tmp_path, f"log.{ending}", **columns, session_key=columns["user_id"])
+    assert proposal.options["user"] == "user_id" and proposal.options["categorical"] == ["session_key"]
+    dataset = prepare("table", path=tmp_path / f"log.{ending}", options=proposal.options)
+    assert set(dataset.vocabulary("user")["id"]) <= {str(value) for value in hashes.tolist()}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+import polars as pl
+
 from mdaf_core.data.propose import words
 from mdaf_core.data.propose.look import Look
 from mdaf_core.data.propose.proposal import Proposal
@@ -116,7 +118,17 @@ def _named_otherwise(find: Find) -> str | None:
 
 def _none(plain: dict[str, Look], proposal: Proposal, find: Find) -> None:
     name = _named_otherwise(find)
-    if name is not None:
+    counts = find(words.LABELS, lambda look: look.is_whole and look.distinct > 2)
+    if counts is not None:
+        numbers = plain[counts].text.cast(pl.Float64).to_list()
+        proposal.findings.insert(
+            0,
+            f"{counts} is called the label and holds numbers from {min(numbers):g} to {max(numbers):g}: set "
+            f"label={counts} and positive_from to the smallest that is positive (of counts of clicks, 1).",
+        )
+        proposal.left_out[counts] = "the label, once positive_from is set"
+        plain.pop(counts)
+    elif name is not None:
         first, second = plain[name].text.unique().sort().to_list()
         proposal.findings.insert(
             0,

@@ -208,7 +208,8 @@ class Look:
         if numbers.is_empty():
             return None
         if not numbers.null_count():
-            return likely_numbers(numbers.cast(pl.Int64) if (numbers == numbers.round()).all() else numbers)
+            whole = bool((numbers == numbers.round()).all() and (numbers.abs() < 2.0**63).all())
+            return likely_numbers(numbers.cast(pl.Int64) if whole else numbers)
         if numbers.null_count() < len(numbers):
             return None
         formats = likely_formats(self.text)

@@ -135,6 +135,7 @@ class CheckedColumns:
                     "choose among those."
                 )
             return _where(given, words.is_in(wanted))
+        self.mark((words.is_null() | (words == "")) & given, f"The label {column} is empty", values)
         known = _LABELS if (words == "0").any() else _LABELS | {"-1": 0}
         label = words.replace_strict(known, default=None, return_dtype=pl.UInt8)
         self.mark(

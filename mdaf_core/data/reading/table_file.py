@@ -287,7 +287,8 @@ class TableFile:
         columns = []
         for name in wanted:
             place, fields = found[name]
-            columns.append(reduce(lambda values, field: values.struct.field(field), fields, held[place]).alias(name))
+            values = reduce(lambda values, field: values.struct.field(field), fields, held[place])
+            columns.append((_as_text(values) if values.dtype == pl.Binary else values).alias(name))
         return pl.DataFrame(columns)
 
     @contextmanager
@@ -404,6 +405,21 @@ def _within(column: str, dtype: pl.DataType | DataTypeClass) -> Iterator[tuple[s
     for field in dtype.fields:
         for name, fields in _within(f"{column}.{field.name}", field.dtype):
             yield name, (field.name, *fields)
+
+
+def _as_text(values: pl.Series) -> pl.Series:
+    """Bytes as the text they are, or in hexadecimal, value by value: a hash of 8 bytes is an id, too."""
+    try:
+        return values.cast(pl.String)
+    except pl.exceptions.ComputeError:
+        return pl.Series([None if value is None else _word(value) for value in values], dtype=pl.String)
+
+
+def _word(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.hex()
 
 
 def rows_of(path: Path) -> tuple[int, int | None]:
