@@ -106,8 +106,8 @@ def chance_notes(
         yield f"Not above chance (the 95% interval of AUC reaches 0.5): {some(blind, room=ROOM)}."
     if turned:
         yield (
-            f"Below chance (the whole 95% interval of AUC lies below 0.5): {some(turned, room=ROOM)}. These scores rank "
-            "rows the wrong way round: larger ones must mean a label of 1."
+            f"Below chance (the whole 95% interval of AUC lies below 0.5): {some(turned, room=ROOM)}. These scores "
+            "rank rows the wrong way round: larger ones must mean a label of 1."
         )
     worse, base = [], 0.0
     for name, group in groups.items():
