@@ -121,7 +121,7 @@ def across_sentences(found: AcrossComparison) -> list[str]:
         covers = here.test.covers.removesuffix(", on these data sets")
         out.append(
             f"{HERE}: the data sets' differences averaged, each data set counting alike; its interval covers {covers}, "
-            f"on these {count}. {ELSEWHERE}: t test over the {count} differences, which covers "
+            f"on these {count} data sets. {ELSEWHERE}: t test over the {count} differences, which covers "
             "other data sets, taken to be drawn like these. Both adjusted by Holm's method over "
             f"{plural(found.tests, 'configuration')}; intervals are not."
         )
