@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 # OpenMP reads this once, when torch or numba loads it. Threads that wait by spinning slow everything several times over
 # as soon as two processes share the cores: two training jobs, or one and the app.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Else Polars panics at a Parquet column whose timezone is an offset (+05:30), as pandas writes times that name one.
+os.environ.setdefault("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,8 @@ import json
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mdaf_core.base.errors import BadInputError
@@ -311,3 +313,16 @@ def test_hashes_of_64_bits_without_a_sign_are_ids(home, tmp_path, ending):
     assert proposal.options["user"] == "user_id" and proposal.options["categorical"] == ["session_key"]
     dataset = prepare("table", path=tmp_path / f"log.{ending}", options=proposal.options)
     assert set(dataset.vocabulary("user")["id"]) <= {str(value) for value in hashes.tolist()}
+
+
+@pytest.mark.parametrize(("zone", "named"), [("+05:30", None), ("-03:00", "Etc/GMT+3"), ("UTC", None)])
+def test_moments_whose_timezone_is_an_offset_are_read(home, tmp_path, zone, named):
+    """As pandas writes what it parsed of 2023-11-15T03:49:02+05:30."""
+    times = pa.array(TIME * 1000 + 250, pa.timestamp("ms", tz=zone))
+    columns = {"user_id": USER, "item_id": AD, "click": CLICK, "ts": times}
+    pq.write_table(pa.table(columns), tmp_path / "log.parquet")
+    proposal = propose(tmp_path / "log.parquet")
+    assert proposal.options["timestamp"] == "ts" and proposal.options.get("timezone") == named
+    dataset = prepare("table", path=tmp_path / "log.parquet", options=proposal.options)
+    found = np.concatenate([dataset.rows(split).timestamp for split in ("train", "val", "test")])
+    assert dataset.meta.time_unit == "ms" and found.tolist() == (TIME * 1000 + 250).tolist()

@@ -12,6 +12,7 @@ from functools import reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
+from zoneinfo import available_timezones
 
 import polars as pl
 import pyarrow as pa
@@ -288,7 +289,7 @@ class TableFile:
         for name in wanted:
             place, fields = found[name]
             values = reduce(lambda values, field: values.struct.field(field), fields, held[place])
-            columns.append((_as_text(values) if values.dtype == pl.Binary else values).alias(name))
+            columns.append(_usable(values).alias(name))
         return pl.DataFrame(columns)
 
     @contextmanager
@@ -407,8 +408,13 @@ def _within(column: str, dtype: pl.DataType | DataTypeClass) -> Iterator[tuple[s
             yield name, (field.name, *fields)
 
 
-def _as_text(values: pl.Series) -> pl.Series:
-    """Bytes as the text they are, or in hexadecimal, value by value: a hash of 8 bytes is an id, too."""
+def _usable(values: pl.Series) -> pl.Series:
+    """A column in a type that all steps take: moments whose timezone is an offset in UTC; bytes as the text they are,
+    or in hexadecimal, value by value (a hash of 8 bytes is an id, too)."""
+    if isinstance(values.dtype, pl.Datetime) and (values.dtype.time_zone or "UTC") not in available_timezones():
+        return values.cast(pl.Datetime(values.dtype.time_unit, "UTC"))
+    if values.dtype != pl.Binary:
+        return values
     try:
         return values.cast(pl.String)
     except pl.exceptions.ComputeError:
