@@ -141,3 +141,11 @@ def test_the_sample(shared_data):
     table = _read(shared_data / "formats" / "mind")
     lines = _lines(shared_data / "formats" / "mind" / "behaviors.tsv")
     assert len(table.rows) == sum(len(line[4].split()) for line in lines) and "split" not in table.rows.columns
+
+
+def test_a_file_of_another_name_is_not_called_a_folder(tmp_path):
+    (tmp_path / "log.csv").write_text("impression_id,user_id\n")
+    with pytest.raises(BadInputError, match=r"The folder of log\.csv holds no behaviors\.tsv; .* It holds log\.csv\."):
+        prepare("mind", path=tmp_path / "log.csv", name="mind")
+    with pytest.raises(BadInputError, match=r"This folder holds no behaviors\.tsv"):
+        prepare("mind", path=tmp_path, name="mind")

@@ -146,9 +146,8 @@ def part_folders(
     if len(sets) != 1:
         held = ", ".join(sorted(child.name for child in folder.iterdir())[:8]) if folder.is_dir() else ""
         what = "parts of several data sets: take a folder with one" if sets else f"no {main}"
-        raise BadInputError(
-            f"This folder holds {what}; expected {expected}.{f' It holds {held}.' if held else ''}", path
-        )
+        where = "This folder" if folder == path else f"The folder of {path.name}"
+        raise BadInputError(f"{where} holds {what}; expected {expected}.{f' It holds {held}.' if held else ''}", path)
     found = next(iter(sets.values()))
     bare = {split: child for split, child in found.items() if not labelled(child)}
     kept = {split: child for split, child in found.items() if split not in bare}
