@@ -94,23 +94,28 @@ def p_of_best(trained: Trained, draws: int = DRAWS) -> Floats:
     """(C,) p value of each configuration against being the best.
 
     The statistic of configuration i is max over j of T_ij = (mean_j - mean_i) / its standard error over seeds and
-    users; p is how often it is as large where all are equally good. That is drawn (with a fixed seed) from normal
-    seeds, whose variances are those of the configurations drawn towards their mean, and normal users, whose covariance
-    is the jackknife's that two seeds share.
+    users; p is how often it is as large where all are equally good, with these standard errors. The means are drawn for
+    that (with a fixed seed): seeds as normals, whose variances are those of the configurations drawn towards their
+    mean, users as normals, whose covariance is the jackknife's that two seeds share; each of both times df/χ², as far
+    as its size is known.
     """
     x, e = trained.values, trained.errors
     count, seeds = x.shape
     draws = max(500, min(draws, MOST_NUMBERS // count**2))
     gram = _shared(e)
-    observed = _statistics(x[None], gram, np.ones(1))[0]
+    error = _standard_errors(x, gram)
+    observed = _largest_lead(x.mean(1)[None], error)[0]
     rng = np.random.default_rng(0)
-    own = rng.normal(size=(draws, count, seeds)) * np.sqrt(_seed_variances(x))[:, None]
+
+    def unknown(df: float) -> Floats:
+        return np.sqrt(df / rng.chisquare(df, draws))[:, None]
+
+    of_seeds = rng.normal(size=(draws, count)) * np.sqrt(_seed_variances(x) / seeds)
     values, vectors = np.linalg.eigh(gram)
     of_users = rng.normal(size=(draws, count)) @ (vectors * np.sqrt(np.maximum(values, 0))).T
     spread = (e - e.mean(0)).mean(1)  # users' errors of the mean, without what all configurations share
     df = float(np.median([degrees_of_freedom(row, trained.units) for row in spread if row.any()] or [trained.units]))
-    scale = rng.chisquare(df, draws) / df
-    drawn = _statistics(own + of_users[..., None], gram, scale)
+    drawn = _largest_lead(of_seeds * unknown((count - 1) * (seeds - 1)) + of_users * unknown(df), error)
     p = (1 + (drawn >= observed).sum(0)) / (1 + draws)
     return np.where(observed <= 0, 1.0, p)  # nobody is ahead of the leader
 
@@ -122,22 +127,22 @@ def _shared(e: Floats) -> Floats:
     return (total @ total.T - np.einsum("csk,dsk->cd", e, e)) / (seeds * (seeds - 1))
 
 
-def _statistics(x: Floats, gram: Floats, scale: Floats) -> Floats:
-    """(R, C) max over j of T_ij of R studies; `x`: (R, C, S), `scale`: (R,) of the users' variances.
+def _standard_errors(x: Floats, gram: Floats) -> Floats:
+    """(C, C) of the differences of two means over seeds and users. `x`: (C, S); `gram`: the users' covariance."""
+    seeds = x.shape[1]
+    centred = x - x.mean(1, keepdims=True)
+    parts = (centred @ centred.T / (seeds - 1) / seeds, gram)
+    variances = (np.diag(part)[:, None] + np.diag(part)[None, :] - 2 * part for part in parts)
+    return np.sqrt(sum(np.maximum(variance, 0) for variance in variances))
 
-    The leader's is not above 0."""
-    mean = x.mean(-1)
-    centred = x - mean[..., None]
-    seeds = x.shape[-1]
-    products = np.einsum("rcs,rds->rcd", centred, centred) / (seeds - 1) / seeds
-    square = np.einsum("rcc->rc", products)
-    variance = square[:, :, None] + square[:, None, :] - 2 * products
-    users = np.maximum(np.diag(gram)[:, None] + np.diag(gram)[None, :] - 2 * gram, 0)
-    variance = np.maximum(variance, 0) + users * scale[:, None, None]
+
+def _largest_lead(mean: Floats, error: Floats) -> Floats:
+    """(R, C) max over j of (mean_j - mean_i) / its standard error, of R studies; `mean`: (R, C). The leader's is not
+    above 0."""
     ahead = mean[:, None, :] - mean[:, :, None]  # of j before i
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(ahead == 0, 0.0, ahead / np.sqrt(variance))
-    t[:, np.arange(x.shape[1]), np.arange(x.shape[1])] = -np.inf
+        t = np.where(ahead == 0, 0.0, ahead / error)
+    t[:, np.arange(len(error)), np.arange(len(error))] = -np.inf
     return t.max(-1)
 
 
@@ -190,7 +195,7 @@ def best_set(
         return _found(out, groups, split, metric)
 
     first = next(iter(groups.values()))[seeds[0]]
-    return compute() if isinstance(first, ScoredRun) else cached("best", key, BestSet, compute)
+    return compute() if isinstance(first, ScoredRun) else cached("best-sets", key, BestSet, compute)
 
 
 def _on_the_same_rows(

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from benchmarks.best_set import study as simulated
-from mdaf_core.analysis.best import Trained, _seed_variances, _shared, _statistics, best_set, p_of_best
+from mdaf_core.analysis.best import (
+    Trained,
+    _largest_lead,
+    _seed_variances,
+    _shared,
+    _standard_errors,
+    best_set,
+    p_of_best,
+)
 from mdaf_core.analysis.significance import shared_by_seeds
 from tests.analysis.test_comparison import rows, study
 
@@ -20,9 +28,10 @@ def test_the_statistic_is_the_largest_lead_over_its_standard_error():
         for j in set(range(3)) - {i}:
             error = e[j] - e[i]
             users = shared_by_seeds(error @ error.T) if (error @ error.T).sum() > np.trace(error @ error.T) else 0.0
-            leads.append((x[j] - x[i]).mean() / np.sqrt((x[j] - x[i]).var(ddof=1) / 4 + 0.5 * users))
+            leads.append((x[j] - x[i]).mean() / np.sqrt((x[j] - x[i]).var(ddof=1) / 4 + users))
         expected.append(max(leads))
-    assert _statistics(x[None], _shared(e), np.array([0.5]))[0] == pytest.approx(expected, rel=1e-12)
+    found = _largest_lead(x.mean(1)[None], _standard_errors(x, _shared(e)))[0]
+    assert found == pytest.approx(expected, rel=1e-12)
 
 
 def test_variances_of_configurations_leave_out_what_a_seed_does_to_all():
@@ -38,6 +47,17 @@ def test_the_best_is_held_as_often_as_is_said():
     rng = np.random.default_rng(2)
     held = np.mean([(p_of_best(simulated(rng, 4, 0.5, 0.0, False), 300) >= 0.05).mean() for _ in range(60)])
     assert 0.91 < held < 0.985
+
+
+def test_it_is_held_as_often_where_two_seeds_hardly_tell_how_they_vary():
+    """Three equal ones, two seeds, users who matter little beside them: 2 degrees of freedom for what matters most."""
+    rng = np.random.default_rng(21)
+    left_out = []
+    for _ in range(1500):
+        errors = 0.1 * rng.normal(size=(3, 1, 300)) + 0.3 * rng.normal(size=(3, 2, 300))
+        values = 0.1 * rng.normal(size=(3, 1)) + 0.5 * rng.normal(size=(3, 2))
+        left_out.append(p_of_best(Trained(values, errors / np.sqrt(300), 300), 500) < 0.05)
+    assert 0.025 < np.mean(left_out) < 0.06
 
 
 def test_the_leader_always_stays_and_who_is_far_behind_does_not():
