@@ -96,8 +96,8 @@ def p_of_best(trained: Trained, draws: int = DRAWS) -> Floats:
     The statistic of configuration i is max over j of T_ij = (mean_j - mean_i) / its standard error over seeds and
     users; p is how often it is as large where all are equally good, with these standard errors. The means are drawn for
     that (with a fixed seed): seeds as normals, whose variances are those of the configurations drawn towards their
-    mean, users as normals, whose covariance is the jackknife's that two seeds share; each of both times df/χ², as far
-    as its size is known.
+    mean, users as normals, whose covariance is the jackknife's that two seeds share; each times df/χ², as far as its
+    size is known, of seeds that of all and each one's own.
     """
     x, e = trained.values, trained.errors
     count, seeds = x.shape
@@ -111,6 +111,9 @@ def p_of_best(trained: Trained, draws: int = DRAWS) -> Floats:
         return np.sqrt(df / rng.chisquare(df, draws))[:, None]
 
     of_seeds = rng.normal(size=(draws, count)) * np.sqrt(_seed_variances(x) / seeds)
+    if count > 2:  # each one's own
+        own = seeds - 1 + PRIOR_DF
+        of_seeds *= np.sqrt(own / rng.chisquare(own, (draws, count)))
     values, vectors = np.linalg.eigh(gram)
     of_users = rng.normal(size=(draws, count)) @ (vectors * np.sqrt(np.maximum(values, 0))).T
     spread = (e - e.mean(0)).mean(1)  # users' errors of the mean, without what all configurations share

@@ -57,7 +57,7 @@ def test_it_is_held_as_often_where_two_seeds_hardly_tell_how_they_vary():
         errors = 0.1 * rng.normal(size=(3, 1, 300)) + 0.3 * rng.normal(size=(3, 2, 300))
         values = 0.1 * rng.normal(size=(3, 1)) + 0.5 * rng.normal(size=(3, 2))
         left_out.append(p_of_best(Trained(values, errors / np.sqrt(300), 300), 500) < 0.05)
-    assert 0.025 < np.mean(left_out) < 0.06
+    assert 0.015 < np.mean(left_out) < 0.055
 
 
 def test_the_leader_always_stays_and_who_is_far_behind_does_not():
