@@ -39,10 +39,10 @@ def serve(preset: str, definition: str, data: str, threads: int, steps: int, opt
     config = side.starting_point(side.get_definition(definition), preset) if definition else side.get_preset(preset)
     config = config.with_overrides(options["set"])
     training, dataset = config.training, side.PreparedDataset.open(data)
-    if getattr(config, "streams", False) or not config.model.reads_history:
-        with suppress(ImportError):  # as a training begins, in versions that bound what oneDNN keeps
-            from mdaf_core.ops.products import products_repeat
+    with suppress(ImportError):  # as a training begins, in versions that bound what oneDNN keeps
+        from mdaf_core.ops.products import products_repeat
 
+        if config.streams or not config.model.reads_history:
             products_repeat()
     torch.manual_seed(0)
     model = side.build_model(config.model, dataset.meta.features())
