@@ -16,8 +16,13 @@ def signed(value: float | None, digits: int = 1) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """Four decimals, `< 0.0001` below them, a dash where undefined: a p value is never printed as 0."""
-    return MISSING if p is None or p != p else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
+    """Four decimals, `< 0.0001` below them, a dash where undefined: a p value is never printed as 0, nor as the 0.05
+    that it is below."""
+    if p is None or p != p:
+        return MISSING
+    if p < 1e-4:
+        return "< 0.0001"
+    return "< 0.05" if p < 0.05 <= float(f"{p:.4f}") else f"{p:.4f}"
 
 
 def cells(values: Iterable[float | None], pattern: str) -> list[str]:
