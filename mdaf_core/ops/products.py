@@ -29,11 +29,11 @@ CPUINFO = Path("/proc/cpuinfo")
 NARROW = 32
 """Rows, columns and terms of a product from which on its factors are converted: with fewer that takes what it saves."""
 
-PREPARED = 64
+PREPARED = 24
 """Products that oneDNN stays prepared for, in each of two lists, torch's and its own. For each number of rows it
 prepares itself anew, and keeps half a megabyte, between a step's large tensors, whose places then do not fit those of
 the next step: with 1,024, as both lists have it by themselves, a process whose batches each have their own number of
-events grows without need, from 3 to 16 GB within an hour."""
+events grows without need, from 3 to 16 GB within an hour. Preparing anew costs such a step little (RESULTS.md)."""
 _LISTS = "LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"  # read when the first product is formed
 _own_sizes: dict[str, str] = dict.fromkeys(_LISTS, str(PREPARED))
 
