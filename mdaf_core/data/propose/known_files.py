@@ -199,10 +199,9 @@ KNOWN = (
     _known(
         "KuaiRec", "user_id video_id play_duration video_duration time date timestamp watch_ratio",
         "watch_ratio is play_duration / video_duration, known only after: the label is made of it, here of videos that "
-        "were "
-        "watched through twice, which its README has as an example. The time is timestamp, Unix time in seconds; time "
-        "and date are the same in Asia/Shanghai, and all three are empty in some rows. big_matrix.csv is a log; in "
-        "small_matrix.csv users were shown all of its videos.",
+        "were watched through twice, which its README has as an example. The time is timestamp, Unix time in seconds; "
+        "time and date are the same in Asia/Shanghai, and all three are empty in some rows. big_matrix.csv is a log; "
+        "in small_matrix.csv users were shown all of its videos.",
         options={"label": "watch_ratio", "positive_from": 2, "timezone": "Asia/Shanghai"},
         never={"play_duration": "known only after; the label is made of it"}
         | dict.fromkeys(("time", "date"), "the same as timestamp"),

@@ -411,9 +411,10 @@ def _within(column: str, dtype: pl.DataType | DataTypeClass) -> Iterator[tuple[s
 def _usable(values: pl.Series) -> pl.Series:
     """A column in a type that all steps take: moments whose timezone is an offset in UTC; bytes as the text they are,
     or in hexadecimal, value by value (a hash of 8 bytes is an id, too)."""
-    if isinstance(values.dtype, pl.Datetime) and (values.dtype.time_zone or "UTC") not in available_timezones():
-        return values.cast(pl.Datetime(values.dtype.time_unit, "UTC"))
-    if values.dtype != pl.Binary:
+    dtype = values.dtype
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None and dtype.time_zone not in available_timezones():
+        return values.cast(pl.Datetime(dtype.time_unit, "UTC"))
+    if dtype != pl.Binary:
         return values
     try:
         return values.cast(pl.String)
