@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
@@ -39,11 +39,6 @@ def serve(preset: str, definition: str, data: str, threads: int, steps: int, opt
     config = side.starting_point(side.get_definition(definition), preset) if definition else side.get_preset(preset)
     config = config.with_overrides(options["set"])
     training, dataset = config.training, side.PreparedDataset.open(data)
-    with suppress(ImportError):  # as a training begins, in versions that bound what oneDNN keeps
-        from mdaf_core.ops.products import products_repeat
-
-        if config.streams or not config.model.reads_history:
-            products_repeat()
     torch.manual_seed(0)
     model = side.build_model(config.model, dataset.meta.features())
     optimizer = side.build_optimizer(model, training)

@@ -20,7 +20,7 @@ from mdaf_core.data.batches.loader import Batch
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.models.base import smooth_targets
 from mdaf_core.models.registry import build_model
-from mdaf_core.ops.products import products_of, products_repeat
+from mdaf_core.ops.products import products_of
 from mdaf_core.runs.config import TrainingConfig
 from mdaf_core.runs.presets import get_preset
 from mdaf_core.training.batches import loader_for
@@ -90,7 +90,6 @@ def main() -> None:
     arguments.add_argument("--precision", default="float32", help="of the stream's training steps: bf16")
     given = arguments.parse_args()
     keep_freed_memory()
-    products_repeat()  # as a training on streams begins
     dataset = PreparedDataset.open(given.data)
     rows: list[list[Any]] = [
         ["preset", "history", "events a row: window", "stream", "training: window", "stream", "ratio",

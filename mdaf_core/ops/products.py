@@ -30,17 +30,18 @@ NARROW = 32
 """Rows, columns and terms of a product from which on its factors are converted: with fewer that takes what it saves."""
 
 PREPARED = 24
-"""Products that oneDNN stays prepared for, in each of two lists, torch's and its own. For each number of rows it
-prepares itself anew, and keeps half a megabyte, between a step's large tensors, whose places then do not fit those of
-the next step: with 1,024, as both lists have it by themselves, a process whose batches each have their own number of
-events grows without need, from 3 to 16 GB within an hour. Preparing anew costs such a step little (RESULTS.md)."""
+"""Products that oneDNN stays prepared for in a process whose sizes differ, in each of two lists, torch's and its own.
+For each number of rows it prepares itself anew, and keeps half a megabyte, between a step's large tensors, whose places
+then do not fit those of the next step: with 1,024, as both lists have it by themselves, a training whose batches each
+have their own number of events grows without need, from 3 to 16 GB within an hour. Preparing anew costs such a step
+little (RESULTS.md), a request for one user much."""
 _LISTS = "LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"  # read when the first product is formed
-_own_sizes: dict[str, str] = dict.fromkeys(_LISTS, str(PREPARED))
+_bounds: dict[str, str] = {}
 
 
-def products_repeat() -> None:
-    """Say, before the first product, that those of this process have few sizes: oneDNN may stay prepared for all."""
-    _own_sizes.clear()
+def products_differ() -> None:
+    """Say, before the first product, that those of this process have ever new sizes: oneDNN is to keep few prepared."""
+    _bounds.update(dict.fromkeys(_LISTS, str(PREPARED)))
 
 
 def float32_products() -> None:
@@ -79,7 +80,7 @@ def rounds() -> bool:
         return False
     cpu = torch.device("cpu")  # whatever is the default where this is asked first
     finer, before = torch.full((256, 64), 1 + 2**-10, device=cpu), MATMUL.fp32_precision  # 1 in bfloat16
-    given = {name: size for name, size in _own_sizes.items() if name not in os.environ}
+    given = {name: size for name, size in _bounds.items() if name not in os.environ}
     try:
         os.environ.update(given)
         MATMUL.fp32_precision = "bf16"

@@ -22,7 +22,6 @@ from mdaf_core.data.batches.events import Events
 from mdaf_core.data.store.dataset import PreparedDataset
 from mdaf_core.models.weights import load_model
 from mdaf_core.ops.kernels import set_threads, threads_in_use
-from mdaf_core.ops.products import products_repeat
 from mdaf_core.plugins.kept import as_trained
 from mdaf_core.predicting.made import HOW, MadeUsers, make_users
 from mdaf_core.predicting.measured import Cell, Measured, SpeedSettings, Subject, Way
@@ -154,7 +153,6 @@ def measure(
         raise UsageError(f"The reference {reference!r} is not among the runs that are measured.")
     if len({(run.dataset, run.fingerprint) for run in runs}) > 1:
         raise UsageError("The runs are of several data sets: measure those of one together.")
-    products_repeat()  # histories and candidates of each task are as many at each call
     dataset, before = dataset_of(runs[0]), os.getloadavg()[0]
     asked, subjects = _open(runs, dataset)
     if not asked:

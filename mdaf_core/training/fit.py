@@ -22,7 +22,7 @@ from mdaf_core.models.registry import plugins_of, require_known
 from mdaf_core.models.summary import count_parameters
 from mdaf_core.models.weights import load_model
 from mdaf_core.ops.kernels import set_threads, threads_in_use
-from mdaf_core.ops.products import converts, library, products_repeat, rounds
+from mdaf_core.ops.products import converts, library, products_differ, rounds
 from mdaf_core.plugins import PluginError, blame, kept
 from mdaf_core.runs import provenance as origin
 from mdaf_core.runs import tracking
@@ -71,8 +71,8 @@ def train(
     The run is closed in the run store in every case that this process survives.
     """
     seed, meta = check_seed(seed), dataset.meta
-    if config.streams or not (config.model.reads_history and meta.history_fields):
-        products_repeat()  # windows have their own number of events in each batch
+    if config.model.reads_history and meta.history_fields and not config.streams:
+        products_differ()  # windows have their own number of events in each batch
     check_trainable(config, dataset)
     check_data(dataset, study, run_id)
     require_memory(config, dataset)
